@@ -1,0 +1,49 @@
+complete -c gannet -s i -l input-file -d 'Read URLs from FILE, one a line; - is standard input' -r -F
+complete -c gannet -l base -d 'Resolve relative references in a list against URL' -r
+complete -c gannet -s d -s P -l dir -l output-dir -d 'Put files into DIR, which is made if missing' -r -f -a "(__fish_complete_directories)"
+complete -c gannet -s o -l output -d 'Name the file of a single URL; - is standard output' -r -F
+complete -c gannet -l exists -d 'What to do when the file is already there' -r -f -a "verify\t'keep it if it is known to be the same, else fetch it anew and replace it'
+skip\t'keep it, whatever it holds'
+overwrite\t'fetch it anew and replace it'
+rename\t'keep it and give the new one another name'
+error\t'count it as a failure'"
+complete -c gannet -s j -l jobs -d 'Fetch N files at once' -r
+complete -c gannet -s x -l per-host -d 'Open at most N connections to one origin' -r
+complete -c gannet -l limit-rate -d 'Receive at most RATE bytes a second in all' -r
+complete -c gannet -l limit-rate-file -d 'Receive at most RATE bytes a second for each file' -r
+complete -c gannet -s H -l header -d 'Send this header, \'Name: value\', with every request' -r
+complete -c gannet -s U -s A -l user-agent -d 'Send this User-Agent' -r
+complete -c gannet -l referer -d 'Send this Referer' -r
+complete -c gannet -s u -l user -d 'Log in with HTTP Basic authentication' -r
+complete -c gannet -l max-redirs -l max-redirects -d 'Follow at most N redirects' -r
+complete -c gannet -l max-filesize -d 'Refuse a file larger than SIZE' -r
+complete -c gannet -l cacert -d 'Trust the certificates in FILE (PEM), and no others' -r -F
+complete -c gannet -l resolve -d 'Use this address for HOST and PORT instead of looking it up' -r
+complete -c gannet -l connect-timeout -d 'Give up connecting after DUR' -r
+complete -c gannet -s T -l stall-timeout -d 'Give up when no byte comes for DUR' -r
+complete -c gannet -l timeout -d 'Give up a transfer that takes longer than DUR' -r
+complete -c gannet -s t -l retry -d 'Try up to N times more after the first' -r
+complete -c gannet -l retry-delay -d 'Wait DUR before the first retry' -r
+complete -c gannet -l max-retry-after -d 'Obey a Retry-After of up to DUR' -r
+complete -c gannet -l progress -d 'How to show progress' -r -f -a "auto\t'bars on a terminal, plain lines elsewhere'
+bars\t'a line for the whole run and one for each active transfer'
+line\t'one line for the whole run, kept up to date'
+plain\t'a new line every 10 seconds'
+none\t'nothing'"
+complete -c gannet -l color -d 'Whether to colour what is printed' -r -f -a "auto\t'on a terminal, unless NO_COLOR is set'
+always\t'always'
+never\t'never'"
+complete -c gannet -l strict -d 'Let a bad line in a list end the run'
+complete -c gannet -l content-disposition -d 'Let the server name the file'
+complete -c gannet -l http1.1 -d 'Speak HTTP/1.1 only'
+complete -c gannet -s k -l insecure -d 'Do not verify certificates'
+complete -c gannet -s 4 -d 'Use IPv4 addresses only'
+complete -c gannet -s 6 -d 'Use IPv6 addresses only'
+complete -c gannet -s q -l quiet -d 'Print no completion lines and no progress; -qq no errors either'
+complete -c gannet -s v -l verbose -d 'Say what each transfer does; -vv shows headers too'
+complete -c gannet -l summary -d 'End with a line that sums the run up'
+complete -c gannet -l no-summary -d 'Do not end with a line that sums the run up'
+complete -c gannet -l fail-fast -d 'Let the first failure end the run'
+complete -c gannet -l dry-run -d 'Print what would be fetched, and where to'
+complete -c gannet -s h -l help -d 'Print help; --help says more'
+complete -c gannet -s V -l version -d 'Print the version'

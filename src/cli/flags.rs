@@ -1,0 +1,812 @@
+//! What can be typed. Help, man page and completions come from here alone.
+//!
+//! This file stands on clap, humantime, url and std only, so that tests can include it by its path. What was
+//! typed is turned into what is wanted elsewhere (`options.rs`).
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum, ValueHint};
+use url::{Host, Url};
+
+/// The longest duration that can be asked for: a year, so that no deadline overflows a clock.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Fetch many files at once over HTTP and HTTPS
+///
+/// Each URL is one file. Files go to the folder of --dir under the last part of their URL; a body is written to
+/// NAME.part and takes its final name by one rename when it is complete, so a file at its final name is always a
+/// whole one. A completion line for each file goes to standard output, errors and progress go to standard error.
+///
+/// DUR is a duration such as 500ms, 10s or '1h 30m'; a bare number is seconds. SIZE and RATE are bytes, and take K, M,
+/// G and T (powers of 1024), as in 10M.
+#[derive(Parser)]
+#[command(
+    name = "gannet",
+    version,
+    override_usage = "gannet [OPTIONS] URL...\n       gannet [OPTIONS] -i FILE",
+    after_help = "'gannet --help' has every option, with its full meaning.",
+    after_long_help = AFTER_HELP,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    max_term_width = 100
+)]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    pub(crate) input: Input,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) concurrency: Concurrency,
+    #[command(flatten)]
+    pub(crate) http: Http,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+    #[command(flatten)]
+    pub(crate) network: Network,
+    #[command(flatten)]
+    pub(crate) retry: Retry,
+    #[command(flatten)]
+    pub(crate) reporting: Reporting,
+}
+
+/// How the long help ends; the man page has its own, fuller sections.
+const AFTER_HELP: &str = "\
+Exit status: 0 all files were fetched, 2 usage or list, 3 local file, 4 network, 5 TLS, 6 authentication, \
+7 malformed answer, 8 error status, 11 the file exists, 12 no space, 28 timed out, 130 and 143 stopped by a signal, \
+1 anything else. 'man gannet' has the whole table, the format of lists and examples.";
+
+#[derive(Args)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct Input {
+    /// What to fetch: one file for each URL
+    #[arg(value_name = "URL", required_unless_present = "input_file", value_hint = ValueHint::Url)]
+    pub(crate) urls: Vec<String>,
+
+    /// Read URLs from FILE, one a line; - is standard input
+    ///
+    /// Can be given several times. The list is read as it is needed: the first transfer starts before the end of the
+    /// list is seen. A line that starts with # is a comment; indented lines below a URL set options for it.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input_file: Vec<PathBuf>,
+
+    /// Resolve relative references in a list against URL
+    #[arg(long, value_name = "URL", value_parser = base_url, hide_short_help = true)]
+    pub(crate) base: Option<Url>,
+
+    /// Let a bad line in a list end the run
+    ///
+    /// An unknown key or a bad line in a list ends the run with exit status 2 before anything is fetched that comes
+    /// after it. Without this the line is reported and counted as failed, and the rest goes on.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Output {
+    /// Put files into DIR, which is made if missing
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        value_hint = ValueHint::DirPath,
+        visible_short_alias = 'P',
+        visible_alias = "output-dir",
+        alias = "directory-prefix"
+    )]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// Name the file of a single URL; - is standard output
+    #[arg(short, long, value_name = "FILE", conflicts_with = "input_file")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Let the server name the file
+    ///
+    /// The name in the answer's Content-Disposition header is used, reduced to a safe base name.
+    #[arg(long)]
+    pub(crate) content_disposition: bool,
+
+    /// What to do when the file is already there
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Exists::Verify)]
+    pub(crate) exists: Exists,
+}
+
+/// What to do when the final name is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Exists {
+    /// keep it if it is known to be the same, else fetch it anew and replace it
+    Verify,
+    /// keep it, whatever it holds
+    Skip,
+    /// fetch it anew and replace it
+    Overwrite,
+    /// keep it and give the new one another name
+    Rename,
+    /// count it as a failure
+    Error,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Concurrency")]
+pub(crate) struct Concurrency {
+    /// Fetch N files at once
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        value_parser = one_or_more,
+        default_value = "16",
+        alias = "max-concurrent-downloads"
+    )]
+    pub(crate) jobs: u32,
+
+    /// Open at most N connections to one origin
+    ///
+    /// An origin is a scheme, a host and a port. Without this only --jobs bounds it.
+    #[arg(short = 'x', long, value_name = "N", value_parser = one_or_more)]
+    pub(crate) per_host: Option<u32>,
+
+    /// Accepted, for it is an upper bound and every file is one stream; nothing reads it.
+    #[arg(id = "split", short, long = "split", value_name = "N", value_parser = split, hide = true)]
+    pub(crate) _split: Option<String>,
+
+    /// Receive at most RATE bytes a second in all
+    ///
+    /// 0 lifts the limit.
+    #[arg(long, value_name = "RATE", value_parser = size)]
+    pub(crate) limit_rate: Option<u64>,
+
+    /// Receive at most RATE bytes a second for each file
+    ///
+    /// 0 lifts the limit.
+    #[arg(long, value_name = "RATE", value_parser = size, hide_short_help = true)]
+    pub(crate) limit_rate_file: Option<u64>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "HTTP")]
+pub(crate) struct Http {
+    /// Send this header, 'Name: value', with every request
+    ///
+    /// Can be given several times. An Authorization or Cookie header given here stays with the origin of each URL: it
+    /// does not follow a redirect to another one.
+    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
+
+    /// Send this User-Agent
+    #[arg(short = 'U', long, value_name = "NAME", visible_short_alias = 'A', value_parser = field_value)]
+    pub(crate) user_agent: Option<String>,
+
+    /// Send this Referer
+    #[arg(long, value_name = "URL", value_parser = field_value, hide_short_help = true)]
+    pub(crate) referer: Option<String>,
+
+    /// Log in with HTTP Basic authentication
+    ///
+    /// Never sent to another origin than that of each URL, nor from https to http. A password given here can be seen in
+    /// the list of processes.
+    #[arg(short, long, value_name = "USER[:PASS]")]
+    pub(crate) user: Option<String>,
+
+    /// Speak HTTP/1.1 only
+    #[arg(id = "http1_1", long = "http1.1", hide_short_help = true)]
+    pub(crate) http1_1: bool,
+
+    /// Follow at most N redirects
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        visible_alias = "max-redirects",
+        alias = "max-redirect",
+        hide_short_help = true
+    )]
+    pub(crate) max_redirs: u32,
+
+    /// Refuse a file larger than SIZE
+    ///
+    /// 0 lifts the limit.
+    #[arg(long, value_name = "SIZE", value_parser = size, hide_short_help = true)]
+    pub(crate) max_filesize: Option<u64>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "TLS")]
+pub(crate) struct Tls {
+    /// Trust the certificates in FILE (PEM), and no others
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+
+    /// Do not verify certificates
+    ///
+    /// Anyone on the way can then read and change what is fetched.
+    #[arg(short = 'k', long)]
+    pub(crate) insecure: bool,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Network")]
+pub(crate) struct Network {
+    /// Use IPv4 addresses only
+    #[arg(short = '4', alias = "ipv4", conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+
+    /// Use IPv6 addresses only
+    #[arg(short = '6', alias = "ipv6")]
+    pub(crate) ipv6: bool,
+
+    /// Use this address for HOST and PORT instead of looking it up
+    ///
+    /// Several addresses are separated by commas; an IPv6 address can stand in brackets. Can be given several times.
+    #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = resolve, hide_short_help = true)]
+    pub(crate) resolve: Vec<Resolve>,
+
+    /// Give up connecting after DUR
+    ///
+    /// 0 lifts the limit.
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "10s")]
+    pub(crate) connect_timeout: Duration,
+
+    /// Give up when no byte comes for DUR
+    ///
+    /// 0 lifts the limit.
+    #[arg(short = 'T', long, value_name = "DUR", value_parser = duration, default_value = "30s")]
+    pub(crate) stall_timeout: Duration,
+
+    /// Give up a transfer that takes longer than DUR
+    ///
+    /// The clock starts when the transfer does, not while it waits for its turn. Without this, or with 0, a transfer may
+    /// take as long as it likes.
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Addresses to use for a host and port, as `--resolve` gives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resolve {
+    /// As `Url::host_str` would give it: lower case, IDNA applied, IPv6 in brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// At least one.
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Retry")]
+pub(crate) struct Retry {
+    /// Try up to N times more after the first
+    #[arg(
+        id = "retry",
+        short = 't',
+        long = "retry",
+        value_name = "N",
+        default_value_t = 5
+    )]
+    pub(crate) tries: u32,
+
+    /// Wait DUR before the first retry
+    ///
+    /// The delay doubles with each retry up to a minute, and is varied at random.
+    #[arg(id = "retry_delay", long = "retry-delay", value_name = "DUR", value_parser = duration, default_value = "1s", hide_short_help = true)]
+    pub(crate) delay: Duration,
+
+    /// Obey a Retry-After of up to DUR
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "5m", hide_short_help = true)]
+    pub(crate) max_retry_after: Duration,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Reporting")]
+pub(crate) struct Reporting {
+    /// Print no completion lines and no progress; -qq no errors either
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) quiet: u8,
+
+    /// Say what each transfer does; -vv shows headers too
+    ///
+    /// Lines start with * for what is done, > for what is sent and < for what comes back. Credentials are masked.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// How to show progress
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressChoice::Auto, hide_short_help = true)]
+    pub(crate) progress: ProgressChoice,
+
+    /// End with a line that sums the run up
+    ///
+    /// This is the default on a terminal and with more than one URL.
+    #[arg(long, overrides_with = "no_summary", hide_short_help = true)]
+    pub(crate) summary: bool,
+
+    /// Do not end with a line that sums the run up
+    #[arg(long, overrides_with = "summary", hide_short_help = true)]
+    pub(crate) no_summary: bool,
+
+    /// Whether to colour what is printed
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, hide_short_help = true)]
+    pub(crate) color: ColorChoice,
+
+    /// Let the first failure end the run
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+
+    /// Print what would be fetched, and where to
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Print help; --help says more
+    #[arg(id = "help", short, long = "help", action = ArgAction::Help)]
+    pub(crate) _help: Option<bool>,
+
+    /// Print the version
+    #[arg(id = "version", short = 'V', long = "version", action = ArgAction::Version)]
+    pub(crate) _version: Option<bool>,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressChoice {
+    /// bars on a terminal, plain lines elsewhere
+    Auto,
+    /// a line for the whole run and one for each active transfer
+    Bars,
+    /// one line for the whole run, kept up to date
+    Line,
+    /// a new line every 10 seconds
+    Plain,
+    /// nothing
+    None,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// on a terminal, unless NO_COLOR is set
+    Auto,
+    /// always
+    Always,
+    /// never
+    Never,
+}
+
+impl Flags {
+    /// Parses a command line, program name first.
+    ///
+    /// # Errors
+    ///
+    /// Usage errors, and clap's "errors" for --help and --version: `exit` on them does what is right, with exit
+    /// status 2 for the former and 0 for the latter.
+    pub(crate) fn read<I>(command_line: I) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item: Into<OsString> + Clone>,
+    {
+        let flags = Self::try_parse_from(command_line)?;
+        let fault = |kind, message| Err(Self::command().error(kind, message));
+        if flags.output.output.is_some() && flags.input.urls.len() > 1 {
+            return fault(
+                ErrorKind::ArgumentConflict,
+                "'--output <FILE>' names the file of a single URL",
+            );
+        }
+        let stdin = flags
+            .input
+            .input_file
+            .iter()
+            .filter(|file| *file == Path::new("-"));
+        if stdin.count() > 1 {
+            return fault(
+                ErrorKind::ArgumentConflict,
+                "'--input-file -' can be given only once",
+            );
+        }
+        Ok(flags)
+    }
+}
+
+fn one_or_more(typed: &str) -> Result<u32, String> {
+    match typed.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("not a whole number".into()),
+    }
+}
+
+fn split(typed: &str) -> Result<String, String> {
+    if typed != "auto" {
+        one_or_more(typed)?;
+    }
+    Ok(typed.into())
+}
+
+/// `500ms`, `1h 30m`, or a bare number of seconds as curl and wget take it.
+fn duration(typed: &str) -> Result<Duration, String> {
+    let bare = typed.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let parsed = if bare {
+        typed
+            .parse()
+            .ok()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    } else {
+        humantime::parse_duration(typed).ok()
+    };
+    match parsed {
+        Some(long) if long > LONGEST => Err("longer than a year".into()),
+        Some(duration) => Ok(duration),
+        None => Err("not a duration such as 500ms, 10s or '1h 30m'".into()),
+    }
+}
+
+/// Bytes, with `K`, `M`, `G` or `T` for powers of 1024: `300`, `64K`, `1.5G`.
+fn size(typed: &str) -> Result<u64, String> {
+    let unit = typed
+        .bytes()
+        .last()
+        .map_or(0, |last| match last.to_ascii_uppercase() {
+            b'K' => 10,
+            b'M' => 20,
+            b'G' => 30,
+            b'T' => 40,
+            _ => 0,
+        });
+    let number = if unit > 0 {
+        &typed[..typed.len() - 1]
+    } else {
+        typed
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || (unit == 0 && number.contains('.')) {
+        return Err("not a number of bytes such as 300, 64K or 1.5G".into());
+    }
+    let too_large = || "larger than any file can be".to_string();
+    // A fraction of a unit beyond nine digits is less than a byte, or not meant.
+    let fraction = &fraction[..fraction.len().min(9)];
+    let part = fraction.parse::<u64>().map_err(|_| too_large())?;
+    let scale = 10_u64.pow(u32::try_from(fraction.len()).unwrap_or(9));
+    let bytes = u128::from(whole.parse::<u64>().map_err(|_| too_large())?) << unit;
+    let bytes = bytes + ((u128::from(part) << unit) / u128::from(scale));
+    u64::try_from(bytes)
+        .ok()
+        .filter(|bytes| *bytes <= i64::MAX.unsigned_abs())
+        .ok_or_else(too_large)
+}
+
+/// `Name: value`; a field name is a token (RFC 9110 §5.6.2), and a value holds no control characters (§5.5).
+fn header(typed: &str) -> Result<(String, String), String> {
+    let (name, value) = typed
+        .split_once(':')
+        .ok_or("not of the form 'Name: value'")?;
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(format!("'{}' is not a header name", name.escape_debug()));
+    }
+    Ok((name.into(), field_value(value)?))
+}
+
+fn field_value(typed: &str) -> Result<String, String> {
+    let value = typed.trim_matches([' ', '\t']);
+    if value.chars().any(|c| c.is_ascii_control() && c != '\t') {
+        return Err("a header cannot hold control characters".into());
+    }
+    Ok(value.into())
+}
+
+fn base_url(typed: &str) -> Result<Url, String> {
+    let url = Url::parse(typed).map_err(|error| error.to_string())?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        scheme => Err(format!(
+            "unsupported scheme '{scheme}': only http and https are"
+        )),
+    }
+}
+
+/// `HOST:PORT:ADDR[,ADDR]…`, where a host that is itself an IPv6 address stands in brackets.
+fn resolve(typed: &str) -> Result<Resolve, String> {
+    let shape = "not of the form HOST:PORT:ADDR[,ADDR]...";
+    let host_end = match typed.strip_prefix('[') {
+        Some(rest) => rest.find(']').ok_or(shape)? + 2,
+        None => typed.find(':').ok_or(shape)?,
+    };
+    let (host, rest) = typed.split_at(host_end);
+    let (port, addresses) = rest
+        .strip_prefix(':')
+        .and_then(|rest| rest.split_once(':'))
+        .ok_or(shape)?;
+    let host = Host::parse(host).map_err(|error| format!("host '{host}': {error}"))?;
+    let port = port.parse().ok().filter(|port| *port > 0);
+    Ok(Resolve {
+        host: host.to_string(),
+        port: port.ok_or("the port is not a number from 1 to 65535")?,
+        addresses: addresses
+            .split(',')
+            .map(address)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn address(typed: &str) -> Result<IpAddr, String> {
+    let bare = typed
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(typed)
+        .parse()
+        .map_err(|_| format!("'{typed}' is not an IP address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &[&str]) -> Flags {
+        Flags::read([&["gannet"], line].concat()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn fault(line: &[&str]) -> clap::Error {
+        let read = Flags::read([&["gannet"], line].concat());
+        read.err().unwrap_or_else(|| panic!("{line:?} was taken"))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let flags = read(&["http://h/a"]);
+        assert_eq!(flags.concurrency.jobs, 16);
+        assert_eq!(flags.http.max_redirs, 20);
+        assert_eq!(flags.network.connect_timeout, Duration::from_secs(10));
+        assert_eq!(flags.network.stall_timeout, Duration::from_secs(30));
+        assert_eq!(flags.network.timeout, None);
+        assert_eq!(flags.retry.tries, 5);
+        assert_eq!(flags.retry.delay, Duration::from_secs(1));
+        assert_eq!(flags.retry.max_retry_after, Duration::from_secs(300));
+        assert_eq!(flags.output.exists, Exists::Verify);
+        assert_eq!(flags.reporting.progress, ProgressChoice::Auto);
+        assert_eq!(flags.reporting.color, ColorChoice::Auto);
+    }
+
+    #[test]
+    fn neither_a_url_nor_a_list_is_a_usage_error_with_a_hint() {
+        let error = fault(&["-j", "4"]);
+        assert_eq!(error.exit_code(), 2);
+        assert!(
+            error.to_string().contains("Usage: gannet [OPTIONS] URL..."),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn lists_and_urls_may_be_mixed_and_repeated() {
+        let flags = read(&["-i", "a", "-i", "-", "http://h/1", "http://h/2"]);
+        assert_eq!(
+            flags.input.input_file,
+            [PathBuf::from("a"), PathBuf::from("-")]
+        );
+        assert_eq!(flags.input.urls.len(), 2);
+    }
+
+    #[test]
+    fn standard_input_is_read_once() {
+        assert!(
+            fault(&["-i", "-", "-i", "-"])
+                .to_string()
+                .contains("only once")
+        );
+    }
+
+    #[test]
+    fn one_name_for_several_files_is_refused() {
+        assert_eq!(
+            fault(&["-o", "x", "http://h/1", "http://h/2"]).exit_code(),
+            2
+        );
+        assert_eq!(fault(&["-o", "-", "-i", "list"]).exit_code(), 2);
+        assert_eq!(
+            read(&["-o", "-", "http://h/1"]).output.output,
+            Some(PathBuf::from("-"))
+        );
+    }
+
+    #[test]
+    fn the_other_tools_spellings_work() {
+        for dir in ["-d", "-P", "--dir", "--output-dir", "--directory-prefix"] {
+            assert_eq!(
+                read(&[dir, "x", "u"]).output.dir,
+                Some(PathBuf::from("x")),
+                "{dir}"
+            );
+        }
+        for agent in ["-U", "-A", "--user-agent"] {
+            assert_eq!(
+                read(&[agent, "me", "u"]).http.user_agent.as_deref(),
+                Some("me")
+            );
+        }
+        for redirs in ["--max-redirs", "--max-redirects", "--max-redirect"] {
+            assert_eq!(read(&[redirs, "3", "u"]).http.max_redirs, 3);
+        }
+        assert_eq!(
+            read(&["--max-concurrent-downloads=8", "u"])
+                .concurrency
+                .jobs,
+            8
+        );
+        assert!(read(&["--ipv4", "u"]).network.ipv4);
+        assert_eq!(
+            read(&["-s", "auto", "u"]).concurrency._split.as_deref(),
+            Some("auto")
+        );
+    }
+
+    #[test]
+    fn the_last_of_summary_and_no_summary_wins() {
+        let flags = read(&["--summary", "--no-summary", "u"]);
+        assert!(flags.reporting.no_summary && !flags.reporting.summary);
+        let flags = read(&["--no-summary", "--summary", "u"]);
+        assert!(flags.reporting.summary && !flags.reporting.no_summary);
+    }
+
+    #[test]
+    fn letters_that_repeat_are_counted() {
+        let flags = read(&["-qq", "-v", "-v", "u"]);
+        assert_eq!((flags.reporting.quiet, flags.reporting.verbose), (2, 2));
+    }
+
+    #[test]
+    fn both_address_families_alone_is_a_contradiction() {
+        assert_eq!(fault(&["-4", "-6", "u"]).exit_code(), 2);
+    }
+
+    #[test]
+    fn no_jobs_is_an_error_that_says_so() {
+        for flag in ["--jobs", "--per-host", "--split"] {
+            let error = fault(&[flag, "0", "u"]).to_string();
+            assert!(error.contains("must be at least 1"), "{flag}: {error}");
+        }
+        assert!(
+            fault(&["-j", "many", "u"])
+                .to_string()
+                .contains("not a whole number")
+        );
+    }
+
+    #[test]
+    fn durations_are_humantimes_or_bare_seconds() {
+        let millis = |text| duration(text).map(|d| d.as_millis());
+        assert_eq!(millis("500ms"), Ok(500));
+        assert_eq!(millis("1h 30m"), Ok(5_400_000));
+        assert_eq!(millis("7"), Ok(7_000));
+        assert_eq!(millis("2.5"), Ok(2_500));
+        assert_eq!(millis("0"), Ok(0));
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in [
+            "",
+            "-1",
+            "1.2.3",
+            ".",
+            "ten",
+            "5 parsecs",
+            "nan",
+            "inf",
+            "2years",
+            "99999999999999999999",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_take_powers_of_1024() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("812", 812),
+            ("10M", 10 << 20),
+            ("64k", 64 << 10),
+            ("1.5G", 3 << 29),
+            ("0.5K", 512),
+            ("1T", 1 << 40),
+            ("1.9999999999999999999K", 2047),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused() {
+        for text in [
+            "",
+            "M",
+            "-1",
+            "1.5",
+            "10MB",
+            "10 M",
+            "1e3",
+            "0x10",
+            ".5M",
+            "1.M",
+            "é",
+            "9999999999999999999999",
+            "99999999T",
+        ] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_are_checked_before_they_are_sent() {
+        assert_eq!(
+            header("Accept: text/html "),
+            Ok(("Accept".into(), "text/html".into()))
+        );
+        assert_eq!(header("X:a:b"), Ok(("X".into(), "a:b".into())));
+        for text in ["Accept", ": x", "A b: x", "X: a\r\nY: b", "X: \0", "Å: x"] {
+            assert!(header(text).is_err(), "{text:?}");
+        }
+        assert!(field_value("me\nX: y").is_err());
+    }
+
+    #[test]
+    fn resolve_takes_ipv4_and_ipv6_addresses() {
+        let resolved = resolve("Example.com:443:127.0.0.1,[::1],fe80::2").unwrap();
+        assert_eq!(resolved.host, "example.com");
+        assert_eq!(resolved.port, 443);
+        let written = resolved
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        assert_eq!(written, ["127.0.0.1", "::1", "fe80::2"]);
+        assert_eq!(resolve("[::1]:80:[::2]").unwrap().host, "[::1]");
+        assert_eq!(
+            resolve("bücher.example:80:::1").unwrap().host,
+            "xn--bcher-kva.example"
+        );
+    }
+
+    #[test]
+    fn what_is_no_resolve_rule_is_refused() {
+        for text in [
+            "",
+            "h",
+            "h:80",
+            "h:80:",
+            "h:0:::1",
+            "h:70000:::1",
+            "h:80:name",
+            ":80:::1",
+            "[::1:80:::1",
+            "[",
+            "h:80:::1,",
+        ] {
+            assert!(resolve(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_base_that_cannot_be_fetched_from_is_refused() {
+        assert!(base_url("https://example.com/dir/").is_ok());
+        assert!(base_url("ftp://example.com/").is_err());
+        assert!(base_url("dir/").is_err());
+    }
+
+    #[test]
+    fn the_short_help_fits_80_columns_by_50_lines_and_hides_what_is_hidden() {
+        let help = Flags::command().term_width(80).render_help().to_string();
+        assert!(help.lines().all(|line| line.len() <= 80), "{help}");
+        assert!(help.lines().count() <= 60, "{} lines", help.lines().count());
+        let long = Flags::command().render_long_help().to_string();
+        for hidden in ["--split", "directory-prefix", "max-concurrent", "--ipv4"] {
+            assert!(!long.contains(hidden), "{hidden}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The command line: the binary's own, which the library cannot see.
+//!
+//! `flags` is what can be typed, `options` turns that into what is wanted, `report` prints how it goes, `progress` draws
+//! how it stands, `format` writes figures, `exit` is what the shell is told.
+
+mod exit;
+mod flags;
+mod format;
+mod options;
+mod progress;
+mod report;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use gannet::session;
+
+use exit::Exit;
+use flags::Flags;
+use report::Console;
+
+/// Runs a command line, program name first, and says what the shell is to be told.
+pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let flags = match Flags::read(command_line) {
+        Ok(flags) => flags,
+        Err(error) => error.exit(),
+    };
+    match run(flags) {
+        Ok(exit) => exit.into(),
+        Err((error, exit)) => {
+            eprintln!("gannet: {error:#}");
+            exit.into()
+        }
+    }
+}
+
+fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
+    let mut console = Console::new(&flags);
+    let plan = options::plan(flags).map_err(|error| (error, Exit::Usage))?;
+    let totals = session::run(plan, &mut console).context("the run cannot go on").map_err(|error| (error, Exit::Other))?;
+    Ok(console.finish(&totals))
+}

@@ -1,0 +1,99 @@
+//! From what was typed to what is wanted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use gannet::download;
+use gannet::http::{Credentials, Field};
+use gannet::multi::{Family, Limits, Options, TlsOptions, TrustRoots};
+use gannet::session::{Output, Plan, Request};
+
+use super::flags::{Exists, Flags};
+
+/// Builds the plan of a run.
+///
+/// # Errors
+/// Something typed cannot be done; the message says which flag.
+pub(crate) fn plan(flags: Flags) -> Result<Plan> {
+    let request = request(&flags)?;
+    let options = options(&flags);
+    let output = match flags.output.output {
+        None => Output::ByName,
+        Some(path) if path == Path::new("-") => Output::Stdout,
+        Some(path) => Output::File(path),
+    };
+    Ok(Plan {
+        urls: flags.input.urls,
+        lists: flags.input.input_file,
+        base: flags.input.base,
+        is_strict: flags.input.strict,
+        dir: flags.output.dir.unwrap_or_else(|| PathBuf::from(".")),
+        output,
+        takes_names: flags.output.content_disposition,
+        exists: match flags.output.exists {
+            Exists::Verify => download::Exists::Verify,
+            Exists::Skip => download::Exists::Skip,
+            Exists::Overwrite => download::Exists::Overwrite,
+            Exists::Rename => download::Exists::Rename,
+            Exists::Error => download::Exists::Error,
+        },
+        jobs: flags.concurrency.jobs as usize,
+        is_fail_fast: flags.reporting.fail_fast,
+        is_dry_run: flags.reporting.dry_run,
+        retry: download::Retry {
+            retries: flags.retry.tries,
+            first_delay: flags.retry.delay,
+            longest_retry_after: flags.retry.max_retry_after,
+        },
+        request,
+        options,
+        is_traced: flags.reporting.verbose > 0,
+    })
+}
+
+fn request(flags: &Flags) -> Result<Request> {
+    let named = [("User-Agent", &flags.http.user_agent), ("Referer", &flags.http.referer)];
+    let named = named.into_iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}: {value}")));
+    let given = flags.http.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+    let headers: Result<Arc<[Field]>, String> = named.chain(given).map(|line| Field::parse(&line)).collect();
+    Ok(Request {
+        headers: headers.map_err(|why| anyhow!("--header: {why}"))?,
+        credentials: flags.http.user.as_deref().map(Credentials::parse).map(Arc::new),
+        max_redirects: flags.http.max_redirs,
+        max_size: limit(flags.http.max_filesize),
+        connect_timeout: span(flags.network.connect_timeout),
+        stall_timeout: span(flags.network.stall_timeout),
+        timeout: flags.network.timeout.and_then(span),
+        max_recv_speed: limit(flags.concurrency.limit_rate_file),
+    })
+}
+
+fn options(flags: &Flags) -> Options {
+    let overrides = flags.network.resolve.iter();
+    Options {
+        limits: Limits { per_origin: flags.concurrency.per_host.map_or(0, |n| n as usize), ..Limits::default() },
+        family: match (flags.network.ipv4, flags.network.ipv6) {
+            (true, _) => Family::V4,
+            (_, true) => Family::V6,
+            _ => Family::Any,
+        },
+        overrides: overrides.map(|entry| ((entry.host.clone(), entry.port), entry.addresses.clone())).collect(),
+        tls: TlsOptions {
+            roots: flags.tls.cacert.clone().map_or(TrustRoots::Platform, TrustRoots::File),
+            insecure: flags.tls.insecure,
+        },
+        max_recv_speed: limit(flags.concurrency.limit_rate),
+    }
+}
+
+/// A limit of zero is none.
+fn limit(typed: Option<u64>) -> Option<u64> {
+    typed.filter(|limit| *limit > 0)
+}
+
+/// A time limit of zero is none.
+fn span(typed: Duration) -> Option<Duration> {
+    Some(typed).filter(|limit| !limit.is_zero())
+}

@@ -1,0 +1,285 @@
+//! What is printed: completion lines on standard output; errors, warnings and the summary on standard error.
+//!
+//! Lines are gathered and written in one go before the run waits, or with the next redraw while bars stand on the screen.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use gannet::error::{Doing, Error, Fault};
+use gannet::multi::Trace;
+use gannet::session::{BadRow, Completion, Report, Retrying, Snapshot, Totals, Verdict};
+
+use super::exit::Exit;
+use super::flags::{ColorChoice, Flags};
+use super::format::{Safe, Size, Span, Speed};
+use super::progress::{Mode, Progress, Screen};
+
+/// Lines gathered while bars are on the screen go out at once when there are this many bytes of them.
+const GATHERED: usize = 64 * 1024;
+
+/// Prints how a run goes, on the two standard streams.
+pub(crate) struct Console {
+    progress: Progress,
+    out: Stream,
+    err: Stream,
+    quiet: u8,
+    verbose: u8,
+    /// Bodies go to standard output: the lines must not.
+    is_body_on_stdout: bool,
+    has_summary: bool,
+    started: Instant,
+    exit: Exit,
+}
+
+/// One of the standard streams, what is to be written to it, and whether with colour.
+struct Stream {
+    pending: String,
+    has_colour: bool,
+    is_closed: bool,
+}
+
+impl Console {
+    pub(crate) fn new(flags: &Flags) -> Self {
+        let reporting = &flags.reporting;
+        let has_colour = |is_terminal: bool| match reporting.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        let mode = if reporting.quiet > 0 { Mode::None } else { Mode::for_stderr(reporting.progress) };
+        let is_many = flags.input.urls.len() > 1 || !flags.input.input_file.is_empty();
+        let by_default = !reporting.no_summary && reporting.quiet == 0 && (is_many || io::stderr().is_terminal());
+        Self {
+            progress: Progress::new(mode, Screen::stderr()),
+            out: Stream::new(has_colour(io::stdout().is_terminal())),
+            err: Stream::new(has_colour(io::stderr().is_terminal())),
+            quiet: reporting.quiet,
+            verbose: reporting.verbose,
+            is_body_on_stdout: flags.output.output.as_deref() == Some(Path::new("-")),
+            has_summary: (reporting.summary || by_default) && !reporting.dry_run,
+            started: Instant::now(),
+            exit: Exit::Success,
+        }
+    }
+
+    /// Ends the report, and gives what the shell is to be told.
+    pub(crate) fn finish(mut self, totals: &Totals) -> Exit {
+        self.progress.finish();
+        if self.has_summary && self.quiet < 2 {
+            self.summarise(totals);
+        }
+        self.write();
+        if totals.is_broken_off {
+            self.exit = Exit::Usage;
+        }
+        match totals.signal {
+            Some(2) => Exit::Interrupted,
+            Some(_) => Exit::Terminated,
+            None => self.exit,
+        }
+    }
+
+    /// `12 files, 1 kept, 2 failed, 3 unfinished, 34.5 MiB in 1.2 s, 28.1 MiB/s`
+    fn summarise(&mut self, totals: &Totals) {
+        let elapsed = self.started.elapsed();
+        let files = totals.done + totals.kept;
+        let text = &mut self.err.pending;
+        let plural = if files == 1 { "" } else { "s" };
+        let mut line = format!("{files} file{plural}");
+        for (count, what) in [(totals.kept, "kept"), (totals.failed, "failed"), (totals.unfinished, "unfinished")] {
+            if count > 0 {
+                let _ = write!(line, ", {count} {what}");
+            }
+        }
+        let _ = writeln!(text, "{line}, {} in {}, {}", Size(totals.bytes), Span(elapsed), Speed(totals.bytes, elapsed));
+    }
+
+    /// Writes what is pending, the view of the progress out of the way.
+    fn write(&mut self) {
+        let Self { out, err, progress, .. } = self;
+        if out.pending.is_empty() && err.pending.is_empty() {
+            return;
+        }
+        progress.suspend(|| {
+            out.write(io::stdout().lock());
+            err.write(io::stderr().lock());
+        });
+    }
+
+    /// Where completion lines go.
+    fn lines(&mut self) -> &mut Stream {
+        if self.is_body_on_stdout { &mut self.err } else { &mut self.out }
+    }
+}
+
+impl Stream {
+    fn new(has_colour: bool) -> Self {
+        Self { pending: String::new(), has_colour, is_closed: false }
+    }
+
+    /// Starts a line with its first word, in colour.
+    fn word(&mut self, word: &str, colour: &str) -> &mut String {
+        let text = &mut self.pending;
+        if self.has_colour {
+            let _ = write!(text, "\x1b[{colour}m{word}\x1b[0m");
+        } else {
+            text.push_str(word);
+        }
+        text
+    }
+
+    /// Writes what is pending. Whoever stopped reading is not written to again; the run goes on.
+    fn write(&mut self, mut to: impl Write) {
+        if !self.is_closed && !self.pending.is_empty() {
+            self.is_closed = to.write_all(self.pending.as_bytes()).and_then(|()| to.flush()).is_err();
+        }
+        self.pending.clear();
+    }
+}
+
+impl Report for Console {
+    fn completed(&mut self, completion: &Completion<'_>) {
+        match completion.verdict {
+            Verdict::Failed(error) => {
+                self.exit = self.exit.worst(exit_for(error));
+                if self.quiet < 2 {
+                    fail_line(self.err.word("fail", "31"), completion, error);
+                }
+            }
+            _ if self.quiet > 0 => {}
+            Verdict::Kept => {
+                let text = self.lines().word("kept", "36");
+                let _ = write!(text, "  ");
+                destination(text, completion);
+            }
+            Verdict::Done { status } => {
+                let (bytes, elapsed) = (completion.bytes, completion.elapsed);
+                let text = self.lines().word("done", "32");
+                let _ = write!(text, "  {status}  {}  {}  {}  ", Size(bytes), Span(elapsed), Speed(bytes, elapsed));
+                destination(text, completion);
+            }
+        }
+    }
+
+    fn bad_row(&mut self, bad: &BadRow) {
+        let exit = if matches!(bad, BadRow::List(..)) { Exit::LocalFile } else { Exit::Usage };
+        self.exit = self.exit.worst(exit);
+        if self.quiet > 1 {
+            return;
+        }
+        let text = self.err.word("fail", "31");
+        let _ = match bad {
+            BadRow::Line(error) => writeln!(text, "  -  {}", Safe(error)),
+            BadRow::Typed(message) => writeln!(text, "  -  {}", Safe(message)),
+            BadRow::List(name, error) => writeln!(text, "  -  cannot read {}: {error}", Safe(name)),
+        };
+    }
+
+    fn retrying(&mut self, retry: &Retrying<'_>) {
+        if self.quiet > 0 {
+            return;
+        }
+        let text = self.err.word("retry", "33");
+        let status = StatusColumn(retry.error.status());
+        let (url, error, delay) = (Safe(retry.url), Safe(retry.error), Span(retry.delay));
+        let _ = writeln!(text, " {status}  {url}: {error} (try {}), again in {delay}", retry.tries);
+    }
+
+    fn planned(&mut self, url: &str, path: Option<&Path>) {
+        let _ = match path {
+            Some(path) => writeln!(self.out.pending, "{} -> {}", Safe(url), Safe(path.display())),
+            None => writeln!(self.out.pending, "{} -> standard output", Safe(url)),
+        };
+    }
+
+    fn traced(&mut self, number: u64, trace: &Trace) {
+        let text = &mut self.err.pending;
+        let _ = match trace {
+            Trace::Info(step) => writeln!(text, "* [{number}] {}", Safe(step)),
+            Trace::Sent(line) if self.verbose > 1 => writeln!(text, "> [{number}] {}", Safe(line)),
+            Trace::Received(line) if self.verbose > 1 => writeln!(text, "< [{number}] {}", Safe(line)),
+            _ => Ok(()),
+        };
+    }
+
+    fn due(&self) -> Option<Duration> {
+        self.progress.next()
+    }
+
+    fn progress(&mut self, snapshot: Snapshot<'_, '_>) {
+        self.write();
+        self.progress.update(snapshot);
+    }
+
+    fn flush(&mut self) {
+        if !self.progress.is_drawn() || self.out.pending.len() + self.err.pending.len() > GATHERED {
+            self.write();
+        }
+    }
+}
+
+/// `URL -> PATH`, and what is unusual about it.
+fn destination(text: &mut String, completion: &Completion<'_>) {
+    let _ = match completion.path {
+        Some(path) => write!(text, "{} -> {}", Safe(completion.url), Safe(path.display())),
+        None => write!(text, "{} -> standard output", Safe(completion.url)),
+    };
+    text.push_str(if completion.is_renamed { " (renamed: the name was taken)\n" } else { "\n" });
+}
+
+/// `  404  URL: not found (1 try)`, and the row and address where they help.
+fn fail_line(text: &mut String, completion: &Completion<'_>, error: &Error) {
+    let _ = write!(text, "  {}  {}: {}", StatusColumn(error.status()), Safe(completion.url), Safe(error));
+    let _ = match completion.tries {
+        0 => Ok(()),
+        1 => write!(text, " (1 try)"),
+        tries => write!(text, " ({tries} tries)"),
+    };
+    if let Some(place) = completion.place.filter(|place| place.is_listed()) {
+        let _ = write!(text, " [{}]", Safe(place));
+    }
+    if let (None, Some(address)) = (error.status(), error.address()) {
+        let _ = write!(text, " [{address}]");
+    }
+    text.push('\n');
+}
+
+/// A status, or a dash where there is none.
+struct StatusColumn(Option<u16>);
+
+impl std::fmt::Display for StatusColumn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(status) => write!(f, "{status}"),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// What the shell is told of a failed transfer.
+fn exit_for(error: &Error) -> Exit {
+    match error.fault() {
+        Fault::UnsupportedScheme(_) | Fault::BadUrl(_) => Exit::Usage,
+        Fault::TrustRoots(_) | Fault::Certificate(_) => Exit::Tls,
+        Fault::Tls(_) if error.doing() == Doing::Handshaking => Exit::Tls,
+        Fault::Malformed(_) | Fault::TooManyRedirects(_) | Fault::BadRedirect(_) => Exit::Protocol,
+        Fault::Status { status: 401 | 407, .. } => Exit::Authentication,
+        Fault::Status { .. } => Exit::Status,
+        Fault::Timeout { .. } => Exit::TimedOut,
+        Fault::Exists(_) => Exit::Exists,
+        Fault::Disk { source, .. } => match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::NoSpace,
+            _ => Exit::LocalFile,
+        },
+        Fault::Truncated { .. }
+        | Fault::Resolve { .. }
+        | Fault::Connect(_)
+        | Fault::ConnectionLost(_)
+        | Fault::NoAnswer
+        | Fault::Tls(_)
+        | Fault::TlsTruncated { .. } => Exit::Network,
+        _ => Exit::Other,
+    }
+}

@@ -1,0 +1,16 @@
+//! A connection is a stack of filters: a [`Socket`] at the bottom, TLS above it where the origin asks for it.
+//!
+//! Nothing here waits, reads a clock or knows of transfers. The engine calls [`Filter::open`] until the stack stands,
+//! then [`Filter::send`] and [`Filter::recv`], and watches the socket for what the stack says it [`wants`](Filter::wants).
+
+mod eyeballs;
+mod filter;
+mod socket;
+mod tls;
+
+pub(crate) use eyeballs::{Action, Race};
+pub use filter::Interest;
+pub(crate) use filter::{Filter, Opened, Received, Scratch};
+pub(crate) use socket::{Dialled, Socket};
+pub(crate) use tls::{Config, Tls};
+pub use tls::{TlsOptions, TrustRoots};

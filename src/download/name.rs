@@ -1,0 +1,522 @@
+//! Names of files that strangers choose, made safe, and the names taken in one batch. Pure: whether a file exists is
+//! asked of the caller.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::path::{Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+/// What is put behind a name while its body is incomplete.
+pub const PART: &str = ".part";
+/// What is put behind a name for the state of its incomplete body.
+pub const STATE: &str = ".part.gannet";
+
+/// The longest base name, in bytes: 255, which file systems take, less [`STATE`] and a number of ten digits.
+pub const LONGEST_NAME: usize = 255 - STATE.len() - 11;
+/// The longest relative path that a list may ask for, in bytes: deeper trees are mischief.
+const LONGEST_PATH: usize = 1024;
+/// The longest extension, with its dot, that survives when a name is cut.
+const LONGEST_EXTENSION: usize = 16;
+
+/// The base name that a URL asks for: its last path segment, decoded and made [`safe`]; `index.html` where there is
+/// none, as in wget. The query is not part of it. A segment that does not decode to UTF-8 stays encoded.
+///
+/// ```
+/// use gannet::download::name::from_url;
+///
+/// let url = url::Url::parse("https://example.com/pub/a%20b.iso?mirror=2")?;
+/// assert_eq!(from_url(&url), "a b.iso");
+/// # Ok::<(), url::ParseError>(())
+/// ```
+pub fn from_url(url: &Url) -> String {
+    match url
+        .path_segments()
+        .and_then(|mut segments| segments.next_back())
+    {
+        None | Some("") => "index.html".into(),
+        Some(segment) => match percent_decode_str(segment).decode_utf8() {
+            Ok(name) => safe(&name),
+            Err(_) => safe(segment),
+        },
+    }
+}
+
+/// One safe base name out of any text: no separators, no control or bidi characters (each becomes `_`), no trailing
+/// dots or spaces, never empty, `.`, `..`, a device (`NUL.txt` becomes `_NUL.txt`) or a state of ours
+/// (`x.part.gannet` becomes `x.part_gannet`, lest a server plants one), at most [`LONGEST_NAME`] bytes
+/// with a short extension kept. A leading `~`, `-` or `.` stays: only shells give them a meaning.
+pub fn safe(name: &str) -> String {
+    let replaced: String = name
+        .chars()
+        .map(|c| if is_forbidden(c) { '_' } else { c })
+        .collect();
+    let name = cut(trim(&replaced));
+    let name = if is_device(&name) {
+        cut(&format!("_{name}"))
+    } else {
+        name
+    };
+    if !is_state(&name) {
+        return name;
+    }
+    let (stem, extension) = name.split_at(name.len() - ".gannet".len());
+    format!("{stem}_{}", &extension[1..])
+}
+
+/// A relative path that a row of a list asks for, perhaps with sub-folders, that stays beneath the target folder.
+/// Empty parts and `.` are dropped.
+///
+/// # Errors
+/// What is wrong with the path. Nothing is repaired: the row would not get what it asked for.
+pub fn beneath(path: &str) -> Result<PathBuf, String> {
+    if path.starts_with('/') {
+        return Err("the path is absolute".into());
+    }
+    if path.len() > LONGEST_PATH {
+        return Err(format!("the path is longer than {LONGEST_PATH} bytes"));
+    }
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect();
+    match parts.first() {
+        None => return Err("the path names nothing".into()),
+        Some(&"~") => return Err("\"~\" does not stand for a home folder here".into()),
+        Some(_) => {}
+    }
+    match parts.iter().find_map(|part| fault(part)) {
+        Some(fault) => Err(fault),
+        None => Ok(parts.iter().collect()),
+    }
+}
+
+/// `name.1`, as wget and aria2 number the second file of one name.
+pub fn numbered(name: &str, number: u64) -> String {
+    format!("{name}.{number}")
+}
+
+/// Why a part of a path is not [`safe`] as it stands.
+fn fault(part: &str) -> Option<String> {
+    let fault = if part == ".." {
+        "the path has \"..\"".into()
+    } else if part.contains('\\') {
+        "the path has a backslash".into()
+    } else if part.chars().any(is_forbidden) {
+        "the path has a control character".into()
+    } else if part.len() > LONGEST_NAME {
+        format!("a part of the path is longer than {LONGEST_NAME} bytes")
+    } else if part.ends_with(['.', ' ']) {
+        "a part of the path ends in a dot or a space".into()
+    } else if is_device(part) {
+        "a part of the path is a reserved device name".into()
+    } else if is_state(part) {
+        format!("a part of the path ends in {STATE}, as gannet's own files do")
+    } else {
+        return None;
+    };
+    Some(fault)
+}
+
+/// Separators, control characters (C0, DEL, C1), what breaks a line, and what turns the reading direction, so that
+/// `exe.txt` cannot be shown for `txt.exe`.
+fn is_forbidden(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '/' | '\\' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// Device names that some systems see behind any extension and in any case.
+fn is_device(name: &str) -> bool {
+    let stem = name
+        .split('.')
+        .next()
+        .unwrap_or(name)
+        .trim_end_matches(' ')
+        .to_ascii_uppercase();
+    if matches!(
+        stem.as_str(),
+        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$"
+    ) {
+        return true;
+    }
+    let number = stem
+        .strip_prefix("COM")
+        .or_else(|| stem.strip_prefix("LPT"));
+    let mut digits = number.unwrap_or_default().chars();
+    matches!(
+        (digits.next(), digits.next()),
+        (Some('0'..='9' | '¹' | '²' | '³'), None)
+    )
+}
+
+/// Whether a name is that of a state file, in any case.
+fn is_state(name: &str) -> bool {
+    let stem = name.len().checked_sub(STATE.len());
+    stem.is_some_and(|stem| name.as_bytes()[stem..].eq_ignore_ascii_case(STATE.as_bytes()))
+}
+
+fn trim(name: &str) -> &str {
+    name.trim_end_matches(['.', ' '])
+}
+
+/// At most [`LONGEST_NAME`] bytes of a trimmed name, a short extension kept; `_` for nothing.
+fn cut(name: &str) -> String {
+    if name.is_empty() {
+        return "_".into();
+    }
+    if name.len() <= LONGEST_NAME {
+        return name.into();
+    }
+    let dot = name
+        .rfind('.')
+        .filter(|dot| name.len() - dot <= LONGEST_EXTENSION)
+        .unwrap_or(name.len());
+    let (stem, extension) = name.split_at(dot);
+    let stem = start(stem, LONGEST_NAME - extension.len());
+    match trim(&format!("{stem}{extension}")) {
+        "" => "_".into(),
+        name => name.into(),
+    }
+}
+
+/// The longest start of `text` within `most` bytes that ends between characters.
+fn start(text: &str, most: usize) -> &str {
+    let end = (0..=most).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or(0)]
+}
+
+/// The names taken in one batch, so that no two rows write the same file.
+///
+/// Taking `x` takes `x.part` and `x.part.gannet` with it. A name costs one 64-bit keyed hash; should two ever agree,
+/// the second file is numbered without need, and nothing is lost. Paths are compared as written (`a//b` is `a/b`), so
+/// give them all from one root. On file systems that fold case, `A` and `a` still count as two.
+///
+/// ```
+/// use std::path::Path;
+/// use gannet::download::name::Names;
+///
+/// let mut names = Names::default();
+/// assert!(names.claim(Path::new("a.iso")));
+/// assert!(!names.claim(Path::new("a.iso")));
+/// assert_eq!(names.next_free(Path::new("a.iso"), |_| false), Path::new("a.iso.1"));
+/// ```
+#[derive(Debug, Default)]
+pub struct Names {
+    keys: RandomState,
+    taken: HashSet<u64>,
+    /// The number to try next for a name that was asked for more than once.
+    next: HashMap<u64, u64>,
+    /// A name with its suffix, while it is hashed.
+    scratch: Vec<u8>,
+}
+
+impl Names {
+    /// Takes a path for a row; false when it, or a file that goes with it, belongs to another row.
+    pub fn claim(&mut self, path: &Path) -> bool {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let folder = self.folder(path);
+        let own = self.key(&folder, name, "");
+        // Of the nine pairs of {x, x.part, x.part.gannet} and {y, y.part, y.part.gannet}, only x = y, x.… = y and
+        // x = y.… can be equal.
+        let is_taken = self.taken.contains(&own)
+            || [PART, STATE].iter().any(|suffix| {
+                let owner = name.strip_suffix(suffix.as_bytes());
+                self.is_taken(&folder, name, suffix)
+                    || owner.is_some_and(|owner| self.is_taken(&folder, owner, ""))
+            });
+        !is_taken && self.taken.insert(own)
+    }
+
+    /// Takes the first free `path.N`, N from 1. `exists` tells whether a candidate is on the disk; it must say no in
+    /// the end. Numbers once found taken are not tried again, so that many rows of one name stay cheap.
+    pub fn next_free(&mut self, path: &Path, mut exists: impl FnMut(&Path) -> bool) -> PathBuf {
+        let name = path.file_name().unwrap_or_default();
+        let key = self.key(&self.folder(path), name.as_encoded_bytes(), "");
+        let mut number = self.next.get(&key).copied().unwrap_or(1);
+        loop {
+            let mut candidate = name.to_owned();
+            candidate.push(numbered("", number));
+            let candidate = path.with_file_name(candidate);
+            number += 1;
+            if !exists(&candidate) && self.claim(&candidate) {
+                self.next.insert(key, number);
+                return candidate;
+            }
+        }
+    }
+
+    fn is_taken(&mut self, folder: &DefaultHasher, name: &[u8], suffix: &str) -> bool {
+        let key = self.key(folder, name, suffix);
+        self.taken.contains(&key)
+    }
+
+    /// A hasher that has taken in the folder of `path`.
+    fn folder(&self, path: &Path) -> DefaultHasher {
+        let mut hasher = self.keys.build_hasher();
+        path.parent().hash(&mut hasher);
+        hasher
+    }
+
+    /// The hash of `name` and `suffix` in a folder.
+    fn key(&mut self, folder: &DefaultHasher, name: &[u8], suffix: &str) -> u64 {
+        self.scratch.clear();
+        self.scratch.extend_from_slice(name);
+        self.scratch.extend_from_slice(suffix.as_bytes());
+        let mut hasher = folder.clone();
+        self.scratch.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Component;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn named(url: &str) -> String {
+        from_url(&Url::parse(url).unwrap())
+    }
+
+    #[test]
+    fn a_url_names_its_file_by_the_last_segment() {
+        for (url, name) in [
+            ("http://h/a/b.iso?x=/y#z", "b.iso"),
+            ("http://h", "index.html"),
+            ("http://h/", "index.html"),
+            ("http://h/dir/?file=x", "index.html"),
+            ("http://h/a%20b+c.txt", "a b+c.txt"),
+            ("http://h/%C3%BC.txt", "ü.txt"),
+            ("http://h/%E9t%E9.txt", "%E9t%E9.txt"),
+            ("http://h/~user", "~user"),
+            ("http://h/..%2f..%2fetc%2fpasswd", ".._.._etc_passwd"),
+            ("http://h/a%00b%0a%1b", "a_b__"),
+            ("http://h/%20", "_"),
+            ("http://h/a/..%5c", ".._"),
+        ] {
+            assert_eq!(named(url), name, "{url}");
+        }
+    }
+
+    #[test]
+    fn unsafe_names_are_made_safe() {
+        for (name, made) in [
+            ("", "_"),
+            (".", "_"),
+            ("..", "_"),
+            (". . .", "_"),
+            ("a/b\\c", "a_b_c"),
+            ("a\u{202e}txt.exe", "a_txt.exe"),
+            ("a\u{85}\u{7f}\u{2028}b", "a___b"),
+            ("name. . ", "name"),
+            ("con", "_con"),
+            ("Nul.tar.gz", "_Nul.tar.gz"),
+            ("COM1 .txt", "_COM1 .txt"),
+            ("lpt²", "_lpt²"),
+            ("COM10", "COM10"),
+            ("console", "console"),
+            (".bashrc", ".bashrc"),
+            ("-rf", "-rf"),
+            ("x.part.gannet", "x.part_gannet"),
+            (".Part.GANNET.", ".Part_GANNET"),
+            ("x.gannet", "x.gannet"),
+        ] {
+            assert_eq!(safe(name), made, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_and_keep_a_short_extension() {
+        let cut = safe(&format!("{}.tar", "ü".repeat(200)));
+        assert_eq!(cut, format!("{}.tar", "ü".repeat(114)));
+        assert_eq!(safe(&"x".repeat(300)), "x".repeat(LONGEST_NAME));
+        assert_eq!(safe(&format!("a.{}", "x".repeat(300))).len(), LONGEST_NAME);
+        assert_eq!(
+            safe(&format!("nul.{}", "x".repeat(300))).len(),
+            LONGEST_NAME
+        );
+        assert_eq!(
+            safe(&format!("nul{}x.txt", " ".repeat(300))).len(),
+            LONGEST_NAME
+        );
+        assert_eq!(
+            safe(&format!("{}x", ".".repeat(300))),
+            format!("{}.x", ".".repeat(LONGEST_NAME - 2))
+        );
+        assert_eq!(
+            safe(&format!("{}xxxxxxxxxxxxxxxxxxxx", " ".repeat(300))),
+            "_"
+        );
+        assert_eq!(LONGEST_NAME, 232);
+    }
+
+    #[test]
+    fn a_path_beneath_the_folder_is_taken() {
+        for (path, taken) in [
+            ("a", "a"),
+            ("a/b/c.iso", "a/b/c.iso"),
+            ("./a//b/./c/", "a/b/c"),
+            ("~a/..b", "~a/..b"),
+            ("-", "-"),
+        ] {
+            assert_eq!(beneath(path).unwrap(), Path::new(taken), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leaves_the_folder_is_refused_with_its_fault() {
+        let long = "x".repeat(LONGEST_NAME + 1);
+        let deep = "a/".repeat(600);
+        for (path, fault) in [
+            ("/etc/passwd", "absolute"),
+            ("//a", "absolute"),
+            ("..", "\"..\""),
+            ("a/../../b", "\"..\""),
+            ("a\\..\\b", "backslash"),
+            ("a\0b", "control"),
+            ("a\u{202e}b", "control"),
+            ("", "names nothing"),
+            ("./.", "names nothing"),
+            ("~/x", "home"),
+            ("a/aux.txt", "device"),
+            ("a./b", "dot"),
+            ("a/x.part.gannet", "gannet's own"),
+            (&long, "longer than 232"),
+            (&deep, "longer than 1024"),
+        ] {
+            assert!(
+                beneath(path).unwrap_err().contains(fault),
+                "{path}: {:?}",
+                beneath(path)
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_is_taken_with_its_partial_files() {
+        for suffix in ["", PART, STATE] {
+            let other = format!("d/x{suffix}");
+            let (mut names, mut reversed) = (Names::default(), Names::default());
+            assert!(
+                names.claim(Path::new("d/x")) && !names.claim(Path::new(&other)),
+                "{other}"
+            );
+            assert!(
+                reversed.claim(Path::new(&other)) && !reversed.claim(Path::new("d/x")),
+                "{other}"
+            );
+        }
+        let mut names = Names::default();
+        for free in ["d/x", "d/y", "e/x", "x", "d/x.parts", "d/x.gannet"] {
+            assert!(names.claim(Path::new(free)), "{free}");
+        }
+        assert!(
+            !names.claim(Path::new("d//./x")),
+            "one file, written in another way"
+        );
+    }
+
+    #[test]
+    fn rows_of_one_name_are_numbered() {
+        let mut names = Names::default();
+        let path = Path::new("d/x");
+        assert!(names.claim(path));
+        assert!(names.claim(Path::new("d/x.3")));
+        let mut next = || names.next_free(path, |candidate| candidate == Path::new("d/x.1"));
+        assert_eq!(next(), Path::new("d/x.2"));
+        assert_eq!(next(), Path::new("d/x.4"));
+        assert_eq!(
+            names.next_free(Path::new(".."), |_| false),
+            Path::new("../.1")
+        );
+        assert_eq!(numbered("x", 7), "x.7");
+    }
+
+    #[test]
+    fn many_rows_of_one_name_are_not_quadratic() {
+        let mut names = Names::default();
+        let mut asked = 0;
+        for _ in 0..10_000 {
+            names.next_free(Path::new("x"), |_| {
+                asked += 1;
+                asked <= 100
+            });
+        }
+        assert_eq!(asked, 10_100);
+    }
+
+    /// Text rich in what matters to names.
+    fn text() -> impl Strategy<Value = String> {
+        let alphabet = vec![
+            '.', ' ', '/', '\\', '\0', '\n', '\u{202e}', 'a', 'ü', '名', '~', '-', '_', '1', 'C',
+            'O', 'N', 'm',
+        ];
+        let rich = prop::collection::vec(prop::sample::select(alphabet), 0..400);
+        prop_oneof![
+            rich.prop_map(String::from_iter),
+            (rich_device(), " {0,300}", ".{0,20}").prop_map(|(a, b, c)| format!("{a}{b}{c}")),
+            (
+                ".{0,3}|x{210,230}",
+                "\\.part\\.gannet[. ]?x{0,12}|\\.part.{0,20}\\.gannet"
+            )
+                .prop_map(|(a, b)| a + &b),
+            any::<String>(),
+        ]
+    }
+
+    fn rich_device() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec!["con", "NUL", "com1", "Lpt³", "conin$", "aux"])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn a_safe_name_is_one_component_and_stays_as_it_is(text in text()) {
+            let name = safe(&text);
+            prop_assert_eq!(safe(&name), name.clone());
+            prop_assert!((1..=LONGEST_NAME).contains(&name.len()));
+            prop_assert!(!name.chars().any(is_forbidden) && !name.ends_with(['.', ' ']) && !is_device(&name) && !is_state(&name));
+            let components: Vec<_> = Path::new(&name).components().collect();
+            prop_assert!(matches!(components[..], [Component::Normal(part)] if part == name.as_str()));
+        }
+
+        #[test]
+        fn a_path_taken_goes_down_only(text in text()) {
+            if let Ok(path) = beneath(&text) {
+                for component in path.components() {
+                    let Component::Normal(part) = component else { panic!("{component:?}") };
+                    prop_assert_eq!(safe(part.to_str().unwrap()), part.to_str().unwrap());
+                }
+            }
+        }
+
+        #[test]
+        fn any_url_names_a_safe_file(path in "(%[0-9a-f]{2}|[ -~]){0,40}") {
+            if let Ok(url) = Url::parse(&format!("http://h/{path}")) {
+                let name = from_url(&url);
+                prop_assert_eq!(safe(&name), name);
+            }
+        }
+
+        #[test]
+        fn no_two_rows_share_a_file(rows in prop::collection::vec("[xy](\\.part|\\.part\\.gannet|\\.1|\\.2){0,2}", 1..20)) {
+            let mut names = Names::default();
+            let mut files = HashSet::new();
+            for row in &rows {
+                let path = Path::new(row);
+                let taken = if names.claim(path) { path.to_owned() } else { names.next_free(path, |_| false) };
+                for suffix in ["", PART, STATE] {
+                    let file = format!("{}{suffix}", taken.display());
+                    prop_assert!(files.insert(file.clone()), "{} twice in {:?}", file, rows);
+                }
+            }
+        }
+    }
+}

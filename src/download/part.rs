@@ -1,0 +1,142 @@
+//! A file while it is incomplete, `NAME.part`, and the rename that completes it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, ErrorKind, Seek, Write};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::{Exists, name};
+use crate::error::Fault;
+use crate::sys::Folder;
+
+/// A body on its way to a final name. Nothing is created before there is a byte to write, or a whole body without any;
+/// what is there when this is dropped without [`Part::finish`] is removed.
+#[derive(Debug)]
+pub struct Part {
+    folder: Rc<Folder>,
+    name: OsString,
+    file: Option<File>,
+    exists: Exists,
+}
+
+/// What became of a complete body.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// It stands at its final name.
+    There,
+    /// A file that stood there was kept, as asked for.
+    Kept,
+}
+
+impl Part {
+    /// A body for `name` in `folder`. `exists` says what to do should that name be taken when the body is complete.
+    pub fn new(folder: Rc<Folder>, name: OsString, exists: Exists) -> Self {
+        Self { folder, name, file: None, exists }
+    }
+
+    /// The final name.
+    pub fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// The final path.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join(&self.name)
+    }
+
+    /// The folder that it goes to.
+    pub fn folder(&self) -> &Rc<Folder> {
+        &self.folder
+    }
+
+    fn part_name(&self) -> OsString {
+        let mut part = OsString::with_capacity(self.name.len() + name::PART.len());
+        part.push(&self.name);
+        part.push(name::PART);
+        part
+    }
+
+    fn fault(&self, verb: &'static str, source: io::Error) -> Fault {
+        Fault::Disk { verb, path: self.path(), source }
+    }
+
+    /// Forgets what was written: another try begins.
+    pub(super) fn start_over(&mut self) -> Result<(), Fault> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.set_len(0).and_then(|()| file.rewind()).map_err(|error| self.fault("empty", error))
+    }
+
+    /// Appends to the body.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.create()?.write_all(bytes).map_err(|error| self.fault("write", error))
+    }
+
+    fn create(&mut self) -> Result<&mut File, Fault> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => self.folder.create(&self.part_name()).map_err(|error| self.fault("create", error))?,
+        };
+        Ok(self.file.insert(file))
+    }
+
+    /// Puts the complete body at its final name, or at the name that the server `given`, by one atomic rename.
+    ///
+    /// # Errors
+    /// [`Fault::Disk`], or [`Fault::Exists`] where something stands there and that was to be an error.
+    pub fn finish(&mut self) -> Result<Placed, Fault> {
+        self.create()?;
+        let part = self.part_name();
+        let placed = match self.folder.rename(&part, &self.name) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => match self.exists {
+                Exists::Verify | Exists::Overwrite => self.folder.replace(&part, &self.name).map(|()| Placed::There),
+                Exists::Skip => Ok(Placed::Kept),
+                Exists::Error => return Err(Fault::Exists(self.path())),
+                Exists::Rename => self.finish_beside(&part).map(|()| Placed::There),
+            },
+            result => result.map(|()| Placed::There),
+        };
+        let placed = placed.map_err(|error| self.fault("rename to", error))?;
+        if placed == Placed::There {
+            self.file = None;
+        }
+        Ok(placed)
+    }
+
+    /// Takes the first of `name.1`, `name.2`… that nothing has.
+    fn finish_beside(&mut self, part: &OsStr) -> io::Result<()> {
+        for number in 1_u64.. {
+            let mut candidate = self.name.clone();
+            candidate.push(name::numbered("", number));
+            match self.folder.rename(part, &candidate) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                result => {
+                    self.name = candidate;
+                    return result;
+                }
+            }
+        }
+        Err(ErrorKind::AlreadyExists.into())
+    }
+
+    /// Has the body stand at another name when it is complete; it is on its way under the first one.
+    ///
+    /// # Errors
+    /// [`Fault::Disk`]: the partial file cannot take the other name.
+    pub fn take_name(&mut self, name: OsString) -> Result<(), Fault> {
+        self.create()?;
+        let old = self.part_name();
+        self.name = name;
+        let new = self.part_name();
+        self.folder.replace(&old, &new).map_err(|error| self.fault("rename to", error))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            // It is ours and incomplete; where it cannot be removed, its name says what it is.
+            let _ = self.folder.remove(&self.part_name());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Whether to try again, and when: a pure policy.
+
+use std::time::{Duration, SystemTime};
+
+use crate::error::{Error, Fault, RetryAfter};
+
+/// Delays never grow beyond this, whatever they are multiplied from.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// How often and how soon to try again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries after the first.
+    pub retries: u32,
+    /// The first delay at most; it doubles with each further try.
+    pub first_delay: Duration,
+    /// The longest Retry-After that is obeyed. A server that asks for more is not asked again.
+    pub longest_retry_after: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { retries: 5, first_delay: Duration::from_secs(1), longest_retry_after: Duration::from_secs(300) }
+    }
+}
+
+/// What to do after a failed try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Try again after this long.
+    Again(Duration),
+    /// Give up: it would not help, or was tried often enough.
+    GiveUp,
+}
+
+impl Retry {
+    /// Decides after the `tries`th try (from 1) has failed with `error`. `random` is a number from 0 to 1, for full jitter:
+    /// many transfers that failed together do not come back together. `wall` is the time of day, for a Retry-After that is a date.
+    pub fn decide(&self, error: &Error, tries: u32, random: f64, wall: SystemTime) -> Decision {
+        if !error.is_retryable() || tries > self.retries {
+            return Decision::GiveUp;
+        }
+        if let Fault::Status { retry_after: Some(asked), .. } = error.fault() {
+            let asked = match asked {
+                RetryAfter::Delay(delay) => *delay,
+                RetryAfter::Date(date) => date.duration_since(wall).unwrap_or_default(),
+            };
+            return if asked <= self.longest_retry_after { Decision::Again(asked) } else { Decision::GiveUp };
+        }
+        let doubled = self.first_delay.saturating_mul(2_u32.saturating_pow(tries - 1));
+        Decision::Again(doubled.min(LONGEST_DELAY.max(self.first_delay)).mul_f64(random.clamp(0.0, 1.0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Doing;
+
+    const WALL: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn status(status: u16, retry_after: Option<RetryAfter>) -> Error {
+        Error::new(Fault::Status { status, retry_after }, Doing::Receiving, None)
+    }
+
+    fn delays(random: f64) -> Vec<Decision> {
+        let retry = Retry { retries: 8, ..Retry::default() };
+        (1..=9).map(|tries| retry.decide(&status(500, None), tries, random, WALL)).collect()
+    }
+
+    #[test]
+    fn delays_double_up_to_a_minute_and_end_with_the_tries() {
+        let seconds = [1, 2, 4, 8, 16, 32, 60, 60].map(|s| Decision::Again(Duration::from_secs(s)));
+        assert_eq!(delays(1.0)[..8], seconds);
+        assert_eq!(delays(1.0)[8], Decision::GiveUp);
+        assert!(delays(0.0)[..8].iter().all(|decision| *decision == Decision::Again(Duration::ZERO)));
+    }
+
+    #[test]
+    fn what_cannot_get_better_is_not_tried_again() {
+        let retry = Retry::default();
+        assert_eq!(retry.decide(&status(404, None), 1, 0.5, WALL), Decision::GiveUp);
+        let refused = Error::new(Fault::Certificate("expired".into()), Doing::Handshaking, None);
+        assert_eq!(retry.decide(&refused, 1, 0.5, WALL), Decision::GiveUp);
+    }
+
+    #[test]
+    fn a_server_s_own_delay_is_obeyed_up_to_a_limit() {
+        let retry = Retry::default();
+        let asked = |seconds| status(503, Some(RetryAfter::Delay(Duration::from_secs(seconds))));
+        assert_eq!(retry.decide(&asked(7), 1, 0.1, WALL), Decision::Again(Duration::from_secs(7)));
+        assert_eq!(retry.decide(&asked(301), 1, 0.1, WALL), Decision::GiveUp);
+        let date = status(503, Some(RetryAfter::Date(WALL + Duration::from_secs(20))));
+        assert_eq!(retry.decide(&date, 1, 0.1, WALL), Decision::Again(Duration::from_secs(20)));
+        assert_eq!(retry.decide(&date, 1, 0.1, WALL + Duration::from_secs(30)), Decision::Again(Duration::ZERO));
+    }
+}

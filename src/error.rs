@@ -1,0 +1,367 @@
+//! What can go wrong: [`Error`] for one transfer, grouped by whose fault it is, and [`MultiError`] for a call.
+//!
+//! An `Ok` from a call says nothing of single transfers; their results come from the info queue alone.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+/// What ended a transfer: the fault, what was being done, and the last address tried.
+///
+/// Messages are lower case, without a full stop, and never hold credentials. They do not repeat the URL:
+/// whoever reports an error knows which transfer it belongs to.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    fault: Fault,
+    doing: Doing,
+    address: Option<SocketAddr>,
+}
+
+/// What a transfer was doing when it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Doing {
+    /// Checking what was asked for.
+    #[default]
+    Starting,
+    /// Waiting for a place or for its time.
+    Waiting,
+    /// Looking up the host's addresses.
+    Resolving,
+    /// Opening a connection.
+    Connecting,
+    /// Agreeing on keys and checking certificates.
+    Handshaking,
+    /// Sending the request.
+    Sending,
+    /// Waiting for the answer, or reading its head or body.
+    Receiving,
+    /// Writing the body to where it belongs.
+    Writing,
+}
+
+/// The fault itself, grouped by whose it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    // The caller's.
+    /// The URL's scheme is neither http nor https.
+    #[error("unsupported scheme '{0}': only http and https are")]
+    UnsupportedScheme(String),
+    /// The URL has no host, or a part of it cannot be sent.
+    #[error("bad URL: {0}")]
+    BadUrl(String),
+    /// The trust roots could not be loaded.
+    #[error("cannot load trusted certificates: {0}")]
+    TrustRoots(String),
+
+    // The peer's.
+    /// The answer is not HTTP, or breaks its rules.
+    #[error("malformed answer: {0}")]
+    Malformed(Malformed),
+    /// The server answered with a status of 400 or above.
+    #[error("{}", status_text(*.status))]
+    Status {
+        /// The status code, 400 or above.
+        status: u16,
+        /// What the server asked for in Retry-After (RFC 9110 §10.2.3).
+        retry_after: Option<RetryAfter>,
+    },
+    /// More redirects than allowed.
+    #[error("more than {0} redirects")]
+    TooManyRedirects(u32),
+    /// A redirect that is not followed: a bad target, a foreign scheme, a downgrade that would carry credentials.
+    #[error("redirect not followed: {0}")]
+    BadRedirect(String),
+    /// The body is, or would be, larger than allowed. In bytes.
+    #[error("the body is larger than the limit of {limit} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// The body ended before its time.
+    #[error("the connection closed after {received} bytes of {}", expected.map_or_else(|| "an unfinished body".to_owned(), |n| n.to_string()))]
+    Truncated {
+        /// Bytes of the body received.
+        received: u64,
+        /// Bytes the server had announced, where it had.
+        expected: Option<u64>,
+    },
+
+    // The network's.
+    /// The host name has no address, or the lookup failed.
+    #[error("cannot resolve host '{host}': {reason}")]
+    Resolve {
+        /// The name that was looked up.
+        host: String,
+        /// What the resolver said.
+        reason: String,
+    },
+    /// No connection could be opened.
+    #[error("cannot connect: {0}")]
+    Connect(#[source] io::Error),
+    /// The connection broke while bytes were sent or received.
+    #[error("connection lost: {0}")]
+    ConnectionLost(#[source] io::Error),
+    /// The connection closed before the answer was whole, or before any of it came.
+    #[error("the server closed the connection without an answer")]
+    NoAnswer,
+    /// Something took longer than it may. The duration is the limit.
+    #[error("{kind} timed out after {}", humantime::format_duration(*.limit))]
+    Timeout {
+        /// Which clock ran out.
+        kind: Timeout,
+        /// The limit that was set.
+        limit: Duration,
+    },
+
+    // TLS.
+    /// The server's certificate was refused. Retrying will not help.
+    #[error("certificate not accepted: {0}")]
+    Certificate(#[source] Box<dyn StdError + Send + Sync>),
+    /// The handshake failed, or a record was damaged.
+    #[error("TLS failed: {0}")]
+    Tls(#[source] Box<dyn StdError + Send + Sync>),
+    /// The connection ended without TLS's close_notify, so the end of the body cannot be trusted (RFC 8446 §6.1).
+    #[error("TLS connection cut without close_notify after {received} bytes")]
+    TlsTruncated {
+        /// Bytes of the body received.
+        received: u64,
+    },
+
+    // The disk's.
+    /// A file or folder could not be made, written or renamed.
+    #[error("cannot {verb} {}: {source}", path.display())]
+    Disk {
+        /// What was tried: "create", "write", "rename".
+        verb: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The final name exists and `--exists error` was asked for.
+    #[error("{} exists", .0.display())]
+    Exists(PathBuf),
+
+    // Nobody's.
+    /// The multi was aborted by one of its own functions, or stopped.
+    #[error("aborted")]
+    Aborted,
+}
+
+/// When a server wants to be asked again: Retry-After (RFC 9110 §10.2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// After this long: it was given in seconds, or as a date beside the server's own Date.
+    Delay(Duration),
+    /// At this time, by a clock that may not be ours: a date came without a Date beside it.
+    Date(SystemTime),
+}
+
+/// Which clock ran out. Each starts when the transfer is dispatched, not while it waits for a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// Looking up, connecting and handshaking.
+    Connect,
+    /// No byte arrived for too long.
+    Stall,
+    /// The whole transfer.
+    Total,
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connecting",
+            Self::Stall => "the transfer stalled and",
+            Self::Total => "the transfer",
+        })
+    }
+}
+
+/// How an answer broke the rules of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// The first bytes are not an HTTP/1 status line (RFC 9112 §4).
+    #[error("not HTTP/1.x")]
+    NotHttp,
+    /// The status line or a header line cannot be read (RFC 9112 §4 and §5).
+    #[error("bad response head")]
+    Head,
+    /// The head is longer than the limit.
+    #[error("response head over 256 KiB")]
+    HeadTooLong,
+    /// More header lines than the limit.
+    #[error("too many header lines")]
+    TooManyHeaders,
+    /// More interim (1xx) answers than the limit.
+    #[error("too many interim answers")]
+    TooManyInterim,
+    /// An interim answer that nobody asked for: 101 (RFC 9110 §15.2.2).
+    #[error("unexpected 101 Switching Protocols")]
+    Upgrade,
+    /// A status that answers a question nobody asked: 206 without Range, 304 without a condition.
+    #[error("status {0} was not asked for")]
+    Unasked(u16),
+    /// Content-Length is not a number, or two of them differ (RFC 9112 §6.3).
+    #[error("bad Content-Length")]
+    ContentLength,
+    /// A transfer coding other than chunked, or chunked not last (RFC 9112 §6.1).
+    #[error("unsupported Transfer-Encoding")]
+    TransferEncoding,
+    /// A chunk's size line or end cannot be read (RFC 9112 §7.1).
+    #[error("bad chunk")]
+    Chunk,
+    /// The trailer section is damaged or over its limit (RFC 9112 §7.1.2).
+    #[error("bad trailers")]
+    Trailers,
+    /// Bytes arrived on a connection that had no request under way.
+    #[error("an answer to nothing")]
+    Unsolicited,
+}
+
+impl From<Malformed> for Fault {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+/// The well-known meaning of an error status, for messages.
+fn status_text(status: u16) -> String {
+    let reason = match status {
+        400 => "bad request",
+        401 => "unauthorized",
+        402 => "payment required",
+        403 => "forbidden",
+        404 => "not found",
+        405 => "method not allowed",
+        406 => "not acceptable",
+        407 => "proxy authentication required",
+        408 => "request timeout",
+        409 => "conflict",
+        410 => "gone",
+        412 => "precondition failed",
+        416 => "range not satisfiable",
+        421 => "misdirected request",
+        425 => "too early",
+        429 => "too many requests",
+        451 => "unavailable for legal reasons",
+        500 => "internal server error",
+        501 => "not implemented",
+        502 => "bad gateway",
+        503 => "service unavailable",
+        504 => "gateway timeout",
+        _ => return format!("the server answered with status {status}"),
+    };
+    reason.to_owned()
+}
+
+impl Error {
+    /// An error with its fault, while `doing` something, to or from `address` where there is one.
+    pub fn new(fault: impl Into<Fault>, doing: Doing, address: Option<SocketAddr>) -> Self {
+        Self(Box::new(Inner { fault: fault.into(), doing, address }))
+    }
+
+    /// What went wrong.
+    pub fn fault(&self) -> &Fault {
+        &self.0.fault
+    }
+
+    /// What was being done.
+    pub fn doing(&self) -> Doing {
+        self.0.doing
+    }
+
+    /// The last address tried, if one was.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.0.address
+    }
+
+    /// The status code, when the server's answer was the fault.
+    pub fn status(&self) -> Option<u16> {
+        match self.0.fault {
+            Fault::Status { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Whether trying again may help: every transport fault but a refused certificate, and the statuses that
+    /// say so themselves (408, 425, 429, 500, 502, 503, 504, 522, 524).
+    pub fn is_retryable(&self) -> bool {
+        match &self.0.fault {
+            Fault::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524),
+            Fault::Truncated { .. }
+            | Fault::Resolve { .. }
+            | Fault::Connect(_)
+            | Fault::ConnectionLost(_)
+            | Fault::NoAnswer
+            | Fault::Timeout { .. }
+            | Fault::Tls(_)
+            | Fault::TlsTruncated { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.fault, f)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.fault.source()
+    }
+}
+
+/// Why a call on a multi failed: CURLMcode, by name and number.
+///
+/// Left out because Rust's types make them impossible: `BAD_HANDLE` (1: there is no invalid `Multi`), `OUT_OF_MEMORY` (3: allocation
+/// aborts), `ADDED_ALREADY` (7: `add` takes the easy by value), `RECURSIVE_API_CALL` (8: the functions cannot
+/// reach the multi that calls them), `UNKNOWN_OPTION` (6: options are fields), `WAKEUP_FAILURE` (9) and `UNRECOVERABLE_POLL` (12: the engine
+/// neither wakes nor polls). `CALL_MULTI_PERFORM` (−1) is known as [`MultiError::CALL_MULTI_PERFORM`] and never returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MultiError {
+    /// The transfer is not, or no longer, in this multi.
+    #[error("no such transfer in this multi")]
+    BadEasyHandle,
+    /// Something inside is not as it must be: a defect of the engine.
+    #[error("internal error")]
+    InternalError,
+    /// The socket is not one that the engine uses.
+    #[error("not a socket of this multi")]
+    BadSocket,
+    /// An argument has a value that it may not have.
+    #[error("bad function argument")]
+    BadFunctionArgument,
+    /// The socket or the timer function returned an error: the multi is dead until every transfer is removed.
+    #[error("aborted by callback")]
+    AbortedByCallback,
+}
+
+impl MultiError {
+    /// CURLM_CALL_MULTI_PERFORM: libcurl's old way of saying "call again at once". Known, never returned.
+    pub const CALL_MULTI_PERFORM: i32 = -1;
+
+    /// The number of the CURLMcode of the same name.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::BadEasyHandle => 2,
+            Self::InternalError => 4,
+            Self::BadSocket => 5,
+            Self::BadFunctionArgument => 10,
+            Self::AbortedByCallback => 11,
+        }
+    }
+}

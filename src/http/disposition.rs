@@ -1,0 +1,216 @@
+//! Content-Disposition: the name that a server gives a file (RFC 6266). Making it safe to use is not done here.
+
+use percent_encoding::percent_decode;
+
+use super::grammar::trim;
+
+/// The file name in a Content-Disposition, as sent, where there is one that is not empty.
+///
+/// `filename*` (RFC 8187: UTF-8 or ISO-8859-1) goes before `filename`, if it can be read; of several of a name the first
+/// counts. Values come as real servers send them: quoted or not, unquoted with spaces, without a
+/// closing quote, in raw UTF-8 or Latin-1, without a disposition type.
+///
+/// ```
+/// use gannet::http::disposition::file_name;
+/// let value = br#"attachment; filename="EURO.txt"; filename*=utf-8''%e2%82%ac.txt"#;
+/// assert_eq!(file_name(value).as_deref(), Some("€.txt"));
+/// ```
+pub fn file_name(value: &[u8]) -> Option<String> {
+    let mut plain = None;
+    let mut extended = None;
+    let mut rest = value;
+    while !rest.is_empty() {
+        let parameter;
+        (parameter, rest) = next_parameter(rest);
+        let Some((name, value)) = parameter else {
+            continue;
+        };
+        if plain.is_none() && name.eq_ignore_ascii_case(b"filename") {
+            plain = Some(value);
+        } else if extended.is_none() && name.eq_ignore_ascii_case(b"filename*") {
+            extended = decode_extended(&value);
+        }
+    }
+    extended
+        .or_else(|| plain.map(decode_raw))
+        .filter(|name| !name.is_empty())
+}
+
+/// A parameter's name and its value without quotes.
+type Parameter<'a> = (&'a [u8], Vec<u8>);
+
+/// The first parameter, if what stands there is one (a disposition type is not), and what follows its semicolon.
+fn next_parameter(bytes: &[u8]) -> (Option<Parameter<'_>>, &[u8]) {
+    let end = bytes.iter().position(|byte| matches!(byte, b'=' | b';'));
+    let end = end.unwrap_or(bytes.len());
+    let name = trim(&bytes[..end]);
+    let Some(b'=') = bytes.get(end) else {
+        return (None, bytes.get(end + 1..).unwrap_or_default());
+    };
+    let value = trim(&bytes[end + 1..]);
+    let (value, after) = if let [b'"', quoted @ ..] = value {
+        unquote(quoted)
+    } else {
+        let end = value.iter().position(|&byte| byte == b';');
+        let (value, after) = value.split_at(end.unwrap_or(value.len()));
+        (trim(value).to_vec(), after)
+    };
+    let semicolon = after.iter().position(|&byte| byte == b';');
+    let rest = semicolon.map_or(&[][..], |at| &after[at + 1..]);
+    (Some((name, value)), rest)
+}
+
+/// A quoted string from behind its opening quote, unescaped (RFC 9110 §5.6.4), and what follows its closing one.
+fn unquote(bytes: &[u8]) -> (Vec<u8>, &[u8]) {
+    let mut text = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    loop {
+        match rest {
+            [] | [b'\\'] => return (text, &[]),
+            [b'"', after @ ..] => return (text, after),
+            [b'\\', byte, after @ ..] | [byte, after @ ..] => {
+                text.push(*byte);
+                rest = after;
+            }
+        }
+    }
+}
+
+/// An extended value, `charset'language'percent-encoded` (RFC 8187 §3.2.1), where its charset is known.
+fn decode_extended(value: &[u8]) -> Option<String> {
+    let mut parts = value.splitn(3, |&byte| byte == b'\'');
+    let charset = trim(parts.next()?);
+    let _language = parts.next()?;
+    let bytes: Vec<u8> = percent_decode(parts.next()?).collect();
+    let text = if charset.eq_ignore_ascii_case(b"utf-8") {
+        String::from_utf8(bytes).ok()?
+    } else if charset.eq_ignore_ascii_case(b"iso-8859-1") {
+        latin1(&bytes)
+    } else {
+        return None;
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// UTF-8 where it is, else Latin-1, which anything is.
+fn decode_raw(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| latin1(error.as_bytes()))
+}
+
+fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().map(|&byte| char::from(byte)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn names(cases: &[(&[u8], Option<&str>)]) {
+        for (value, expected) in cases {
+            let shown = String::from_utf8_lossy(value);
+            assert_eq!(file_name(value).as_deref(), *expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_file_name_is_a_token_or_quoted() {
+        names(&[
+            (b"attachment; filename=a.txt", Some("a.txt")),
+            (b"attachment; filename=\"a b.txt\"", Some("a b.txt")),
+            (b"INLINE ;FILENAME = \"a.txt\" ; x=y", Some("a.txt")),
+            (
+                b"attachment; filename=\"a;b=c.txt\"; x=\"y\"",
+                Some("a;b=c.txt"),
+            ),
+            (
+                br#"attachment; filename="a\"b\\c.txt""#,
+                Some("a\"b\\c.txt"),
+            ),
+            (br#"attachment; filename="f\oo.html""#, Some("foo.html")),
+            (
+                b"attachment; x=\"; filename=no\"; filename=yes",
+                Some("yes"),
+            ),
+            (b"attachment; filename=\"%41.txt\"", Some("%41.txt")),
+        ]);
+    }
+
+    #[test]
+    fn the_extended_form_goes_first_if_it_can_be_read() {
+        names(&[
+            (
+                b"attachment; filename=b; filename*=UTF-8''a%20%e2%82%ac",
+                Some("a €"),
+            ),
+            (b"attachment; filename*=utf-8'en'a; filename=b", Some("a")),
+            (
+                b"attachment; filename*=iso-8859-1''%A3.txt; filename=b",
+                Some("£.txt"),
+            ),
+            (b"attachment; filename*=\"UTF-8''a%20b\"", Some("a b")),
+            (b"attachment; filename* = UTF-8''it's", Some("it's")),
+            (b"attachment; filename*=UTF-8''%FF; filename=b", Some("b")),
+            (b"attachment; filename*=koi8-r''%C1; filename=b", Some("b")),
+            (b"attachment; filename*=nothing; filename=b", Some("b")),
+            (b"attachment; filename*=UTF-8''; filename=b", Some("b")),
+            (b"attachment; filename*=UTF-8''100%", Some("100%")),
+            (
+                b"attachment; filename*0=a; filename*1=b; filename=c",
+                Some("c"),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn sloppy_values_are_read_as_they_were_meant() {
+        names(&[
+            (
+                b"attachment; filename=my file.txt; size=5",
+                Some("my file.txt"),
+            ),
+            (b"attachment; filename=\"cut", Some("cut")),
+            (b"attachment; filename=\"cut\\", Some("cut")),
+            (b"filename=a.txt", Some("a.txt")),
+            (b"attachment;;; filename=a.txt;", Some("a.txt")),
+            (b"attachment; filename=\"a\"junk; filename=b", Some("a")),
+            (b"attachment; filename=a; filename=b", Some("a")),
+            ("attachment; filename=\"é.txt\"".as_bytes(), Some("é.txt")),
+            (b"attachment; filename=\xe9.txt", Some("é.txt")),
+            (
+                b"attachment; filename=../../etc/passwd",
+                Some("../../etc/passwd"),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn no_name_is_no_name() {
+        names(&[
+            (b"", None),
+            (b"attachment", None),
+            (b";=;\"", None),
+            (b"attachment; filename", None),
+            (b"attachment; filename=", None),
+            (b"attachment; filename=; x=y", None),
+            (b"attachment; filename=\"\"", None),
+            (b"attachment; xfilename=a", None),
+            (b"filename", None),
+        ]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(value in proptest::collection::vec(any::<u8>(), 0..80)) {
+            prop_assert_ne!(file_name(&value), Some(String::new()));
+        }
+
+        #[test]
+        fn any_name_survives_quoting(name in "\\PC{1,20}") {
+            let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
+            let value = format!("attachment; filename=\"{quoted}\"; size=1");
+            prop_assert_eq!(file_name(value.as_bytes()), Some(name));
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Fields: [`Headers`], those of an answer as received, and [`Field`], one that a user adds to a request.
+
+use std::fmt;
+
+use super::grammar::{is_token_byte, is_value_byte, trim};
+
+/// What stands for a credential wherever it would be shown.
+const MASK: &str = "***";
+
+/// The fields of an answer, in the order they came, in one buffer that is kept from answer to answer.
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// Names and values, end to end.
+    bytes: Vec<u8>,
+    /// Where each lies. The spans follow one another without a gap.
+    spans: Vec<Span>,
+}
+
+/// One field in [`Headers`]' buffer: its name is `start..middle`, its value `middle..end`.
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    middle: usize,
+    end: usize,
+}
+
+impl Headers {
+    /// No fields, no memory.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets the fields and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+    }
+
+    /// Adds a field. The value is taken as it is: whoever parses it trims it (RFC 9110 §5.5).
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        let end = self.bytes.len();
+        self.spans.push(Span { start, middle, end });
+    }
+
+    /// Continues the last field's value on a folded line, joined by one space (RFC 9112 §5.2).
+    pub(crate) fn fold(&mut self, value: &[u8]) {
+        let Some(last) = self.spans.last_mut() else {
+            return;
+        };
+        if last.middle < last.end && !value.is_empty() {
+            self.bytes.push(b' ');
+        }
+        self.bytes.extend_from_slice(value);
+        last.end = self.bytes.len();
+    }
+
+    /// The first value of that name, whatever its case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.get_all(name).next()
+    }
+
+    /// Every value of that name, whatever its case, in order.
+    pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.iter()
+            .filter(move |(given, _)| given.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// Names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.spans.iter().map(|span| {
+            (
+                &self.bytes[span.start..span.middle],
+                &self.bytes[span.middle..span.end],
+            )
+        })
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Gives back memory beyond so many bytes of text. Call it when empty.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        if self.bytes.capacity() > bytes {
+            self.bytes.shrink_to(bytes);
+            self.spans.shrink_to(0);
+        }
+    }
+}
+
+/// For logs: values as text, cookies and credentials masked.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.iter().map(|(name, value)| {
+            let name = String::from_utf8_lossy(name);
+            let is_secret = is_credential(&name) || name.eq_ignore_ascii_case("set-cookie");
+            let value = if is_secret {
+                MASK.into()
+            } else {
+                String::from_utf8_lossy(value)
+            };
+            (name, value)
+        });
+        f.debug_map().entries(text).finish()
+    }
+}
+
+/// A request header as a user gives it. What it holds can be sent as it is: no control character is in it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Field {
+    name: String,
+    value: Option<String>,
+}
+
+impl Field {
+    /// Reads `Name: value`, and curl's forms `Name;` (sent with an empty value) and `Name:` (the default header
+    /// of that name is not sent).
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the name (RFC 9110 §5.1) or the value (§5.5: no CR, LF, NUL or other control
+    /// character but tab). The message never repeats the value, nor anything else that might be a secret.
+    ///
+    /// ```
+    /// use gannet::http::Field;
+    /// assert_eq!(Field::parse("Accept: text/html")?.value(), Some("text/html"));
+    /// assert_eq!(Field::parse("X-Empty;")?.value(), Some(""));
+    /// assert_eq!(Field::parse("User-Agent:")?.value(), None);
+    /// # Ok::<(), String>(())
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (name, value) = match text.split_once(':') {
+            Some((name, value)) => {
+                let value = value.trim_matches([' ', '\t']);
+                (name, (!value.is_empty()).then_some(value))
+            }
+            None => match text.trim_end_matches([' ', '\t']).strip_suffix(';') {
+                Some(name) => (name, Some("")),
+                None => return Err("a header has the form 'Name: value'".to_owned()),
+            },
+        };
+        let name = name.trim_matches([' ', '\t']);
+        if name.is_empty() {
+            return Err("a header needs a name before its colon".to_owned());
+        }
+        let is_bad = |c: &char| !u8::try_from(*c).is_ok_and(is_token_byte);
+        if let Some(bad) = name.chars().find(is_bad) {
+            return Err(format!("a header's name cannot hold {bad:?}"));
+        }
+        if let Some(bad) = value.and_then(|v| v.bytes().find(|&byte| !is_value_byte(byte))) {
+            let bad = char::from(bad);
+            return Err(format!("the value of header {name} cannot hold {bad:?}"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.map(str::to_owned),
+        })
+    }
+
+    /// The name, in the case it was given in.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The value; `None` where the default header of that name is not to be sent.
+    pub fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
+    /// Whether the value is a secret that stays with the origin it was meant for:
+    /// Authorization, Cookie, Proxy-Authorization.
+    pub fn is_credential(&self) -> bool {
+        is_credential(&self.name)
+    }
+}
+
+/// As it can be typed, a credential masked.
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value() {
+            None => write!(f, "{}:", self.name),
+            Some("") => write!(f, "{};", self.name),
+            Some(_) if self.is_credential() => write!(f, "{}: {MASK}", self.name),
+            Some(value) => write!(f, "{}: {value}", self.name),
+        }
+    }
+}
+
+impl fmt::Debug for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Field({self})")
+    }
+}
+
+fn is_credential(name: &str) -> bool {
+    ["Authorization", "Cookie", "Proxy-Authorization"]
+        .iter()
+        .any(|secret| name.eq_ignore_ascii_case(secret.as_ref()))
+}
+
+/// The bytes of a field's value without the whitespace around it, as text where it is text.
+pub(super) fn text(value: &[u8]) -> Option<&str> {
+    let value = trim(value);
+    let is_clean = value.iter().all(|&byte| is_value_byte(byte));
+    is_clean.then(|| str::from_utf8(value).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_are_found_whatever_their_case() {
+        let mut headers = Headers::new();
+        headers.push(b"ETag", b"\"a\"");
+        headers.push(b"Via", b"one");
+        headers.push(b"VIA", b"two");
+        assert_eq!(headers.get("etag"), Some(&b"\"a\""[..]));
+        assert_eq!(headers.get("Via"), Some(&b"one"[..]));
+        assert_eq!(headers.get_all("via").collect::<Vec<_>>(), [b"one", b"two"]);
+        assert_eq!(headers.get("Vi"), None);
+        assert_eq!((headers.len(), headers.is_empty()), (3, false));
+        let names: Vec<_> = headers.iter().map(|(name, _)| name.to_vec()).collect();
+        assert_eq!(names, [&b"ETag"[..], b"Via", b"VIA"]);
+    }
+
+    #[test]
+    fn clearing_keeps_the_memory() {
+        let mut headers = Headers::new();
+        headers.push(b"Server", b"nginx");
+        let capacity = headers.bytes.capacity();
+        headers.clear();
+        assert!(headers.is_empty());
+        assert_eq!(headers.get("server"), None);
+        assert_eq!(headers.bytes.capacity(), capacity);
+    }
+
+    #[test]
+    fn a_folded_line_is_joined_by_one_space() {
+        let mut headers = Headers::new();
+        headers.fold(b"ignored: there is nothing to continue");
+        assert!(headers.is_empty());
+        headers.push(b"a", b"");
+        headers.fold(b"x");
+        headers.fold(b"");
+        headers.fold(b"y");
+        assert_eq!(headers.get("a"), Some(&b"x y"[..]));
+    }
+
+    #[test]
+    fn secrets_are_masked_in_what_is_printed() {
+        let mut headers = Headers::new();
+        headers.push(b"Set-Cookie", b"id=hunter2");
+        headers.push(b"Server", b"nginx");
+        let shown = format!("{headers:?}");
+        assert!(
+            !shown.contains("hunter2") && shown.contains("nginx"),
+            "{shown}"
+        );
+
+        for name in ["Authorization", "cookie", "PROXY-AUTHORIZATION"] {
+            let field = Field::parse(&format!("{name}: hunter2")).unwrap();
+            assert!(field.is_credential());
+            assert!(!format!("{field:?} {field}").contains("hunter2"));
+        }
+        let field = Field::parse("Accept: */*").unwrap();
+        assert!(!field.is_credential());
+        assert_eq!(field.to_string(), "Accept: */*");
+    }
+
+    #[test]
+    fn fields_come_in_curls_three_forms() {
+        let field = Field::parse("  X-A :\t b: c ").unwrap();
+        assert_eq!((field.name(), field.value()), ("X-A", Some("b: c")));
+        let field = Field::parse("X-A; ").unwrap();
+        assert_eq!((field.name(), field.value()), ("X-A", Some("")));
+        for text in ["X-A:", "X-A:  "] {
+            let field = Field::parse(text).unwrap();
+            assert_eq!((field.name(), field.value()), ("X-A", None));
+        }
+        assert_eq!(Field::parse("X: é").unwrap().value(), Some("é"));
+    }
+
+    #[test]
+    fn nothing_can_be_injected_through_a_field() {
+        for text in [
+            "",
+            ":",
+            ": x",
+            ";",
+            "X",
+            "X; y",
+            "X Y: z",
+            "X\r\nY: z",
+            "X: a\r\nY: b",
+            "X: a\nb",
+            "X: a\rb",
+            "X: a\0b",
+            "X: a\u{7f}",
+            "É: x",
+            "X\t: ok\u{1}",
+        ] {
+            assert!(Field::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_the_value() {
+        for text in [
+            "Authorization: hunter2\n",
+            "Authorization hunter2",
+            "Authorization hunter2: x",
+        ] {
+            let message = Field::parse(text).unwrap_err();
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_field_read_back_from_what_it_shows_is_the_same(text in "[a-zA-Z0-9-]{1,9}[:;]{0,2}\\PC{0,20}") {
+            if let Ok(field) = Field::parse(&text) && !field.is_credential() {
+                prop_assert_eq!(Field::parse(&field.to_string()), Ok(field));
+            }
+        }
+
+        #[test]
+        fn whatever_is_accepted_holds_no_control_character(text in any::<String>()) {
+            if let Ok(field) = Field::parse(&text) {
+                let sent = format!("{}{}", field.name(), field.value().unwrap_or_default());
+                prop_assert!(!sent.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t'));
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! [`Origin`]: to whom a request goes, and what of a URL is sent there.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use url::{Host, Position, Url};
+
+use crate::error::Fault;
+
+/// How an origin is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// In the clear; port 80 unless said otherwise.
+    Http,
+    /// Over TLS; port 443 unless said otherwise.
+    Https,
+}
+
+impl Scheme {
+    /// The scheme as URLs write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port where a URL names none (RFC 9110 §4.2).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// Scheme, host and port: whose connections may be shared, and who may see a credential (RFC 9110 §4.3.1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// How it is spoken to.
+    pub scheme: Scheme,
+    /// Name in lower case and ASCII, or a literal address without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl Origin {
+    /// The origin of a URL.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::UnsupportedScheme`] if it is neither http nor https, [`Fault::BadUrl`] without a host.
+    pub fn of(url: &Url) -> Result<Self, Fault> {
+        let scheme = match url.scheme() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            other => return Err(Fault::UnsupportedScheme(other.to_owned())),
+        };
+        let host = match url.host() {
+            Some(Host::Domain(name)) if !name.is_empty() => name.to_owned(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Ipv6(address)) => address.to_string(),
+            _ => return Err(Fault::BadUrl("it has no host".to_owned())),
+        };
+        let port = url.port().unwrap_or_else(|| scheme.default_port());
+        Ok(Self { scheme, host, port })
+    }
+
+    /// Whether it is spoken to over TLS.
+    pub fn is_tls(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
+    /// The address, where the host is a literal one and needs no lookup.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+
+    /// The value of the Host field: the port only where it is not the scheme's own, IPv6 in brackets (RFC 9110 §7.2).
+    pub fn authority(&self) -> String {
+        let mut authority = match self.ip() {
+            Some(IpAddr::V6(address)) => format!("[{address}]"),
+            _ => self.host.clone(),
+        };
+        if self.port != self.scheme.default_port() {
+            // Writing to a String cannot fail.
+            let _ = write!(authority, ":{}", self.port);
+        }
+        authority
+    }
+}
+
+/// What of a URL stands in the request line: path and query, never the fragment (RFC 9112 §3.2.1).
+pub fn request_target(url: &Url) -> &str {
+    match &url[Position::BeforePath..Position::AfterQuery] {
+        "" => "/",
+        target => target,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(url: &str) -> Result<Origin, Fault> {
+        Origin::of(&Url::parse(url).unwrap())
+    }
+
+    #[test]
+    fn the_port_is_the_schemes_own_unless_named() {
+        let plain = origin("http://Example.COM/a").unwrap();
+        assert_eq!(
+            (plain.scheme, &*plain.host, plain.port),
+            (Scheme::Http, "example.com", 80)
+        );
+        assert!(!plain.is_tls());
+        assert_eq!(plain, origin("http://u:p@example.com:80/b?c").unwrap());
+        let tls = origin("https://example.com").unwrap();
+        assert!(tls.is_tls() && tls.port == 443 && tls.scheme.as_str() == "https");
+        assert_ne!(tls, origin("https://example.com:444").unwrap());
+    }
+
+    #[test]
+    fn authority_has_a_port_only_where_it_is_unusual() {
+        for (url, expected) in [
+            ("http://example.com/", "example.com"),
+            ("http://example.com:8080/", "example.com:8080"),
+            ("https://example.com:80/", "example.com:80"),
+            ("http://[::1]/", "[::1]"),
+            ("https://[2001:db8::1]:8443/", "[2001:db8::1]:8443"),
+            ("http://127.0.0.1:3000/", "127.0.0.1:3000"),
+            ("http://bücher.example/", "xn--bcher-kva.example"),
+        ] {
+            assert_eq!(origin(url).unwrap().authority(), expected);
+        }
+    }
+
+    #[test]
+    fn literal_addresses_need_no_lookup() {
+        assert_eq!(
+            origin("http://[::1]/").unwrap().ip(),
+            Some("::1".parse().unwrap())
+        );
+        assert_eq!(
+            origin("http://0x7f.1/").unwrap().ip(),
+            Some("127.0.0.1".parse().unwrap())
+        );
+        assert_eq!(origin("http://localhost/").unwrap().ip(), None);
+        assert_eq!(origin("http://[::1]/").unwrap().host, "::1");
+    }
+
+    #[test]
+    fn other_schemes_are_refused() {
+        for url in ["ftp://example.com/", "file:///etc/passwd", "data:,x"] {
+            assert!(
+                matches!(origin(url), Err(Fault::UnsupportedScheme(_))),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_target_is_path_and_query_without_the_fragment() {
+        for (url, expected) in [
+            ("http://h", "/"),
+            ("http://h#f", "/"),
+            ("http://h?q", "/?q"),
+            ("http://h/a b/é?x=y z#sha256=00", "/a%20b/%C3%A9?x=y%20z"),
+            ("http://h//a/../b", "//b"),
+        ] {
+            assert_eq!(request_target(&Url::parse(url).unwrap()), expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Redirects: which answers are one, and where it leads. How many are followed, and with which
+//! credentials, is decided by the caller.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, percent_encode};
+use url::Url;
+
+use super::grammar::trim;
+use crate::error::Fault;
+
+/// Encodes nothing of ASCII: only bytes above 127, which the encoder always takes.
+const BEYOND_ASCII: &AsciiSet = &AsciiSet::EMPTY;
+
+/// How much of a server's own words goes into a message.
+const QUOTED: usize = 32;
+
+/// Whether the status sends a GET elsewhere (RFC 9110 §15.4): 301, 302, 303, 307 and 308; not 300, 304, 305.
+pub fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// Where a Location leads from a URL (RFC 9110 §10.2.2).
+///
+/// It is read as browsers do (the URL Standard): relative to `from`, which also lends its fragment where the
+/// Location has none; bytes above 127 are UTF-8, or else sent back as they are, percent-encoded. The answer never
+/// has userinfo, neither the Location's (a server does not hand us credentials) nor that of `from`: the caller
+/// keeps credentials, with the origin they are for.
+///
+/// # Errors
+///
+/// [`Fault::BadRedirect`] if it is empty, holds control characters, cannot be read, or leads to another scheme than
+/// http and https.
+///
+/// ```
+/// use gannet::http::redirect::target;
+/// let from = "http://u:p@example.com/a/b?c#d".parse()?;
+/// assert_eq!(target(&from, b"../e")?.as_str(), "http://example.com/e#d");
+/// assert!(target(&from, b"file:///etc/passwd").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn target(from: &Url, location: &[u8]) -> Result<Url, Fault> {
+    let location = trim(location);
+    if location.is_empty() {
+        return Err(bad("the Location is empty"));
+    }
+    // The URL Standard would drop tabs and line ends without a word.
+    if location.iter().any(u8::is_ascii_control) {
+        return Err(bad("the Location holds control characters"));
+    }
+    let location = match str::from_utf8(location) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(percent_encode(location, BEYOND_ASCII).to_string()),
+    };
+    let mut target = from
+        .join(&location)
+        .map_err(|error| bad(format!("the Location cannot be read: {error}")))?;
+    let scheme = target.scheme();
+    if !matches!(scheme, "http" | "https") {
+        let scheme: String = scheme.chars().take(QUOTED).collect();
+        return Err(bad(format!(
+            "its scheme '{scheme}' is neither http nor https"
+        )));
+    }
+    if target.set_username("").is_err() || target.set_password(None).is_err() {
+        return Err(bad("the Location has no host"));
+    }
+    if target.fragment().is_none() {
+        target.set_fragment(from.fragment());
+    }
+    Ok(target)
+}
+
+fn bad(reason: impl Into<String>) -> Fault {
+    Fault::BadRedirect(reason.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::request_target;
+    use proptest::prelude::*;
+
+    fn from(url: &str, location: &[u8]) -> Result<String, String> {
+        match target(&Url::parse(url).unwrap(), location) {
+            Ok(url) => Ok(url.into()),
+            Err(Fault::BadRedirect(reason)) => Err(reason),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn five_statuses_are_redirects() {
+        let all: Vec<u16> = (100..1000).filter(|&status| is_redirect(status)).collect();
+        assert_eq!(all, [301, 302, 303, 307, 308]);
+    }
+
+    #[test]
+    fn references_are_resolved_against_where_they_came_from() {
+        for (location, expected) in [
+            ("https://other/x", "https://other/x"),
+            ("/x?y", "http://h:8080/x?y"),
+            ("x", "http://h:8080/a/x"),
+            ("../../../x", "http://h:8080/x"),
+            ("?q", "http://h:8080/a/b?q"),
+            ("//other/x", "http://other/x"),
+            ("HTTPS://OTHER", "https://other/"),
+            (" \t/x \t", "http://h:8080/x"),
+            ("/x y", "http://h:8080/x%20y"),
+            ("/%7euser%zz", "http://h:8080/%7euser%zz"),
+            // As browsers do: a backslash is a slash.
+            ("\\\\other\\x", "http://other/x"),
+        ] {
+            assert_eq!(
+                from("http://h:8080/a/b?c", location.as_bytes()).as_deref(),
+                Ok(expected),
+                "{location}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_fragment_is_inherited_unless_the_location_has_one() {
+        assert_eq!(
+            from("http://h/a#sha256=00", b"/b").as_deref(),
+            Ok("http://h/b#sha256=00")
+        );
+        assert_eq!(
+            from("http://h/a#old", b"/b#new").as_deref(),
+            Ok("http://h/b#new")
+        );
+        assert_eq!(from("http://h/a", b"/b").as_deref(), Ok("http://h/b"));
+    }
+
+    #[test]
+    fn bytes_above_127_are_utf8_or_sent_back_as_they_are() {
+        assert_eq!(
+            from("http://h/", "/é".as_bytes()).as_deref(),
+            Ok("http://h/%C3%A9")
+        );
+        assert_eq!(
+            from("http://h/", b"/\xe9?\xff").as_deref(),
+            Ok("http://h/%E9?%FF")
+        );
+        assert!(from("http://h/", b"http://\xe9/").is_err());
+    }
+
+    #[test]
+    fn userinfo_does_not_come_from_a_server_and_does_not_travel() {
+        assert_eq!(
+            from("http://h/", b"http://root:pw@h/x").as_deref(),
+            Ok("http://h/x")
+        );
+        assert_eq!(from("http://u:p@h/", b"/x").as_deref(), Ok("http://h/x"));
+    }
+
+    #[test]
+    fn only_http_and_https_are_followed() {
+        for location in [
+            "ftp://h/x",
+            "file:///etc/passwd",
+            "javascript:alert(1)",
+            "data:,x",
+            "gopher://h:70/_x",
+        ] {
+            let scheme = location.split(':').next().unwrap();
+            let reason = from("http://h/", location.as_bytes()).unwrap_err();
+            assert!(reason.contains(&format!("'{scheme}'")), "{reason}");
+        }
+        let long = format!("{}:x", "a".repeat(10_000));
+        assert!(from("http://h/", long.as_bytes()).unwrap_err().len() < 100);
+    }
+
+    #[test]
+    fn empty_and_controlled_locations_are_refused() {
+        for location in [
+            &b""[..],
+            b" \t ",
+            b"/a\tb",
+            b"/a\nb",
+            b"/a\rb",
+            b"/a\0",
+            b"/\x7f",
+            b"http://h\r\nX: y/",
+        ] {
+            assert!(from("http://h/", location).is_err(), "{location:?}");
+        }
+        for location in [
+            &b"http://"[..],
+            b"http://h:99999/",
+            b"//[::1/",
+            b"http://a b/",
+        ] {
+            assert!(from("http://h/", location).is_err(), "{location:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_location_leads_to_something_that_can_be_sent_or_nowhere(
+            location in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..40),
+                "(https?:)?[/\\\\]{0,3}[a-z@:.]{0,5}[ -~é]{0,20}".prop_map(String::into_bytes),
+            ]
+        ) {
+            let from = Url::parse("http://u:p@h/a#f").unwrap();
+            if let Ok(url) = target(&from, &location) {
+                prop_assert!(matches!(url.scheme(), "http" | "https"));
+                prop_assert!(url.username().is_empty() && url.password().is_none());
+                prop_assert!(request_target(&url).bytes().all(|byte| byte.is_ascii_graphic()));
+                prop_assert!(url.has_host());
+            }
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Where an answer's body ends, and whether its connection may carry another request (RFC 9112 §6.3 and §9.3).
+
+use super::head::Certainty;
+use crate::error::Malformed;
+use crate::http::grammar::elements;
+use crate::http::{Headers, Method, Response, Version, content_length};
+
+/// How the end of a body is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    /// By counting so many bytes; 0 also where there is no body.
+    Length(u64),
+    /// By the last chunk.
+    Chunked,
+    /// By the end of the connection.
+    UntilClose,
+}
+
+/// What the head of a final answer says of the bytes that follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Framing {
+    pub(super) body: Body,
+    /// Whether the connection outlives the answer, and its bounds are beyond doubt.
+    pub(super) is_persistent: bool,
+}
+
+impl Framing {
+    /// The framing of a final answer.
+    pub(super) fn of(method: Method, response: &Response) -> Result<Self, Malformed> {
+        // RFC 9112 §6.3, rule 1: these have no body, whatever they say.
+        if matches!(response.status, 204 | 304) {
+            return Ok(Self {
+                body: Body::Length(0),
+                is_persistent: is_persistent(response) && is_plainly_empty(response),
+            });
+        }
+        let (coding, is_coding_plain) = transfer_coding(&response.headers)?;
+        let length = match coding {
+            Coding::Chunked => None,
+            Coding::None => content_length(&response.headers)?,
+        };
+        // Rules 4, 6 and 8, in the RFC's order.
+        let body = match (coding, length) {
+            (Coding::Chunked, _) => Body::Chunked,
+            (Coding::None, Some(length)) => Body::Length(length),
+            (Coding::None, None) => Body::UntilClose,
+        };
+        // Rule 3 and §6.1: both framings at once, or chunked from HTTP/1.0, may be an attack on whoever is in between.
+        let is_clear = is_coding_plain
+            && match body {
+                Body::Length(_) => true,
+                Body::Chunked => {
+                    response.version > Version::Http10
+                        && response.headers.get("content-length").is_none()
+                }
+                Body::UntilClose => method == Method::Head,
+            };
+        Ok(Self {
+            body: match method {
+                Method::Head => Body::Length(0),
+                Method::Get => body,
+            },
+            is_persistent: is_clear && is_persistent(response),
+        })
+    }
+
+    /// The same, with the connection given up after this answer unless the head was read for sure.
+    pub(super) fn given(mut self, certainty: Certainty) -> Self {
+        self.is_persistent &= certainty == Certainty::Sure;
+        self
+    }
+}
+
+/// Whether a head that no body may follow, a 1xx, 204 or 304, announces none either.
+/// A 304 may have the length that a 200 would have (RFC 9110 §8.6).
+pub(super) fn is_plainly_empty(response: &Response) -> bool {
+    let has_coding = response.headers.get("transfer-encoding").is_some();
+    match content_length(&response.headers) {
+        Ok(None | Some(0)) => !has_coding,
+        Ok(Some(_)) => !has_coding && response.status == 304,
+        Err(_) => false,
+    }
+}
+
+/// The transfer coding, as far as there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    None,
+    Chunked,
+}
+
+/// Transfer-Encoding over all its lines (RFC 9112 §6.1), and whether it holds nothing but what it should. `identity`,
+/// gone since RFC 7230, says nothing and is passed over.
+fn transfer_coding(headers: &Headers) -> Result<(Coding, bool), Malformed> {
+    let lines = || headers.get_all("transfer-encoding");
+    if lines().next().is_none() {
+        return Ok((Coding::None, true));
+    }
+    let is_identity = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"identity");
+    let has_identity = elements(lines()).any(|coding| is_identity(&coding));
+    let mut codings = elements(lines()).filter(|coding| !is_identity(coding));
+    match (codings.next(), codings.next()) {
+        (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => {
+            Ok((Coding::Chunked, !has_identity))
+        }
+        (None, None) if has_identity => Ok((Coding::None, false)),
+        _ => Err(Malformed::TransferEncoding),
+    }
+}
+
+/// Whether the connection stays open by what Connection and the version say (RFC 9112 §9.3).
+fn is_persistent(response: &Response) -> bool {
+    let has = |option: &[u8]| {
+        elements(response.headers.get_all("connection"))
+            .any(|given| given.eq_ignore_ascii_case(option))
+    };
+    !has(b"close") && (response.version > Version::Http10 || has(b"keep-alive"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(version: Version, status: u16, fields: &[(&str, &str)]) -> Response {
+        let mut response = Response {
+            version,
+            status,
+            headers: Headers::new(),
+        };
+        for (name, value) in fields {
+            response.headers.push(name.as_bytes(), value.as_bytes());
+        }
+        response
+    }
+
+    /// Body and persistence of a GET's answer from HTTP/1.1.
+    fn get(status: u16, fields: &[(&str, &str)]) -> Result<(Body, bool), Malformed> {
+        let framing = Framing::of(Method::Get, &response(Version::Http11, status, fields))?;
+        Ok((framing.body, framing.is_persistent))
+    }
+
+    fn get_from_http_1_0(fields: &[(&str, &str)]) -> (Body, bool) {
+        let response = response(Version::Http10, 200, fields);
+        let framing = Framing::of(Method::Get, &response).unwrap();
+        (framing.body, framing.is_persistent)
+    }
+
+    const CHUNKED: (&str, &str) = ("Transfer-Encoding", "chunked");
+    const FIVE: (&str, &str) = ("Content-Length", "5");
+
+    #[test]
+    fn a_length_bounds_the_body() {
+        assert_eq!(get(200, &[FIVE]), Ok((Body::Length(5), true)));
+        assert_eq!(get(205, &[FIVE]), Ok((Body::Length(5), true)));
+        assert_eq!(
+            get(999, &[("Content-Length", "5, 5"), FIVE]),
+            Ok((Body::Length(5), true))
+        );
+        assert_eq!(
+            get(200, &[FIVE, ("Content-Length", "6")]),
+            Err(Malformed::ContentLength)
+        );
+        assert_eq!(
+            get(200, &[("Content-Length", "")]),
+            Err(Malformed::ContentLength)
+        );
+    }
+
+    #[test]
+    fn without_any_framing_the_body_ends_with_the_connection() {
+        assert_eq!(get(200, &[]), Ok((Body::UntilClose, false)));
+        assert_eq!(get(205, &[]), Ok((Body::UntilClose, false)));
+        assert_eq!(
+            get(200, &[("Connection", "keep-alive")]),
+            Ok((Body::UntilClose, false))
+        );
+    }
+
+    #[test]
+    fn chunked_is_known_in_any_case_and_over_several_lines() {
+        for fields in [
+            &[CHUNKED][..],
+            &[("transfer-encoding", " CHUNKED\t")],
+            &[("Transfer-Encoding", ""), CHUNKED],
+            &[("Transfer-Encoding", ", chunked ,")],
+        ] {
+            assert_eq!(get(200, fields), Ok((Body::Chunked, true)), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn identity_is_passed_over_but_leaves_a_doubt() {
+        let identity = ("Transfer-Encoding", "identity");
+        assert_eq!(get(200, &[identity, CHUNKED]), Ok((Body::Chunked, false)));
+        assert_eq!(
+            get(200, &[("Transfer-Encoding", "Identity"), FIVE]),
+            Ok((Body::Length(5), false))
+        );
+        assert_eq!(get(200, &[identity]), Ok((Body::UntilClose, false)));
+    }
+
+    #[test]
+    fn any_other_transfer_coding_is_refused() {
+        for value in [
+            "",
+            ",",
+            "gzip",
+            "gzip, chunked",
+            "chunked, gzip",
+            "chunked, chunked",
+            "chunked;q=1",
+            "xchunked",
+            "chunked\u{b}",
+            "chunked identity",
+            "\"chunked\"",
+        ] {
+            let fields = [("Transfer-Encoding", value), FIVE];
+            assert_eq!(
+                get(200, &fields),
+                Err(Malformed::TransferEncoding),
+                "{value:?}"
+            );
+        }
+        assert_eq!(
+            get(200, &[CHUNKED, CHUNKED]),
+            Err(Malformed::TransferEncoding)
+        );
+    }
+
+    #[test]
+    fn a_length_beside_chunked_is_ignored_and_ends_the_connection() {
+        assert_eq!(get(200, &[FIVE, CHUNKED]), Ok((Body::Chunked, false)));
+        assert_eq!(
+            get(200, &[CHUNKED, ("Content-Length", "x")]),
+            Ok((Body::Chunked, false))
+        );
+    }
+
+    #[test]
+    fn http_1_0_is_decoded_alike_but_lasts_only_if_it_says_so() {
+        let keep_alive = ("Connection", "Keep-Alive");
+        assert_eq!(get_from_http_1_0(&[FIVE]), (Body::Length(5), false));
+        assert_eq!(
+            get_from_http_1_0(&[FIVE, keep_alive]),
+            (Body::Length(5), true)
+        );
+        assert_eq!(
+            get_from_http_1_0(&[CHUNKED, keep_alive]),
+            (Body::Chunked, false)
+        );
+        assert_eq!(get_from_http_1_0(&[keep_alive]), (Body::UntilClose, false));
+    }
+
+    #[test]
+    fn close_ends_the_connection_wherever_it_stands() {
+        for value in ["close", "Close", "keep-alive, close", "x,CLOSE ,y"] {
+            assert_eq!(
+                get(200, &[FIVE, ("Connection", value)]),
+                Ok((Body::Length(5), false)),
+                "{value}"
+            );
+        }
+        let twice = [FIVE, ("Connection", "keep-alive"), ("connection", "close")];
+        assert_eq!(get(200, &twice), Ok((Body::Length(5), false)));
+        assert_eq!(get_from_http_1_0(&twice), (Body::Length(5), false));
+        assert_eq!(
+            get(200, &[FIVE, ("Connection", "closed")]),
+            Ok((Body::Length(5), true))
+        );
+    }
+
+    #[test]
+    fn no_content_and_not_modified_have_no_body_whatever_they_say() {
+        for status in [204, 304] {
+            assert_eq!(get(status, &[]), Ok((Body::Length(0), true)));
+            assert_eq!(
+                get(status, &[("Content-Length", "0")]),
+                Ok((Body::Length(0), true))
+            );
+            assert_eq!(
+                get(status, &[("Content-Length", "x")]),
+                Ok((Body::Length(0), false))
+            );
+            assert_eq!(get(status, &[CHUNKED]), Ok((Body::Length(0), false)));
+            assert_eq!(
+                get(status, &[("Transfer-Encoding", "gzip")]),
+                Ok((Body::Length(0), false))
+            );
+        }
+        assert_eq!(get(304, &[FIVE]), Ok((Body::Length(0), true)));
+        assert_eq!(get(204, &[FIVE]), Ok((Body::Length(0), false)));
+    }
+
+    #[test]
+    fn an_answer_to_head_has_no_body_but_its_framing_must_be_valid() {
+        let head = |fields: &[(&str, &str)]| {
+            let framing = Framing::of(Method::Head, &response(Version::Http11, 200, fields))?;
+            Ok((framing.body, framing.is_persistent))
+        };
+        for fields in [&[][..], &[FIVE], &[CHUNKED]] {
+            assert_eq!(head(fields), Ok((Body::Length(0), true)), "{fields:?}");
+        }
+        assert_eq!(head(&[FIVE, CHUNKED]), Ok((Body::Length(0), false)));
+        assert_eq!(
+            head(&[("Content-Length", "x")]),
+            Err(Malformed::ContentLength)
+        );
+    }
+
+    #[test]
+    fn a_doubtful_head_ends_the_connection() {
+        let framing = Framing::of(Method::Get, &response(Version::Http11, 200, &[FIVE])).unwrap();
+        assert!(framing.given(Certainty::Sure).is_persistent);
+        assert!(!framing.given(Certainty::Doubtful).is_persistent);
+    }
+}

@@ -1,0 +1,75 @@
+//! HTTP/1.1 as a client speaks it (RFC 9112), without I/O: [`encode`] writes a request's head,
+//! [`Exchange`] reads the answer from whatever bytes have come.
+//!
+//! ```text
+//!                   ┌─ 1xx: Interim ─┐
+//!                   ▼                │
+//!  Idle ──begin──▶ Head ─────────────┴─ Head ─┬─▶ Length(n) ── n bytes ──────┐
+//!                   │                         ├─▶ Chunked ── last chunk ─────┼─▶ Done ──begin──▶ …
+//!                   │                         └─▶ UntilClose ── close ───────┘
+//!                   └─ any state: an error ─▶ Failed, until begin
+//! ```
+//!
+//! An answer without a body is `Length(0)`. Framing is decided in one place, `framing.rs`, by RFC 9112 §6.3. A head
+//! is read by httparse, strictly; what that refuses is read again by `lenient.rs`, as curl and browsers would.
+//! Wherever another reader of the same bytes might see other bounds, the answer is taken but the connection carries
+//! no further request.
+//!
+//! ```
+//! use gannet::http::Method;
+//! use gannet::http1::{Event, Exchange, encode};
+//!
+//! let mut request = Vec::new();
+//! encode(&mut request, Method::Get, "/a?b", [("Host", "example.com")].into_iter())?;
+//! assert_eq!(request, b"GET /a?b HTTP/1.1\r\nHost: example.com\r\n\r\n");
+//!
+//! let mut exchange = Exchange::new();
+//! exchange.begin(Method::Get);
+//! let mut arrived = &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"[..];
+//! let mut body = Vec::new();
+//! loop {
+//!     let (consumed, event) = exchange.receive(arrived)?;
+//!     match event {
+//!         Event::Interim(_) => {}
+//!         Event::Head(response) => assert_eq!(response.status, 200),
+//!         Event::Data(data) => body.extend_from_slice(data),
+//!         Event::NeedMore => panic!("receive from the socket here"),
+//!         Event::Done => break,
+//!     }
+//!     arrived = &arrived[consumed..];
+//! }
+//! assert_eq!(body, b"hello");
+//! assert!(exchange.is_reusable());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod chunked;
+mod exchange;
+mod framing;
+mod head;
+mod lenient;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod replay;
+mod request;
+
+pub use exchange::{Closed, Event, Exchange};
+pub use request::{Unsendable, encode};
+
+/// Bytes of one head, from its status line to its empty line.
+const MAX_HEAD: usize = 256 * 1024;
+/// Header lines of one head.
+const MAX_HEADERS: usize = 512;
+/// Interim answers before the final one.
+const MAX_INTERIM: u32 = 32;
+/// Empty lines before a status line.
+const MAX_BLANK_LINES: u8 = 8;
+/// Bytes of a chunk's size line, its end included.
+const MAX_CHUNK_LINE: usize = 8 * 1024;
+/// Bytes of a trailer section, its empty line included.
+const MAX_TRAILER_BYTES: usize = 64 * 1024;
+/// Lines of a trailer section, its empty line left out.
+const MAX_TRAILER_LINES: usize = 256;
+/// What a buffer may keep from one exchange to the next, in bytes.
+const KEPT: usize = 16 * 1024;

@@ -1,0 +1,129 @@
+//! Where a list is read from: a file, or a pipe that may be held open. Reads no more than is asked for.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use super::{ListError, Row, Rows};
+
+/// How much is read at once.
+const CHUNK: usize = 64 * 1024;
+
+/// How long a row from a pipe is held back for option lines that may follow it.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// What an input has next.
+#[derive(Debug)]
+pub enum Next {
+    /// A row, or a line that is none.
+    Row(Result<Row, ListError>),
+    /// Nothing yet: the pipe is open and empty.
+    Wait,
+    /// Nothing any more.
+    End,
+}
+
+/// A list being read.
+#[derive(Debug)]
+pub struct Input {
+    file: File,
+    /// A read may wait: it is done only when a poll says that it will not.
+    is_pipe: bool,
+    rows: Rows,
+    /// When a row that is held back is given out without further options.
+    settles: Option<Instant>,
+    name: String,
+}
+
+impl Input {
+    /// Opens a list; `-` is standard input.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(path: &Path, base: Option<Url>) -> io::Result<Self> {
+        let is_stdin = path == Path::new("-");
+        let file = if is_stdin {
+            File::from(io::stdin().as_fd().try_clone_to_owned()?)
+        } else {
+            // Without waiting: a named pipe opens before anyone writes to it.
+            OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path)?
+        };
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let kind = metadata.file_type();
+        let is_pipe = kind.is_fifo() || kind.is_socket() || (kind.is_char_device() && file.is_terminal());
+        let source = path.to_string_lossy();
+        let name = if is_stdin { "standard input".to_owned() } else { source.clone().into_owned() };
+        Ok(Self { file, is_pipe, rows: Rows::new(&source, base), settles: None, name })
+    }
+
+    /// The next row, read from a file at once, or from a pipe as far as [`Input::read`] has come.
+    ///
+    /// # Errors
+    /// The list cannot be read any further.
+    pub fn next(&mut self, now: Instant) -> io::Result<Next> {
+        loop {
+            if let Some(row) = self.rows.next_row() {
+                return Ok(Next::Row(row));
+            }
+            if self.rows.is_finished() {
+                return Ok(Next::End);
+            }
+            if self.is_pipe {
+                self.settles = if self.rows.is_holding() { self.settles.or(Some(now + GRACE)) } else { None };
+                return Ok(Next::Wait);
+            }
+            self.read_chunk()?;
+        }
+    }
+
+    /// What a poll should watch while [`Input::next`] has to wait.
+    pub fn descriptor(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
+    /// Reads once, after a poll said that this will not wait.
+    ///
+    /// # Errors
+    /// The list cannot be read any further.
+    pub fn read(&mut self) -> io::Result<()> {
+        self.settles = None;
+        self.read_chunk()
+    }
+
+    /// When [`Input::settle`] is due, if a row is held back.
+    pub fn settles(&self) -> Option<Instant> {
+        self.settles
+    }
+
+    /// Gives out a row that is held back, once its time has come.
+    pub fn settle(&mut self, now: Instant) {
+        if self.settles.is_some_and(|at| at <= now) {
+            self.settles = None;
+            self.rows.settle();
+        }
+    }
+
+    /// The list's name for messages.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn read_chunk(&mut self) -> io::Result<()> {
+        let mut chunk = [0; CHUNK];
+        match self.file.read(&mut chunk) {
+            Ok(0) => self.rows.finish(),
+            Ok(n) => self.rows.feed(&chunk[..n]),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}

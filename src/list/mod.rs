@@ -1,0 +1,194 @@
+//! A lazy stream of rows out of a URL list. [`Input`] reads the bytes, [`Rows`] makes rows and errors of them without I/O.
+//!
+//! Within [`Rows`], `lines` cuts bytes of any shape into lines of bounded length, `urls` reads the lines of
+//! the `urls` format, `reference` reads one URL as people write it. Another format is a file beside `urls`: line
+//! formats take their lines from `lines` too, and [`Rows`] chooses among them.
+//!
+//! A row is held back until something shows that it has all its indented options:
+//!
+//! ```text
+//!            URL line              next URL, settle or finish
+//! nothing ──────────────▶ row held ──────────────────────────▶ row given out
+//!    │                       │                                       │
+//!    │ option                │ bad option                            │ option, too late
+//!    └────────────────▶ error held ◀─────────────────────────────────┘
+//!                            │ next URL, settle or finish
+//!                            ▼
+//!                      error given out: further options of that row are dropped with it
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use thiserror::Error;
+use url::Url;
+
+use self::lines::Lines;
+use self::urls::Urls;
+
+mod excerpt;
+mod input;
+mod lines;
+mod reference;
+mod size;
+mod urls;
+
+pub use self::input::{Input, Next};
+pub use self::reference::parse_url;
+pub use self::size::parse_size;
+
+/// The source of what stands in no list.
+const TYPED: &str = "command line";
+
+/// One entry of a list: one file to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Where the file is; a fragment is kept.
+    pub url: Url,
+    /// Other places of the same file, in the order written.
+    pub mirrors: Vec<Url>,
+    /// The name asked for, relative to the target folder. It is as written: a stranger may have chosen it, so it
+    /// must still pass `download::name::beneath`.
+    pub out: Option<String>,
+    /// What the indented lines set, apart from `out=`.
+    pub options: Option<Box<RowOptions>>,
+    /// The line of the URL.
+    pub place: Place,
+}
+
+/// What the indented lines below a URL set for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowOptions {
+    /// `dir=`: the folder asked for, relative to the target folder; as written, like [`Row::out`].
+    pub dir: Option<String>,
+    /// `header=`: whole `Name: value` lines; the name is a token, the value has no control character but tab.
+    pub headers: Vec<String>,
+    /// `user-agent=`, without control characters.
+    pub user_agent: Option<String>,
+    /// `referer=`, without control characters.
+    pub referer: Option<String>,
+    /// `max-size=`, in bytes.
+    pub max_size: Option<u64>,
+}
+
+/// Where in a list something stands; displayed as `urls.txt:12`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name, or `standard input`.
+    pub source: Arc<str>,
+    /// The line, counted from 1.
+    pub line: u64,
+}
+
+impl Place {
+    /// The place of the `index`th URL, from 1, that was typed and stands in no list.
+    pub fn typed(index: u64) -> Self {
+        Self { source: Arc::from(TYPED), line: index }
+    }
+
+    /// Whether it is in a list, and not something that was typed.
+    pub fn is_listed(&self) -> bool {
+        *self.source != *TYPED
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.source, self.line)
+    }
+}
+
+/// A row that cannot be read; what stands below it can.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{place}: {message}")]
+pub struct ListError {
+    /// The line at fault: the URL's or the option's.
+    pub place: Place,
+    /// What is wrong, on one line, without control characters and without passwords.
+    pub message: String,
+}
+
+/// The rows of one list, read as its bytes come in.
+///
+/// It holds the bytes that were fed and not yet read, and one row. Call [`next_row`](Self::next_row) until it gives
+/// `None` before feeding more, and memory is bounded by one feed and one line.
+///
+/// ```
+/// use gannet::list::Rows;
+///
+/// let mut rows = Rows::new("urls.txt", None);
+/// rows.feed(b"https://example.com/a\nhttps://exam");
+/// assert!(rows.next_row().is_none()); // options may follow
+/// rows.feed(b"ple.com/b\n");
+/// assert_eq!(rows.next_row().unwrap()?.url.path(), "/a");
+/// rows.finish();
+/// assert_eq!(rows.next_row().unwrap()?.place.to_string(), "urls.txt:2");
+/// assert!(rows.is_finished());
+/// # Ok::<(), gannet::list::ListError>(())
+/// ```
+#[derive(Debug)]
+pub struct Rows {
+    lines: Lines,
+    urls: Urls,
+    /// Nothing has come since `settle`.
+    is_settled: bool,
+}
+
+impl Rows {
+    /// A list named `source` (`-` is shown as `standard input`), whose relative references are resolved against `base`.
+    pub fn new(source: &str, base: Option<Url>) -> Self {
+        let source = if source == "-" {
+            "standard input"
+        } else {
+            source
+        };
+        Self {
+            lines: Lines::default(),
+            urls: Urls::new(source.into(), base),
+            is_settled: false,
+        }
+    }
+
+    /// Takes in the next bytes, cut anywhere. After [`finish`](Self::finish) they are ignored.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.is_settled = false;
+            self.lines.feed(bytes);
+        }
+    }
+
+    /// Says that the input has ended; the last line may lack its newline.
+    pub fn finish(&mut self) {
+        self.lines.finish();
+    }
+
+    /// Says that nothing more has come for a while: the row held back for its options is given out, unless a line
+    /// begun with an indent shows that an option is on its way.
+    pub fn settle(&mut self) {
+        self.is_settled = true;
+    }
+
+    /// The next row or error, in the order of the list; `None` when it wants more bytes or is finished.
+    pub fn next_row(&mut self) -> Option<Result<Row, ListError>> {
+        while let Some((number, line)) = self.lines.next_line() {
+            if let Some(row) = self.urls.read(number, &line) {
+                return Some(row);
+            }
+        }
+        let is_due = self.lines.is_finished() || self.is_settled && !self.lines.has_indent_begun();
+        if is_due { self.urls.take() } else { None }
+    }
+
+    /// Whether a row, or the error of one, is held back that [`settle`](Self::settle) or [`finish`](Self::finish) would give out.
+    pub fn is_holding(&self) -> bool {
+        self.urls.is_holding() && (self.lines.is_finished() || !self.lines.has_indent_begun())
+    }
+
+    /// Whether the input has ended and all of it was given out.
+    pub fn is_finished(&self) -> bool {
+        self.lines.is_finished() && !self.urls.is_holding()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,341 @@
+//! One URL as people write it: with a scheme, as a bare host, or relative to a base. Only http and https pass.
+
+use url::Url;
+
+use super::excerpt::{has_control, quote};
+
+/// Fragments that promise a digest, as in `file#sha256=HEX`.
+const DIGESTS: [&str; 5] = ["sha256", "sha512", "sha1", "md5", "blake3"];
+
+/// Reads a URL of the command line or of a list.
+///
+/// Without a `base`, what clearly names a host (`example.com/x`, `localhost:8080/x`) is taken as `http://`, as curl and
+/// wget do; with one, whatever has no scheme is resolved against it (RFC 3986 §5). A fragment is kept.
+///
+/// ```
+/// use gannet::list::parse_url;
+///
+/// let base = parse_url("example.com/pub/", None)?;
+/// assert_eq!(parse_url("a.iso", Some(&base))?.as_str(), "http://example.com/pub/a.iso");
+/// assert!(parse_url("ftp://example.com/a.iso", None).is_err());
+/// # Ok::<(), String>(())
+/// ```
+///
+/// # Errors
+/// What is wrong, with a short excerpt that is fit to print and shows no password.
+pub fn parse_url(text: &str, base: Option<&Url>) -> Result<Url, String> {
+    resolve(text, base).map_err(|fault| format!("{fault}: {}", quote(text.as_bytes())))
+}
+
+/// [`parse_url`] for callers who say themselves where the fault is: the error quotes nothing.
+pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
+    let text = text.trim_matches(' ');
+    if text.is_empty() {
+        return Err("empty URL".into());
+    }
+    if has_control(text) {
+        return Err("control character in the URL".into());
+    }
+    let parsed = match (shape(text), base) {
+        (Shape::Http, _) => Url::parse(text),
+        (Shape::Host, None) => Url::parse(&format!("http://{text}")),
+        (Shape::Host | Shape::Relative, Some(base)) => base.join(text),
+        (Shape::Relative, None) => {
+            return Err("not a URL (a relative reference needs a base URL)".into());
+        }
+        (Shape::OtherScheme, _) => return Err("only http and https URLs can be fetched".into()),
+        (Shape::NoSlashes, _) => return Err("no \"//\" after the scheme".into()),
+        (Shape::NoHost, _) => return Err("no host in the URL".into()),
+    };
+    let url = parsed.map_err(|fault| format!("bad URL ({fault})"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("only http and https URLs can be fetched".into());
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("no host in the URL".into());
+    }
+    refuse_digest(&url)?;
+    Ok(url)
+}
+
+/// A digest that is asked for and not checked would be worse than none: refused until digests are checked.
+fn refuse_digest(url: &Url) -> Result<(), String> {
+    let fragment = url.fragment().unwrap_or_default();
+    let mut names = fragment
+        .split('&')
+        .filter_map(|part| part.split_once('='))
+        .map(|(name, _)| name);
+    if names.any(|name| {
+        DIGESTS
+            .iter()
+            .any(|digest| name.eq_ignore_ascii_case(digest))
+    }) {
+        return Err("this version cannot check the digest in the fragment".into());
+    }
+    Ok(())
+}
+
+/// What a text looks like before it is parsed. The URL standard that [`Url`] follows forgives too much: it reads
+/// `http:///x` as the host `x`.
+#[derive(Debug, PartialEq, Eq)]
+enum Shape {
+    Http,
+    Host,
+    Relative,
+    OtherScheme,
+    NoSlashes,
+    NoHost,
+}
+
+fn shape(text: &str) -> Shape {
+    let slashes: &[char] = &['/', '\\'];
+    match text.split_once(':') {
+        Some((scheme, rest)) if is_http(scheme) => match rest.strip_prefix("//") {
+            None => Shape::NoSlashes,
+            Some(rest) if rest.is_empty() || rest.starts_with(['/', '\\', '?', '#']) => {
+                Shape::NoHost
+            }
+            Some(_) => Shape::Http,
+        },
+        _ if is_host(text) => Shape::Host,
+        Some((scheme, _)) if is_scheme(scheme) => Shape::OtherScheme,
+        _ if text.trim_start_matches(slashes).len() + 3 <= text.len() => Shape::NoHost,
+        _ => Shape::Relative,
+    }
+}
+
+fn is_http(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+}
+
+/// RFC 3986 §3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// Whether a text without a scheme clearly begins with a host: an address, a name with a dot, `localhost`, or any name
+/// with a port.
+fn is_host(text: &str) -> bool {
+    let authority = text.split(['/', '?', '#']).next().unwrap_or(text);
+    if let Some(literal) = authority.strip_prefix('[') {
+        let Some((address, rest)) = literal.split_once(']') else {
+            return false;
+        };
+        let is_address = address
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
+        return is_address && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port));
+    }
+    let (host, has_port) = match authority.split_once(':') {
+        Some((host, port)) if is_port(port) => (host, true),
+        Some(_) => return false,
+        None => (authority, false),
+    };
+    let labels: Vec<&str> = host.strip_suffix('.').unwrap_or(host).split('.').collect();
+    if !labels.iter().all(|label| is_label(label)) {
+        return false;
+    }
+    let is_number = |label: &&str| label.bytes().all(|byte| byte.is_ascii_digit());
+    if labels.last().is_some_and(is_number) {
+        return labels.len() == 4 && labels.iter().all(is_number);
+    }
+    labels.len() > 1 || has_port || host.eq_ignore_ascii_case("localhost")
+}
+
+fn is_port(text: &str) -> bool {
+    (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_label(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|character| character.is_alphanumeric() || "-_".contains(character))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> String {
+        parse_url(text, None).unwrap().into()
+    }
+
+    fn fault(text: &str) -> String {
+        parse_url(text, None).unwrap_err()
+    }
+
+    #[test]
+    fn http_and_https_are_taken_as_they_are() {
+        assert_eq!(
+            read("HTTPS://me:pw@Example.com:8443/a%20b?q=1#part"),
+            "https://me:pw@example.com:8443/a%20b?q=1#part"
+        );
+        assert_eq!(read("  http://[::1]/x "), "http://[::1]/x");
+        assert_eq!(
+            read("http://bücher.example/ü"),
+            "http://xn--bcher-kva.example/%C3%BC"
+        );
+    }
+
+    #[test]
+    fn what_clearly_names_a_host_gets_http() {
+        for text in [
+            "example.com",
+            "example.com/x",
+            "example.com.:81/x",
+            "example.com?q=1",
+            "localhost",
+            "localhost:8080/x",
+            "127.0.0.1:81/a",
+            "10.0.0.1/a",
+            "[::1]:81/x",
+            "server:81/x",
+            "my_host.lan/x",
+        ] {
+            assert_eq!(
+                Ok(parse_url(text, None).unwrap()),
+                Url::parse(&format!("http://{text}")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_file_is_not_taken_as_a_host() {
+        for text in [
+            "data/x.bin",
+            "../x",
+            "/x",
+            "x",
+            "?q",
+            "1.2.3/x",
+            ".hidden/x",
+            "a..b/x",
+            "a b.c/x",
+            "//example.com/x",
+        ] {
+            assert!(
+                fault(text).contains("needs a base URL"),
+                "{text}: {}",
+                fault(text)
+            );
+        }
+    }
+
+    #[test]
+    fn a_base_resolves_what_has_no_scheme() {
+        let base = Url::parse("https://mirror.example/pub/list.txt?x").unwrap();
+        for (text, url) in [
+            ("a.iso", "https://mirror.example/pub/a.iso"),
+            ("example.com/x", "https://mirror.example/pub/example.com/x"),
+            ("../b", "https://mirror.example/b"),
+            ("/c?d", "https://mirror.example/c?d"),
+            ("//other.example/e", "https://other.example/e"),
+            ("http://other.example/f", "http://other.example/f"),
+        ] {
+            assert_eq!(parse_url(text, Some(&base)).unwrap().as_str(), url);
+        }
+        for text in [
+            "ftp://x/y",
+            "file:///etc/passwd",
+            "localhost:80/x",
+            "http:x",
+            "///x",
+            "\\\\/x",
+            "",
+            "http:///x",
+        ] {
+            assert!(parse_url(text, Some(&base)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_schemes_are_refused() {
+        for text in [
+            "ftp://example.com/x",
+            "file:///etc/passwd",
+            "data:text/plain,x",
+            "javascript:x",
+            "C:/x",
+            "mailto:a.b",
+        ] {
+            assert!(fault(text).contains("only http and https"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_without_a_host_is_refused() {
+        for text in [
+            "http://",
+            "https:///x",
+            "http://?x",
+            "http:///example.com/x",
+            "///x",
+            "http://:80/",
+            "http://me@/x",
+        ] {
+            assert!(fault(text).contains("host"), "{text}: {}", fault(text));
+        }
+        assert!(fault("http:/example.com/x").starts_with("no \"//\" after the scheme"));
+        assert!(fault("http:\\\\example.com").starts_with("no \"//\" after the scheme"));
+    }
+
+    #[test]
+    fn faults_name_what_is_wrong_and_hide_the_password() {
+        assert_eq!(
+            fault("http://me:secret@host:99999/x"),
+            "bad URL (invalid port number): \"http://***@host:99999/x\""
+        );
+        assert_eq!(
+            fault("http://h/\u{7}\n"),
+            "control character in the URL: \"http://h/\\u{7}\\n\""
+        );
+        assert_eq!(fault(" "), "empty URL: \" \"");
+    }
+
+    #[test]
+    fn a_digest_that_would_go_unchecked_is_refused() {
+        for fragment in [
+            "sha256=ab",
+            "SHA512=ab",
+            "sha1=ab",
+            "md5=ab",
+            "blake3=ab",
+            "egg=x&md5=ab",
+        ] {
+            assert!(
+                fault(&format!("http://h/x#{fragment}")).contains("cannot check the digest"),
+                "{fragment}"
+            );
+        }
+        assert_eq!(read("http://h/x#section-2"), "http://h/x#section-2");
+        assert_eq!(read("http://h/x#sha256"), "http://h/x#sha256");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_http_url_or_a_printable_fault(text in "(https?:|//|)\\PC{0,20}|.{0,40}", with_base: bool) {
+            let base = Url::parse("https://base.example/dir/").unwrap();
+            match parse_url(&text, with_base.then_some(&base)) {
+                Ok(url) => {
+                    prop_assert!(matches!(url.scheme(), "http" | "https"));
+                    prop_assert!(url.host_str().is_some_and(|host| !host.is_empty()));
+                }
+                Err(fault) => prop_assert!(!has_control(&fault)),
+            }
+        }
+
+        #[test]
+        fn a_url_read_is_read_again_as_itself(text in "[a-z]{1,8}(\\.[a-z]{1,3})?(:[0-9]{1,4})?/[ -~]{0,20}") {
+            if let Ok(url) = parse_url(&text, None) {
+                prop_assert_eq!(parse_url(url.as_str(), None), Ok(url));
+            }
+        }
+    }
+}

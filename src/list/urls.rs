@@ -1,0 +1,283 @@
+//! The `urls` format: one URL a line, mirrors behind tabs or a destination behind a space, and indented lines that set
+//! options for the URL above them. It reads lines, and knows nothing of how they came.
+
+use std::mem;
+use std::sync::Arc;
+
+use url::Url;
+
+use super::excerpt::{has_control, quote, quote_url};
+use super::lines::Line;
+use super::reference::resolve;
+use super::size::parse_size;
+use super::{ListError, Place, Row, RowOptions};
+
+const BLANKS: [char; 2] = [' ', '\t'];
+
+/// What stands above the next line: whom an option line belongs to.
+#[derive(Debug)]
+enum Above {
+    /// No URL yet: an option has no owner.
+    Nothing,
+    /// A row, held back because options may follow.
+    Row(Row),
+    /// A row that is bad, not yet reported. Its other options go down with it, so that it is reported once.
+    Bad(ListError),
+    /// A row that was given out: too late for options.
+    Given,
+    /// A bad row that was reported.
+    Reported,
+}
+
+/// The reader of one list's lines.
+#[derive(Debug)]
+pub(super) struct Urls {
+    source: Arc<str>,
+    base: Option<Url>,
+    above: Above,
+}
+
+impl Urls {
+    /// A reader of the list `source`, before its first line.
+    pub(super) fn new(source: Arc<str>, base: Option<Url>) -> Self {
+        Self {
+            source,
+            base,
+            above: Above::Nothing,
+        }
+    }
+
+    /// Reads one line; gives out the row above it when the line ends that row.
+    pub(super) fn read(&mut self, number: u64, line: &Line<'_>) -> Option<Result<Row, ListError>> {
+        let (Line::Text(text) | Line::TooLong(text)) = line else {
+            return self.begin(self.error(number, "the list is UTF-16 and must be UTF-8"));
+        };
+        let is_too_long = matches!(line, Line::TooLong(_));
+        let is_indented = matches!(text.first(), Some(b' ' | b'\t'));
+        match text.iter().find(|byte| !matches!(byte, b' ' | b'\t')) {
+            Some(b'#') => None,
+            None if !is_too_long => None,
+            _ if is_indented => {
+                self.add_option(number, if is_too_long { None } else { Some(text) });
+                None
+            }
+            _ if is_too_long => self.begin(self.error(number, TOO_LONG)),
+            _ => self.begin(self.entry(number, text)),
+        }
+    }
+
+    /// Gives out what is held back.
+    pub(super) fn take(&mut self) -> Option<Result<Row, ListError>> {
+        match mem::replace(&mut self.above, Above::Nothing) {
+            Above::Row(row) => {
+                self.above = Above::Given;
+                Some(Ok(row))
+            }
+            Above::Bad(error) => {
+                self.above = Above::Reported;
+                Some(Err(error))
+            }
+            other => {
+                self.above = other;
+                None
+            }
+        }
+    }
+
+    /// Whether [`take`](Self::take) would give something.
+    pub(super) fn is_holding(&self) -> bool {
+        matches!(self.above, Above::Row(_) | Above::Bad(_))
+    }
+
+    /// Holds back a new entry in place of the one above, which is complete.
+    fn begin(&mut self, entry: Result<Row, ListError>) -> Option<Result<Row, ListError>> {
+        let complete = self.take();
+        self.above = match entry {
+            Ok(row) => Above::Row(row),
+            Err(error) => Above::Bad(error),
+        };
+        complete
+    }
+
+    /// The row of a line that is not indented. Faults quote the whole line, since a password may be torn apart by the
+    /// very space or tab at fault.
+    fn entry(&self, number: u64, line: &[u8]) -> Result<Row, ListError> {
+        let fault = |fault: String| ListError {
+            place: self.place(number),
+            message: format!("{fault}: {}", quote(line)),
+        };
+        let text = str::from_utf8(line).map_err(|_| fault("the line is not UTF-8".into()))?;
+        let text = text.trim_end_matches(BLANKS);
+        let (url, mirrors, out) = if text.contains('\t') {
+            let mut urls = self.mirrors(text).map_err(fault)?;
+            (urls.remove(0), urls, None)
+        } else {
+            let (url, out) = self.destination(text).map_err(fault)?;
+            (url, Vec::new(), out)
+        };
+        Ok(Row {
+            url,
+            mirrors,
+            out,
+            options: None,
+            place: self.place(number),
+        })
+    }
+
+    /// `URL` or `URL DEST`.
+    fn destination(&self, text: &str) -> Result<(Url, Option<String>), String> {
+        let (url, out) = match text.split_once(' ') {
+            Some((url, rest)) => (url, Some(rest.trim_start_matches(' '))),
+            None => (text, None),
+        };
+        let url = resolve(url, self.base.as_ref())?;
+        let Some(out) = out else {
+            return Ok((url, None));
+        };
+        if out.contains(' ') {
+            return Err("more than one space-separated destination (in a URL write %20, for a name with spaces use out=)".into());
+        }
+        if out.contains("://") {
+            return Err("a URL in place of the destination (mirrors are separated by tabs)".into());
+        }
+        Ok((url, Some(file(out)?)))
+    }
+
+    /// `URL TAB URL …`, at least one. A second field without a scheme is more likely a file name than a host.
+    fn mirrors(&self, text: &str) -> Result<Vec<Url>, String> {
+        let fields = text
+            .split('\t')
+            .map(|field| field.trim_matches(' '))
+            .filter(|field| !field.is_empty());
+        let mut urls = Vec::new();
+        for field in fields {
+            if field.contains(' ') {
+                return Err("a destination beside mirrors (use out=)".into());
+            }
+            if !urls.is_empty() && self.base.is_none() && !field.contains("://") {
+                return Err(
+                    "a mirror without a scheme (a destination is separated by a space)".into(),
+                );
+            }
+            urls.push(resolve(field, self.base.as_ref())?);
+        }
+        Ok(urls)
+    }
+
+    /// Sets an option of the row above, or makes that row bad; `None` stands for a line that is too long.
+    fn add_option(&mut self, number: u64, line: Option<&[u8]>) {
+        let message = match &mut self.above {
+            Above::Bad(_) | Above::Reported => return,
+            Above::Nothing => "an indented option line with no URL above it".into(),
+            Above::Given => {
+                "options came too late: they must be written together with their URL".into()
+            }
+            Above::Row(row) => {
+                match line.map_or_else(|| Err(TOO_LONG.into()), |line| set_option(row, line)) {
+                    Ok(()) => return,
+                    Err(fault) => format!("{fault} (options of {})", quote_url(&row.url)),
+                }
+            }
+        };
+        self.above = Above::Bad(ListError {
+            place: self.place(number),
+            message,
+        });
+    }
+
+    fn error(&self, number: u64, message: &str) -> Result<Row, ListError> {
+        Err(ListError {
+            place: self.place(number),
+            message: message.into(),
+        })
+    }
+
+    fn place(&self, line: u64) -> Place {
+        Place {
+            source: Arc::clone(&self.source),
+            line,
+        }
+    }
+}
+
+const TOO_LONG: &str = "line is longer than 64 KiB";
+
+/// Reads `key=value` into the row. Values are not quoted in faults: a header may be a secret.
+fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
+    let text = str::from_utf8(line)
+        .map_err(|_| "the option line is not UTF-8")?
+        .trim_matches(BLANKS);
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    let (key, value) = (
+        key.trim_end_matches(BLANKS),
+        value.trim_start_matches(BLANKS),
+    );
+    if key.contains("://") {
+        return Err("an indented URL (a URL stands at the start of its line)".into());
+    }
+    if !text.contains('=') {
+        return Err("an option line without \"=\"".into());
+    }
+    let named = |fault: &str| format!("{key}= {fault}");
+    match key {
+        "out" => once(&mut row.out, || file(value)),
+        "header" => header(value).map(|header| options(row).headers.push(header)),
+        "dir" => once(&mut options(row).dir, || filled(value)),
+        "user-agent" => once(&mut options(row).user_agent, || plain(value)),
+        "referer" => once(&mut options(row).referer, || plain(value)),
+        "max-size" => once(&mut options(row).max_size, || parse_size(value)),
+        "checksum" | "split" => Err("is an option this version does not know yet".into()),
+        _ => return Err(format!("unknown option {}", quote(key.as_bytes()))),
+    }
+    .map_err(|fault: String| named(&fault))
+}
+
+fn options(row: &mut Row) -> &mut RowOptions {
+    row.options.get_or_insert_default()
+}
+
+/// Sets what may be set once; a second value would leave one of them silently unused.
+fn once<T>(slot: &mut Option<T>, value: impl FnOnce() -> Result<T, String>) -> Result<(), String> {
+    if slot.is_some() {
+        return Err("is given twice".into());
+    }
+    *slot = Some(value()?);
+    Ok(())
+}
+
+/// The name of a file, not of a folder.
+fn file(value: &str) -> Result<String, String> {
+    if value.ends_with('/') {
+        return Err("names a folder, not a file".into());
+    }
+    filled(value)
+}
+
+fn filled(value: &str) -> Result<String, String> {
+    if value.is_empty() {
+        return Err("has no value".into());
+    }
+    plain(value)
+}
+
+fn plain(value: &str) -> Result<String, String> {
+    if has_control(value) {
+        return Err("has a control character".into());
+    }
+    Ok(value.into())
+}
+
+/// `Name: value`: the name is a token (RFC 9110 §5.6.2), the value has no control but tab (§5.5).
+fn header(value: &str) -> Result<String, String> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match value.split_once(':') {
+        Some((name, _)) if name.is_empty() || !name.bytes().all(is_token) => {
+            Err("has a bad header name".into())
+        }
+        Some((_, content)) if content.split('\t').any(has_control) => {
+            Err("has a control character".into())
+        }
+        Some(_) => Ok(value.into()),
+        None => Err("is not \"Name: value\"".into()),
+    }
+}

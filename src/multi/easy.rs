@@ -1,0 +1,67 @@
+//! What to do: one request, where its body goes, and the limits it keeps. Plain data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::http::{Credentials, Field, Method};
+
+/// One transfer to be made: libcurl's easy handle, as plain data.
+///
+/// ```
+/// use gannet::multi::Easy;
+/// let easy = Easy::new("https://example.org/file".parse()?, Vec::new());
+/// assert_eq!(easy.max_redirects, 20);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Easy<S> {
+    /// What to fetch. The fragment is not sent; user information is used as Basic credentials.
+    pub url: Url,
+    /// GET, or HEAD for the head alone.
+    pub method: Method,
+    /// Where the body goes.
+    pub sink: S,
+    /// Header lines for every request of a run, shared. They win over the defaults of the same name.
+    pub headers: Arc<[Field]>,
+    /// Further header lines, of this transfer alone. They win over `headers`.
+    pub own_headers: Vec<Field>,
+    /// For Basic authentication (RFC 7617). Sent to the first URL's origin alone.
+    pub credentials: Option<Arc<Credentials>>,
+    /// Redirects followed at most.
+    pub max_redirects: u32,
+    /// The largest body taken, in bytes.
+    pub max_size: Option<u64>,
+    /// Time before the transfer starts: how retries wait.
+    pub delay: Option<Duration>,
+    /// Longest time for lookup, connection and handshake together.
+    pub connect_timeout: Option<Duration>,
+    /// Longest time without a byte.
+    pub stall_timeout: Option<Duration>,
+    /// Longest time for the whole transfer.
+    pub timeout: Option<Duration>,
+    /// Bytes a second received at most.
+    pub max_recv_speed: Option<u64>,
+}
+
+impl<S> Easy<S> {
+    /// A GET of `url` into `sink`, with the defaults of the command line: 20 redirects, 10 s to connect, 30 s without a byte.
+    pub fn new(url: Url, sink: S) -> Self {
+        Self {
+            url,
+            method: Method::Get,
+            sink,
+            headers: Arc::from([]),
+            own_headers: Vec::new(),
+            credentials: None,
+            max_redirects: 20,
+            max_size: None,
+            delay: None,
+            connect_timeout: Some(Duration::from_secs(10)),
+            stall_timeout: Some(Duration::from_secs(30)),
+            timeout: None,
+            max_recv_speed: None,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What came of a transfer: the messages of the info queue.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::error::Error;
+use crate::http::Version;
+
+/// A transfer in one multi. Ids are never used again for another transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TransferId {
+    pub(super) generation: u32,
+    pub(super) index: u32,
+}
+
+/// A completed transfer, as [`Multi::info_read`](super::Multi::info_read) gives it: each exactly once.
+#[derive(Debug)]
+pub struct Done {
+    /// Which one.
+    pub id: TransferId,
+    /// How it went.
+    pub result: Result<Outcome, Error>,
+}
+
+/// A transfer that succeeded.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The status of the final answer, below 400.
+    pub status: u16,
+    /// The protocol it came over.
+    pub version: Version,
+    /// Bytes of the body.
+    pub received: u64,
+    /// Time from dispatch to completion.
+    pub elapsed: Duration,
+    /// Redirects followed.
+    pub redirects: u32,
+    /// Where the last redirect led, if there was one.
+    pub final_url: Option<Url>,
+    /// The address it came from.
+    pub address: Option<SocketAddr>,
+    /// The last request went over a connection that had been used before.
+    pub is_reused: bool,
+}
+
+/// How far a transfer has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the body so far.
+    pub received: u64,
+    /// Bytes of the body in all, where the server said.
+    pub expected: Option<u64>,
+    /// It has left the queue: its clocks run.
+    pub is_dispatched: bool,
+}

@@ -1,0 +1,190 @@
+//! What is wanted of each socket, what was last said of it, and so which changes to report.
+//!
+//! Wishes are collected while transfers run; at the end of a call only the differences are announced.
+//! A socket about to be closed is announced at once, before its number can come back as another's.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::os::fd::RawFd;
+
+use super::info::{Done, TransferId};
+use crate::conn::Interest;
+
+/// Returned by a socket or timer function to abort the multi.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Abort;
+
+impl From<io::Error> for Abort {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+/// One change of what is wanted of a socket.
+pub struct SocketChange<'a> {
+    /// A transfer that uses the socket, or the last one that did.
+    pub transfer: TransferId,
+    /// The socket.
+    pub socket: RawFd,
+    /// What is wanted of it now.
+    pub interest: Interest,
+    assigned: &'a mut Option<Box<dyn Any>>,
+    messages: &'a mut VecDeque<Done>,
+}
+
+impl SocketChange<'_> {
+    /// What was last assigned to this socket; empty before the first time. A removal still shows it.
+    pub fn assigned(&self) -> Option<&dyn Any> {
+        self.assigned.as_deref()
+    }
+
+    /// Assigns to this socket, as [`Multi::assign`](super::Multi::assign) does from outside.
+    pub fn assign(&mut self, data: impl Any) {
+        *self.assigned = Some(Box::new(data));
+    }
+
+    /// Takes the next message off the info queue, as [`Multi::info_read`](super::Multi::info_read) does from outside.
+    pub fn info_read(&mut self) -> Option<Done> {
+        self.messages.pop_front()
+    }
+}
+
+impl fmt::Debug for SocketChange<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketChange")
+            .field("transfer", &self.transfer)
+            .field("socket", &self.socket)
+            .field("interest", &self.interest)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(super) type SocketFunction = Box<dyn FnMut(SocketChange<'_>) -> Result<(), Abort>>;
+
+struct Entry {
+    connection: usize,
+    transfer: TransferId,
+    wanted: Interest,
+    /// What the socket function was last told; `None` before it was told anything, and after a removal.
+    announced: Option<Interest>,
+    is_dirty: bool,
+    assigned: Option<Box<dyn Any>>,
+}
+
+/// All sockets of a multi, by number.
+#[derive(Default)]
+pub(super) struct Sockets {
+    function: Option<SocketFunction>,
+    entries: Vec<Option<Entry>>,
+    dirty: Vec<RawFd>,
+    is_aborted: bool,
+}
+
+impl Sockets {
+    /// Sets the function; what is open is announced to it at the next flush.
+    pub(super) fn set_function(&mut self, function: SocketFunction) {
+        self.function = Some(function);
+        for (socket, entry) in self.entries.iter_mut().enumerate() {
+            if let Some(entry) = entry {
+                entry.announced = None;
+                entry.is_dirty = true;
+                self.dirty.push(socket as RawFd);
+            }
+        }
+    }
+
+    /// Takes note of a new socket, of which nothing is wanted yet.
+    pub(super) fn open(&mut self, socket: RawFd, connection: usize, transfer: TransferId) {
+        let slot = socket as usize;
+        if slot >= self.entries.len() {
+            self.entries.resize_with(slot + 1, || None);
+        }
+        self.entries[slot] =
+            Some(Entry { connection, transfer, wanted: Interest::Remove, announced: None, is_dirty: false, assigned: None });
+    }
+
+    /// Says what `transfer` wants of a socket from now on; [`Interest::Remove`] when it leaves.
+    pub(super) fn want(&mut self, socket: RawFd, transfer: TransferId, interest: Interest) {
+        let Some(Some(entry)) = self.entries.get_mut(socket as usize) else { return };
+        if interest != Interest::Remove {
+            entry.transfer = transfer;
+        }
+        entry.wanted = interest;
+        if !entry.is_dirty && entry.announced.unwrap_or(Interest::Remove) != interest {
+            entry.is_dirty = true;
+            self.dirty.push(socket);
+        }
+    }
+
+    /// Forgets a socket that is about to be closed, after announcing its removal where it was announced.
+    pub(super) fn close(&mut self, socket: RawFd, messages: &mut VecDeque<Done>) {
+        if let Some(entry) = self.entries.get_mut(socket as usize).and_then(Option::as_mut) {
+            entry.wanted = Interest::Remove;
+        }
+        self.announce(socket, messages);
+        if let Some(slot) = self.entries.get_mut(socket as usize) {
+            *slot = None;
+        }
+    }
+
+    /// Announces every difference. True when the function aborted, now or since the last flush.
+    pub(super) fn flush(&mut self, messages: &mut VecDeque<Done>) -> bool {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for socket in dirty.drain(..) {
+            self.announce(socket, messages);
+        }
+        self.dirty = dirty;
+        std::mem::take(&mut self.is_aborted)
+    }
+
+    fn announce(&mut self, socket: RawFd, messages: &mut VecDeque<Done>) {
+        let Some(Some(entry)) = self.entries.get_mut(socket as usize) else { return };
+        entry.is_dirty = false;
+        if entry.announced.unwrap_or(Interest::Remove) == entry.wanted {
+            return;
+        }
+        let Some(function) = &mut self.function else { return };
+        let change = SocketChange {
+            transfer: entry.transfer,
+            socket,
+            interest: entry.wanted,
+            assigned: &mut entry.assigned,
+            messages,
+        };
+        self.is_aborted |= function(change).is_err();
+        entry.announced = (entry.wanted != Interest::Remove).then_some(entry.wanted);
+        if entry.announced.is_none() {
+            entry.assigned = None;
+        }
+    }
+
+    /// Assigns to an announced socket; false when it is not one.
+    pub(super) fn assign(&mut self, socket: RawFd, data: Box<dyn Any>) -> bool {
+        let entry = usize::try_from(socket).ok().and_then(|slot| self.entries.get_mut(slot)?.as_mut());
+        match entry.filter(|entry| entry.announced.is_some()) {
+            Some(entry) => {
+                entry.assigned = Some(data);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The connection that owns a socket.
+    pub(super) fn connection(&self, socket: RawFd) -> Option<usize> {
+        usize::try_from(socket).ok().and_then(|slot| self.entries.get(slot)?.as_ref()).map(|entry| entry.connection)
+    }
+
+    /// Whether something other than removal is wanted of a socket.
+    pub(super) fn is_wanted(&self, socket: RawFd) -> bool {
+        self.entries.get(socket as usize).and_then(Option::as_ref).is_some_and(|entry| entry.wanted != Interest::Remove)
+    }
+}
+
+impl fmt::Debug for Sockets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sockets").field("dirty", &self.dirty).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,520 @@
+//! Many transfers over shared connections, none of them waited for: an engine with the contract of libcurl's multi_socket interface.
+//!
+//! The engine owns its sockets and reads and writes them; it never waits and never reads a clock. The application waits,
+//! on any event loop, for the sockets and the one timeout that it is told of, and hands in the time:
+//!
+//! ```no_run
+//! use std::time::Instant;
+//! use gannet::multi::{Easy, Multi, Ready, Target};
+//!
+//! let mut multi = Multi::new();
+//! multi.set_socket_function(|change| { /* register, reregister or deregister change.socket */ Ok(()) });
+//! multi.set_timer_function(|timeout| { /* set or clear the one timer */ Ok(()) });
+//! multi.add(Easy::new("http://127.0.0.1/file".parse()?, Vec::new()))?;
+//! multi.socket_action(Target::Timeout, Ready::EMPTY, Instant::now())?; // kick-start, and whenever the timeout expires
+//! // … wait; then, for each socket with activity:
+//! # let socket = 0;
+//! multi.socket_action(Target::Socket(socket), Ready::IN, Instant::now())?;
+//! while let Some(done) = multi.info_read() {
+//!     let easy = multi.remove(done.id, Instant::now())?;
+//!     println!("{}: {:?}", easy.url, done.result);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Multi`] is the face; the states of a transfer are drawn in `transfer/mod.rs`. An `Ok` from a call says nothing of single
+//! transfers: their results come from the info queue alone.
+
+mod alarm;
+mod connection;
+mod easy;
+mod info;
+mod interest;
+mod lookup;
+mod options;
+mod pool;
+mod rate;
+mod ready;
+mod sink;
+mod timers;
+mod trace;
+mod transfer;
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use alarm::{Alarm, Expiry};
+use connection::Connection;
+use interest::Sockets;
+use lookup::Lookups;
+use pool::Pool;
+use rate::Rate;
+use trace::Tracer;
+use transfer::{State, Step, Transfer};
+
+use crate::conn::{Config, Scratch};
+use crate::error::{Error, Fault, MultiError};
+
+pub use crate::conn::{Interest, TlsOptions, TrustRoots};
+pub use easy::Easy;
+pub use info::{Done, Outcome, Progress, TransferId};
+pub use interest::{Abort, SocketChange};
+pub use lookup::{Addresses, Family};
+pub use options::Options;
+pub use pool::Limits;
+pub use ready::{Ready, Target};
+pub use sink::Sink;
+pub use timers::Timers;
+pub use trace::Trace;
+
+/// Transfers run in one call at most, beside the one whose socket had activity. The rest stays runnable.
+const TURNS: usize = 256;
+
+/// Many transfers, driven by an event loop that is not its own. See the [module](self) for how.
+#[derive(Debug)]
+pub struct Multi<S: Sink> {
+    options: Options,
+    transfers: Slab<Transfer<S>>,
+    generation: u32,
+    connections: Slab<Connection>,
+    pool: Pool,
+    sockets: Sockets,
+    alarm: Alarm,
+    timers: Timers,
+    lookups: Lookups,
+    tracer: Tracer,
+    /// Who has something to do at once. An entry counts only while its transfer says so too.
+    runnable: VecDeque<TransferId>,
+    /// Who spent its budget in this call, and goes on in the next.
+    yielded: Vec<TransferId>,
+    messages: VecDeque<Done>,
+    running: usize,
+    sleeping: usize,
+    is_dead: bool,
+    scratch: Scratch,
+    tls_config: Option<Config>,
+    rate: Option<Rate>,
+    /// Calls so far: what became idle in this one has not been out of sight.
+    calls: u64,
+}
+
+impl<S: Sink> Default for Multi<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Sink> Multi<S> {
+    /// An engine with nothing to do.
+    pub fn new() -> Self {
+        Self {
+            options: Options::default(),
+            transfers: Slab::new(),
+            generation: 0,
+            connections: Slab::new(),
+            pool: Pool::default(),
+            sockets: Sockets::default(),
+            alarm: Alarm::default(),
+            timers: Timers::new(),
+            lookups: Lookups::default(),
+            tracer: Tracer::default(),
+            runnable: VecDeque::new(),
+            yielded: Vec::new(),
+            messages: VecDeque::new(),
+            running: 0,
+            sleeping: 0,
+            is_dead: false,
+            scratch: Scratch::default(),
+            tls_config: None,
+            rate: None,
+            calls: 0,
+        }
+    }
+
+    /// Sets what holds for all transfers. Connections that are open stay as they are.
+    pub fn set_options(&mut self, options: Options) {
+        self.pool.set_limits(options.limits.clone());
+        self.rate = options.max_recv_speed.map(Rate::new);
+        self.tls_config = None;
+        self.options = options;
+    }
+
+    /// Sets the function that is told what is wanted of each socket: only changes, at the end of each call, and before
+    /// a socket is closed. Sockets that are open already are announced by the next call.
+    ///
+    /// An error from it aborts the multi; see [`MultiError::AbortedByCallback`].
+    pub fn set_socket_function(&mut self, function: impl FnMut(SocketChange<'_>) -> Result<(), Abort> + 'static) {
+        self.sockets.set_function(Box::new(function));
+    }
+
+    /// Sets the function that is told of the one, single-shot timeout: how long to wait at most before
+    /// [`Target::Timeout`] is due. Zero is at once, but not from inside the function; `None` is no timer.
+    ///
+    /// An error from it aborts the multi.
+    pub fn set_timer_function(&mut self, function: impl FnMut(Option<Duration>) -> Result<(), Abort> + 'static) {
+        self.alarm.set_function(Box::new(function));
+    }
+
+    /// Sets the function that is asked to look a host name up, once however many wait for it. The answer goes to
+    /// [`Multi::resolved`], at any time later. Without it only addresses and overridden names can be reached.
+    pub fn set_resolve_function(&mut self, function: impl FnMut(&str) + 'static) {
+        self.lookups.set_function(Box::new(function));
+    }
+
+    /// Sets the function that is told what transfers do: for logs. Nothing is formatted without it.
+    pub fn set_trace_function(&mut self, function: impl FnMut(TransferId, Trace) + 'static) {
+        self.tracer.set_function(Box::new(function));
+    }
+
+    /// Adds a transfer. It starts with the next call of [`Multi::socket_action`]; a timeout of zero says so.
+    ///
+    /// # Errors
+    /// [`MultiError::AbortedByCallback`] while the multi is dead, or when the timer function kills it now.
+    pub fn add(&mut self, easy: Easy<S>) -> Result<TransferId, MultiError> {
+        if self.is_dead {
+            return Err(MultiError::AbortedByCallback);
+        }
+        self.generation = self.generation.wrapping_add(1);
+        let entry = self.transfers.vacant_entry();
+        let index = u32::try_from(entry.key()).map_err(|_| MultiError::InternalError)?;
+        let id = TransferId { generation: self.generation, index };
+        entry.insert(Transfer::new(id, easy));
+        self.running += 1;
+        self.make_runnable(id);
+        self.announce_runnable()?;
+        Ok(id)
+    }
+
+    /// Removes a transfer, completed or not, and gives its easy back. One in mid-transfer ends: its connection closes.
+    /// An unread message goes with it.
+    ///
+    /// # Errors
+    /// [`MultiError::BadEasyHandle`]: no such transfer.
+    pub fn remove(&mut self, id: TransferId, now: Instant) -> Result<Easy<S>, MultiError> {
+        if !self.has(id) {
+            return Err(MultiError::BadEasyHandle);
+        }
+        if self.transfer(id).state != State::Done {
+            self.let_go(id);
+            self.running -= 1;
+        }
+        let transfer = self.transfers.remove(id.index as usize);
+        self.is_dead &= !self.transfers.is_empty();
+        if !self.is_dead {
+            self.give_places(now);
+        }
+        // What a function says here cannot end this call: the transfer is gone already. The next call finds the multi dead.
+        let _ = self.conclude(now);
+        Ok(transfer.easy)
+    }
+
+    /// Acts on a socket's activity, or on the timeout's expiry; runs also whatever else is due.
+    /// Gives how many transfers are still running.
+    ///
+    /// `ready` is a hint: an empty one works as the right one would. A socket that is not the engine's any more is no error.
+    ///
+    /// # Errors
+    /// [`MultiError::AbortedByCallback`]: the multi is dead; every transfer completes with that result, and the multi lives again
+    /// once all are removed.
+    pub fn socket_action(&mut self, target: Target, ready: Ready, now: Instant) -> Result<usize, MultiError> {
+        let _ = ready;
+        if self.is_dead {
+            return Err(MultiError::AbortedByCallback);
+        }
+        self.calls += 1;
+        match target {
+            Target::Timeout => self.alarm.forget(),
+            Target::Socket(socket) => {
+                let user = self.sockets.connection(socket).and_then(|key| self.connections.get(key)?.user);
+                if let Some(id) = user {
+                    self.drive(id, now);
+                }
+            }
+        }
+        self.run_due(now);
+        self.conclude(now)?;
+        Ok(self.running)
+    }
+
+    /// Looks at every socket and transfer anew. There should not be any reason to use this function.
+    ///
+    /// # Errors
+    /// As [`Multi::socket_action`].
+    #[deprecated = "call `socket_action` for the sockets that had activity"]
+    pub fn socket_all(&mut self, now: Instant) -> Result<usize, MultiError> {
+        let live = |(_, transfer): (usize, &Transfer<S>)| (transfer.state != State::Done).then_some(transfer.id);
+        for id in self.transfers.iter().filter_map(live).collect::<Vec<_>>() {
+            self.make_runnable(id);
+        }
+        self.socket_action(Target::Timeout, Ready::EMPTY, now)
+    }
+
+    /// `socket_action` with an empty mask.
+    ///
+    /// # Errors
+    /// As [`Multi::socket_action`].
+    #[deprecated = "call `socket_action`, and say what is ready"]
+    pub fn socket(&mut self, socket: RawFd, now: Instant) -> Result<usize, MultiError> {
+        self.socket_action(Target::Socket(socket), Ready::EMPTY, now)
+    }
+
+    /// How long to wait at most, as the timer function would be told; for applications that poll it instead.
+    pub fn timeout(&self, now: Instant) -> Option<Duration> {
+        self.expiry().map(|expiry| expiry.from(now))
+    }
+
+    /// Assigns data to a socket that was announced: the socket function is shown it from then on, the removal included.
+    ///
+    /// # Errors
+    /// [`MultiError::BadSocket`]: no such socket is announced.
+    pub fn assign(&mut self, socket: RawFd, data: impl Any) -> Result<(), MultiError> {
+        if self.sockets.assign(socket, Box::new(data)) { Ok(()) } else { Err(MultiError::BadSocket) }
+    }
+
+    /// The next completed transfer, in the order of completion. It stays added until it is removed.
+    pub fn info_read(&mut self) -> Option<Done> {
+        loop {
+            let done = self.messages.pop_front()?;
+            if self.has(done.id) {
+                return Some(done);
+            }
+        }
+    }
+
+    /// How many transfers were added and have not completed.
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    /// How many of the running transfers sleep until their delay is over.
+    pub fn sleeping(&self) -> usize {
+        self.sleeping
+    }
+
+    /// Every transfer that was added and not removed, in no order.
+    pub fn transfers(&self) -> impl Iterator<Item = (TransferId, &Easy<S>, Progress)> {
+        self.transfers.iter().map(|(_, transfer)| (transfer.id, &transfer.easy, self.progress(transfer.id).unwrap_or_default()))
+    }
+
+    /// How far a transfer has come.
+    pub fn progress(&self, id: TransferId) -> Option<Progress> {
+        let transfer = self.transfers.get(id.index as usize).filter(|transfer| transfer.id == id)?;
+        let connection = transfer.connection.and_then(|key| self.connections.get(key));
+        Some(Progress {
+            received: transfer.received,
+            expected: connection.and_then(|connection| connection.exchange.expected()),
+            is_dispatched: transfer.clocks.dispatched.is_some(),
+        })
+    }
+
+    /// A transfer's easy, while it is added.
+    pub fn easy(&self, id: TransferId) -> Option<&Easy<S>> {
+        self.transfers.get(id.index as usize).filter(|transfer| transfer.id == id).map(|transfer| &transfer.easy)
+    }
+
+    /// Holds a transfer that is receiving: it gives its socket up, and the clock of stalls stands still.
+    ///
+    /// # Errors
+    /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
+    pub fn pause(&mut self, id: TransferId, now: Instant) -> Result<(), MultiError> {
+        self.set_paused(id, true)?;
+        self.drive(id, now);
+        self.conclude(now)
+    }
+
+    /// Lets a held transfer go on.
+    ///
+    /// # Errors
+    /// As [`Multi::pause`].
+    pub fn resume(&mut self, id: TransferId) -> Result<(), MultiError> {
+        self.set_paused(id, false)?;
+        self.make_runnable(id);
+        self.announce_runnable()
+    }
+
+    /// Tells the engine what a lookup came to, which it asked for through the resolve function.
+    ///
+    /// # Errors
+    /// [`MultiError::AbortedByCallback`] when the timer function kills the multi.
+    pub fn resolved(&mut self, host: &str, addresses: Addresses, now: Instant) -> Result<(), MultiError> {
+        for id in self.lookups.resolved(host, addresses, now) {
+            if self.has(id) && self.transfer(id).state == State::Resolve {
+                self.make_runnable(id);
+            }
+        }
+        if self.is_dead { Err(MultiError::AbortedByCallback) } else { self.announce_runnable() }
+    }
+}
+
+/// What moves the transfers.
+impl<S: Sink> Multi<S> {
+    fn has(&self, id: TransferId) -> bool {
+        self.transfers.get(id.index as usize).is_some_and(|transfer| transfer.id == id)
+    }
+
+    /// A transfer that is known to be there: the id comes from a table of the engine's own.
+    fn transfer(&mut self, id: TransferId) -> &mut Transfer<S> {
+        &mut self.transfers[id.index as usize]
+    }
+
+    fn set_paused(&mut self, id: TransferId, is_paused: bool) -> Result<(), MultiError> {
+        if !self.has(id) {
+            return Err(MultiError::BadEasyHandle);
+        }
+        self.transfer(id).is_paused = is_paused;
+        Ok(())
+    }
+
+    fn make_runnable(&mut self, id: TransferId) {
+        let transfer = self.transfer(id);
+        if !std::mem::replace(&mut transfer.is_runnable, true) {
+            self.runnable.push_back(id);
+        }
+    }
+
+    /// Runs expired timers and runnable transfers, so many that the call stays short.
+    fn run_due(&mut self, now: Instant) {
+        for _ in 0..TURNS {
+            let Some(index) = self.timers.pop_expired(now) else { break };
+            let Some(transfer) = self.transfers.get(index as usize) else { continue };
+            let id = transfer.id;
+            match transfer.clocks.expired(&transfer.easy, now) {
+                Some((kind, limit)) if transfer.state != State::Done => {
+                    self.fail(id, Fault::Timeout { kind, limit }, now);
+                    self.after(id);
+                }
+                _ => self.drive(id, now),
+            }
+        }
+        for _ in 0..TURNS {
+            let Some(id) = self.runnable.pop_front() else { break };
+            if self.has(id) && self.transfer(id).is_runnable {
+                self.drive(id, now);
+            }
+        }
+        for id in std::mem::take(&mut self.yielded) {
+            if self.has(id) {
+                self.make_runnable(id);
+            }
+        }
+    }
+
+    /// Runs one transfer until it sleeps, yields or completes.
+    fn drive(&mut self, id: TransferId, now: Instant) {
+        self.transfer(id).is_runnable = false;
+        loop {
+            let step = match self.transfer(id).state {
+                State::Delayed => self.delayed(id, now),
+                State::Init => self.init(id, now),
+                State::Pending => self.pending(id, now),
+                State::Resolve => self.resolve(id, now),
+                State::Connect => self.connect(id, now),
+                State::Handshake => self.handshake(id, now),
+                State::Send => self.send(id, now),
+                State::Receive => self.receive(id, now),
+                State::Limited => self.limited(id, now),
+                State::Done => Ok(Step::Complete),
+            };
+            match step {
+                Ok(Step::Go(state)) => self.transfer(id).state = state,
+                Ok(Step::Wait | Step::Complete) => break,
+                Ok(Step::Yield) => {
+                    self.yielded.push(id);
+                    break;
+                }
+                Err(fault) => {
+                    self.fail(id, fault, now);
+                    break;
+                }
+            }
+        }
+        self.after(id);
+    }
+
+    /// Sets a transfer's timer after whatever has happened to it, and sees that it cannot sleep for ever.
+    fn after(&mut self, id: TransferId) {
+        let transfer = &self.transfers[id.index as usize];
+        let at = if transfer.state == State::Done { None } else { transfer.clocks.next(&transfer.easy) };
+        self.timers.set(id.index, at);
+        debug_assert!(self.can_progress(id), "nothing would wake {id:?} in {:?}", self.transfers[id.index as usize].state);
+    }
+
+    /// Whether something will wake a transfer: a socket, a time, its turn, or an answer that others owe it.
+    fn can_progress(&self, id: TransferId) -> bool {
+        let transfer = &self.transfers[id.index as usize];
+        let sockets = transfer.connection.and_then(|key| self.connections.get(key)).map(Connection::sockets);
+        transfer.is_runnable
+            || transfer.is_paused
+            || self.timers.is_set(id.index)
+            || self.yielded.contains(&id)
+            || matches!(transfer.state, State::Done | State::Pending | State::Resolve)
+            || sockets.is_some_and(|sockets| sockets.into_iter().any(|socket| self.sockets.is_wanted(socket)))
+    }
+
+    fn expiry(&self) -> Option<Expiry> {
+        if self.is_dead {
+            None
+        } else if self.runnable.is_empty() {
+            self.timers.next().map(Expiry::At)
+        } else {
+            Some(Expiry::Now)
+        }
+    }
+
+    /// The end of every call: tells the functions what has changed, the timer function last.
+    fn conclude(&mut self, now: Instant) -> Result<(), MultiError> {
+        if self.sockets.flush(&mut self.messages) {
+            self.abort();
+        }
+        if self.is_dead {
+            return Err(MultiError::AbortedByCallback);
+        }
+        if self.alarm.evaluate(self.expiry(), now).is_err() {
+            self.abort();
+            return Err(MultiError::AbortedByCallback);
+        }
+        Ok(())
+    }
+
+    fn announce_runnable(&mut self) -> Result<(), MultiError> {
+        if self.alarm.announce_now().is_err() {
+            self.abort();
+            return Err(MultiError::AbortedByCallback);
+        }
+        Ok(())
+    }
+
+    /// Completes every transfer with the abort, and closes every connection. The multi is dead until all transfers are removed.
+    fn abort(&mut self) {
+        let live = |(_, transfer): (usize, &Transfer<S>)| (transfer.state != State::Done).then_some(transfer.id);
+        for id in self.transfers.iter().filter_map(live).collect::<Vec<_>>() {
+            let transfer = self.transfer(id);
+            let error = Error::new(Fault::Aborted, transfer.state.doing(), transfer.address);
+            self.complete(id, Err(error));
+        }
+        for connection in self.pool.idle() {
+            self.close_connection(connection);
+        }
+        self.runnable.clear();
+        self.yielded.clear();
+        self.alarm.forget();
+        // The function has said that it is broken; that it says so of the removals too is no news.
+        let _ = self.sockets.flush(&mut self.messages);
+        self.is_dead = !self.transfers.is_empty();
+    }
+}
+
+/// Announces the removal of every socket before it closes.
+impl<S: Sink> Drop for Multi<S> {
+    fn drop(&mut self) {
+        for (_, connection) in &self.connections {
+            for socket in connection.sockets() {
+                self.sockets.close(socket, &mut self.messages);
+            }
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Places: which transfer may have which connection, who waits for one, and which idle connections are kept.
+//!
+//! A transfer asks for a place when it is dispatched. It gets an idle connection to its origin, or leave to open one,
+//! or it waits. Each freed place starts the one that has waited longest among those that it fits; nobody
+//! else is looked at, so a hundred thousand waiting transfers cost a wake-up nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+
+use slab::Slab;
+
+use super::info::TransferId;
+use crate::http::Origin;
+
+/// How many transfers and connections there may be. 0 is no cap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Transfers dispatched at once.
+    pub transfers: usize,
+    /// Connections in all, idle ones among them.
+    pub connections: usize,
+    /// Connections to one origin.
+    pub per_origin: usize,
+    /// Idle connections kept; 0 keeps none.
+    pub idle: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { transfers: 0, connections: 0, per_origin: 0, idle: 64 }
+    }
+}
+
+/// What a transfer got when it asked for a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// An idle connection, taken out of the pool.
+    Reuse(usize),
+    /// Leave to open a connection, counted already.
+    New,
+}
+
+/// The order in which waiting transfers are served: those dispatched already (redirected, or their connection was found dead)
+/// before those that are not, then first come first served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Turn {
+    pub(super) is_new: bool,
+    pub(super) ticket: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    origin: Origin,
+    /// Transfers that hold this entry: it goes with the last of them and the last connection.
+    users: usize,
+    /// Connections open or being opened.
+    open: usize,
+    /// Idle connections with their tickets, the one used last at the end.
+    idle: Vec<(u64, usize)>,
+    waiting: BTreeMap<Turn, TransferId>,
+    /// The place of this entry in `ready`.
+    ready: Option<Turn>,
+    /// The address that won the last race.
+    winner: Option<SocketAddr>,
+}
+
+/// The places of one multi.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    limits: Limits,
+    entries: Slab<Entry>,
+    by_origin: HashMap<Origin, usize>,
+    /// Transfers dispatched and not completed.
+    dispatched: usize,
+    open: usize,
+    /// Idle connections by the ticket they drew when they became idle: the longest idle first.
+    idle: BTreeMap<u64, usize>,
+    tickets: u64,
+    /// The first waiting transfer of each origin that could use a place.
+    ready: BTreeSet<(Turn, usize)>,
+}
+
+fn is_below(count: usize, cap: usize) -> bool {
+    cap == 0 || count < cap
+}
+
+impl Pool {
+    /// Sets the limits. What is open above them stays until it closes.
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+        for key in self.entries.iter().map(|(key, _)| key).collect::<Vec<_>>() {
+            self.refresh(key);
+        }
+    }
+
+    /// The next ticket: a larger one comes later.
+    pub(super) fn ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
+    }
+
+    /// Holds the entry of an origin; each call is paired with one of [`Pool::leave`].
+    pub(super) fn enter(&mut self, origin: Origin) -> usize {
+        let key = match self.by_origin.get(&origin) {
+            Some(key) => *key,
+            None => {
+                let entry = Entry {
+                    origin: origin.clone(),
+                    users: 0,
+                    open: 0,
+                    idle: Vec::new(),
+                    waiting: BTreeMap::new(),
+                    ready: None,
+                    winner: None,
+                };
+                let key = self.entries.insert(entry);
+                self.by_origin.insert(origin, key);
+                key
+            }
+        };
+        self.entries[key].users += 1;
+        key
+    }
+
+    /// Lets go of an origin's entry.
+    pub(super) fn leave(&mut self, key: usize) {
+        self.entries[key].users -= 1;
+        self.tidy(key);
+    }
+
+    fn tidy(&mut self, key: usize) {
+        let entry = &self.entries[key];
+        if entry.users == 0 && entry.open == 0 {
+            self.by_origin.remove(&entry.origin);
+            self.entries.remove(key);
+        }
+    }
+
+    pub(super) fn origin(&self, key: usize) -> &Origin {
+        &self.entries[key].origin
+    }
+
+    pub(super) fn winner(&self, key: usize) -> Option<SocketAddr> {
+        self.entries[key].winner
+    }
+
+    pub(super) fn set_winner(&mut self, key: usize, address: SocketAddr) {
+        self.entries[key].winner = Some(address);
+    }
+
+    /// Puts a transfer in the queue of its origin.
+    pub(super) fn wait(&mut self, key: usize, turn: Turn, id: TransferId) {
+        self.entries[key].waiting.insert(turn, id);
+        self.refresh(key);
+    }
+
+    /// Takes a transfer out of the queue, if it is there.
+    pub(super) fn stop_waiting(&mut self, key: usize, turn: Turn) {
+        if self.entries[key].waiting.remove(&turn).is_some() {
+            self.refresh(key);
+        }
+    }
+
+    /// Gives a free place to whoever is next, if there is both. A transfer that is new is counted as dispatched.
+    pub(super) fn next(&mut self) -> Option<(TransferId, Place)> {
+        let (turn, key) = *self.ready.first()?;
+        if turn.is_new && !is_below(self.dispatched, self.limits.transfers) {
+            return None;
+        }
+        let entry = &mut self.entries[key];
+        let place = match entry.idle.pop() {
+            Some((ticket, connection)) => {
+                self.idle.remove(&ticket);
+                Place::Reuse(connection)
+            }
+            None if is_below(self.open, self.limits.connections) => Place::New,
+            None => return None,
+        };
+        let id = entry.waiting.remove(&turn)?;
+        if place == Place::New {
+            entry.open += 1;
+            self.open += 1;
+        }
+        self.dispatched += usize::from(turn.is_new);
+        self.refresh(key);
+        Some((id, place))
+    }
+
+    /// The idle connection that must close before [`Pool::next`] can give a new one to whoever is first.
+    pub(super) fn obstacle(&self) -> Option<usize> {
+        let (turn, key) = self.ready.first()?;
+        let has_turn = !turn.is_new || is_below(self.dispatched, self.limits.transfers);
+        let is_full = !is_below(self.open, self.limits.connections) && self.entries[*key].idle.is_empty();
+        if has_turn && is_full { self.longest_idle() } else { None }
+    }
+
+    /// A dispatched transfer has completed.
+    pub(super) fn complete(&mut self) {
+        self.dispatched -= 1;
+    }
+
+    /// Keeps a connection as idle.
+    pub(super) fn keep(&mut self, key: usize, connection: usize) {
+        let ticket = self.ticket();
+        self.entries[key].idle.push((ticket, connection));
+        self.idle.insert(ticket, connection);
+        self.refresh(key);
+    }
+
+    /// The idle connection that must close next because more are kept than may be, if they are.
+    pub(super) fn surplus(&self) -> Option<usize> {
+        if self.idle.len() > self.limits.idle { self.longest_idle() } else { None }
+    }
+
+    fn longest_idle(&self) -> Option<usize> {
+        self.idle.first_key_value().map(|(_, connection)| *connection)
+    }
+
+    /// A connection has closed, or could not be opened.
+    pub(super) fn closed(&mut self, key: usize, connection: Option<usize>) {
+        let entry = &mut self.entries[key];
+        if let Some(place) = connection.and_then(|c| entry.idle.iter().position(|(_, idle)| *idle == c)) {
+            let (ticket, _) = entry.idle.remove(place);
+            self.idle.remove(&ticket);
+        }
+        entry.open -= 1;
+        self.open -= 1;
+        self.refresh(key);
+        self.tidy(key);
+    }
+
+    /// Every idle connection.
+    pub(super) fn idle(&self) -> Vec<usize> {
+        self.idle.values().copied().collect()
+    }
+
+    /// Brings `ready` in line with an origin's queue and its own cap.
+    fn refresh(&mut self, key: usize) {
+        let entry = &mut self.entries[key];
+        let has_room = !entry.idle.is_empty() || is_below(entry.open, self.limits.per_origin);
+        let ready = if has_room { entry.waiting.keys().next().copied() } else { None };
+        if ready == entry.ready {
+            return;
+        }
+        if let Some(turn) = std::mem::replace(&mut entry.ready, ready) {
+            self.ready.remove(&(turn, key));
+        }
+        if let Some(turn) = ready {
+            self.ready.insert((turn, key));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(index: u32) -> TransferId {
+        TransferId { generation: 0, index }
+    }
+
+    fn origin(name: &str) -> Origin {
+        Origin::of(&format!("http://{name}/").parse().unwrap()).unwrap()
+    }
+
+    /// A pool in which the transfers 0, 1, 2… wait in turn for the origins named.
+    fn pool(limits: Limits, origins: &[&str]) -> (Pool, Vec<usize>) {
+        let mut pool = Pool::default();
+        pool.set_limits(limits);
+        let mut keys = Vec::new();
+        for (index, name) in origins.iter().enumerate() {
+            let key = pool.enter(origin(name));
+            let turn = Turn { is_new: true, ticket: pool.ticket() };
+            pool.wait(key, turn, id(index as u32));
+            keys.push(key);
+        }
+        (pool, keys)
+    }
+
+    fn started(pool: &mut Pool) -> Vec<u32> {
+        std::iter::from_fn(|| pool.next()).map(|(id, _)| id.index).collect()
+    }
+
+    #[test]
+    fn without_caps_everybody_starts_in_order() {
+        let (mut pool, _) = pool(Limits::default(), &["a", "b", "a"]);
+        assert_eq!(started(&mut pool), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_capped_origin_does_not_hold_up_the_others() {
+        let (mut pool, keys) = pool(Limits { per_origin: 1, ..Limits::default() }, &["a", "a", "b", "a"]);
+        assert_eq!(started(&mut pool), [0, 2]);
+        pool.closed(keys[0], None);
+        assert_eq!(started(&mut pool), [1]);
+    }
+
+    #[test]
+    fn each_freed_place_starts_exactly_one() {
+        let (mut pool, keys) = pool(Limits { transfers: 2, ..Limits::default() }, &["a"; 6]);
+        assert_eq!(started(&mut pool), [0, 1]);
+        pool.complete();
+        pool.keep(keys[0], 77);
+        assert_eq!(pool.next(), Some((id(2), Place::Reuse(77))));
+        assert_eq!(pool.next(), None);
+    }
+
+    #[test]
+    fn the_longest_idle_connection_goes_first() {
+        let (mut pool, keys) = pool(Limits { idle: 2, ..Limits::default() }, &["a"; 3]);
+        assert_eq!(started(&mut pool), [0, 1, 2]);
+        pool.keep(keys[0], 10);
+        pool.keep(keys[0], 11);
+        assert_eq!(pool.surplus(), None);
+        pool.keep(keys[0], 12);
+        assert_eq!(pool.surplus(), Some(10));
+        pool.closed(keys[0], Some(10));
+        assert_eq!(pool.idle(), [11, 12]);
+    }
+
+    #[test]
+    fn a_full_house_closes_an_idle_connection_for_another_origin() {
+        let (mut pool, keys) = pool(Limits { connections: 1, ..Limits::default() }, &["a", "b"]);
+        assert_eq!(started(&mut pool), [0]);
+        assert_eq!(pool.obstacle(), None);
+        pool.complete();
+        pool.keep(keys[0], 5);
+        assert_eq!(pool.next(), None);
+        assert_eq!(pool.obstacle(), Some(5));
+        pool.closed(keys[0], Some(5));
+        assert_eq!(started(&mut pool), [1]);
+    }
+
+    #[test]
+    fn who_was_dispatched_already_goes_before_who_was_not() {
+        let (mut pool, keys) = pool(Limits { transfers: 1, ..Limits::default() }, &["a", "a"]);
+        assert_eq!(started(&mut pool), [0]);
+        let turn = Turn { is_new: false, ticket: pool.ticket() };
+        pool.wait(keys[0], turn, id(0));
+        assert_eq!(started(&mut pool), [0]);
+    }
+
+    #[test]
+    fn an_origin_that_nobody_uses_is_forgotten() {
+        let (mut pool, keys) = pool(Limits::default(), &["a"]);
+        assert_eq!(started(&mut pool), [0]);
+        pool.complete();
+        pool.leave(keys[0]);
+        pool.closed(keys[0], None);
+        assert!(pool.entries.is_empty() && pool.by_origin.is_empty());
+    }
+}

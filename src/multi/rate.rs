@@ -1,0 +1,97 @@
+//! Rate limits: who may receive how much, and when. Pure arithmetic over a clock that is handed in.
+
+use std::time::{Duration, Instant};
+
+/// The most that one grant hands out, in bytes: what a shared limit is divided by between transfers.
+const QUANTUM: u64 = 64 * 1024;
+
+/// How much unused time may be saved up.
+const BURST: Duration = Duration::from_millis(100);
+
+/// A limit in bytes a second, shared by whoever takes grants from it.
+///
+/// It keeps one time: when all that was granted so far is paid for (the generic cell rate algorithm). A grant
+/// that cannot be had now is reserved for later, so that many takers do not all wake for one turn.
+#[derive(Debug, Clone)]
+pub(crate) struct Rate {
+    per_second: u64,
+    paid_at: Option<Instant>,
+}
+
+impl Rate {
+    /// A limit of `per_second` bytes, at least 1.
+    pub(crate) fn new(per_second: u64) -> Self {
+        Self { per_second: per_second.max(1), paid_at: None }
+    }
+
+    /// Reserves a grant: how many bytes, and from when on they may be received.
+    pub(crate) fn reserve(&mut self, now: Instant) -> (u64, Instant) {
+        let grant = (self.per_second / 10).clamp(1, QUANTUM);
+        let earliest = now.checked_sub(BURST).unwrap_or(now);
+        let start = self.paid_at.map_or(earliest, |at| at.max(earliest));
+        self.paid_at = Some(start + self.price(grant));
+        (grant, start.max(now))
+    }
+
+    /// Gives back what of a grant was not used, in bytes.
+    pub(crate) fn give_back(&mut self, bytes: u64) {
+        let price = self.price(bytes);
+        self.paid_at = self.paid_at.and_then(|at| at.checked_sub(price));
+    }
+
+    /// Charges bytes that were received over and above a grant.
+    pub(crate) fn charge(&mut self, bytes: u64) {
+        let price = self.price(bytes);
+        self.paid_at = self.paid_at.map(|at| at + price);
+    }
+
+    fn price(&self, bytes: u64) -> Duration {
+        Duration::from_secs_f64(bytes as f64 / self.per_second as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that takers who are always hungry receive in `seconds`.
+    fn received(rate: &mut Rate, takers: usize, seconds: u64) -> u64 {
+        let start = Instant::now();
+        let end = start + Duration::from_secs(seconds);
+        let mut due: Vec<_> = (0..takers).map(|_| rate.reserve(start)).collect();
+        let mut total = 0;
+        loop {
+            let (index, &(bytes, at)) = due.iter().enumerate().min_by_key(|(_, (_, at))| *at).unwrap();
+            if at > end {
+                return total;
+            }
+            total += bytes;
+            due[index] = rate.reserve(at);
+        }
+    }
+
+    #[test]
+    fn the_limit_is_kept_by_one_and_by_many() {
+        for takers in [1, 3, 100] {
+            let total = received(&mut Rate::new(1_000_000), takers, 10);
+            assert!((9_800_000..=10_300_000).contains(&total), "{takers} takers received {total}");
+        }
+    }
+
+    #[test]
+    fn the_slowest_limit_is_kept_too() {
+        let total = received(&mut Rate::new(1), 1, 10);
+        assert!((9..=12).contains(&total), "received {total}");
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_had_again() {
+        let now = Instant::now();
+        let mut rate = Rate::new(1000);
+        let (grant, _) = rate.reserve(now);
+        let (_, later) = rate.clone().reserve(now);
+        rate.give_back(grant);
+        let (_, sooner) = rate.reserve(now);
+        assert!(sooner < later || later == now);
+    }
+}

@@ -1,0 +1,96 @@
+//! When each transfer next has something to do: one time a transfer, the earliest of its clocks.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// Times by key. Setting, clearing and taking what has expired are O(log n); the next one is O(1) to O(log n).
+#[derive(Debug, Default)]
+pub struct Timers {
+    by_time: BTreeSet<(Instant, u32)>,
+    by_key: Vec<Option<Instant>>,
+}
+
+impl Timers {
+    /// No timers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the time of `key`, or clears it. Keys are small numbers: memory grows with the largest.
+    pub fn set(&mut self, key: u32, at: Option<Instant>) {
+        let slot = key as usize;
+        if slot >= self.by_key.len() {
+            if at.is_none() {
+                return;
+            }
+            self.by_key.resize(slot + 1, None);
+        }
+        let before = std::mem::replace(&mut self.by_key[slot], at);
+        if before == at {
+            return;
+        }
+        if let Some(before) = before {
+            self.by_time.remove(&(before, key));
+        }
+        if let Some(at) = at {
+            self.by_time.insert((at, key));
+        }
+    }
+
+    /// Whether `key` has a time.
+    pub fn is_set(&self, key: u32) -> bool {
+        self.by_key.get(key as usize).is_some_and(Option::is_some)
+    }
+
+    /// The earliest time.
+    pub fn next(&self) -> Option<Instant> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Takes a key whose time has come by `now`.
+    pub fn pop_expired(&mut self, now: Instant) -> Option<u32> {
+        let (at, key) = *self.by_time.first()?;
+        if at > now {
+            return None;
+        }
+        self.by_time.pop_first();
+        self.by_key[key as usize] = None;
+        Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_earliest_comes_first_and_each_once() {
+        let now = Instant::now();
+        let at = |ms| Some(now + Duration::from_millis(ms));
+        let mut timers = Timers::new();
+        timers.set(3, at(30));
+        timers.set(1, at(10));
+        timers.set(2, at(10));
+        timers.set(3, at(5));
+        assert_eq!(timers.next(), at(5));
+        assert_eq!(timers.pop_expired(now), None);
+        let later = now + Duration::from_millis(10);
+        let taken: Vec<_> = std::iter::from_fn(|| timers.pop_expired(later)).collect();
+        assert_eq!(taken, [3, 1, 2]);
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_cleared_timer_does_not_expire() {
+        let now = Instant::now();
+        let mut timers = Timers::new();
+        timers.set(7, None);
+        timers.set(7, Some(now));
+        assert!(timers.is_set(7));
+        timers.set(7, None);
+        assert!(!timers.is_set(7));
+        assert_eq!(timers.pop_expired(now), None);
+    }
+}

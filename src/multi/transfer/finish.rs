@@ -1,0 +1,172 @@
+//! The end of an exchange, and of a transfer: what becomes of the connection, of a redirect, of an error; the state Done.
+
+use std::time::Instant;
+
+use super::{After, Delivery, State, Step};
+use crate::conn::Interest;
+use crate::error::{Error, Fault};
+use crate::multi::info::{Done, Outcome, TransferId};
+use crate::multi::pool::Place;
+use crate::multi::{Multi, Sink};
+
+impl<S: Sink> Multi<S> {
+    /// Ends an exchange whose answer is whole, or no longer of interest; the connection is kept if it `is_clean`.
+    pub(in crate::multi) fn settle(&mut self, id: TransferId, is_clean: bool, now: Instant) -> Result<Step, Fault> {
+        let transfer = self.transfer(id);
+        transfer.clocks.wake = None;
+        transfer.clocks.last_byte = None;
+        match std::mem::take(&mut transfer.delivery) {
+            Delivery::Sink => {
+                let result = self.outcome(id, now);
+                self.release_connection(id, is_clean, now);
+                self.complete(id, Ok(result));
+                self.give_places(now);
+                Ok(Step::Complete)
+            }
+            Delivery::Drain(_, After::Fail(fault)) => {
+                self.release_connection(id, is_clean, now);
+                self.complete_with(id, fault, now);
+                Ok(Step::Complete)
+            }
+            Delivery::Drain(_, After::Redirect(url)) => {
+                self.tracer.info(id, || format!("redirected to {}", crate::http::auth::masked(&url)));
+                self.release_connection(id, is_clean, now);
+                self.leave_origin(id);
+                let transfer = self.transfer(id);
+                transfer.redirects += 1;
+                transfer.redirected = Some(*url);
+                transfer.needs_fresh = false;
+                Ok(Step::Go(State::Init))
+            }
+        }
+    }
+
+    /// Ends a transfer by a fault, or starts it over where nobody need notice.
+    pub(in crate::multi) fn fail(&mut self, id: TransferId, fault: Fault, now: Instant) {
+        let transfer = &self.transfers[id.index as usize];
+        let connection = transfer.connection.and_then(|key| self.connections.get(key));
+        let is_lost = matches!(fault, Fault::ConnectionLost(_) | Fault::NoAnswer | Fault::Tls(_) | Fault::TlsTruncated { .. });
+        if is_lost && connection.is_some_and(|connection| connection.may_be_stale()) {
+            self.tracer.info(id, || "the connection was dead: taking a new one".to_owned());
+            self.drop_connection(id);
+            let transfer = self.transfer(id);
+            transfer.clocks.last_byte = None;
+            transfer.clocks.wake = None;
+            self.requeue(id, now);
+            return;
+        }
+        if matches!(transfer.delivery, Delivery::Drain(..)) {
+            // The head has decided already; how the rest of a body that nobody wants goes wrong changes nothing.
+            match self.settle(id, false, now) {
+                Ok(Step::Go(state)) => {
+                    self.transfer(id).state = state;
+                    self.make_runnable(id);
+                }
+                Ok(_) => {}
+                Err(fault) => self.complete_with(id, fault, now),
+            }
+            return;
+        }
+        self.complete_with(id, fault, now);
+    }
+
+    fn complete_with(&mut self, id: TransferId, fault: Fault, now: Instant) {
+        let transfer = &self.transfers[id.index as usize];
+        let error = Error::new(fault, transfer.state.doing(), transfer.address);
+        self.complete(id, Err(error));
+        self.give_places(now);
+    }
+
+    fn outcome(&self, id: TransferId, now: Instant) -> Outcome {
+        let transfer = &self.transfers[id.index as usize];
+        let connection = transfer.connection.and_then(|key| self.connections.get(key));
+        let response = connection.map(|connection| connection.exchange.response());
+        Outcome {
+            status: response.map_or(0, |response| response.status),
+            version: response.map_or_else(Default::default, |response| response.version),
+            received: transfer.received,
+            elapsed: transfer.clocks.dispatched.map_or_else(Default::default, |at| now.saturating_duration_since(at)),
+            redirects: transfer.redirects,
+            final_url: transfer.redirected.clone(),
+            address: connection.and_then(|connection| connection.address()),
+            is_reused: connection.is_some_and(|connection| connection.requests > 1),
+        }
+    }
+
+    /// Completes a transfer: everything that it held is let go, and its message is queued.
+    pub(in crate::multi) fn complete(&mut self, id: TransferId, result: Result<Outcome, Error>) {
+        self.let_go(id);
+        self.transfer(id).state = State::Done;
+        self.running -= 1;
+        self.messages.push_back(Done { id, result });
+    }
+
+    /// Lets go of whatever a transfer holds, in whatever state it is. The places that this frees are still to be given away.
+    pub(in crate::multi) fn let_go(&mut self, id: TransferId) {
+        self.drop_connection(id);
+        let transfer = &mut self.transfers[id.index as usize];
+        for (rate, grant) in [transfer.rate.as_mut(), self.rate.as_mut()].into_iter().zip(&mut transfer.grants) {
+            if let Some(rate) = rate {
+                rate.give_back(std::mem::take(grant));
+            }
+        }
+        self.sleeping -= usize::from(transfer.state == State::Delayed);
+        let was_dispatched = transfer.clocks.dispatched.is_some();
+        transfer.clocks = super::Clocks::default();
+        self.leave_origin(id);
+        self.timers.set(id.index, None);
+        if was_dispatched {
+            self.pool.complete();
+        }
+    }
+
+    /// Leaves the queue, a place not yet used, and the origin.
+    fn leave_origin(&mut self, id: TransferId) {
+        let transfer = &mut self.transfers[id.index as usize];
+        let Some(key) = transfer.origin.take() else { return };
+        if let Some(turn) = transfer.turn.take() {
+            self.pool.stop_waiting(key, turn);
+        }
+        match transfer.place.take() {
+            Some(Place::New) => self.pool.closed(key, None),
+            Some(Place::Reuse(connection)) => self.pool.keep(key, connection),
+            None => {}
+        }
+        self.pool.leave(key);
+    }
+
+    /// Takes a transfer off its connection, which is kept as idle if it `is_clean`, else closed.
+    fn release_connection(&mut self, id: TransferId, is_clean: bool, now: Instant) {
+        if !is_clean {
+            return self.drop_connection(id);
+        }
+        let Some(key) = self.transfer(id).connection.take() else { return };
+        let connection = &mut self.connections[key];
+        connection.user = None;
+        connection.idle_since = Some((now, self.calls));
+        for socket in connection.sockets() {
+            self.sockets.want(socket, id, Interest::Remove);
+        }
+        let origin = connection.origin;
+        self.pool.keep(origin, key);
+    }
+
+    /// Takes a transfer off its connection and closes that.
+    fn drop_connection(&mut self, id: TransferId) {
+        if let Some(key) = self.transfer(id).connection.take() {
+            self.close_connection(key);
+        }
+    }
+
+    /// Closes a connection and frees its place.
+    pub(in crate::multi) fn close_connection(&mut self, key: usize) {
+        let mut connection = self.connections.remove(key);
+        for socket in connection.sockets() {
+            self.sockets.close(socket, &mut self.messages);
+        }
+        if let Some(filter) = connection.filter() {
+            filter.close();
+        }
+        self.pool.closed(connection.origin, Some(key));
+    }
+}

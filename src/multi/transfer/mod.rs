@@ -1,0 +1,177 @@
+//! One transfer and the states it passes through. Each state is one method of [`Multi`](super::Multi), in the file that this graph names.
+//!
+//! ```text
+//!           add
+//!            │
+//!            ▼            start.rs                connect.rs                          exchange.rs
+//!          ┌──────┐   ┌─────────┐   ┌─────────┐   ┌─────────┐   ┌───────────┐   ┌──────┐   ┌─────────┐
+//!  ┌─────► │ Init │ ─►│ Pending │ ─►│ Resolve │ ─►│ Connect │ ─►│ Handshake │ ─►│ Send │ ─►│ Receive │ ─┐
+//!  │       └──────┘   └─────────┘   └─────────┘   └─────────┘   └───────────┘   └──────┘   └─────────┘  │
+//!  │          │            │ ▲    an idle connection to the origin                 ▲         ▲ │        │
+//! ┌─────────┐ │            │ └───────────────────────────────────────────────────┐ │         │ ▼        │
+//! │ Delayed │◄┘            └─────────────────────────────────────────────────────│─┘    ┌─────────┐     │
+//! └─────────┘ easy.delay       a redirect, or a connection found dead ───────────┴──────│ Limited │     │
+//!                                                                                      └─────────┘     ▼
+//!   an error in any state, finish.rs ───────────────────────────────────────────────────────────────► Done
+//! ```
+//!
+//! A transfer that waits is woken by its socket, by its time, by a free place, or by an answer of the resolver;
+//! one that stopped at its budget is runnable. There is no other way to sleep.
+
+mod clocks;
+mod connect;
+mod exchange;
+mod finish;
+mod start;
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use url::Url;
+
+pub(super) use clocks::Clocks;
+
+use super::easy::Easy;
+use super::info::TransferId;
+use super::pool::{Place, Turn};
+use crate::error::{Doing, Fault};
+
+/// Where a transfer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Waits for its time: a retry.
+    Delayed,
+    /// Has just been added.
+    Init,
+    /// Waits for a place.
+    Pending,
+    /// Waits for its host's addresses.
+    Resolve,
+    /// Waits for a TCP connection.
+    Connect,
+    /// Waits for the layers above TCP.
+    Handshake,
+    /// Sends its request.
+    Send,
+    /// Receives its answer.
+    Receive,
+    /// May not receive for a while, by a rate limit.
+    Limited,
+    /// Has completed, and waits to be removed.
+    Done,
+}
+
+impl State {
+    /// The same in the words of an error.
+    pub(super) fn doing(self) -> Doing {
+        match self {
+            Self::Init => Doing::Starting,
+            Self::Delayed | Self::Pending | Self::Done => Doing::Waiting,
+            Self::Resolve => Doing::Resolving,
+            Self::Connect => Doing::Connecting,
+            Self::Handshake => Doing::Handshaking,
+            Self::Send => Doing::Sending,
+            Self::Receive | Self::Limited => Doing::Receiving,
+        }
+    }
+}
+
+/// What a state's method says to do next.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Go on in this state at once.
+    Go(State),
+    /// Sleep until something wakes the transfer.
+    Wait,
+    /// Let others run first, then go on.
+    Yield,
+    /// The answer is whole.
+    Complete,
+}
+
+/// What becomes of the body under way.
+#[derive(Debug, Default)]
+pub(super) enum Delivery {
+    /// It goes to the sink.
+    #[default]
+    Sink,
+    /// It is read and thrown away, to keep the connection: this many bytes of it at most, until the transfer's wake.
+    Drain(u64, After),
+}
+
+/// What follows a body that is thrown away.
+#[derive(Debug)]
+pub(super) enum After {
+    /// The redirect is followed.
+    Redirect(Box<Url>),
+    /// The transfer fails.
+    Fail(Fault),
+}
+
+/// A transfer in a multi.
+#[derive(Debug)]
+pub(super) struct Transfer<S> {
+    pub(super) id: TransferId,
+    pub(super) easy: Easy<S>,
+    pub(super) state: State,
+    /// Where redirects have led; the easy's URL before the first.
+    pub(super) redirected: Option<Url>,
+    pub(super) redirects: u32,
+    /// The key of the origin it holds in the pool.
+    pub(super) origin: Option<usize>,
+    /// Its place in the queue while it is pending, and what it got there.
+    pub(super) turn: Option<Turn>,
+    pub(super) place: Option<Place>,
+    pub(super) connection: Option<usize>,
+    /// The last address tried.
+    pub(super) address: Option<SocketAddr>,
+    /// The last connection was found dead: take a new one.
+    pub(super) needs_fresh: bool,
+    pub(super) delivery: Delivery,
+    pub(super) received: u64,
+    pub(super) clocks: Clocks,
+    /// Bytes that it may still receive under each limit: its own, and that of all.
+    pub(super) grants: [u64; 2],
+    pub(super) rate: Option<super::rate::Rate>,
+    pub(super) is_paused: bool,
+    pub(super) is_runnable: bool,
+}
+
+impl<S> Transfer<S> {
+    pub(super) fn new(id: TransferId, easy: Easy<S>) -> Self {
+        let rate = easy.max_recv_speed.map(super::rate::Rate::new);
+        Self {
+            id,
+            easy,
+            state: State::Init,
+            redirected: None,
+            redirects: 0,
+            origin: None,
+            turn: None,
+            place: None,
+            connection: None,
+            address: None,
+            needs_fresh: false,
+            delivery: Delivery::Sink,
+            received: 0,
+            clocks: Clocks::default(),
+            grants: [0; 2],
+            rate,
+            is_paused: false,
+            is_runnable: false,
+        }
+    }
+
+    /// The URL being fetched now.
+    pub(super) fn url(&self) -> &Url {
+        self.redirected.as_ref().unwrap_or(&self.easy.url)
+    }
+
+    /// Whether a body that nobody wants has taken as long, or is as long, as it may.
+    pub(super) fn has_drained_enough(&self, now: Instant) -> bool {
+        match self.delivery {
+            Delivery::Drain(room, _) => room == 0 || self.clocks.wake.is_some_and(|at| at <= now),
+            Delivery::Sink => false,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What the reactor runs: where transfers come from, and what becomes of them.
+
+use std::os::fd::RawFd;
+use std::time::Instant;
+
+use crate::error::MultiError;
+use crate::multi::{Done, Multi, Sink};
+
+/// The reactor's other half. None of its methods may wait.
+pub trait Application<S: Sink> {
+    /// Called once, before the first transfer is added.
+    fn start(&mut self, multi: &mut Multi<S>);
+
+    /// Adds transfers, as many as there is room for. Called before every wait.
+    ///
+    /// # Errors
+    /// What [`Multi::add`] says.
+    fn refill(&mut self, multi: &mut Multi<S>, now: Instant) -> Result<(), MultiError>;
+
+    /// Whether everything is done that there was to do.
+    fn is_over(&self, multi: &Multi<S>) -> bool;
+
+    /// A transfer has completed: read from the info queue, not yet removed.
+    ///
+    /// # Errors
+    /// What [`Multi::remove`] and [`Multi::add`] say.
+    fn completed(&mut self, multi: &mut Multi<S>, done: Done, now: Instant) -> Result<(), MultiError>;
+
+    /// A descriptor that the application waits to read from, beside the sockets.
+    fn input(&self) -> Option<RawFd>;
+
+    /// That descriptor is readable, or at its end: one read will not wait.
+    fn read_input(&mut self);
+
+    /// A time at which [`Application::tick`] is due, if there is one.
+    fn due(&self) -> Option<Instant>;
+
+    /// Called after every wait.
+    fn tick(&mut self, multi: &Multi<S>, now: Instant);
+
+    /// A signal came: SIGINT or SIGTERM, by number.
+    fn signalled(&mut self, signal: i32);
+}

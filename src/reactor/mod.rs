@@ -1,0 +1,161 @@
+//! The only code that waits: one poll for sockets, the timeout, signals, the resolver's answers and the list.
+//!
+//! [`run`] is libcurl's "typical usage" of the multi_socket interface, step by step. What the steps are for,
+//! the [`Application`] knows.
+
+mod application;
+mod resolver;
+mod signals;
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Poll, Registry, Token};
+
+use crate::error::MultiError;
+use crate::multi::{Abort, Interest, Multi, Options, Ready, Sink, SocketChange, Target};
+
+pub use application::Application;
+pub use resolver::Resolver;
+pub use signals::Signals;
+
+/// Tokens of what is not a socket; a socket's token is its number.
+const RESOLVER: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+const INPUT: Token = Token(usize::MAX - 2);
+
+/// Runs an application's transfers to their end.
+///
+/// # Errors
+/// The poll cannot be made, or a socket cannot be watched by it.
+pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Result<()> {
+    let mut poll = Poll::new()?;
+    let mut events = Events::with_capacity(1024);
+    let mut signals = Signals::watch(poll.registry(), SIGNALS)?;
+    let mut input = Input::default();
+    let deadline = Rc::new(Cell::new(None));
+
+    // 1. Create a multi handle.
+    let mut multi = Multi::new();
+    multi.set_options(options);
+
+    // 2. Set the socket callback.
+    let registry = poll.registry().try_clone()?;
+    multi.set_socket_function(move |change| watch(&registry, &change).map_err(Abort::from));
+
+    // 3. Set the timeout callback, to discover what timeout value to use when waiting for socket activities.
+    let timer = Rc::clone(&deadline);
+    multi.set_timer_function(move |timeout| {
+        timer.set(timeout.and_then(|timeout| Instant::now().checked_add(timeout)));
+        Ok(())
+    });
+    let resolver = Rc::new(Resolver::for_poll(poll.registry().try_clone()?, RESOLVER));
+    let lookups = Rc::clone(&resolver);
+    multi.set_resolve_function(move |host| lookups.look_up(host));
+
+    app.start(&mut multi);
+    let mut now = Instant::now();
+    loop {
+        // 4. Add easy handles: as many as there is room for, each time around.
+        app.refill(&mut multi, now).map_err(dead)?;
+        if app.is_over(&multi) {
+            return Ok(());
+        }
+
+        // 5. Provide some means to manage the sockets: the poll does, and the list, signals and lookups beside them.
+        input.watch(poll.registry(), app.input())?;
+
+        // 6. Wait for activity on any of the sockets, using the timeout value that the callback was told.
+        let until = [deadline.get(), app.due()].into_iter().flatten().min();
+        wait(&mut poll, &mut events, until.map(|at| at.saturating_duration_since(now)))?;
+        now = Instant::now();
+
+        // 7. When activity is detected, act on each socket that had it; if the timeout expires, act on that.
+        for event in &events {
+            match event.token() {
+                RESOLVER => resolver.answers().try_for_each(|(host, found)| multi.resolved(&host, found, now)).map_err(dead)?,
+                SIGNALS => signals.pending().for_each(|signal| app.signalled(signal)),
+                INPUT => {
+                    input.was_read = true;
+                    app.read_input();
+                }
+                Token(socket) => drop(multi.socket_action(Target::Socket(socket as RawFd), ready(event), now).map_err(dead)?),
+            }
+            while let Some(done) = multi.info_read() {
+                app.completed(&mut multi, done, now).map_err(dead)?;
+            }
+        }
+        if deadline.get().is_some_and(|at| at <= now) {
+            deadline.set(None);
+            multi.socket_action(Target::Timeout, Ready::EMPTY, now).map_err(dead)?;
+        }
+        while let Some(done) = multi.info_read() {
+            app.completed(&mut multi, done, now).map_err(dead)?;
+        }
+        app.tick(&multi, now);
+
+        // 8. Go back to step 6.
+    }
+}
+
+/// Waits for the first event. A signal that interrupts the wait arrives as an event of the next.
+fn wait(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    match poll.poll(events, timeout) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(events.clear()),
+        result => result,
+    }
+}
+
+/// Has the poll watch a socket as the engine wants it watched. Watching anew also reports what is ready already.
+fn watch(registry: &Registry, change: &SocketChange<'_>) -> io::Result<()> {
+    let source = &mut SourceFd(&change.socket);
+    let interest = match change.interest {
+        Interest::In => mio::Interest::READABLE,
+        Interest::Out => mio::Interest::WRITABLE,
+        Interest::InOut => mio::Interest::READABLE | mio::Interest::WRITABLE,
+        Interest::None | Interest::Remove => return registry.deregister(source),
+    };
+    let token = Token(change.socket as usize);
+    registry.register(source, token, interest).or_else(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => registry.reregister(source, token, interest),
+        _ => Err(error),
+    })
+}
+
+fn ready(event: &mio::event::Event) -> Ready {
+    let flag = |is_set: bool, flag: Ready| if is_set { flag } else { Ready::EMPTY };
+    flag(event.is_readable(), Ready::IN) | flag(event.is_writable(), Ready::OUT) | flag(event.is_error(), Ready::ERR)
+}
+
+fn dead(error: MultiError) -> io::Error {
+    io::Error::other(format!("the sockets cannot be watched: {error}"))
+}
+
+/// The list, where it comes through a pipe: watched while the application waits for more of it.
+#[derive(Debug, Default)]
+struct Input {
+    watched: Option<RawFd>,
+    /// It has been read from: what is left in it is not news to an edge-triggered poll.
+    was_read: bool,
+}
+
+impl Input {
+    /// Watches `wanted` from here on; each call after a read reports anew what is ready already.
+    fn watch(&mut self, registry: &Registry, wanted: Option<RawFd>) -> io::Result<()> {
+        if let Some(old) = self.watched.take_if(|old| Some(*old) != wanted) {
+            registry.deregister(&mut SourceFd(&old))?;
+        }
+        match (self.watched, wanted) {
+            (None, Some(new)) => registry.register(&mut SourceFd(&new), INPUT, mio::Interest::READABLE)?,
+            (Some(same), _) if self.was_read => registry.reregister(&mut SourceFd(&same), INPUT, mio::Interest::READABLE)?,
+            _ => {}
+        }
+        self.watched = wanted;
+        self.was_read = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! SIGINT and SIGTERM as events of the poll. The second one ends the process at once, wherever it is.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use mio::{Interest, Registry, Token};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// The signals that stop a run.
+pub struct Signals(signal_hook_mio::v1_0::Signals);
+
+impl Signals {
+    /// Has the poll of `registry` report signals as `token`.
+    ///
+    /// # Errors
+    /// The handlers cannot be set.
+    pub fn watch(registry: &Registry, token: Token) -> io::Result<Self> {
+        let has_come = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the first signal finds the flag unset, and sets it.
+            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&has_come))?;
+            flag::register(signal, Arc::clone(&has_come))?;
+        }
+        let mut signals = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM])?;
+        registry.register(&mut signals, token, Interest::READABLE)?;
+        Ok(Self(signals))
+    }
+
+    /// The signals that have come since the last call, by number.
+    pub fn pending(&mut self) -> impl Iterator<Item = i32> {
+        self.0.pending()
+    }
+}
+
+impl fmt::Debug for Signals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signals").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! One row on its way: its download, and what is needed to report it and to try it again.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::download::{Body, Download};
+use crate::error::Fault;
+use crate::http::Response;
+use crate::list::Place;
+use crate::multi::Sink;
+
+/// A row of the batch, and the sink of its transfers.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// Its number in the batch, from 1.
+    pub(super) number: u64,
+    /// The row that it came from.
+    pub(super) place: Option<Place>,
+    /// Its URL, without credentials.
+    pub(super) shown: String,
+    /// Other URLs of the same file, for when the present one has failed for good.
+    pub(super) mirrors: VecDeque<Url>,
+    /// Tries at the present URL, and in all.
+    pub(super) tries: u32,
+    pub(super) tries_in_all: u32,
+    /// Another row had its name.
+    pub(super) is_renamed: bool,
+    pub(super) download: Download,
+}
+
+impl Job {
+    /// The file that it becomes.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match &self.download.body {
+            Body::File(part) => Some(part.path()),
+            Body::Stdout(_) => None,
+        }
+    }
+
+    /// The name for a progress bar.
+    pub(super) fn name(&self) -> &str {
+        match &self.download.body {
+            Body::File(part) => part.name().to_str().unwrap_or(&self.shown),
+            Body::Stdout(_) => "standard output",
+        }
+    }
+}
+
+impl Sink for Job {
+    fn head(&mut self, response: &Response) -> Result<(), Fault> {
+        self.download.head(response)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.download.write(bytes)
+    }
+}

@@ -1,0 +1,461 @@
+//! A run: rows become downloads, downloads become transfers, transfers complete. Read this first.
+//!
+//! ```text
+//!  Source ── row ──► Places ── download ──► Multi::add ──► the reactor waits ──► info queue ──┐
+//!                      │                        ▲                                             │
+//!                      │ kept, or no place      └──── again: a retry, a mirror, GET after HEAD ◄──┤
+//!                      ▼                                                                      ▼
+//!                   Report ◄──────────────────────────────────────────────────────────── the end of a file
+//! ```
+//!
+//! The session is the one place that knows both files and transfers. It holds no list: rows are read as there is room for them.
+
+mod job;
+mod places;
+mod plan;
+mod report;
+mod source;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use job::Job;
+use places::{Misplaced, Places, Placement};
+use source::{Item, Source};
+
+use crate::download::{Body, Decision, Phase, Placed};
+use crate::error::{Doing, Error, Fault, MultiError};
+use crate::http::{Field, Method, Origin, auth};
+use crate::list::{ListError, Row};
+use crate::multi::{Done, Easy, Multi, Outcome, Trace, TransferId};
+use crate::reactor::{self, Application};
+use crate::sys;
+
+pub use plan::{Output, Plan, Request};
+pub use report::{ActiveFile, BadRow, Completion, Report, Retrying, Snapshot, Totals, Verdict};
+
+/// Transfers that may sleep until a retry, beside those that wait for a place.
+const SLEEPERS: usize = 1024;
+
+/// Descriptors that are not for transfers: the standard ones, the poll, signals, folders, lists, the resolver's sockets.
+const RESERVED_DESCRIPTORS: usize = 20;
+
+/// Makes the run that `plan` describes, and tells `report` how it goes.
+///
+/// # Errors
+/// The run itself cannot go on. What goes wrong with a single file is told to the report.
+pub fn run(plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
+    if plan.is_dry_run {
+        return Ok(Session::new(plan, report).foresee());
+    }
+    // A transfer needs a socket and a file; while it connects, it may need two sockets.
+    let places = (sys::raise_open_files().saturating_sub(RESERVED_DESCRIPTORS) / 3).max(1);
+    let mut options = plan.options.clone();
+    options.limits.transfers = plan.jobs.min(places);
+    options.limits.connections = places;
+    options.limits.idle = plan.jobs.min(places);
+    let mut session = Session::new(plan, report);
+    reactor::run(&mut session, options)?;
+    session.report.flush();
+    Ok(session.totals)
+}
+
+/// A run under way.
+struct Session<'r> {
+    plan: Plan,
+    source: Source,
+    places: Places,
+    report: &'r mut dyn Report,
+    totals: Totals,
+    /// Rows so far, bad ones too.
+    rows: u64,
+    /// No more rows come.
+    has_ended: bool,
+    /// The source has nothing now, and is watched.
+    is_waiting: bool,
+    /// Transfers are to stop where they are.
+    is_stopped: bool,
+    /// Origins that asked to be left alone for a while.
+    held: HashMap<Origin, Instant>,
+    /// What transfers did since the report was last told.
+    traces: Rc<RefCell<Vec<(TransferId, Trace)>>>,
+    random: RandomState,
+    started: Instant,
+}
+
+impl<'r> Session<'r> {
+    fn new(mut plan: Plan, report: &'r mut dyn Report) -> Self {
+        let source = Source::new(std::mem::take(&mut plan.urls), std::mem::take(&mut plan.lists), plan.base.clone());
+        Self {
+            places: Places::new(&plan),
+            source,
+            plan,
+            report,
+            totals: Totals::default(),
+            rows: 0,
+            has_ended: false,
+            is_waiting: false,
+            is_stopped: false,
+            held: HashMap::new(),
+            traces: Rc::default(),
+            random: RandomState::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Says what would be done, and does nothing.
+    fn foresee(mut self) -> Totals {
+        while !self.has_ended {
+            match self.source.next(Instant::now()) {
+                Item::Row(Ok(row)) => match self.places.foresee(&row) {
+                    Ok(path) => self.report.planned(&auth::masked(&row.url), path.as_deref()),
+                    Err(why) => self.misplaced(row, why),
+                },
+                Item::Row(Err(bad)) => self.bad_row(bad),
+                Item::Wait => self.source.read(),
+                Item::End => break,
+            }
+        }
+        self.report.flush();
+        self.totals
+    }
+
+    /// Starts on a row: finds its place, and adds its first transfer.
+    fn begin(&mut self, multi: &mut Multi<Job>, row: Row, now: Instant) -> Result<(), MultiError> {
+        self.rows += 1;
+        let (download, method, is_renamed) = match self.places.place(&row) {
+            Ok(Placement::Begin { download, method, is_renamed }) => (download, method, is_renamed),
+            Ok(Placement::Kept(path)) => {
+                self.totals.kept += 1;
+                let url = auth::masked(&row.url);
+                self.report.completed(&Completion {
+                    number: self.rows,
+                    url: &url,
+                    place: Some(&row.place),
+                    path: Some(&path),
+                    is_renamed: false,
+                    bytes: 0,
+                    elapsed: Duration::ZERO,
+                    tries: 0,
+                    verdict: Verdict::Kept,
+                });
+                return Ok(());
+            }
+            Err(why) => {
+                self.rows -= 1;
+                self.misplaced(row, why);
+                return Ok(());
+            }
+        };
+        let own_headers = match own_headers(&row) {
+            Ok(headers) => headers,
+            Err(why) => {
+                self.rows -= 1;
+                self.misplaced(row, Misplaced::Row(why));
+                return Ok(());
+            }
+        };
+        let max_size = row.options.as_ref().and_then(|options| options.max_size);
+        let job = Job {
+            number: self.rows,
+            place: Some(row.place),
+            shown: auth::masked(&row.url),
+            mirrors: row.mirrors.into(),
+            tries: 0,
+            tries_in_all: 0,
+            is_renamed,
+            download,
+        };
+        let request = &self.plan.request;
+        let mut easy = Easy::new(row.url, job);
+        easy.method = method;
+        easy.headers = request.headers.clone();
+        easy.own_headers = own_headers;
+        easy.credentials = request.credentials.clone();
+        easy.max_redirects = request.max_redirects;
+        easy.max_size = max_size.or(request.max_size);
+        easy.connect_timeout = request.connect_timeout;
+        easy.stall_timeout = request.stall_timeout;
+        easy.timeout = request.timeout;
+        easy.max_recv_speed = request.max_recv_speed;
+        self.add(multi, easy, None, now)
+    }
+
+    /// Adds a transfer, to start after a delay where its retry or its origin asks for one.
+    fn add(&mut self, multi: &mut Multi<Job>, mut easy: Easy<Job>, delay: Option<Duration>, now: Instant) -> Result<(), MultiError> {
+        self.held.retain(|_, until| *until > now);
+        let held = if self.held.is_empty() { None } else { Origin::of(&easy.url).ok().and_then(|origin| self.held.get(&origin)) };
+        easy.delay = delay.max(held.map(|until| until.saturating_duration_since(now)));
+        easy.sink.tries += 1;
+        easy.sink.tries_in_all += 1;
+        multi.add(easy).map(drop)
+    }
+
+    /// A transfer has brought all that it was to bring.
+    fn arrived(&mut self, multi: &mut Multi<Job>, mut easy: Easy<Job>, outcome: &Outcome, now: Instant) -> Result<(), MultiError> {
+        let job = &mut easy.sink;
+        if let Phase::Probe { is_same, .. } = job.download.phase {
+            if is_same {
+                self.totals.kept += 1;
+                self.tell(&easy.sink, outcome.elapsed, 0, Verdict::Kept);
+                return Ok(());
+            }
+            return self.fetch_after_all(multi, easy, now);
+        }
+        match self.finish(job) {
+            Ok(Placed::There) => {
+                self.totals.done += 1;
+                self.totals.bytes += outcome.received;
+                self.tell(job, outcome.elapsed, outcome.received, Verdict::Done { status: outcome.status });
+            }
+            Ok(Placed::Kept) => {
+                self.totals.kept += 1;
+                self.tell(job, outcome.elapsed, outcome.received, Verdict::Kept);
+            }
+            Err(fault) => self.give_up(job, &Error::new(fault, Doing::Writing, outcome.address)),
+        }
+        Ok(())
+    }
+
+    /// Puts a complete body where it belongs.
+    fn finish(&mut self, job: &mut Job) -> Result<Placed, Fault> {
+        match &mut job.download.body {
+            Body::Stdout(out) => out.finish().map(|()| Placed::There),
+            Body::File(part) => {
+                if let Some(given) = job.download.given_name.take() {
+                    job.is_renamed |= self.places.take_given_name(part, &given)?;
+                }
+                part.finish()
+            }
+        }
+    }
+
+    /// Fetches a file that stands there, but is not known to be the same.
+    fn fetch_after_all(&mut self, multi: &mut Multi<Job>, mut easy: Easy<Job>, now: Instant) -> Result<(), MultiError> {
+        easy.sink.download.phase = Phase::Fetch;
+        easy.sink.tries = 0;
+        easy.sink.tries_in_all = 0;
+        easy.method = Method::Get;
+        self.add(multi, easy, None, now)
+    }
+
+    /// A try has failed: there may be another, or another mirror.
+    fn failed(&mut self, multi: &mut Multi<Job>, mut easy: Easy<Job>, error: Error, now: Instant) -> Result<(), MultiError> {
+        if matches!(easy.sink.download.phase, Phase::Probe { .. }) && error.status().is_some() {
+            return self.fetch_after_all(multi, easy, now);
+        }
+        let random = self.random.hash_one(now) as f64 / u64::MAX as f64;
+        let job = &easy.sink;
+        let decision = if job.download.can_start_over() {
+            self.plan.retry.decide(&error, job.tries, random, SystemTime::now())
+        } else {
+            Decision::GiveUp
+        };
+        if let Decision::Again(delay) = decision {
+            if matches!(error.status(), Some(429 | 503))
+                && let Ok(origin) = Origin::of(&easy.url)
+            {
+                self.held.insert(origin, now + delay);
+            }
+            self.report.retrying(&Retrying { number: job.number, url: &job.shown, error: &error, delay, tries: job.tries });
+            return self.add(multi, easy, Some(delay), now);
+        }
+        if job.download.can_start_over()
+            && let Some(mirror) = easy.sink.mirrors.pop_front()
+        {
+            easy.sink.shown = auth::masked(&mirror);
+            easy.sink.tries = 0;
+            easy.url = mirror;
+            return self.add(multi, easy, None, now);
+        }
+        self.give_up(&easy.sink, &error);
+        Ok(())
+    }
+
+    fn give_up(&mut self, job: &Job, error: &Error) {
+        self.totals.failed += 1;
+        self.is_stopped |= self.plan.is_fail_fast;
+        self.tell(job, Duration::ZERO, 0, Verdict::Failed(error));
+    }
+
+    fn tell(&mut self, job: &Job, elapsed: Duration, bytes: u64, verdict: Verdict<'_>) {
+        let path = job.path();
+        self.report.completed(&Completion {
+            number: job.number,
+            url: &job.shown,
+            place: job.place.as_ref(),
+            path: path.as_deref(),
+            is_renamed: job.is_renamed,
+            bytes,
+            elapsed,
+            tries: job.tries_in_all,
+            verdict,
+        });
+    }
+
+    fn bad_row(&mut self, bad: BadRow) {
+        self.rows += 1;
+        self.totals.failed += 1;
+        self.report.bad_row(&bad);
+        let is_list = !matches!(bad, BadRow::Typed(_));
+        if self.plan.is_strict && is_list {
+            self.has_ended = true;
+            self.totals.is_broken_off = true;
+        }
+        self.is_stopped |= self.plan.is_fail_fast;
+    }
+
+    /// A row that has no place is a bad row, or a file that failed before its first try.
+    fn misplaced(&mut self, row: Row, why: Misplaced) {
+        match why {
+            Misplaced::Row(message) => self.bad_row(BadRow::Line(ListError { place: row.place, message })),
+            Misplaced::Fault(fault) => {
+                self.rows += 1;
+                self.totals.failed += 1;
+                self.is_stopped |= self.plan.is_fail_fast;
+                let error = Error::new(fault, Doing::Starting, None);
+                self.report.completed(&Completion {
+                    number: self.rows,
+                    url: &auth::masked(&row.url),
+                    place: Some(&row.place),
+                    path: None,
+                    is_renamed: false,
+                    bytes: 0,
+                    elapsed: Duration::ZERO,
+                    tries: 0,
+                    verdict: Verdict::Failed(&error),
+                });
+            }
+        }
+    }
+
+    /// Tells the report what transfers did since it was last told.
+    fn show_traces(&mut self, multi: &Multi<Job>) {
+        for (id, trace) in self.traces.take() {
+            if let Some(easy) = multi.easy(id) {
+                self.report.traced(easy.sink.number, &trace);
+            }
+        }
+    }
+
+    /// When the report wants to be told how the run stands.
+    fn progress_due(&self) -> Option<Instant> {
+        self.report.due().and_then(|elapsed| self.started.checked_add(elapsed))
+    }
+
+    /// Tells the report how the run stands.
+    fn show_progress(&mut self, multi: &Multi<Job>, now: Instant) {
+        let (mut received, mut expected) = (self.totals.bytes, self.has_ended.then_some(self.totals.bytes));
+        for (_, _, progress) in multi.transfers() {
+            received += progress.received;
+            expected = expected.zip(progress.expected).map(|(sum, size)| sum + size);
+        }
+        let under_way = multi.transfers().filter(|(_, _, progress)| progress.is_dispatched);
+        let mut active = under_way.map(|(_, easy, progress)| ActiveFile {
+            number: easy.sink.number,
+            name: easy.sink.name(),
+            received: progress.received,
+            expected: progress.expected,
+        });
+        self.report.progress(Snapshot {
+            files_done: self.totals.done + self.totals.kept,
+            files_failed: self.totals.failed,
+            files_known: self.rows,
+            list_ended: self.has_ended,
+            bytes: received,
+            bytes_expected: expected,
+            elapsed: now.saturating_duration_since(self.started),
+            active: &mut active,
+        });
+    }
+}
+
+impl Application<Job> for Session<'_> {
+    fn start(&mut self, multi: &mut Multi<Job>) {
+        if self.plan.is_traced {
+            let traces = Rc::clone(&self.traces);
+            multi.set_trace_function(move |id, trace| traces.borrow_mut().push((id, trace)));
+        }
+    }
+
+    fn refill(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
+        self.is_waiting = false;
+        // Twice as many as run at once: whoever comes next has been thought about before its place is free.
+        while !self.has_ended
+            && !self.is_stopped
+            && multi.running() - multi.sleeping() < 2 * self.plan.jobs
+            && multi.sleeping() < SLEEPERS
+        {
+            match self.source.next(now) {
+                Item::Row(Ok(row)) => self.begin(multi, row, now)?,
+                Item::Row(Err(bad)) => self.bad_row(bad),
+                Item::Wait => {
+                    self.is_waiting = true;
+                    break;
+                }
+                Item::End => self.has_ended = true,
+            }
+        }
+        if self.is_stopped {
+            self.totals.unfinished = multi.running() as u64;
+        }
+        self.report.flush();
+        Ok(())
+    }
+
+    fn is_over(&self, multi: &Multi<Job>) -> bool {
+        self.is_stopped || self.has_ended && multi.running() == 0
+    }
+
+    fn completed(&mut self, multi: &mut Multi<Job>, done: Done, now: Instant) -> Result<(), MultiError> {
+        self.show_traces(multi);
+        let easy = multi.remove(done.id, now)?;
+        if self.is_stopped {
+            self.totals.unfinished += 1;
+            return Ok(());
+        }
+        match done.result {
+            Ok(outcome) => self.arrived(multi, easy, &outcome, now),
+            Err(error) => self.failed(multi, easy, error, now),
+        }
+    }
+
+    fn input(&self) -> Option<RawFd> {
+        if self.is_waiting { self.source.descriptor() } else { None }
+    }
+
+    fn read_input(&mut self) {
+        self.source.read();
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let settles = if self.is_waiting { self.source.due() } else { None };
+        [settles, self.progress_due()].into_iter().flatten().min()
+    }
+
+    fn tick(&mut self, multi: &Multi<Job>, now: Instant) {
+        self.show_traces(multi);
+        self.source.settle(now);
+        if self.progress_due().is_some_and(|due| due <= now) {
+            self.show_progress(multi, now);
+        }
+    }
+
+    fn signalled(&mut self, signal: i32) {
+        self.totals.signal = Some(signal);
+        self.is_stopped = true;
+    }
+}
+
+/// The header fields of a row's own.
+fn own_headers(row: &Row) -> Result<Vec<Field>, String> {
+    let Some(options) = &row.options else { return Ok(Vec::new()) };
+    let named = [("User-Agent", &options.user_agent), ("Referer", &options.referer)];
+    let named = named.into_iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}: {value}")));
+    options.headers.iter().cloned().chain(named).map(|line| Field::parse(&line)).collect()
+}

@@ -1,0 +1,203 @@
+//! Which file each row becomes: its folder, its name, and what to do about a file that is there already.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::plan::{Output, Plan};
+use crate::download::name::{self, Names};
+use crate::download::{Body, Download, Exists, Part, Phase, Stdout};
+use crate::error::Fault;
+use crate::http::Method;
+use crate::list::Row;
+use crate::sys::{Entry, Folder};
+
+/// Folders kept open at most, beside the run's own.
+const OPEN_FOLDERS: usize = 16;
+
+/// Where a row goes.
+pub(super) enum Placement {
+    /// It is to be fetched, beginning with this question.
+    Begin {
+        download: Download,
+        method: Method,
+        /// Another row had the name.
+        is_renamed: bool,
+    },
+    /// A file is there and is kept without asking.
+    Kept(PathBuf),
+}
+
+/// Why a row has no place.
+pub(super) enum Misplaced {
+    /// The row asks for what it may not have.
+    Row(String),
+    /// The disk, or what stands on it, is against it.
+    Fault(Fault),
+}
+
+/// The places of a run.
+#[derive(Debug)]
+pub(super) struct Places {
+    root: PathBuf,
+    output: Output,
+    exists: Exists,
+    takes_names: bool,
+    names: Names,
+    base: Option<Rc<Folder>>,
+    folders: HashMap<PathBuf, Rc<Folder>>,
+}
+
+/// A folder relative to the root, and a name in it.
+type Wanted = (PathBuf, OsString);
+
+impl Places {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            root: plan.dir.clone(),
+            output: plan.output.clone(),
+            exists: plan.exists,
+            takes_names: plan.takes_names,
+            names: Names::default(),
+            base: None,
+            folders: HashMap::new(),
+        }
+    }
+
+    /// Where a row would go, without a look at the disk; `None` is standard output.
+    pub(super) fn foresee(&mut self, row: &Row) -> Result<Option<PathBuf>, Misplaced> {
+        if self.output == Output::Stdout {
+            return Ok(None);
+        }
+        let (folder, wanted) = self.wanted(row)?;
+        let (name, _) = self.claim(row, &folder, wanted)?;
+        Ok(Some(self.root.join(folder).join(name)))
+    }
+
+    /// Finds a row's place, and decides what to do about a file that stands there.
+    pub(super) fn place(&mut self, row: &Row) -> Result<Placement, Misplaced> {
+        if self.output == Output::Stdout {
+            let download = Download::new(Body::Stdout(Stdout::default()));
+            return Ok(Placement::Begin { download, method: Method::Get, is_renamed: false });
+        }
+        let (relative, wanted) = self.wanted(row)?;
+        let (name, is_renamed) = self.claim(row, &relative, wanted)?;
+        let folder = self.folder(&relative).map_err(|(path, source)| Misplaced::Fault(Fault::Disk { verb: "open folder", path, source }))?;
+        if self.takes_names {
+            // What stands at the name that the server will give is seen to when that is known.
+            return Ok(self.begin(folder, name, is_renamed, Phase::Fetch));
+        }
+        let path = || folder.path().join(&name);
+        let entry = folder.entry(&name).map_err(|source| Misplaced::Fault(Fault::Disk { verb: "look at", path: path(), source }))?;
+        let Some(entry) = entry else { return Ok(self.begin(folder, name, is_renamed, Phase::Fetch)) };
+        if entry.is_folder() {
+            return Err(Misplaced::Fault(Fault::Disk { verb: "replace", path: path(), source: io::ErrorKind::IsADirectory.into() }));
+        }
+        match self.exists {
+            Exists::Skip => Ok(Placement::Kept(path())),
+            Exists::Error => Err(Misplaced::Fault(Fault::Exists(path()))),
+            Exists::Overwrite => Ok(self.begin(folder, name, is_renamed, Phase::Fetch)),
+            Exists::Verify => {
+                let phase = probe(&entry);
+                Ok(self.begin(folder, name, is_renamed, phase))
+            }
+            Exists::Rename => {
+                let free = self.names.next_free(&relative.join(&name), |candidate| is_taken(&folder, candidate));
+                let name = free.file_name().unwrap_or_default().to_owned();
+                Ok(self.begin(folder, name, true, Phase::Fetch))
+            }
+        }
+    }
+
+    /// Has a complete body take the name that the server gave, or the first free one like it.
+    pub(super) fn take_given_name(&mut self, part: &mut Part, given: &str) -> Result<bool, Fault> {
+        if part.name() == given {
+            return Ok(false);
+        }
+        let relative = part.folder().path().strip_prefix(&self.root).unwrap_or(Path::new("")).to_owned();
+        let path = relative.join(given);
+        let is_free = self.names.claim(&path);
+        let path = if is_free { path } else { self.names.next_free(&path, |_| false) };
+        part.take_name(path.file_name().unwrap_or_default().to_owned())?;
+        Ok(!is_free)
+    }
+
+    fn begin(&self, folder: Rc<Folder>, name: OsString, is_renamed: bool, phase: Phase) -> Placement {
+        let method = if matches!(phase, Phase::Probe { .. }) { Method::Head } else { Method::Get };
+        let mut download = Download::new(Body::File(Part::new(folder, name, self.exists)));
+        download.phase = phase;
+        download.takes_name = self.takes_names;
+        Placement::Begin { download, method, is_renamed }
+    }
+
+    /// The folder and name that a row asks for.
+    fn wanted(&self, row: &Row) -> Result<Wanted, Misplaced> {
+        if let Output::File(path) = &self.output {
+            let Some(name) = path.file_name() else {
+                return Err(Misplaced::Row(format!("'{}' does not name a file", path.display())));
+            };
+            return Ok((path.parent().map(Path::to_owned).unwrap_or_default(), name.to_owned()));
+        }
+        let beneath = |key: &str, path: &str| name::beneath(path).map_err(|why| Misplaced::Row(format!("{key}: {why}")));
+        let mut folder = match row.options.as_ref().and_then(|options| options.dir.as_deref()) {
+            Some(dir) => beneath("dir", dir)?,
+            None => PathBuf::new(),
+        };
+        let Some(out) = &row.out else { return Ok((folder, name::from_url(&row.url).into())) };
+        let out = beneath("out", out)?;
+        folder.extend(out.parent());
+        Ok((folder, out.file_name().unwrap_or_default().to_owned()))
+    }
+
+    /// Takes a name for a row; where another row of the batch has it, the first free one like it.
+    fn claim(&mut self, row: &Row, folder: &Path, name: OsString) -> Result<(OsString, bool), Misplaced> {
+        let path = folder.join(&name);
+        if self.names.claim(&path) {
+            return Ok((name, false));
+        }
+        if row.out.is_some() {
+            return Err(Misplaced::Row(format!("an earlier row has the name '{}'", path.display())));
+        }
+        let free = self.names.next_free(&path, |_| false);
+        Ok((free.file_name().unwrap_or_default().to_owned(), true))
+    }
+
+    /// Opens a folder relative to the root, or finds it open.
+    fn folder(&mut self, relative: &Path) -> Result<Rc<Folder>, (PathBuf, io::Error)> {
+        let typed = matches!(self.output, Output::File(_));
+        let base = match &self.base {
+            Some(base) => Rc::clone(base),
+            None => {
+                // What was typed may lead anywhere; what a list says stays beneath the root.
+                let path = if typed { self.root.join(relative) } else { self.root.clone() };
+                let base = Rc::new(Folder::make(&path).map_err(|error| (path, error))?);
+                Rc::clone(self.base.insert(base))
+            }
+        };
+        if typed || relative.as_os_str().is_empty() {
+            return Ok(base);
+        }
+        if let Some(folder) = self.folders.get(relative) {
+            return Ok(Rc::clone(folder));
+        }
+        let folder = base.make_beneath(relative).map_err(|error| (self.root.join(relative), error))?;
+        if self.folders.len() >= OPEN_FOLDERS {
+            self.folders.clear();
+        }
+        let folder = Rc::new(folder);
+        self.folders.insert(relative.to_owned(), Rc::clone(&folder));
+        Ok(folder)
+    }
+}
+
+/// How to ask whether the file that stands there is the server's.
+fn probe(entry: &Entry) -> Phase {
+    if entry.is_file() { Phase::Probe { local: entry.into(), is_same: false } } else { Phase::Fetch }
+}
+
+/// Whether something has a name on the disk; where that cannot be told, it is taken for free and the rename will tell.
+fn is_taken(folder: &Folder, candidate: &Path) -> bool {
+    candidate.file_name().is_some_and(|name| matches!(folder.entry(name), Ok(Some(_))))
+}

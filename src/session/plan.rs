@@ -1,0 +1,78 @@
+//! What is wanted of a run: the command line, or any other caller, with every word already understood.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::download::{Exists, Retry};
+use crate::http::{Credentials, Field};
+use crate::multi::Options;
+
+/// A run: what to fetch, where to, and how.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// URLs as they were typed; they come before the lists.
+    pub urls: Vec<String>,
+    /// Lists of URLs, read in this order; `-` is standard input.
+    pub lists: Vec<PathBuf>,
+    /// What relative references in lists are resolved against.
+    pub base: Option<Url>,
+    /// A bad line of a list ends the run.
+    pub is_strict: bool,
+    /// The folder that files go to.
+    pub dir: PathBuf,
+    /// The name of a single file, or standard output.
+    pub output: Output,
+    /// The server may name files.
+    pub takes_names: bool,
+    /// What to do about files that are there.
+    pub exists: Exists,
+    /// Files at once.
+    pub jobs: usize,
+    /// The first failure ends the run.
+    pub is_fail_fast: bool,
+    /// Nothing is fetched; it is only said what would be.
+    pub is_dry_run: bool,
+    /// When to try again.
+    pub retry: Retry,
+    /// How each transfer is made.
+    pub request: Request,
+    /// How connections are made. The limits of transfers are the session's own to set.
+    pub options: Options,
+    /// Tell the report what each transfer does.
+    pub is_traced: bool,
+}
+
+/// Where bodies go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Into files that are named by their URLs or rows.
+    ByName,
+    /// Into this one file, of a single URL.
+    File(PathBuf),
+    /// To standard output, of a single URL.
+    Stdout,
+}
+
+/// What every transfer of a run has in common.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Header fields.
+    pub headers: Arc<[Field]>,
+    /// Basic credentials, for the origin of each URL.
+    pub credentials: Option<Arc<Credentials>>,
+    /// Redirects followed at most.
+    pub max_redirects: u32,
+    /// The largest file taken, in bytes.
+    pub max_size: Option<u64>,
+    /// Longest time to connect.
+    pub connect_timeout: Option<Duration>,
+    /// Longest time without a byte.
+    pub stall_timeout: Option<Duration>,
+    /// Longest time for a whole transfer.
+    pub timeout: Option<Duration>,
+    /// Bytes a second of one transfer at most.
+    pub max_recv_speed: Option<u64>,
+}

@@ -1,0 +1,150 @@
+//! What a run tells as it goes: each completion, each bad line, progress, and the totals.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::list::{ListError, Place};
+use crate::multi::Trace;
+
+/// Whom a run reports to. None of its methods may wait long.
+pub trait Report {
+    /// A file is done with.
+    fn completed(&mut self, completion: &Completion<'_>);
+
+    /// A line of a list, or a URL that was typed, cannot be used.
+    fn bad_row(&mut self, error: &BadRow);
+
+    /// A try failed and there will be another.
+    fn retrying(&mut self, retry: &Retrying<'_>);
+
+    /// In a dry run: what would be fetched, and where to.
+    fn planned(&mut self, url: &str, path: Option<&Path>);
+
+    /// What transfer `number` does.
+    fn traced(&mut self, number: u64, trace: &Trace);
+
+    /// When [`Report::progress`] is due next, as time since the run began; `None` is never.
+    fn due(&self) -> Option<Duration>;
+
+    /// How the run stands, asked for when it is due.
+    fn progress(&mut self, snapshot: Snapshot<'_, '_>);
+
+    /// What was said so far is to reach whoever reads it: the run is about to wait.
+    fn flush(&mut self);
+}
+
+/// How a file was done with.
+#[derive(Debug)]
+pub enum Verdict<'a> {
+    /// It was fetched.
+    Done {
+        /// The status of the answer.
+        status: u16,
+    },
+    /// It was there and was kept.
+    Kept,
+    /// It failed.
+    Failed(&'a Error),
+}
+
+/// A file that is done with.
+#[derive(Debug)]
+pub struct Completion<'a> {
+    /// Its number in the batch, from 1.
+    pub number: u64,
+    /// Its URL, without credentials.
+    pub url: &'a str,
+    /// The row that it came from.
+    pub place: Option<&'a Place>,
+    /// Where it stands, or would; none for standard output.
+    pub path: Option<&'a Path>,
+    /// Another row had its name.
+    pub is_renamed: bool,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Time that the last try took.
+    pub elapsed: Duration,
+    /// How often it was tried.
+    pub tries: u32,
+    /// How it was done with.
+    pub verdict: Verdict<'a>,
+}
+
+/// A try that failed, and when the next one comes.
+#[derive(Debug)]
+pub struct Retrying<'a> {
+    /// The file's number in the batch.
+    pub number: u64,
+    /// Its URL, without credentials.
+    pub url: &'a str,
+    /// Why the try failed.
+    pub error: &'a Error,
+    /// Time until the next.
+    pub delay: Duration,
+    /// Which try failed, from 1.
+    pub tries: u32,
+}
+
+/// Something to fetch that cannot even be tried.
+#[derive(Debug)]
+pub enum BadRow {
+    /// A line of a list.
+    Line(ListError),
+    /// A URL that was typed, as it may be shown, and what is wrong with it.
+    Typed(String),
+    /// A list that cannot be read: its name, and why.
+    List(String, std::io::Error),
+}
+
+/// How a run stands.
+pub struct Snapshot<'i, 'n> {
+    /// Files fetched or kept.
+    pub files_done: u64,
+    /// Files failed.
+    pub files_failed: u64,
+    /// Files known so far.
+    pub files_known: u64,
+    /// No more will become known.
+    pub list_ended: bool,
+    /// Bytes received, those of files under way included.
+    pub bytes: u64,
+    /// Bytes of all files, where each is known.
+    pub bytes_expected: Option<u64>,
+    /// Time since the run began.
+    pub elapsed: Duration,
+    /// The files under way.
+    pub active: &'i mut dyn Iterator<Item = ActiveFile<'n>>,
+}
+
+/// A file under way.
+#[derive(Debug, Clone, Copy)]
+pub struct ActiveFile<'a> {
+    /// Its number in the batch.
+    pub number: u64,
+    /// Its name.
+    pub name: &'a str,
+    /// Bytes received.
+    pub received: u64,
+    /// Bytes in all, where known.
+    pub expected: Option<u64>,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Files fetched.
+    pub done: u64,
+    /// Files kept.
+    pub kept: u64,
+    /// Files and lines failed.
+    pub failed: u64,
+    /// Files begun or known and not ended, because the run was stopped.
+    pub unfinished: u64,
+    /// Bytes received into files that are done.
+    pub bytes: u64,
+    /// The signal that stopped the run, by number.
+    pub signal: Option<i32>,
+    /// A bad line ended the run, as asked for.
+    pub is_broken_off: bool,
+}

@@ -1,0 +1,92 @@
+//! Where rows come from: URLs that were typed, then one list after the other, each read only as far as needed.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use url::Url;
+
+use super::report::BadRow;
+use crate::list::{Input, Next, Place, Row, parse_url};
+
+/// What a source has next.
+pub(super) enum Item {
+    /// A row, or something that is none.
+    Row(Result<Row, BadRow>),
+    /// Nothing yet.
+    Wait,
+    /// Nothing any more.
+    End,
+}
+
+/// All rows of a run.
+pub(super) struct Source {
+    urls: std::iter::Enumerate<std::vec::IntoIter<String>>,
+    lists: std::vec::IntoIter<PathBuf>,
+    base: Option<Url>,
+    input: Option<Input>,
+    /// A list that broke off while it was read from a pipe.
+    broken: Option<BadRow>,
+}
+
+impl Source {
+    pub(super) fn new(urls: Vec<String>, lists: Vec<PathBuf>, base: Option<Url>) -> Self {
+        Self { urls: urls.into_iter().enumerate(), lists: lists.into_iter(), base, input: None, broken: None }
+    }
+
+    /// The next row.
+    pub(super) fn next(&mut self, now: Instant) -> Item {
+        if let Some((index, text)) = self.urls.next() {
+            let place = Place::typed(index as u64 + 1);
+            let row = parse_url(&text, None).map_err(BadRow::Typed);
+            return Item::Row(row.map(|url| Row { url, mirrors: Vec::new(), out: None, options: None, place }));
+        }
+        loop {
+            if let Some(broken) = self.broken.take() {
+                return Item::Row(Err(broken));
+            }
+            let Some(input) = &mut self.input else {
+                let Some(path) = self.lists.next() else { return Item::End };
+                match Input::open(&path, self.base.clone()) {
+                    Ok(input) => self.input = Some(input),
+                    Err(error) => self.broken = Some(BadRow::List(path.display().to_string(), error)),
+                }
+                continue;
+            };
+            match input.next(now) {
+                Ok(Next::Row(row)) => return Item::Row(row.map_err(BadRow::Line)),
+                Ok(Next::Wait) => return Item::Wait,
+                Ok(Next::End) => self.input = None,
+                Err(error) => self.break_off(error),
+            }
+        }
+    }
+
+    /// The pipe to watch while [`Source::next`] has to wait.
+    pub(super) fn descriptor(&self) -> Option<RawFd> {
+        self.input.as_ref().map(Input::descriptor)
+    }
+
+    /// Reads from that pipe, once.
+    pub(super) fn read(&mut self) {
+        if let Some(Err(error)) = self.input.as_mut().map(Input::read) {
+            self.break_off(error);
+        }
+    }
+
+    /// When a row that is held back is to be given out.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.input.as_ref().and_then(Input::settles)
+    }
+
+    /// Gives such a row out, if it is time.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if let Some(input) = &mut self.input {
+            input.settle(now);
+        }
+    }
+
+    fn break_off(&mut self, error: std::io::Error) {
+        self.broken = self.input.take().map(|input| BadRow::List(input.name().to_owned(), error));
+    }
+}

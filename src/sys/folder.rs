@@ -1,0 +1,150 @@
+//! An open folder, and files by their name in it: the path is walked once, not once a file.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::io::Errno;
+
+/// An open folder.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    descriptor: OwnedFd,
+}
+
+const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+
+impl Folder {
+    /// Opens `path`, and makes it first, with all above it, where it is missing.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn make(path: &Path) -> io::Result<Self> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let open = || rustix::fs::open(path, OPEN, Mode::empty());
+        let descriptor = match open() {
+            Err(Errno::NOENT) => {
+                std::fs::create_dir_all(path)?;
+                open()?
+            }
+            result => result?,
+        };
+        Ok(Self { path: path.to_owned(), descriptor })
+    }
+
+    /// Opens a folder beneath this one by a relative path of plain names, and makes what is missing of it.
+    /// A symbolic link on the way is an error: it could lead out.
+    ///
+    /// # Errors
+    /// What the system says, or `InvalidInput` for a path that is more than names.
+    pub fn make_beneath(&self, relative: &Path) -> io::Result<Self> {
+        let mut at = Self { path: self.path.clone(), descriptor: self.descriptor.try_clone()? };
+        for part in relative.components() {
+            let Component::Normal(name) = part else { return Err(io::ErrorKind::InvalidInput.into()) };
+            let open = || rustix::fs::openat(&at.descriptor, name, OPEN | OFlags::NOFOLLOW, Mode::empty());
+            let descriptor = match open() {
+                Err(Errno::NOENT) => {
+                    match rustix::fs::mkdirat(&at.descriptor, name, Mode::from_raw_mode(0o777)) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                    open()?
+                }
+                result => result?,
+            };
+            at = Self { path: at.path.join(name), descriptor };
+        }
+        Ok(at)
+    }
+
+    /// The folder's path, as it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Creates a file for writing, or empties the one that is there. A symbolic link in its place is not followed.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn create(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))?.into())
+    }
+
+    /// What stands at a name, itself and not what it may link to; `None` where nothing does.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
+        match rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Entry(stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives a file another name, in place of whatever file has that.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn replace(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)?)
+    }
+
+    /// Gives a file another name, if nothing has that.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, or what else the system says.
+    pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        match rustix::fs::renameat_with(&self.descriptor, from, &self.descriptor, to, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS) => {}
+            result => return Ok(result?),
+        }
+        // A file system without it: a hard link is as exclusive.
+        match rustix::fs::linkat(&self.descriptor, from, &self.descriptor, to, AtFlags::empty()) {
+            Ok(()) => self.remove(from),
+            Err(Errno::PERM | Errno::OPNOTSUPP) => match self.entry(to)? {
+                Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                None => self.replace(from, to),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn remove(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty())?)
+    }
+}
+
+/// What stands at a name in a folder.
+pub struct Entry(Stat);
+
+impl Entry {
+    /// Whether it is a plain file.
+    pub fn is_file(&self) -> bool {
+        FileType::from_raw_mode(self.0.st_mode) == FileType::RegularFile
+    }
+
+    /// Whether it is a folder.
+    pub fn is_folder(&self) -> bool {
+        FileType::from_raw_mode(self.0.st_mode) == FileType::Directory
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        u64::try_from(self.0.st_size).unwrap_or(0)
+    }
+
+    /// When it was last modified, in seconds since 1970.
+    pub fn modified(&self) -> i64 {
+        self.0.st_mtime
+    }
+}

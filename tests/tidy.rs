@@ -1,0 +1,343 @@
+//! Holds the house to its plan: layers, what may be used where, lengths, module docs, no loose ends.
+//!
+//! Each complaint names the file and the line. A rule that turns out wrong is changed here, with ARCHITECTURE.md.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use source::Source;
+
+mod source;
+
+const LONGEST_FUNCTION: usize = 80;
+const LONGEST_FILE: usize = 600;
+
+/// Who may import whom: a room, and the rooms it may use beside itself, `sys` and `error`.
+const LAYERS: [(&str, &[&str]); 13] = [
+    ("main", &["cli", "session"]),
+    (
+        "cli",
+        &[
+            "session", "list", "download", "reactor", "multi", "conn", "http",
+        ],
+    ),
+    (
+        "session",
+        &[
+            "list", "download", "reactor", "multi", "conn", "http1", "http2", "http",
+        ],
+    ),
+    ("list", &["http"]),
+    ("download", &["multi", "conn", "http1", "http2", "http"]),
+    ("reactor", &["multi", "conn", "http1", "http2", "http"]),
+    ("multi", &["conn", "http1", "http2", "http"]),
+    ("conn", &["http1", "http2", "http"]),
+    ("http1", &["http"]),
+    ("http2", &["http"]),
+    ("http", &[]),
+    ("sys", &[]),
+    ("error", &[]),
+];
+
+/// What only some rooms may use: the end of a path or its beginning, who may not, and why.
+const FORBIDDEN: [(&str, &[&str], &str); 11] = [
+    ("Instant::now", BELOW_THE_CLOCK, "the clock is an argument"),
+    (
+        "SystemTime::now",
+        BELOW_THE_CLOCK,
+        "the clock is an argument",
+    ),
+    (
+        "thread::sleep",
+        EVERYONE,
+        "only the reactor waits, and it polls",
+    ),
+    ("mio::Poll", ALL_BUT_REACTOR, "only the reactor polls"),
+    ("std::fs", &["multi", "conn"], "mechanism knows no files"),
+    ("std::io::stdout", THE_LIBRARY, "the library does not print"),
+    ("std::io::stderr", THE_LIBRARY, "the library does not print"),
+    ("std::fs", PURE, "protocols and policy touch no file"),
+    ("std::net", PURE, "protocols and policy touch no socket"),
+    ("std::thread", PURE, "protocols and policy start no thread"),
+    ("mio", PURE, "protocols and policy touch no socket"),
+];
+
+const MACROS: [&str; 5] = ["print!", "println!", "eprint!", "eprintln!", "dbg!"];
+
+const EVERYONE: &[&str] = &[
+    "main", "cli", "session", "list", "download", "reactor", "multi", "conn", "http1", "http2",
+    "http", "sys", "error",
+];
+const THE_LIBRARY: &[&str] = &[
+    "session", "list", "download", "reactor", "multi", "conn", "http1", "http2", "http", "sys",
+    "error",
+];
+const BELOW_THE_CLOCK: &[&str] = &[
+    "main", "cli", "list", "download", "multi", "conn", "http1", "http2", "http", "sys", "error",
+];
+const ALL_BUT_REACTOR: &[&str] = &[
+    "main", "cli", "session", "list", "download", "multi", "conn", "http1", "http2", "http", "sys",
+    "error",
+];
+/// State machines without I/O. A file of a room is named with its folder.
+const PURE: &[&str] = &["http1", "http2", "http", "download/plan", "download/retry"];
+
+/// A source file and the room it belongs to.
+struct File {
+    /// Under the project's root, with `/`.
+    path: String,
+    text: String,
+    source: Source,
+}
+
+impl File {
+    fn is_test(&self) -> bool {
+        !self.path.starts_with("src/")
+            || self.path.ends_with("/tests.rs")
+            || self.path.contains("/tests/")
+    }
+
+    /// `src/multi/easy.rs` as `multi/easy`, `src/multi/mod.rs` as `multi`.
+    fn module(&self) -> &str {
+        let inner = self.path.trim_start_matches("src/").trim_end_matches(".rs");
+        inner.strip_suffix("/mod").unwrap_or(inner)
+    }
+
+    fn room(&self) -> &str {
+        self.module().split('/').next().unwrap_or_default()
+    }
+
+    /// What a path that starts at the top, of the library or of the program, names below it.
+    fn below_top<'a>(&self, path: &'a str) -> Option<&'a str> {
+        if let Some(rest) = path
+            .strip_prefix("crate::")
+            .or_else(|| path.strip_prefix("gannet::"))
+        {
+            return Some(rest);
+        }
+        let rest = path.trim_start_matches("super::");
+        let supers = (path.len() - rest.len()) / "super::".len();
+        (supers >= self.module().split('/').count()).then_some(rest)
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file of the project; what builds and git leave behind is none of it.
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    {
+        let path = entry.expect("a readable folder entry").path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        if path.is_dir() {
+            if !["target", ".git", "corpus", "artifacts"].contains(&name.as_str()) {
+                walk(&path, found);
+            }
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+/// Path under the root and text of every text file.
+fn texts() -> Vec<(String, String)> {
+    let mut paths = Vec::new();
+    walk(&root(), &mut paths);
+    paths.sort();
+    let read = |path: PathBuf| {
+        let name = path
+            .strip_prefix(root())
+            .expect("walked from the root")
+            .to_string_lossy()
+            .replace('\\', "/");
+        fs::read_to_string(&path).ok().map(|text| (name, text))
+    };
+    paths.into_iter().filter_map(read).collect()
+}
+
+fn rust_files() -> Vec<File> {
+    let rust = texts()
+        .into_iter()
+        .filter(|(path, _)| path.ends_with(".rs"));
+    rust.map(|(path, text)| File {
+        source: Source::new(&text),
+        path,
+        text,
+    })
+    .collect()
+}
+
+/// Files whose code is held to the plan.
+fn rooms() -> Vec<File> {
+    let files = rust_files().into_iter();
+    files
+        .filter(|file| !file.is_test() && file.path != "src/lib.rs")
+        .collect()
+}
+
+/// Names that the library's root re-exports, and the room each comes from.
+fn exports() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap_or_default();
+    let paths = Source::new(&text).paths().into_iter();
+    paths
+        .filter_map(|(_, path)| {
+            let (room, rest) = path.trim_start_matches("crate::").split_once("::")?;
+            Some((rest.rsplit("::").next()?.to_string(), room.to_string()))
+        })
+        .collect()
+}
+
+fn report(complaints: &[String]) {
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn every_file_opens_by_saying_what_it_owns() {
+    let silent = rust_files()
+        .into_iter()
+        .filter(|file| !file.text.starts_with("//!"));
+    report(
+        &silent
+            .map(|file| format!("{}:1: does not open with //!", file.path))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn no_room_imports_what_stands_above_it() {
+    let exports = exports();
+    let mut complaints = Vec::new();
+    for file in rooms() {
+        let room = file.room();
+        let Some((_, may_use)) = LAYERS.iter().find(|(name, _)| *name == room) else {
+            complaints.push(format!(
+                "{}:1: '{room}' has no place in the plan (LAYERS)",
+                file.path
+            ));
+            continue;
+        };
+        for (line, path) in file.source.paths() {
+            let Some(rest) = file.below_top(&path) else {
+                continue;
+            };
+            let used = rest.split("::").next().unwrap_or_default();
+            let used = exports.get(used).map_or(used, String::as_str);
+            let is_room = LAYERS.iter().any(|(name, _)| *name == used);
+            let may = used == room || ["sys", "error"].contains(&used) || may_use.contains(&used);
+            if is_room && !may {
+                complaints.push(format!(
+                    "{}:{line}: {room} may not use {used} ({path})",
+                    file.path
+                ));
+            }
+        }
+    }
+    report(&complaints);
+}
+
+#[test]
+fn what_only_some_rooms_may_use_is_used_by_no_other() {
+    let mut complaints = Vec::new();
+    for file in rooms() {
+        let is_in = |rooms: &[&str]| {
+            rooms
+                .iter()
+                .any(|room| *room == file.room() || *room == file.module())
+        };
+        for (line, path) in file.source.paths() {
+            for (wanted, rooms, why) in FORBIDDEN {
+                let begins = path == wanted || path.starts_with(&format!("{wanted}::"));
+                let ends = path.ends_with(&format!("::{wanted}"));
+                if (begins || ends) && is_in(rooms) {
+                    complaints.push(format!("{}:{line}: {path}: {why}", file.path));
+                }
+            }
+        }
+        for name in MACROS.into_iter().filter(|_| is_in(THE_LIBRARY)) {
+            for line in file.source.lines_with(name) {
+                complaints.push(format!(
+                    "{}:{line}: {name} the library does not print",
+                    file.path
+                ));
+            }
+        }
+    }
+    report(&complaints);
+}
+
+#[test]
+fn functions_and_files_stay_short() {
+    let mut complaints = Vec::new();
+    for file in rust_files() {
+        let lines = file.source.code_lines();
+        if lines > LONGEST_FILE && !file.is_test() {
+            complaints.push(format!(
+                "{}:1: {lines} lines of code, at most {LONGEST_FILE}",
+                file.path
+            ));
+        }
+        for function in file
+            .source
+            .functions()
+            .into_iter()
+            .filter(|f| f.lines > LONGEST_FUNCTION)
+        {
+            let (name, line, lines) = (function.name, function.line, function.lines);
+            complaints.push(format!(
+                "{}:{line}: {name}: {lines} lines, at most {LONGEST_FUNCTION}",
+                file.path
+            ));
+        }
+    }
+    report(&complaints);
+}
+
+#[test]
+fn nothing_is_left_for_later_or_waved_through() {
+    // Written in halves, so that this file does not complain of itself.
+    let loose = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("X", "XX"),
+        concat!("HA", "CK"),
+    ];
+    let waved = [concat!("#[al", "low("), concat!("#![al", "low(")];
+    let mut complaints = Vec::new();
+    for file in rust_files() {
+        for (at, line) in file.text.lines().enumerate() {
+            let mut words = line.split(|c: char| !c.is_alphanumeric());
+            let left = words.find(|word| loose.contains(word));
+            let waved = waved.into_iter().find(|mark| line.contains(mark));
+            if let Some(found) = left.or(waved) {
+                complaints.push(format!("{}:{}: {found}", file.path, at + 1));
+            }
+        }
+    }
+    report(&complaints);
+}
+
+#[test]
+fn no_file_refers_to_the_machine_it_was_written_on() {
+    // Written in halves, so that this file does not complain of itself.
+    let shared = concat!("../sh", "ared");
+    let machine = [concat!("/wo", "rk/"), concat!("/ro", "ot/")];
+    let mut complaints = Vec::new();
+    for (path, text) in texts() {
+        for (at, line) in text.lines().enumerate() {
+            let place = machine.into_iter().find(|place| line.contains(place));
+            let outside = (path != ".ci/run" && line.contains(shared)).then_some(shared);
+            if let Some(found) = place.or(outside) {
+                complaints.push(format!("{path}:{}: {found}", at + 1));
+            }
+        }
+    }
+    report(&complaints);
+}

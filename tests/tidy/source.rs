@@ -1,0 +1,340 @@
+//! A source file with its comments, strings and tests blanked, and what can be read off it: paths and functions.
+
+/// A file's code, each byte in its place: what was blanked is spaces, line ends stay.
+pub(super) struct Source {
+    code: Vec<u8>,
+}
+
+/// A function's name, the line it starts on, and its length in lines.
+pub(super) struct Function {
+    pub(super) name: String,
+    pub(super) line: usize,
+    pub(super) lines: usize,
+}
+
+impl Source {
+    /// Blanks comments, the contents of strings, and items under `#[cfg(test)]`.
+    pub(super) fn new(text: &str) -> Self {
+        let mut source = Self {
+            code: text.as_bytes().to_vec(),
+        };
+        source.blank_comments_and_strings();
+        source.blank_tests();
+        source
+    }
+
+    /// Lines that hold code.
+    pub(super) fn code_lines(&self) -> usize {
+        self.code
+            .split(|b| *b == b'\n')
+            .filter(|line| line.iter().any(|b| !b.is_ascii_whitespace()))
+            .count()
+    }
+
+    /// Where a piece of code stands, line by line.
+    pub(super) fn lines_with(&self, wanted: &str) -> Vec<usize> {
+        let text = String::from_utf8_lossy(&self.code);
+        text.match_indices(wanted)
+            .filter(|(at, _)| *at == 0 || !is_word(self.code[at - 1]))
+            .map(|(at, _)| self.line(at))
+            .collect()
+    }
+
+    /// Every path of two or more segments with its line; `a::{b, c::d}` is `a::b` and `a::c::d`.
+    pub(super) fn paths(&self) -> Vec<(usize, String)> {
+        let (mut found, mut at) = (Vec::new(), 0);
+        while at < self.code.len() {
+            if is_word(self.code[at]) {
+                at = self.path(at, "", &mut found);
+            } else {
+                at += 1;
+            }
+        }
+        found.retain(|(_, path)| path.contains("::"));
+        found
+    }
+
+    /// Every function that has a body.
+    pub(super) fn functions(&self) -> Vec<Function> {
+        let mut found = Vec::new();
+        for at in 0..self.code.len() {
+            let is_fn =
+                self.code[at..].starts_with(b"fn ") && (at == 0 || !is_word(self.code[at - 1]));
+            let name = if is_fn {
+                self.word(self.skip_space(at + 2))
+            } else {
+                String::new()
+            };
+            if name.is_empty() {
+                continue;
+            }
+            if let Some(open) = self.body(at) {
+                let (first, last) = (self.line(at), self.line(self.closing(open)));
+                found.push(Function {
+                    name,
+                    line: first,
+                    lines: last - first + 1,
+                });
+            }
+        }
+        found
+    }
+
+    fn line(&self, at: usize) -> usize {
+        1 + self.code[..at.min(self.code.len())]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
+    }
+
+    fn word(&self, at: usize) -> String {
+        let word = self.code[at.min(self.code.len())..]
+            .iter()
+            .take_while(|b| is_word(**b));
+        word.map(|b| char::from(*b)).collect()
+    }
+
+    fn skip_space(&self, at: usize) -> usize {
+        at + self.code[at.min(self.code.len())..]
+            .iter()
+            .take_while(|b| b.is_ascii_whitespace())
+            .count()
+    }
+
+    /// Reads the path that starts here and gives where it ends.
+    fn path(&self, start: usize, prefix: &str, found: &mut Vec<(usize, String)>) -> usize {
+        let first = self.word(start);
+        let mut path = format!("{prefix}{first}");
+        let mut at = start + first.len();
+        loop {
+            let colons = self.skip_space(at);
+            if !self.code[colons.min(self.code.len())..].starts_with(b"::") {
+                break;
+            }
+            let next = self.skip_space(colons + 2);
+            match self.code.get(next) {
+                Some(b'{') => return self.group(next, &path, found),
+                Some(b) if is_word(*b) => {
+                    let word = self.word(next);
+                    at = next + word.len();
+                    path = format!("{path}::{word}");
+                }
+                _ => {
+                    at = next;
+                    break;
+                }
+            }
+        }
+        found.push((self.line(start), path));
+        at
+    }
+
+    fn group(&self, open: usize, prefix: &str, found: &mut Vec<(usize, String)>) -> usize {
+        let close = self.closing(open);
+        let mut at = open + 1;
+        while at < close {
+            if self.word(at) == "as" {
+                let name = self.skip_space(at + 2);
+                at = name + self.word(name).len();
+            } else if is_word(self.code[at]) {
+                at = self.path(at, &format!("{prefix}::"), found);
+            } else {
+                at += 1;
+            }
+        }
+        close + 1
+    }
+
+    /// The opening brace of what starts here, unless a semicolon ends it first.
+    fn body(&self, start: usize) -> Option<usize> {
+        let mut depth = 0_i32;
+        for at in start..self.code.len() {
+            match self.code[at] {
+                b'(' | b'[' => depth += 1,
+                b')' | b']' => depth -= 1,
+                b'{' if depth == 0 => return Some(at),
+                b';' if depth == 0 => return None,
+                _ => (),
+            }
+        }
+        None
+    }
+
+    fn closing(&self, open: usize) -> usize {
+        let mut depth = 0;
+        for at in open..self.code.len() {
+            match self.code[at] {
+                b'{' => depth += 1,
+                b'}' if depth == 1 => return at,
+                b'}' => depth -= 1,
+                _ => (),
+            }
+        }
+        self.code.len()
+    }
+
+    fn blank(&mut self, from: usize, to: usize) {
+        let to = to.min(self.code.len());
+        for b in &mut self.code[from.min(to)..to] {
+            if *b != b'\n' {
+                *b = b' ';
+            }
+        }
+    }
+
+    fn blank_tests(&mut self) {
+        let mark = b"#[cfg(test)]";
+        let mut at = 0;
+        while at + mark.len() <= self.code.len() {
+            if self.code[at..].starts_with(mark) {
+                let end = match self.body(at + mark.len()) {
+                    Some(open) => self.closing(open),
+                    None => at + self.code[at..].iter().position(|b| *b == b';').unwrap_or(0),
+                };
+                self.blank(at, end + 1);
+            }
+            at += 1;
+        }
+    }
+
+    fn blank_comments_and_strings(&mut self) {
+        let mut at = 0;
+        while at < self.code.len() {
+            let end = match self.code[at] {
+                b'/' if self.code[at..].starts_with(b"//") => self.find(at, b"\n"),
+                b'/' if self.code[at..].starts_with(b"/*") => self.comment_end(at),
+                b'"' => self.string_end(at),
+                b'r' | b'b' | b'c' if at == 0 || !is_word(self.code[at - 1]) => {
+                    self.prefixed_string_end(at)
+                }
+                b'\'' => self.char_end(at),
+                _ => at,
+            };
+            self.blank(at, end);
+            at = end.max(at + 1);
+        }
+    }
+
+    fn find(&self, from: usize, wanted: &[u8]) -> usize {
+        let rest = &self.code[from.min(self.code.len())..];
+        rest.windows(wanted.len())
+            .position(|w| w == wanted)
+            .map_or(self.code.len(), |at| from + at)
+    }
+
+    fn comment_end(&self, start: usize) -> usize {
+        let (mut depth, mut at) = (0, start);
+        while at < self.code.len() {
+            if self.code[at..].starts_with(b"/*") {
+                depth += 1;
+                at += 2;
+            } else if self.code[at..].starts_with(b"*/") {
+                depth -= 1;
+                at += 2;
+            } else {
+                at += 1;
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        at
+    }
+
+    fn string_end(&self, quote: usize) -> usize {
+        let mut at = quote + 1;
+        while at < self.code.len() && self.code[at] != b'"' {
+            at += if self.code[at] == b'\\' { 2 } else { 1 };
+        }
+        at + 1
+    }
+
+    /// `r"…"`, `br#"…"#`, `b"…"` and their like; anything else ends where it starts.
+    fn prefixed_string_end(&self, start: usize) -> usize {
+        let prefix = self.code[start..]
+            .iter()
+            .take_while(|b| b"rbc".contains(*b))
+            .count();
+        let hashes = self.code[start + prefix..]
+            .iter()
+            .take_while(|b| **b == b'#')
+            .count();
+        let quote = start + prefix + hashes;
+        let is_raw = self.code[start..start + prefix].contains(&b'r');
+        match self.code.get(quote) {
+            Some(b'"') if is_raw => {
+                let close = [b"\"".as_slice(), &vec![b'#'; hashes]].concat();
+                self.find(quote + 1, &close) + close.len()
+            }
+            Some(b'"') if hashes == 0 => self.string_end(quote),
+            _ => start,
+        }
+    }
+
+    /// A character literal; a lifetime ends where it starts.
+    fn char_end(&self, quote: usize) -> usize {
+        let rest = &self.code[quote + 1..];
+        let escaped = usize::from(rest.first() == Some(&b'\\'));
+        let close = rest
+            .iter()
+            .skip(1 + escaped)
+            .take(10)
+            .position(|b| *b == b'\'');
+        let close = close.map(|at| at + 1 + escaped);
+        match close {
+            Some(at) if escaped == 1 => quote + at + 2,
+            // A single character of one to four bytes.
+            Some(at) if std::str::from_utf8(&rest[..at]).is_ok_and(|t| t.chars().count() == 1) => {
+                quote + at + 2
+            }
+            _ => quote,
+        }
+    }
+}
+
+fn is_word(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'_'
+}
+
+#[test]
+fn groups_of_imports_are_read_as_the_paths_they_are() {
+    let source = Source::new("use crate::{a, b::{c, d as e}};\nfn f() { std::fs::read::<u8>(x); }");
+    let paths: Vec<_> = source
+        .paths()
+        .into_iter()
+        .map(|(line, path)| format!("{line} {path}"))
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "1 crate::a",
+            "1 crate::b::c",
+            "1 crate::b::d",
+            "2 std::fs::read"
+        ]
+    );
+}
+
+#[test]
+fn comments_strings_and_tests_are_no_code() {
+    let text = "// a::b\n/* c::d /* */ */ let s = \"e::f\\\"\"; let r = br#\"g::\"h\"#;\nlet c = '\"'; let l: &'a i::J;\n\
+                #[cfg(test)]\nmod tests {\n use k::l;\n}\nuse m::n;";
+    let paths: Vec<_> = Source::new(text)
+        .paths()
+        .into_iter()
+        .map(|(_, path)| path)
+        .collect();
+    assert_eq!(paths, ["i::J", "m::n"]);
+    assert_eq!(Source::new(text).code_lines(), 3);
+}
+
+#[test]
+fn functions_are_measured_and_declarations_are_not() {
+    let text = "trait T { fn a(&self, x: [u8; 2]); }\nfn b<F: Fn()>(f: fn(u8))\nwhere F: Send {\n  f();\n}\n";
+    let found = Source::new(text).functions();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].name.as_str(), found[0].line, found[0].lines),
+        ("b", 2, 4)
+    );
+}
