@@ -268,7 +268,11 @@ fn status_text(status: u16) -> String {
 impl Error {
     /// An error with its fault, while `doing` something, to or from `address` where there is one.
     pub fn new(fault: impl Into<Fault>, doing: Doing, address: Option<SocketAddr>) -> Self {
-        Self(Box::new(Inner { fault: fault.into(), doing, address }))
+        Self(Box::new(Inner {
+            fault: fault.into(),
+            doing,
+            address,
+        }))
     }
 
     /// What went wrong.
@@ -298,7 +302,9 @@ impl Error {
     /// say so themselves (408, 425, 429, 500, 502, 503, 504, 522, 524).
     pub fn is_retryable(&self) -> bool {
         match &self.0.fault {
-            Fault::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524),
+            Fault::Status { status, .. } => {
+                matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524)
+            }
             Fault::Truncated { .. }
             | Fault::Resolve { .. }
             | Fault::Connect(_)

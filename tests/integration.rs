@@ -1,6 +1,30 @@
-//! All integration tests, one binary: a module a topic.
+//! The program end to end, against a scripted server and a real nginx; and the house rules. One binary, a module a topic.
 
-// The man page and the completions are what the flags say.
-mod generated;
-// The house rules: who may import whom, what is forbidden where, how long things are.
-mod tidy;
+mod harness; // a folder, the program, nginx, certificates
+mod server; // the scripted server, and its own tests
+
+mod cli_auth; // -u, userinfo, and who gets to see them
+mod cli_body; // framings: lengths, chunks, closes, 1xx, empty, coded
+mod cli_connections; // -j, -x, keep-alive, stale connections, few descriptors
+mod cli_disk; // folders and files that cannot be written
+mod cli_exists; // --exists in its five values
+mod cli_exit; // exit codes, with several failures in any order
+mod cli_fetch; // one URL, many, -d, -o, standard output
+mod cli_headers; // what a request says: -H, -A, --referer
+mod cli_limits; // --max-filesize
+mod cli_list; // -i: the urls format and its row options
+mod cli_malformed; // answers that are not HTTP
+mod cli_names; // names from URLs and servers, safe and apart
+mod cli_network; // dead ports, bad names, --resolve, -4 and -6
+mod cli_nginx; // many files from a real server, every byte compared
+mod cli_pipe; // lists that come slowly, readers that leave early
+mod cli_redirect; // redirects, and where they may lead
+mod cli_report; // completion and failure lines, -q, -v, colour, summary
+mod cli_retry; // transient failures, Retry-After, cut bodies
+mod cli_signal; // SIGINT and SIGTERM
+mod cli_timeout; // stalls, connecting, the whole
+mod cli_tls; // certificates good and bad, truncation
+mod cli_usage; // --help, --version, flags that are wrong
+
+mod generated; // the man page and the completions are what the flags say
+mod tidy; // who may import whom, what is forbidden where, how long things are

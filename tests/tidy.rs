@@ -41,7 +41,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
 ];
 
 /// What only some rooms may use: the end of a path or its beginning, who may not, and why.
-const FORBIDDEN: [(&str, &[&str], &str); 11] = [
+const FORBIDDEN: [(&str, &[&str], &str); 12] = [
     ("Instant::now", BELOW_THE_CLOCK, "the clock is an argument"),
     (
         "SystemTime::now",
@@ -58,7 +58,16 @@ const FORBIDDEN: [(&str, &[&str], &str); 11] = [
     ("std::io::stdout", THE_LIBRARY, "the library does not print"),
     ("std::io::stderr", THE_LIBRARY, "the library does not print"),
     ("std::fs", PURE, "protocols and policy touch no file"),
-    ("std::net", PURE, "protocols and policy touch no socket"),
+    (
+        "std::net::TcpStream",
+        PURE,
+        "protocols and policy touch no socket",
+    ),
+    (
+        "std::net::UdpSocket",
+        PURE,
+        "protocols and policy touch no socket",
+    ),
     ("std::thread", PURE, "protocols and policy start no thread"),
     ("mio", PURE, "protocols and policy touch no socket"),
 ];

@@ -38,6 +38,8 @@ pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode
 fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
     let mut console = Console::new(&flags);
     let plan = options::plan(flags).map_err(|error| (error, Exit::Usage))?;
-    let totals = session::run(plan, &mut console).context("the run cannot go on").map_err(|error| (error, Exit::Other))?;
+    let totals = session::run(plan, &mut console)
+        .context("the run cannot go on")
+        .map_err(|error| (error, Exit::Other))?;
     Ok(console.finish(&totals))
 }

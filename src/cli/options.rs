@@ -54,13 +54,28 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
 }
 
 fn request(flags: &Flags) -> Result<Request> {
-    let named = [("User-Agent", &flags.http.user_agent), ("Referer", &flags.http.referer)];
-    let named = named.into_iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}: {value}")));
-    let given = flags.http.headers.iter().map(|(name, value)| format!("{name}: {value}"));
-    let headers: Result<Arc<[Field]>, String> = named.chain(given).map(|line| Field::parse(&line)).collect();
+    let named = [
+        ("User-Agent", &flags.http.user_agent),
+        ("Referer", &flags.http.referer),
+    ];
+    let named = named
+        .into_iter()
+        .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}: {value}")));
+    let given = flags
+        .http
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"));
+    let headers: Result<Arc<[Field]>, String> =
+        named.chain(given).map(|line| Field::parse(&line)).collect();
     Ok(Request {
         headers: headers.map_err(|why| anyhow!("--header: {why}"))?,
-        credentials: flags.http.user.as_deref().map(Credentials::parse).map(Arc::new),
+        credentials: flags
+            .http
+            .user
+            .as_deref()
+            .map(Credentials::parse)
+            .map(Arc::new),
         max_redirects: flags.http.max_redirs,
         max_size: limit(flags.http.max_filesize),
         connect_timeout: span(flags.network.connect_timeout),
@@ -73,15 +88,24 @@ fn request(flags: &Flags) -> Result<Request> {
 fn options(flags: &Flags) -> Options {
     let overrides = flags.network.resolve.iter();
     Options {
-        limits: Limits { per_origin: flags.concurrency.per_host.map_or(0, |n| n as usize), ..Limits::default() },
+        limits: Limits {
+            per_origin: flags.concurrency.per_host.map_or(0, |n| n as usize),
+            ..Limits::default()
+        },
         family: match (flags.network.ipv4, flags.network.ipv6) {
             (true, _) => Family::V4,
             (_, true) => Family::V6,
             _ => Family::Any,
         },
-        overrides: overrides.map(|entry| ((entry.host.clone(), entry.port), entry.addresses.clone())).collect(),
+        overrides: overrides
+            .map(|entry| ((entry.host.clone(), entry.port), entry.addresses.clone()))
+            .collect(),
         tls: TlsOptions {
-            roots: flags.tls.cacert.clone().map_or(TrustRoots::Platform, TrustRoots::File),
+            roots: flags
+                .tls
+                .cacert
+                .clone()
+                .map_or(TrustRoots::Platform, TrustRoots::File),
             insecure: flags.tls.insecure,
         },
         max_recv_speed: limit(flags.concurrency.limit_rate),

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gannet::error::{Doing, Error, Fault};
 use gannet::multi::Trace;
@@ -29,7 +29,6 @@ pub(crate) struct Console {
     /// Bodies go to standard output: the lines must not.
     is_body_on_stdout: bool,
     has_summary: bool,
-    started: Instant,
     exit: Exit,
 }
 
@@ -46,11 +45,19 @@ impl Console {
         let has_colour = |is_terminal: bool| match reporting.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            ColorChoice::Auto => {
+                is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
         };
-        let mode = if reporting.quiet > 0 { Mode::None } else { Mode::for_stderr(reporting.progress) };
+        let mode = if reporting.quiet > 0 {
+            Mode::None
+        } else {
+            Mode::for_stderr(reporting.progress)
+        };
         let is_many = flags.input.urls.len() > 1 || !flags.input.input_file.is_empty();
-        let by_default = !reporting.no_summary && reporting.quiet == 0 && (is_many || io::stderr().is_terminal());
+        let by_default = !reporting.no_summary
+            && reporting.quiet == 0
+            && (is_many || io::stderr().is_terminal());
         Self {
             progress: Progress::new(mode, Screen::stderr()),
             out: Stream::new(has_colour(io::stdout().is_terminal())),
@@ -59,7 +66,6 @@ impl Console {
             verbose: reporting.verbose,
             is_body_on_stdout: flags.output.output.as_deref() == Some(Path::new("-")),
             has_summary: (reporting.summary || by_default) && !reporting.dry_run,
-            started: Instant::now(),
             exit: Exit::Success,
         }
     }
@@ -83,22 +89,34 @@ impl Console {
 
     /// `12 files, 1 kept, 2 failed, 3 unfinished, 34.5 MiB in 1.2 s, 28.1 MiB/s`
     fn summarise(&mut self, totals: &Totals) {
-        let elapsed = self.started.elapsed();
+        let elapsed = totals.elapsed;
         let files = totals.done + totals.kept;
         let text = &mut self.err.pending;
         let plural = if files == 1 { "" } else { "s" };
         let mut line = format!("{files} file{plural}");
-        for (count, what) in [(totals.kept, "kept"), (totals.failed, "failed"), (totals.unfinished, "unfinished")] {
+        for (count, what) in [
+            (totals.kept, "kept"),
+            (totals.failed, "failed"),
+            (totals.unfinished, "unfinished"),
+        ] {
             if count > 0 {
                 let _ = write!(line, ", {count} {what}");
             }
         }
-        let _ = writeln!(text, "{line}, {} in {}, {}", Size(totals.bytes), Span(elapsed), Speed(totals.bytes, elapsed));
+        let _ = writeln!(
+            text,
+            "{line}, {} in {}, {}",
+            Size(totals.bytes),
+            Span(elapsed),
+            Speed(totals.bytes, elapsed)
+        );
     }
 
     /// Writes what is pending, the view of the progress out of the way.
     fn write(&mut self) {
-        let Self { out, err, progress, .. } = self;
+        let Self {
+            out, err, progress, ..
+        } = self;
         if out.pending.is_empty() && err.pending.is_empty() {
             return;
         }
@@ -110,13 +128,21 @@ impl Console {
 
     /// Where completion lines go.
     fn lines(&mut self) -> &mut Stream {
-        if self.is_body_on_stdout { &mut self.err } else { &mut self.out }
+        if self.is_body_on_stdout {
+            &mut self.err
+        } else {
+            &mut self.out
+        }
     }
 }
 
 impl Stream {
     fn new(has_colour: bool) -> Self {
-        Self { pending: String::new(), has_colour, is_closed: false }
+        Self {
+            pending: String::new(),
+            has_colour,
+            is_closed: false,
+        }
     }
 
     /// Starts a line with its first word, in colour.
@@ -133,7 +159,10 @@ impl Stream {
     /// Writes what is pending. Whoever stopped reading is not written to again; the run goes on.
     fn write(&mut self, mut to: impl Write) {
         if !self.is_closed && !self.pending.is_empty() {
-            self.is_closed = to.write_all(self.pending.as_bytes()).and_then(|()| to.flush()).is_err();
+            self.is_closed = to
+                .write_all(self.pending.as_bytes())
+                .and_then(|()| to.flush())
+                .is_err();
         }
         self.pending.clear();
     }
@@ -157,14 +186,24 @@ impl Report for Console {
             Verdict::Done { status } => {
                 let (bytes, elapsed) = (completion.bytes, completion.elapsed);
                 let text = self.lines().word("done", "32");
-                let _ = write!(text, "  {status}  {}  {}  {}  ", Size(bytes), Span(elapsed), Speed(bytes, elapsed));
+                let _ = write!(
+                    text,
+                    "  {status}  {}  {}  {}  ",
+                    Size(bytes),
+                    Span(elapsed),
+                    Speed(bytes, elapsed)
+                );
                 destination(text, completion);
             }
         }
     }
 
     fn bad_row(&mut self, bad: &BadRow) {
-        let exit = if matches!(bad, BadRow::List(..)) { Exit::LocalFile } else { Exit::Usage };
+        let exit = if matches!(bad, BadRow::List(..)) {
+            Exit::LocalFile
+        } else {
+            Exit::Usage
+        };
         self.exit = self.exit.worst(exit);
         if self.quiet > 1 {
             return;
@@ -184,12 +223,21 @@ impl Report for Console {
         let text = self.err.word("retry", "33");
         let status = StatusColumn(retry.error.status());
         let (url, error, delay) = (Safe(retry.url), Safe(retry.error), Span(retry.delay));
-        let _ = writeln!(text, " {status}  {url}: {error} (try {}), again in {delay}", retry.tries);
+        let _ = writeln!(
+            text,
+            " {status}  {url}: {error} (try {}), again in {delay}",
+            retry.tries
+        );
     }
 
     fn planned(&mut self, url: &str, path: Option<&Path>) {
         let _ = match path {
-            Some(path) => writeln!(self.out.pending, "{} -> {}", Safe(url), Safe(path.display())),
+            Some(path) => writeln!(
+                self.out.pending,
+                "{} -> {}",
+                Safe(url),
+                Safe(path.display())
+            ),
             None => writeln!(self.out.pending, "{} -> standard output", Safe(url)),
         };
     }
@@ -199,7 +247,9 @@ impl Report for Console {
         let _ = match trace {
             Trace::Info(step) => writeln!(text, "* [{number}] {}", Safe(step)),
             Trace::Sent(line) if self.verbose > 1 => writeln!(text, "> [{number}] {}", Safe(line)),
-            Trace::Received(line) if self.verbose > 1 => writeln!(text, "< [{number}] {}", Safe(line)),
+            Trace::Received(line) if self.verbose > 1 => {
+                writeln!(text, "< [{number}] {}", Safe(line))
+            }
             _ => Ok(()),
         };
     }
@@ -226,12 +276,22 @@ fn destination(text: &mut String, completion: &Completion<'_>) {
         Some(path) => write!(text, "{} -> {}", Safe(completion.url), Safe(path.display())),
         None => write!(text, "{} -> standard output", Safe(completion.url)),
     };
-    text.push_str(if completion.is_renamed { " (renamed: the name was taken)\n" } else { "\n" });
+    text.push_str(if completion.is_renamed {
+        " (renamed: the name was taken)\n"
+    } else {
+        "\n"
+    });
 }
 
 /// `  404  URL: not found (1 try)`, and the row and address where they help.
 fn fail_line(text: &mut String, completion: &Completion<'_>, error: &Error) {
-    let _ = write!(text, "  {}  {}: {}", StatusColumn(error.status()), Safe(completion.url), Safe(error));
+    let _ = write!(
+        text,
+        "  {}  {}: {}",
+        StatusColumn(error.status()),
+        Safe(completion.url),
+        Safe(error)
+    );
     let _ = match completion.tries {
         0 => Ok(()),
         1 => write!(text, " (1 try)"),
@@ -265,7 +325,9 @@ fn exit_for(error: &Error) -> Exit {
         Fault::TrustRoots(_) | Fault::Certificate(_) => Exit::Tls,
         Fault::Tls(_) if error.doing() == Doing::Handshaking => Exit::Tls,
         Fault::Malformed(_) | Fault::TooManyRedirects(_) | Fault::BadRedirect(_) => Exit::Protocol,
-        Fault::Status { status: 401 | 407, .. } => Exit::Authentication,
+        Fault::Status {
+            status: 401 | 407, ..
+        } => Exit::Authentication,
         Fault::Status { .. } => Exit::Status,
         Fault::Timeout { .. } => Exit::TimedOut,
         Fault::Exists(_) => Exit::Exists,

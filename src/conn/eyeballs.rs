@@ -40,7 +40,8 @@ impl Race {
     /// the preferred family first, and `winner`, which won the last race to this host, before all.
     pub(crate) fn new(addresses: &[SocketAddr], winner: Option<SocketAddr>) -> Self {
         let v6_first = addresses.first().is_some_and(SocketAddr::is_ipv6);
-        let (mut first, mut second): (VecDeque<_>, VecDeque<_>) = addresses.iter().partition(|a| a.is_ipv6() == v6_first);
+        let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =
+            addresses.iter().partition(|a| a.is_ipv6() == v6_first);
         let mut waiting = VecDeque::with_capacity(addresses.len());
         while let Some(address) = first.pop_front().or_else(|| second.pop_front()) {
             waiting.push_back(address);
@@ -54,13 +55,21 @@ impl Race {
             waiting.extend(winner);
             waiting.rotate_right(1);
         }
-        Self { waiting, running: 0, next: None }
+        Self {
+            waiting,
+            running: 0,
+            next: None,
+        }
     }
 
     /// What to do at `now`.
     pub(crate) fn step(&mut self, now: Instant) -> Action {
         if self.running > 0 && self.next.is_some_and(|next| now < next) {
-            return Action::Wait(if self.waiting.is_empty() { None } else { self.next });
+            return Action::Wait(if self.waiting.is_empty() {
+                None
+            } else {
+                self.next
+            });
         }
         match self.waiting.pop_front() {
             Some(address) => {
@@ -106,16 +115,28 @@ mod tests {
     #[test]
     fn families_take_turns_and_the_resolver_s_first_goes_first() {
         let addresses = [v6(1), v6(2), v6(3), v4(1), v4(2)];
-        assert_eq!(dials(&mut Race::new(&addresses, None), Instant::now()), [v6(1), v4(1), v6(2), v4(2), v6(3)]);
+        assert_eq!(
+            dials(&mut Race::new(&addresses, None), Instant::now()),
+            [v6(1), v4(1), v6(2), v4(2), v6(3)]
+        );
         let addresses = [v4(1), v4(2), v6(1)];
-        assert_eq!(dials(&mut Race::new(&addresses, None), Instant::now()), [v4(1), v6(1), v4(2)]);
+        assert_eq!(
+            dials(&mut Race::new(&addresses, None), Instant::now()),
+            [v4(1), v6(1), v4(2)]
+        );
     }
 
     #[test]
     fn the_last_winner_is_tried_first() {
         let addresses = [v6(1), v6(2), v4(1)];
-        assert_eq!(dials(&mut Race::new(&addresses, Some(v4(1))), Instant::now()), [v4(1), v6(1), v6(2)]);
-        assert_eq!(dials(&mut Race::new(&addresses, Some(v4(9))), Instant::now()), [v6(1), v4(1), v6(2)]);
+        assert_eq!(
+            dials(&mut Race::new(&addresses, Some(v4(1))), Instant::now()),
+            [v4(1), v6(1), v6(2)]
+        );
+        assert_eq!(
+            dials(&mut Race::new(&addresses, Some(v4(9))), Instant::now()),
+            [v6(1), v4(1), v6(2)]
+        );
     }
 
     #[test]

@@ -53,7 +53,12 @@ pub(crate) trait Filter: fmt::Debug {
     fn open(&mut self, scratch: &mut Scratch) -> Result<Opened, Fault>;
 
     /// Receives into `out`, which is [`BUFFER`] bytes long, from at most `limit` bytes of the wire.
-    fn recv(&mut self, out: &mut [u8], limit: usize, scratch: &mut Scratch) -> Result<Received, Fault>;
+    fn recv(
+        &mut self,
+        out: &mut [u8],
+        limit: usize,
+        scratch: &mut Scratch,
+    ) -> Result<Received, Fault>;
 
     /// Takes bytes to send; gives how many it took, 0 when the socket takes none now.
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Fault>;
@@ -85,7 +90,9 @@ pub(crate) struct Scratch(Vec<Box<[u8]>>);
 impl Scratch {
     /// A buffer; what it holds is left over from its last use.
     pub(crate) fn take(&mut self) -> Box<[u8]> {
-        self.0.pop().unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice())
+        self.0
+            .pop()
+            .unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice())
     }
 
     /// Takes a buffer back.

@@ -53,9 +53,14 @@ impl Config {
             .with_safe_default_protocol_versions()
             .map_err(|error| Fault::Tls(error.into()))?;
         let mut config = if options.insecure {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider))).with_no_client_auth()
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+                .with_no_client_auth()
         } else {
-            builder.with_root_certificates(load_roots(&options.roots)?).with_no_client_auth()
+            builder
+                .with_root_certificates(load_roots(&options.roots)?)
+                .with_no_client_auth()
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
@@ -74,13 +79,22 @@ fn provider() -> CryptoProvider {
 
 fn load_roots(roots: &TrustRoots) -> Result<RootCertStore, Fault> {
     let (loaded, source) = match roots {
-        TrustRoots::Platform => (rustls_native_certs::load_native_certs(), "the system's certificate store".to_owned()),
-        TrustRoots::File(path) => (rustls_native_certs::load_certs_from_paths(Some(path), None), path.display().to_string()),
+        TrustRoots::Platform => (
+            rustls_native_certs::load_native_certs(),
+            "the system's certificate store".to_owned(),
+        ),
+        TrustRoots::File(path) => (
+            rustls_native_certs::load_certs_from_paths(Some(path), None),
+            path.display().to_string(),
+        ),
     };
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(loaded.certs);
     if store.is_empty() {
-        let reason = loaded.errors.first().map_or_else(|| format!("no certificate in {source}"), ToString::to_string);
+        let reason = loaded.errors.first().map_or_else(
+            || format!("no certificate in {source}"),
+            ToString::to_string,
+        );
         return Err(Fault::TrustRoots(reason));
     }
     Ok(store)
@@ -101,6 +115,8 @@ pub(crate) struct Tls {
     is_established: bool,
     /// The peer said close_notify.
     has_ended: bool,
+    /// It has failed, and must not be run again.
+    is_broken: bool,
 }
 
 /// What the application has the session write.
@@ -128,8 +144,10 @@ struct Processed {
 impl Tls {
     /// A session with `host`, a name or an address, whose certificate it will check.
     pub(crate) fn new(config: &Config, host: &str, below: Box<dyn Filter>) -> Result<Self, Fault> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| Fault::BadUrl(format!("'{host}' cannot stand in a certificate")))?;
-        let session = UnbufferedClientConnection::new(Arc::clone(&config.0), name).map_err(fault)?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Fault::BadUrl(format!("'{host}' cannot stand in a certificate")))?;
+        let session =
+            UnbufferedClientConnection::new(Arc::clone(&config.0), name).map_err(fault)?;
         Ok(Self {
             below,
             session,
@@ -139,20 +157,44 @@ impl Tls {
             has_started: false,
             is_established: false,
             has_ended: false,
+            is_broken: false,
         })
     }
 
     /// Runs the session over `wire`; plaintext goes to `out` and, where that has no room, to `early`;
     /// `app` is encrypted once the session takes it.
-    fn process(&mut self, wire: &mut [u8], out: &mut [u8], mut app: Option<App<'_>>) -> Result<Processed, Fault> {
-        let mut done = Processed { consumed: 0, produced: 0 };
+    fn process(
+        &mut self,
+        wire: &mut [u8],
+        out: &mut [u8],
+        mut app: Option<App<'_>>,
+    ) -> Result<Processed, Fault> {
+        let mut done = Processed {
+            consumed: 0,
+            produced: 0,
+        };
+        if self.is_broken {
+            return Err(Fault::Tls("the session has failed".into()));
+        }
         loop {
-            let UnbufferedStatus { mut discard, state } = self.session.process_tls_records(&mut wire[done.consumed..]);
-            match state.map_err(fault)? {
+            let UnbufferedStatus { mut discard, state } =
+                self.session.process_tls_records(&mut wire[done.consumed..]);
+            let state = match state {
+                Ok(state) => state,
+                Err(error) => {
+                    // It must not be run again, not even for the alert that would tell the peer why: what it has
+                    // left unread would meet other bytes than it expects.
+                    self.is_broken = true;
+                    return Err(fault(error));
+                }
+            };
+            match state {
                 ConnectionState::ReadTraffic(mut traffic) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record.map_err(fault)?;
-                        let (fits, rest) = record.payload.split_at(record.payload.len().min(out.len() - done.produced));
+                        let (fits, rest) = record
+                            .payload
+                            .split_at(record.payload.len().min(out.len() - done.produced));
                         out[done.produced..done.produced + fits.len()].copy_from_slice(fits);
                         done.produced += fits.len();
                         self.early.extend_from_slice(rest);
@@ -196,7 +238,12 @@ impl Tls {
     }
 
     /// Receives once from below and runs the session over what came; gives how much plaintext that made.
-    fn recv_once(&mut self, out: &mut [u8], limit: usize, scratch: &mut Scratch) -> Result<Received, Fault> {
+    fn recv_once(
+        &mut self,
+        out: &mut [u8],
+        limit: usize,
+        scratch: &mut Scratch,
+    ) -> Result<Received, Fault> {
         let mut wire = scratch.take();
         let have = self.incoming.len();
         wire[..have].copy_from_slice(&self.incoming);
@@ -204,7 +251,8 @@ impl Tls {
         let result = match received {
             Ok(Received::Bytes(n)) => self.process(&mut wire[..have + n], out, None).map(|done| {
                 self.incoming.clear();
-                self.incoming.extend_from_slice(&wire[done.consumed..have + n]);
+                self.incoming
+                    .extend_from_slice(&wire[done.consumed..have + n]);
                 Received::Bytes(done.produced)
             }),
             other => other,
@@ -224,7 +272,11 @@ impl Tls {
 }
 
 /// Appends to `outgoing` what `write` puts into the room it is given; it says how much more it needs.
-fn append(outgoing: &mut Vec<u8>, room: usize, mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>) -> Result<(), Fault> {
+fn append(
+    outgoing: &mut Vec<u8>,
+    room: usize,
+    mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>,
+) -> Result<(), Fault> {
     let start = outgoing.len();
     outgoing.resize(start + room, 0);
     let mut result = write(&mut outgoing[start..]);
@@ -233,7 +285,9 @@ fn append(outgoing: &mut Vec<u8>, room: usize, mut write: impl FnMut(&mut [u8]) 
         result = write(&mut outgoing[start..]);
     }
     outgoing.truncate(start + result.unwrap_or(0));
-    result.map(drop).map_err(|_| Fault::Tls("the session takes no more data".into()))
+    result
+        .map(drop)
+        .map_err(|_| Fault::Tls("the session takes no more data".into()))
 }
 
 impl Filter for Tls {
@@ -251,20 +305,22 @@ impl Filter for Tls {
                 Ok(Received::Bytes(_)) => {}
                 Ok(Received::WouldBlock) => return Ok(Opened::Wait),
                 Ok(Received::End { .. }) => {
-                    return Err(Fault::Tls("the server closed the connection during the handshake".into()));
+                    return Err(Fault::Tls(
+                        "the server closed the connection during the handshake".into(),
+                    ));
                 }
-                Err(fault) => {
-                    // An alert tells the server why; whether it still leaves changes nothing for us.
-                    let _ = self.write(None);
-                    let _ = self.flush();
-                    return Err(fault);
-                }
+                Err(fault) => return Err(fault),
             }
         }
         Ok(Opened::Ready)
     }
 
-    fn recv(&mut self, out: &mut [u8], limit: usize, scratch: &mut Scratch) -> Result<Received, Fault> {
+    fn recv(
+        &mut self,
+        out: &mut [u8],
+        limit: usize,
+        scratch: &mut Scratch,
+    ) -> Result<Received, Fault> {
         if !self.early.is_empty() {
             let n = self.early.len().min(out.len());
             out[..n].copy_from_slice(&self.early[..n]);
@@ -306,12 +362,18 @@ impl Filter for Tls {
     }
 
     fn wants(&self) -> Interest {
-        if self.outgoing.is_empty() { self.below.wants() } else { Interest::InOut }
+        if self.outgoing.is_empty() {
+            self.below.wants()
+        } else {
+            Interest::InOut
+        }
     }
 
     fn close(&mut self) {
         // Best effort: the connection is going either way.
-        let _ = self.write(Some(App::CloseNotify)).and_then(|()| self.flush());
+        let _ = self
+            .write(Some(App::CloseNotify))
+            .and_then(|()| self.flush());
     }
 
     fn socket(&self) -> &TcpStream {
@@ -323,22 +385,35 @@ impl Filter for Tls {
     }
 
     fn describe(&self) -> String {
-        let version = self.session.protocol_version().and_then(|v| v.as_str()).unwrap_or("TLS");
-        let suite = self.session.negotiated_cipher_suite().and_then(|s| s.suite().as_str()).unwrap_or("unknown cipher suite");
+        let version = self
+            .session
+            .protocol_version()
+            .and_then(|v| v.as_str())
+            .unwrap_or("TLS");
+        let suite = self
+            .session
+            .negotiated_cipher_suite()
+            .and_then(|s| s.suite().as_str())
+            .unwrap_or("unknown cipher suite");
         format!("{version}, {suite}")
     }
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("below", &self.below).field("is_established", &self.is_established).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("below", &self.below)
+            .field("is_established", &self.is_established)
+            .finish_non_exhaustive()
     }
 }
 
 /// A refused certificate is for ever; anything else may go better the next time.
 fn fault(error: rustls::Error) -> Fault {
     match error {
-        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Fault::Certificate(error.into()),
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+            Fault::Certificate(error.into())
+        }
         error => Fault::Tls(error.into()),
     }
 }
@@ -365,7 +440,12 @@ impl ServerCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -374,7 +454,12 @@ impl ServerCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

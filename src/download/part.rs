@@ -6,9 +6,10 @@ use std::io::{self, ErrorKind, Seek, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::{Exists, name};
+use super::{Exists, Stored, name};
 use crate::error::Fault;
-use crate::sys::Folder;
+use crate::http::Response;
+use crate::sys::{self, Folder};
 
 /// A body on its way to a final name. Nothing is created before there is a byte to write, or a whole body without any;
 /// what is there when this is dropped without [`Part::finish`] is removed.
@@ -18,6 +19,9 @@ pub struct Part {
     name: OsString,
     file: Option<File>,
     exists: Exists,
+    /// What the answer says of the body, and how much of it has come.
+    stored: Option<Stored>,
+    written: u64,
 }
 
 /// What became of a complete body.
@@ -32,7 +36,14 @@ pub enum Placed {
 impl Part {
     /// A body for `name` in `folder`. `exists` says what to do should that name be taken when the body is complete.
     pub fn new(folder: Rc<Folder>, name: OsString, exists: Exists) -> Self {
-        Self { folder, name, file: None, exists }
+        Self {
+            folder,
+            name,
+            file: None,
+            exists,
+            stored: None,
+            written: 0,
+        }
     }
 
     /// The final name.
@@ -58,24 +69,40 @@ impl Part {
     }
 
     fn fault(&self, verb: &'static str, source: io::Error) -> Fault {
-        Fault::Disk { verb, path: self.path(), source }
+        Fault::Disk {
+            verb,
+            path: self.path(),
+            source,
+        }
     }
 
-    /// Forgets what was written: another try begins.
-    pub(super) fn start_over(&mut self) -> Result<(), Fault> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        file.set_len(0).and_then(|()| file.rewind()).map_err(|error| self.fault("empty", error))
+    /// Takes note of an answer's head, and forgets what an earlier try has written.
+    pub(super) fn begin(&mut self, response: &Response) -> Result<(), Fault> {
+        self.stored = Stored::of(response);
+        self.written = 0;
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .map_err(|error| self.fault("empty", error))
     }
 
     /// Appends to the body.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.create()?.write_all(bytes).map_err(|error| self.fault("write", error))
+        self.written += bytes.len() as u64;
+        self.create()?
+            .write_all(bytes)
+            .map_err(|error| self.fault("write", error))
     }
 
     fn create(&mut self) -> Result<&mut File, Fault> {
         let file = match self.file.take() {
             Some(file) => file,
-            None => self.folder.create(&self.part_name()).map_err(|error| self.fault("create", error))?,
+            None => self
+                .folder
+                .create(&self.part_name())
+                .map_err(|error| self.fault("create", error))?,
         };
         Ok(self.file.insert(file))
     }
@@ -85,11 +112,21 @@ impl Part {
     /// # Errors
     /// [`Fault::Disk`], or [`Fault::Exists`] where something stands there and that was to be an error.
     pub fn finish(&mut self) -> Result<Placed, Fault> {
-        self.create()?;
+        let note = self
+            .stored
+            .as_ref()
+            .map(|stored| stored.completed(self.written));
+        let file = self.create()?;
+        if let Some(note) = note {
+            sys::note(file, &note);
+        }
         let part = self.part_name();
         let placed = match self.folder.rename(&part, &self.name) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => match self.exists {
-                Exists::Verify | Exists::Overwrite => self.folder.replace(&part, &self.name).map(|()| Placed::There),
+                Exists::Verify | Exists::Overwrite => self
+                    .folder
+                    .replace(&part, &self.name)
+                    .map(|()| Placed::There),
                 Exists::Skip => Ok(Placed::Kept),
                 Exists::Error => return Err(Fault::Exists(self.path())),
                 Exists::Rename => self.finish_beside(&part).map(|()| Placed::There),
@@ -128,7 +165,9 @@ impl Part {
         let old = self.part_name();
         self.name = name;
         let new = self.part_name();
-        self.folder.replace(&old, &new).map_err(|error| self.fault("rename to", error))
+        self.folder
+            .replace(&old, &new)
+            .map_err(|error| self.fault("rename to", error))
     }
 }
 

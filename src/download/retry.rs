@@ -20,7 +20,11 @@ pub struct Retry {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { retries: 5, first_delay: Duration::from_secs(1), longest_retry_after: Duration::from_secs(300) }
+        Self {
+            retries: 5,
+            first_delay: Duration::from_secs(1),
+            longest_retry_after: Duration::from_secs(300),
+        }
     }
 }
 
@@ -40,15 +44,29 @@ impl Retry {
         if !error.is_retryable() || tries > self.retries {
             return Decision::GiveUp;
         }
-        if let Fault::Status { retry_after: Some(asked), .. } = error.fault() {
+        if let Fault::Status {
+            retry_after: Some(asked),
+            ..
+        } = error.fault()
+        {
             let asked = match asked {
                 RetryAfter::Delay(delay) => *delay,
                 RetryAfter::Date(date) => date.duration_since(wall).unwrap_or_default(),
             };
-            return if asked <= self.longest_retry_after { Decision::Again(asked) } else { Decision::GiveUp };
+            return if asked <= self.longest_retry_after {
+                Decision::Again(asked)
+            } else {
+                Decision::GiveUp
+            };
         }
-        let doubled = self.first_delay.saturating_mul(2_u32.saturating_pow(tries - 1));
-        Decision::Again(doubled.min(LONGEST_DELAY.max(self.first_delay)).mul_f64(random.clamp(0.0, 1.0)))
+        let doubled = self
+            .first_delay
+            .saturating_mul(2_u32.saturating_pow(tries - 1));
+        Decision::Again(
+            doubled
+                .min(LONGEST_DELAY.max(self.first_delay))
+                .mul_f64(random.clamp(0.0, 1.0)),
+        )
     }
 }
 
@@ -60,12 +78,24 @@ mod tests {
     const WALL: SystemTime = SystemTime::UNIX_EPOCH;
 
     fn status(status: u16, retry_after: Option<RetryAfter>) -> Error {
-        Error::new(Fault::Status { status, retry_after }, Doing::Receiving, None)
+        Error::new(
+            Fault::Status {
+                status,
+                retry_after,
+            },
+            Doing::Receiving,
+            None,
+        )
     }
 
     fn delays(random: f64) -> Vec<Decision> {
-        let retry = Retry { retries: 8, ..Retry::default() };
-        (1..=9).map(|tries| retry.decide(&status(500, None), tries, random, WALL)).collect()
+        let retry = Retry {
+            retries: 8,
+            ..Retry::default()
+        };
+        (1..=9)
+            .map(|tries| retry.decide(&status(500, None), tries, random, WALL))
+            .collect()
     }
 
     #[test]
@@ -73,14 +103,25 @@ mod tests {
         let seconds = [1, 2, 4, 8, 16, 32, 60, 60].map(|s| Decision::Again(Duration::from_secs(s)));
         assert_eq!(delays(1.0)[..8], seconds);
         assert_eq!(delays(1.0)[8], Decision::GiveUp);
-        assert!(delays(0.0)[..8].iter().all(|decision| *decision == Decision::Again(Duration::ZERO)));
+        assert!(
+            delays(0.0)[..8]
+                .iter()
+                .all(|decision| *decision == Decision::Again(Duration::ZERO))
+        );
     }
 
     #[test]
     fn what_cannot_get_better_is_not_tried_again() {
         let retry = Retry::default();
-        assert_eq!(retry.decide(&status(404, None), 1, 0.5, WALL), Decision::GiveUp);
-        let refused = Error::new(Fault::Certificate("expired".into()), Doing::Handshaking, None);
+        assert_eq!(
+            retry.decide(&status(404, None), 1, 0.5, WALL),
+            Decision::GiveUp
+        );
+        let refused = Error::new(
+            Fault::Certificate("expired".into()),
+            Doing::Handshaking,
+            None,
+        );
         assert_eq!(retry.decide(&refused, 1, 0.5, WALL), Decision::GiveUp);
     }
 
@@ -88,10 +129,19 @@ mod tests {
     fn a_server_s_own_delay_is_obeyed_up_to_a_limit() {
         let retry = Retry::default();
         let asked = |seconds| status(503, Some(RetryAfter::Delay(Duration::from_secs(seconds))));
-        assert_eq!(retry.decide(&asked(7), 1, 0.1, WALL), Decision::Again(Duration::from_secs(7)));
+        assert_eq!(
+            retry.decide(&asked(7), 1, 0.1, WALL),
+            Decision::Again(Duration::from_secs(7))
+        );
         assert_eq!(retry.decide(&asked(301), 1, 0.1, WALL), Decision::GiveUp);
         let date = status(503, Some(RetryAfter::Date(WALL + Duration::from_secs(20))));
-        assert_eq!(retry.decide(&date, 1, 0.1, WALL), Decision::Again(Duration::from_secs(20)));
-        assert_eq!(retry.decide(&date, 1, 0.1, WALL + Duration::from_secs(30)), Decision::Again(Duration::ZERO));
+        assert_eq!(
+            retry.decide(&date, 1, 0.1, WALL),
+            Decision::Again(Duration::from_secs(20))
+        );
+        assert_eq!(
+            retry.decide(&date, 1, 0.1, WALL + Duration::from_secs(30)),
+            Decision::Again(Duration::ZERO)
+        );
     }
 }

@@ -32,5 +32,9 @@ impl Stdout {
 }
 
 fn fault(source: io::Error) -> Fault {
-    Fault::Disk { verb: "write", path: PathBuf::from("standard output"), source }
+    Fault::Disk {
+        verb: "write",
+        path: PathBuf::from("standard output"),
+        source,
+    }
 }

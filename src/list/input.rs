@@ -51,17 +51,31 @@ impl Input {
             File::from(io::stdin().as_fd().try_clone_to_owned()?)
         } else {
             // Without waiting: a named pipe opens before anyone writes to it.
-            OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path)?
+            OpenOptions::new()
+                .read(true)
+                .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+                .open(path)?
         };
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         let kind = metadata.file_type();
-        let is_pipe = kind.is_fifo() || kind.is_socket() || (kind.is_char_device() && file.is_terminal());
+        let is_pipe =
+            kind.is_fifo() || kind.is_socket() || (kind.is_char_device() && file.is_terminal());
         let source = path.to_string_lossy();
-        let name = if is_stdin { "standard input".to_owned() } else { source.clone().into_owned() };
-        Ok(Self { file, is_pipe, rows: Rows::new(&source, base), settles: None, name })
+        let name = if is_stdin {
+            "standard input".to_owned()
+        } else {
+            source.clone().into_owned()
+        };
+        Ok(Self {
+            file,
+            is_pipe,
+            rows: Rows::new(&source, base),
+            settles: None,
+            name,
+        })
     }
 
     /// The next row, read from a file at once, or from a pipe as far as [`Input::read`] has come.
@@ -77,7 +91,11 @@ impl Input {
                 return Ok(Next::End);
             }
             if self.is_pipe {
-                self.settles = if self.rows.is_holding() { self.settles.or(Some(now + GRACE)) } else { None };
+                self.settles = if self.rows.is_holding() {
+                    self.settles.or(Some(now + GRACE))
+                } else {
+                    None
+                };
                 return Ok(Next::Wait);
             }
             self.read_chunk()?;
@@ -121,7 +139,11 @@ impl Input {
         match self.file.read(&mut chunk) {
             Ok(0) => self.rows.finish(),
             Ok(n) => self.rows.feed(&chunk[..n]),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) => {}
             Err(error) => return Err(error),
         }
         Ok(())

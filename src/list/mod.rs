@@ -83,7 +83,10 @@ pub struct Place {
 impl Place {
     /// The place of the `index`th URL, from 1, that was typed and stands in no list.
     pub fn typed(index: u64) -> Self {
-        Self { source: Arc::from(TYPED), line: index }
+        Self {
+            source: Arc::from(TYPED),
+            line: index,
+        }
     }
 
     /// Whether it is in a list, and not something that was typed.

@@ -60,8 +60,14 @@ impl Alarm {
     }
 
     fn announce(&mut self, expiry: Option<Expiry>, timeout: Option<Duration>) -> Result<(), Abort> {
-        let Some(function) = &mut self.function else { return Ok(()) };
-        let is_news = if expiry.is_some() { self.announced != expiry } else { self.is_armed };
+        let Some(function) = &mut self.function else {
+            return Ok(());
+        };
+        let is_news = if expiry.is_some() {
+            self.announced != expiry
+        } else {
+            self.is_armed
+        };
         if !is_news {
             return Ok(());
         }
@@ -73,6 +79,9 @@ impl Alarm {
 
 impl fmt::Debug for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alarm").field("announced", &self.announced).field("is_armed", &self.is_armed).finish_non_exhaustive()
+        f.debug_struct("Alarm")
+            .field("announced", &self.announced)
+            .field("is_armed", &self.is_armed)
+            .finish_non_exhaustive()
     }
 }

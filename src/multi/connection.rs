@@ -55,7 +55,11 @@ impl Connection {
         Self {
             origin,
             user: Some(user),
-            stage: Stage::Racing { race, attempts: Vec::new(), last: None },
+            stage: Stage::Racing {
+                race,
+                attempts: Vec::new(),
+                last: None,
+            },
             exchange: Exchange::new(),
             request: Vec::new(),
             taken: 0,
@@ -75,7 +79,10 @@ impl Connection {
     /// Every socket of the connection.
     pub(super) fn sockets(&self) -> Vec<RawFd> {
         match &self.stage {
-            Stage::Racing { attempts, .. } => attempts.iter().map(|(_, socket)| socket.stream().as_raw_fd()).collect(),
+            Stage::Racing { attempts, .. } => attempts
+                .iter()
+                .map(|(_, socket)| socket.stream().as_raw_fd())
+                .collect(),
             Stage::Connected { socket, .. } => vec![*socket],
         }
     }

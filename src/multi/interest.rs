@@ -101,13 +101,21 @@ impl Sockets {
         if slot >= self.entries.len() {
             self.entries.resize_with(slot + 1, || None);
         }
-        self.entries[slot] =
-            Some(Entry { connection, transfer, wanted: Interest::Remove, announced: None, is_dirty: false, assigned: None });
+        self.entries[slot] = Some(Entry {
+            connection,
+            transfer,
+            wanted: Interest::Remove,
+            announced: None,
+            is_dirty: false,
+            assigned: None,
+        });
     }
 
     /// Says what `transfer` wants of a socket from now on; [`Interest::Remove`] when it leaves.
     pub(super) fn want(&mut self, socket: RawFd, transfer: TransferId, interest: Interest) {
-        let Some(Some(entry)) = self.entries.get_mut(socket as usize) else { return };
+        let Some(Some(entry)) = self.entries.get_mut(socket as usize) else {
+            return;
+        };
         if interest != Interest::Remove {
             entry.transfer = transfer;
         }
@@ -120,7 +128,11 @@ impl Sockets {
 
     /// Forgets a socket that is about to be closed, after announcing its removal where it was announced.
     pub(super) fn close(&mut self, socket: RawFd, messages: &mut VecDeque<Done>) {
-        if let Some(entry) = self.entries.get_mut(socket as usize).and_then(Option::as_mut) {
+        if let Some(entry) = self
+            .entries
+            .get_mut(socket as usize)
+            .and_then(Option::as_mut)
+        {
             entry.wanted = Interest::Remove;
         }
         self.announce(socket, messages);
@@ -140,12 +152,16 @@ impl Sockets {
     }
 
     fn announce(&mut self, socket: RawFd, messages: &mut VecDeque<Done>) {
-        let Some(Some(entry)) = self.entries.get_mut(socket as usize) else { return };
+        let Some(Some(entry)) = self.entries.get_mut(socket as usize) else {
+            return;
+        };
         entry.is_dirty = false;
         if entry.announced.unwrap_or(Interest::Remove) == entry.wanted {
             return;
         }
-        let Some(function) = &mut self.function else { return };
+        let Some(function) = &mut self.function else {
+            return;
+        };
         let change = SocketChange {
             transfer: entry.transfer,
             socket,
@@ -162,7 +178,9 @@ impl Sockets {
 
     /// Assigns to an announced socket; false when it is not one.
     pub(super) fn assign(&mut self, socket: RawFd, data: Box<dyn Any>) -> bool {
-        let entry = usize::try_from(socket).ok().and_then(|slot| self.entries.get_mut(slot)?.as_mut());
+        let entry = usize::try_from(socket)
+            .ok()
+            .and_then(|slot| self.entries.get_mut(slot)?.as_mut());
         match entry.filter(|entry| entry.announced.is_some()) {
             Some(entry) => {
                 entry.assigned = Some(data);
@@ -174,17 +192,25 @@ impl Sockets {
 
     /// The connection that owns a socket.
     pub(super) fn connection(&self, socket: RawFd) -> Option<usize> {
-        usize::try_from(socket).ok().and_then(|slot| self.entries.get(slot)?.as_ref()).map(|entry| entry.connection)
+        usize::try_from(socket)
+            .ok()
+            .and_then(|slot| self.entries.get(slot)?.as_ref())
+            .map(|entry| entry.connection)
     }
 
     /// Whether something other than removal is wanted of a socket.
     pub(super) fn is_wanted(&self, socket: RawFd) -> bool {
-        self.entries.get(socket as usize).and_then(Option::as_ref).is_some_and(|entry| entry.wanted != Interest::Remove)
+        self.entries
+            .get(socket as usize)
+            .and_then(Option::as_ref)
+            .is_some_and(|entry| entry.wanted != Interest::Remove)
     }
 }
 
 impl fmt::Debug for Sockets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sockets").field("dirty", &self.dirty).finish_non_exhaustive()
+        f.debug_struct("Sockets")
+            .field("dirty", &self.dirty)
+            .finish_non_exhaustive()
     }
 }

@@ -77,14 +77,23 @@ impl Lookups {
     }
 
     /// Keeps an answer and gives those who waited for it.
-    pub(super) fn resolved(&mut self, host: &str, addresses: Addresses, now: Instant) -> Vec<TransferId> {
+    pub(super) fn resolved(
+        &mut self,
+        host: &str,
+        addresses: Addresses,
+        now: Instant,
+    ) -> Vec<TransferId> {
         if self.known.len() >= CAPACITY {
             self.known.retain(|_, (_, until)| now < *until);
         }
         if self.known.len() >= CAPACITY {
             self.known.clear();
         }
-        let keep = if addresses.is_ok() { KEEP } else { KEEP_FAILURE };
+        let keep = if addresses.is_ok() {
+            KEEP
+        } else {
+            KEEP_FAILURE
+        };
         self.known.insert(host.to_owned(), (addresses, now + keep));
         self.waiting.remove(host).unwrap_or_default()
     }
@@ -92,6 +101,9 @@ impl Lookups {
 
 impl fmt::Debug for Lookups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lookups").field("waiting", &self.waiting.len()).field("known", &self.known.len()).finish_non_exhaustive()
+        f.debug_struct("Lookups")
+            .field("waiting", &self.waiting.len())
+            .field("known", &self.known.len())
+            .finish_non_exhaustive()
     }
 }

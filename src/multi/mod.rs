@@ -147,7 +147,10 @@ impl<S: Sink> Multi<S> {
     /// a socket is closed. Sockets that are open already are announced by the next call.
     ///
     /// An error from it aborts the multi; see [`MultiError::AbortedByCallback`].
-    pub fn set_socket_function(&mut self, function: impl FnMut(SocketChange<'_>) -> Result<(), Abort> + 'static) {
+    pub fn set_socket_function(
+        &mut self,
+        function: impl FnMut(SocketChange<'_>) -> Result<(), Abort> + 'static,
+    ) {
         self.sockets.set_function(Box::new(function));
     }
 
@@ -155,7 +158,10 @@ impl<S: Sink> Multi<S> {
     /// [`Target::Timeout`] is due. Zero is at once, but not from inside the function; `None` is no timer.
     ///
     /// An error from it aborts the multi.
-    pub fn set_timer_function(&mut self, function: impl FnMut(Option<Duration>) -> Result<(), Abort> + 'static) {
+    pub fn set_timer_function(
+        &mut self,
+        function: impl FnMut(Option<Duration>) -> Result<(), Abort> + 'static,
+    ) {
         self.alarm.set_function(Box::new(function));
     }
 
@@ -181,7 +187,10 @@ impl<S: Sink> Multi<S> {
         self.generation = self.generation.wrapping_add(1);
         let entry = self.transfers.vacant_entry();
         let index = u32::try_from(entry.key()).map_err(|_| MultiError::InternalError)?;
-        let id = TransferId { generation: self.generation, index };
+        let id = TransferId {
+            generation: self.generation,
+            index,
+        };
         entry.insert(Transfer::new(id, easy));
         self.running += 1;
         self.make_runnable(id);
@@ -220,7 +229,12 @@ impl<S: Sink> Multi<S> {
     /// # Errors
     /// [`MultiError::AbortedByCallback`]: the multi is dead; every transfer completes with that result, and the multi lives again
     /// once all are removed.
-    pub fn socket_action(&mut self, target: Target, ready: Ready, now: Instant) -> Result<usize, MultiError> {
+    pub fn socket_action(
+        &mut self,
+        target: Target,
+        ready: Ready,
+        now: Instant,
+    ) -> Result<usize, MultiError> {
         let _ = ready;
         if self.is_dead {
             return Err(MultiError::AbortedByCallback);
@@ -229,7 +243,10 @@ impl<S: Sink> Multi<S> {
         match target {
             Target::Timeout => self.alarm.forget(),
             Target::Socket(socket) => {
-                let user = self.sockets.connection(socket).and_then(|key| self.connections.get(key)?.user);
+                let user = self
+                    .sockets
+                    .connection(socket)
+                    .and_then(|key| self.connections.get(key)?.user);
                 if let Some(id) = user {
                     self.drive(id, now);
                 }
@@ -246,7 +263,9 @@ impl<S: Sink> Multi<S> {
     /// As [`Multi::socket_action`].
     #[deprecated = "call `socket_action` for the sockets that had activity"]
     pub fn socket_all(&mut self, now: Instant) -> Result<usize, MultiError> {
-        let live = |(_, transfer): (usize, &Transfer<S>)| (transfer.state != State::Done).then_some(transfer.id);
+        let live = |(_, transfer): (usize, &Transfer<S>)| {
+            (transfer.state != State::Done).then_some(transfer.id)
+        };
         for id in self.transfers.iter().filter_map(live).collect::<Vec<_>>() {
             self.make_runnable(id);
         }
@@ -272,7 +291,11 @@ impl<S: Sink> Multi<S> {
     /// # Errors
     /// [`MultiError::BadSocket`]: no such socket is announced.
     pub fn assign(&mut self, socket: RawFd, data: impl Any) -> Result<(), MultiError> {
-        if self.sockets.assign(socket, Box::new(data)) { Ok(()) } else { Err(MultiError::BadSocket) }
+        if self.sockets.assign(socket, Box::new(data)) {
+            Ok(())
+        } else {
+            Err(MultiError::BadSocket)
+        }
     }
 
     /// The next completed transfer, in the order of completion. It stays added until it is removed.
@@ -297,13 +320,24 @@ impl<S: Sink> Multi<S> {
 
     /// Every transfer that was added and not removed, in no order.
     pub fn transfers(&self) -> impl Iterator<Item = (TransferId, &Easy<S>, Progress)> {
-        self.transfers.iter().map(|(_, transfer)| (transfer.id, &transfer.easy, self.progress(transfer.id).unwrap_or_default()))
+        self.transfers.iter().map(|(_, transfer)| {
+            (
+                transfer.id,
+                &transfer.easy,
+                self.progress(transfer.id).unwrap_or_default(),
+            )
+        })
     }
 
     /// How far a transfer has come.
     pub fn progress(&self, id: TransferId) -> Option<Progress> {
-        let transfer = self.transfers.get(id.index as usize).filter(|transfer| transfer.id == id)?;
-        let connection = transfer.connection.and_then(|key| self.connections.get(key));
+        let transfer = self
+            .transfers
+            .get(id.index as usize)
+            .filter(|transfer| transfer.id == id)?;
+        let connection = transfer
+            .connection
+            .and_then(|key| self.connections.get(key));
         Some(Progress {
             received: transfer.received,
             expected: connection.and_then(|connection| connection.exchange.expected()),
@@ -313,7 +347,10 @@ impl<S: Sink> Multi<S> {
 
     /// A transfer's easy, while it is added.
     pub fn easy(&self, id: TransferId) -> Option<&Easy<S>> {
-        self.transfers.get(id.index as usize).filter(|transfer| transfer.id == id).map(|transfer| &transfer.easy)
+        self.transfers
+            .get(id.index as usize)
+            .filter(|transfer| transfer.id == id)
+            .map(|transfer| &transfer.easy)
     }
 
     /// Holds a transfer that is receiving: it gives its socket up, and the clock of stalls stands still.
@@ -340,20 +377,31 @@ impl<S: Sink> Multi<S> {
     ///
     /// # Errors
     /// [`MultiError::AbortedByCallback`] when the timer function kills the multi.
-    pub fn resolved(&mut self, host: &str, addresses: Addresses, now: Instant) -> Result<(), MultiError> {
+    pub fn resolved(
+        &mut self,
+        host: &str,
+        addresses: Addresses,
+        now: Instant,
+    ) -> Result<(), MultiError> {
         for id in self.lookups.resolved(host, addresses, now) {
             if self.has(id) && self.transfer(id).state == State::Resolve {
                 self.make_runnable(id);
             }
         }
-        if self.is_dead { Err(MultiError::AbortedByCallback) } else { self.announce_runnable() }
+        if self.is_dead {
+            Err(MultiError::AbortedByCallback)
+        } else {
+            self.announce_runnable()
+        }
     }
 }
 
 /// What moves the transfers.
 impl<S: Sink> Multi<S> {
     fn has(&self, id: TransferId) -> bool {
-        self.transfers.get(id.index as usize).is_some_and(|transfer| transfer.id == id)
+        self.transfers
+            .get(id.index as usize)
+            .is_some_and(|transfer| transfer.id == id)
     }
 
     /// A transfer that is known to be there: the id comes from a table of the engine's own.
@@ -379,8 +427,12 @@ impl<S: Sink> Multi<S> {
     /// Runs expired timers and runnable transfers, so many that the call stays short.
     fn run_due(&mut self, now: Instant) {
         for _ in 0..TURNS {
-            let Some(index) = self.timers.pop_expired(now) else { break };
-            let Some(transfer) = self.transfers.get(index as usize) else { continue };
+            let Some(index) = self.timers.pop_expired(now) else {
+                break;
+            };
+            let Some(transfer) = self.transfers.get(index as usize) else {
+                continue;
+            };
             let id = transfer.id;
             match transfer.clocks.expired(&transfer.easy, now) {
                 Some((kind, limit)) if transfer.state != State::Done => {
@@ -391,7 +443,9 @@ impl<S: Sink> Multi<S> {
             }
         }
         for _ in 0..TURNS {
-            let Some(id) = self.runnable.pop_front() else { break };
+            let Some(id) = self.runnable.pop_front() else {
+                break;
+            };
             if self.has(id) && self.transfer(id).is_runnable {
                 self.drive(id, now);
             }
@@ -438,21 +492,39 @@ impl<S: Sink> Multi<S> {
     /// Sets a transfer's timer after whatever has happened to it, and sees that it cannot sleep for ever.
     fn after(&mut self, id: TransferId) {
         let transfer = &self.transfers[id.index as usize];
-        let at = if transfer.state == State::Done { None } else { transfer.clocks.next(&transfer.easy) };
+        let at = if transfer.state == State::Done {
+            None
+        } else {
+            transfer.clocks.next(&transfer.easy)
+        };
         self.timers.set(id.index, at);
-        debug_assert!(self.can_progress(id), "nothing would wake {id:?} in {:?}", self.transfers[id.index as usize].state);
+        debug_assert!(
+            self.can_progress(id),
+            "nothing would wake {id:?} in {:?}",
+            self.transfers[id.index as usize].state
+        );
     }
 
     /// Whether something will wake a transfer: a socket, a time, its turn, or an answer that others owe it.
     fn can_progress(&self, id: TransferId) -> bool {
         let transfer = &self.transfers[id.index as usize];
-        let sockets = transfer.connection.and_then(|key| self.connections.get(key)).map(Connection::sockets);
+        let sockets = transfer
+            .connection
+            .and_then(|key| self.connections.get(key))
+            .map(Connection::sockets);
         transfer.is_runnable
             || transfer.is_paused
             || self.timers.is_set(id.index)
             || self.yielded.contains(&id)
-            || matches!(transfer.state, State::Done | State::Pending | State::Resolve)
-            || sockets.is_some_and(|sockets| sockets.into_iter().any(|socket| self.sockets.is_wanted(socket)))
+            || matches!(
+                transfer.state,
+                State::Done | State::Pending | State::Resolve
+            )
+            || sockets.is_some_and(|sockets| {
+                sockets
+                    .into_iter()
+                    .any(|socket| self.sockets.is_wanted(socket))
+            })
     }
 
     fn expiry(&self) -> Option<Expiry> {
@@ -490,7 +562,9 @@ impl<S: Sink> Multi<S> {
 
     /// Completes every transfer with the abort, and closes every connection. The multi is dead until all transfers are removed.
     fn abort(&mut self) {
-        let live = |(_, transfer): (usize, &Transfer<S>)| (transfer.state != State::Done).then_some(transfer.id);
+        let live = |(_, transfer): (usize, &Transfer<S>)| {
+            (transfer.state != State::Done).then_some(transfer.id)
+        };
         for id in self.transfers.iter().filter_map(live).collect::<Vec<_>>() {
             let transfer = self.transfer(id);
             let error = Error::new(Fault::Aborted, transfer.state.doing(), transfer.address);

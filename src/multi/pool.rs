@@ -27,7 +27,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { transfers: 0, connections: 0, per_origin: 0, idle: 64 }
+        Self {
+            transfers: 0,
+            connections: 0,
+            per_origin: 0,
+            idle: 64,
+        }
     }
 }
 
@@ -190,8 +195,13 @@ impl Pool {
     pub(super) fn obstacle(&self) -> Option<usize> {
         let (turn, key) = self.ready.first()?;
         let has_turn = !turn.is_new || is_below(self.dispatched, self.limits.transfers);
-        let is_full = !is_below(self.open, self.limits.connections) && self.entries[*key].idle.is_empty();
-        if has_turn && is_full { self.longest_idle() } else { None }
+        let is_full =
+            !is_below(self.open, self.limits.connections) && self.entries[*key].idle.is_empty();
+        if has_turn && is_full {
+            self.longest_idle()
+        } else {
+            None
+        }
     }
 
     /// A dispatched transfer has completed.
@@ -209,17 +219,25 @@ impl Pool {
 
     /// The idle connection that must close next because more are kept than may be, if they are.
     pub(super) fn surplus(&self) -> Option<usize> {
-        if self.idle.len() > self.limits.idle { self.longest_idle() } else { None }
+        if self.idle.len() > self.limits.idle {
+            self.longest_idle()
+        } else {
+            None
+        }
     }
 
     fn longest_idle(&self) -> Option<usize> {
-        self.idle.first_key_value().map(|(_, connection)| *connection)
+        self.idle
+            .first_key_value()
+            .map(|(_, connection)| *connection)
     }
 
     /// A connection has closed, or could not be opened.
     pub(super) fn closed(&mut self, key: usize, connection: Option<usize>) {
         let entry = &mut self.entries[key];
-        if let Some(place) = connection.and_then(|c| entry.idle.iter().position(|(_, idle)| *idle == c)) {
+        if let Some(place) =
+            connection.and_then(|c| entry.idle.iter().position(|(_, idle)| *idle == c))
+        {
             let (ticket, _) = entry.idle.remove(place);
             self.idle.remove(&ticket);
         }
@@ -238,7 +256,11 @@ impl Pool {
     fn refresh(&mut self, key: usize) {
         let entry = &mut self.entries[key];
         let has_room = !entry.idle.is_empty() || is_below(entry.open, self.limits.per_origin);
-        let ready = if has_room { entry.waiting.keys().next().copied() } else { None };
+        let ready = if has_room {
+            entry.waiting.keys().next().copied()
+        } else {
+            None
+        };
         if ready == entry.ready {
             return;
         }
@@ -256,7 +278,10 @@ mod tests {
     use super::*;
 
     fn id(index: u32) -> TransferId {
-        TransferId { generation: 0, index }
+        TransferId {
+            generation: 0,
+            index,
+        }
     }
 
     fn origin(name: &str) -> Origin {
@@ -270,7 +295,10 @@ mod tests {
         let mut keys = Vec::new();
         for (index, name) in origins.iter().enumerate() {
             let key = pool.enter(origin(name));
-            let turn = Turn { is_new: true, ticket: pool.ticket() };
+            let turn = Turn {
+                is_new: true,
+                ticket: pool.ticket(),
+            };
             pool.wait(key, turn, id(index as u32));
             keys.push(key);
         }
@@ -278,7 +306,9 @@ mod tests {
     }
 
     fn started(pool: &mut Pool) -> Vec<u32> {
-        std::iter::from_fn(|| pool.next()).map(|(id, _)| id.index).collect()
+        std::iter::from_fn(|| pool.next())
+            .map(|(id, _)| id.index)
+            .collect()
     }
 
     #[test]
@@ -289,7 +319,13 @@ mod tests {
 
     #[test]
     fn a_capped_origin_does_not_hold_up_the_others() {
-        let (mut pool, keys) = pool(Limits { per_origin: 1, ..Limits::default() }, &["a", "a", "b", "a"]);
+        let (mut pool, keys) = pool(
+            Limits {
+                per_origin: 1,
+                ..Limits::default()
+            },
+            &["a", "a", "b", "a"],
+        );
         assert_eq!(started(&mut pool), [0, 2]);
         pool.closed(keys[0], None);
         assert_eq!(started(&mut pool), [1]);
@@ -297,7 +333,13 @@ mod tests {
 
     #[test]
     fn each_freed_place_starts_exactly_one() {
-        let (mut pool, keys) = pool(Limits { transfers: 2, ..Limits::default() }, &["a"; 6]);
+        let (mut pool, keys) = pool(
+            Limits {
+                transfers: 2,
+                ..Limits::default()
+            },
+            &["a"; 6],
+        );
         assert_eq!(started(&mut pool), [0, 1]);
         pool.complete();
         pool.keep(keys[0], 77);
@@ -307,7 +349,13 @@ mod tests {
 
     #[test]
     fn the_longest_idle_connection_goes_first() {
-        let (mut pool, keys) = pool(Limits { idle: 2, ..Limits::default() }, &["a"; 3]);
+        let (mut pool, keys) = pool(
+            Limits {
+                idle: 2,
+                ..Limits::default()
+            },
+            &["a"; 3],
+        );
         assert_eq!(started(&mut pool), [0, 1, 2]);
         pool.keep(keys[0], 10);
         pool.keep(keys[0], 11);
@@ -320,7 +368,13 @@ mod tests {
 
     #[test]
     fn a_full_house_closes_an_idle_connection_for_another_origin() {
-        let (mut pool, keys) = pool(Limits { connections: 1, ..Limits::default() }, &["a", "b"]);
+        let (mut pool, keys) = pool(
+            Limits {
+                connections: 1,
+                ..Limits::default()
+            },
+            &["a", "b"],
+        );
         assert_eq!(started(&mut pool), [0]);
         assert_eq!(pool.obstacle(), None);
         pool.complete();
@@ -333,9 +387,18 @@ mod tests {
 
     #[test]
     fn who_was_dispatched_already_goes_before_who_was_not() {
-        let (mut pool, keys) = pool(Limits { transfers: 1, ..Limits::default() }, &["a", "a"]);
+        let (mut pool, keys) = pool(
+            Limits {
+                transfers: 1,
+                ..Limits::default()
+            },
+            &["a", "a"],
+        );
         assert_eq!(started(&mut pool), [0]);
-        let turn = Turn { is_new: false, ticket: pool.ticket() };
+        let turn = Turn {
+            is_new: false,
+            ticket: pool.ticket(),
+        };
         pool.wait(keys[0], turn, id(0));
         assert_eq!(started(&mut pool), [0]);
     }

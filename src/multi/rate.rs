@@ -21,7 +21,10 @@ pub(crate) struct Rate {
 impl Rate {
     /// A limit of `per_second` bytes, at least 1.
     pub(crate) fn new(per_second: u64) -> Self {
-        Self { per_second: per_second.max(1), paid_at: None }
+        Self {
+            per_second: per_second.max(1),
+            paid_at: None,
+        }
     }
 
     /// Reserves a grant: how many bytes, and from when on they may be received.
@@ -61,7 +64,11 @@ mod tests {
         let mut due: Vec<_> = (0..takers).map(|_| rate.reserve(start)).collect();
         let mut total = 0;
         loop {
-            let (index, &(bytes, at)) = due.iter().enumerate().min_by_key(|(_, (_, at))| *at).unwrap();
+            let (index, &(bytes, at)) = due
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, (_, at))| *at)
+                .unwrap();
             if at > end {
                 return total;
             }
@@ -74,7 +81,10 @@ mod tests {
     fn the_limit_is_kept_by_one_and_by_many() {
         for takers in [1, 3, 100] {
             let total = received(&mut Rate::new(1_000_000), takers, 10);
-            assert!((9_800_000..=10_300_000).contains(&total), "{takers} takers received {total}");
+            assert!(
+                (9_800_000..=10_300_000).contains(&total),
+                "{takers} takers received {total}"
+            );
         }
     }
 

@@ -47,7 +47,10 @@ impl Tracer {
     /// The head of an answer.
     pub(super) fn received(&mut self, id: TransferId, response: &Response) {
         let Some(function) = &mut self.0 else { return };
-        function(id, Trace::Received(format!("{} {}", response.version, response.status)));
+        function(
+            id,
+            Trace::Received(format!("{} {}", response.version, response.status)),
+        );
         for (name, value) in response.headers.iter() {
             let line = [name, b": ", value].concat();
             function(id, Trace::Received(masked(&line)));
@@ -57,12 +60,37 @@ impl Tracer {
 
 /// A header line as text, without the value where that is a credential.
 fn masked(line: &[u8]) -> String {
-    const SECRET: [&str; 5] = ["authorization", "proxy-authorization", "cookie", "set-cookie", "proxy-authenticate"];
+    const SECRET: [&str; 5] = [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "proxy-authenticate",
+    ];
     let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
     let text = String::from_utf8_lossy(line);
     match std::str::from_utf8(name) {
-        Ok(name) if SECRET.iter().any(|secret| name.eq_ignore_ascii_case(secret)) => format!("{name}: ***"),
+        Ok(name) if name.eq_ignore_ascii_case("location") => without_userinfo(&text),
+        Ok(name)
+            if SECRET
+                .iter()
+                .any(|secret| name.eq_ignore_ascii_case(secret)) =>
+        {
+            format!("{name}: ***")
+        }
         _ => text.into_owned(),
+    }
+}
+
+/// A line that holds a URL, without what stands between its `//` and the `@` of its authority.
+fn without_userinfo(line: &str) -> String {
+    let Some((before, rest)) = line.split_once("//") else {
+        return line.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{before}//***{}", &rest[at..]),
+        None => line.to_owned(),
     }
 }
 

@@ -24,7 +24,12 @@ pub trait Application<S: Sink> {
     ///
     /// # Errors
     /// What [`Multi::remove`] and [`Multi::add`] say.
-    fn completed(&mut self, multi: &mut Multi<S>, done: Done, now: Instant) -> Result<(), MultiError>;
+    fn completed(
+        &mut self,
+        multi: &mut Multi<S>,
+        done: Done,
+        now: Instant,
+    ) -> Result<(), MultiError>;
 
     /// A descriptor that the application waits to read from, beside the sockets.
     fn input(&self) -> Option<RawFd>;

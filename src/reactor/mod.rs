@@ -61,7 +61,7 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
     let mut now = Instant::now();
     loop {
         // 4. Add easy handles: as many as there is room for, each time around.
-        app.refill(&mut multi, now).map_err(dead)?;
+        app.refill(&mut multi, now)?;
         if app.is_over(&multi) {
             return Ok(());
         }
@@ -71,30 +71,28 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
 
         // 6. Wait for activity on any of the sockets, using the timeout value that the callback was told.
         let until = [deadline.get(), app.due()].into_iter().flatten().min();
-        wait(&mut poll, &mut events, until.map(|at| at.saturating_duration_since(now)))?;
+        wait(&mut poll, &mut events, until, now)?;
         now = Instant::now();
 
-        // 7. When activity is detected, act on each socket that had it; if the timeout expires, act on that.
+        // 7. When activity is detected, act on the sockets that had it. If the timeout expires, act on that.
         for event in &events {
             match event.token() {
-                RESOLVER => resolver.answers().try_for_each(|(host, found)| multi.resolved(&host, found, now)).map_err(dead)?,
+                RESOLVER => resolver.tell(&mut multi, now)?,
                 SIGNALS => signals.pending().for_each(|signal| app.signalled(signal)),
                 INPUT => {
-                    input.was_read = true;
+                    input.ignore(poll.registry())?;
                     app.read_input();
                 }
-                Token(socket) => drop(multi.socket_action(Target::Socket(socket as RawFd), ready(event), now).map_err(dead)?),
+                Token(socket) => {
+                    multi.socket_action(Target::Socket(socket as RawFd), ready(event), now)?;
+                }
             }
-            while let Some(done) = multi.info_read() {
-                app.completed(&mut multi, done, now).map_err(dead)?;
-            }
+            complete(app, &mut multi, now)?;
         }
         if deadline.get().is_some_and(|at| at <= now) {
             deadline.set(None);
-            multi.socket_action(Target::Timeout, Ready::EMPTY, now).map_err(dead)?;
-        }
-        while let Some(done) = multi.info_read() {
-            app.completed(&mut multi, done, now).map_err(dead)?;
+            multi.socket_action(Target::Timeout, Ready::EMPTY, now)?;
+            complete(app, &mut multi, now)?;
         }
         app.tick(&multi, now);
 
@@ -102,9 +100,26 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
     }
 }
 
+/// Reads the info queue empty.
+fn complete<S: Sink>(
+    app: &mut impl Application<S>,
+    multi: &mut Multi<S>,
+    now: Instant,
+) -> Result<(), MultiError> {
+    while let Some(done) = multi.info_read() {
+        app.completed(multi, done, now)?;
+    }
+    Ok(())
+}
+
 /// Waits for the first event. A signal that interrupts the wait arrives as an event of the next.
-fn wait(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-    match poll.poll(events, timeout) {
+fn wait(
+    poll: &mut Poll,
+    events: &mut Events,
+    until: Option<Instant>,
+    now: Instant,
+) -> io::Result<()> {
+    match poll.poll(events, until.map(|at| at.saturating_duration_since(now))) {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(events.clear()),
         result => result,
     }
@@ -120,42 +135,50 @@ fn watch(registry: &Registry, change: &SocketChange<'_>) -> io::Result<()> {
         Interest::None | Interest::Remove => return registry.deregister(source),
     };
     let token = Token(change.socket as usize);
-    registry.register(source, token, interest).or_else(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => registry.reregister(source, token, interest),
-        _ => Err(error),
-    })
+    registry
+        .register(source, token, interest)
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => registry.reregister(source, token, interest),
+            _ => Err(error),
+        })
 }
 
 fn ready(event: &mio::event::Event) -> Ready {
     let flag = |is_set: bool, flag: Ready| if is_set { flag } else { Ready::EMPTY };
-    flag(event.is_readable(), Ready::IN) | flag(event.is_writable(), Ready::OUT) | flag(event.is_error(), Ready::ERR)
+    flag(event.is_readable(), Ready::IN)
+        | flag(event.is_writable(), Ready::OUT)
+        | flag(event.is_error(), Ready::ERR)
 }
 
-fn dead(error: MultiError) -> io::Error {
-    io::Error::other(format!("the sockets cannot be watched: {error}"))
+/// The functions fail only when the poll cannot watch a socket.
+impl From<MultiError> for io::Error {
+    fn from(error: MultiError) -> Self {
+        Self::other(format!("the sockets cannot be watched: {error}"))
+    }
 }
 
-/// The list, where it comes through a pipe: watched while the application waits for more of it.
+/// The list, where it comes through a pipe: watched from when the application waits for more of it until there is some.
 #[derive(Debug, Default)]
-struct Input {
-    watched: Option<RawFd>,
-    /// It has been read from: what is left in it is not news to an edge-triggered poll.
-    was_read: bool,
-}
+struct Input(Option<RawFd>);
 
 impl Input {
-    /// Watches `wanted` from here on; each call after a read reports anew what is ready already.
+    /// Watches `wanted` from here on, if anything; what is ready already is reported too.
     fn watch(&mut self, registry: &Registry, wanted: Option<RawFd>) -> io::Result<()> {
-        if let Some(old) = self.watched.take_if(|old| Some(*old) != wanted) {
-            registry.deregister(&mut SourceFd(&old))?;
+        if self.0 == wanted {
+            return Ok(());
         }
-        match (self.watched, wanted) {
-            (None, Some(new)) => registry.register(&mut SourceFd(&new), INPUT, mio::Interest::READABLE)?,
-            (Some(same), _) if self.was_read => registry.reregister(&mut SourceFd(&same), INPUT, mio::Interest::READABLE)?,
-            _ => {}
+        self.ignore(registry)?;
+        if let Some(descriptor) = wanted {
+            registry.register(&mut SourceFd(&descriptor), INPUT, mio::Interest::READABLE)?;
         }
-        self.watched = wanted;
-        self.was_read = false;
+        self.0 = wanted;
         Ok(())
+    }
+
+    /// Watches nothing: the application is about to read, and may close the descriptor.
+    fn ignore(&mut self, registry: &Registry) -> io::Result<()> {
+        self.0.take().map_or(Ok(()), |descriptor| {
+            registry.deregister(&mut SourceFd(&descriptor))
+        })
     }
 }

@@ -8,10 +8,12 @@ use std::fmt;
 use std::net::ToSocketAddrs;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use mio::{Registry, Token, Waker};
 
-use crate::multi::Addresses;
+use crate::error::MultiError;
+use crate::multi::{Addresses, Multi, Sink};
 
 /// Lookups at once: most names fail fast or come fast, and a few that hang must not block the rest.
 const THREADS: usize = 16;
@@ -38,7 +40,11 @@ struct Work {
 impl Resolver {
     /// A resolver that calls `wake`, on a thread of its own, when there are answers.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        Self(Arc::new(Shared { work: Mutex::default(), has_work: Condvar::new(), wake: Box::new(wake) }))
+        Self(Arc::new(Shared {
+            work: Mutex::default(),
+            has_work: Condvar::new(),
+            wake: Box::new(wake),
+        }))
     }
 
     /// A resolver whose answers are announced as `token` by the poll of `registry`. The waker is made when it is first needed.
@@ -59,12 +65,15 @@ impl Resolver {
         work.hosts.push_back(host.to_owned());
         if work.idle < work.hosts.len() && work.threads < THREADS {
             let shared = Arc::clone(&self.0);
-            let started = thread::Builder::new().name("resolver".to_owned()).spawn(move || shared.serve());
+            let started = thread::Builder::new()
+                .name("resolver".to_owned())
+                .spawn(move || shared.serve());
             match started {
                 Ok(_) => work.threads += 1,
                 Err(error) if work.threads == 0 => {
                     let host = work.hosts.pop_back().unwrap_or_default();
-                    work.answers.push((host, Err(format!("no thread for the lookup: {error}"))));
+                    work.answers
+                        .push((host, Err(format!("no thread for the lookup: {error}"))));
                     drop(work);
                     (self.0.wake)();
                     return;
@@ -79,6 +88,19 @@ impl Resolver {
     /// The answers that have come since the last call.
     pub fn answers(&self) -> impl Iterator<Item = (String, Addresses)> {
         std::mem::take(&mut self.0.lock().answers).into_iter()
+    }
+}
+
+impl Resolver {
+    /// Hands the answers that have come to the engine.
+    ///
+    /// # Errors
+    /// As [`Multi::resolved`].
+    pub fn tell<S: Sink>(&self, multi: &mut Multi<S>, now: Instant) -> Result<(), MultiError> {
+        for (host, addresses) in self.answers() {
+            multi.resolved(&host, addresses, now)?;
+        }
+        Ok(())
     }
 }
 
@@ -98,7 +120,10 @@ impl Shared {
         loop {
             let Some(host) = work.hosts.pop_front() else {
                 work.idle += 1;
-                work = self.has_work.wait(work).unwrap_or_else(PoisonError::into_inner);
+                work = self
+                    .has_work
+                    .wait(work)
+                    .unwrap_or_else(PoisonError::into_inner);
                 work.idle -= 1;
                 continue;
             };
@@ -115,7 +140,8 @@ impl Shared {
 fn look_up(host: &str) -> Addresses {
     let found = (host, 0).to_socket_addrs().map_err(|error| {
         let text = error.to_string();
-        text.rsplit_once(": ").map_or(text.clone(), |(_, reason)| reason.to_owned())
+        text.rsplit_once(": ")
+            .map_or(text.clone(), |(_, reason)| reason.to_owned())
     })?;
     let mut addresses = Vec::new();
     for address in found {
@@ -135,7 +161,7 @@ mod tests {
     #[test]
     fn answers_come_with_a_wake_up() {
         let (wake, woken) = mpsc::channel();
-        let resolver = Resolver::new(move || drop(wake.send(())));
+        let resolver = Resolver::new(move || wake.send(()).unwrap());
         resolver.look_up("localhost");
         resolver.look_up("host.invalid");
         let mut answers = Vec::new();
@@ -146,6 +172,11 @@ mod tests {
         answers.sort();
         assert_eq!(answers[0].0, "host.invalid");
         assert!(answers[0].1.is_err());
-        assert!(answers[1].1.as_ref().is_ok_and(|found| found.iter().all(|address| address.is_loopback())));
+        assert!(
+            answers[1]
+                .1
+                .as_ref()
+                .is_ok_and(|found| found.iter().all(|address| address.is_loopback()))
+        );
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!  Source ── row ──► Places ── download ──► Multi::add ──► the reactor waits ──► info queue ──┐
 //!                      │                        ▲                                             │
-//!                      │ kept, or no place      └──── again: a retry, a mirror, GET after HEAD ◄──┤
+//!                      │ kept, or no place      └──── again: a retry, or a mirror ◄───────────┤
 //!                      ▼                                                                      ▼
 //!                   Report ◄──────────────────────────────────────────────────────────── the end of a file
 //! ```
@@ -25,12 +25,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use job::Job;
-use places::{Misplaced, Places, Placement};
+use places::{Misplaced, Placement, Places};
 use source::{Item, Source};
 
-use crate::download::{Body, Decision, Phase, Placed};
+use crate::download::{Body, Decision, Placed, Stored};
 use crate::error::{Doing, Error, Fault, MultiError};
-use crate::http::{Field, Method, Origin, auth};
+use crate::http::{Field, Origin, auth};
 use crate::list::{ListError, Row};
 use crate::multi::{Done, Easy, Multi, Outcome, Trace, TransferId};
 use crate::reactor::{self, Application};
@@ -62,6 +62,7 @@ pub fn run(plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
     let mut session = Session::new(plan, report);
     reactor::run(&mut session, options)?;
     session.report.flush();
+    session.totals.elapsed = session.started.elapsed();
     Ok(session.totals)
 }
 
@@ -90,7 +91,11 @@ struct Session<'r> {
 
 impl<'r> Session<'r> {
     fn new(mut plan: Plan, report: &'r mut dyn Report) -> Self {
-        let source = Source::new(std::mem::take(&mut plan.urls), std::mem::take(&mut plan.lists), plan.base.clone());
+        let source = Source::new(
+            std::mem::take(&mut plan.urls),
+            std::mem::take(&mut plan.lists),
+            plan.base.clone(),
+        );
         Self {
             places: Places::new(&plan),
             source,
@@ -113,7 +118,9 @@ impl<'r> Session<'r> {
         while !self.has_ended {
             match self.source.next(Instant::now()) {
                 Item::Row(Ok(row)) => match self.places.foresee(&row) {
-                    Ok(path) => self.report.planned(&auth::masked(&row.url), path.as_deref()),
+                    Ok(path) => self
+                        .report
+                        .planned(&auth::masked(&row.url), path.as_deref()),
                     Err(why) => self.misplaced(row, why),
                 },
                 Item::Row(Err(bad)) => self.bad_row(bad),
@@ -128,8 +135,11 @@ impl<'r> Session<'r> {
     /// Starts on a row: finds its place, and adds its first transfer.
     fn begin(&mut self, multi: &mut Multi<Job>, row: Row, now: Instant) -> Result<(), MultiError> {
         self.rows += 1;
-        let (download, method, is_renamed) = match self.places.place(&row) {
-            Ok(Placement::Begin { download, method, is_renamed }) => (download, method, is_renamed),
+        let (download, is_renamed) = match self.places.place(&row) {
+            Ok(Placement::Begin {
+                download,
+                is_renamed,
+            }) => (download, is_renamed),
             Ok(Placement::Kept(path)) => {
                 self.totals.kept += 1;
                 let url = auth::masked(&row.url);
@@ -152,7 +162,12 @@ impl<'r> Session<'r> {
                 return Ok(());
             }
         };
-        let own_headers = match own_headers(&row) {
+        let condition = download
+            .known
+            .as_ref()
+            .map(Stored::condition)
+            .unwrap_or_default();
+        let own_headers = match own_headers(&row, condition) {
             Ok(headers) => headers,
             Err(why) => {
                 self.rows -= 1;
@@ -173,7 +188,6 @@ impl<'r> Session<'r> {
         };
         let request = &self.plan.request;
         let mut easy = Easy::new(row.url, job);
-        easy.method = method;
         easy.headers = request.headers.clone();
         easy.own_headers = own_headers;
         easy.credentials = request.credentials.clone();
@@ -187,9 +201,21 @@ impl<'r> Session<'r> {
     }
 
     /// Adds a transfer, to start after a delay where its retry or its origin asks for one.
-    fn add(&mut self, multi: &mut Multi<Job>, mut easy: Easy<Job>, delay: Option<Duration>, now: Instant) -> Result<(), MultiError> {
+    fn add(
+        &mut self,
+        multi: &mut Multi<Job>,
+        mut easy: Easy<Job>,
+        delay: Option<Duration>,
+        now: Instant,
+    ) -> Result<(), MultiError> {
         self.held.retain(|_, until| *until > now);
-        let held = if self.held.is_empty() { None } else { Origin::of(&easy.url).ok().and_then(|origin| self.held.get(&origin)) };
+        let held = if self.held.is_empty() {
+            None
+        } else {
+            Origin::of(&easy.url)
+                .ok()
+                .and_then(|origin| self.held.get(&origin))
+        };
         easy.delay = delay.max(held.map(|until| until.saturating_duration_since(now)));
         easy.sink.tries += 1;
         easy.sink.tries_in_all += 1;
@@ -197,21 +223,25 @@ impl<'r> Session<'r> {
     }
 
     /// A transfer has brought all that it was to bring.
-    fn arrived(&mut self, multi: &mut Multi<Job>, mut easy: Easy<Job>, outcome: &Outcome, now: Instant) -> Result<(), MultiError> {
+    fn arrived(&mut self, mut easy: Easy<Job>, outcome: &Outcome) {
         let job = &mut easy.sink;
-        if let Phase::Probe { is_same, .. } = job.download.phase {
-            if is_same {
-                self.totals.kept += 1;
-                self.tell(&easy.sink, outcome.elapsed, 0, Verdict::Kept);
-                return Ok(());
-            }
-            return self.fetch_after_all(multi, easy, now);
+        if job.download.is_unchanged {
+            self.totals.kept += 1;
+            self.tell(job, outcome.elapsed, 0, Verdict::Kept);
+            return;
         }
         match self.finish(job) {
             Ok(Placed::There) => {
                 self.totals.done += 1;
                 self.totals.bytes += outcome.received;
-                self.tell(job, outcome.elapsed, outcome.received, Verdict::Done { status: outcome.status });
+                self.tell(
+                    job,
+                    outcome.elapsed,
+                    outcome.received,
+                    Verdict::Done {
+                        status: outcome.status,
+                    },
+                );
             }
             Ok(Placed::Kept) => {
                 self.totals.kept += 1;
@@ -219,7 +249,6 @@ impl<'r> Session<'r> {
             }
             Err(fault) => self.give_up(job, &Error::new(fault, Doing::Writing, outcome.address)),
         }
-        Ok(())
     }
 
     /// Puts a complete body where it belongs.
@@ -235,24 +264,20 @@ impl<'r> Session<'r> {
         }
     }
 
-    /// Fetches a file that stands there, but is not known to be the same.
-    fn fetch_after_all(&mut self, multi: &mut Multi<Job>, mut easy: Easy<Job>, now: Instant) -> Result<(), MultiError> {
-        easy.sink.download.phase = Phase::Fetch;
-        easy.sink.tries = 0;
-        easy.sink.tries_in_all = 0;
-        easy.method = Method::Get;
-        self.add(multi, easy, None, now)
-    }
-
     /// A try has failed: there may be another, or another mirror.
-    fn failed(&mut self, multi: &mut Multi<Job>, mut easy: Easy<Job>, error: Error, now: Instant) -> Result<(), MultiError> {
-        if matches!(easy.sink.download.phase, Phase::Probe { .. }) && error.status().is_some() {
-            return self.fetch_after_all(multi, easy, now);
-        }
+    fn failed(
+        &mut self,
+        multi: &mut Multi<Job>,
+        mut easy: Easy<Job>,
+        error: &Error,
+        now: Instant,
+    ) -> Result<(), MultiError> {
         let random = self.random.hash_one(now) as f64 / u64::MAX as f64;
         let job = &easy.sink;
         let decision = if job.download.can_start_over() {
-            self.plan.retry.decide(&error, job.tries, random, SystemTime::now())
+            self.plan
+                .retry
+                .decide(error, job.tries, random, SystemTime::now())
         } else {
             Decision::GiveUp
         };
@@ -262,7 +287,13 @@ impl<'r> Session<'r> {
             {
                 self.held.insert(origin, now + delay);
             }
-            self.report.retrying(&Retrying { number: job.number, url: &job.shown, error: &error, delay, tries: job.tries });
+            self.report.retrying(&Retrying {
+                number: job.number,
+                url: &job.shown,
+                error,
+                delay,
+                tries: job.tries,
+            });
             return self.add(multi, easy, Some(delay), now);
         }
         if job.download.can_start_over()
@@ -273,7 +304,7 @@ impl<'r> Session<'r> {
             easy.url = mirror;
             return self.add(multi, easy, None, now);
         }
-        self.give_up(&easy.sink, &error);
+        self.give_up(&easy.sink, error);
         Ok(())
     }
 
@@ -313,7 +344,13 @@ impl<'r> Session<'r> {
     /// A row that has no place is a bad row, or a file that failed before its first try.
     fn misplaced(&mut self, row: Row, why: Misplaced) {
         match why {
-            Misplaced::Row(message) => self.bad_row(BadRow::Line(ListError { place: row.place, message })),
+            Misplaced::Row(why) => {
+                let message = format!("{}: {why}", auth::masked(&row.url));
+                self.bad_row(BadRow::Line(ListError {
+                    place: row.place,
+                    message,
+                }));
+            }
             Misplaced::Fault(fault) => {
                 self.rows += 1;
                 self.totals.failed += 1;
@@ -345,17 +382,26 @@ impl<'r> Session<'r> {
 
     /// When the report wants to be told how the run stands.
     fn progress_due(&self) -> Option<Instant> {
-        self.report.due().and_then(|elapsed| self.started.checked_add(elapsed))
+        self.report
+            .due()
+            .and_then(|elapsed| self.started.checked_add(elapsed))
     }
 
     /// Tells the report how the run stands.
     fn show_progress(&mut self, multi: &Multi<Job>, now: Instant) {
-        let (mut received, mut expected) = (self.totals.bytes, self.has_ended.then_some(self.totals.bytes));
+        let (mut received, mut expected) = (
+            self.totals.bytes,
+            self.has_ended.then_some(self.totals.bytes),
+        );
         for (_, _, progress) in multi.transfers() {
             received += progress.received;
-            expected = expected.zip(progress.expected).map(|(sum, size)| sum + size);
+            expected = expected
+                .zip(progress.expected)
+                .map(|(sum, size)| sum + size);
         }
-        let under_way = multi.transfers().filter(|(_, _, progress)| progress.is_dispatched);
+        let under_way = multi
+            .transfers()
+            .filter(|(_, _, progress)| progress.is_dispatched);
         let mut active = under_way.map(|(_, easy, progress)| ActiveFile {
             number: easy.sink.number,
             name: easy.sink.name(),
@@ -385,10 +431,16 @@ impl Application<Job> for Session<'_> {
 
     fn refill(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
         self.is_waiting = false;
-        // Twice as many as run at once: whoever comes next has been thought about before its place is free.
+        // Twice as many as run at once: whoever comes next has been thought about before its place is free,
+        // unless a failure is to keep it from being fetched.
+        let room = if self.plan.is_fail_fast {
+            self.plan.jobs
+        } else {
+            2 * self.plan.jobs
+        };
         while !self.has_ended
             && !self.is_stopped
-            && multi.running() - multi.sleeping() < 2 * self.plan.jobs
+            && multi.running() - multi.sleeping() < room
             && multi.sleeping() < SLEEPERS
         {
             match self.source.next(now) {
@@ -412,7 +464,12 @@ impl Application<Job> for Session<'_> {
         self.is_stopped || self.has_ended && multi.running() == 0
     }
 
-    fn completed(&mut self, multi: &mut Multi<Job>, done: Done, now: Instant) -> Result<(), MultiError> {
+    fn completed(
+        &mut self,
+        multi: &mut Multi<Job>,
+        done: Done,
+        now: Instant,
+    ) -> Result<(), MultiError> {
         self.show_traces(multi);
         let easy = multi.remove(done.id, now)?;
         if self.is_stopped {
@@ -420,13 +477,18 @@ impl Application<Job> for Session<'_> {
             return Ok(());
         }
         match done.result {
-            Ok(outcome) => self.arrived(multi, easy, &outcome, now),
-            Err(error) => self.failed(multi, easy, error, now),
+            Ok(outcome) => self.arrived(easy, &outcome),
+            Err(error) => self.failed(multi, easy, &error, now)?,
         }
+        Ok(())
     }
 
     fn input(&self) -> Option<RawFd> {
-        if self.is_waiting { self.source.descriptor() } else { None }
+        if self.is_waiting {
+            self.source.descriptor()
+        } else {
+            None
+        }
     }
 
     fn read_input(&mut self) {
@@ -434,7 +496,11 @@ impl Application<Job> for Session<'_> {
     }
 
     fn due(&self) -> Option<Instant> {
-        let settles = if self.is_waiting { self.source.due() } else { None };
+        let settles = if self.is_waiting {
+            self.source.due()
+        } else {
+            None
+        };
         [settles, self.progress_due()].into_iter().flatten().min()
     }
 
@@ -452,10 +518,20 @@ impl Application<Job> for Session<'_> {
     }
 }
 
-/// The header fields of a row's own.
-fn own_headers(row: &Row) -> Result<Vec<Field>, String> {
-    let Some(options) = &row.options else { return Ok(Vec::new()) };
-    let named = [("User-Agent", &options.user_agent), ("Referer", &options.referer)];
-    let named = named.into_iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}: {value}")));
-    options.headers.iter().cloned().chain(named).map(|line| Field::parse(&line)).collect()
+/// The header fields of a row's own, after those that the download needs.
+fn own_headers(row: &Row, mut fields: Vec<Field>) -> Result<Vec<Field>, String> {
+    let Some(options) = &row.options else {
+        return Ok(fields);
+    };
+    let named = [
+        ("User-Agent", &options.user_agent),
+        ("Referer", &options.referer),
+    ];
+    let named = named
+        .into_iter()
+        .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}: {value}")));
+    for line in options.headers.iter().cloned().chain(named) {
+        fields.push(Field::parse(&line)?);
+    }
+    Ok(fields)
 }

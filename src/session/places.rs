@@ -8,22 +8,19 @@ use std::rc::Rc;
 
 use super::plan::{Output, Plan};
 use crate::download::name::{self, Names};
-use crate::download::{Body, Download, Exists, Part, Phase, Stdout};
+use crate::download::{Body, Download, Exists, Part, Stdout, Stored};
 use crate::error::Fault;
-use crate::http::Method;
 use crate::list::Row;
-use crate::sys::{Entry, Folder};
+use crate::sys::Folder;
 
 /// Folders kept open at most, beside the run's own.
 const OPEN_FOLDERS: usize = 16;
 
 /// Where a row goes.
 pub(super) enum Placement {
-    /// It is to be fetched, beginning with this question.
+    /// It is to be fetched; another row may have had its name.
     Begin {
         download: Download,
-        method: Method,
-        /// Another row had the name.
         is_renamed: bool,
     },
     /// A file is there and is kept without asking.
@@ -80,33 +77,56 @@ impl Places {
     pub(super) fn place(&mut self, row: &Row) -> Result<Placement, Misplaced> {
         if self.output == Output::Stdout {
             let download = Download::new(Body::Stdout(Stdout::default()));
-            return Ok(Placement::Begin { download, method: Method::Get, is_renamed: false });
+            return Ok(Placement::Begin {
+                download,
+                is_renamed: false,
+            });
         }
         let (relative, wanted) = self.wanted(row)?;
         let (name, is_renamed) = self.claim(row, &relative, wanted)?;
-        let folder = self.folder(&relative).map_err(|(path, source)| Misplaced::Fault(Fault::Disk { verb: "open folder", path, source }))?;
+        let folder = self.folder(&relative).map_err(|(path, source)| {
+            Misplaced::Fault(Fault::Disk {
+                verb: "open folder",
+                path,
+                source,
+            })
+        })?;
         if self.takes_names {
             // What stands at the name that the server will give is seen to when that is known.
-            return Ok(self.begin(folder, name, is_renamed, Phase::Fetch));
+            return Ok(self.begin(folder, name, is_renamed, None));
         }
         let path = || folder.path().join(&name);
-        let entry = folder.entry(&name).map_err(|source| Misplaced::Fault(Fault::Disk { verb: "look at", path: path(), source }))?;
-        let Some(entry) = entry else { return Ok(self.begin(folder, name, is_renamed, Phase::Fetch)) };
+        let entry = folder.entry(&name).map_err(|source| {
+            Misplaced::Fault(Fault::Disk {
+                verb: "look at",
+                path: path(),
+                source,
+            })
+        })?;
+        let Some(entry) = entry else {
+            return Ok(self.begin(folder, name, is_renamed, None));
+        };
         if entry.is_folder() {
-            return Err(Misplaced::Fault(Fault::Disk { verb: "replace", path: path(), source: io::ErrorKind::IsADirectory.into() }));
+            return Err(Misplaced::Fault(Fault::Disk {
+                verb: "replace",
+                path: path(),
+                source: io::ErrorKind::IsADirectory.into(),
+            }));
         }
         match self.exists {
             Exists::Skip => Ok(Placement::Kept(path())),
             Exists::Error => Err(Misplaced::Fault(Fault::Exists(path()))),
-            Exists::Overwrite => Ok(self.begin(folder, name, is_renamed, Phase::Fetch)),
+            Exists::Overwrite => Ok(self.begin(folder, name, is_renamed, None)),
             Exists::Verify => {
-                let phase = probe(&entry);
-                Ok(self.begin(folder, name, is_renamed, phase))
+                let known = Stored::read(&folder, &name, &entry);
+                Ok(self.begin(folder, name, is_renamed, known))
             }
             Exists::Rename => {
-                let free = self.names.next_free(&relative.join(&name), |candidate| is_taken(&folder, candidate));
+                let free = self.names.next_free(&relative.join(&name), |candidate| {
+                    is_taken(&folder, candidate)
+                });
                 let name = free.file_name().unwrap_or_default().to_owned();
-                Ok(self.begin(folder, name, true, Phase::Fetch))
+                Ok(self.begin(folder, name, true, None))
             }
         }
     }
@@ -116,49 +136,88 @@ impl Places {
         if part.name() == given {
             return Ok(false);
         }
-        let relative = part.folder().path().strip_prefix(&self.root).unwrap_or(Path::new("")).to_owned();
+        let relative = part
+            .folder()
+            .path()
+            .strip_prefix(&self.root)
+            .unwrap_or(Path::new(""))
+            .to_owned();
         let path = relative.join(given);
         let is_free = self.names.claim(&path);
-        let path = if is_free { path } else { self.names.next_free(&path, |_| false) };
+        let path = if is_free {
+            path
+        } else {
+            self.names.next_free(&path, |_| false)
+        };
         part.take_name(path.file_name().unwrap_or_default().to_owned())?;
         Ok(!is_free)
     }
 
-    fn begin(&self, folder: Rc<Folder>, name: OsString, is_renamed: bool, phase: Phase) -> Placement {
-        let method = if matches!(phase, Phase::Probe { .. }) { Method::Head } else { Method::Get };
+    fn begin(
+        &self,
+        folder: Rc<Folder>,
+        name: OsString,
+        is_renamed: bool,
+        known: Option<Stored>,
+    ) -> Placement {
         let mut download = Download::new(Body::File(Part::new(folder, name, self.exists)));
-        download.phase = phase;
+        download.known = known;
         download.takes_name = self.takes_names;
-        Placement::Begin { download, method, is_renamed }
+        Placement::Begin {
+            download,
+            is_renamed,
+        }
     }
 
     /// The folder and name that a row asks for.
     fn wanted(&self, row: &Row) -> Result<Wanted, Misplaced> {
         if let Output::File(path) = &self.output {
             let Some(name) = path.file_name() else {
-                return Err(Misplaced::Row(format!("'{}' does not name a file", path.display())));
+                return Err(Misplaced::Row(format!(
+                    "'{}' does not name a file",
+                    path.display()
+                )));
             };
-            return Ok((path.parent().map(Path::to_owned).unwrap_or_default(), name.to_owned()));
+            return Ok((
+                path.parent().map(Path::to_owned).unwrap_or_default(),
+                name.to_owned(),
+            ));
         }
-        let beneath = |key: &str, path: &str| name::beneath(path).map_err(|why| Misplaced::Row(format!("{key}: {why}")));
-        let mut folder = match row.options.as_ref().and_then(|options| options.dir.as_deref()) {
+        let beneath = |key: &str, path: &str| {
+            name::beneath(path).map_err(|why| Misplaced::Row(format!("{key}: {why}")))
+        };
+        let mut folder = match row
+            .options
+            .as_ref()
+            .and_then(|options| options.dir.as_deref())
+        {
             Some(dir) => beneath("dir", dir)?,
             None => PathBuf::new(),
         };
-        let Some(out) = &row.out else { return Ok((folder, name::from_url(&row.url).into())) };
+        let Some(out) = &row.out else {
+            return Ok((folder, name::from_url(&row.url).into()));
+        };
         let out = beneath("out", out)?;
         folder.extend(out.parent());
         Ok((folder, out.file_name().unwrap_or_default().to_owned()))
     }
 
     /// Takes a name for a row; where another row of the batch has it, the first free one like it.
-    fn claim(&mut self, row: &Row, folder: &Path, name: OsString) -> Result<(OsString, bool), Misplaced> {
+    fn claim(
+        &mut self,
+        row: &Row,
+        folder: &Path,
+        name: OsString,
+    ) -> Result<(OsString, bool), Misplaced> {
         let path = folder.join(&name);
         if self.names.claim(&path) {
             return Ok((name, false));
         }
         if row.out.is_some() {
-            return Err(Misplaced::Row(format!("an earlier row has the name '{}'", path.display())));
+            return Err(Misplaced::Row(format!(
+                "an earlier row has the name '{}'",
+                path.display()
+            )));
         }
         let free = self.names.next_free(&path, |_| false);
         Ok((free.file_name().unwrap_or_default().to_owned(), true))
@@ -171,7 +230,11 @@ impl Places {
             Some(base) => Rc::clone(base),
             None => {
                 // What was typed may lead anywhere; what a list says stays beneath the root.
-                let path = if typed { self.root.join(relative) } else { self.root.clone() };
+                let path = if typed {
+                    self.root.join(relative)
+                } else {
+                    self.root.clone()
+                };
                 let base = Rc::new(Folder::make(&path).map_err(|error| (path, error))?);
                 Rc::clone(self.base.insert(base))
             }
@@ -182,7 +245,9 @@ impl Places {
         if let Some(folder) = self.folders.get(relative) {
             return Ok(Rc::clone(folder));
         }
-        let folder = base.make_beneath(relative).map_err(|error| (self.root.join(relative), error))?;
+        let folder = base
+            .make_beneath(relative)
+            .map_err(|error| (self.root.join(relative), error))?;
         if self.folders.len() >= OPEN_FOLDERS {
             self.folders.clear();
         }
@@ -192,12 +257,9 @@ impl Places {
     }
 }
 
-/// How to ask whether the file that stands there is the server's.
-fn probe(entry: &Entry) -> Phase {
-    if entry.is_file() { Phase::Probe { local: entry.into(), is_same: false } } else { Phase::Fetch }
-}
-
 /// Whether something has a name on the disk; where that cannot be told, it is taken for free and the rename will tell.
 fn is_taken(folder: &Folder, candidate: &Path) -> bool {
-    candidate.file_name().is_some_and(|name| matches!(folder.entry(name), Ok(Some(_))))
+    candidate
+        .file_name()
+        .is_some_and(|name| matches!(folder.entry(name), Ok(Some(_))))
 }

@@ -143,6 +143,8 @@ pub struct Totals {
     pub unfinished: u64,
     /// Bytes received into files that are done.
     pub bytes: u64,
+    /// Time that the run took.
+    pub elapsed: Duration,
     /// The signal that stopped the run, by number.
     pub signal: Option<i32>,
     /// A bad line ended the run, as asked for.

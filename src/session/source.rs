@@ -31,7 +31,13 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(urls: Vec<String>, lists: Vec<PathBuf>, base: Option<Url>) -> Self {
-        Self { urls: urls.into_iter().enumerate(), lists: lists.into_iter(), base, input: None, broken: None }
+        Self {
+            urls: urls.into_iter().enumerate(),
+            lists: lists.into_iter(),
+            base,
+            input: None,
+            broken: None,
+        }
     }
 
     /// The next row.
@@ -39,17 +45,27 @@ impl Source {
         if let Some((index, text)) = self.urls.next() {
             let place = Place::typed(index as u64 + 1);
             let row = parse_url(&text, None).map_err(BadRow::Typed);
-            return Item::Row(row.map(|url| Row { url, mirrors: Vec::new(), out: None, options: None, place }));
+            return Item::Row(row.map(|url| Row {
+                url,
+                mirrors: Vec::new(),
+                out: None,
+                options: None,
+                place,
+            }));
         }
         loop {
             if let Some(broken) = self.broken.take() {
                 return Item::Row(Err(broken));
             }
             let Some(input) = &mut self.input else {
-                let Some(path) = self.lists.next() else { return Item::End };
+                let Some(path) = self.lists.next() else {
+                    return Item::End;
+                };
                 match Input::open(&path, self.base.clone()) {
                     Ok(input) => self.input = Some(input),
-                    Err(error) => self.broken = Some(BadRow::List(path.display().to_string(), error)),
+                    Err(error) => {
+                        self.broken = Some(BadRow::List(path.display().to_string(), error))
+                    }
                 }
                 continue;
             };
@@ -87,6 +103,9 @@ impl Source {
     }
 
     fn break_off(&mut self, error: std::io::Error) {
-        self.broken = self.input.take().map(|input| BadRow::List(input.name().to_owned(), error));
+        self.broken = self
+            .input
+            .take()
+            .map(|input| BadRow::List(input.name().to_owned(), error));
     }
 }

@@ -1,13 +1,33 @@
 //! An open folder, and files by their name in it: the path is walked once, not once a file.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, XattrFlags};
 use rustix::io::Errno;
+
+/// The extended attribute that holds a note.
+const ATTRIBUTE: &CStr = c"user.gannet";
+
+/// The longest note, in bytes: file systems take few more.
+const LONGEST_NOTE: usize = 2048;
+
+/// Notes something with an open file. It stays with the file under whatever name; nothing is noted where
+/// the file system cannot, or where it would be too long.
+pub fn note(file: &File, value: &[u8]) {
+    if value.len() <= LONGEST_NOTE {
+        let _ = rustix::fs::fsetxattr(file, ATTRIBUTE, value, XattrFlags::empty());
+    }
+}
+
+/// The time by the clock that stamps files, in nanoseconds since 1970: no file written before has a later stamp.
+pub fn file_clock() -> i128 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+}
 
 /// An open folder.
 #[derive(Debug)]
@@ -16,7 +36,9 @@ pub struct Folder {
     descriptor: OwnedFd,
 }
 
-const OPEN: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+const OPEN: OFlags = OFlags::DIRECTORY
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::RDONLY);
 
 impl Folder {
     /// Opens `path`, and makes it first, with all above it, where it is missing.
@@ -24,7 +46,11 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn make(path: &Path) -> io::Result<Self> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
         let open = || rustix::fs::open(path, OPEN, Mode::empty());
         let descriptor = match open() {
             Err(Errno::NOENT) => {
@@ -33,7 +59,10 @@ impl Folder {
             }
             result => result?,
         };
-        Ok(Self { path: path.to_owned(), descriptor })
+        Ok(Self {
+            path: path.to_owned(),
+            descriptor,
+        })
     }
 
     /// Opens a folder beneath this one by a relative path of plain names, and makes what is missing of it.
@@ -42,10 +71,16 @@ impl Folder {
     /// # Errors
     /// What the system says, or `InvalidInput` for a path that is more than names.
     pub fn make_beneath(&self, relative: &Path) -> io::Result<Self> {
-        let mut at = Self { path: self.path.clone(), descriptor: self.descriptor.try_clone()? };
+        let mut at = Self {
+            path: self.path.clone(),
+            descriptor: self.descriptor.try_clone()?,
+        };
         for part in relative.components() {
-            let Component::Normal(name) = part else { return Err(io::ErrorKind::InvalidInput.into()) };
-            let open = || rustix::fs::openat(&at.descriptor, name, OPEN | OFlags::NOFOLLOW, Mode::empty());
+            let Component::Normal(name) = part else {
+                return Err(io::ErrorKind::InvalidInput.into());
+            };
+            let open =
+                || rustix::fs::openat(&at.descriptor, name, OPEN | OFlags::NOFOLLOW, Mode::empty());
             let descriptor = match open() {
                 Err(Errno::NOENT) => {
                     match rustix::fs::mkdirat(&at.descriptor, name, Mode::from_raw_mode(0o777)) {
@@ -56,7 +91,10 @@ impl Folder {
                 }
                 result => result?,
             };
-            at = Self { path: at.path.join(name), descriptor };
+            at = Self {
+                path: at.path.join(name),
+                descriptor,
+            };
         }
         Ok(at)
     }
@@ -71,7 +109,8 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn create(&self, name: &OsStr) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))?.into())
     }
 
@@ -87,12 +126,35 @@ impl Folder {
         }
     }
 
+    /// What was noted with a file by [`note`]; `None` where nothing was, or the file system cannot.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn attribute(&self, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())?;
+        let mut value = vec![0; LONGEST_NOTE];
+        match rustix::fs::fgetxattr(&file, ATTRIBUTE, &mut value) {
+            Ok(length) => {
+                value.truncate(length);
+                Ok(Some(value))
+            }
+            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Gives a file another name, in place of whatever file has that.
     ///
     /// # Errors
     /// What the system says.
     pub fn replace(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)?)
+        Ok(rustix::fs::renameat(
+            &self.descriptor,
+            from,
+            &self.descriptor,
+            to,
+        )?)
     }
 
     /// Gives a file another name, if nothing has that.
@@ -100,12 +162,24 @@ impl Folder {
     /// # Errors
     /// `AlreadyExists`, or what else the system says.
     pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        match rustix::fs::renameat_with(&self.descriptor, from, &self.descriptor, to, RenameFlags::NOREPLACE) {
+        match rustix::fs::renameat_with(
+            &self.descriptor,
+            from,
+            &self.descriptor,
+            to,
+            RenameFlags::NOREPLACE,
+        ) {
             Err(Errno::INVAL | Errno::NOSYS) => {}
             result => return Ok(result?),
         }
         // A file system without it: a hard link is as exclusive.
-        match rustix::fs::linkat(&self.descriptor, from, &self.descriptor, to, AtFlags::empty()) {
+        match rustix::fs::linkat(
+            &self.descriptor,
+            from,
+            &self.descriptor,
+            to,
+            AtFlags::empty(),
+        ) {
             Ok(()) => self.remove(from),
             Err(Errno::PERM | Errno::OPNOTSUPP) => match self.entry(to)? {
                 Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
@@ -120,7 +194,11 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty())?)
+        Ok(rustix::fs::unlinkat(
+            &self.descriptor,
+            name,
+            AtFlags::empty(),
+        )?)
     }
 }
 
@@ -143,8 +221,8 @@ impl Entry {
         u64::try_from(self.0.st_size).unwrap_or(0)
     }
 
-    /// When it was last modified, in seconds since 1970.
-    pub fn modified(&self) -> i64 {
-        self.0.st_mtime
+    /// When it was last modified, in nanoseconds since 1970.
+    pub fn modified(&self) -> i128 {
+        i128::from(self.0.st_mtime) * 1_000_000_000 + i128::from(self.0.st_mtime_nsec)
     }
 }

@@ -8,7 +8,10 @@ const UNLIMITED: u64 = 1 << 20;
 /// Raises the soft limit of open files to the hard one, and gives what holds then.
 pub fn raise_open_files() -> usize {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     if limit.current != limit.maximum {
         // Where it may not be raised, the soft limit is what there is to live with.
         let _ = setrlimit(Resource::Nofile, raised);

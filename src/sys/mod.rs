@@ -3,5 +3,5 @@
 mod folder;
 mod limit;
 
-pub use folder::{Entry, Folder};
+pub use folder::{Entry, Folder, file_clock, note};
 pub use limit::raise_open_files;

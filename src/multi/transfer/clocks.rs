@@ -32,16 +32,25 @@ impl Clocks {
 
     /// The earliest time at which there is something to do.
     pub(in crate::multi) fn next<S>(&self, easy: &Easy<S>) -> Option<Instant> {
-        let deadlines = self.running(easy).into_iter().filter_map(|(since, limit, _)| since?.checked_add(limit?));
+        let deadlines = self
+            .running(easy)
+            .into_iter()
+            .filter_map(|(since, limit, _)| since?.checked_add(limit?));
         deadlines.chain(self.wake).min()
     }
 
     /// The clock that has run out by `now`, if one has, and its limit.
-    pub(in crate::multi) fn expired<S>(&self, easy: &Easy<S>, now: Instant) -> Option<(Timeout, Duration)> {
-        self.running(easy).into_iter().find_map(|(since, limit, kind)| {
-            let limit = limit?;
-            (since?.checked_add(limit)? <= now).then_some((kind, limit))
-        })
+    pub(in crate::multi) fn expired<S>(
+        &self,
+        easy: &Easy<S>,
+        now: Instant,
+    ) -> Option<(Timeout, Duration)> {
+        self.running(easy)
+            .into_iter()
+            .find_map(|(since, limit, kind)| {
+                let limit = limit?;
+                (since?.checked_add(limit)? <= now).then_some((kind, limit))
+            })
     }
 }
 
@@ -54,11 +63,19 @@ mod tests {
         let now = Instant::now();
         let mut easy = Easy::new("http://a/".parse().unwrap(), ());
         easy.timeout = Some(Duration::from_secs(60));
-        let clocks = Clocks { dispatched: Some(now), connecting: None, last_byte: Some(now), wake: None };
+        let clocks = Clocks {
+            dispatched: Some(now),
+            connecting: None,
+            last_byte: Some(now),
+            wake: None,
+        };
         let stall = now + Duration::from_secs(30);
         assert_eq!(clocks.next(&easy), Some(stall));
         assert_eq!(clocks.expired(&easy, now), None);
-        assert_eq!(clocks.expired(&easy, stall), Some((Timeout::Stall, Duration::from_secs(30))));
+        assert_eq!(
+            clocks.expired(&easy, stall),
+            Some((Timeout::Stall, Duration::from_secs(30)))
+        );
     }
 
     #[test]
@@ -66,7 +83,10 @@ mod tests {
         let now = Instant::now();
         let mut easy = Easy::new("http://a/".parse().unwrap(), ());
         easy.stall_timeout = Some(Duration::MAX);
-        let clocks = Clocks { last_byte: Some(now), ..Clocks::default() };
+        let clocks = Clocks {
+            last_byte: Some(now),
+            ..Clocks::default()
+        };
         assert_eq!(clocks.next(&easy), None);
         assert_eq!(clocks.expired(&easy, now), None);
     }

@@ -14,13 +14,23 @@ use crate::multi::{Multi, Sink};
 
 impl<S: Sink> Multi<S> {
     /// Finds the host's addresses: in the URL itself, in the overrides, among the known ones, or by asking.
-    pub(in crate::multi) fn resolve(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
-        let Some(key) = self.transfer(id).origin else { return Ok(Step::Go(State::Init)) };
+    pub(in crate::multi) fn resolve(
+        &mut self,
+        id: TransferId,
+        now: Instant,
+    ) -> Result<Step, Fault> {
+        let Some(key) = self.transfer(id).origin else {
+            return Ok(Step::Go(State::Init));
+        };
         let origin = self.pool.origin(key);
         let (host, port) = (origin.host.clone(), origin.port);
         let found = if let Some(address) = origin.ip() {
             Ok(vec![address])
-        } else if let Some(addresses) = self.options.overrides.get(&(host.to_ascii_lowercase(), port)) {
+        } else if let Some(addresses) = self
+            .options
+            .overrides
+            .get(&(host.to_ascii_lowercase(), port))
+        {
             Ok(addresses.clone())
         } else {
             match self.lookups.find(&host, id, now) {
@@ -33,14 +43,23 @@ impl<S: Sink> Multi<S> {
         };
         let family = self.options.family;
         let addresses: Vec<IpAddr> = found
-            .map_err(|reason| Fault::Resolve { host: host.clone(), reason })?
+            .map_err(|reason| Fault::Resolve {
+                host: host.clone(),
+                reason,
+            })?
             .into_iter()
             .filter(|address| family.has(address))
             .collect();
         if addresses.is_empty() {
-            return Err(Fault::Resolve { host, reason: "it has no address of the family asked for".to_owned() });
+            return Err(Fault::Resolve {
+                host,
+                reason: "it has no address of the family asked for".to_owned(),
+            });
         }
-        let addresses: Vec<_> = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        let addresses: Vec<_> = addresses
+            .into_iter()
+            .map(|ip| SocketAddr::new(ip, port))
+            .collect();
         let race = Race::new(&addresses, self.pool.winner(key));
         let connection = self.connections.insert(Connection::new(key, id, race));
         let transfer = self.transfer(id);
@@ -50,13 +69,26 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Races the addresses until a socket is connected.
-    pub(in crate::multi) fn connect(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
-        let Some(key) = self.transfer(id).connection else { return Ok(Step::Go(State::Init)) };
+    pub(in crate::multi) fn connect(
+        &mut self,
+        id: TransferId,
+        now: Instant,
+    ) -> Result<Step, Fault> {
+        let Some(key) = self.transfer(id).connection else {
+            return Ok(Step::Go(State::Init));
+        };
         loop {
             if let Some(winner) = self.judge_attempts(key) {
                 return self.won(id, key, winner);
             }
-            let Stage::Racing { race, attempts, last } = &mut self.connections[key].stage else { return Ok(Step::Go(State::Handshake)) };
+            let Stage::Racing {
+                race,
+                attempts,
+                last,
+            } = &mut self.connections[key].stage
+            else {
+                return Ok(Step::Go(State::Handshake));
+            };
             match race.step(now) {
                 Action::Dial(address) => {
                     let dialled = Socket::dial(address);
@@ -82,7 +114,9 @@ impl<S: Sink> Multi<S> {
                     return Ok(Step::Wait);
                 }
                 Action::Exhausted => {
-                    let error = last.take().unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
+                    let error = last
+                        .take()
+                        .unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
                     return Err(Fault::Connect(error));
                 }
             }
@@ -91,7 +125,14 @@ impl<S: Sink> Multi<S> {
 
     /// Looks at every attempt under way: gives the first that is connected, and drops those that failed.
     fn judge_attempts(&mut self, key: usize) -> Option<(SocketAddr, Socket)> {
-        let Stage::Racing { race, attempts, last } = &mut self.connections[key].stage else { return None };
+        let Stage::Racing {
+            race,
+            attempts,
+            last,
+        } = &mut self.connections[key].stage
+        else {
+            return None;
+        };
         let mut index = 0;
         while index < attempts.len() {
             match attempts[index].1.dialled() {
@@ -99,7 +140,8 @@ impl<S: Sink> Multi<S> {
                 Dialled::NotYet => index += 1,
                 Dialled::Failed(error) => {
                     let (_, socket) = attempts.remove(index);
-                    self.sockets.close(socket.stream().as_raw_fd(), &mut self.messages);
+                    self.sockets
+                        .close(socket.stream().as_raw_fd(), &mut self.messages);
                     race.failed();
                     *last = Some(error);
                 }
@@ -109,7 +151,12 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Closes the losers and builds the stack over the winner.
-    fn won(&mut self, id: TransferId, key: usize, (address, socket): (SocketAddr, Socket)) -> Result<Step, Fault> {
+    fn won(
+        &mut self,
+        id: TransferId,
+        key: usize,
+        (address, socket): (SocketAddr, Socket),
+    ) -> Result<Step, Fault> {
         for loser in self.connections[key].sockets() {
             self.sockets.close(loser, &mut self.messages);
         }
@@ -123,7 +170,10 @@ impl<S: Sink> Multi<S> {
         let filter: Box<dyn Filter> = Box::new(socket);
         let origin = self.pool.origin(pool_key);
         let stack = if origin.is_tls() {
-            match self.tls_config.as_ref().map_or_else(|| Config::load(&self.options.tls), |config| Ok(config.clone())) {
+            match self.tls_config.as_ref().map_or_else(
+                || Config::load(&self.options.tls),
+                |config| Ok(config.clone()),
+            ) {
                 Ok(config) => {
                     let stack = Tls::new(&config, &origin.host, filter);
                     self.tls_config = Some(config);
@@ -136,7 +186,11 @@ impl<S: Sink> Multi<S> {
         };
         match stack {
             Ok(filter) => {
-                self.connections[key].stage = Stage::Connected { socket: number, address, filter };
+                self.connections[key].stage = Stage::Connected {
+                    socket: number,
+                    address,
+                    filter,
+                };
                 Ok(Step::Go(State::Handshake))
             }
             Err(fault) => {
@@ -147,9 +201,17 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Opens the layers above the socket.
-    pub(in crate::multi) fn handshake(&mut self, id: TransferId, _: Instant) -> Result<Step, Fault> {
-        let Some(key) = self.transfer(id).connection else { return Ok(Step::Go(State::Init)) };
-        let Stage::Connected { socket, filter, .. } = &mut self.connections[key].stage else { return Ok(Step::Go(State::Connect)) };
+    pub(in crate::multi) fn handshake(
+        &mut self,
+        id: TransferId,
+        _: Instant,
+    ) -> Result<Step, Fault> {
+        let Some(key) = self.transfer(id).connection else {
+            return Ok(Step::Go(State::Init));
+        };
+        let Stage::Connected { socket, filter, .. } = &mut self.connections[key].stage else {
+            return Ok(Step::Go(State::Connect));
+        };
         match filter.open(&mut self.scratch)? {
             Opened::Wait => {
                 self.sockets.want(*socket, id, filter.wants());

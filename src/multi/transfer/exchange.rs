@@ -30,7 +30,10 @@ impl<S: Sink> Multi<S> {
     /// Sends the request.
     pub(in crate::multi) fn send(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
         let transfer = &mut self.transfers[id.index as usize];
-        let Some(connection) = transfer.connection.and_then(|key| self.connections.get_mut(key)) else {
+        let Some(connection) = transfer
+            .connection
+            .and_then(|key| self.connections.get_mut(key))
+        else {
             return Ok(Step::Go(State::Init));
         };
         if transfer.clocks.last_byte.is_none() {
@@ -39,11 +42,17 @@ impl<S: Sink> Multi<S> {
             connection.requests += 1;
             connection.taken = 0;
             connection.request.clear();
-            write_head(transfer, self.pool.origin(connection.origin), &mut connection.request)?;
+            write_head(
+                transfer,
+                self.pool.origin(connection.origin),
+                &mut connection.request,
+            )?;
             connection.exchange.begin(transfer.easy.method);
             self.tracer.sent(id, &connection.request);
         }
-        let Stage::Connected { socket, filter, .. } = &mut connection.stage else { return Ok(Step::Go(State::Connect)) };
+        let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
+            return Ok(Step::Go(State::Connect));
+        };
         while connection.taken < connection.request.len() {
             match filter.send(&connection.request[connection.taken..])? {
                 0 => break,
@@ -51,21 +60,33 @@ impl<S: Sink> Multi<S> {
             }
         }
         if connection.taken == connection.request.len() && filter.flush()? {
-            return Ok(Step::Go(State::Receive));
+            // Nothing was left to be received before this request, so whatever comes now is an event of its own.
+            transfer.state = State::Receive;
+            self.sockets.want(*socket, id, filter.wants());
+        } else {
+            self.sockets.want(*socket, id, Interest::Out);
         }
-        self.sockets.want(*socket, id, Interest::Out);
         Ok(Step::Wait)
     }
 
     /// Receives the answer until the kernel has no more of it, or the budget is spent.
-    pub(in crate::multi) fn receive(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
+    pub(in crate::multi) fn receive(
+        &mut self,
+        id: TransferId,
+        now: Instant,
+    ) -> Result<Step, Fault> {
         let mut buffer = self.scratch.take();
         let step = self.receive_into(&mut buffer, id, now);
         self.scratch.give(buffer);
         step
     }
 
-    fn receive_into(&mut self, buffer: &mut [u8], id: TransferId, now: Instant) -> Result<Step, Fault> {
+    fn receive_into(
+        &mut self,
+        buffer: &mut [u8],
+        id: TransferId,
+        now: Instant,
+    ) -> Result<Step, Fault> {
         let mut budget = BUDGET;
         loop {
             let transfer = &mut self.transfers[id.index as usize];
@@ -82,10 +103,15 @@ impl<S: Sink> Multi<S> {
                     return Ok(Step::Go(State::Limited));
                 }
             };
-            let Some(connection) = transfer.connection.and_then(|key| self.connections.get_mut(key)) else {
+            let Some(connection) = transfer
+                .connection
+                .and_then(|key| self.connections.get_mut(key))
+            else {
                 return Ok(Step::Go(State::Init));
             };
-            let Stage::Connected { socket, filter, .. } = &mut connection.stage else { return Ok(Step::Go(State::Connect)) };
+            let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
+                return Ok(Step::Go(State::Connect));
+            };
             match filter.recv(buffer, limit, &mut self.scratch)? {
                 Received::WouldBlock => {
                     self.sockets.want(*socket, id, filter.wants());
@@ -98,9 +124,17 @@ impl<S: Sink> Multi<S> {
                 Received::Bytes(n) => {
                     transfer.clocks.last_byte = Some(now);
                     spend(transfer, n, self.rate.as_mut());
-                    let mut reader = Reader { id, now, transfer, exchange: &mut connection.exchange, tracer: &mut self.tracer };
+                    let mut reader = Reader {
+                        id,
+                        now,
+                        transfer,
+                        exchange: &mut connection.exchange,
+                        tracer: &mut self.tracer,
+                    };
                     if let Some(rest) = reader.take(&buffer[..n])? {
-                        let is_clean = rest == 0 && connection.exchange.is_reusable() && is_drained(connection.filter(), buffer, &mut self.scratch);
+                        let is_clean = rest == 0
+                            && connection.exchange.is_reusable()
+                            && is_drained(connection.filter(), buffer, &mut self.scratch);
                         return self.settle(id, is_clean, now);
                     }
                     budget = budget.saturating_sub(n);
@@ -113,7 +147,11 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Waits for the rate limit to let the transfer receive again; meanwhile nobody watches its socket.
-    pub(in crate::multi) fn limited(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
+    pub(in crate::multi) fn limited(
+        &mut self,
+        id: TransferId,
+        now: Instant,
+    ) -> Result<Step, Fault> {
         let transfer = self.transfer(id);
         if transfer.clocks.wake.is_some_and(|at| now < at) {
             return Ok(self.rest(id));
@@ -127,7 +165,10 @@ impl<S: Sink> Multi<S> {
     fn rest(&mut self, id: TransferId) -> Step {
         let transfer = &mut self.transfers[id.index as usize];
         transfer.clocks.last_byte = None;
-        if let Some(connection) = transfer.connection.and_then(|key| self.connections.get(key)) {
+        if let Some(connection) = transfer
+            .connection
+            .and_then(|key| self.connections.get(key))
+        {
             for socket in connection.sockets() {
                 self.sockets.want(socket, id, Interest::Remove);
             }
@@ -140,16 +181,32 @@ impl<S: Sink> Multi<S> {
 /// over the shared ones; credentials and a Host that was given go to the first URL's origin alone.
 fn write_head<S>(transfer: &Transfer<S>, origin: &Origin, out: &mut Vec<u8>) -> Result<(), Fault> {
     let easy = &transfer.easy;
-    let is_home = transfer.redirected.is_none() || Origin::of(&easy.url).is_ok_and(|first| first == *origin);
-    let may_go = |field: &&Field| is_home || !(field.is_credential() || field.name().eq_ignore_ascii_case("Host"));
+    let is_home =
+        transfer.redirected.is_none() || Origin::of(&easy.url).is_ok_and(|first| first == *origin);
+    let may_go = |field: &&Field| {
+        is_home || !(field.is_credential() || field.name().eq_ignore_ascii_case("Host"))
+    };
     let own = || easy.own_headers.iter().filter(may_go);
     let has_own = |name: &str| own().any(|field| field.name().eq_ignore_ascii_case(name));
-    let shared = || easy.headers.iter().filter(may_go).filter(|field| !has_own(field.name()));
-    let is_given = |name: &str| own().chain(shared()).any(|field| field.name().eq_ignore_ascii_case(name));
+    let shared = || {
+        easy.headers
+            .iter()
+            .filter(may_go)
+            .filter(|field| !has_own(field.name()))
+    };
+    let is_given = |name: &str| {
+        own()
+            .chain(shared())
+            .any(|field| field.name().eq_ignore_ascii_case(name))
+    };
 
     let authority = origin.authority();
     let from_url = || Credentials::from_url(&easy.url).map(Arc::new);
-    let credentials = if is_home { easy.credentials.clone().or_else(from_url) } else { None };
+    let credentials = if is_home {
+        easy.credentials.clone().or_else(from_url)
+    } else {
+        None
+    };
     let basic = credentials.map(|credentials| credentials.basic());
     let defaults = [
         Some(("Host", authority.as_str())),
@@ -157,16 +214,33 @@ fn write_head<S>(transfer: &Transfer<S>, origin: &Origin, out: &mut Vec<u8>) -> 
         Some(("Accept", "*/*")),
         basic.as_deref().map(|basic| ("Authorization", basic)),
     ];
-    let defaults = defaults.into_iter().flatten().filter(|(name, _)| !is_given(name));
-    let given = own().chain(shared()).filter_map(|field| Some((field.name(), field.value()?)));
-    http1::encode(out, easy.method, request_target(transfer.url()), defaults.chain(given))
-        .map_err(|error| Fault::BadUrl(error.to_string()))
+    let defaults = defaults
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| !is_given(name));
+    let given = own()
+        .chain(shared())
+        .filter_map(|field| Some((field.name(), field.value()?)));
+    http1::encode(
+        out,
+        easy.method,
+        request_target(transfer.url()),
+        defaults.chain(given),
+    )
+    .map_err(|error| Fault::BadUrl(error.to_string()))
 }
 
 /// How many bytes the transfer may receive now, or when it may again.
-fn allowance<S>(transfer: &mut Transfer<S>, shared: Option<&mut Rate>, now: Instant) -> Result<usize, Instant> {
+fn allowance<S>(
+    transfer: &mut Transfer<S>,
+    shared: Option<&mut Rate>,
+    now: Instant,
+) -> Result<usize, Instant> {
     let mut limit = BUDGET as u64;
-    for (rate, grant) in [transfer.rate.as_mut(), shared].into_iter().zip(&mut transfer.grants) {
+    for (rate, grant) in [transfer.rate.as_mut(), shared]
+        .into_iter()
+        .zip(&mut transfer.grants)
+    {
         let Some(rate) = rate else { continue };
         if *grant == 0 {
             let (bytes, from) = rate.reserve(now);
@@ -182,7 +256,10 @@ fn allowance<S>(transfer: &mut Transfer<S>, shared: Option<&mut Rate>, now: Inst
 
 /// Takes received bytes off the grants; what goes beyond a grant is charged for.
 fn spend<S>(transfer: &mut Transfer<S>, n: usize, shared: Option<&mut Rate>) {
-    for (rate, grant) in [transfer.rate.as_mut(), shared].into_iter().zip(&mut transfer.grants) {
+    for (rate, grant) in [transfer.rate.as_mut(), shared]
+        .into_iter()
+        .zip(&mut transfer.grants)
+    {
         let Some(rate) = rate else { continue };
         rate.charge((n as u64).saturating_sub(*grant));
         *grant = grant.saturating_sub(n as u64);
@@ -190,15 +267,26 @@ fn spend<S>(transfer: &mut Transfer<S>, n: usize, shared: Option<&mut Rate>) {
 }
 
 /// Whether nothing has come after a whole answer: what came would answer a request that nobody made.
-fn is_drained(filter: Option<&mut dyn crate::conn::Filter>, buffer: &mut [u8], scratch: &mut Scratch) -> bool {
-    filter.is_some_and(|filter| matches!(filter.recv(buffer, usize::MAX, scratch), Ok(Received::WouldBlock)))
+fn is_drained(
+    filter: Option<&mut dyn crate::conn::Filter>,
+    buffer: &mut [u8],
+    scratch: &mut Scratch,
+) -> bool {
+    filter.is_some_and(|filter| {
+        matches!(
+            filter.recv(buffer, usize::MAX, scratch),
+            Ok(Received::WouldBlock)
+        )
+    })
 }
 
 /// The peer ended its sending before the answer was known to be whole.
 fn ended<S>(transfer: &Transfer<S>, closed: Closed, trusted: bool) -> Result<(), Fault> {
     match closed {
         Closed::Done if trusted => Ok(()),
-        Closed::Done => Err(Fault::TlsTruncated { received: transfer.received }),
+        Closed::Done => Err(Fault::TlsTruncated {
+            received: transfer.received,
+        }),
         Closed::Truncated { received, expected } => Err(Fault::Truncated { received, expected }),
         Closed::NoAnswer => Err(Fault::NoAnswer),
     }
@@ -234,9 +322,17 @@ impl<S: Sink> Reader<'_, S> {
 }
 
 /// Decides what becomes of an answer, by its head.
-fn head<S: Sink>(transfer: &mut Transfer<S>, response: &Response, now: Instant) -> Result<(), Fault> {
+fn head<S: Sink>(
+    transfer: &mut Transfer<S>,
+    response: &Response,
+    now: Instant,
+) -> Result<(), Fault> {
     let status = response.status;
-    let length = if transfer.easy.method == Method::Head { Some(0) } else { response.content_length() };
+    let length = if transfer.easy.method == Method::Head {
+        Some(0)
+    } else {
+        response.content_length()
+    };
     if redirect::is_redirect(status) {
         let after = match redirected(transfer, response) {
             Ok(url) => After::Redirect(Box::new(url)),
@@ -246,7 +342,10 @@ fn head<S: Sink>(transfer: &mut Transfer<S>, response: &Response, now: Instant) 
         return Ok(());
     }
     if status >= 400 {
-        let fault = Fault::Status { status, retry_after: response.retry_after() };
+        let fault = Fault::Status {
+            status,
+            retry_after: response.retry_after(),
+        };
         drain(transfer, length, After::Fail(fault), now);
         return Ok(());
     }
@@ -262,7 +361,10 @@ fn head<S: Sink>(transfer: &mut Transfer<S>, response: &Response, now: Instant) 
 /// Where a redirect leads, if it may be followed.
 fn redirected<S>(transfer: &Transfer<S>, response: &Response) -> Result<url::Url, Fault> {
     let Some(location) = response.location() else {
-        return Err(Fault::BadRedirect(format!("status {} without a Location", response.status)));
+        return Err(Fault::BadRedirect(format!(
+            "status {} without a Location",
+            response.status
+        )));
     };
     let url = redirect::target(transfer.url(), location)?;
     if transfer.redirects >= transfer.easy.max_redirects {
@@ -274,7 +376,11 @@ fn redirected<S>(transfer: &Transfer<S>, response: &Response) -> Result<url::Url
 /// Has the body read and thrown away, where that is worth a connection; else the transfer moves on at once.
 fn drain<S>(transfer: &mut Transfer<S>, length: Option<u64>, after: After, now: Instant) {
     transfer.clocks.wake = Some(now + DRAIN_TIME);
-    let room = if length.is_some_and(|length| length > DRAIN) { 0 } else { DRAIN };
+    let room = if length.is_some_and(|length| length > DRAIN) {
+        0
+    } else {
+        DRAIN
+    };
     transfer.delivery = Delivery::Drain(room, after);
 }
 

@@ -11,7 +11,12 @@ use crate::multi::{Multi, Sink};
 
 impl<S: Sink> Multi<S> {
     /// Ends an exchange whose answer is whole, or no longer of interest; the connection is kept if it `is_clean`.
-    pub(in crate::multi) fn settle(&mut self, id: TransferId, is_clean: bool, now: Instant) -> Result<Step, Fault> {
+    pub(in crate::multi) fn settle(
+        &mut self,
+        id: TransferId,
+        is_clean: bool,
+        now: Instant,
+    ) -> Result<Step, Fault> {
         let transfer = self.transfer(id);
         transfer.clocks.wake = None;
         transfer.clocks.last_byte = None;
@@ -29,7 +34,9 @@ impl<S: Sink> Multi<S> {
                 Ok(Step::Complete)
             }
             Delivery::Drain(_, After::Redirect(url)) => {
-                self.tracer.info(id, || format!("redirected to {}", crate::http::auth::masked(&url)));
+                self.tracer.info(id, || {
+                    format!("redirected to {}", crate::http::auth::masked(&url))
+                });
                 self.release_connection(id, is_clean, now);
                 self.leave_origin(id);
                 let transfer = self.transfer(id);
@@ -44,10 +51,17 @@ impl<S: Sink> Multi<S> {
     /// Ends a transfer by a fault, or starts it over where nobody need notice.
     pub(in crate::multi) fn fail(&mut self, id: TransferId, fault: Fault, now: Instant) {
         let transfer = &self.transfers[id.index as usize];
-        let connection = transfer.connection.and_then(|key| self.connections.get(key));
-        let is_lost = matches!(fault, Fault::ConnectionLost(_) | Fault::NoAnswer | Fault::Tls(_) | Fault::TlsTruncated { .. });
+        let connection = transfer
+            .connection
+            .and_then(|key| self.connections.get(key));
+        let is_lost = matches!(
+            fault,
+            Fault::ConnectionLost(_) | Fault::NoAnswer | Fault::Tls(_) | Fault::TlsTruncated { .. }
+        );
         if is_lost && connection.is_some_and(|connection| connection.may_be_stale()) {
-            self.tracer.info(id, || "the connection was dead: taking a new one".to_owned());
+            self.tracer.info(id, || {
+                "the connection was dead: taking a new one".to_owned()
+            });
             self.drop_connection(id);
             let transfer = self.transfer(id);
             transfer.clocks.last_byte = None;
@@ -79,13 +93,18 @@ impl<S: Sink> Multi<S> {
 
     fn outcome(&self, id: TransferId, now: Instant) -> Outcome {
         let transfer = &self.transfers[id.index as usize];
-        let connection = transfer.connection.and_then(|key| self.connections.get(key));
+        let connection = transfer
+            .connection
+            .and_then(|key| self.connections.get(key));
         let response = connection.map(|connection| connection.exchange.response());
         Outcome {
             status: response.map_or(0, |response| response.status),
             version: response.map_or_else(Default::default, |response| response.version),
             received: transfer.received,
-            elapsed: transfer.clocks.dispatched.map_or_else(Default::default, |at| now.saturating_duration_since(at)),
+            elapsed: transfer
+                .clocks
+                .dispatched
+                .map_or_else(Default::default, |at| now.saturating_duration_since(at)),
             redirects: transfer.redirects,
             final_url: transfer.redirected.clone(),
             address: connection.and_then(|connection| connection.address()),
@@ -105,7 +124,10 @@ impl<S: Sink> Multi<S> {
     pub(in crate::multi) fn let_go(&mut self, id: TransferId) {
         self.drop_connection(id);
         let transfer = &mut self.transfers[id.index as usize];
-        for (rate, grant) in [transfer.rate.as_mut(), self.rate.as_mut()].into_iter().zip(&mut transfer.grants) {
+        for (rate, grant) in [transfer.rate.as_mut(), self.rate.as_mut()]
+            .into_iter()
+            .zip(&mut transfer.grants)
+        {
             if let Some(rate) = rate {
                 rate.give_back(std::mem::take(grant));
             }
@@ -123,7 +145,9 @@ impl<S: Sink> Multi<S> {
     /// Leaves the queue, a place not yet used, and the origin.
     fn leave_origin(&mut self, id: TransferId) {
         let transfer = &mut self.transfers[id.index as usize];
-        let Some(key) = transfer.origin.take() else { return };
+        let Some(key) = transfer.origin.take() else {
+            return;
+        };
         if let Some(turn) = transfer.turn.take() {
             self.pool.stop_waiting(key, turn);
         }
@@ -140,7 +164,9 @@ impl<S: Sink> Multi<S> {
         if !is_clean {
             return self.drop_connection(id);
         }
-        let Some(key) = self.transfer(id).connection.take() else { return };
+        let Some(key) = self.transfer(id).connection.take() else {
+            return;
+        };
         let connection = &mut self.connections[key];
         connection.user = None;
         connection.idle_since = Some((now, self.calls));

@@ -14,7 +14,11 @@ const IDLE_AGE: std::time::Duration = std::time::Duration::from_secs(118);
 
 impl<S: Sink> Multi<S> {
     /// Waits for the transfer's time.
-    pub(in crate::multi) fn delayed(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
+    pub(in crate::multi) fn delayed(
+        &mut self,
+        id: TransferId,
+        now: Instant,
+    ) -> Result<Step, Fault> {
         let clocks = &mut self.transfer(id).clocks;
         if clocks.wake.is_some_and(|at| now < at) {
             return Ok(Step::Wait);
@@ -27,7 +31,12 @@ impl<S: Sink> Multi<S> {
     /// Checks the URL, and queues for a place at its origin.
     pub(in crate::multi) fn init(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
         let transfer = self.transfer(id);
-        if let Some(at) = transfer.easy.delay.take().and_then(|delay| now.checked_add(delay)) {
+        if let Some(at) = transfer
+            .easy
+            .delay
+            .take()
+            .and_then(|delay| now.checked_add(delay))
+        {
             transfer.clocks.wake = Some(at);
             self.sleeping += 1;
             return Ok(Step::Go(State::Delayed));
@@ -36,7 +45,10 @@ impl<S: Sink> Multi<S> {
         let key = self.pool.enter(origin);
         let ticket = self.pool.ticket();
         let transfer = self.transfer(id);
-        let turn = Turn { is_new: transfer.clocks.dispatched.is_none(), ticket };
+        let turn = Turn {
+            is_new: transfer.clocks.dispatched.is_none(),
+            ticket,
+        };
         transfer.origin = Some(key);
         transfer.turn = Some(turn);
         self.pool.wait(key, turn, id);
@@ -45,7 +57,11 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Waits for a place; with one, goes on to where that begins.
-    pub(in crate::multi) fn pending(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
+    pub(in crate::multi) fn pending(
+        &mut self,
+        id: TransferId,
+        now: Instant,
+    ) -> Result<Step, Fault> {
         let transfer = self.transfer(id);
         transfer.is_runnable = false;
         match transfer.place {
@@ -65,7 +81,14 @@ impl<S: Sink> Multi<S> {
                 self.transfer(id).connection = Some(connection);
                 let connection = &mut self.connections[connection];
                 connection.user = Some(id);
-                self.tracer.info(id, || format!("reusing the connection to {}", connection.address().map_or_else(String::new, |a| a.to_string())));
+                self.tracer.info(id, || {
+                    format!(
+                        "reusing the connection to {}",
+                        connection
+                            .address()
+                            .map_or_else(String::new, |a| a.to_string())
+                    )
+                });
                 Ok(Step::Go(State::Send))
             }
         }
@@ -77,7 +100,9 @@ impl<S: Sink> Multi<S> {
         let connection = &mut self.connections[connection];
         match connection.idle_since.take() {
             Some((_, call)) if call == calls => true,
-            Some((since, _)) => now.saturating_duration_since(since) < IDLE_AGE && connection.is_silent(),
+            Some((since, _)) => {
+                now.saturating_duration_since(since) < IDLE_AGE && connection.is_silent()
+            }
             None => false,
         }
     }
@@ -85,7 +110,10 @@ impl<S: Sink> Multi<S> {
     /// Queues a dispatched transfer again, for a new connection.
     pub(in crate::multi) fn requeue(&mut self, id: TransferId, now: Instant) {
         let ticket = self.pool.ticket();
-        let turn = Turn { is_new: false, ticket };
+        let turn = Turn {
+            is_new: false,
+            ticket,
+        };
         let transfer = self.transfer(id);
         transfer.needs_fresh = true;
         transfer.state = State::Pending;
@@ -102,7 +130,9 @@ impl<S: Sink> Multi<S> {
             while let Some(connection) = self.pool.obstacle() {
                 self.close_connection(connection);
             }
-            let Some((id, place)) = self.pool.next() else { break };
+            let Some((id, place)) = self.pool.next() else {
+                break;
+            };
             let transfer = self.transfer(id);
             transfer.turn = None;
             transfer.place = Some(place);

@@ -1,0 +1,268 @@
+//! How many at once, and how connections are kept, reused and replaced.
+
+use std::collections::HashSet;
+
+use crate::harness::{Dir, noise};
+use crate::server::{Gate, Script, Server};
+
+/// Routes `/0` to `/N-1`.
+fn numbered(s: &mut Script, count: usize) {
+    for at in 0..count {
+        s.get(&format!("/{at}")).body(noise(100 + at));
+    }
+}
+
+fn urls(server: &Server, count: usize) -> Vec<String> {
+    (0..count).map(|at| server.url(&format!("/{at}"))).collect()
+}
+
+/// Fetches 12 files that the server holds until `at_once` requests have come, and gives the most at once.
+fn most_at_once(flags: &str, at_once: usize) -> usize {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        for at in 0..12 {
+            s.get(&format!("/{at}")).body(b"x").wait_for(&gate);
+        }
+    });
+    let dir = Dir::new();
+    let running = dir.gannet().flags(flags).args(urls(&server, 12)).spawn();
+    server.wait_for_in_flight(at_once);
+    gate.open();
+    running.finish().ok();
+    assert_eq!(dir.names().len(), 12);
+    assert!(
+        server.connections() <= at_once,
+        "{} connections",
+        server.connections()
+    );
+    server.in_flight_max()
+}
+
+#[test]
+fn as_many_files_as_jobs_are_under_way_and_no_more() {
+    assert_eq!(most_at_once("-j 1", 1), 1);
+    assert_eq!(most_at_once("-j 3", 3), 3);
+    assert_eq!(most_at_once("--jobs 5", 5), 5);
+}
+
+#[test]
+fn sixteen_jobs_are_the_default() {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        for at in 0..24 {
+            s.get(&format!("/{at}")).body(b"x").wait_for(&gate);
+        }
+    });
+    let dir = Dir::new();
+    let running = dir.gannet().args(urls(&server, 24)).spawn();
+    server.wait_for_in_flight(16);
+    gate.open();
+    running.finish().ok();
+    assert_eq!(server.in_flight_max(), 16);
+}
+
+#[test]
+fn an_origin_has_as_many_connections_as_it_may_and_no_more() {
+    assert_eq!(most_at_once("-j 8 -x 1", 1), 1);
+    assert_eq!(most_at_once("-j 8 -x 2", 2), 2);
+    assert_eq!(most_at_once("-j 8 --per-host 3", 3), 3);
+}
+
+#[test]
+fn the_cap_of_one_origin_is_not_anothers() {
+    let gate = Gate::new();
+    let servers = [0, 1].map(|_| {
+        Server::start(|s| {
+            for at in 0..4 {
+                s.get(&format!("/{at}")).body(b"x").wait_for(&gate);
+            }
+        })
+    });
+    let dir = Dir::new();
+    let list = servers.iter().flat_map(|server| urls(server, 4));
+    let running = dir.gannet().flags("-j 8 -x 2").args(list).spawn();
+    servers
+        .iter()
+        .for_each(|server| server.wait_for_in_flight(2));
+    gate.open();
+    running.finish().ok();
+    assert_eq!(servers.each_ref().map(Server::in_flight_max), [2, 2]);
+}
+
+#[test]
+fn a_bad_number_of_jobs_is_a_usage_error() {
+    for jobs in ["0", "-1", "x", ""] {
+        Dir::new()
+            .gannet()
+            .arg(format!("--jobs={jobs}"))
+            .arg("http://127.0.0.1:1/")
+            .run()
+            .code(2);
+    }
+}
+
+#[test]
+fn connections_are_kept_and_used_again() {
+    let server = Server::start(|s| numbered(s, 40));
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-j 2")
+        .args(urls(&server, 40))
+        .run()
+        .ok();
+    assert!(
+        server.connections() <= 2,
+        "{} connections",
+        server.connections()
+    );
+    let used: HashSet<_> = server
+        .requests()
+        .iter()
+        .map(|request| request.connection)
+        .collect();
+    assert!(used.len() <= 2);
+    for at in 0..40 {
+        dir.assert_file(&at.to_string(), noise(100 + at));
+    }
+}
+
+#[test]
+fn a_connection_said_to_close_is_not_used_again() {
+    let server = Server::start(|s| {
+        for at in 0..6 {
+            s.get(&format!("/{at}")).body(noise(50)).close_after();
+        }
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-j 1 -t 0")
+        .args(urls(&server, 6))
+        .run()
+        .ok();
+    assert_eq!(server.connections(), 6);
+}
+
+#[test]
+fn a_connection_of_http_1_0_is_not_used_again() {
+    let server = Server::start(|s| {
+        for at in 0..3 {
+            s.get(&format!("/{at}")).body(noise(50)).http10();
+        }
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-j 1 -t 0")
+        .args(urls(&server, 3))
+        .run()
+        .ok();
+    assert_eq!(server.connections(), 3);
+}
+
+#[test]
+fn a_stale_connection_is_replaced_without_anyone_noticing() {
+    let server = Server::start(|s| {
+        s.stale_after(1);
+        numbered(s, 6);
+    });
+    let dir = Dir::new();
+    let out = dir.gannet().flags("-j 1 -t 0").args(urls(&server, 6)).run();
+    out.ok();
+    assert_eq!(out.completions().len(), 6, "{out}");
+    assert!(!out.both().contains("tries"), "{out}");
+    for at in 0..6 {
+        dir.assert_file(&at.to_string(), noise(100 + at));
+    }
+}
+
+#[test]
+fn a_connection_closed_while_idle_is_replaced_without_anyone_noticing() {
+    let server = Server::start(|s| {
+        for at in 0..30 {
+            s.get(&format!("/{at}")).body(noise(at)).close_silently();
+        }
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("-j 3 -t 0")
+        .args(urls(&server, 30))
+        .run();
+    out.ok();
+    for at in 0..30 {
+        dir.assert_file(&at.to_string(), noise(at));
+    }
+}
+
+#[test]
+fn a_failure_does_not_cost_the_connection() {
+    let server = Server::start(|s| {
+        numbered(s, 1);
+        s.get("/gone").status(404).body(noise(2000));
+        s.get("/moved").redirect(302, "/0");
+    });
+    let dir = Dir::new();
+    let list = ["/gone", "/moved", "/gone", "/0"].map(|path| server.url(path));
+    dir.gannet().flags("-j 1").args(list).run().code(8);
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn two_hundred_files_come_with_few_descriptors() {
+    let server = Server::start(|s| numbered(s, 200));
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .shell("ulimit -n 32")
+        .flags("-j 64 -t 0")
+        .args(urls(&server, 200))
+        .run();
+    out.ok();
+    for at in 0..200 {
+        dir.assert_file(&at.to_string(), noise(100 + at));
+    }
+}
+
+#[test]
+fn many_origins_come_with_few_descriptors() {
+    let servers: Vec<_> = (0..40)
+        .map(|at| {
+            Server::start(|s| {
+                s.get(&format!("/{at}")).body(noise(at));
+            })
+        })
+        .collect();
+    let dir = Dir::new();
+    let list = servers
+        .iter()
+        .enumerate()
+        .map(|(at, server)| server.url(&format!("/{at}")));
+    dir.gannet()
+        .shell("ulimit -n 32")
+        .flags("-j 64 -t 0")
+        .args(list)
+        .run()
+        .ok();
+    for at in 0..40 {
+        dir.assert_file(&at.to_string(), noise(at));
+    }
+}
+
+#[test]
+fn a_soft_limit_of_descriptors_is_raised() {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        for at in 0..60 {
+            s.get(&format!("/{at}")).body(b"x").wait_for(&gate);
+        }
+    });
+    let dir = Dir::new();
+    let running = dir
+        .gannet()
+        .shell("ulimit -Sn 40")
+        .flags("-j 60")
+        .args(urls(&server, 60))
+        .spawn();
+    server.wait_for_in_flight(60);
+    gate.open();
+    running.finish().ok();
+}

@@ -1,0 +1,141 @@
+//! Files and folders that cannot be made or written: exit 3, a message with the path, nothing half at a final name.
+
+use std::fs::File;
+
+use crate::harness::{Dir, noise};
+use crate::server::Server;
+
+fn serving(size: usize) -> Server {
+    Server::start(|s| {
+        s.get("/a").body(noise(size));
+        s.get("/chunks").body(noise(size)).chunked(5000);
+    })
+}
+
+#[test]
+fn a_file_in_place_of_the_folder_is_a_disk_failure() {
+    let server = serving(5);
+    for folder in ["file", "file/below"] {
+        let dir = Dir::new();
+        dir.write("file", b"1");
+        let out = dir
+            .gannet()
+            .args(["-d", folder])
+            .arg(server.url("/a"))
+            .run();
+        out.code(3).complains("file");
+        dir.assert_names(&["file"]);
+        dir.assert_file("file", b"1");
+    }
+}
+
+#[test]
+fn a_folder_in_place_of_the_file_is_a_disk_failure() {
+    let server = serving(5);
+    for flags in ["", "--exists overwrite"] {
+        let dir = Dir::new();
+        dir.make_dir("a");
+        dir.write("a/inside", b"1");
+        let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
+        out.code(3);
+        dir.assert_file("a/inside", b"1");
+    }
+}
+
+#[test]
+fn a_disk_failure_is_not_tried_again() {
+    let server = serving(5);
+    let dir = Dir::new();
+    dir.write("file", b"1");
+    let out = dir.gannet().flags("-d file").arg(server.url("/a")).run();
+    out.code(3);
+    assert!(server.requests().len() <= 1, "{out}");
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_a_disk_failure() {
+    for path in ["/a", "/chunks"] {
+        let server = serving(2_000_000);
+        let dir = Dir::new();
+        // 100 to 200 KiB, whichever unit the shell counts in; the signal is ignored, so writing fails.
+        let limited = dir.gannet().shell("trap '' XFSZ; ulimit -f 200");
+        let out = limited
+            .flags("-t 1 --retry-delay 1ms")
+            .arg(server.url(path))
+            .run();
+        out.code(3).complains(&server.url(path));
+        assert!(!dir.has(&path[1..]), "{out}");
+    }
+}
+
+#[test]
+fn one_disk_failure_does_not_end_the_others() {
+    let server = serving(5);
+    let dir = Dir::new();
+    dir.write("file", b"1");
+    let list = format!("{0}\n  dir=file\n{0}\n", server.url("/a"));
+    dir.gannet().flags("-i - -j 1").input(list).run().code(3);
+    dir.assert_names(&["a", "file"]);
+}
+
+#[test]
+fn a_full_device_as_standard_output_is_no_space() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else {
+        eprintln!("SKIPPED: this system has no /dev/full");
+        return;
+    };
+    let server = serving(300_000);
+    let out = Dir::new()
+        .gannet()
+        .flags("-o - -t 0")
+        .stdout_to(full)
+        .arg(server.url("/a"))
+        .run();
+    out.code(12);
+}
+
+#[test]
+fn completion_lines_that_cannot_be_written_do_not_cost_the_files() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else {
+        eprintln!("SKIPPED: this system has no /dev/full");
+        return;
+    };
+    let server = serving(3000);
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .stdout_to(full)
+        .args([server.url("/a"), server.url("/chunks")])
+        .run();
+    assert!(out.exit_code().is_some(), "{out}");
+    dir.assert_file("a", noise(3000));
+    dir.assert_file("chunks", noise(3000));
+}
+
+#[test]
+fn a_success_leaves_nothing_but_the_file() {
+    let server = serving(600_000);
+    let dir = Dir::new();
+    dir.gannet()
+        .args([server.url("/a"), server.url("/chunks")])
+        .run()
+        .ok();
+    dir.assert_names(&["a", "chunks"]);
+}
+
+#[test]
+fn a_refused_transfer_leaves_nothing_at_all() {
+    let server = serving(5);
+    let dir = Dir::new();
+    dir.gannet().arg(server.url("/gone")).run().code(8);
+    dir.assert_names(&[]);
+}
+
+#[test]
+fn a_stale_partial_of_another_run_is_not_trusted() {
+    let server = serving(5000);
+    let dir = Dir::new();
+    dir.write("a.part", noise(60_000));
+    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.assert_file("a", noise(5000));
+}

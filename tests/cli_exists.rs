@@ -1,0 +1,194 @@
+//! What happens when the final name is taken already: --exists in its five values.
+
+use crate::harness::{Dir, noise};
+use crate::server::{Gate, Server};
+
+fn serving(body: &[u8]) -> Server {
+    Server::start(|s| {
+        s.get("/a").body(body);
+    })
+}
+
+#[test]
+fn skip_keeps_the_file_and_asks_no_server() {
+    let server = serving(b"new");
+    let dir = Dir::new();
+    dir.write("a", b"old");
+    let out = dir
+        .gannet()
+        .flags("--exists skip")
+        .arg(server.url("/a"))
+        .run();
+    out.ok();
+    assert_eq!(out.completion().word, "kept", "{out}");
+    assert_eq!(server.connections(), 0);
+    dir.assert_names(&["a"]);
+    dir.assert_file("a", b"old");
+}
+
+#[test]
+fn error_keeps_the_file_and_fails() {
+    let server = serving(b"new");
+    let dir = Dir::new();
+    dir.write("a", b"old");
+    let out = dir
+        .gannet()
+        .flags("--exists error")
+        .arg(server.url("/a"))
+        .run();
+    out.code(11).complains(&server.url("/a"));
+    dir.assert_names(&["a"]);
+    dir.assert_file("a", b"old");
+}
+
+#[test]
+fn error_is_no_error_for_a_new_file() {
+    let server = serving(b"new");
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("--exists error")
+        .arg(server.url("/a"))
+        .run()
+        .ok();
+    dir.assert_file("a", b"new");
+}
+
+#[test]
+fn overwrite_replaces_the_file_and_leaves_no_old_tail() {
+    let server = serving(b"new");
+    let dir = Dir::new();
+    dir.write("a", noise(1000));
+    dir.gannet()
+        .flags("--exists overwrite")
+        .arg(server.url("/a"))
+        .run()
+        .ok();
+    dir.assert_names(&["a"]);
+    dir.assert_file("a", b"new");
+}
+
+#[test]
+fn rename_keeps_both() {
+    let server = serving(b"new");
+    let dir = Dir::new();
+    dir.write("a", b"old");
+    dir.write("a.1", b"older");
+    let out = dir
+        .gannet()
+        .flags("--exists rename")
+        .arg(server.url("/a"))
+        .run();
+    out.ok();
+    dir.assert_names(&["a", "a.1", "a.2"]);
+    dir.assert_file("a", b"old");
+    dir.assert_file("a.2", b"new");
+    assert!(out.completion().path.ends_with("a.2"), "{out}");
+}
+
+#[test]
+fn verify_is_the_default_and_replaces_what_differs() {
+    for flags in ["", "--exists verify"] {
+        let server = serving(b"new");
+        let dir = Dir::new();
+        dir.write("a", b"old");
+        dir.gannet().flags(flags).arg(server.url("/a")).run().ok();
+        dir.assert_names(&["a"]);
+        dir.assert_file("a", b"new");
+    }
+}
+
+#[test]
+fn verify_replaces_a_file_of_another_size() {
+    let server = serving(&noise(5000));
+    let dir = Dir::new();
+    dir.write("a", noise(70_000));
+    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.assert_names(&["a"]);
+    dir.assert_file("a", noise(5000));
+}
+
+#[test]
+fn verify_run_twice_ends_with_the_same_file() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"hello").etag("\"v1\"").conditional();
+    });
+    let dir = Dir::new();
+    for _ in 0..2 {
+        dir.gannet().arg(server.url("/a")).run().ok();
+        dir.assert_names(&["a"]);
+        dir.assert_file("a", b"hello");
+    }
+}
+
+#[test]
+fn a_failed_replacement_leaves_the_old_file_alone() {
+    for flags in ["--exists overwrite", "--exists verify"] {
+        let server = Server::start(|s| {
+            s.get("/a").body(noise(5000)).cut_at(2000);
+        });
+        let dir = Dir::new();
+        dir.write("a", b"old");
+        let out = dir
+            .gannet()
+            .flags(flags)
+            .flags("-t 0")
+            .arg(server.url("/a"))
+            .run();
+        assert_ne!(out.exit_code(), Some(0), "{out}");
+        dir.assert_file("a", b"old");
+    }
+}
+
+#[test]
+fn the_old_file_stands_until_the_new_one_is_whole() {
+    let body = noise(40_000);
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        s.get("/a").body(&body).drip(20_000, &gate);
+    });
+    let dir = Dir::new();
+    dir.write("a", b"old");
+    let running = dir
+        .gannet()
+        .flags("--exists overwrite")
+        .arg(server.url("/a"))
+        .spawn();
+    server.wait_for_requests(1);
+    gate.let_one_through();
+    dir.assert_file("a", b"old");
+    gate.open();
+    running.finish().ok();
+    dir.assert_file("a", &body);
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_name_taken_in_this_run_is_not_one_that_exists() {
+    let server = Server::start(|s| {
+        s.get("/x/a").body(b"1");
+        s.get("/y/a").body(b"2");
+    });
+    for flags in ["--exists skip", "--exists overwrite", "--exists error"] {
+        let dir = Dir::new();
+        dir.gannet()
+            .flags(flags)
+            .flags("-j 1")
+            .args([server.url("/x/a"), server.url("/y/a")])
+            .run()
+            .ok();
+        dir.assert_names(&["a", "a.1"]);
+        dir.assert_file("a.1", b"2");
+    }
+}
+
+#[test]
+fn an_unknown_value_is_a_usage_error() {
+    let server = serving(b"new");
+    Dir::new()
+        .gannet()
+        .flags("--exists perhaps")
+        .arg(server.url("/a"))
+        .run()
+        .code(2);
+    assert_eq!(server.connections(), 0);
+}

@@ -1,0 +1,230 @@
+//! The plain job: URLs in, files out, into the right folder under the right name.
+
+use crate::harness::{Dir, noise};
+use crate::server::Server;
+
+#[test]
+fn one_url_becomes_one_file_in_the_current_folder() {
+    let server = Server::start(|s| {
+        s.get("/a.txt").body(b"hello");
+    });
+    let dir = Dir::new();
+    let out = dir.gannet().arg(server.url("/a.txt")).run();
+    out.ok();
+    dir.assert_names(&["a.txt"]);
+    dir.assert_file("a.txt", b"hello");
+    assert_eq!(server.request("/a.txt").method, "GET");
+}
+
+#[test]
+fn several_urls_become_several_files() {
+    let server = Server::start(|s| {
+        for name in ["a", "b", "c"] {
+            s.get(&format!("/{name}")).body(name);
+        }
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .args(["/a", "/b", "/c"].map(|path| server.url(path)))
+        .run()
+        .ok();
+    dir.assert_names(&["a", "b", "c"]);
+    dir.assert_file("b", b"b");
+}
+
+#[test]
+fn a_folder_is_made_when_it_is_missing() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    for flag in ["-d", "--dir", "-P", "--output-dir"] {
+        let dir = Dir::new();
+        dir.gannet()
+            .args([flag, "x/y/z"])
+            .arg(server.url("/a"))
+            .run()
+            .ok();
+        dir.assert_names(&["x/y/z/a"]);
+    }
+}
+
+#[test]
+fn an_output_name_is_taken() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    for flag in ["-o", "--output"] {
+        let dir = Dir::new();
+        let out = dir
+            .gannet()
+            .args([flag, "other name"])
+            .arg(server.url("/a"))
+            .run();
+        out.ok();
+        dir.assert_names(&["other name"]);
+        assert!(out.completion().path.ends_with("other name"), "{out}");
+    }
+}
+
+#[test]
+fn an_output_name_lies_in_the_folder_given() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-d sub -o b")
+        .arg(server.url("/a"))
+        .run()
+        .ok();
+    dir.assert_names(&["sub/b"]);
+}
+
+#[test]
+fn an_output_name_for_two_urls_is_a_usage_error() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-o x")
+        .args([server.url("/a"), server.url("/a")])
+        .run()
+        .code(2);
+    assert_eq!(server.connections(), 0);
+    dir.assert_names(&[]);
+}
+
+#[test]
+fn a_dash_streams_to_standard_output_and_nothing_else_does() {
+    let body = noise(300_000);
+    let server = Server::start(|s| {
+        s.get("/a").body(&body);
+    });
+    let dir = Dir::new();
+    let out = dir.gannet().flags("-o -").arg(server.url("/a")).run();
+    out.ok();
+    assert!(
+        out.stdout_bytes() == body,
+        "{} bytes on standard output",
+        out.stdout_bytes().len()
+    );
+    dir.assert_names(&[]);
+}
+
+#[test]
+fn a_cut_body_never_shows_twice_on_standard_output() {
+    let body = noise(100_000);
+    let server = Server::start(|s| {
+        s.get("/a").body(&body).cut_at(60_000).then().body(&body);
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("-o - --retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run();
+    let said = out.stdout_bytes();
+    match out.exit_code() {
+        Some(0) => assert!(said == body, "not the body, but {} bytes", said.len()),
+        _ => assert!(body.starts_with(said), "not the start of the body"),
+    }
+}
+
+#[test]
+fn a_large_body_arrives_whole() {
+    let body = noise(9 * 1024 * 1024 + 17);
+    let server = Server::start(|s| {
+        s.get("/big").body(&body);
+    });
+    let dir = Dir::new();
+    dir.gannet().arg(server.url("/big")).run().ok();
+    dir.assert_names(&["big"]);
+    dir.assert_file("big", &body);
+}
+
+#[test]
+fn sizes_round_the_buffers_edges_arrive_whole() {
+    let sizes = [
+        1,
+        2,
+        4095,
+        4096,
+        4097,
+        65_535,
+        65_536,
+        65_537,
+        262_143,
+        262_144,
+        262_145,
+        1 << 20,
+    ];
+    let server = Server::start(|s| {
+        for size in sizes {
+            s.get(&format!("/{size}")).body(noise(size));
+        }
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-j 3")
+        .args(sizes.map(|size| server.url(&format!("/{size}"))))
+        .run()
+        .ok();
+    for size in sizes {
+        dir.assert_file(&size.to_string(), noise(size));
+    }
+}
+
+#[test]
+fn the_final_name_appears_only_when_the_body_is_whole() {
+    let body = noise(100_000);
+    let gate = crate::server::Gate::new();
+    let server = Server::start(|s| {
+        s.get("/a").body(&body).drip(50_000, &gate);
+    });
+    let dir = Dir::new();
+    let running = dir.gannet().arg(server.url("/a")).spawn();
+    server.wait_for_requests(1);
+    gate.let_one_through();
+    assert!(
+        !dir.has("a"),
+        "the final name stands before the body is whole"
+    );
+    gate.open();
+    running.finish().ok();
+    dir.assert_names(&["a"]);
+    dir.assert_file("a", &body);
+}
+
+#[test]
+fn a_fragment_is_not_sent_and_a_query_is() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-o a")
+        .arg(server.url("/a?x=1&y=%20#part"))
+        .run()
+        .ok();
+    assert_eq!(server.request("/a").target, "/a?x=1&y=%20");
+}
+
+#[test]
+fn a_hundred_files_come_with_their_own_bytes() {
+    let server = Server::start(|s| {
+        for at in 0..100 {
+            s.get(&format!("/f{at}")).body(noise(at * 37));
+        }
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .args((0..100).map(|at| server.url(&format!("/f{at}"))))
+        .run();
+    out.ok();
+    assert_eq!(out.completions().len(), 100, "{out}");
+    for at in 0..100 {
+        dir.assert_file(&format!("f{at}"), noise(at * 37));
+    }
+}

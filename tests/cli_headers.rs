@@ -1,0 +1,181 @@
+//! What a request says, and how the command line changes it.
+
+use crate::harness::Dir;
+use crate::server::{Request, Server};
+
+/// The request that these flags make.
+fn sent(flags: &[&str]) -> (Request, Server) {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    dir.gannet().args(flags).arg(server.url("/a")).run().ok();
+    (server.request("/a"), server)
+}
+
+fn count(request: &Request, name: &str) -> usize {
+    request
+        .headers
+        .iter()
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+        .count()
+}
+
+#[test]
+fn a_plain_request_names_host_and_agent_and_offers_no_coding() {
+    let (request, server) = sent(&[]);
+    assert_eq!(
+        request.header("host"),
+        Some(server.address().to_string().as_str())
+    );
+    assert!(
+        request
+            .header("user-agent")
+            .is_some_and(|agent| agent.starts_with("gannet/")),
+        "{request:?}"
+    );
+    assert!(
+        request
+            .header("accept-encoding")
+            .is_none_or(|coding| coding == "identity"),
+        "{request:?}"
+    );
+    assert_eq!(request.header("authorization"), None);
+    assert_eq!(request.header("range"), None);
+    assert_eq!(count(&request, "host"), 1);
+}
+
+#[test]
+fn headers_are_added() {
+    for flag in ["-H", "--header"] {
+        let (request, _) = sent(&[flag, "X-One: 1", flag, "X-Two:2", flag, "X-One: again"]);
+        assert_eq!(request.header("x-one"), Some("1"));
+        assert_eq!(request.header("x-two"), Some("2"));
+        assert_eq!(count(&request, "x-one"), 2);
+    }
+}
+
+#[test]
+fn a_header_given_replaces_the_default() {
+    let (request, _) = sent(&[
+        "-H",
+        "Host: other.example",
+        "-H",
+        "accept: text/plain",
+        "-H",
+        "User-Agent: mine",
+    ]);
+    assert_eq!(request.header("host"), Some("other.example"));
+    assert_eq!(request.header("accept"), Some("text/plain"));
+    assert_eq!(request.header("user-agent"), Some("mine"));
+    for name in ["host", "accept", "user-agent"] {
+        assert_eq!(count(&request, name), 1, "{name}: {request:?}");
+    }
+}
+
+#[test]
+fn a_header_without_a_value_removes_the_default() {
+    let (request, _) = sent(&["-H", "User-Agent:", "-H", "Accept:"]);
+    assert_eq!(request.header("user-agent"), None);
+    assert_eq!(request.header("accept"), None);
+}
+
+#[test]
+fn the_agent_can_be_named() {
+    for flag in ["-U", "-A", "--user-agent"] {
+        assert_eq!(
+            sent(&[flag, "tern/2"]).0.header("user-agent"),
+            Some("tern/2")
+        );
+    }
+}
+
+#[test]
+fn the_referer_can_be_named() {
+    assert_eq!(
+        sent(&["--referer", "http://x.example/"])
+            .0
+            .header("referer"),
+        Some("http://x.example/")
+    );
+}
+
+#[test]
+fn a_user_without_a_password_has_an_empty_one() {
+    assert_eq!(
+        sent(&["-u", "user"]).0.header("authorization"),
+        Some("Basic dXNlcjo=")
+    );
+    assert_eq!(
+        sent(&["-u", "user:a:b"]).0.header("authorization"),
+        Some("Basic dXNlcjphOmI=")
+    );
+}
+
+#[test]
+fn a_header_that_would_break_the_request_is_a_usage_error() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    for header in [
+        "no colon",
+        ": nameless",
+        "X: 1\r\nEvil: 2",
+        "X: 1\nEvil: 2",
+        "Bad Name: 1",
+        "X\r\nY: 1",
+    ] {
+        dir.gannet()
+            .args(["-H", header])
+            .arg(server.url("/a"))
+            .run()
+            .code(2);
+    }
+    dir.gannet()
+        .args(["-A", "x\r\nEvil: 1"])
+        .arg(server.url("/a"))
+        .run()
+        .code(2);
+    dir.gannet()
+        .args(["--referer", "x\r\nEvil: 1"])
+        .arg(server.url("/a"))
+        .run()
+        .code(2);
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_row_whose_header_would_break_the_request_is_refused() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("-i -")
+        .input(format!("{}\n  header=X: 1\rEvil: 2\n", server.url("/a")))
+        .run();
+    assert_ne!(out.exit_code(), Some(0), "{out}");
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|request| request.header("evil").is_none())
+    );
+}
+
+#[test]
+fn a_url_is_sent_in_the_form_that_the_wire_allows() {
+    let server = Server::start(|s| {
+        s.get("/a%20b/%C3%A9").body(b"1");
+    });
+    let dir = Dir::new();
+    dir.gannet().arg(server.url("/a b/é")).run().ok();
+    assert_eq!(server.paths(), ["/a%20b/%C3%A9"]);
+}
+
+#[test]
+fn the_http_version_can_be_insisted_on() {
+    sent(&["--http1.1"]);
+}

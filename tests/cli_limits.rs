@@ -1,0 +1,108 @@
+//! --max-filesize: announced lengths are refused at once, others as soon as they are over.
+
+use crate::harness::{Dir, noise};
+use crate::server::{Script, Server};
+
+/// Fetches `/a` under a limit, and says whether it arrived.
+fn arrives(limit: &str, write: impl FnOnce(&mut Script)) -> bool {
+    let server = Server::start(write);
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .args(["--max-filesize", limit])
+        .flags("--retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run();
+    if out.exit_code() == Some(0) {
+        dir.assert_names(&["a"]);
+        return true;
+    }
+    out.complains("limit").complains(&server.url("/a"));
+    assert_eq!(out.failure().tries, 1, "trying again does not help: {out}");
+    assert!(!dir.has("a"), "{out}");
+    false
+}
+
+#[test]
+fn an_announced_length_is_held_to_the_limit() {
+    let of = |size: usize| {
+        move |s: &mut Script| {
+            s.get("/a").body(noise(size));
+        }
+    };
+    assert!(arrives("1000", of(1000)));
+    assert!(!arrives("1000", of(1001)));
+    assert!(arrives("1K", of(1024)));
+    assert!(!arrives("1K", of(1025)));
+    assert!(arrives("1M", of(1025)));
+}
+
+#[test]
+fn chunks_are_held_to_the_limit() {
+    let of = |size: usize| {
+        move |s: &mut Script| {
+            s.get("/a").body(noise(size)).chunked(999);
+        }
+    };
+    assert!(arrives("10000", of(10_000)));
+    assert!(!arrives("10000", of(10_001)));
+}
+
+#[test]
+fn a_body_that_ends_with_the_connection_is_held_to_the_limit() {
+    let of = |size: usize| {
+        move |s: &mut Script| {
+            s.get("/a").body(noise(size)).no_length();
+        }
+    };
+    assert!(arrives("300000", of(300_000)));
+    assert!(!arrives("300000", of(300_001)));
+}
+
+#[test]
+fn an_announced_length_over_the_limit_needs_no_body() {
+    assert!(!arrives("1K", |s| {
+        s.get("/a").length(1 << 40).stall_at(0);
+    }));
+}
+
+#[test]
+fn an_endless_body_is_cut_off() {
+    assert!(!arrives("64K", |s| {
+        s.get("/a")
+            .body(noise(200_000))
+            .chunked(1000)
+            .stall_at(150_000);
+    }));
+}
+
+#[test]
+fn the_bodies_of_redirects_do_not_count() {
+    assert!(arrives("1K", |s| {
+        s.get("/a").redirect(302, "/b").body(noise(5000));
+        s.get("/b").body(b"hello");
+    }));
+}
+
+#[test]
+fn a_length_that_no_disk_has_does_not_fill_it() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"hello").length(1 << 62).cut_at(5);
+    });
+    let dir = Dir::new();
+    let out = dir.gannet().flags("-t 0").arg(server.url("/a")).run();
+    assert!(out.exit_code().is_some_and(|code| code != 0), "{out}");
+    assert!(!dir.has("a"), "{out}");
+}
+
+#[test]
+fn a_bad_size_is_a_usage_error() {
+    for size in ["", "x", "-1", "1Q", "99999999999999999999G"] {
+        Dir::new()
+            .gannet()
+            .arg(format!("--max-filesize={size}"))
+            .arg("http://127.0.0.1:1/")
+            .run()
+            .code(2);
+    }
+}

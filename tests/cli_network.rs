@@ -1,0 +1,215 @@
+//! Hosts and ports: dead, unknown, closing; --resolve; the two families.
+
+use crate::harness::{Dir, noise};
+use crate::server::{Port, Server};
+
+#[test]
+fn a_dead_port_is_a_network_failure_that_names_the_address() {
+    let dead = Port::dead();
+    let dir = Dir::new();
+    let out = dir.gannet().flags("-t 0").arg(dead.url("/a")).run();
+    out.code(4).complains(&dead.url("/a")).complains("refused");
+    let failure = out.failure();
+    assert_eq!(failure.tries, 1, "{out}");
+    assert!(
+        failure.text.starts_with(&dead.url("/a")),
+        "the URL comes first: {out}"
+    );
+    dir.assert_names(&[]);
+}
+
+#[test]
+fn a_dead_port_is_tried_again() {
+    let dead = Port::dead();
+    let out = Dir::new()
+        .gannet()
+        .flags("-t 3 --retry-delay 1ms")
+        .arg(dead.url("/a"))
+        .run();
+    out.code(4);
+    assert_eq!(out.failure().tries, 4, "{out}");
+}
+
+#[test]
+fn an_unknown_host_is_a_network_failure_that_names_it() {
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("-t 0")
+        .arg("http://nonexistent.invalid/a")
+        .run();
+    out.code(4).complains("http://nonexistent.invalid/a");
+    dir.assert_names(&[]);
+}
+
+#[test]
+fn an_unknown_host_does_not_hold_up_the_others() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-t 0")
+        .args(["http://nonexistent.invalid/b", &server.url("/a")])
+        .run()
+        .code(4);
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_port_that_closes_at_once_is_a_network_failure() {
+    let server = Server::start(|s| s.close_on_accept());
+    let out = Dir::new()
+        .gannet()
+        .flags("-t 2 --retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run();
+    out.code(4);
+    assert_eq!(out.failure().tries, 3, "{out}");
+    // A fresh connection that dies is a try, not something to be replaced without anyone noticing.
+    assert_eq!(server.connections(), 3, "{out}");
+}
+
+#[test]
+fn a_reset_in_the_body_is_a_network_failure() {
+    let server = Server::start(|s| {
+        s.get("/a")
+            .body(noise(100_000))
+            .no_length()
+            .cut_rst_at(50_000);
+    });
+    let dir = Dir::new();
+    let out = dir.gannet().flags("-t 0").arg(server.url("/a")).run();
+    out.code(4);
+    assert!(!dir.has("a"), "{out}");
+}
+
+#[test]
+fn a_host_can_be_given_its_address() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    let resolve = format!("some.host.test:{}:127.0.0.1", server.port());
+    dir.gannet()
+        .args(["--resolve", &resolve])
+        .arg(server.url_as("http", "some.host.test", "/a"))
+        .run()
+        .ok();
+    dir.assert_file("a", b"1");
+    let host = format!("some.host.test:{}", server.port());
+    assert_eq!(server.request("/a").header("host"), Some(host.as_str()));
+}
+
+#[test]
+fn an_address_is_for_its_host_and_port_only() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    let resolve = format!("nonexistent.invalid:{}:127.0.0.1", server.port() ^ 1);
+    let url = server.url_as("http", "nonexistent.invalid", "/a");
+    dir.gannet()
+        .args(["-t", "0", "--resolve", &resolve])
+        .arg(&url)
+        .run()
+        .code(4);
+    let resolve = format!("nonexistent2.invalid:{}:127.0.0.1", server.port());
+    dir.gannet()
+        .args(["-t", "0", "--resolve", &resolve])
+        .arg(&url)
+        .run()
+        .code(4);
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_bad_address_for_a_host_is_a_usage_error() {
+    for resolve in [
+        "",
+        "host",
+        "host:80",
+        "host:80:",
+        "host:x:127.0.0.1",
+        "host:80:not-an-address",
+        ":80:127.0.0.1",
+    ] {
+        Dir::new()
+            .gannet()
+            .args(["--resolve", resolve])
+            .arg("http://127.0.0.1:1/")
+            .run()
+            .code(2);
+    }
+}
+
+#[test]
+fn localhost_is_resolved() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .arg(server.url_as("http", "localhost", "/a"))
+        .run()
+        .ok();
+    dir.assert_file("a", b"1");
+}
+
+#[test]
+fn ipv6_addresses_are_spoken_to() {
+    let server = Server::start_ipv6(|s| {
+        s.get("/a").body(b"1");
+        s.get("/b").body(b"2");
+    });
+    let dir = Dir::new();
+    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.gannet().arg("-6").arg(server.url("/b")).run().ok();
+    let host = format!("[::1]:{}", server.port());
+    assert_eq!(server.request("/a").header("host"), Some(host.as_str()));
+}
+
+#[test]
+fn one_family_can_be_insisted_on() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+        s.get("/b").body(b"2");
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .arg("-4")
+        .arg(server.url_as("http", "localhost", "/a"))
+        .run()
+        .ok();
+    let out = dir.gannet().flags("-6 -t 0").arg(server.url("/b")).run();
+    assert_ne!(out.exit_code(), Some(0), "{out}");
+    dir.assert_names(&["a"]);
+
+    let server = Server::start_ipv6(|s| {
+        s.get("/a").body(b"1");
+    });
+    let out = dir
+        .gannet()
+        .flags("-4 -t 0 -o x")
+        .arg(server.url("/a"))
+        .run();
+    assert_ne!(out.exit_code(), Some(0), "{out}");
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_thousand_dead_rows_end_in_good_time() {
+    let dead = Port::dead();
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    let mut list: String = (0..1000)
+        .map(|at| dead.url(&format!("/{at}")) + "\n")
+        .collect();
+    list += &server.url("/a");
+    let out = dir.gannet().flags("-i - -t 0").input(list).run();
+    out.code(4);
+    assert_eq!(out.failures().len(), 1000);
+    dir.assert_names(&["a"]);
+}

@@ -1,0 +1,351 @@
+//! Transient failures are tried again, others are not; what was cut is fetched whole.
+
+use std::time::Duration;
+
+use crate::harness::{Dir, noise};
+use crate::server::Server;
+
+#[test]
+fn a_status_that_is_transient_is_tried_again() {
+    for status in [408, 425, 429, 500, 502, 503, 504, 522, 524] {
+        let server = Server::start(|s| {
+            s.get("/a")
+                .status(status)
+                .body(b"not now")
+                .times(2)
+                .then()
+                .body(b"ok");
+        });
+        let dir = Dir::new();
+        dir.gannet()
+            .flags("--retry-delay 1ms")
+            .arg(server.url("/a"))
+            .run()
+            .ok();
+        dir.assert_names(&["a"]);
+        dir.assert_file("a", b"ok");
+        assert_eq!(server.requests().len(), 3, "{status}");
+    }
+}
+
+#[test]
+fn a_status_that_is_final_is_not_tried_again() {
+    for (status, code) in [
+        (400, 8),
+        (401, 6),
+        (403, 8),
+        (404, 8),
+        (407, 6),
+        (410, 8),
+        (416, 8),
+        (451, 8),
+        (501, 8),
+        (599, 8),
+    ] {
+        let server = Server::start(|s| {
+            s.get("/a")
+                .status(status)
+                .body(b"never")
+                .then()
+                .body(b"wrong");
+        });
+        let dir = Dir::new();
+        let out = dir
+            .gannet()
+            .flags("--retry-delay 1ms")
+            .arg(server.url("/a"))
+            .run();
+        out.code(code);
+        assert_eq!(
+            (out.failure().status.as_str(), out.failure().tries),
+            (status.to_string().as_str(), 1),
+            "{out}"
+        );
+        assert_eq!(server.requests().len(), 1, "{status}");
+        dir.assert_names(&[]);
+    }
+}
+
+#[test]
+fn there_are_five_tries_after_the_first() {
+    let server = Server::start(|s| {
+        s.get("/a").status(500);
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("--retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run();
+    out.code(8);
+    assert_eq!(server.requests().len(), 6);
+    assert_eq!(out.failure().tries, 6, "{out}");
+    dir.assert_names(&[]);
+}
+
+#[test]
+fn the_number_of_tries_can_be_set() {
+    for (flag, tries) in [("-t", 0), ("--retry", 2)] {
+        let server = Server::start(|s| {
+            s.get("/a").status(503);
+        });
+        let dir = Dir::new();
+        let out = dir
+            .gannet()
+            .args([flag, &tries.to_string(), "--retry-delay", "1ms"])
+            .arg(server.url("/a"))
+            .run();
+        out.code(8);
+        assert_eq!(server.requests().len(), tries + 1);
+        assert_eq!(out.failure().tries, tries + 1, "{out}");
+    }
+}
+
+#[test]
+fn the_last_failure_is_the_one_reported() {
+    let server = Server::start(|s| {
+        s.get("/a").status(500).then().status(404);
+    });
+    let out = Dir::new()
+        .gannet()
+        .flags("--retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run();
+    out.code(8).complains("not found (2 tries)");
+}
+
+#[test]
+fn a_wait_that_the_server_asks_for_is_kept() {
+    let date = (
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:38 GMT",
+    );
+    let server = Server::start(|s| {
+        s.get("/seconds")
+            .status(503)
+            .retry_after("1")
+            .then()
+            .body(b"ok");
+        s.get("/date")
+            .status(429)
+            .header("Date", date.0)
+            .retry_after(date.1)
+            .then()
+            .body(b"ok");
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("--retry-delay 1ms")
+        .args([server.url("/seconds"), server.url("/date")])
+        .run()
+        .ok();
+    for path in ["/seconds", "/date"] {
+        let at: Vec<_> = server
+            .requests()
+            .into_iter()
+            .filter(|request| request.target == path)
+            .map(|request| request.at)
+            .collect();
+        let gap = at[1] - at[0];
+        assert!(
+            gap >= Duration::from_millis(950),
+            "{path} was asked again after {gap:?}"
+        );
+    }
+}
+
+#[test]
+fn no_wait_is_a_wait_too() {
+    let server = Server::start(|s| {
+        s.get("/a").status(503).retry_after("0").then().body(b"ok");
+        s.get("/b")
+            .status(503)
+            .retry_after("rubbish")
+            .then()
+            .body(b"ok");
+        s.get("/c").status(503).retry_after("-5").then().body(b"ok");
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("--retry-delay 1ms")
+        .args(["/a", "/b", "/c"].map(|path| server.url(path)))
+        .run()
+        .ok();
+    dir.assert_names(&["a", "b", "c"]);
+}
+
+#[test]
+fn a_cut_body_is_fetched_again() {
+    let body = noise(200_000);
+    for cut in [0, 1, 1000, 199_999] {
+        for reset in [false, true] {
+            let server = Server::start(|s| {
+                let route = s.get("/a").body(&body);
+                if reset {
+                    route.cut_rst_at(cut)
+                } else {
+                    route.cut_at(cut)
+                }
+                .then()
+                .body(&body);
+            });
+            let dir = Dir::new();
+            dir.gannet()
+                .flags("--retry-delay 1ms")
+                .arg(server.url("/a"))
+                .run()
+                .ok();
+            dir.assert_names(&["a"]);
+            dir.assert_file("a", &body);
+        }
+    }
+}
+
+#[test]
+fn a_cut_body_is_fetched_again_from_a_server_that_has_ranges() {
+    let body = noise(200_000);
+    let server = Server::start(|s| {
+        let route = s
+            .get("/a")
+            .body(&body)
+            .etag("\"v1\"")
+            .ranges()
+            .cut_at(120_000);
+        route.then().body(&body).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("--retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run()
+        .ok();
+    dir.assert_file("a", &body);
+}
+
+#[test]
+fn a_file_that_changed_between_tries_is_never_spliced() {
+    let (old, new) = (noise(200_000), noise(200_001)[1..].to_vec());
+    for ranges in [false, true] {
+        let server = Server::start(|s| {
+            let route = s.get("/a").body(&old).etag("\"v1\"").cut_at(120_000);
+            if ranges {
+                route.ranges();
+            }
+            let route = route.then().body(&new).etag("\"v2\"");
+            if ranges {
+                route.ranges();
+            }
+        });
+        let dir = Dir::new();
+        dir.gannet()
+            .flags("--retry-delay 1ms")
+            .arg(server.url("/a"))
+            .run()
+            .ok();
+        dir.assert_file("a", &new);
+    }
+}
+
+#[test]
+fn a_shorter_second_answer_leaves_no_old_tail() {
+    let server = Server::start(|s| {
+        s.get("/a")
+            .body(noise(200_000))
+            .cut_at(150_000)
+            .then()
+            .body(b"short");
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("--retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run()
+        .ok();
+    dir.assert_file("a", b"short");
+}
+
+#[test]
+fn a_body_that_stays_cut_is_a_failure_without_a_file() {
+    let body = noise(50_000);
+    for framing in ["length", "chunked"] {
+        let server = Server::start(|s| {
+            let route = s.get("/a").body(&body).cut_at(20_000);
+            if framing == "chunked" {
+                route.chunked(999);
+            }
+        });
+        let dir = Dir::new();
+        let out = dir
+            .gannet()
+            .flags("-t 2 --retry-delay 1ms")
+            .arg(server.url("/a"))
+            .run();
+        out.code_in(&[4, 7]);
+        assert_eq!(out.failure().tries, 3, "{out}");
+        assert_eq!(server.requests().len(), 3);
+        assert!(!dir.has("a"), "{out}");
+    }
+}
+
+#[test]
+fn a_connection_that_closes_without_an_answer_is_tried_again() {
+    let server = Server::start(|s| {
+        s.get("/a").raw(b"").times(2).then().body(b"ok");
+        s.get("/b")
+            .raw(b"HTTP/1.1 200 OK\r\nContent-Le")
+            .then()
+            .body(b"ok");
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("--retry-delay 1ms")
+        .args([server.url("/a"), server.url("/b")])
+        .run()
+        .ok();
+    dir.assert_file("a", b"ok");
+    dir.assert_file("b", b"ok");
+}
+
+#[test]
+fn one_that_sleeps_between_tries_does_not_hold_up_the_others() {
+    let server = Server::start(|s| {
+        s.get("/slow")
+            .status(503)
+            .retry_after("1")
+            .then()
+            .body(b"ok");
+        s.get("/a").body(b"a");
+    });
+    let dir = Dir::new();
+    let other = Server::start(|s| {
+        for at in 0..10 {
+            s.get(&format!("/{at}")).body(b"x");
+        }
+    });
+    let mut urls = vec![server.url("/slow")];
+    urls.extend((0..10).map(|at| other.url(&format!("/{at}"))));
+    let out = dir.gannet().flags("-j 2").args(urls).run();
+    out.ok();
+    let order = out.completions();
+    assert_eq!(
+        order.last().map(|line| line.url.clone()),
+        Some(server.url("/slow")),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_redirect_is_walked_again_from_its_start() {
+    let server = Server::start(|s| {
+        s.get("/a").redirect(302, "/b");
+        s.get("/b").status(500).then().body(b"ok");
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("--retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run();
+    out.ok();
+    dir.assert_file("a", b"ok");
+}

@@ -1,0 +1,231 @@
+//! The clocks: no byte for too long, connecting, the whole transfer. None runs while a transfer waits for its turn.
+
+use std::time::Duration;
+
+use crate::harness::{Ca, Dir, noise};
+use crate::server::{Gate, Port, Server};
+
+#[test]
+fn a_stalled_body_is_fetched_again() {
+    let body = noise(100_000);
+    let server = Server::start(|s| {
+        s.get("/a").body(&body).stall_at(1000).then().body(&body);
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("--stall-timeout 200ms --retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run()
+        .ok();
+    dir.assert_names(&["a"]);
+    dir.assert_file("a", &body);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_stall_is_a_timeout_with_its_own_words() {
+    let server = Server::start(|s| {
+        s.get("/a").body(noise(100_000)).stall_at(1000);
+    });
+    for flag in ["-T", "--stall-timeout"] {
+        let dir = Dir::new();
+        let out = dir
+            .gannet()
+            .args([flag, "200ms", "-t", "0"])
+            .arg(server.url("/a"))
+            .run();
+        out.code(28).complains("stall");
+        assert!(!dir.has("a"), "{out}");
+    }
+}
+
+#[test]
+fn an_answer_that_never_begins_is_a_stall() {
+    let silent = Port::silent();
+    let out = Dir::new()
+        .gannet()
+        .flags("--stall-timeout 200ms -t 0")
+        .arg(silent.url("/a"))
+        .run();
+    out.code(28).complains(&silent.address().to_string());
+}
+
+#[test]
+fn a_head_that_stops_in_the_middle_is_a_stall() {
+    let server = Server::start(|s| {
+        s.get("/a")
+            .raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-")
+            .stall_at(1000);
+    });
+    Dir::new()
+        .gannet()
+        .flags("--stall-timeout 200ms -t 0")
+        .arg(server.url("/a"))
+        .run()
+        .code(28);
+}
+
+#[test]
+fn a_slow_body_is_no_stall() {
+    let body = noise(16);
+    let server = Server::start(|s| {
+        s.get("/a").body(&body).pace(2, Duration::from_millis(100));
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("--stall-timeout 500ms -t 0")
+        .arg(server.url("/a"))
+        .run()
+        .ok();
+    dir.assert_file("a", &body);
+}
+
+#[test]
+fn the_whole_transfer_has_its_time() {
+    let server = Server::start(|s| {
+        s.get("/a")
+            .body(noise(100))
+            .pace(1, Duration::from_millis(50));
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("--timeout 300ms -t 0")
+        .arg(server.url("/a"))
+        .run();
+    out.code(28);
+    assert!(out.took() < Duration::from_secs(4), "{out}");
+    assert!(!dir.has("a"), "{out}");
+}
+
+#[test]
+fn a_connection_that_does_not_come_is_a_timeout() {
+    let full = Port::full();
+    let out = Dir::new()
+        .gannet()
+        .flags("--connect-timeout 200ms -t 0")
+        .arg(full.url("/a"))
+        .run();
+    out.code(28).complains(&full.address().to_string());
+    assert!(out.took() < Duration::from_secs(5), "{out}");
+}
+
+#[test]
+fn a_handshake_that_does_not_come_is_a_timeout() {
+    let silent = Port::silent();
+    let out = Dir::new()
+        .gannet()
+        .flags("--connect-timeout 200ms -t 0 -k")
+        .arg(silent.https_url("/a"))
+        .run();
+    out.code(28);
+    assert!(out.took() < Duration::from_secs(5), "{out}");
+}
+
+#[test]
+fn waiting_for_a_turn_does_not_count() {
+    let server = Server::start(|s| {
+        for path in ["/a", "/b", "/c", "/d"] {
+            s.get(path).body(b"12").pace(1, Duration::from_millis(150));
+        }
+    });
+    let dir = Dir::new();
+    let urls = ["/a", "/b", "/c", "/d"].map(|path| server.url(path));
+    // Four times 300 ms, one after the other: the last waits longer than it may take.
+    dir.gannet()
+        .flags("-j 1 --timeout 800ms --stall-timeout 800ms --connect-timeout 800ms -t 0")
+        .args(urls)
+        .run()
+        .ok();
+    dir.assert_names(&["a", "b", "c", "d"]);
+}
+
+#[test]
+fn waiting_for_a_connection_of_the_origin_does_not_count() {
+    let server = Server::start(|s| {
+        for path in ["/a", "/b", "/c", "/d"] {
+            s.get(path).body(b"12").pace(1, Duration::from_millis(150));
+        }
+    });
+    let dir = Dir::new();
+    let urls = ["/a", "/b", "/c", "/d"].map(|path| server.url(path));
+    dir.gannet()
+        .flags("-j 4 -x 1 --timeout 800ms --stall-timeout 800ms -t 0")
+        .args(urls)
+        .run()
+        .ok();
+    dir.assert_names(&["a", "b", "c", "d"]);
+}
+
+#[test]
+fn one_that_stalls_does_not_hold_up_the_others() {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        s.get("/stuck").body(b"late").wait_for(&gate);
+        for at in 0..20 {
+            s.get(&format!("/{at}")).body(b"x");
+        }
+    });
+    let dir = Dir::new();
+    let mut urls = vec![server.url("/stuck")];
+    urls.extend((0..20).map(|at| server.url(&format!("/{at}"))));
+    let running = dir.gannet().flags("-j 2").args(urls).spawn();
+    for at in 0..20 {
+        running.wait_for_line(&(server.url(&format!("/{at}")) + " "));
+    }
+    gate.open();
+    let out = running.finish();
+    out.ok();
+    assert_eq!(
+        out.completions().last().map(|line| line.url.clone()),
+        Some(server.url("/stuck")),
+        "{out}"
+    );
+}
+
+#[test]
+fn durations_are_written_as_people_do() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    for duration in ["500ms", "10s", "5m", "1h 30m", "2min"] {
+        dir.gannet()
+            .args(["--timeout", duration, "--stall-timeout", duration])
+            .arg(server.url("/a"))
+            .run()
+            .ok();
+    }
+    for flag in [
+        "--timeout",
+        "--stall-timeout",
+        "--connect-timeout",
+        "--retry-delay",
+    ] {
+        for duration in ["", "soon", "-1s", "5 parsecs"] {
+            dir.gannet()
+                .arg(format!("{flag}={duration}"))
+                .arg(server.url("/a"))
+                .run()
+                .code(2);
+        }
+    }
+}
+
+#[test]
+fn a_stalled_tls_body_is_a_timeout() {
+    let ca = Ca::new();
+    let server = Server::start_tls(&ca.issue().config(), |s| {
+        s.get("/a").body(noise(100_000)).stall_at(5000);
+    });
+    let dir = Dir::new();
+    let cacert = ca.write(&dir);
+    let out = dir
+        .gannet()
+        .flags("--stall-timeout 300ms -t 0 --cacert")
+        .arg(cacert)
+        .arg(server.url("/a"))
+        .run();
+    out.code(28);
+    assert!(!dir.has("a"), "{out}");
+}

@@ -1,0 +1,110 @@
+//! A folder for one test, removed at its end.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::Gannet;
+
+pub(crate) struct Dir(TempDir);
+
+impl Dir {
+    pub(crate) fn new() -> Self {
+        Self(
+            tempfile::Builder::new()
+                .prefix("gannet-test-")
+                .tempdir()
+                .expect("a temporary folder"),
+        )
+    }
+
+    /// The program, to be run in this folder.
+    pub(crate) fn gannet(&self) -> Gannet {
+        Gannet::new(self.path())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path().join(name)
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.join(name).exists()
+    }
+
+    pub(crate) fn make_dir(&self, name: &str) -> PathBuf {
+        let path = self.join(name);
+        fs::create_dir_all(&path).expect("a folder");
+        path
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.join(name);
+        fs::write(&path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        path
+    }
+
+    pub(crate) fn read(&self, name: impl AsRef<OsStr>) -> Vec<u8> {
+        let path = self.join(name.as_ref());
+        fs::read(&path).unwrap_or_else(|error| {
+            panic!(
+                "{}: {error}; the folder has {:?}",
+                path.display(),
+                self.names()
+            )
+        })
+    }
+
+    /// All files below, relative to the folder, sorted; a folder counts only for what is in it.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut folders = vec![self.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder)
+                .expect("a folder")
+                .map(|entry| entry.expect("an entry"))
+            {
+                if entry.file_type().expect("a type").is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    let path = entry.path();
+                    let name = path.strip_prefix(self.path()).expect("below");
+                    names.push(name.to_string_lossy().into_owned());
+                }
+            }
+        }
+        names.sort();
+        names
+    }
+
+    /// Asserts that a file is there with these bytes, and says where they part.
+    #[track_caller]
+    pub(crate) fn assert_file(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let (found, wanted) = (self.read(name), bytes.as_ref());
+        if found == wanted {
+            return;
+        }
+        let common = found.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+        panic!(
+            "{name} has {} bytes instead of {}, the same up to byte {common}",
+            found.len(),
+            wanted.len()
+        );
+    }
+
+    /// Asserts that these files are there, and no other.
+    #[track_caller]
+    pub(crate) fn assert_names(&self, wanted: &[&str]) {
+        assert_eq!(
+            self.names(),
+            wanted,
+            "the files below {}",
+            self.path().display()
+        );
+    }
+}
