@@ -11,7 +11,7 @@ use crate::http::{Credentials, Field, Method};
 ///
 /// ```
 /// use gannet::multi::Easy;
-/// let easy = Easy::new("https://example.org/file".parse()?, Vec::new());
+/// let easy = Easy::new("https://example.org/file".parse()?, Vec::<u8>::new());
 /// assert_eq!(easy.max_redirects, 20);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
