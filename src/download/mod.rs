@@ -9,6 +9,8 @@ mod retry;
 mod stdout;
 mod stored;
 
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use crate::error::{Fault, Malformed};
@@ -114,6 +116,19 @@ impl Sink for Download {
         match &mut self.body {
             Body::File(part) => part.write(bytes),
             Body::Stdout(out) => out.write(bytes),
+        }
+    }
+    fn target(&mut self) -> Result<Option<BorrowedFd<'_>>, Fault> {
+        match &mut self.body {
+            Body::File(part) => part.target().map(Some),
+            Body::Stdout(_) => Ok(None),
+        }
+    }
+
+    fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
+        match &mut self.body {
+            Body::File(part) => part.moved(result),
+            Body::Stdout(_) => Ok(()),
         }
     }
 }

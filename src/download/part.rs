@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -94,6 +95,18 @@ impl Part {
         self.create()?
             .write_all(bytes)
             .map_err(|error| self.fault("write", error))
+    }
+
+    /// The file, for bytes that are moved to it from outside.
+    pub(super) fn target(&mut self) -> Result<BorrowedFd<'_>, Fault> {
+        let file: &File = self.create()?;
+        Ok(file.as_fd())
+    }
+
+    /// So many bytes were moved, or could not be.
+    pub(super) fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
+        self.written += result.map_err(|error| self.fault("write", error))? as u64;
+        Ok(())
     }
 
     fn create(&mut self) -> Result<&mut File, Fault> {

@@ -54,7 +54,7 @@ use lookup::Lookups;
 use pool::Pool;
 use rate::Rate;
 use trace::Tracer;
-use transfer::{State, Step, Transfer};
+use transfer::{Splicer, State, Step, Transfer};
 
 use crate::conn::{Config, Scratch};
 use crate::error::{Error, Fault, MultiError};
@@ -96,6 +96,7 @@ pub struct Multi<S: Sink> {
     sleeping: usize,
     is_dead: bool,
     scratch: Scratch,
+    splicer: Splicer,
     tls_config: Option<Config>,
     rate: Option<Rate>,
     /// Calls so far: what became idle in this one has not been out of sight.
@@ -129,6 +130,7 @@ impl<S: Sink> Multi<S> {
             sleeping: 0,
             is_dead: false,
             scratch: Scratch::default(),
+            splicer: Splicer::default(),
             tls_config: None,
             rate: None,
             calls: 0,

@@ -1,5 +1,8 @@
 //! Where bodies land: the face between the engine, which knows no files, and whoever does.
 
+use std::io;
+use std::os::fd::BorrowedFd;
+
 use crate::error::Fault;
 use crate::http::Response;
 
@@ -20,6 +23,24 @@ pub trait Sink {
     /// # Errors
     /// Any [`Fault`]: they could not be written.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
+
+    /// A file that the next bytes may be moved to without being seen, at the place where it is to be written next. Asked for
+    /// only when many are still to come, unencrypted and of a known number.
+    ///
+    /// # Errors
+    /// Any [`Fault`]: the file cannot be made.
+    fn target(&mut self) -> Result<Option<BorrowedFd<'_>>, Fault> {
+        Ok(None)
+    }
+
+    /// So many bytes were moved to the [`target`](Self::target); or it failed, and the fault is wanted.
+    ///
+    /// # Errors
+    /// The fault to end the transfer with.
+    fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
+        let _ = result;
+        Ok(())
+    }
 }
 
 /// Keeps the body in memory, for small answers, examples and tests.
@@ -43,7 +64,7 @@ impl Sink for u64 {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        *self += bytes.len() as u64;
+        *self += bytes.len() as Self;
         Ok(())
     }
 }

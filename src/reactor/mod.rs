@@ -120,7 +120,10 @@ fn wait(
     now: Instant,
 ) -> io::Result<()> {
     match poll.poll(events, until.map(|at| at.saturating_duration_since(now))) {
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(events.clear()),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+            events.clear();
+            Ok(())
+        }
         result => result,
     }
 }

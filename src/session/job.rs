@@ -1,6 +1,8 @@
 //! One row on its way: its download, and what is needed to report it and to try it again.
 
 use std::collections::VecDeque;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use url::Url;
@@ -55,5 +57,12 @@ impl Sink for Job {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.download.write(bytes)
+    }
+    fn target(&mut self) -> Result<Option<BorrowedFd<'_>>, Fault> {
+        self.download.target()
+    }
+
+    fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
+        self.download.moved(result)
     }
 }

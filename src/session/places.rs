@@ -17,6 +17,10 @@ use crate::sys::Folder;
 const OPEN_FOLDERS: usize = 16;
 
 /// Where a row goes.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for one call, and most are large"
+)]
 pub(super) enum Placement {
     /// It is to be fetched; another row may have had its name.
     Begin {

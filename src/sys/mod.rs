@@ -1,7 +1,10 @@
-//! The few system calls that the standard library lacks: files by name within an open folder, and the limit of open files.
+//! The few system calls that the standard library lacks: files by name within an open folder,
+//! bytes moved from sockets to files, and the limit of open files.
 
 mod folder;
 mod limit;
+mod pipe;
 
 pub use folder::{Entry, Folder, file_clock, note};
 pub use limit::raise_open_files;
+pub use pipe::{Moved, Pipe};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::splice::Arrived;
 use super::{After, Delivery, State, Step, Transfer};
 use crate::conn::{Interest, Received, Scratch};
 use crate::error::Fault;
@@ -112,33 +113,51 @@ impl<S: Sink> Multi<S> {
             let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
                 return Ok(Step::Go(State::Connect));
             };
-            match filter.recv(buffer, limit, &mut self.scratch)? {
-                Received::WouldBlock => {
+            let arrived = match self.splicer.carry(
+                transfer,
+                &connection.exchange,
+                filter.plain(),
+                limit,
+                buffer,
+            )? {
+                Some(arrived) => arrived,
+                None => filter.recv(buffer, limit, &mut self.scratch)?.into(),
+            };
+            let bytes = match arrived {
+                Arrived::WouldBlock => {
                     self.sockets.want(*socket, id, filter.wants());
                     return Ok(Step::Wait);
                 }
-                Received::End { trusted } => {
+                Arrived::End { trusted } => {
                     ended(transfer, connection.exchange.close(), trusted)?;
                     return self.settle(id, false, now);
                 }
-                Received::Bytes(n) => {
-                    transfer.clocks.last_byte = Some(now);
-                    spend(transfer, n, self.rate.as_mut());
-                    let mut reader = Reader {
-                        id,
-                        now,
-                        transfer,
-                        exchange: &mut connection.exchange,
-                        tracer: &mut self.tracer,
-                    };
-                    if let Some(rest) = reader.take(&buffer[..n])? {
-                        let is_clean = rest == 0
-                            && connection.exchange.is_reusable()
-                            && is_drained(connection.filter(), buffer, &mut self.scratch);
-                        return self.settle(id, is_clean, now);
-                    }
+                Arrived::Moved(n) => {
+                    connection.exchange.skip(n as u64);
+                    transfer.received += n as u64;
                     budget = budget.saturating_sub(n);
+                    spend(transfer, n, self.rate.as_mut());
+                    &[][..]
                 }
+                Arrived::Bytes(n) => {
+                    budget = budget.saturating_sub(n);
+                    spend(transfer, n, self.rate.as_mut());
+                    &buffer[..n]
+                }
+            };
+            transfer.clocks.last_byte = Some(now);
+            let mut reader = Reader {
+                id,
+                now,
+                transfer,
+                exchange: &mut connection.exchange,
+                tracer: &mut self.tracer,
+            };
+            if let Some(rest) = reader.take(bytes)? {
+                let is_clean = rest == 0
+                    && connection.exchange.is_reusable()
+                    && is_drained(connection.filter(), buffer, &mut self.scratch);
+                return self.settle(id, is_clean, now);
             }
             if budget == 0 {
                 return Ok(Step::Yield);

@@ -22,6 +22,7 @@ mod clocks;
 mod connect;
 mod exchange;
 mod finish;
+mod splice;
 mod start;
 
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ use std::time::Instant;
 use url::Url;
 
 pub(super) use clocks::Clocks;
+pub(super) use splice::Splicer;
 
 use super::easy::Easy;
 use super::info::TransferId;

@@ -1,0 +1,109 @@
+//! The shortest way to the disk: bodies that nobody has to look at go from socket to file through a pipe.
+
+use std::io;
+use std::net::TcpStream;
+
+use super::{Delivery, Transfer};
+use crate::conn::Received;
+use crate::error::Fault;
+use crate::http1::Exchange;
+use crate::multi::Sink;
+use crate::sys::{Moved, Pipe};
+
+/// With less than this still to come, in bytes, a copy is cheaper than a second system call.
+const WORTHWHILE: u64 = 256 * 1024;
+
+/// What came of one look at a connection.
+pub(super) enum Arrived {
+    /// So many bytes, in the buffer.
+    Bytes(usize),
+    /// So many bytes of the body, which are in the file already.
+    Moved(usize),
+    /// Nothing now.
+    WouldBlock,
+    /// The end of the stream, and whether it is the peer's own.
+    End { trusted: bool },
+}
+
+impl From<Received> for Arrived {
+    fn from(received: Received) -> Self {
+        match received {
+            Received::Bytes(n) => Self::Bytes(n),
+            Received::WouldBlock => Self::WouldBlock,
+            Received::End { trusted } => Self::End { trusted },
+        }
+    }
+}
+
+/// The pipe of an engine, made when it is first worth it.
+#[derive(Debug, Default)]
+pub(in crate::multi) struct Splicer {
+    pipe: Option<Pipe>,
+    /// It worked once, and so will most likely go on to.
+    is_proven: bool,
+    /// It cannot be done here.
+    is_off: bool,
+}
+
+impl Splicer {
+    /// Moves what has come of a body to its file, where that can be done and is worth it; else `None`.
+    pub(super) fn carry<S: Sink>(
+        &mut self,
+        transfer: &mut Transfer<S>,
+        exchange: &Exchange,
+        socket: Option<&TcpStream>,
+        limit: usize,
+        buffer: &mut [u8],
+    ) -> Result<Option<Arrived>, Fault> {
+        let remaining = exchange.raw_remaining().unwrap_or(0);
+        let is_wanted = matches!(transfer.delivery, Delivery::Sink);
+        let (Some(socket), true) = (socket, is_wanted && !self.is_off && remaining >= WORTHWHILE)
+        else {
+            return Ok(None);
+        };
+        let Some(file) = transfer.easy.sink.target()? else {
+            return Ok(None);
+        };
+        let pipe = match self.pipe.take().map_or_else(Pipe::new, Ok) {
+            Ok(pipe) => pipe,
+            Err(_) => {
+                self.is_off = true;
+                return Ok(None);
+            }
+        };
+        // Until a file system has shown that it can, no more is at stake than the buffer could take over.
+        let stake = if self.is_proven {
+            usize::MAX
+        } else {
+            buffer.len()
+        };
+        let limit = limit
+            .min(stake)
+            .min(usize::try_from(remaining).unwrap_or(usize::MAX));
+        let arrived = match pipe.carry(socket, file, limit) {
+            Moved::Bytes(0) => Arrived::End { trusted: true },
+            Moved::Bytes(n) => {
+                self.is_proven = true;
+                transfer.easy.sink.moved(Ok(n))?;
+                Arrived::Moved(n)
+            }
+            Moved::WouldBlock => Arrived::WouldBlock,
+            Moved::Source(error) => return Err(Fault::ConnectionLost(error)),
+            // The pipe holds what is lost: it goes too.
+            Moved::Target(error) => return transfer.easy.sink.moved(Err(error)).map(|()| None),
+            Moved::Unsupported(n) if n <= buffer.len() => {
+                self.is_off = true;
+                return match pipe.read(&mut buffer[..n]) {
+                    Ok(n) => Ok(Some(Arrived::Bytes(n))),
+                    Err(error) => Err(Fault::ConnectionLost(error)),
+                };
+            }
+            Moved::Unsupported(_) => {
+                let error = io::ErrorKind::Unsupported.into();
+                return transfer.easy.sink.moved(Err(error)).map(|()| None);
+            }
+        };
+        self.pipe = Some(pipe);
+        Ok(Some(arrived))
+    }
+}
