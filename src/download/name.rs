@@ -231,6 +231,24 @@ impl Names {
         !is_taken && self.taken.insert(own)
     }
 
+    /// Lets go of a path: a later row of that name has to be told apart by other means.
+    pub fn release(&mut self, path: &Path) {
+        let folder = self.folder(path);
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let key = self.key(&folder, name, "");
+        self.taken.remove(&key);
+    }
+
+    /// How many names are taken.
+    pub fn len(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Whether no name is taken.
+    pub fn is_empty(&self) -> bool {
+        self.taken.is_empty()
+    }
+
     /// Takes the first free `path.N`, N from 1. `exists` tells whether a candidate is on the disk; it must say no in
     /// the end. Numbers once found taken are not tried again, so that many rows of one name stay cheap.
     pub fn next_free(&mut self, path: &Path, mut exists: impl FnMut(&Path) -> bool) -> PathBuf {

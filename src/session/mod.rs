@@ -259,7 +259,9 @@ impl<'r> Session<'r> {
                 if let Some(given) = job.download.given_name.take() {
                     job.is_renamed |= self.places.take_given_name(part, &given)?;
                 }
-                part.finish()
+                let placed = part.finish()?;
+                self.places.finished(part);
+                Ok(placed)
             }
         }
     }

@@ -11,10 +11,14 @@ use crate::download::name::{self, Names};
 use crate::download::{Body, Download, Exists, Part, Stdout, Stored};
 use crate::error::Fault;
 use crate::list::Row;
-use crate::sys::Folder;
+use crate::sys::{self, Folder};
 
 /// Folders kept open at most, beside the run's own.
 const OPEN_FOLDERS: usize = 16;
+
+/// Names of finished files that are remembered. Beyond that the disk remembers: a file that changed after this many were known
+/// was made by this run. So the longest list takes no more memory than one of this length.
+const REMEMBERED: usize = 100_000;
 
 /// Where a row goes.
 #[expect(
@@ -47,6 +51,8 @@ pub(super) struct Places {
     exists: Exists,
     takes_names: bool,
     names: Names,
+    /// When more names were known than are remembered, by the clock that stamps files.
+    forgets_since: Option<i128>,
     base: Option<Rc<Folder>>,
     folders: HashMap<PathBuf, Rc<Folder>>,
 }
@@ -62,6 +68,7 @@ impl Places {
             exists: plan.exists,
             takes_names: plan.takes_names,
             names: Names::default(),
+            forgets_since: None,
             base: None,
             folders: HashMap::new(),
         }
@@ -88,34 +95,30 @@ impl Places {
         }
         let (relative, wanted) = self.wanted(row)?;
         let (name, is_renamed) = self.claim(row, &relative, wanted)?;
-        let folder = self.folder(&relative).map_err(|(path, source)| {
-            Misplaced::Fault(Fault::Disk {
-                verb: "open folder",
-                path,
-                source,
-            })
-        })?;
+        let folder = self.folder(&relative);
+        let folder = folder.map_err(|(path, source)| disk("open folder", path, source))?;
         if self.takes_names {
             // What stands at the name that the server will give is seen to when that is known.
             return Ok(self.begin(folder, name, is_renamed, None));
         }
+        if folder.was_empty() && self.forgets_since.is_none() {
+            return Ok(self.begin(folder, name, is_renamed, None));
+        }
         let path = || folder.path().join(&name);
-        let entry = folder.entry(&name).map_err(|source| {
-            Misplaced::Fault(Fault::Disk {
-                verb: "look at",
-                path: path(),
-                source,
-            })
-        })?;
+        let look = folder.entry(&name);
+        let entry = look.map_err(|source| disk("look at", path(), source))?;
         let Some(entry) = entry else {
             return Ok(self.begin(folder, name, is_renamed, None));
         };
+        if self
+            .forgets_since
+            .is_some_and(|since| entry.changed() >= since)
+        {
+            // Another row of this run made it.
+            return Ok(self.begin_beside(folder, &relative.join(name)));
+        }
         if entry.is_folder() {
-            return Err(Misplaced::Fault(Fault::Disk {
-                verb: "replace",
-                path: path(),
-                source: io::ErrorKind::IsADirectory.into(),
-            }));
+            return Err(disk("replace", path(), io::ErrorKind::IsADirectory.into()));
         }
         match self.exists {
             Exists::Skip => Ok(Placement::Kept(path())),
@@ -125,13 +128,25 @@ impl Places {
                 let known = Stored::read(&folder, &name, &entry);
                 Ok(self.begin(folder, name, is_renamed, known))
             }
-            Exists::Rename => {
-                let free = self.names.next_free(&relative.join(&name), |candidate| {
-                    is_taken(&folder, candidate)
-                });
-                let name = free.file_name().unwrap_or_default().to_owned();
-                Ok(self.begin(folder, name, true, None))
-            }
+            Exists::Rename => Ok(self.begin_beside(folder, &relative.join(name))),
+        }
+    }
+
+    /// Begins a download under the first free name like that of `path`, which is relative to the root.
+    fn begin_beside(&mut self, folder: Rc<Folder>, path: &Path) -> Placement {
+        let free = self
+            .names
+            .next_free(path, |candidate| is_taken(&folder, candidate));
+        let name = free.file_name().unwrap_or_default().to_owned();
+        self.begin(folder, name, true, None)
+    }
+
+    /// Takes note that a file stands at its final name.
+    pub(super) fn finished(&mut self, part: &Part) {
+        if self.forgets_since.is_some() {
+            let path = part.path();
+            self.names
+                .release(path.strip_prefix(&self.root).unwrap_or(&path));
         }
     }
 
@@ -213,6 +228,9 @@ impl Places {
         folder: &Path,
         name: OsString,
     ) -> Result<(OsString, bool), Misplaced> {
+        if self.names.len() >= REMEMBERED {
+            self.forgets_since.get_or_insert_with(sys::file_clock);
+        }
         let path = folder.join(&name);
         if self.names.claim(&path) {
             return Ok((name, false));
@@ -259,6 +277,10 @@ impl Places {
         self.folders.insert(relative.to_owned(), Rc::clone(&folder));
         Ok(folder)
     }
+}
+
+fn disk(verb: &'static str, path: PathBuf, source: io::Error) -> Misplaced {
+    Misplaced::Fault(Fault::Disk { verb, path, source })
 }
 
 /// Whether something has a name on the disk; where that cannot be told, it is taken for free and the rename will tell.

@@ -34,6 +34,7 @@ pub fn file_clock() -> i128 {
 pub struct Folder {
     path: PathBuf,
     descriptor: OwnedFd,
+    was_empty: bool,
 }
 
 const OPEN: OFlags = OFlags::DIRECTORY
@@ -52,16 +53,18 @@ impl Folder {
             path
         };
         let open = || rustix::fs::open(path, OPEN, Mode::empty());
-        let descriptor = match open() {
+        let (descriptor, is_new) = match open() {
             Err(Errno::NOENT) => {
                 std::fs::create_dir_all(path)?;
-                open()?
+                (open()?, true)
             }
-            result => result?,
+            result => (result?, false),
         };
+        let was_empty = is_new || is_empty(&descriptor);
         Ok(Self {
             path: path.to_owned(),
             descriptor,
+            was_empty,
         })
     }
 
@@ -74,6 +77,7 @@ impl Folder {
         let mut at = Self {
             path: self.path.clone(),
             descriptor: self.descriptor.try_clone()?,
+            was_empty: false,
         };
         for part in relative.components() {
             let Component::Normal(name) = part else {
@@ -93,6 +97,7 @@ impl Folder {
             };
             at = Self {
                 path: at.path.join(name),
+                was_empty: is_empty(&descriptor),
                 descriptor,
             };
         }
@@ -102,6 +107,11 @@ impl Folder {
     /// The folder's path, as it was opened.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether nothing stood in it when it was opened: what stands there since is our own, or came at the same time.
+    pub fn was_empty(&self) -> bool {
+        self.was_empty
     }
 
     /// Creates a file for writing, or empties the one that is there. A symbolic link in its place is not followed.
@@ -202,6 +212,15 @@ impl Folder {
     }
 }
 
+/// Whether a folder holds nothing; one that cannot be read is taken to hold something.
+fn is_empty(descriptor: &OwnedFd) -> bool {
+    let Ok(mut entries) = rustix::fs::Dir::read_from(descriptor) else {
+        return false;
+    };
+    entries
+        .all(|entry| entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")))
+}
+
 /// What stands at a name in a folder.
 pub struct Entry(Stat);
 
@@ -224,5 +243,10 @@ impl Entry {
     /// When it was last modified, in nanoseconds since 1970.
     pub fn modified(&self) -> i128 {
         i128::from(self.0.st_mtime) * 1_000_000_000 + i128::from(self.0.st_mtime_nsec)
+    }
+
+    /// When it last changed in any way, its name included, in nanoseconds since 1970: nobody can set this back.
+    pub fn changed(&self) -> i128 {
+        i128::from(self.0.st_ctime) * 1_000_000_000 + i128::from(self.0.st_ctime_nsec)
     }
 }
