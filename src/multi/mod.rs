@@ -27,6 +27,7 @@
 
 mod alarm;
 mod connection;
+mod drive;
 mod easy;
 mod info;
 mod interest;
@@ -47,17 +48,17 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use alarm::{Alarm, Expiry};
+use alarm::Alarm;
 use connection::Connection;
 use interest::Sockets;
 use lookup::Lookups;
 use pool::Pool;
 use rate::Rate;
 use trace::Tracer;
-use transfer::{Splicer, State, Step, Transfer};
+use transfer::{Splicer, State, Transfer};
 
 use crate::conn::{Config, Scratch};
-use crate::error::{Error, Fault, MultiError};
+use crate::error::MultiError;
 
 pub use crate::conn::{Interest, TlsOptions, TrustRoots};
 pub use easy::Easy;
@@ -70,9 +71,6 @@ pub use ready::{Ready, Target};
 pub use sink::Sink;
 pub use timers::Timers;
 pub use trace::Trace;
-
-/// Transfers run in one call at most, beside the one whose socket had activity. The rest stays runnable.
-const TURNS: usize = 256;
 
 /// Many transfers, driven by an event loop that is not its own. See the [module](self) for how.
 #[derive(Debug)]
@@ -395,192 +393,6 @@ impl<S: Sink> Multi<S> {
         } else {
             self.announce_runnable()
         }
-    }
-}
-
-/// What moves the transfers.
-impl<S: Sink> Multi<S> {
-    fn has(&self, id: TransferId) -> bool {
-        self.transfers
-            .get(id.index as usize)
-            .is_some_and(|transfer| transfer.id == id)
-    }
-
-    /// A transfer that is known to be there: the id comes from a table of the engine's own.
-    fn transfer(&mut self, id: TransferId) -> &mut Transfer<S> {
-        &mut self.transfers[id.index as usize]
-    }
-
-    fn set_paused(&mut self, id: TransferId, is_paused: bool) -> Result<(), MultiError> {
-        if !self.has(id) {
-            return Err(MultiError::BadEasyHandle);
-        }
-        self.transfer(id).is_paused = is_paused;
-        Ok(())
-    }
-
-    fn make_runnable(&mut self, id: TransferId) {
-        let transfer = self.transfer(id);
-        if !std::mem::replace(&mut transfer.is_runnable, true) {
-            self.runnable.push_back(id);
-        }
-    }
-
-    /// Runs expired timers and runnable transfers, so many that the call stays short.
-    fn run_due(&mut self, now: Instant) {
-        for _ in 0..TURNS {
-            let Some(index) = self.timers.pop_expired(now) else {
-                break;
-            };
-            let Some(transfer) = self.transfers.get(index as usize) else {
-                continue;
-            };
-            let id = transfer.id;
-            match transfer.clocks.expired(&transfer.easy, now) {
-                Some((kind, limit)) if transfer.state != State::Done => {
-                    self.fail(id, Fault::Timeout { kind, limit }, now);
-                    self.after(id);
-                }
-                _ => self.drive(id, now),
-            }
-        }
-        for _ in 0..TURNS {
-            let Some(id) = self.runnable.pop_front() else {
-                break;
-            };
-            if self.has(id) && self.transfer(id).is_runnable {
-                self.drive(id, now);
-            }
-        }
-        for id in std::mem::take(&mut self.yielded) {
-            if self.has(id) {
-                self.make_runnable(id);
-            }
-        }
-    }
-
-    /// Runs one transfer until it sleeps, yields or completes.
-    fn drive(&mut self, id: TransferId, now: Instant) {
-        self.transfer(id).is_runnable = false;
-        loop {
-            let step = match self.transfer(id).state {
-                State::Delayed => self.delayed(id, now),
-                State::Init => self.init(id, now),
-                State::Pending => self.pending(id, now),
-                State::Resolve => self.resolve(id, now),
-                State::Connect => self.connect(id, now),
-                State::Handshake => self.handshake(id, now),
-                State::Send => self.send(id, now),
-                State::Receive => self.receive(id, now),
-                State::Limited => self.limited(id, now),
-                State::Done => Ok(Step::Complete),
-            };
-            match step {
-                Ok(Step::Go(state)) => self.transfer(id).state = state,
-                Ok(Step::Wait | Step::Complete) => break,
-                Ok(Step::Yield) => {
-                    self.yielded.push(id);
-                    break;
-                }
-                Err(fault) => {
-                    self.fail(id, fault, now);
-                    break;
-                }
-            }
-        }
-        self.after(id);
-    }
-
-    /// Sets a transfer's timer after whatever has happened to it, and sees that it cannot sleep for ever.
-    fn after(&mut self, id: TransferId) {
-        let transfer = &self.transfers[id.index as usize];
-        let at = if transfer.state == State::Done {
-            None
-        } else {
-            transfer.clocks.next(&transfer.easy)
-        };
-        self.timers.set(id.index, at);
-        debug_assert!(
-            self.can_progress(id),
-            "nothing would wake {id:?} in {:?}",
-            self.transfers[id.index as usize].state
-        );
-    }
-
-    /// Whether something will wake a transfer: a socket, a time, its turn, or an answer that others owe it.
-    fn can_progress(&self, id: TransferId) -> bool {
-        let transfer = &self.transfers[id.index as usize];
-        let sockets = transfer
-            .connection
-            .and_then(|key| self.connections.get(key))
-            .map(Connection::sockets);
-        transfer.is_runnable
-            || transfer.is_paused
-            || self.timers.is_set(id.index)
-            || self.yielded.contains(&id)
-            || matches!(
-                transfer.state,
-                State::Done | State::Pending | State::Resolve
-            )
-            || sockets.is_some_and(|sockets| {
-                sockets
-                    .into_iter()
-                    .any(|socket| self.sockets.is_wanted(socket))
-            })
-    }
-
-    fn expiry(&self) -> Option<Expiry> {
-        if self.is_dead {
-            None
-        } else if self.runnable.is_empty() {
-            self.timers.next().map(Expiry::At)
-        } else {
-            Some(Expiry::Now)
-        }
-    }
-
-    /// The end of every call: tells the functions what has changed, the timer function last.
-    fn conclude(&mut self, now: Instant) -> Result<(), MultiError> {
-        if self.sockets.flush(&mut self.messages) {
-            self.abort();
-        }
-        if self.is_dead {
-            return Err(MultiError::AbortedByCallback);
-        }
-        if self.alarm.evaluate(self.expiry(), now).is_err() {
-            self.abort();
-            return Err(MultiError::AbortedByCallback);
-        }
-        Ok(())
-    }
-
-    fn announce_runnable(&mut self) -> Result<(), MultiError> {
-        if self.alarm.announce_now().is_err() {
-            self.abort();
-            return Err(MultiError::AbortedByCallback);
-        }
-        Ok(())
-    }
-
-    /// Completes every transfer with the abort, and closes every connection. The multi is dead until all transfers are removed.
-    fn abort(&mut self) {
-        let live = |(_, transfer): (usize, &Transfer<S>)| {
-            (transfer.state != State::Done).then_some(transfer.id)
-        };
-        for id in self.transfers.iter().filter_map(live).collect::<Vec<_>>() {
-            let transfer = self.transfer(id);
-            let error = Error::new(Fault::Aborted, transfer.state.doing(), transfer.address);
-            self.complete(id, Err(error));
-        }
-        for connection in self.pool.idle() {
-            self.close_connection(connection);
-        }
-        self.runnable.clear();
-        self.yielded.clear();
-        self.alarm.forget();
-        // The function has said that it is broken; that it says so of the removals too is no news.
-        let _ = self.sockets.flush(&mut self.messages);
-        self.is_dead = !self.transfers.is_empty();
     }
 }
 

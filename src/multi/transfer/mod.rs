@@ -18,10 +18,12 @@
 //! A transfer that waits is woken by its socket, by its time, by a free place, or by an answer of the resolver;
 //! one that stopped at its budget is runnable. There is no other way to sleep.
 
+mod answer;
 mod clocks;
 mod connect;
 mod exchange;
 mod finish;
+mod request;
 mod splice;
 mod start;
 

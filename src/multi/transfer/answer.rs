@@ -1,0 +1,138 @@
+//! What becomes of an answer: to the sink, on to a redirect, or thrown away.
+
+use std::time::{Duration, Instant};
+
+use super::{After, Delivery, Transfer};
+use crate::error::Fault;
+use crate::http::{Method, Response, redirect};
+use crate::http1::{Closed, Event, Exchange};
+use crate::multi::Sink;
+use crate::multi::info::TransferId;
+use crate::multi::trace::Tracer;
+
+/// A body that nobody wants is read to its end, to keep the connection, if it is no longer than this…
+const DRAIN: u64 = 64 * 1024;
+
+/// …and comes within this time.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// The peer ended its sending before the answer was known to be whole.
+pub(super) fn ended<S>(transfer: &Transfer<S>, closed: Closed, trusted: bool) -> Result<(), Fault> {
+    match closed {
+        Closed::Done if trusted => Ok(()),
+        Closed::Done => Err(Fault::TlsTruncated {
+            received: transfer.received,
+        }),
+        Closed::Truncated { received, expected } => Err(Fault::Truncated { received, expected }),
+        Closed::NoAnswer => Err(Fault::NoAnswer),
+    }
+}
+
+/// Reads an answer out of received bytes, for one transfer.
+pub(super) struct Reader<'a, S> {
+    pub(super) id: TransferId,
+    pub(super) now: Instant,
+    pub(super) transfer: &'a mut Transfer<S>,
+    pub(super) exchange: &'a mut Exchange,
+    pub(super) tracer: &'a mut Tracer,
+}
+
+impl<S: Sink> Reader<'_, S> {
+    /// Takes `bytes`; once the answer is whole, gives how many were left over.
+    pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<Option<usize>, Fault> {
+        loop {
+            let (consumed, event) = self.exchange.receive(bytes)?;
+            match event {
+                Event::NeedMore => return Ok(None),
+                Event::Interim(response) => self.tracer.received(self.id, response),
+                Event::Head(response) => {
+                    self.tracer.received(self.id, response);
+                    head(self.transfer, response, self.now)?;
+                }
+                Event::Data(data) => body(self.transfer, data)?,
+                Event::Done => return Ok(Some(bytes.len() - consumed)),
+            }
+            bytes = &bytes[consumed..];
+        }
+    }
+}
+
+/// Decides what becomes of an answer, by its head.
+fn head<S: Sink>(
+    transfer: &mut Transfer<S>,
+    response: &Response,
+    now: Instant,
+) -> Result<(), Fault> {
+    let status = response.status;
+    let length = if transfer.easy.method == Method::Head {
+        Some(0)
+    } else {
+        response.content_length()
+    };
+    if redirect::is_redirect(status) {
+        let after = match redirected(transfer, response) {
+            Ok(url) => After::Redirect(Box::new(url)),
+            Err(fault) => After::Fail(fault),
+        };
+        drain(transfer, length, after, now);
+        return Ok(());
+    }
+    if status >= 400 {
+        let fault = Fault::Status {
+            status,
+            retry_after: response.retry_after(),
+        };
+        drain(transfer, length, After::Fail(fault), now);
+        return Ok(());
+    }
+    if let Some(limit) = transfer.easy.max_size
+        && length.is_some_and(|length| length > limit)
+    {
+        return Err(Fault::TooLarge { limit });
+    }
+    transfer.received = 0;
+    transfer.easy.sink.head(response)
+}
+
+/// Where a redirect leads, if it may be followed.
+fn redirected<S>(transfer: &Transfer<S>, response: &Response) -> Result<url::Url, Fault> {
+    let Some(location) = response.location() else {
+        return Err(Fault::BadRedirect(format!(
+            "status {} without a Location",
+            response.status
+        )));
+    };
+    let url = redirect::target(transfer.url(), location)?;
+    if transfer.redirects >= transfer.easy.max_redirects {
+        return Err(Fault::TooManyRedirects(transfer.easy.max_redirects));
+    }
+    Ok(url)
+}
+
+/// Has the body read and thrown away, where that is worth a connection; else the transfer moves on at once.
+fn drain<S>(transfer: &mut Transfer<S>, length: Option<u64>, after: After, now: Instant) {
+    transfer.clocks.wake = Some(now + DRAIN_TIME);
+    let room = if length.is_some_and(|length| length > DRAIN) {
+        0
+    } else {
+        DRAIN
+    };
+    transfer.delivery = Delivery::Drain(room, after);
+}
+
+/// Hands a part of the body on.
+fn body<S: Sink>(transfer: &mut Transfer<S>, data: &[u8]) -> Result<(), Fault> {
+    match &mut transfer.delivery {
+        Delivery::Drain(room, _) => {
+            *room = room.saturating_sub(data.len() as u64);
+            Ok(())
+        }
+        Delivery::Sink => {
+            transfer.received += data.len() as u64;
+            match transfer.easy.max_size {
+                Some(limit) if transfer.received > limit => Err(Fault::TooLarge { limit }),
+                _ => transfer.easy.sink.write(data),
+            }
+        }
+    }
+}
