@@ -45,16 +45,11 @@ impl<S: Sink> Multi<S> {
             let Some(index) = self.timers.pop_expired(now) else {
                 break;
             };
-            let Some(transfer) = self.transfers.get(index as usize) else {
-                continue;
-            };
-            let id = transfer.id;
-            match transfer.clocks.expired(&transfer.easy, now) {
-                Some((kind, limit)) if transfer.state != State::Done => {
-                    self.fail(id, Fault::Timeout { kind, limit }, now);
-                    self.after(id);
-                }
-                _ => self.drive(id, now),
+            if let Some(transfer) = self.transfers.get(index as usize) {
+                let id = transfer.id;
+                // A last look first: if the application was late, what it was waited for may well have come.
+                self.drive(id, now);
+                self.expire(id, now);
             }
         }
         for _ in 0..TURNS {
@@ -69,6 +64,18 @@ impl<S: Sink> Multi<S> {
             if self.has(id) {
                 self.make_runnable(id);
             }
+        }
+    }
+
+    /// Ends a transfer one of whose clocks has run out.
+    pub(super) fn expire(&mut self, id: TransferId, now: Instant) {
+        let transfer = &self.transfers[id.index as usize];
+        if transfer.state == State::Done {
+            return;
+        }
+        if let Some((kind, limit)) = transfer.clocks.expired(&transfer.easy, now) {
+            self.fail(id, Fault::Timeout { kind, limit }, now);
+            self.after(id);
         }
     }
 

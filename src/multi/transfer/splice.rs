@@ -64,12 +64,9 @@ impl Splicer {
         let Some(file) = transfer.easy.sink.target()? else {
             return Ok(None);
         };
-        let pipe = match self.pipe.take().map_or_else(Pipe::new, Ok) {
-            Ok(pipe) => pipe,
-            Err(_) => {
-                self.is_off = true;
-                return Ok(None);
-            }
+        let Ok(pipe) = self.pipe.take().map_or_else(Pipe::new, Ok) else {
+            self.is_off = true;
+            return Ok(None);
         };
         // Until a file system has shown that it can, no more is at stake than the buffer could take over.
         let stake = if self.is_proven {
