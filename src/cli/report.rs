@@ -8,8 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use gannet::error::{Doing, Error, Fault};
+use gannet::http::auth::masked;
 use gannet::multi::Trace;
-use gannet::session::{BadRow, Completion, Report, Retrying, Snapshot, Totals, Verdict};
+use gannet::session::{BadRow, Completion, Landing, Report, Retrying, Snapshot, Totals, Verdict};
 
 use super::exit::Exit;
 use super::flags::{ColorChoice, Flags};
@@ -222,7 +223,11 @@ impl Report for Console {
         }
         let text = self.err.word("retry", "33");
         let status = StatusColumn(retry.error.status());
-        let (url, error, delay) = (Safe(retry.url), Safe(retry.error), Span(retry.delay));
+        let (url, error, delay) = (
+            Safe(masked(retry.url)),
+            Safe(retry.error),
+            Span(retry.delay),
+        );
         let _ = writeln!(
             text,
             " {status}  {url}: {error} (try {}), again in {delay}",
@@ -272,9 +277,14 @@ impl Report for Console {
 
 /// `URL -> PATH`, and what is unusual about it.
 fn destination(text: &mut String, completion: &Completion<'_>) {
-    let _ = match completion.path {
-        Some(path) => write!(text, "{} -> {}", Safe(completion.url), Safe(path.display())),
-        None => write!(text, "{} -> standard output", Safe(completion.url)),
+    let url = masked(completion.url);
+    let _ = match completion.landing {
+        Landing::File(folder, name) => {
+            let path = folder.join(name);
+            write!(text, "{} -> {}", Safe(url), Safe(path.display()))
+        }
+        Landing::Stdout => write!(text, "{} -> standard output", Safe(url)),
+        Landing::Nowhere => write!(text, "{}", Safe(url)),
     };
     text.push_str(if completion.is_renamed {
         " (renamed: the name was taken)\n"
@@ -289,7 +299,7 @@ fn fail_line(text: &mut String, completion: &Completion<'_>, error: &Error) {
         text,
         "  {}  {}: {}",
         StatusColumn(error.status()),
-        Safe(completion.url),
+        Safe(masked(completion.url)),
         Safe(error)
     );
     let _ = match completion.tries {
@@ -297,8 +307,8 @@ fn fail_line(text: &mut String, completion: &Completion<'_>, error: &Error) {
         1 => write!(text, " (1 try)"),
         tries => write!(text, " ({tries} tries)"),
     };
-    if let Some(place) = completion.place.filter(|place| place.is_listed()) {
-        let _ = write!(text, " [{}]", Safe(place));
+    if completion.place.is_listed() {
+        let _ = write!(text, " [{}]", Safe(completion.place));
     }
     if let (None, Some(address)) = (error.status(), error.address()) {
         let _ = write!(text, " [{address}]");

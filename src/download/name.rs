@@ -210,6 +210,8 @@ pub struct Names {
     taken: HashSet<u64>,
     /// The number to try next for a name that was asked for more than once.
     next: HashMap<u64, u64>,
+    /// A name was asked for that could be the partial file of another.
+    has_suffixed: bool,
     /// A name with its suffix, while it is hashed.
     scratch: Vec<u8>,
 }
@@ -222,12 +224,15 @@ impl Names {
         let own = self.key(&folder, name, "");
         // Of the nine pairs of {x, x.part, x.part.gannet} and {y, y.part, y.part.gannet}, only x = y, x.… = y and
         // x = y.… can be equal.
+        // Where no name has a suffix of ours, nothing but the name itself can be in the way.
+        self.has_suffixed |= name.ends_with(PART.as_bytes()) || name.ends_with(STATE.as_bytes());
         let is_taken = self.taken.contains(&own)
-            || [PART, STATE].iter().any(|suffix| {
-                let owner = name.strip_suffix(suffix.as_bytes());
-                self.is_taken(&folder, name, suffix)
-                    || owner.is_some_and(|owner| self.is_taken(&folder, owner, ""))
-            });
+            || self.has_suffixed
+                && [PART, STATE].iter().any(|suffix| {
+                    let owner = name.strip_suffix(suffix.as_bytes());
+                    self.is_taken(&folder, name, suffix)
+                        || owner.is_some_and(|owner| self.is_taken(&folder, owner, ""))
+                });
         !is_taken && self.taken.insert(own)
     }
 

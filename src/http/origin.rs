@@ -67,6 +67,14 @@ impl Origin {
         Ok(Self { scheme, host, port })
     }
 
+    /// Whether a URL is of this origin, told without making its own.
+    pub fn is_of(&self, url: &Url) -> bool {
+        let host = url.host_str().map(|host| host.trim_matches(['[', ']']));
+        url.scheme() == self.scheme.as_str()
+            && url.port().unwrap_or_else(|| self.scheme.default_port()) == self.port
+            && host == Some(&*self.host)
+    }
+
     /// Whether it is spoken to over TLS.
     pub fn is_tls(&self) -> bool {
         self.scheme == Scheme::Https
@@ -119,6 +127,26 @@ mod tests {
         let tls = origin("https://example.com").unwrap();
         assert!(tls.is_tls() && tls.port == 443 && tls.scheme.as_str() == "https");
         assert_ne!(tls, origin("https://example.com:444").unwrap());
+    }
+
+    #[test]
+    fn an_origin_knows_its_urls() {
+        for url in [
+            "http://example.com/a",
+            "https://example.com:444/",
+            "http://127.1:80/",
+            "https://u:p@[::1]:8443/?x",
+        ] {
+            let parsed = Url::parse(url).unwrap();
+            assert!(origin(url).unwrap().is_of(&parsed), "{url}");
+            for other in [
+                "http://example.org/a",
+                "https://example.com/",
+                "http://[::2]/",
+            ] {
+                assert!(!origin(other).unwrap().is_of(&parsed), "{url} {other}");
+            }
+        }
     }
 
     #[test]

@@ -43,12 +43,34 @@ fn append<'a>(
     target: &str,
     fields: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<(), Unsendable> {
+    encode_line(out, method, target)?;
+    encode_fields(out, fields)
+}
+
+/// Appends the request line alone; what [`encode_fields`] makes must follow.
+///
+/// # Errors
+///
+/// [`Unsendable::Target`]; then `out` is as it was.
+pub fn encode_line(out: &mut Vec<u8>, method: Method, target: &str) -> Result<(), Unsendable> {
     if target.is_empty() || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Unsendable::Target);
     }
     for part in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
+    Ok(())
+}
+
+/// Appends the fields in their order and the empty line: the same for many requests to one origin.
+///
+/// # Errors
+///
+/// [`Unsendable`]; then what `out` has gained must be dropped.
+pub fn encode_fields<'a>(
+    out: &mut Vec<u8>,
+    fields: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Unsendable> {
     for (name, value) in fields {
         if !is_token(name.as_bytes()) {
             return Err(Unsendable::Name);

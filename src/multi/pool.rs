@@ -8,8 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use slab::Slab;
+use url::Url;
 
 use super::info::TransferId;
+use super::transfer::Prepared;
+use crate::error::Fault;
 use crate::http::Origin;
 
 /// How many transfers and connections there may be. 0 is no cap.
@@ -67,6 +70,22 @@ struct Entry {
     ready: Option<Turn>,
     /// The address that won the last race.
     winner: Option<SocketAddr>,
+    prepared: Prepared,
+}
+
+impl Entry {
+    fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            users: 0,
+            open: 0,
+            idle: Vec::new(),
+            waiting: BTreeMap::new(),
+            ready: None,
+            winner: None,
+            prepared: Prepared::default(),
+        }
+    }
 }
 
 /// The places of one multi.
@@ -75,6 +94,8 @@ pub(super) struct Pool {
     limits: Limits,
     entries: Slab<Entry>,
     by_origin: HashMap<Origin, usize>,
+    /// The entry that was held last: the next URL is most likely of the same origin.
+    latest: usize,
     /// Transfers dispatched and not completed.
     dispatched: usize,
     open: usize,
@@ -104,27 +125,22 @@ impl Pool {
         self.tickets
     }
 
-    /// Holds the entry of an origin; each call is paired with one of [`Pool::leave`].
-    pub(super) fn enter(&mut self, origin: Origin) -> usize {
-        let key = match self.by_origin.get(&origin) {
-            Some(key) => *key,
-            None => {
-                let entry = Entry {
-                    origin: origin.clone(),
-                    users: 0,
-                    open: 0,
-                    idle: Vec::new(),
-                    waiting: BTreeMap::new(),
-                    ready: None,
-                    winner: None,
-                };
-                let key = self.entries.insert(entry);
-                self.by_origin.insert(origin, key);
-                key
-            }
-        };
-        self.entries[key].users += 1;
-        key
+    /// Holds the entry of a URL's origin; each call is paired with one of [`Pool::leave`].
+    pub(super) fn enter(&mut self, url: &Url) -> Result<usize, Fault> {
+        let latest = self.entries.get(self.latest);
+        if latest.is_none_or(|entry| !entry.origin.is_of(url)) {
+            let origin = Origin::of(url)?;
+            self.latest = match self.by_origin.get(&origin) {
+                Some(key) => *key,
+                None => {
+                    let key = self.entries.insert(Entry::new(origin.clone()));
+                    self.by_origin.insert(origin, key);
+                    key
+                }
+            };
+        }
+        self.entries[self.latest].users += 1;
+        Ok(self.latest)
     }
 
     /// Lets go of an origin's entry.
@@ -143,6 +159,12 @@ impl Pool {
 
     pub(super) fn origin(&self, key: usize) -> &Origin {
         &self.entries[key].origin
+    }
+
+    /// An origin, and what is kept of its requests.
+    pub(super) fn prepared(&mut self, key: usize) -> (&Origin, &mut Prepared) {
+        let entry = &mut self.entries[key];
+        (&entry.origin, &mut entry.prepared)
     }
 
     pub(super) fn winner(&self, key: usize) -> Option<SocketAddr> {
@@ -284,8 +306,8 @@ mod tests {
         }
     }
 
-    fn origin(name: &str) -> Origin {
-        Origin::of(&format!("http://{name}/").parse().unwrap()).unwrap()
+    fn origin(name: &str) -> Url {
+        format!("http://{name}/").parse().unwrap()
     }
 
     /// A pool in which the transfers 0, 1, 2… wait in turn for the origins named.
@@ -294,7 +316,7 @@ mod tests {
         pool.set_limits(limits);
         let mut keys = Vec::new();
         for (index, name) in origins.iter().enumerate() {
-            let key = pool.enter(origin(name));
+            let key = pool.enter(&origin(name)).unwrap();
             let turn = Turn {
                 is_new: true,
                 ticket: pool.ticket(),

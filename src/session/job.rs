@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
 
 use url::Url;
 
+use super::report::Landing;
 use crate::download::{Body, Download};
 use crate::error::Fault;
 use crate::http::Response;
@@ -19,9 +19,7 @@ pub(super) struct Job {
     /// Its number in the batch, from 1.
     pub(super) number: u64,
     /// The row that it came from.
-    pub(super) place: Option<Place>,
-    /// Its URL, without credentials.
-    pub(super) shown: String,
+    pub(super) place: Place,
     /// Other URLs of the same file, for when the present one has failed for good.
     pub(super) mirrors: VecDeque<Url>,
     /// Tries at the present URL, and in all.
@@ -33,18 +31,18 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// The file that it becomes.
-    pub(super) fn path(&self) -> Option<PathBuf> {
+    /// Where it lands.
+    pub(super) fn landing(&self) -> Landing<'_> {
         match &self.download.body {
-            Body::File(part) => Some(part.path()),
-            Body::Stdout(_) => None,
+            Body::File(part) => Landing::File(part.folder().path(), part.name()),
+            Body::Stdout(_) => Landing::Stdout,
         }
     }
 
     /// The name for a progress bar.
     pub(super) fn name(&self) -> &str {
         match &self.download.body {
-            Body::File(part) => part.name().to_str().unwrap_or(&self.shown),
+            Body::File(part) => part.name().to_str().unwrap_or("?"),
             Body::Stdout(_) => "standard output",
         }
     }

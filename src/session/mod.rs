@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::RawFd;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -37,7 +38,9 @@ use crate::reactor::{self, Application};
 use crate::sys;
 
 pub use plan::{Output, Plan, Request};
-pub use report::{ActiveFile, BadRow, Completion, Report, Retrying, Snapshot, Totals, Verdict};
+pub use report::{
+    ActiveFile, BadRow, Completion, Landing, Report, Retrying, Snapshot, Totals, Verdict,
+};
 
 /// Transfers that may sleep until a retry, beside those that wait for a place.
 const SLEEPERS: usize = 1024;
@@ -142,18 +145,9 @@ impl<'r> Session<'r> {
             }) => (download, is_renamed),
             Ok(Placement::Kept(path)) => {
                 self.totals.kept += 1;
-                let url = auth::masked(&row.url);
-                self.report.completed(&Completion {
-                    number: self.rows,
-                    url: &url,
-                    place: Some(&row.place),
-                    path: Some(&path),
-                    is_renamed: false,
-                    bytes: 0,
-                    elapsed: Duration::ZERO,
-                    tries: 0,
-                    verdict: Verdict::Kept,
-                });
+                let name = path.file_name().unwrap_or_default();
+                let landing = Landing::File(path.parent().unwrap_or(Path::new("")), name);
+                self.tell_untried(&row, landing, Verdict::Kept);
                 return Ok(());
             }
             Err(why) => {
@@ -178,8 +172,7 @@ impl<'r> Session<'r> {
         let max_size = row.options.as_ref().and_then(|options| options.max_size);
         let job = Job {
             number: self.rows,
-            place: Some(row.place),
-            shown: auth::masked(&row.url),
+            place: row.place,
             mirrors: row.mirrors.into(),
             tries: 0,
             tries_in_all: 0,
@@ -224,30 +217,26 @@ impl<'r> Session<'r> {
 
     /// A transfer has brought all that it was to bring.
     fn arrived(&mut self, mut easy: Easy<Job>, outcome: &Outcome) {
-        let job = &mut easy.sink;
-        if job.download.is_unchanged {
+        let (received, elapsed) = (outcome.received, outcome.elapsed);
+        if easy.sink.download.is_unchanged {
             self.totals.kept += 1;
-            self.tell(job, outcome.elapsed, 0, Verdict::Kept);
-            return;
+            return self.tell(&easy, elapsed, 0, Verdict::Kept);
         }
-        match self.finish(job) {
+        match self.finish(&mut easy.sink) {
             Ok(Placed::There) => {
                 self.totals.done += 1;
-                self.totals.bytes += outcome.received;
-                self.tell(
-                    job,
-                    outcome.elapsed,
-                    outcome.received,
-                    Verdict::Done {
-                        status: outcome.status,
-                    },
-                );
+                self.totals.bytes += received;
+                let status = outcome.status;
+                self.tell(&easy, elapsed, received, Verdict::Done { status });
             }
             Ok(Placed::Kept) => {
                 self.totals.kept += 1;
-                self.tell(job, outcome.elapsed, outcome.received, Verdict::Kept);
+                self.tell(&easy, elapsed, received, Verdict::Kept);
             }
-            Err(fault) => self.give_up(job, &Error::new(fault, Doing::Writing, outcome.address)),
+            Err(fault) => {
+                let error = Error::new(fault, Doing::Writing, outcome.address);
+                self.give_up(&easy, &error);
+            }
         }
     }
 
@@ -291,7 +280,7 @@ impl<'r> Session<'r> {
             }
             self.report.retrying(&Retrying {
                 number: job.number,
-                url: &job.shown,
+                url: &easy.url,
                 error,
                 delay,
                 tries: job.tries,
@@ -301,32 +290,46 @@ impl<'r> Session<'r> {
         if job.download.can_start_over()
             && let Some(mirror) = easy.sink.mirrors.pop_front()
         {
-            easy.sink.shown = auth::masked(&mirror);
             easy.sink.tries = 0;
             easy.url = mirror;
             return self.add(multi, easy, None, now);
         }
-        self.give_up(&easy.sink, error);
+        self.give_up(&easy, error);
         Ok(())
     }
 
-    fn give_up(&mut self, job: &Job, error: &Error) {
+    fn give_up(&mut self, easy: &Easy<Job>, error: &Error) {
         self.totals.failed += 1;
         self.is_stopped |= self.plan.is_fail_fast;
-        self.tell(job, Duration::ZERO, 0, Verdict::Failed(error));
+        self.tell(easy, Duration::ZERO, 0, Verdict::Failed(error));
     }
 
-    fn tell(&mut self, job: &Job, elapsed: Duration, bytes: u64, verdict: Verdict<'_>) {
-        let path = job.path();
+    fn tell(&mut self, easy: &Easy<Job>, elapsed: Duration, bytes: u64, verdict: Verdict<'_>) {
+        let job = &easy.sink;
         self.report.completed(&Completion {
             number: job.number,
-            url: &job.shown,
-            place: job.place.as_ref(),
-            path: path.as_deref(),
+            url: &easy.url,
+            place: &job.place,
+            landing: job.landing(),
             is_renamed: job.is_renamed,
             bytes,
             elapsed,
             tries: job.tries_in_all,
+            verdict,
+        });
+    }
+
+    /// Tells of a row that needed no transfer, or got none.
+    fn tell_untried(&mut self, row: &Row, landing: Landing<'_>, verdict: Verdict<'_>) {
+        self.report.completed(&Completion {
+            number: self.rows,
+            url: &row.url,
+            place: &row.place,
+            landing,
+            is_renamed: false,
+            bytes: 0,
+            elapsed: Duration::ZERO,
+            tries: 0,
             verdict,
         });
     }
@@ -358,17 +361,7 @@ impl<'r> Session<'r> {
                 self.totals.failed += 1;
                 self.is_stopped |= self.plan.is_fail_fast;
                 let error = Error::new(fault, Doing::Starting, None);
-                self.report.completed(&Completion {
-                    number: self.rows,
-                    url: &auth::masked(&row.url),
-                    place: Some(&row.place),
-                    path: None,
-                    is_renamed: false,
-                    bytes: 0,
-                    elapsed: Duration::ZERO,
-                    tries: 0,
-                    verdict: Verdict::Failed(&error),
-                });
+                self.tell_untried(&row, Landing::Nowhere, Verdict::Failed(&error));
             }
         }
     }

@@ -1,7 +1,10 @@
 //! What a run tells as it goes: each completion, each bad line, progress, and the totals.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
+
+use url::Url;
 
 use crate::error::Error;
 use crate::list::{ListError, Place};
@@ -53,12 +56,12 @@ pub enum Verdict<'a> {
 pub struct Completion<'a> {
     /// Its number in the batch, from 1.
     pub number: u64,
-    /// Its URL, without credentials.
-    pub url: &'a str,
+    /// Its URL; [`masked`](crate::http::auth::masked) where it is shown.
+    pub url: &'a Url,
     /// The row that it came from.
-    pub place: Option<&'a Place>,
-    /// Where it stands, or would; none for standard output.
-    pub path: Option<&'a Path>,
+    pub place: &'a Place,
+    /// Where it stands, or would.
+    pub landing: Landing<'a>,
     /// Another row had its name.
     pub is_renamed: bool,
     /// Bytes received.
@@ -71,13 +74,24 @@ pub struct Completion<'a> {
     pub verdict: Verdict<'a>,
 }
 
+/// Where a file stands, or would.
+#[derive(Debug, Clone, Copy)]
+pub enum Landing<'a> {
+    /// In a folder, under a name.
+    File(&'a Path, &'a OsStr),
+    /// On standard output.
+    Stdout,
+    /// Nowhere: it has no name yet.
+    Nowhere,
+}
+
 /// A try that failed, and when the next one comes.
 #[derive(Debug)]
 pub struct Retrying<'a> {
     /// The file's number in the batch.
     pub number: u64,
-    /// Its URL, without credentials.
-    pub url: &'a str,
+    /// Its URL; [`masked`](crate::http::auth::masked) where it is shown.
+    pub url: &'a Url,
     /// Why the try failed.
     pub error: &'a Error,
     /// Time until the next.

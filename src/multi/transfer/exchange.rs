@@ -32,11 +32,8 @@ impl<S: Sink> Multi<S> {
             connection.requests += 1;
             connection.taken = 0;
             connection.request.clear();
-            write_head(
-                transfer,
-                self.pool.origin(connection.origin),
-                &mut connection.request,
-            )?;
+            let (origin, prepared) = self.pool.prepared(connection.origin);
+            write_head(transfer, origin, prepared, &mut connection.request)?;
             connection.exchange.begin(transfer.easy.method);
             self.tracer.sent(id, &connection.request);
         }

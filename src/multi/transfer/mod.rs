@@ -33,6 +33,7 @@ use std::time::Instant;
 use url::Url;
 
 pub(super) use clocks::Clocks;
+pub(super) use request::Prepared;
 pub(super) use splice::Splicer;
 
 use super::easy::Easy;

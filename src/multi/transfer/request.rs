@@ -2,67 +2,104 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::Transfer;
 use crate::error::Fault;
 use crate::http::{Credentials, Field, Origin, request_target};
 use crate::http1;
+use crate::multi::Easy;
 
 /// What gannet calls itself (RFC 9110 §10.1.5).
 const USER_AGENT: &str = concat!("gannet/", env!("CARGO_PKG_VERSION"));
 
-/// Writes the head of the transfer's next request. What was given wins over the defaults, the transfer's own fields
-/// over the shared ones; credentials and a Host that was given go to the first URL's origin alone.
+/// The fields of a request as they are sent, kept for the next one of an origin that has the same.
+#[derive(Debug, Default)]
+pub(in crate::multi) struct Prepared {
+    bytes: Vec<u8>,
+    made_of: Option<(Arc<[Field]>, Option<Arc<Credentials>>)>,
+}
+
+impl Prepared {
+    fn is_for<S>(&self, easy: &Easy<S>) -> bool {
+        self.made_of.as_ref().is_some_and(|(headers, credentials)| {
+            Arc::ptr_eq(headers, &easy.headers)
+                && match (credentials, &easy.credentials) {
+                    (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                    (None, None) => true,
+                    _ => false,
+                }
+        })
+    }
+}
+
+/// Writes the head of the transfer's next request.
 pub(super) fn write_head<S>(
     transfer: &Transfer<S>,
     origin: &Origin,
+    prepared: &mut Prepared,
     out: &mut Vec<u8>,
 ) -> Result<(), Fault> {
     let easy = &transfer.easy;
-    let is_home =
-        transfer.redirected.is_none() || Origin::of(&easy.url).is_ok_and(|first| first == *origin);
+    let unsendable = |error: http1::Unsendable| Fault::BadUrl(error.to_string());
+    http1::encode_line(out, easy.method, request_target(transfer.url())).map_err(unsendable)?;
+    let has_userinfo = !easy.url.username().is_empty() || easy.url.password().is_some();
+    if transfer.redirected.is_some() || !easy.own_headers.is_empty() || has_userinfo {
+        let is_home = transfer.redirected.is_none() || origin.is_of(&easy.url);
+        return write_fields(easy, origin, is_home, out).map_err(unsendable);
+    }
+    if !prepared.is_for(easy) {
+        prepared.bytes.clear();
+        prepared.made_of = None;
+        write_fields(easy, origin, true, &mut prepared.bytes).map_err(unsendable)?;
+        prepared.made_of = Some((Arc::clone(&easy.headers), easy.credentials.clone()));
+    }
+    out.extend_from_slice(&prepared.bytes);
+    Ok(())
+}
+
+/// Writes the fields of a request. What was given wins over the defaults, the transfer's own fields over the shared
+/// ones; credentials and a Host that was given stay at home, with the first URL's origin.
+fn write_fields<S>(
+    easy: &Easy<S>,
+    origin: &Origin,
+    is_home: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), http1::Unsendable> {
     let may_go = |field: &&Field| {
         is_home || !(field.is_credential() || field.name().eq_ignore_ascii_case("Host"))
     };
     let own = || easy.own_headers.iter().filter(may_go);
     let has_own = |name: &str| own().any(|field| field.name().eq_ignore_ascii_case(name));
     let shared = || {
-        easy.headers
-            .iter()
-            .filter(may_go)
-            .filter(|field| !has_own(field.name()))
+        let fields = easy.headers.iter().filter(may_go);
+        fields.filter(|field| !has_own(field.name()))
     };
-    let is_given = |name: &str| {
-        own()
-            .chain(shared())
-            .any(|field| field.name().eq_ignore_ascii_case(name))
-    };
+    let given = || own().chain(shared());
+    let is_given = |name: &str| given().any(|field| field.name().eq_ignore_ascii_case(name));
 
     let authority = origin.authority();
-    let from_url = || Credentials::from_url(&easy.url).map(Arc::new);
-    let credentials = if is_home {
-        easy.credentials.clone().or_else(from_url)
+    let basic = if is_home {
+        basic(easy.credentials.as_deref(), &easy.url)
     } else {
         None
     };
-    let basic = credentials.map(|credentials| credentials.basic());
     let defaults = [
         Some(("Host", authority.as_str())),
         Some(("User-Agent", USER_AGENT)),
         Some(("Accept", "*/*")),
         basic.as_deref().map(|basic| ("Authorization", basic)),
     ];
-    let defaults = defaults
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| !is_given(name));
-    let given = own()
-        .chain(shared())
-        .filter_map(|field| Some((field.name(), field.value()?)));
-    http1::encode(
-        out,
-        easy.method,
-        request_target(transfer.url()),
-        defaults.chain(given),
-    )
-    .map_err(|error| Fault::BadUrl(error.to_string()))
+    let defaults = defaults.into_iter().flatten();
+    let defaults = defaults.filter(|(name, _)| !is_given(name));
+    let given = given().filter_map(|field| Some((field.name(), field.value()?)));
+    http1::encode_fields(out, defaults.chain(given))
+}
+
+/// The value of Authorization, from what was given or what stands in the URL.
+fn basic(given: Option<&Credentials>, url: &Url) -> Option<String> {
+    match given {
+        Some(credentials) => Some(credentials.basic()),
+        None => Credentials::from_url(url).map(|credentials| credentials.basic()),
+    }
 }

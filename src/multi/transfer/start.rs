@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::{State, Step};
 use crate::error::Fault;
-use crate::http::Origin;
 use crate::multi::info::TransferId;
 use crate::multi::pool::{Place, Turn};
 use crate::multi::{Multi, Sink};
@@ -30,7 +29,7 @@ impl<S: Sink> Multi<S> {
 
     /// Checks the URL, and queues for a place at its origin.
     pub(in crate::multi) fn init(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
-        let transfer = self.transfer(id);
+        let transfer = &mut self.transfers[id.index as usize];
         if let Some(at) = transfer
             .easy
             .delay
@@ -41,8 +40,7 @@ impl<S: Sink> Multi<S> {
             self.sleeping += 1;
             return Ok(Step::Go(State::Delayed));
         }
-        let origin = Origin::of(transfer.url())?;
-        let key = self.pool.enter(origin);
+        let key = self.pool.enter(transfer.url())?;
         let ticket = self.pool.ticket();
         let transfer = self.transfer(id);
         let turn = Turn {
