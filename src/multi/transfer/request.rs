@@ -17,19 +17,22 @@ const USER_AGENT: &str = concat!("gannet/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug, Default)]
 pub(in crate::multi) struct Prepared {
     bytes: Vec<u8>,
-    made_of: Option<(Arc<[Field]>, Option<Arc<Credentials>>)>,
+    /// What they were made of: the same two say that they are still right.
+    headers: Option<Arc<[Field]>>,
+    credentials: Option<Arc<Credentials>>,
 }
 
 impl Prepared {
     fn is_for<S>(&self, easy: &Easy<S>) -> bool {
-        self.made_of.as_ref().is_some_and(|(headers, credentials)| {
-            Arc::ptr_eq(headers, &easy.headers)
-                && match (credentials, &easy.credentials) {
-                    (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-                    (None, None) => true,
-                    _ => false,
-                }
-        })
+        let has_headers = self
+            .headers
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, &easy.headers));
+        has_headers
+            && match (&self.credentials, &easy.credentials) {
+                (Some(own), Some(given)) => Arc::ptr_eq(own, given),
+                (own, given) => own.is_none() && given.is_none(),
+            }
     }
 }
 
@@ -50,9 +53,10 @@ pub(super) fn write_head<S>(
     }
     if !prepared.is_for(easy) {
         prepared.bytes.clear();
-        prepared.made_of = None;
+        prepared.headers = None;
         write_fields(easy, origin, true, &mut prepared.bytes).map_err(unsendable)?;
-        prepared.made_of = Some((Arc::clone(&easy.headers), easy.credentials.clone()));
+        prepared.headers = Some(Arc::clone(&easy.headers));
+        prepared.credentials = easy.credentials.clone();
     }
     out.extend_from_slice(&prepared.bytes);
     Ok(())
