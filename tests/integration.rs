@@ -1,5 +1,7 @@
 //! The program end to end, against a scripted server and a real nginx; and the house rules. One binary, a module a topic.
 
+#[expect(unreachable_pub, reason = "fuzz/ has it as a library")]
+mod fuzz; // what the fuzz targets do
 mod harness; // a folder, the program, nginx, certificates
 mod server; // the scripted server, and its own tests
 
@@ -26,5 +28,6 @@ mod cli_timeout; // stalls, connecting, the whole
 mod cli_tls; // certificates good and bad, truncation
 mod cli_usage; // --help, --version, flags that are wrong
 
+mod fuzz_seeds; // the fuzz targets' seeds, and mutations of them
 mod generated; // the man page and the completions are what the flags say
 mod tidy; // who may import whom, what is forbidden where, how long things are

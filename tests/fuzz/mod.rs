@@ -1,0 +1,27 @@
+//! The bodies of the fuzz targets: each takes any bytes and holds one parser of outside bytes to its promises.
+//!
+//! Two callers share them: `fuzz/`, where libFuzzer looks for new inputs, and `fuzz_seeds.rs` beside this folder, which
+//! runs the seeds and mutations of them among the ordinary tests. So nothing here needs more than gannet and url.
+
+pub mod disposition;
+pub mod file_name;
+pub mod header_field;
+pub mod http1_answer;
+pub mod list_urls;
+mod pieces;
+pub mod redirect;
+pub mod response_words;
+
+/// A target's name and its body, which panics where a promise is broken.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 7] = [
+    ("disposition", disposition::run),
+    ("file_name", file_name::run),
+    ("header_field", header_field::run),
+    ("http1_answer", http1_answer::run),
+    ("list_urls", list_urls::run),
+    ("redirect", redirect::run),
+    ("response_words", response_words::run),
+];
