@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, TcpKeepalive, Type};
@@ -12,9 +13,9 @@ use crate::error::Fault;
 /// Idle time before the kernel probes a silent peer, and between probes.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// A TCP connection, connected or about to be.
+/// A TCP connection, connected or about to be. It closes with its last holder, so that whoever watches it can outlive the stack.
 #[derive(Debug)]
-pub(crate) struct Socket(TcpStream);
+pub(crate) struct Socket(Rc<TcpStream>);
 
 /// How far a connection attempt has come.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Socket {
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self(socket.into()))
+        Ok(Self(Rc::new(socket.into())))
     }
 
     /// How far the attempt has come, whatever the poller said.
@@ -65,7 +66,7 @@ impl Socket {
     }
 
     /// The socket itself.
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &Rc<TcpStream> {
         &self.0
     }
 
@@ -83,7 +84,7 @@ impl Filter for Socket {
     fn recv(&mut self, out: &mut [u8], limit: usize, _: &mut Scratch) -> Result<Received, Fault> {
         let room = limit.min(out.len());
         loop {
-            return match (&self.0).read(&mut out[..room]) {
+            return match (&*self.0).read(&mut out[..room]) {
                 Ok(0) => Ok(Received::End { trusted: true }),
                 Ok(n) => Ok(Received::Bytes(n)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Received::WouldBlock),
@@ -95,7 +96,7 @@ impl Filter for Socket {
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         loop {
-            return match (&self.0).write(bytes) {
+            return match (&*self.0).write(bytes) {
                 Ok(n) => Ok(n),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,

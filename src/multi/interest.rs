@@ -7,7 +7,9 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::os::fd::RawFd;
+use std::net::TcpStream;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::rc::Rc;
 
 use super::info::{Done, TransferId};
 use crate::conn::Interest;
@@ -30,6 +32,7 @@ pub struct SocketChange<'a> {
     pub socket: RawFd,
     /// What is wanted of it now.
     pub interest: Interest,
+    stream: &'a TcpStream,
     assigned: &'a mut Option<Box<dyn Any>>,
     messages: &'a mut VecDeque<Done>,
 }
@@ -51,6 +54,13 @@ impl SocketChange<'_> {
     }
 }
 
+/// The socket, for pollers that want an owner and not a number: duplicate it, and let go of that at [`Interest::Remove`].
+impl AsFd for SocketChange<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
 impl fmt::Debug for SocketChange<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SocketChange")
@@ -64,6 +74,8 @@ impl fmt::Debug for SocketChange<'_> {
 pub(super) type SocketFunction = Box<dyn FnMut(SocketChange<'_>) -> Result<(), Abort>>;
 
 struct Entry {
+    /// Held until the removal was announced, so that no announced socket can be closed.
+    stream: Rc<TcpStream>,
     connection: usize,
     transfer: TransferId,
     wanted: Interest,
@@ -96,12 +108,13 @@ impl Sockets {
     }
 
     /// Takes note of a new socket, of which nothing is wanted yet.
-    pub(super) fn open(&mut self, socket: RawFd, connection: usize, transfer: TransferId) {
-        let slot = socket as usize;
+    pub(super) fn open(&mut self, stream: Rc<TcpStream>, connection: usize, transfer: TransferId) {
+        let slot = stream.as_raw_fd() as usize;
         if slot >= self.entries.len() {
             self.entries.resize_with(slot + 1, || None);
         }
         self.entries[slot] = Some(Entry {
+            stream,
             connection,
             transfer,
             wanted: Interest::Remove,
@@ -166,6 +179,7 @@ impl Sockets {
             transfer: entry.transfer,
             socket,
             interest: entry.wanted,
+            stream: &entry.stream,
             assigned: &mut entry.assigned,
             messages,
         };

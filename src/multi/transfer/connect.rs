@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::{State, Step};
@@ -93,7 +94,7 @@ impl<S: Sink> Multi<S> {
                 Action::Dial(address) => {
                     let dialled = Socket::dial(address);
                     if let Ok(socket) = &dialled {
-                        self.sockets.open(socket.stream().as_raw_fd(), key, id);
+                        self.sockets.open(Rc::clone(socket.stream()), key, id);
                     }
                     match dialled {
                         Ok(socket) => attempts.push((address, socket)),
