@@ -24,12 +24,19 @@ impl<S: Sink> Multi<S> {
         &mut self.transfers[id.index as usize]
     }
 
-    pub(super) fn set_paused(&mut self, id: TransferId, is_paused: bool) -> Result<(), MultiError> {
+    /// Gives whether the transfer was paused before.
+    pub(super) fn set_paused(
+        &mut self,
+        id: TransferId,
+        is_paused: bool,
+    ) -> Result<bool, MultiError> {
         if !self.has(id) {
             return Err(MultiError::BadEasyHandle);
         }
-        self.transfer(id).is_paused = is_paused;
-        Ok(())
+        Ok(std::mem::replace(
+            &mut self.transfer(id).is_paused,
+            is_paused,
+        ))
     }
 
     pub(super) fn make_runnable(&mut self, id: TransferId) {
@@ -149,6 +156,16 @@ impl<S: Sink> Multi<S> {
             })
     }
 
+    /// Drops the entries at the head of the queue whose transfers have gone, or have run already: they are no reason to be called.
+    fn forget_stale(&mut self) {
+        while let Some(id) = self.runnable.front().copied() {
+            if self.has(id) && self.transfer(id).is_runnable {
+                break;
+            }
+            self.runnable.pop_front();
+        }
+    }
+
     pub(super) fn expiry(&self) -> Option<Expiry> {
         if self.is_dead {
             None
@@ -167,6 +184,7 @@ impl<S: Sink> Multi<S> {
         if self.is_dead {
             return Err(MultiError::AbortedByCallback);
         }
+        self.forget_stale();
         if self.alarm.evaluate(self.expiry(), now).is_err() {
             self.abort();
             return Err(MultiError::AbortedByCallback);

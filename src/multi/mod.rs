@@ -368,7 +368,13 @@ impl<S: Sink> Multi<S> {
     /// # Errors
     /// As [`Multi::pause`].
     pub fn resume(&mut self, id: TransferId) -> Result<(), MultiError> {
-        self.set_paused(id, false)?;
+        let was_paused = self.set_paused(id, false)?;
+        if self.is_dead {
+            return Err(MultiError::AbortedByCallback);
+        }
+        if !was_paused || self.transfer(id).state == State::Done {
+            return Ok(());
+        }
         self.make_runnable(id);
         self.announce_runnable()
     }
@@ -389,7 +395,10 @@ impl<S: Sink> Multi<S> {
             }
         }
         if self.is_dead {
-            Err(MultiError::AbortedByCallback)
+            return Err(MultiError::AbortedByCallback);
+        }
+        if self.runnable.is_empty() {
+            Ok(())
         } else {
             self.announce_runnable()
         }
