@@ -1,5 +1,6 @@
 //! What came of a transfer: the messages of the info queue.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -22,6 +23,43 @@ pub struct Done {
     pub id: TransferId,
     /// How it went.
     pub result: Result<Outcome, Error>,
+}
+
+/// The info queue, in order of completion. Whoever leaves early takes the message along: O(1), as is everything here.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    queue: VecDeque<Option<Done>>,
+    /// How many have left at the head: a message's number less this is its place.
+    gone: u64,
+}
+
+impl Messages {
+    /// Queues a message, and gives its number.
+    pub(super) fn push(&mut self, done: Done) -> u64 {
+        self.queue.push_back(Some(done));
+        self.gone + self.queue.len() as u64 - 1
+    }
+
+    /// The first message.
+    pub(super) fn pop(&mut self) -> Option<Done> {
+        loop {
+            let first = self.queue.pop_front()?;
+            self.gone += 1;
+            if first.is_some() {
+                return first;
+            }
+        }
+    }
+
+    /// Takes a message back, if nobody has read it.
+    pub(super) fn withdraw(&mut self, number: u64) {
+        let place = number
+            .checked_sub(self.gone)
+            .and_then(|place| usize::try_from(place).ok());
+        if let Some(message) = place.and_then(|place| self.queue.get_mut(place)) {
+            *message = None;
+        }
+    }
 }
 
 /// A transfer that succeeded.

@@ -4,14 +4,13 @@
 //! A socket about to be closed is announced at once, before its number can come back as another's.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 
-use super::info::{Done, TransferId};
+use super::info::{Done, Messages, TransferId};
 use crate::conn::Interest;
 
 /// Returned by a socket or timer function to abort the multi.
@@ -34,7 +33,7 @@ pub struct SocketChange<'a> {
     pub interest: Interest,
     stream: &'a TcpStream,
     assigned: &'a mut Option<Box<dyn Any>>,
-    messages: &'a mut VecDeque<Done>,
+    messages: &'a mut Messages,
 }
 
 impl SocketChange<'_> {
@@ -50,7 +49,7 @@ impl SocketChange<'_> {
 
     /// Takes the next message off the info queue, as [`Multi::info_read`](super::Multi::info_read) does from outside.
     pub fn info_read(&mut self) -> Option<Done> {
-        self.messages.pop_front()
+        self.messages.pop()
     }
 }
 
@@ -140,7 +139,7 @@ impl Sockets {
     }
 
     /// Forgets a socket that is about to be closed, after announcing its removal where it was announced.
-    pub(super) fn close(&mut self, socket: RawFd, messages: &mut VecDeque<Done>) {
+    pub(super) fn close(&mut self, socket: RawFd, messages: &mut Messages) {
         if let Some(entry) = self
             .entries
             .get_mut(socket as usize)
@@ -155,7 +154,7 @@ impl Sockets {
     }
 
     /// Announces every difference. True when the function aborted, now or since the last flush.
-    pub(super) fn flush(&mut self, messages: &mut VecDeque<Done>) -> bool {
+    pub(super) fn flush(&mut self, messages: &mut Messages) -> bool {
         let mut dirty = std::mem::take(&mut self.dirty);
         for socket in dirty.drain(..) {
             self.announce(socket, messages);
@@ -164,7 +163,7 @@ impl Sockets {
         std::mem::take(&mut self.is_aborted)
     }
 
-    fn announce(&mut self, socket: RawFd, messages: &mut VecDeque<Done>) {
+    fn announce(&mut self, socket: RawFd, messages: &mut Messages) {
         let Some(Some(entry)) = self.entries.get_mut(socket as usize) else {
             return;
         };

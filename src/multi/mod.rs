@@ -50,6 +50,7 @@ use slab::Slab;
 
 use alarm::Alarm;
 use connection::Connection;
+use info::Messages;
 use interest::Sockets;
 use lookup::Lookups;
 use pool::Pool;
@@ -89,7 +90,7 @@ pub struct Multi<S: Sink> {
     runnable: VecDeque<TransferId>,
     /// Who spent its budget in this call, and goes on in the next.
     yielded: Vec<TransferId>,
-    messages: VecDeque<Done>,
+    messages: Messages,
     running: usize,
     sleeping: usize,
     is_dead: bool,
@@ -123,7 +124,7 @@ impl<S: Sink> Multi<S> {
             tracer: Tracer::default(),
             runnable: VecDeque::new(),
             yielded: Vec::new(),
-            messages: VecDeque::new(),
+            messages: Messages::default(),
             running: 0,
             sleeping: 0,
             is_dead: false,
@@ -212,6 +213,9 @@ impl<S: Sink> Multi<S> {
             self.running -= 1;
         }
         let transfer = self.transfers.remove(id.index as usize);
+        if let Some(message) = transfer.message {
+            self.messages.withdraw(message);
+        }
         self.is_dead &= !self.transfers.is_empty();
         if !self.is_dead {
             self.give_places(now);
@@ -300,12 +304,7 @@ impl<S: Sink> Multi<S> {
 
     /// The next completed transfer, in the order of completion. It stays added until it is removed.
     pub fn info_read(&mut self) -> Option<Done> {
-        loop {
-            let done = self.messages.pop_front()?;
-            if self.has(done.id) {
-                return Some(done);
-            }
-        }
+        self.messages.pop()
     }
 
     /// How many transfers were added and have not completed.

@@ -115,9 +115,11 @@ impl<S: Sink> Multi<S> {
     /// Completes a transfer: everything that it held is let go, and its message is queued.
     pub(in crate::multi) fn complete(&mut self, id: TransferId, result: Result<Outcome, Error>) {
         self.let_go(id);
-        self.transfer(id).state = State::Done;
         self.running -= 1;
-        self.messages.push_back(Done { id, result });
+        let message = self.messages.push(Done { id, result });
+        let transfer = self.transfer(id);
+        transfer.state = State::Done;
+        transfer.message = Some(message);
     }
 
     /// Lets go of whatever a transfer holds, in whatever state it is. The places that this frees are still to be given away.

@@ -138,6 +138,8 @@ pub(super) struct Transfer<S> {
     /// Bytes that it may still receive under each limit: its own, and that of all.
     pub(super) grants: [u64; 2],
     pub(super) rate: Option<super::rate::Rate>,
+    /// The number of its message, once it has completed.
+    pub(super) message: Option<u64>,
     pub(super) is_paused: bool,
     pub(super) is_runnable: bool,
 }
@@ -162,6 +164,7 @@ impl<S> Transfer<S> {
             clocks: Clocks::default(),
             grants: [0; 2],
             rate,
+            message: None,
             is_paused: false,
             is_runnable: false,
         }
