@@ -77,14 +77,20 @@ impl<S: Sink> Multi<S> {
         let mut budget = BUDGET;
         loop {
             let transfer = &mut self.transfers[id.index as usize];
-            if transfer.is_paused {
-                return Ok(self.rest(id));
-            }
             if transfer.has_drained_enough(now) {
                 return self.settle(id, false, now);
             }
+            if transfer.is_paused {
+                return Ok(self.rest(id));
+            }
+            // After a pause, the time without a byte counts anew.
+            transfer.clocks.last_byte.get_or_insert(now);
             let limit = match allowance(transfer, self.rate.as_mut(), now) {
                 Ok(limit) => limit,
+                Err(_) if matches!(transfer.delivery, Delivery::Drain(..)) => {
+                    self.give_back(id);
+                    return self.settle(id, false, now);
+                }
                 Err(until) => {
                     transfer.clocks.wake = Some(until);
                     return Ok(Step::Go(State::Limited));

@@ -125,6 +125,20 @@ impl<S: Sink> Multi<S> {
     /// Lets go of whatever a transfer holds, in whatever state it is. The places that this frees are still to be given away.
     pub(in crate::multi) fn let_go(&mut self, id: TransferId) {
         self.drop_connection(id);
+        self.give_back(id);
+        let transfer = &mut self.transfers[id.index as usize];
+        self.sleeping -= usize::from(transfer.state == State::Delayed);
+        let was_dispatched = transfer.clocks.dispatched.is_some();
+        transfer.clocks = super::Clocks::default();
+        self.leave_origin(id);
+        self.timers.set(id.index, None);
+        if was_dispatched {
+            self.pool.complete();
+        }
+    }
+
+    /// Gives back what a transfer was granted and has not received.
+    pub(in crate::multi) fn give_back(&mut self, id: TransferId) {
         let transfer = &mut self.transfers[id.index as usize];
         for (rate, grant) in [transfer.rate.as_mut(), self.rate.as_mut()]
             .into_iter()
@@ -133,14 +147,6 @@ impl<S: Sink> Multi<S> {
             if let Some(rate) = rate {
                 rate.give_back(std::mem::take(grant));
             }
-        }
-        self.sleeping -= usize::from(transfer.state == State::Delayed);
-        let was_dispatched = transfer.clocks.dispatched.is_some();
-        transfer.clocks = super::Clocks::default();
-        self.leave_origin(id);
-        self.timers.set(id.index, None);
-        if was_dispatched {
-            self.pool.complete();
         }
     }
 
