@@ -1,0 +1,320 @@
+//! A loop in virtual time. Every call of the engine goes through it, and after every call it asserts the invariants:
+//! pairing, timers, progress, no busy loop. Only readiness is real: a poll(2) of the sockets that were announced.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use gannet::multi::{
+    Done, Easy, Interest, Multi, Options, Outcome, Ready, Sink, Target, TransferId,
+};
+use gannet::{Error, MultiError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::ledger::{Ledger, Timer, Told};
+
+/// Longest real time that a test waits for its peer.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Turns without time passing, after which the loop is a busy one.
+const BUSY: usize = 2000;
+
+pub(crate) struct Fake<S: Sink> {
+    pub(crate) multi: Multi<S>,
+    ledger: Rc<RefCell<Ledger>>,
+    /// Messages that were read.
+    pub(crate) done: Vec<Done>,
+    reported: BTreeSet<TransferId>,
+    paused: BTreeSet<TransferId>,
+    is_dead: bool,
+    /// Calls of the engine so far.
+    pub(crate) calls: usize,
+}
+
+impl<S: Sink> Fake<S> {
+    pub(crate) fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    pub(crate) fn with(options: Options) -> Self {
+        let mut fake = Self::deaf();
+        fake.multi.set_options(options);
+        fake.listen();
+        fake
+    }
+
+    /// One whose functions are not set yet.
+    pub(crate) fn deaf() -> Self {
+        Self {
+            multi: Multi::new(),
+            ledger: Rc::new(RefCell::new(Ledger::new(Instant::now()))),
+            done: Vec::new(),
+            reported: BTreeSet::new(),
+            paused: BTreeSet::new(),
+            is_dead: false,
+            calls: 0,
+        }
+    }
+
+    /// Sets the functions.
+    pub(crate) fn listen(&mut self) {
+        let ledger = Rc::clone(&self.ledger);
+        self.multi
+            .set_socket_function(move |change| ledger.borrow_mut().socket(change));
+        let ledger = Rc::clone(&self.ledger);
+        self.multi
+            .set_timer_function(move |timeout| ledger.borrow_mut().timer(timeout));
+        let ledger = Rc::clone(&self.ledger);
+        self.multi
+            .set_resolve_function(move |host| ledger.borrow_mut().lookups.push(host.to_owned()));
+    }
+
+    pub(crate) fn ledger(&self) -> Ref<'_, Ledger> {
+        self.ledger.borrow()
+    }
+
+    pub(crate) fn ledger_mut(&self) -> RefMut<'_, Ledger> {
+        self.ledger.borrow_mut()
+    }
+
+    /// Drops the engine; what its functions were told remains.
+    pub(crate) fn into_ledger(self) -> Rc<RefCell<Ledger>> {
+        Rc::clone(&self.ledger)
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.ledger().now
+    }
+
+    /// What was told since this was last asked.
+    pub(crate) fn told(&self) -> Vec<Told> {
+        std::mem::take(&mut self.ledger_mut().log)
+    }
+
+    /// Calls the engine, and checks everything afterwards.
+    pub(crate) fn call<T>(&mut self, act: impl FnOnce(&mut Multi<S>, Instant) -> T) -> T {
+        let now = self.now();
+        self.ledger_mut().begin();
+        self.calls += 1;
+        let result = act(&mut self.multi, now);
+        self.check();
+        result
+    }
+
+    /// The same, for calls that say whether the multi is dead.
+    fn call_live<T>(
+        &mut self,
+        act: impl FnOnce(&mut Multi<S>, Instant) -> Result<T, MultiError>,
+    ) -> Result<T, MultiError> {
+        let now = self.now();
+        self.ledger_mut().begin();
+        self.calls += 1;
+        let result = act(&mut self.multi, now);
+        self.is_dead |= matches!(result, Err(MultiError::AbortedByCallback));
+        self.is_dead &= self.multi.transfers().next().is_some();
+        self.check();
+        result
+    }
+
+    pub(crate) fn add(&mut self, easy: Easy<S>) -> Result<TransferId, MultiError> {
+        self.call_live(|multi, _| multi.add(easy))
+    }
+
+    pub(crate) fn remove(&mut self, id: TransferId) -> Result<Easy<S>, MultiError> {
+        let is_last = self.multi.transfers().count() == 1 && self.multi.easy(id).is_some();
+        self.is_dead &= !is_last;
+        self.paused.remove(&id);
+        self.call(|multi, now| multi.remove(id, now))
+    }
+
+    pub(crate) fn pause(&mut self, id: TransferId) -> Result<(), MultiError> {
+        self.paused.insert(id);
+        self.call_live(|multi, now| multi.pause(id, now))
+    }
+
+    pub(crate) fn resume(&mut self, id: TransferId) -> Result<(), MultiError> {
+        self.paused.remove(&id);
+        self.call_live(|multi, _| multi.resume(id))
+    }
+
+    pub(crate) fn socket_all(&mut self) -> Result<usize, MultiError> {
+        self.ledger_mut().forget_timer();
+        #[expect(deprecated, reason = "deprecated calls keep their promises too")]
+        self.call_live(|multi, now| multi.socket_all(now))
+    }
+
+    pub(crate) fn act(&mut self, target: Target, ready: Ready) -> Result<usize, MultiError> {
+        if target == Target::Timeout {
+            self.ledger_mut().forget_timer();
+        }
+        self.call_live(|multi, now| multi.socket_action(target, ready, now))
+    }
+
+    pub(crate) fn kick(&mut self) -> Result<usize, MultiError> {
+        self.act(Target::Timeout, Ready::EMPTY)
+    }
+
+    /// Answers every lookup with loopback.
+    pub(crate) fn answer_lookups(&mut self) {
+        let hosts = std::mem::take(&mut self.ledger_mut().lookups);
+        for host in hosts {
+            let found = Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+            let _ = self.call_live(|multi, now| multi.resolved(&host, found, now));
+        }
+    }
+
+    /// The invariants.
+    fn check(&mut self) {
+        let running = self.multi.running();
+        let ledger = self.ledger.borrow();
+        ledger.check_descriptors();
+        if self.is_dead {
+            assert_eq!(running, 0, "S8: a dead multi has completed everything");
+            return;
+        }
+        ledger.check_timer(self.multi.timeout(ledger.now));
+        let is_watched = !ledger.sockets.is_empty() || ledger.timer != Timer::Unset;
+        let is_owed = !ledger.lookups.is_empty() || !self.paused.is_empty();
+        assert!(
+            running == 0 || is_watched || is_owed,
+            "E3: {running} transfers run, and nothing would wake them"
+        );
+    }
+
+    /// Sockets that are ready for what was announced, after no more than `wait`.
+    pub(crate) fn ready(&self, wait: Duration) -> Vec<(RawFd, Ready)> {
+        let ledger = self.ledger();
+        let mut polled: Vec<_> = ledger
+            .sockets
+            .values()
+            .map(|announced| PollFd::new(&announced.fd, flags(announced.interest)))
+            .collect();
+        let wait = Timespec::try_from(wait).expect("a short time");
+        poll(&mut polled, Some(&wait)).expect("poll");
+        let numbers = ledger.sockets.keys().zip(&polled);
+        let active = numbers.filter(|(_, polled)| !polled.revents().is_empty());
+        active
+            .map(|(socket, polled)| (*socket, mask(polled.revents())))
+            .collect()
+    }
+
+    /// Acts until nothing is due and nothing is ready. How many turns that took.
+    pub(crate) fn settle(&mut self) -> usize {
+        for turn in 0..BUSY {
+            if self.ledger().is_due() {
+                self.kick().expect("a live multi");
+                continue;
+            }
+            let ready = self.ready(Duration::ZERO);
+            if ready.is_empty() {
+                return turn;
+            }
+            for (socket, ready) in ready {
+                self.act(Target::Socket(socket), ready)
+                    .expect("a live multi");
+            }
+        }
+        panic!("E2: a busy loop: {:?}", self.told().last_chunk::<8>());
+    }
+
+    /// Acts until `is_met`; real time passes while the peer is at work, virtual time does not.
+    #[track_caller]
+    pub(crate) fn until(&mut self, what: &str, mut is_met: impl FnMut(&mut Self) -> bool) {
+        let start = Instant::now();
+        loop {
+            self.settle();
+            if is_met(self) {
+                return;
+            }
+            assert!(start.elapsed() < LIMIT, "waited in vain for {what}");
+            let _ = self.ready(Duration::from_millis(1));
+        }
+    }
+
+    /// Lets virtual time pass, from one expiry to the next. How many calls that took.
+    pub(crate) fn elapse(&mut self, time: Duration) -> usize {
+        let calls = self.calls;
+        let end = self.now() + time;
+        loop {
+            self.settle();
+            let timer = self.ledger().timer;
+            match timer {
+                Timer::At(at) if at <= end => self.ledger_mut().now = at,
+                _ => break,
+            }
+        }
+        self.ledger_mut().now = end;
+        self.calls - calls
+    }
+
+    /// Reads the info queue. No transfer may report twice (I2), none that was removed may report at all (I3).
+    pub(crate) fn read(&mut self) -> usize {
+        let before = self.done.len();
+        while let Some(done) = self.multi.info_read() {
+            assert!(self.reported.insert(done.id), "I2: a second message");
+            assert!(
+                self.multi.easy(done.id).is_some(),
+                "I3: a message of a removed transfer"
+            );
+            self.paused.remove(&done.id);
+            self.done.push(done);
+        }
+        self.done.len() - before
+    }
+
+    /// What a transfer came to, as soon as it has.
+    #[track_caller]
+    pub(crate) fn result(&mut self, id: TransferId) -> Result<Outcome, Error> {
+        self.until("the end of a transfer", |fake| {
+            fake.read();
+            fake.done.iter().any(|done| done.id == id)
+        });
+        let at = self.done.iter().position(|done| done.id == id);
+        self.done.remove(at.expect("it has come")).result
+    }
+
+    /// The one socket that is announced.
+    #[track_caller]
+    pub(crate) fn socket(&self) -> RawFd {
+        let ledger = self.ledger();
+        assert_eq!(ledger.sockets.len(), 1, "one socket is announced");
+        ledger.sockets.keys().copied().next().expect("one")
+    }
+
+    pub(crate) fn received(&self, id: TransferId) -> u64 {
+        self.multi
+            .progress(id)
+            .map_or(0, |progress| progress.received)
+    }
+}
+
+/// Dropping the engine is a call too.
+impl<S: Sink> Drop for Fake<S> {
+    fn drop(&mut self) {
+        self.ledger_mut().begin();
+    }
+}
+
+fn flags(interest: Interest) -> PollFlags {
+    match interest {
+        Interest::In => PollFlags::IN,
+        Interest::Out => PollFlags::OUT,
+        Interest::InOut => PollFlags::IN | PollFlags::OUT,
+        Interest::None | Interest::Remove => PollFlags::empty(),
+    }
+}
+
+fn mask(events: PollFlags) -> Ready {
+    let flag = |any, flag| {
+        if events.intersects(any) {
+            flag
+        } else {
+            Ready::EMPTY
+        }
+    };
+    flag(PollFlags::IN | PollFlags::HUP, Ready::IN)
+        | flag(PollFlags::OUT, Ready::OUT)
+        | flag(PollFlags::ERR, Ready::ERR)
+}

@@ -1,0 +1,200 @@
+//! What the engine's functions were told, and whether they might be told so: pairing, no repetition, one timer a call.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gannet::multi::{Abort, Interest, SocketChange, TransferId};
+
+/// One thing that was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The socket function: this is wanted of that socket.
+    Socket(RawFd, Interest),
+    /// The timer function.
+    Timer(Option<Duration>),
+}
+
+/// A socket that was announced and not removed.
+pub(crate) struct Announced {
+    pub(crate) interest: Interest,
+    pub(crate) transfer: TransferId,
+    /// A duplicate, to poll.
+    pub(crate) fd: OwnedFd,
+    /// Which socket the number stood for when it was announced.
+    identity: PathBuf,
+}
+
+/// The application's one timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// The last word was that there is none, or no word has come.
+    Unset,
+    At(Instant),
+    /// It was set, and a timeout action has made it forgotten.
+    Spent,
+}
+
+pub(crate) struct Ledger {
+    pub(crate) now: Instant,
+    pub(crate) sockets: BTreeMap<RawFd, Announced>,
+    pub(crate) timer: Timer,
+    /// Everything told since the test last looked.
+    pub(crate) log: Vec<Told>,
+    /// Every number that was ever a socket's.
+    pub(crate) numbers: BTreeSet<RawFd>,
+    /// Hosts that are to be looked up.
+    pub(crate) lookups: Vec<String>,
+    /// The socket function, the timer function fail.
+    pub(crate) fails_sockets: bool,
+    pub(crate) fails_timer: bool,
+    /// What was assigned, as the last change of each socket showed it.
+    pub(crate) shown: BTreeMap<RawFd, Option<&'static str>>,
+    /// Assigned from inside the socket function, once.
+    pub(crate) assigns: Option<&'static str>,
+    /// Whether this call has told the timer function already.
+    timer_was_told: bool,
+}
+
+/// What a descriptor's number stands for: "socket:[4711]".
+fn identity(socket: RawFd) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{socket}")).ok()
+}
+
+impl Ledger {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            now,
+            sockets: BTreeMap::new(),
+            timer: Timer::Unset,
+            log: Vec::new(),
+            numbers: BTreeSet::new(),
+            lookups: Vec::new(),
+            fails_sockets: false,
+            fails_timer: false,
+            shown: BTreeMap::new(),
+            assigns: None,
+            timer_was_told: false,
+        }
+    }
+
+    /// A call begins.
+    pub(super) fn begin(&mut self) {
+        self.timer_was_told = false;
+    }
+
+    /// The timer went off, or is said to have (T3).
+    pub(super) fn forget_timer(&mut self) {
+        if self.timer != Timer::Unset {
+            self.timer = Timer::Spent;
+        }
+    }
+
+    /// The socket function.
+    pub(super) fn socket(&mut self, mut change: SocketChange<'_>) -> Result<(), Abort> {
+        if thread::panicking() {
+            return Ok(());
+        }
+        let (socket, interest) = (change.socket, change.interest);
+        self.log.push(Told::Socket(socket, interest));
+        let may = self.fails_timer || !self.timer_was_told;
+        assert!(may, "T5: {interest:?} of {socket} after the timer function");
+        let identity = identity(socket);
+        assert!(
+            identity.is_some(),
+            "S4: {interest:?} of {socket}, which is closed"
+        );
+        let shown = change
+            .assigned()
+            .and_then(|data| data.downcast_ref::<&'static str>());
+        self.shown.insert(socket, shown.copied());
+        if let Some(data) = self.assigns.take() {
+            change.assign(data);
+        }
+        match (self.sockets.remove(&socket), interest) {
+            (None, Interest::Remove) => panic!("S4: {socket} is removed and was not announced"),
+            (Some(before), _) if before.interest == interest => {
+                panic!("S1: {socket} is announced as {interest:?} again")
+            }
+            (Some(before), _) if Some(&before.identity) != identity.as_ref() => {
+                panic!("S4: {socket} was closed while announced, and is another now")
+            }
+            (Some(_), Interest::Remove) => {}
+            (_, interest) => {
+                let fd = change.as_fd().try_clone_to_owned().expect("a duplicate");
+                let announced = Announced {
+                    interest,
+                    transfer: change.transfer,
+                    fd,
+                    identity: identity.unwrap_or_default(),
+                };
+                self.sockets.insert(socket, announced);
+                self.numbers.insert(socket);
+            }
+        }
+        if self.fails_sockets {
+            Err(Abort)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The timer function.
+    pub(super) fn timer(&mut self, timeout: Option<Duration>) -> Result<(), Abort> {
+        if thread::panicking() {
+            return Ok(());
+        }
+        self.log.push(Told::Timer(timeout));
+        assert!(
+            !self.timer_was_told,
+            "T5: the timer function twice in a call"
+        );
+        self.timer_was_told = true;
+        match (self.timer, timeout) {
+            (Timer::Unset, None) => panic!("T2: no timer, told again"),
+            (Timer::At(at), Some(timeout)) => {
+                let is_due = at <= self.now && timeout.is_zero();
+                let is_same = is_due || at == self.now + timeout;
+                assert!(!is_same, "T2: the same expiry again: {timeout:?}");
+            }
+            _ => {}
+        }
+        self.timer = timeout.map_or(Timer::Unset, |timeout| Timer::At(self.now + timeout));
+        if self.fails_timer { Err(Abort) } else { Ok(()) }
+    }
+
+    /// No announced descriptor has been closed, nor is it another's by now.
+    pub(super) fn check_descriptors(&self) {
+        for (socket, announced) in &self.sockets {
+            assert_eq!(
+                identity(*socket).as_ref(),
+                Some(&announced.identity),
+                "S4: {socket} was closed while announced"
+            );
+        }
+    }
+
+    /// The timer function knows what the engine wants (T2).
+    pub(super) fn check_timer(&self, wanted: Option<Duration>) {
+        let agrees = match (wanted, self.timer) {
+            (None, Timer::Unset) => true,
+            (Some(wanted), Timer::At(at)) => {
+                at == self.now + wanted || (at <= self.now && wanted.is_zero())
+            }
+            _ => false,
+        };
+        assert!(
+            agrees,
+            "T2: the engine wants {wanted:?}, the timer is {:?} at {:?}",
+            self.timer, self.now
+        );
+    }
+
+    /// Whether the timer has expired.
+    pub(crate) fn is_due(&self) -> bool {
+        matches!(self.timer, Timer::At(at) if at <= self.now)
+    }
+}

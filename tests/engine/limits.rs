@@ -1,0 +1,229 @@
+//! How many connections and transfers there are at once, who waits, and from when on time counts: L1 to L4.
+
+use std::time::Duration;
+
+use gannet::error::{Fault, Timeout};
+use gannet::multi::{Limits, Options, TransferId};
+
+use super::fake::Fake;
+use super::peer::{Peer, Talk};
+
+fn limited(limits: Limits) -> Fake<Vec<u8>> {
+    Fake::with(Options {
+        limits,
+        ..Options::default()
+    })
+}
+
+fn add(fake: &mut Fake<Vec<u8>>, peer: &Peer) -> TransferId {
+    fake.add(peer.easy("/")).unwrap()
+}
+
+/// Every transfer answered at once, each over a connection of its own, in the order added.
+fn answer_together(fake: &mut Fake<Vec<u8>>, peers: &[&Peer]) -> Vec<Talk> {
+    let ids: Vec<_> = peers.iter().map(|peer| add(fake, peer)).collect();
+    let mut talks: Vec<_> = peers.iter().map(|peer| peer.asked(fake)).collect();
+    for (talk, id) in talks.iter_mut().zip(ids) {
+        talk.answer("done");
+        fake.result(id).unwrap();
+    }
+    talks
+}
+
+/// How many of these have been dispatched.
+fn dispatched(fake: &Fake<Vec<u8>>, ids: &[TransferId]) -> usize {
+    let is_dispatched = |id: &&TransferId| {
+        fake.multi
+            .progress(**id)
+            .is_some_and(|progress| progress.is_dispatched)
+    };
+    ids.iter().filter(is_dispatched).count()
+}
+
+/// L1: of three connections that become idle one after the other, two are kept, the last two.
+#[test]
+fn l1_at_most_so_many_idle_connections_are_kept_and_the_longest_idle_goes_first() {
+    let peers = [Peer::new(), Peer::new(), Peer::new()];
+    let mut fake = limited(Limits {
+        idle: 2,
+        ..Limits::default()
+    });
+    let mut talks = answer_together(&mut fake, &[&peers[0], &peers[1], &peers[2]]);
+    let closed: Vec<_> = talks.iter_mut().map(Talk::is_closed).collect();
+    assert_eq!(closed, [true, false, false]);
+}
+
+/// L1: none at all.
+#[test]
+fn l1_no_idle_connection_is_kept_where_none_may_be() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits {
+        idle: 0,
+        ..Limits::default()
+    });
+    let mut talks = answer_together(&mut fake, &[&peer]);
+    assert!(talks[0].is_closed());
+}
+
+/// L2: to one origin; another origin is not held up by it.
+#[test]
+fn l2_connections_to_one_origin_are_capped() {
+    let (busy, other) = (Peer::new(), Peer::new());
+    let mut fake = limited(Limits {
+        per_origin: 2,
+        ..Limits::default()
+    });
+    let ids = [(); 5].map(|()| add(&mut fake, &busy));
+    let apart = add(&mut fake, &other);
+    let mut talks = [(); 2].map(|()| busy.asked(&mut fake));
+    let mut elsewhere = other.asked(&mut fake);
+    assert!(busy.try_accept().is_none());
+    assert_eq!(dispatched(&fake, &ids), 2);
+    elsewhere.answer("not held up");
+    fake.result(apart).unwrap();
+    talks[0].answer("done");
+    talks[0].request(&mut fake);
+    assert!(busy.try_accept().is_none());
+}
+
+/// L2: in all; an idle connection gives way to one that is needed elsewhere.
+#[test]
+fn l2_connections_in_all_are_capped_and_idle_ones_give_way() {
+    let (first, second) = (Peer::new(), Peer::new());
+    let mut fake = limited(Limits {
+        connections: 1,
+        ..Limits::default()
+    });
+    let one = add(&mut fake, &first);
+    let two = add(&mut fake, &second);
+    let mut talk = first.asked(&mut fake);
+    assert!(second.try_accept().is_none());
+    talk.answer("done");
+    fake.result(one).unwrap();
+    second.asked(&mut fake).answer("done");
+    assert!(talk.is_closed());
+    fake.result(two).unwrap();
+}
+
+/// L2: 0 is no cap.
+#[test]
+fn l2_without_caps_everybody_has_a_connection() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits::default());
+    let ids = [(); 20].map(|()| add(&mut fake, &peer));
+    let talks = [(); 20].map(|()| peer.asked(&mut fake));
+    assert_eq!((dispatched(&fake, &ids), talks.len()), (20, 20));
+}
+
+/// L3: one place frees, one starts, the one that has waited longest; under each of the caps.
+#[test]
+fn l3_each_freed_place_starts_exactly_one_first_come_first_served() {
+    let caps = [
+        Limits {
+            transfers: 1,
+            ..Limits::default()
+        },
+        Limits {
+            connections: 1,
+            ..Limits::default()
+        },
+        Limits {
+            per_origin: 1,
+            ..Limits::default()
+        },
+    ];
+    for limits in caps {
+        let peer = Peer::new();
+        let mut fake = limited(limits);
+        let ids = [(); 6].map(|()| add(&mut fake, &peer));
+        let mut talk = peer.asked(&mut fake);
+        for (at, id) in ids.into_iter().enumerate() {
+            assert_eq!(dispatched(&fake, &ids[at..]), 1);
+            assert_eq!(dispatched(&fake, &[id]), 1);
+            talk.answer("done");
+            fake.result(id).unwrap();
+            if at < 5 {
+                talk.request(&mut fake);
+            }
+        }
+    }
+}
+
+/// L3, E2: a thousand that wait have no socket and no timer, and a wake-up of the one that runs starts none of them.
+#[test]
+fn l3_a_thousand_pending_transfers_cost_a_wake_up_nothing() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits {
+        transfers: 1,
+        ..Limits::default()
+    });
+    let ids: Vec<_> = (0..1000).map(|_| add(&mut fake, &peer)).collect();
+    let mut talk = peer.asked(&mut fake);
+    talk.head(10);
+    fake.settle();
+    let before = fake.calls;
+    for _ in 0..10 {
+        let received = fake.received(ids[0]);
+        talk.say("x");
+        fake.until("a byte", |fake| {
+            fake.received(ids[0]) > received || fake.multi.running() < 1000
+        });
+    }
+    // A call a byte, and for the last one another to start the next.
+    let calls = fake.calls - before;
+    assert!(calls <= 12, "{calls} calls");
+    assert_eq!(fake.ledger().sockets.len(), 1);
+    assert_eq!(dispatched(&fake, &ids[1..]), 1);
+    assert_eq!(fake.elapse(Duration::from_secs(29)), 0);
+}
+
+/// L3: one that fails, and one that is removed in mid-transfer.
+#[test]
+fn l3_a_transfer_that_fails_or_is_removed_frees_its_place() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits {
+        per_origin: 1,
+        ..Limits::default()
+    });
+    let ids = [(); 3].map(|()| add(&mut fake, &peer));
+    peer.asked(&mut fake).reset();
+    fake.result(ids[0]).unwrap_err();
+    let _second = peer.asked(&mut fake);
+    fake.remove(ids[1]).unwrap();
+    peer.asked(&mut fake).answer("done");
+    fake.result(ids[2]).unwrap();
+}
+
+/// L4: an hour in the queue is no part of a second.
+#[test]
+fn l4_the_clocks_start_when_a_transfer_is_dispatched() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits {
+        transfers: 1,
+        ..Limits::default()
+    });
+    let mut easy = peer.easy("/");
+    easy.stall_timeout = None;
+    let first = fake.add(easy).unwrap();
+    let second = Duration::from_secs(1);
+    let mut easy = peer.easy("/");
+    (easy.timeout, easy.connect_timeout, easy.stall_timeout) =
+        (Some(second), Some(second), Some(second));
+    let waits = fake.add(easy).unwrap();
+    let mut talk = peer.asked(&mut fake);
+    assert_eq!(fake.elapse(3600 * second), 0);
+    talk.answer("at last");
+    fake.result(first).unwrap();
+    talk.request(&mut fake);
+    fake.elapse(second - Duration::from_millis(1));
+    assert_eq!(fake.multi.running(), 1);
+    fake.elapse(Duration::from_millis(1));
+    let error = fake.result(waits).unwrap_err();
+    assert!(matches!(
+        error.fault(),
+        Fault::Timeout {
+            kind: Timeout::Total,
+            ..
+        }
+    ));
+}

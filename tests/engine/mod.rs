@@ -1,0 +1,15 @@
+//! The engine's contract, statement by statement, and the engine end to end under two event loops.
+//!
+//! S, A, T, K, C, I, R, L and E number the statements: sockets, assign, timer, calls, codes, info, adding and
+//! removing, limits, edge and level. [`fake`] is the loop that knows what a loop may expect.
+
+mod fake;
+mod ledger;
+mod peer;
+
+mod action; // K1 to K8, E1
+mod idle; // E1 to E3
+mod info; // I1 to I4, R1 to R4, C1 to C3
+mod limits; // L1 to L4
+mod sockets; // S1 to S7, A1 to A4
+mod timer; // T1 to T6, S8, K6
