@@ -56,6 +56,11 @@ impl Alarm {
 
     /// Tells the function of `expiry` if that differs from what it was told last.
     pub(super) fn evaluate(&mut self, expiry: Option<Expiry>, now: Instant) -> Result<(), Abort> {
+        // What is overdue is due at once, like what is runnable: told once, whichever it was.
+        let expiry = expiry.map(|expiry| match expiry {
+            Expiry::At(at) if at <= now => Expiry::Now,
+            expiry => expiry,
+        });
         self.announce(expiry, expiry.map(|expiry| expiry.from(now)))
     }
 
