@@ -47,6 +47,11 @@ impl<S: Sink> Multi<S> {
             }
         }
         if connection.taken == connection.request.len() && filter.flush()? {
+            // TLS stops reading as soon as it stands: what had come by then is no event any more.
+            let may_have_more = connection.requests == 1 && filter.plain().is_none();
+            if transfer.is_paused || may_have_more {
+                return Ok(Step::Go(State::Receive));
+            }
             // Nothing was left to be received before this request, so whatever comes now is an event of its own.
             transfer.state = State::Receive;
             self.sockets.want(*socket, id, filter.wants());
