@@ -140,16 +140,13 @@ impl PollLoop {
 }
 
 fn ready(events: PollFlags) -> Ready {
-    let flag = |any, flag| {
-        if events.intersects(any) {
-            flag
-        } else {
-            Ready::EMPTY
-        }
-    };
-    flag(PollFlags::IN | PollFlags::HUP, Ready::IN)
-        | flag(PollFlags::OUT, Ready::OUT)
-        | flag(PollFlags::ERR, Ready::ERR)
+    let flags = [
+        (PollFlags::IN | PollFlags::HUP, Ready::IN),
+        (PollFlags::OUT, Ready::OUT),
+        (PollFlags::ERR, Ready::ERR),
+    ];
+    let set = flags.iter().filter(|(any, _)| events.intersects(*any));
+    set.fold(Ready::EMPTY, |ready, (_, flag)| ready | *flag)
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {

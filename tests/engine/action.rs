@@ -166,7 +166,8 @@ impl Sink for Spring {
 /// A transfer whose body of `length` bytes has begun to spring.
 fn spring(fake: &mut Fake<Spring>, peer: &Peer, length: usize) -> Spring {
     let sink = Spring::default();
-    fake.add(Easy::new(peer.url("/"), sink.clone())).unwrap();
+    fake.add(Easy::new(peer.url("/"), sink.clone()))
+        .expect("a live multi");
     let mut talk = peer.asked(fake);
     talk.head(length);
     let mut flow = sink.0.borrow_mut();

@@ -166,7 +166,7 @@ impl<S: Sink> Fake<S> {
     }
 
     /// The invariants.
-    fn check(&mut self) {
+    fn check(&self) {
         let running = self.multi.running();
         let ledger = self.ledger.borrow();
         ledger.check_descriptors();
@@ -307,14 +307,11 @@ fn flags(interest: Interest) -> PollFlags {
 }
 
 fn mask(events: PollFlags) -> Ready {
-    let flag = |any, flag| {
-        if events.intersects(any) {
-            flag
-        } else {
-            Ready::EMPTY
-        }
-    };
-    flag(PollFlags::IN | PollFlags::HUP, Ready::IN)
-        | flag(PollFlags::OUT, Ready::OUT)
-        | flag(PollFlags::ERR, Ready::ERR)
+    let flags = [
+        (PollFlags::IN | PollFlags::HUP, Ready::IN),
+        (PollFlags::OUT, Ready::OUT),
+        (PollFlags::ERR, Ready::ERR),
+    ];
+    let set = flags.iter().filter(|(any, _)| events.intersects(*any));
+    set.fold(Ready::EMPTY, |ready, (_, flag)| ready | *flag)
 }

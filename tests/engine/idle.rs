@@ -136,7 +136,7 @@ fn e3_a_transfer_that_is_held_from_the_start_stops_before_its_answer() {
     fake.pause(id).unwrap();
     let mut talk = peer.asked(&mut fake);
     talk.answer("waits");
-    assert_eq!(fake.elapse(60 * SECOND), 0);
+    assert_eq!(fake.elapse(60 * SECOND), 0, "{:?}", fake.told());
     fake.resume(id).unwrap();
     assert_eq!(fake.result(id).unwrap().received, 5);
 }

@@ -48,7 +48,7 @@ fn one_unread(peer: &Peer) -> (Fake<Vec<u8>>, Talk, [TransferId; 2]) {
     let mut options = Options::default();
     options.limits.per_origin = 1;
     let mut fake = Fake::with(options);
-    let ids = [(); 2].map(|()| fake.add(peer.easy("/")).unwrap());
+    let ids = [(); 2].map(|()| fake.add(peer.easy("/")).expect("a live multi"));
     let mut talk = peer.asked(&mut fake);
     talk.answer("first");
     talk.request(&mut fake);

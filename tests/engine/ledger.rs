@@ -55,6 +55,8 @@ pub(crate) struct Ledger {
     pub(crate) shown: BTreeMap<RawFd, Option<&'static str>>,
     /// Assigned from inside the socket function, once.
     pub(crate) assigns: Option<&'static str>,
+    /// The timer was set to zero: a second zero is no news, however late it is.
+    is_at_once: bool,
     /// Whether this call has told the timer function already.
     timer_was_told: bool,
 }
@@ -77,6 +79,7 @@ impl Ledger {
             fails_timer: false,
             shown: BTreeMap::new(),
             assigns: None,
+            is_at_once: false,
             timer_was_told: false,
         }
     }
@@ -156,12 +159,16 @@ impl Ledger {
         match (self.timer, timeout) {
             (Timer::Unset, None) => panic!("T2: no timer, told again"),
             (Timer::At(at), Some(timeout)) => {
-                let is_due = at <= self.now && timeout.is_zero();
-                let is_same = is_due || at == self.now + timeout;
+                let is_same = if timeout.is_zero() {
+                    self.is_at_once
+                } else {
+                    at == self.now + timeout
+                };
                 assert!(!is_same, "T2: the same expiry again: {timeout:?}");
             }
             _ => {}
         }
+        self.is_at_once = timeout == Some(Duration::ZERO);
         self.timer = timeout.map_or(Timer::Unset, |timeout| Timer::At(self.now + timeout));
         if self.fails_timer { Err(Abort) } else { Ok(()) }
     }

@@ -16,7 +16,7 @@ fn limited(limits: Limits) -> Fake<Vec<u8>> {
 }
 
 fn add(fake: &mut Fake<Vec<u8>>, peer: &Peer) -> TransferId {
-    fake.add(peer.easy("/")).unwrap()
+    fake.add(peer.easy("/")).expect("a live multi")
 }
 
 /// Every transfer answered at once, each over a connection of its own, in the order added.
@@ -25,7 +25,7 @@ fn answer_together(fake: &mut Fake<Vec<u8>>, peers: &[&Peer]) -> Vec<Talk> {
     let mut talks: Vec<_> = peers.iter().map(|peer| peer.asked(fake)).collect();
     for (talk, id) in talks.iter_mut().zip(ids) {
         talk.answer("done");
-        fake.result(id).unwrap();
+        fake.result(id).expect("a whole answer");
     }
     talks
 }

@@ -5,11 +5,14 @@
 
 mod fake;
 mod ledger;
+mod loops;
 mod peer;
 
 mod action; // K1 to K8, E1
+mod end_to_end; // the engine under two event loops
 mod idle; // E1 to E3
 mod info; // I1 to I4, R1 to R4, C1 to C3
 mod limits; // L1 to L4
+mod random; // all of them at once, at random
 mod sockets; // S1 to S7, A1 to A4
 mod timer; // T1 to T6, S8, K6

@@ -1,7 +1,7 @@
 //! The other end, on the test's own thread: it does one thing at a time, when the test says so.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use gannet::multi::{Easy, Sink};
@@ -28,10 +28,6 @@ impl Peer {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.listener.local_addr().expect("an address")
-    }
-
-    pub(crate) fn ip(&self) -> IpAddr {
-        self.address().ip()
     }
 
     pub(crate) fn url(&self, path: &str) -> Url {

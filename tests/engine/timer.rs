@@ -160,16 +160,16 @@ fn everything_ends_and_begins_anew(mut fake: Fake<Vec<u8>>, peer: &Peer, added: 
     let done = std::mem::take(&mut fake.done);
     assert_eq!(done.len(), added);
     for done in done {
-        assert!(is_aborted(&done.result.unwrap_err()));
+        assert!(is_aborted(&done.result.expect_err("aborted")));
         assert_eq!(fake.pause(done.id), Err(aborted));
         assert_eq!(fake.resume(done.id), Err(aborted));
         assert_eq!(timers(&fake), []);
-        fake.remove(done.id).unwrap();
+        fake.remove(done.id).expect("it is there");
     }
     // Now that it lives again, it may take back a timeout that it had told of before.
     assert!(matches!(timers(&fake)[..], [] | [None]));
     assert_eq!(fake.ledger().timer, Timer::Unset);
-    let id = fake.add(peer.easy("/")).unwrap();
+    let id = fake.add(peer.easy("/")).expect("a live multi");
     peer.asked(&mut fake).answer("alive");
     assert!(fake.result(id).is_ok());
 }
