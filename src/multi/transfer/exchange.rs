@@ -1,5 +1,6 @@
 //! One request and its answer on a standing connection: the states Send, Receive and Limited.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::answer::{Reader, ended};
@@ -81,26 +82,11 @@ impl<S: Sink> Multi<S> {
     ) -> Result<Step, Fault> {
         let mut budget = BUDGET;
         loop {
-            let transfer = &mut self.transfers[id.index as usize];
-            if transfer.has_drained_enough(now) {
-                return self.settle(id, false, now);
-            }
-            if transfer.is_paused {
-                return Ok(self.rest(id));
-            }
-            // After a pause, the time without a byte counts anew.
-            transfer.clocks.last_byte.get_or_insert(now);
-            let limit = match allowance(transfer, self.rate.as_mut(), now) {
-                Ok(limit) => limit,
-                Err(_) if matches!(transfer.delivery, Delivery::Drain(..)) => {
-                    self.give_back(id);
-                    return self.settle(id, false, now);
-                }
-                Err(until) => {
-                    transfer.clocks.wake = Some(until);
-                    return Ok(Step::Go(State::Limited));
-                }
+            let limit = match self.room(id, now)? {
+                ControlFlow::Continue(limit) => limit,
+                ControlFlow::Break(step) => return Ok(step),
             };
+            let transfer = &mut self.transfers[id.index as usize];
             let Some(connection) = transfer
                 .connection
                 .and_then(|key| self.connections.get_mut(key))
@@ -154,6 +140,31 @@ impl<S: Sink> Multi<S> {
             }
             if budget == 0 {
                 return Ok(Step::Yield);
+            }
+        }
+    }
+
+    /// How many bytes the transfer may receive now, or what it does instead.
+    fn room(&mut self, id: TransferId, now: Instant) -> Result<ControlFlow<Step, usize>, Fault> {
+        let transfer = &mut self.transfers[id.index as usize];
+        if transfer.has_drained_enough(now) {
+            return self.settle(id, false, now).map(ControlFlow::Break);
+        }
+        if transfer.is_paused {
+            return Ok(ControlFlow::Break(self.rest(id)));
+        }
+        // After a pause, the time without a byte counts anew.
+        transfer.clocks.last_byte.get_or_insert(now);
+        match allowance(transfer, self.rate.as_mut(), now) {
+            Ok(limit) => Ok(ControlFlow::Continue(limit)),
+            // A body that nobody wants is not worth the wait.
+            Err(_) if matches!(transfer.delivery, Delivery::Drain(..)) => {
+                self.give_back(id);
+                self.settle(id, false, now).map(ControlFlow::Break)
+            }
+            Err(until) => {
+                transfer.clocks.wake = Some(until);
+                Ok(ControlFlow::Break(Step::Go(State::Limited)))
             }
         }
     }
