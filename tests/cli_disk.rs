@@ -1,6 +1,8 @@
 //! Files and folders that cannot be made or written: exit 3, a message with the path, nothing half at a final name.
 
 use std::fs::File;
+use std::path::Path;
+use std::process::Command;
 
 use crate::harness::{Dir, noise};
 use crate::server::Server;
@@ -138,4 +140,33 @@ fn a_stale_partial_of_another_run_is_not_trusted() {
     dir.write("a.part", noise(60_000));
     dir.gannet().arg(server.url("/a")).run().ok();
     dir.assert_file("a", noise(5000));
+}
+
+#[test]
+fn a_pipe_in_place_of_the_partial_file_is_not_waited_for() {
+    let server = serving(5);
+    let dir = Dir::new();
+    mkfifo(&dir.join("a.part"));
+    let out = dir.gannet().arg(server.url("/a")).run();
+    out.code(3).complains("a.part");
+    assert!(!dir.has("a"), "{out}");
+}
+
+#[test]
+fn a_partial_file_that_another_process_writes_is_left_to_it() {
+    let server = serving(5);
+    let dir = Dir::new();
+    let other = File::create(dir.join("a.part")).unwrap();
+    other.lock().unwrap();
+    let out = dir.gannet().arg(server.url("/a")).run();
+    out.code(3).complains("another process").complains("a.part");
+    dir.assert_names(&["a.part"]);
+    drop(other);
+    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.assert_names(&["a"]);
+}
+
+fn mkfifo(path: &Path) {
+    let status = Command::new("mkfifo").arg(path).status();
+    assert!(status.is_ok_and(|status| status.success()), "{path:?}");
 }

@@ -115,7 +115,11 @@ impl Part {
             None => self
                 .folder
                 .create(&self.part_name())
-                .map_err(|error| self.fault("create", error))?,
+                .map_err(|source| Fault::Disk {
+                    verb: "create",
+                    path: self.folder.path().join(self.part_name()),
+                    source,
+                })?,
         };
         Ok(self.file.insert(file))
     }
@@ -186,7 +190,8 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if self.file.take().is_some() {
+        // Its lock is held until it is gone: another process may wait to write one of its own there.
+        if let Some(_locked) = self.file.take() {
             // It is ours and incomplete; where it cannot be removed, its name says what it is.
             let _ = self.folder.remove(&self.part_name());
         }

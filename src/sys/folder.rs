@@ -2,11 +2,11 @@
 
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, XattrFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, XattrFlags};
 use rustix::io::Errno;
 
 /// The extended attribute that holds a note.
@@ -27,6 +27,17 @@ pub fn note(file: &File, value: &[u8]) {
 pub fn file_clock() -> i128 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
     i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+}
+
+/// Locks an open file against other processes; a file system without locks has none to offer.
+fn lock(file: &OwnedFd) -> io::Result<()> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(io::Error::new(
+            ErrorKind::ResourceBusy,
+            "another process is writing it",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// An open folder.
@@ -81,7 +92,7 @@ impl Folder {
         };
         for part in relative.components() {
             let Component::Normal(name) = part else {
-                return Err(io::ErrorKind::InvalidInput.into());
+                return Err(ErrorKind::InvalidInput.into());
             };
             let open =
                 || rustix::fs::openat(&at.descriptor, name, OPEN | OFlags::NOFOLLOW, Mode::empty());
@@ -114,14 +125,43 @@ impl Folder {
         self.was_empty
     }
 
-    /// Creates a file for writing, or empties the one that is there. A symbolic link in its place is not followed.
+    /// Creates a file for writing, or empties the one that is there, and locks it until it is closed. A symbolic link in
+    /// its place is not followed, and nothing but a plain file is taken.
     ///
     /// # Errors
-    /// What the system says.
+    /// `ResourceBusy` where another process writes it, `InvalidInput` for what is no file, or what the system says.
     pub fn create(&self, name: &OsStr) -> io::Result<File> {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))?.into())
+        let open = |flags| {
+            let flags = flags | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))
+        };
+        loop {
+            match open(OFlags::CREATE | OFlags::EXCL) {
+                Ok(new) => {
+                    lock(&new)?;
+                    return Ok(new.into());
+                }
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            // Without NONBLOCK a pipe in its place would be waited for.
+            let old = match open(OFlags::NONBLOCK) {
+                Err(Errno::NOENT) => continue,
+                result => result?,
+            };
+            let stat = rustix::fs::fstat(&old)?;
+            if !Entry(stat).is_file() {
+                return Err(io::Error::new(ErrorKind::InvalidInput, "not a plain file"));
+            }
+            lock(&old)?;
+            // Whoever had the lock may have given the file its final name since it was opened.
+            let is_still =
+                |entry: Entry| (entry.0.st_dev, entry.0.st_ino) == (stat.st_dev, stat.st_ino);
+            if self.entry(name)?.is_some_and(is_still) {
+                rustix::fs::ftruncate(&old, 0)?;
+                return Ok(old.into());
+            }
+        }
     }
 
     /// What stands at a name, itself and not what it may link to; `None` where nothing does.
@@ -192,7 +232,7 @@ impl Folder {
         ) {
             Ok(()) => self.remove(from),
             Err(Errno::PERM | Errno::OPNOTSUPP) => match self.entry(to)? {
-                Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                Some(_) => Err(ErrorKind::AlreadyExists.into()),
                 None => self.replace(from, to),
             },
             Err(error) => Err(error.into()),
