@@ -1,8 +1,10 @@
 //! Files and folders that cannot be made or written: exit 3, a message with the path, nothing half at a final name.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 
 use crate::harness::{Dir, noise};
 use crate::server::Server;
@@ -140,6 +142,39 @@ fn a_stale_partial_of_another_run_is_not_trusted() {
     dir.write("a.part", noise(60_000));
     dir.gannet().arg(server.url("/a")).run().ok();
     dir.assert_file("a", noise(5000));
+}
+
+#[test]
+fn a_pipe_that_was_named_is_written_to_and_stays_a_pipe() {
+    let server = serving(5);
+    let dir = Dir::new();
+    mkfifo(&dir.join("pipe"));
+    let path = dir.join("pipe");
+    let reader = thread::spawn(move || fs::read(path).unwrap());
+    let out = dir.gannet().flags("-o pipe").arg(server.url("/a")).run();
+    out.ok();
+    assert_eq!(reader.join().unwrap(), noise(5), "{out}");
+    assert!(
+        fs::metadata(dir.join("pipe"))
+            .unwrap()
+            .file_type()
+            .is_fifo()
+    );
+    dir.assert_names(&["pipe"]);
+}
+
+#[test]
+fn the_null_device_takes_any_body() {
+    let server = serving(300_000);
+    // A link, so that a wrong program would replace that and not the device.
+    let dir = Dir::new();
+    symlink("/dev/null", dir.join("null")).unwrap();
+    dir.gannet()
+        .flags("-o null")
+        .arg(server.url("/a"))
+        .run()
+        .ok();
+    assert!(fs::symlink_metadata(dir.join("null")).unwrap().is_symlink());
 }
 
 #[test]

@@ -12,6 +12,12 @@ use gannet::session::{Output, Plan, Request};
 
 use super::flags::{Exists, Flags};
 
+/// Whether an output is standard output, under whatever name.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+        .contains(&path.to_str().unwrap_or_default())
+}
+
 /// Builds the plan of a run.
 ///
 /// # Errors
@@ -21,7 +27,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
     let options = options(&flags);
     let output = match flags.output.output {
         None => Output::ByName,
-        Some(path) if path == Path::new("-") => Output::Stdout,
+        Some(path) if is_stdout(&path) => Output::Stdout,
         Some(path) => Output::File(path),
     };
     Ok(Plan {

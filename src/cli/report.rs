@@ -15,6 +15,7 @@ use gannet::session::{BadRow, Completion, Landing, Report, Retrying, Snapshot, T
 use super::exit::Exit;
 use super::flags::{ColorChoice, Flags};
 use super::format::{Safe, Size, Span, Speed};
+use super::options::is_stdout;
 use super::progress::{Mode, Progress, Screen};
 
 /// Lines gathered while bars are on the screen go out at once when there are this many bytes of them.
@@ -65,7 +66,7 @@ impl Console {
             err: Stream::new(has_colour(io::stderr().is_terminal())),
             quiet: reporting.quiet,
             verbose: reporting.verbose,
-            is_body_on_stdout: flags.output.output.as_deref() == Some(Path::new("-")),
+            is_body_on_stdout: flags.output.output.as_deref().is_some_and(is_stdout),
             has_summary: (reporting.summary || by_default) && !reporting.dry_run,
             exit: Exit::Success,
         }

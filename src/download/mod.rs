@@ -6,8 +6,8 @@
 pub mod name;
 mod part;
 mod retry;
-mod stdout;
 mod stored;
+mod stream;
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -19,8 +19,8 @@ use crate::multi::Sink;
 
 pub use part::{Part, Placed};
 pub use retry::{Decision, Retry};
-pub use stdout::Stdout;
 pub use stored::Stored;
+pub use stream::Stream;
 
 /// What to do when the final name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,8 +43,8 @@ pub enum Exists {
 pub enum Body {
     /// In a file.
     File(Part),
-    /// On standard output.
-    Stdout(Stdout),
+    /// On standard output, or a device.
+    Stream(Stream),
 }
 
 /// One file on its way to its final name.
@@ -78,7 +78,7 @@ impl Download {
     pub fn can_start_over(&self) -> bool {
         match &self.body {
             Body::File(_) => true,
-            Body::Stdout(out) => !out.has_written(),
+            Body::Stream(out) => !out.has_written(),
         }
     }
 }
@@ -108,27 +108,27 @@ impl Sink for Download {
         }
         match &mut self.body {
             Body::File(part) => part.begin(response),
-            Body::Stdout(_) => Ok(()),
+            Body::Stream(_) => Ok(()),
         }
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         match &mut self.body {
             Body::File(part) => part.write(bytes),
-            Body::Stdout(out) => out.write(bytes),
+            Body::Stream(out) => out.write(bytes),
         }
     }
     fn target(&mut self) -> Result<Option<BorrowedFd<'_>>, Fault> {
         match &mut self.body {
             Body::File(part) => part.target().map(Some),
-            Body::Stdout(_) => Ok(None),
+            Body::Stream(_) => Ok(None),
         }
     }
 
     fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
         match &mut self.body {
             Body::File(part) => part.moved(result),
-            Body::Stdout(_) => Ok(()),
+            Body::Stream(_) => Ok(()),
         }
     }
 }

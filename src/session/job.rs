@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use url::Url;
 
@@ -35,7 +36,13 @@ impl Job {
     pub(super) fn landing(&self) -> Landing<'_> {
         match &self.download.body {
             Body::File(part) => Landing::File(part.folder().path(), part.name()),
-            Body::Stdout(_) => Landing::Stdout,
+            Body::Stream(stream) => match stream.path() {
+                Some(path) => Landing::File(
+                    path.parent().unwrap_or(Path::new("")),
+                    path.file_name().unwrap_or_default(),
+                ),
+                None => Landing::Stdout,
+            },
         }
     }
 
@@ -43,7 +50,10 @@ impl Job {
     pub(super) fn name(&self) -> &str {
         match &self.download.body {
             Body::File(part) => part.name().to_str().unwrap_or("?"),
-            Body::Stdout(_) => "standard output",
+            Body::Stream(stream) => stream
+                .path()
+                .and_then(Path::to_str)
+                .unwrap_or("standard output"),
         }
     }
 }

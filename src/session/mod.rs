@@ -243,7 +243,7 @@ impl<'r> Session<'r> {
     /// Puts a complete body where it belongs.
     fn finish(&mut self, job: &mut Job) -> Result<Placed, Fault> {
         match &mut job.download.body {
-            Body::Stdout(out) => out.finish().map(|()| Placed::There),
+            Body::Stream(_) => Ok(Placed::There),
             Body::File(part) => {
                 if let Some(given) = job.download.given_name.take() {
                     job.is_renamed |= self.places.take_given_name(part, &given)?;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::plan::{Output, Plan};
 use crate::download::name::{self, Names};
-use crate::download::{Body, Download, Exists, Part, Stdout, Stored};
+use crate::download::{Body, Download, Exists, Part, Stored, Stream};
 use crate::error::Fault;
 use crate::list::Row;
 use crate::sys::{self, Folder};
@@ -87,9 +87,16 @@ impl Places {
     /// Finds a row's place, and decides what to do about a file that stands there.
     pub(super) fn place(&mut self, row: &Row) -> Result<Placement, Misplaced> {
         if self.output == Output::Stdout {
-            let download = Download::new(Body::Stdout(Stdout::default()));
+            let download = Download::new(Body::Stream(Stream::default()));
             return Ok(Placement::Begin {
                 download,
+                is_renamed: false,
+            });
+        }
+        if let Some(path) = self.device() {
+            let stream = Stream::open(&path).map_err(Misplaced::Fault)?;
+            return Ok(Placement::Begin {
+                download: Download::new(Body::Stream(stream)),
                 is_renamed: false,
             });
         }
@@ -170,6 +177,16 @@ impl Places {
         };
         part.take_name(path.file_name().unwrap_or_default().to_owned())?;
         Ok(!is_free)
+    }
+
+    /// What was typed as the output, where that is a device or a pipe: it is written to, and stays what it is.
+    fn device(&self) -> Option<PathBuf> {
+        let Output::File(path) = &self.output else {
+            return None;
+        };
+        let path = self.root.join(path);
+        let metadata = std::fs::metadata(&path).ok()?;
+        (!metadata.is_file() && !metadata.is_dir()).then_some(path)
     }
 
     fn begin(

@@ -3,8 +3,10 @@
 
 mod folder;
 mod limit;
+mod output;
 mod pipe;
 
 pub use folder::{Entry, Folder, file_clock, note};
 pub use limit::raise_open_files;
+pub use output::write_all;
 pub use pipe::{Moved, Pipe};

@@ -1,0 +1,62 @@
+//! A body that is not kept as a file: it goes straight to standard output, or to a device or pipe that was named.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use crate::error::Fault;
+use crate::sys;
+
+/// Where such a body goes.
+#[derive(Debug, Default)]
+pub struct Stream {
+    /// What was named; without it, standard output.
+    named: Option<(File, PathBuf)>,
+    written: u64,
+}
+
+impl Stream {
+    /// Opens a device, or a pipe.
+    ///
+    /// # Errors
+    /// [`Fault::Disk`]: it cannot be written.
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let opened = OpenOptions::new().write(true).open(path);
+        let file = opened.map_err(|source| Fault::Disk {
+            verb: "open",
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            named: Some((file, path.to_owned())),
+            written: 0,
+        })
+    }
+
+    /// The path that was named; none is standard output.
+    pub fn path(&self) -> Option<&Path> {
+        self.named.as_ref().map(|(_, path)| path.as_path())
+    }
+
+    /// Whether a byte has left already: it cannot be called back for another try.
+    pub fn has_written(&self) -> bool {
+        self.written > 0
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.written += bytes.len() as u64;
+        let result = match &self.named {
+            Some((file, _)) => sys::write_all(file.as_fd(), bytes),
+            None => sys::write_all(io::stdout().as_fd(), bytes),
+        };
+        result.map_err(|source| Fault::Disk {
+            verb: "write",
+            path: self
+                .path()
+                .unwrap_or(Path::new("standard output"))
+                .to_owned(),
+            source,
+        })
+    }
+}
