@@ -201,6 +201,16 @@ fn a_partial_file_that_another_process_writes_is_left_to_it() {
     dir.assert_names(&["a"]);
 }
 
+#[test]
+fn a_limit_of_file_sizes_is_an_error_and_not_a_signal() {
+    let server = serving(2_000_000);
+    let dir = Dir::new();
+    let limited = dir.gannet().shell("ulimit -f 200");
+    let out = limited.flags("-t 0").arg(server.url("/a")).run();
+    out.code(3).complains(&server.url("/a"));
+    dir.assert_names(&[]);
+}
+
 fn mkfifo(path: &Path) {
     let status = Command::new("mkfifo").arg(path).status();
     assert!(status.is_ok_and(|status| status.success()), "{path:?}");

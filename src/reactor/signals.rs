@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM as events of the poll. The second one ends the process at once, wherever it is.
+//! SIGINT and SIGTERM as events of the poll; SIGXFSZ is caught and forgotten. The second one ends the process at once, wherever it is.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use mio::{Interest, Registry, Token};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 /// The signals that stop a run.
@@ -24,6 +24,8 @@ impl Signals {
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&has_come))?;
             flag::register(signal, Arc::clone(&has_come))?;
         }
+        // A file that may not grow any more is an error of its write, not the end of the process.
+        flag::register(SIGXFSZ, Arc::default())?;
         let mut signals = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM])?;
         registry.register(&mut signals, token, Interest::READABLE)?;
         Ok(Self(signals))
