@@ -266,3 +266,22 @@ fn a_soft_limit_of_descriptors_is_raised() {
     gate.open();
     running.finish().ok();
 }
+
+#[test]
+fn what_was_left_over_on_a_kept_connection_is_no_answer() {
+    let server = Server::start(|s| {
+        s.get("/0").body(b"0");
+        s.get("/1")
+            .raw(b"left over from the last body\r\n\r\n")
+            .then()
+            .body(b"1");
+    });
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-j 1 -t 0")
+        .args(urls(&server, 2))
+        .run()
+        .ok();
+    dir.assert_file("1", b"1");
+    assert_eq!(server.connections(), 2);
+}

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::{After, Delivery, State, Step};
 use crate::conn::Interest;
-use crate::error::{Error, Fault};
+use crate::error::{Error, Fault, Malformed};
+use crate::multi::connection::Connection;
 use crate::multi::info::{Done, Outcome, TransferId};
 use crate::multi::pool::Place;
 use crate::multi::{Multi, Sink};
@@ -54,11 +55,16 @@ impl<S: Sink> Multi<S> {
         let connection = transfer
             .connection
             .and_then(|key| self.connections.get(key));
-        let is_lost = matches!(
-            fault,
-            Fault::ConnectionLost(_) | Fault::NoAnswer | Fault::Tls(_) | Fault::TlsTruncated { .. }
-        );
-        if is_lost && connection.is_some_and(|connection| connection.may_be_stale()) {
+        let is_stale = |connection: &Connection| match fault {
+            Fault::ConnectionLost(_)
+            | Fault::NoAnswer
+            | Fault::Tls(_)
+            | Fault::TlsTruncated { .. } => connection.may_be_stale(),
+            // What is no answer at all was left over from the last one (RFC 9112 §6.3).
+            Fault::Malformed(Malformed::NotHttp) => connection.requests > 1,
+            _ => false,
+        };
+        if connection.is_some_and(is_stale) {
             self.tracer.info(id, || {
                 "the connection was dead: taking a new one".to_owned()
             });
