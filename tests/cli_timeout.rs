@@ -1,5 +1,6 @@
 //! The clocks: no byte for too long, connecting, the whole transfer. None runs while a transfer waits for its turn.
 
+use std::thread;
 use std::time::Duration;
 
 use crate::harness::{Ca, Dir, noise};
@@ -228,4 +229,28 @@ fn a_stalled_tls_body_is_a_timeout() {
         .run();
     out.code(28);
     assert!(!dir.has("a"), "{out}");
+}
+
+#[test]
+fn what_came_while_the_program_was_stopped_counts_before_the_clock() {
+    let gate = Gate::new();
+    let body = noise(100_000);
+    let server = Server::start(|s| {
+        s.get("/a").body(&body).drip(50_000, &gate);
+        s.get("/b").body(&body).drip(50_000, &gate);
+    });
+    let dir = Dir::new();
+    let running = dir
+        .gannet()
+        .flags("-t 0 --stall-timeout 500ms")
+        .args([server.url("/a"), server.url("/b")])
+        .spawn();
+    server.wait_for_requests(2);
+    running.signal("STOP");
+    gate.open();
+    thread::sleep(Duration::from_millis(700));
+    running.signal("CONT");
+    running.finish().ok();
+    dir.assert_file("a", &body);
+    dir.assert_file("b", &body);
 }
