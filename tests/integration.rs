@@ -28,8 +28,8 @@ mod cli_timeout; // stalls, connecting, the whole
 mod cli_tls; // certificates good and bad, truncation
 mod cli_usage; // --help, --version, flags that are wrong
 
-mod fuzz_seeds; // the fuzz targets' seeds, and mutations of them
-mod engine; // the engine's contract, and the same tests under two event loops
+mod engine;
+mod fuzz_seeds; // the fuzz targets' seeds, and mutations of them // the engine's contract, and the same tests under two event loops
 
 mod generated; // the man page and the completions are what the flags say
 mod tidy; // who may import whom, what is forbidden where, how long things are
