@@ -343,3 +343,37 @@ fn a_file_of_authorities_that_cannot_be_used_is_an_error() {
     }
     assert_eq!(server.requests().len(), 0);
 }
+
+#[test]
+fn a_self_signed_authority_that_is_named_is_trusted_as_a_server() {
+    let leaf = Leaf::authority_for(&["localhost", "127.0.0.1"]);
+    for config in [leaf.config(), leaf.config_tls12()] {
+        let server = Server::start_tls(&config, hello);
+        let dir = Dir::new();
+        let cacert = leaf.write(&dir);
+        dir.gannet()
+            .arg("--cacert")
+            .arg(cacert)
+            .arg(server.url("/a"))
+            .run()
+            .ok();
+        dir.assert_file("a", b"hello");
+    }
+}
+
+#[test]
+fn a_self_signed_authority_vouches_for_its_own_names_and_for_no_stranger() {
+    refused(&Ca::new(), &Leaf::authority_for(&["127.0.0.1"]).config());
+    let leaf = Leaf::authority_for(&["other.example"]);
+    let server = Server::start_tls(&leaf.config(), hello);
+    let dir = Dir::new();
+    let cacert = leaf.write(&dir);
+    let out = dir
+        .gannet()
+        .arg("--cacert")
+        .arg(cacert)
+        .arg(server.url("/a"))
+        .run();
+    out.code(5).complains("certificate");
+    assert_eq!(server.requests().len(), 0);
+}

@@ -7,6 +7,7 @@ mod eyeballs;
 mod filter;
 mod socket;
 mod tls;
+mod verifier;
 
 pub(crate) use eyeballs::{Action, Race};
 pub use filter::Interest;

@@ -17,6 +17,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::net::TcpStream;
 
 use super::filter::{Filter, Interest, Opened, Received, Scratch};
+use super::verifier::Verifier;
 use crate::error::Fault;
 
 /// More than this waiting to be sent and the filter takes no more, in bytes.
@@ -52,16 +53,15 @@ impl Config {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| Fault::Tls(error.into()))?;
-        let mut config = if options.insecure {
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-                .with_no_client_auth()
+        let verifier: Arc<dyn ServerCertVerifier> = if options.insecure {
+            Arc::new(AcceptAny(provider))
         } else {
-            builder
-                .with_root_certificates(load_roots(&options.roots)?)
-                .with_no_client_auth()
+            Arc::new(load_roots(&options.roots, provider)?)
         };
+        let mut config = builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
     }
@@ -77,7 +77,7 @@ fn provider() -> CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
 
-fn load_roots(roots: &TrustRoots) -> Result<RootCertStore, Fault> {
+fn load_roots(roots: &TrustRoots, provider: Arc<CryptoProvider>) -> Result<Verifier, Fault> {
     let (loaded, source) = match roots {
         TrustRoots::Platform => (
             rustls_native_certs::load_native_certs(),
@@ -89,7 +89,7 @@ fn load_roots(roots: &TrustRoots) -> Result<RootCertStore, Fault> {
         ),
     };
     let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(loaded.certs);
+    store.add_parsable_certificates(loaded.certs.iter().cloned());
     if store.is_empty() {
         let reason = loaded.errors.first().map_or_else(
             || format!("no certificate in {source}"),
@@ -97,7 +97,7 @@ fn load_roots(roots: &TrustRoots) -> Result<RootCertStore, Fault> {
         );
         return Err(Fault::TrustRoots(reason));
     }
-    Ok(store)
+    Verifier::new(store, loaded.certs, provider).map_err(Fault::TrustRoots)
 }
 
 /// A TLS session over the filters below it.

@@ -95,11 +95,24 @@ impl Ca {
 impl Leaf {
     /// A certificate that vouches for itself.
     pub(crate) fn self_signed() -> Self {
+        Self::signed_by_itself(&Ca::params(&["localhost", "127.0.0.1"]))
+    }
+
+    /// One as `openssl req -x509` makes it: for `names`, self-signed, and an authority's.
+    pub(crate) fn authority_for(names: &[&str]) -> Self {
+        let mut params = Ca::params(names);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self::signed_by_itself(&params)
+    }
+
+    /// Writes the certificate where `--cacert` can name it.
+    pub(crate) fn write(&self, dir: &Dir) -> PathBuf {
+        dir.write("self.pem", &self.certificate)
+    }
+
+    fn signed_by_itself(params: &CertificateParams) -> Self {
         let key = KeyPair::generate().expect("key");
-        let certificate = Ca::params(&["localhost", "127.0.0.1"])
-            .self_signed(&key)
-            .expect("certificate")
-            .pem();
+        let certificate = params.self_signed(&key).expect("certificate").pem();
         Self {
             certificate,
             key: key.serialize_pem(),
