@@ -76,9 +76,11 @@ impl Alarm {
         if !is_news {
             return Ok(());
         }
-        self.announced = expiry;
-        self.is_armed = expiry.is_some();
-        function(timeout)
+        let told = function(timeout);
+        // What could not be set is not set.
+        self.announced = expiry.filter(|_| told.is_ok());
+        self.is_armed = self.announced.is_some();
+        told
     }
 }
 

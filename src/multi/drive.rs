@@ -6,7 +6,7 @@ use super::alarm::Expiry;
 use super::connection::Connection;
 use super::info::TransferId;
 use super::transfer::{State, Step, Transfer};
-use super::{Multi, Sink};
+use super::{Easy, Multi, Sink};
 use crate::error::{Error, Fault, MultiError};
 
 /// Transfers run in one call at most, beside the one whose socket had activity. The rest stays runnable.
@@ -46,8 +46,20 @@ impl<S: Sink> Multi<S> {
         }
     }
 
+    /// Takes a transfer that holds nothing any more out of every table, its message too. A dead multi that is empty lives again.
+    pub(super) fn take_out(&mut self, id: TransferId) -> Easy<S> {
+        let transfer = self.transfers.remove(id.index as usize);
+        if let Some(message) = transfer.message {
+            self.messages.withdraw(message);
+        }
+        self.is_dead &= !self.transfers.is_empty();
+        transfer.easy
+    }
+
     /// Runs expired timers and runnable transfers, so many that the call stays short.
     pub(super) fn run_due(&mut self, now: Instant) {
+        // Places that nobody freed, because the limits were raised.
+        self.give_places(now);
         for _ in 0..TURNS {
             let Some(index) = self.timers.pop_expired(now) else {
                 break;

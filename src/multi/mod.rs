@@ -180,7 +180,8 @@ impl<S: Sink> Multi<S> {
     /// Adds a transfer. It starts with the next call of [`Multi::socket_action`]; a timeout of zero says so.
     ///
     /// # Errors
-    /// [`MultiError::AbortedByCallback`] while the multi is dead, or when the timer function kills it now.
+    /// [`MultiError::AbortedByCallback`] while the multi is dead, or when the timer function kills it now; the transfer is
+    /// not in the multi then.
     pub fn add(&mut self, easy: Easy<S>) -> Result<TransferId, MultiError> {
         if self.is_dead {
             return Err(MultiError::AbortedByCallback);
@@ -195,7 +196,10 @@ impl<S: Sink> Multi<S> {
         entry.insert(Transfer::new(id, easy));
         self.running += 1;
         self.make_runnable(id);
-        self.announce_runnable()?;
+        if let Err(error) = self.announce_runnable() {
+            self.take_out(id);
+            return Err(error);
+        }
         Ok(id)
     }
 
@@ -212,17 +216,13 @@ impl<S: Sink> Multi<S> {
             self.let_go(id);
             self.running -= 1;
         }
-        let transfer = self.transfers.remove(id.index as usize);
-        if let Some(message) = transfer.message {
-            self.messages.withdraw(message);
-        }
-        self.is_dead &= !self.transfers.is_empty();
+        let easy = self.take_out(id);
         if !self.is_dead {
             self.give_places(now);
         }
         // What a function says here cannot end this call: the transfer is gone already. The next call finds the multi dead.
         let _ = self.conclude(now);
-        Ok(transfer.easy)
+        Ok(easy)
     }
 
     /// Acts on a socket's activity, or on the timeout's expiry; runs also whatever else is due.

@@ -170,7 +170,13 @@ impl Ledger {
         }
         self.is_at_once = timeout == Some(Duration::ZERO);
         self.timer = timeout.map_or(Timer::Unset, |timeout| Timer::At(self.now + timeout));
-        if self.fails_timer { Err(Abort) } else { Ok(()) }
+        if self.fails_timer {
+            // What could not be set is not set.
+            self.timer = Timer::Unset;
+            self.is_at_once = false;
+            return Err(Abort);
+        }
+        Ok(())
     }
 
     /// No announced descriptor has been closed, nor is it another's by now.

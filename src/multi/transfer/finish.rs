@@ -42,6 +42,7 @@ impl<S: Sink> Multi<S> {
                 self.leave_origin(id);
                 let transfer = self.transfer(id);
                 transfer.redirects += 1;
+                transfer.address = None;
                 transfer.redirected = Some(*url);
                 transfer.needs_fresh = false;
                 Ok(Step::Go(State::Init))
