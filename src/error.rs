@@ -110,7 +110,7 @@ pub enum Fault {
     #[error("connection lost: {0}")]
     ConnectionLost(#[source] io::Error),
     /// The connection closed before the answer was whole, or before any of it came.
-    #[error("the server closed the connection without an answer")]
+    #[error("the server closed the connection before it had answered")]
     NoAnswer,
     /// Something took longer than it may. The duration is the limit.
     #[error("{kind} timed out after {}", humantime::format_duration(*.limit))]

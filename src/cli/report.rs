@@ -3,7 +3,9 @@
 //! Lines are gathered and written in one go before the run waits, or with the next redraw while bars stand on the screen.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use gannet::error::{Doing, Error, Fault};
 use gannet::http::auth::masked;
 use gannet::multi::Trace;
 use gannet::session::{BadRow, Completion, Landing, Report, Retrying, Snapshot, Totals, Verdict};
+use gannet::sys;
 
 use super::exit::Exit;
 use super::flags::{ColorChoice, Flags};
@@ -36,9 +39,12 @@ pub(crate) struct Console {
 
 /// One of the standard streams, what is to be written to it, and whether with colour.
 struct Stream {
+    /// Where it goes, opened when there is something to write.
+    open: fn() -> io::Result<File>,
+    to: Option<File>,
     pending: String,
     has_colour: bool,
-    is_closed: bool,
+    failed: Option<io::ErrorKind>,
 }
 
 impl Console {
@@ -48,7 +54,9 @@ impl Console {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => {
-                is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                is_terminal
+                    && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             }
         };
         let mode = if reporting.quiet > 0 {
@@ -62,8 +70,8 @@ impl Console {
             && (is_many || io::stderr().is_terminal());
         Self {
             progress: Progress::new(mode, Screen::stderr()),
-            out: Stream::new(has_colour(io::stdout().is_terminal())),
-            err: Stream::new(has_colour(io::stderr().is_terminal())),
+            out: Stream::new(sys::stdout, has_colour(io::stdout().is_terminal())),
+            err: Stream::new(stderr, has_colour(io::stderr().is_terminal())),
             quiet: reporting.quiet,
             verbose: reporting.verbose,
             is_body_on_stdout: flags.output.output.as_deref().is_some_and(is_stdout),
@@ -79,6 +87,7 @@ impl Console {
             self.summarise(totals);
         }
         self.write();
+        self.exit = self.exit.worst(self.lost_lines());
         if totals.is_broken_off {
             self.exit = Exit::Usage;
         }
@@ -87,6 +96,25 @@ impl Console {
             Some(_) => Exit::Terminated,
             None => self.exit,
         }
+    }
+
+    /// Lines that could not be written are a failure, unless somebody just stopped reading them.
+    fn lost_lines(&mut self) -> Exit {
+        let Some(kind) = self.out.failed else {
+            return Exit::Success;
+        };
+        match kind {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted => return Exit::Success,
+            _ if self.quiet < 2 => {
+                let _ = writeln!(
+                    self.err.pending,
+                    "gannet: cannot write to standard output: {kind}"
+                );
+                self.write();
+            }
+            _ => {}
+        }
+        disk_exit(kind)
     }
 
     /// `12 files, 1 kept, 2 failed, 3 unfinished, 34.5 MiB in 1.2 s, 28.1 MiB/s`
@@ -123,8 +151,8 @@ impl Console {
             return;
         }
         progress.suspend(|| {
-            out.write(io::stdout().lock());
-            err.write(io::stderr().lock());
+            out.write();
+            err.write();
         });
     }
 
@@ -139,11 +167,13 @@ impl Console {
 }
 
 impl Stream {
-    fn new(has_colour: bool) -> Self {
+    fn new(open: fn() -> io::Result<File>, has_colour: bool) -> Self {
         Self {
+            open,
+            to: None,
             pending: String::new(),
             has_colour,
-            is_closed: false,
+            failed: None,
         }
     }
 
@@ -158,15 +188,20 @@ impl Stream {
         text
     }
 
-    /// Writes what is pending. Whoever stopped reading is not written to again; the run goes on.
-    fn write(&mut self, mut to: impl Write) {
-        if !self.is_closed && !self.pending.is_empty() {
-            self.is_closed = to
-                .write_all(self.pending.as_bytes())
-                .and_then(|()| to.flush())
-                .is_err();
+    /// Writes what is pending. Whoever stopped reading, or cannot take it, is not written to again; the run goes on.
+    fn write(&mut self) {
+        if self.failed.is_none() && !self.pending.is_empty() {
+            self.failed = self.write_out().err().map(|error| error.kind());
         }
         self.pending.clear();
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        let to = match self.to.take() {
+            Some(to) => to,
+            None => (self.open)()?,
+        };
+        sys::write_all(self.to.insert(to).as_fd(), self.pending.as_bytes())
     }
 }
 
@@ -342,10 +377,7 @@ fn exit_for(error: &Error) -> Exit {
         Fault::Status { .. } => Exit::Status,
         Fault::Timeout { .. } => Exit::TimedOut,
         Fault::Exists(_) => Exit::Exists,
-        Fault::Disk { source, .. } => match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::NoSpace,
-            _ => Exit::LocalFile,
-        },
+        Fault::Disk { source, .. } => disk_exit(source.kind()),
         Fault::Truncated { .. }
         | Fault::Resolve { .. }
         | Fault::Connect(_)
@@ -355,4 +387,15 @@ fn exit_for(error: &Error) -> Exit {
         | Fault::TlsTruncated { .. } => Exit::Network,
         _ => Exit::Other,
     }
+}
+
+fn disk_exit(kind: io::ErrorKind) -> Exit {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::NoSpace,
+        _ => Exit::LocalFile,
+    }
+}
+
+fn stderr() -> io::Result<File> {
+    Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
 }

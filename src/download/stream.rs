@@ -13,6 +13,8 @@ use crate::sys;
 pub struct Stream {
     /// What was named; without it, standard output.
     named: Option<(File, PathBuf)>,
+    /// Standard output, once it has been written to.
+    stdout: Option<File>,
     written: u64,
 }
 
@@ -30,6 +32,7 @@ impl Stream {
         })?;
         Ok(Self {
             named: Some((file, path.to_owned())),
+            stdout: None,
             written: 0,
         })
     }
@@ -46,11 +49,7 @@ impl Stream {
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.written += bytes.len() as u64;
-        let result = match &self.named {
-            Some((file, _)) => sys::write_all(file.as_fd(), bytes),
-            None => sys::write_all(io::stdout().as_fd(), bytes),
-        };
-        result.map_err(|source| Fault::Disk {
+        self.write_out(bytes).map_err(|source| Fault::Disk {
             verb: "write",
             path: self
                 .path()
@@ -58,5 +57,15 @@ impl Stream {
                 .to_owned(),
             source,
         })
+    }
+    fn write_out(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some((file, _)) = &self.named {
+            return sys::write_all(file.as_fd(), bytes);
+        }
+        let stdout = match self.stdout.take() {
+            Some(stdout) => stdout,
+            None => sys::stdout()?,
+        };
+        sys::write_all(self.stdout.insert(stdout).as_fd(), bytes)
     }
 }

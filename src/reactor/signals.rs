@@ -1,13 +1,15 @@
-//! SIGINT and SIGTERM as events of the poll; SIGXFSZ is caught and forgotten. The second one ends the process at once, wherever it is.
+//! SIGINT and SIGTERM as events of the poll: the second one ends the process at once, wherever it is. SIGXFSZ is caught
+//! and forgotten.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use mio::{Interest, Registry, Token};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
+
+use crate::sys;
 
 /// The signals that stop a run.
 pub struct Signals(signal_hook_mio::v1_0::Signals);
@@ -18,7 +20,7 @@ impl Signals {
     /// # Errors
     /// The handlers cannot be set.
     pub fn watch(registry: &Registry, token: Token) -> io::Result<Self> {
-        let has_come = Arc::new(AtomicBool::new(false));
+        let has_come = sys::stop_flag();
         for signal in [SIGINT, SIGTERM] {
             // In this order: the first signal finds the flag unset, and sets it.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&has_come))?;

@@ -8,5 +8,5 @@ mod pipe;
 
 pub use folder::{Entry, Folder, file_clock, note};
 pub use limit::raise_open_files;
-pub use output::write_all;
+pub use output::{stdout, stop_flag, write_all};
 pub use pipe::{Moved, Pipe};

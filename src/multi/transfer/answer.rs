@@ -17,14 +17,21 @@ const DRAIN: u64 = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// The peer ended its sending before the answer was known to be whole.
-pub(super) fn ended<S>(transfer: &Transfer<S>, closed: Closed, trusted: bool) -> Result<(), Fault> {
-    match closed {
+pub(super) fn ended<S>(
+    transfer: &Transfer<S>,
+    exchange: &mut Exchange,
+    trusted: bool,
+) -> Result<(), Fault> {
+    let has_head = exchange.response().status >= 200;
+    match exchange.close() {
         Closed::Done if trusted => Ok(()),
         Closed::Done => Err(Fault::TlsTruncated {
             received: transfer.received,
         }),
-        Closed::Truncated { received, expected } => Err(Fault::Truncated { received, expected }),
-        Closed::NoAnswer => Err(Fault::NoAnswer),
+        Closed::Truncated { received, expected } if has_head => {
+            Err(Fault::Truncated { received, expected })
+        }
+        Closed::Truncated { .. } | Closed::NoAnswer => Err(Fault::NoAnswer),
     }
 }
 

@@ -112,7 +112,7 @@ impl<S: Sink> Multi<S> {
                     return Ok(Step::Wait);
                 }
                 Arrived::End { trusted } => {
-                    ended(transfer, connection.exchange.close(), trusted)?;
+                    ended(transfer, &mut connection.exchange, trusted)?;
                     return self.settle(id, false, now);
                 }
                 Arrived::Moved(n) => {

@@ -18,7 +18,7 @@ impl<S: Sink> Multi<S> {
         is_clean: bool,
         now: Instant,
     ) -> Result<Step, Fault> {
-        let transfer = self.transfer(id);
+        let transfer = &mut self.transfers[id.index as usize];
         transfer.clocks.wake = None;
         transfer.clocks.last_byte = None;
         match std::mem::take(&mut transfer.delivery) {
@@ -30,6 +30,16 @@ impl<S: Sink> Multi<S> {
                 Ok(Step::Complete)
             }
             Delivery::Drain(_, After::Fail(fault)) => {
+                let connection = transfer
+                    .connection
+                    .and_then(|key| self.connections.get(key));
+                let was_used = connection.is_some_and(|connection| connection.requests > 1);
+                if was_used && matches!(fault, Fault::Status { status: 408, .. }) {
+                    // The server was about to close the idle connection, and said so (RFC 9110 §15.5.9).
+                    self.drop_connection(id);
+                    self.requeue(id, now);
+                    return Ok(Step::Wait);
+                }
                 self.release_connection(id, is_clean, now);
                 self.complete_with(id, fault, now);
                 Ok(Step::Complete)
