@@ -285,3 +285,15 @@ fn what_was_left_over_on_a_kept_connection_is_no_answer() {
     dir.assert_file("1", b"1");
     assert_eq!(server.connections(), 2);
 }
+
+#[test]
+fn a_408_on_a_used_connection_is_its_end_and_no_answer() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+        s.get("/b").status(408).close_after().then().body(b"2");
+    });
+    let dir = Dir::new();
+    let list = [server.url("/a"), server.url("/b")];
+    dir.gannet().flags("-j 1 -t 0").args(list).run().ok();
+    dir.assert_file("b", b"2");
+}

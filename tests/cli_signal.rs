@@ -117,3 +117,23 @@ fn a_second_signal_ends_it_all_the_same() {
     // By its own exit, or by the signal when the second came very soon.
     assert!(out.exit_code().is_none_or(|code| code == 130), "{out}");
 }
+
+#[test]
+fn an_interrupt_stops_a_run_whose_output_nobody_reads() {
+    let server = Server::start(|s| {
+        s.get("/big").body(noise(4 << 20));
+    });
+    // A pipe that is open at both ends, and read at neither.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let dir = Dir::new();
+    let running = dir
+        .gannet()
+        .flags("-o - --stall-timeout 20s")
+        .arg(server.url("/big"))
+        .stdout_to(std::os::fd::OwnedFd::from(writer).into())
+        .spawn();
+    server.wait_for_requests(1);
+    running.signal("INT");
+    running.finish().code(130);
+    drop(reader);
+}
