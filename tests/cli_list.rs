@@ -229,3 +229,16 @@ fn binary_rubbish_as_a_list_is_refused_and_not_printed_raw() {
     out.never_says("\u{1b}[2J");
     dir.assert_names(&[]);
 }
+
+#[test]
+fn a_mirror_is_tried_when_the_first_url_has_failed_for_good() {
+    let server = Server::start(|s| {
+        s.get("/good/f").body(b"from the mirror");
+    });
+    let dir = Dir::new();
+    let list = format!("{}\t{}\n", server.url("/bad/f"), server.url("/good/f"));
+    let out = dir.gannet().flags("-i -").input(list).run();
+    out.ok();
+    assert_eq!(out.completions().len(), 1, "{out}");
+    dir.assert_file("f", b"from the mirror");
+}
