@@ -189,7 +189,7 @@ fn a_pipe_in_place_of_the_partial_file_is_not_waited_for() {
 
 #[test]
 fn a_partial_file_that_another_process_writes_is_left_to_it() {
-    let server = serving(5);
+    let server = serving(300_000);
     let dir = Dir::new();
     let other = File::create(dir.join("a.part")).unwrap();
     other.lock().unwrap();

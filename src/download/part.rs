@@ -1,4 +1,6 @@
 //! A file while it is incomplete, `NAME.part`, and the rename that completes it.
+//!
+//! A small body that comes at once never is incomplete: it is written to a file without a name, which then gets the final one.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,16 +14,28 @@ use crate::error::Fault;
 use crate::http::Response;
 use crate::sys::{self, Folder};
 
+/// A body of at most this many bytes that comes in one piece goes the short way.
+const SMALL: usize = 64 * 1024;
+
 /// A body on its way to a final name. Nothing is created before there is a byte to write, or a whole body without any;
 /// what is there when this is dropped without [`Part::finish`] is removed.
 #[derive(Debug)]
 pub struct Part {
     folder: Rc<Folder>,
     name: OsString,
+    /// The bytes that have come: in `NAME.part`, or in a file without a name, which has all of them.
     file: Option<File>,
+    is_unnamed: bool,
+    /// The file that stands at the final name holds the same.
+    is_same: bool,
     exists: Exists,
+    /// A file stands at the final name, as far as is known.
+    is_standing: bool,
+    /// Small bodies too get a note of their validators.
+    notes_all: bool,
     /// What the answer says of the body, and how much of it has come.
     stored: Option<Stored>,
+    expected: Option<u64>,
     written: u64,
 }
 
@@ -41,10 +55,27 @@ impl Part {
             folder,
             name,
             file: None,
+            is_unnamed: false,
+            is_same: false,
             exists,
+            is_standing: false,
+            notes_all: true,
             stored: None,
+            expected: None,
             written: 0,
         }
+    }
+
+    /// The same for a name at which a file stands, that is to be replaced unless it holds the same.
+    pub fn standing(mut self) -> Self {
+        self.is_standing = true;
+        self
+    }
+
+    /// The same without a note for small bodies: to fetch them again costs less than to note so many.
+    pub fn without_small_notes(mut self) -> Self {
+        self.notes_all = false;
+        self
     }
 
     /// The final name.
@@ -80,7 +111,12 @@ impl Part {
     /// Takes note of an answer's head, and forgets what an earlier try has written.
     pub(super) fn begin(&mut self, response: &Response) -> Result<(), Fault> {
         self.stored = Stored::of(response);
+        self.expected = response.content_length();
         self.written = 0;
+        self.is_same = false;
+        if std::mem::take(&mut self.is_unnamed) {
+            self.file = None;
+        }
         let Some(file) = &mut self.file else {
             return Ok(());
         };
@@ -91,10 +127,32 @@ impl Part {
 
     /// Appends to the body.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.written += bytes.len() as u64;
+        let is_whole = self.expected == Some(bytes.len() as u64);
+        if self.file.is_none() && is_whole && bytes.len() <= SMALL && self.write_whole(bytes)? {
+            return Ok(());
+        }
         self.create()?
             .write_all(bytes)
-            .map_err(|error| self.fault("write", error))
+            .map_err(|error| self.fault("write", error))?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes a small body that came at once; false where that has to go the long way.
+    fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
+        if self.is_standing {
+            self.is_same = self.exists == Exists::Verify && self.folder.holds(&self.name, bytes);
+            return Ok(self.is_same);
+        }
+        let Some(mut file) = self.folder.create_unnamed() else {
+            return Ok(false);
+        };
+        file.write_all(bytes)
+            .map_err(|error| self.fault("write", error))?;
+        self.written = bytes.len() as u64;
+        self.file = Some(file);
+        self.is_unnamed = true;
+        Ok(true)
     }
 
     /// The file, for bytes that are moved to it from outside.
@@ -109,33 +167,57 @@ impl Part {
         Ok(())
     }
 
+    /// The partial file, made if there is none.
     fn create(&mut self) -> Result<&mut File, Fault> {
         let file = match self.file.take() {
-            Some(file) => file,
-            None => self
-                .folder
-                .create(&self.part_name())
-                .map_err(|source| Fault::Disk {
-                    verb: "create",
-                    path: self.folder.path().join(self.part_name()),
-                    source,
-                })?,
+            Some(file) if !self.is_unnamed => Ok(file),
+            Some(file) => self.folder.link(&file, &self.part_name()).map(|()| file),
+            None => self.folder.create(&self.part_name()),
         };
+        let file = file.map_err(|source| Fault::Disk {
+            verb: "create",
+            path: self.folder.path().join(self.part_name()),
+            source,
+        })?;
+        self.is_unnamed = false;
         Ok(self.file.insert(file))
     }
 
-    /// Puts the complete body at its final name, or at the name that the server `given`, by one atomic rename.
+    /// Puts the complete body at its final name, by one atomic step.
     ///
     /// # Errors
     /// [`Fault::Disk`], or [`Fault::Exists`] where something stands there and that was to be an error.
     pub fn finish(&mut self) -> Result<Placed, Fault> {
-        let note = self
-            .stored
-            .as_ref()
-            .map(|stored| stored.completed(self.written));
-        let file = self.create()?;
-        if let Some(note) = note {
-            sys::note(file, &note);
+        if self.is_same {
+            return Ok(Placed::Kept);
+        }
+        if let Some(file) = self.file.as_ref().filter(|_| self.is_unnamed) {
+            if self.notes_all {
+                self.note(file);
+            }
+            match self.folder.link(file, &self.name) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                result => {
+                    result.map_err(|error| self.fault("create", error))?;
+                    self.file = None;
+                    return Ok(Placed::There);
+                }
+            }
+        }
+        self.finish_named()
+    }
+
+    /// Notes the validators with a complete file.
+    fn note(&self, file: &File) {
+        if let Some(stored) = &self.stored {
+            sys::note(file, &stored.completed(self.written));
+        }
+    }
+
+    fn finish_named(&mut self) -> Result<Placed, Fault> {
+        self.create()?;
+        if let Some(file) = &self.file {
+            self.note(file);
         }
         let part = self.part_name();
         let placed = match self.folder.rename(&part, &self.name) {
@@ -178,9 +260,11 @@ impl Part {
     /// # Errors
     /// [`Fault::Disk`]: the partial file cannot take the other name.
     pub fn take_name(&mut self, name: OsString) -> Result<(), Fault> {
-        self.create()?;
         let old = self.part_name();
         self.name = name;
+        if self.file.is_none() || self.is_unnamed {
+            return Ok(());
+        }
         let new = self.part_name();
         self.folder
             .replace(&old, &new)
@@ -191,7 +275,7 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         // Its lock is held until it is gone: another process may wait to write one of its own there.
-        if let Some(_locked) = self.file.take() {
+        if let Some(_locked) = self.file.take().filter(|_| !self.is_unnamed) {
             // It is ours and incomplete; where it cannot be removed, its name says what it is.
             let _ = self.folder.remove(&self.part_name());
         }

@@ -20,6 +20,10 @@ const OPEN_FOLDERS: usize = 16;
 /// was made by this run. So the longest list takes no more memory than one of this length.
 const REMEMBERED: usize = 100_000;
 
+/// Files of a run whose validators are noted however small they are. In a longer run a small body goes without: noting it costs a fifth of fetching
+/// it, and fetching it again tells as well whether it is the same.
+const NOTED: usize = 1000;
+
 /// Where a row goes.
 #[expect(
     clippy::large_enum_variant,
@@ -106,16 +110,16 @@ impl Places {
         let folder = folder.map_err(|(path, source)| disk("open folder", path, source))?;
         if self.takes_names {
             // What stands at the name that the server will give is seen to when that is known.
-            return Ok(self.begin(folder, name, is_renamed, None));
+            return Ok(self.begin(folder, name, is_renamed));
         }
         if folder.was_empty() && self.forgets_since.is_none() {
-            return Ok(self.begin(folder, name, is_renamed, None));
+            return Ok(self.begin(folder, name, is_renamed));
         }
         let path = || folder.path().join(&name);
         let look = folder.entry(&name);
         let entry = look.map_err(|source| disk("look at", path(), source))?;
         let Some(entry) = entry else {
-            return Ok(self.begin(folder, name, is_renamed, None));
+            return Ok(self.begin(folder, name, is_renamed));
         };
         if self
             .forgets_since
@@ -130,10 +134,11 @@ impl Places {
         match self.exists {
             Exists::Skip => Ok(Placement::Kept(path())),
             Exists::Error => Err(Misplaced::Fault(Fault::Exists(path()))),
-            Exists::Overwrite => Ok(self.begin(folder, name, is_renamed, None)),
-            Exists::Verify => {
-                let known = Stored::read(&folder, &name, &entry);
-                Ok(self.begin(folder, name, is_renamed, known))
+            Exists::Overwrite | Exists::Verify => {
+                let is_verified = self.exists == Exists::Verify;
+                let known = is_verified.then(|| Stored::read(&folder, &name, &entry));
+                let part = Part::new(folder, name, self.exists).standing();
+                Ok(self.begin_with(part, is_renamed, known.flatten()))
             }
             Exists::Rename => Ok(self.begin_beside(folder, &relative.join(name))),
         }
@@ -145,7 +150,7 @@ impl Places {
             .names
             .next_free(path, |candidate| is_taken(&folder, candidate));
         let name = free.file_name().unwrap_or_default().to_owned();
-        self.begin(folder, name, true, None)
+        self.begin(folder, name, true)
     }
 
     /// Takes note that a file stands at its final name.
@@ -189,14 +194,19 @@ impl Places {
         (!metadata.is_file() && !metadata.is_dir()).then_some(path)
     }
 
-    fn begin(
-        &self,
-        folder: Rc<Folder>,
-        name: OsString,
-        is_renamed: bool,
-        known: Option<Stored>,
-    ) -> Placement {
-        let mut download = Download::new(Body::File(Part::new(folder, name, self.exists)));
+    /// Begins a download whose final name is free.
+    fn begin(&self, folder: Rc<Folder>, name: OsString, is_renamed: bool) -> Placement {
+        self.begin_with(Part::new(folder, name, self.exists), is_renamed, None)
+    }
+
+    fn begin_with(&self, part: Part, is_renamed: bool, known: Option<Stored>) -> Placement {
+        let is_many = self.names.len() > NOTED;
+        let part = if is_many {
+            part.without_small_notes()
+        } else {
+            part
+        };
+        let mut download = Download::new(Body::File(part));
         download.known = known;
         download.takes_name = self.takes_names;
         Placement::Begin {

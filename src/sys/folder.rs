@@ -1,9 +1,10 @@
 //! An open folder, and files by their name in it: the path is walked once, not once a file.
 
+use std::cell::Cell;
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
-use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, XattrFlags};
@@ -46,6 +47,8 @@ pub struct Folder {
     path: PathBuf,
     descriptor: OwnedFd,
     was_empty: bool,
+    /// The file system was found to have no files without a name.
+    lacks_unnamed: Cell<bool>,
 }
 
 const OPEN: OFlags = OFlags::DIRECTORY
@@ -76,6 +79,7 @@ impl Folder {
             path: path.to_owned(),
             descriptor,
             was_empty,
+            lacks_unnamed: Cell::default(),
         })
     }
 
@@ -89,6 +93,7 @@ impl Folder {
             path: self.path.clone(),
             descriptor: self.descriptor.try_clone()?,
             was_empty: false,
+            lacks_unnamed: Cell::default(),
         };
         for part in relative.components() {
             let Component::Normal(name) = part else {
@@ -110,6 +115,7 @@ impl Folder {
                 path: at.path.join(name),
                 was_empty: is_empty(&descriptor),
                 descriptor,
+                lacks_unnamed: Cell::default(),
             };
         }
         Ok(at)
@@ -162,6 +168,57 @@ impl Folder {
                 return Ok(old.into());
             }
         }
+    }
+
+    /// A new file without a name, for [`Folder::link`]: nobody sees it before it has one, and it is gone if it never gets one.
+    /// `None` where the file system has no such files.
+    pub fn create_unnamed(&self) -> Option<File> {
+        if self.lacks_unnamed.get() {
+            return None;
+        }
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.descriptor, c".", flags, Mode::from_raw_mode(0o666));
+        // A full disk or a lack of descriptors says nothing of the file system; the next way will meet it again.
+        self.lacks_unnamed.set(matches!(
+            file,
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT)
+        ));
+        file.ok().map(File::from)
+    }
+
+    /// Gives a file without a name one, if nothing has that.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, or what else the system says.
+    pub fn link(&self, file: &File, name: &OsStr) -> io::Result<()> {
+        match rustix::fs::linkat(file, c"", &self.descriptor, name, AtFlags::EMPTY_PATH) {
+            Err(Errno::NOENT | Errno::PERM) => {}
+            result => return Ok(result?),
+        }
+        // Older kernels ask for a privilege on that way, but not on this one.
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        let follow = AtFlags::SYMLINK_FOLLOW;
+        Ok(rustix::fs::linkat(
+            rustix::fs::CWD,
+            path,
+            &self.descriptor,
+            name,
+            follow,
+        )?)
+    }
+
+    /// Whether a plain file holds exactly these bytes.
+    pub fn holds(&self, name: &OsStr, bytes: &[u8]) -> bool {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()) else {
+            return false;
+        };
+        let is_file = rustix::fs::fstat(&file).is_ok_and(|stat| Entry(stat).is_file());
+        let mut held = Vec::with_capacity(bytes.len() + 1);
+        let read = File::from(file)
+            .take(bytes.len() as u64 + 1)
+            .read_to_end(&mut held);
+        is_file && read.is_ok() && held == bytes
     }
 
     /// What stands at a name, itself and not what it may link to; `None` where nothing does.
