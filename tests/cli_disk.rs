@@ -179,7 +179,7 @@ fn the_null_device_takes_any_body() {
 
 #[test]
 fn a_pipe_in_place_of_the_partial_file_is_not_waited_for() {
-    let server = serving(5);
+    let server = serving(300_000);
     let dir = Dir::new();
     mkfifo(&dir.join("a.part"));
     let out = dir.gannet().arg(server.url("/a")).run();

@@ -38,6 +38,7 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
     let mut signals = Signals::watch(poll.registry(), SIGNALS)?;
     let mut input = Input::default();
     let deadline = Rc::new(Cell::new(None));
+    let clock = Rc::new(Cell::new(Instant::now()));
 
     // 1. Create a multi handle.
     let mut multi = Multi::new();
@@ -48,9 +49,9 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
     multi.set_socket_function(move |change| watch(&registry, &change).map_err(Abort::from));
 
     // 3. Set the timeout callback, to discover what timeout value to use when waiting for socket activities.
-    let timer = Rc::clone(&deadline);
+    let (timer, time) = (Rc::clone(&deadline), Rc::clone(&clock));
     multi.set_timer_function(move |timeout| {
-        timer.set(timeout.and_then(|timeout| Instant::now().checked_add(timeout)));
+        timer.set(timeout.and_then(|timeout| time.get().checked_add(timeout)));
         Ok(())
     });
     let resolver = Rc::new(Resolver::for_poll(poll.registry().try_clone()?, RESOLVER));
@@ -58,8 +59,9 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
     multi.set_resolve_function(move |host| lookups.look_up(host));
 
     app.start(&mut multi);
-    let mut now = Instant::now();
     loop {
+        let now = clock.get();
+
         // 4. Add easy handles: as many as there is room for, each time around.
         app.refill(&mut multi, now)?;
         if app.is_over(&multi) {
@@ -72,7 +74,8 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
         // 6. Wait for activity on any of the sockets, using the timeout value that the callback was told.
         let until = [deadline.get(), app.due()].into_iter().flatten().min();
         wait(&mut poll, &mut events, until, now)?;
-        now = Instant::now();
+        let now = Instant::now();
+        clock.set(now);
 
         // 7. When activity is detected, act on the sockets that had it. If the timeout expires, act on that.
         for event in &events {
