@@ -249,7 +249,7 @@ impl<'r> Session<'r> {
                     job.is_renamed |= self.places.take_given_name(part, &given)?;
                 }
                 let placed = part.finish()?;
-                self.places.finished(part);
+                self.places.done_with(part);
                 Ok(placed)
             }
         }
@@ -301,6 +301,9 @@ impl<'r> Session<'r> {
     fn give_up(&mut self, easy: &Easy<Job>, error: &Error) {
         self.totals.failed += 1;
         self.is_stopped |= self.plan.is_fail_fast;
+        if let Body::File(part) = &easy.sink.download.body {
+            self.places.done_with(part);
+        }
         self.tell(easy, Duration::ZERO, 0, Verdict::Failed(error));
     }
 

@@ -153,8 +153,8 @@ impl Places {
         self.begin(folder, name, true)
     }
 
-    /// Takes note that a file stands at its final name.
-    pub(super) fn finished(&mut self, part: &Part) {
+    /// Takes note that a file stands at its final name, or never will.
+    pub(super) fn done_with(&mut self, part: &Part) {
         if self.forgets_since.is_some() {
             let path = part.path();
             self.names
