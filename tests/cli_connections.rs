@@ -1,6 +1,7 @@
 //! How many at once, and how connections are kept, reused and replaced.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::harness::{Dir, noise};
 use crate::server::{Gate, Script, Server};
@@ -296,4 +297,23 @@ fn a_408_on_a_used_connection_is_its_end_and_no_answer() {
     let list = [server.url("/a"), server.url("/b")];
     dir.gannet().flags("-j 1 -t 0").args(list).run().ok();
     dir.assert_file("b", b"2");
+}
+
+#[test]
+fn a_429_holds_back_the_whole_origin_and_no_other() {
+    let server = Server::start(|s| {
+        s.get("/a").status(429).retry_after("1").then().body(b"a");
+        s.get("/b").body(b"b");
+    });
+    let other = Server::start(|s| {
+        s.get("/c").body(b"c");
+    });
+    let dir = Dir::new();
+    let list = [server.url("/a"), server.url("/b"), other.url("/c")];
+    dir.gannet().flags("-j 1").args(list).run().ok();
+    let asked = server.requests();
+    assert_eq!(asked.len(), 3);
+    let pause = asked[1].at.duration_since(asked[0].at);
+    assert!(pause >= Duration::from_millis(950), "{pause:?}");
+    assert!(other.request("/c").at < asked[1].at);
 }

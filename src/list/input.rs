@@ -7,6 +7,8 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use url::Url;
 
 use super::{ListError, Row, Rows};
@@ -114,6 +116,23 @@ impl Input {
     pub fn read(&mut self) -> io::Result<()> {
         self.settles = None;
         self.read_chunk()
+    }
+
+    /// Waits for more, and reads it: for a caller that has nothing else to do. A row that is held back is given out
+    /// when nothing comes for a while.
+    ///
+    /// # Errors
+    /// The list cannot be read any further.
+    pub fn wait(&mut self) -> io::Result<()> {
+        let grace = Timespec::try_from(GRACE).map_err(io::Error::other)?;
+        let timeout = self.rows.is_holding().then_some(&grace);
+        match rustix::event::poll(&mut [PollFd::new(&self.file, PollFlags::IN)], timeout) {
+            Ok(0) => self.rows.settle(),
+            Ok(_) => self.read()?,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// When [`Input::settle`] is due, if a row is held back.

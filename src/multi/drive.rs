@@ -58,7 +58,8 @@ impl<S: Sink> Multi<S> {
 
     /// Runs expired timers and runnable transfers, so many that the call stays short.
     pub(super) fn run_due(&mut self, now: Instant) {
-        // Places that nobody freed, because the limits were raised.
+        // Places that nobody freed: the limits were raised, or an origin is held no longer.
+        self.pool.let_go(now);
         self.give_places(now);
         for _ in 0..TURNS {
             let Some(index) = self.timers.pop_expired(now) else {
@@ -182,7 +183,8 @@ impl<S: Sink> Multi<S> {
         if self.is_dead {
             None
         } else if self.runnable.is_empty() {
-            self.timers.next().map(Expiry::At)
+            let times = [self.timers.next(), self.pool.next_let_go()];
+            times.into_iter().flatten().min().map(Expiry::At)
         } else {
             Some(Expiry::Now)
         }

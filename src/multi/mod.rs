@@ -47,6 +47,7 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
+use url::Url;
 
 use alarm::Alarm;
 use connection::Connection;
@@ -350,6 +351,21 @@ impl<S: Sink> Multi<S> {
             .get(id.index as usize)
             .filter(|transfer| transfer.id == id)
             .map(|transfer| &transfer.easy)
+    }
+
+    /// Starts no transfer to a URL's origin before a time: the server asked to be left alone. Those under way go on.
+    ///
+    /// # Errors
+    /// [`MultiError::BadFunctionArgument`]: the URL has no origin. [`MultiError::AbortedByCallback`] as for
+    /// [`Multi::socket_action`].
+    pub fn hold(&mut self, url: &Url, until: Instant, now: Instant) -> Result<(), MultiError> {
+        let key = self
+            .pool
+            .enter(url)
+            .map_err(|_| MultiError::BadFunctionArgument)?;
+        self.pool.hold(key, until);
+        self.pool.leave(key);
+        self.conclude(now)
     }
 
     /// Holds a transfer that is receiving: it gives its socket up, and the clock of stalls stands still.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use slab::Slab;
 use url::Url;
@@ -71,6 +72,8 @@ struct Entry {
     /// The address that won the last race.
     winner: Option<SocketAddr>,
     prepared: Prepared,
+    /// Nobody gets a place before this time.
+    held: Option<Instant>,
 }
 
 impl Entry {
@@ -84,6 +87,7 @@ impl Entry {
             ready: None,
             winner: None,
             prepared: Prepared::default(),
+            held: None,
         }
     }
 }
@@ -104,6 +108,8 @@ pub(super) struct Pool {
     tickets: u64,
     /// The first waiting transfer of each origin that could use a place.
     ready: BTreeSet<(Turn, usize)>,
+    /// Origins that are held, by the time at which they are let go.
+    held: BTreeSet<(Instant, usize)>,
 }
 
 fn is_below(count: usize, cap: usize) -> bool {
@@ -151,7 +157,7 @@ impl Pool {
 
     fn tidy(&mut self, key: usize) {
         let entry = &self.entries[key];
-        if entry.users == 0 && entry.open == 0 {
+        if entry.users == 0 && entry.open == 0 && entry.held.is_none() {
             self.by_origin.remove(&entry.origin);
             self.entries.remove(key);
         }
@@ -226,6 +232,36 @@ impl Pool {
         }
     }
 
+    /// Gives nobody a place at an origin until a time; an earlier hold that lasts longer stays.
+    pub(super) fn hold(&mut self, key: usize, until: Instant) {
+        let held = &mut self.entries[key].held;
+        if let Some(before) = held.replace(until.max(held.unwrap_or(until))) {
+            self.held.remove(&(before, key));
+        }
+        self.held.extend(held.map(|until| (until, key)));
+        self.refresh(key);
+    }
+
+    /// Lets go of the origins whose time has come.
+    pub(super) fn let_go(&mut self, now: Instant) {
+        while let Some((until, key)) = self
+            .held
+            .first()
+            .copied()
+            .filter(|(until, _)| *until <= now)
+        {
+            self.held.remove(&(until, key));
+            self.entries[key].held = None;
+            self.refresh(key);
+            self.tidy(key);
+        }
+    }
+
+    /// When the next origin is let go.
+    pub(super) fn next_let_go(&self) -> Option<Instant> {
+        self.held.first().map(|(until, _)| *until)
+    }
+
     /// A dispatched transfer has completed.
     pub(super) fn complete(&mut self) {
         self.dispatched -= 1;
@@ -278,7 +314,7 @@ impl Pool {
     fn refresh(&mut self, key: usize) {
         let entry = &mut self.entries[key];
         let has_room = !entry.idle.is_empty() || is_below(entry.open, self.limits.per_origin);
-        let ready = if has_room {
+        let ready = if has_room && entry.held.is_none() {
             entry.waiting.keys().next().copied()
         } else {
             None
@@ -432,6 +468,33 @@ mod tests {
         pool.complete();
         pool.leave(keys[0]);
         pool.closed(keys[0], None);
+        assert!(pool.entries.is_empty() && pool.by_origin.is_empty());
+    }
+    #[test]
+    fn a_held_origin_gives_no_place_until_it_is_let_go() {
+        let now = Instant::now();
+        let later = now + std::time::Duration::from_secs(1);
+        let (mut pool, keys) = pool(Limits::default(), &["a", "b"]);
+        pool.hold(keys[0], later);
+        pool.hold(keys[0], now);
+        assert_eq!(started(&mut pool), [1]);
+        assert_eq!(pool.next_let_go(), Some(later));
+        pool.let_go(now);
+        assert_eq!(started(&mut pool), [0; 0]);
+        pool.let_go(later);
+        assert_eq!(pool.next_let_go(), None);
+        assert_eq!(started(&mut pool), [0]);
+    }
+
+    #[test]
+    fn an_origin_is_remembered_for_as_long_as_it_is_held() {
+        let now = Instant::now();
+        let (mut pool, _) = pool(Limits::default(), &[]);
+        let key = pool.enter(&origin("a")).unwrap();
+        pool.hold(key, now);
+        pool.leave(key);
+        assert_eq!(pool.entries.len(), 1);
+        pool.let_go(now);
         assert!(pool.entries.is_empty() && pool.by_origin.is_empty());
     }
 }

@@ -17,7 +17,6 @@ mod report;
 mod source;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::RawFd;
@@ -31,7 +30,7 @@ use source::{Item, Source};
 
 use crate::download::{Body, Decision, Placed, Stored};
 use crate::error::{Doing, Error, Fault, MultiError};
-use crate::http::{Field, Origin, auth};
+use crate::http::{Field, auth};
 use crate::list::{ListError, Row};
 use crate::multi::{Done, Easy, Multi, Outcome, Trace, TransferId};
 use crate::reactor::{self, Application};
@@ -84,8 +83,8 @@ struct Session<'r> {
     is_waiting: bool,
     /// Transfers are to stop where they are.
     is_stopped: bool,
-    /// Origins that asked to be left alone for a while.
-    held: HashMap<Origin, Instant>,
+    /// A signal has ended a write, and is about to be reported.
+    awaits_signal: bool,
     /// What transfers did since the report was last told.
     traces: Rc<RefCell<Vec<(TransferId, Trace)>>>,
     random: RandomState,
@@ -109,7 +108,7 @@ impl<'r> Session<'r> {
             has_ended: false,
             is_waiting: false,
             is_stopped: false,
-            held: HashMap::new(),
+            awaits_signal: false,
             traces: Rc::default(),
             random: RandomState::new(),
             started: Instant::now(),
@@ -127,7 +126,7 @@ impl<'r> Session<'r> {
                     Err(why) => self.misplaced(row, why),
                 },
                 Item::Row(Err(bad)) => self.bad_row(bad),
-                Item::Wait => self.source.read(),
+                Item::Wait => self.source.wait(),
                 Item::End => break,
             }
         }
@@ -136,7 +135,7 @@ impl<'r> Session<'r> {
     }
 
     /// Starts on a row: finds its place, and adds its first transfer.
-    fn begin(&mut self, multi: &mut Multi<Job>, row: Row, now: Instant) -> Result<(), MultiError> {
+    fn begin(&mut self, multi: &mut Multi<Job>, row: Row) -> Result<(), MultiError> {
         self.rows += 1;
         let (download, is_renamed) = match self.places.place(&row) {
             Ok(Placement::Begin {
@@ -190,26 +189,16 @@ impl<'r> Session<'r> {
         easy.stall_timeout = request.stall_timeout;
         easy.timeout = request.timeout;
         easy.max_recv_speed = request.max_recv_speed;
-        self.add(multi, easy, None, now)
+        Self::add(multi, easy, None)
     }
 
-    /// Adds a transfer, to start after a delay where its retry or its origin asks for one.
+    /// Adds a transfer, to start after a delay where it is a retry.
     fn add(
-        &mut self,
         multi: &mut Multi<Job>,
         mut easy: Easy<Job>,
         delay: Option<Duration>,
-        now: Instant,
     ) -> Result<(), MultiError> {
-        self.held.retain(|_, until| *until > now);
-        let held = if self.held.is_empty() {
-            None
-        } else {
-            Origin::of(&easy.url)
-                .ok()
-                .and_then(|origin| self.held.get(&origin))
-        };
-        easy.delay = delay.max(held.map(|until| until.saturating_duration_since(now)));
+        easy.delay = delay;
         easy.sink.tries += 1;
         easy.sink.tries_in_all += 1;
         multi.add(easy).map(drop)
@@ -273,10 +262,8 @@ impl<'r> Session<'r> {
             Decision::GiveUp
         };
         if let Decision::Again(delay) = decision {
-            if matches!(error.status(), Some(429 | 503))
-                && let Ok(origin) = Origin::of(&easy.url)
-            {
-                self.held.insert(origin, now + delay);
+            if matches!(error.status(), Some(429 | 503)) {
+                multi.hold(&easy.url, now + delay, now)?;
             }
             self.report.retrying(&Retrying {
                 number: job.number,
@@ -285,14 +272,14 @@ impl<'r> Session<'r> {
                 delay,
                 tries: job.tries,
             });
-            return self.add(multi, easy, Some(delay), now);
+            return Self::add(multi, easy, Some(delay));
         }
         if job.download.can_start_over()
             && let Some(mirror) = easy.sink.mirrors.pop_front()
         {
             easy.sink.tries = 0;
             easy.url = mirror;
-            return self.add(multi, easy, None, now);
+            return Self::add(multi, easy, None);
         }
         self.give_up(&easy, error);
         Ok(())
@@ -442,7 +429,7 @@ impl Application<Job> for Session<'_> {
             && multi.sleeping() < SLEEPERS
         {
             match self.source.next(now) {
-                Item::Row(Ok(row)) => self.begin(multi, row, now)?,
+                Item::Row(Ok(row)) => self.begin(multi, row)?,
                 Item::Row(Err(bad)) => self.bad_row(bad),
                 Item::Wait => {
                     self.is_waiting = true;
@@ -459,7 +446,7 @@ impl Application<Job> for Session<'_> {
     }
 
     fn is_over(&self, multi: &Multi<Job>) -> bool {
-        self.is_stopped || self.has_ended && multi.running() == 0
+        self.is_stopped || self.has_ended && multi.running() == 0 && !self.awaits_signal
     }
 
     fn completed(
@@ -470,7 +457,8 @@ impl Application<Job> for Session<'_> {
     ) -> Result<(), MultiError> {
         self.show_traces(multi);
         let easy = multi.remove(done.id, now)?;
-        if self.is_stopped {
+        self.awaits_signal |= matches!(&done.result, Err(error) if was_interrupted(error));
+        if self.is_stopped || self.awaits_signal {
             self.totals.unfinished += 1;
             return Ok(());
         }
@@ -514,6 +502,11 @@ impl Application<Job> for Session<'_> {
         self.totals.signal = Some(signal);
         self.is_stopped = true;
     }
+}
+
+/// Whether a signal ended a write that waited for its reader.
+fn was_interrupted(error: &Error) -> bool {
+    matches!(error.fault(), Fault::Disk { source, .. } if source.kind() == io::ErrorKind::Interrupted)
 }
 
 /// The header fields of a row's own, after those that the download needs.

@@ -90,6 +90,13 @@ impl Source {
         }
     }
 
+    /// Waits for more of that pipe, outside the reactor.
+    pub(super) fn wait(&mut self) {
+        if let Some(Err(error)) = self.input.as_mut().map(Input::wait) {
+            self.break_off(error);
+        }
+    }
+
     /// When a row that is held back is to be given out.
     pub(super) fn due(&self) -> Option<Instant> {
         self.input.as_ref().and_then(Input::settles)

@@ -1,6 +1,6 @@
 //! The end of an exchange, and of a transfer: what becomes of the connection, of a redirect, of an error; the state Done.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{After, Delivery, State, Step};
 use crate::conn::Interest;
@@ -9,6 +9,9 @@ use crate::multi::connection::Connection;
 use crate::multi::info::{Done, Outcome, TransferId};
 use crate::multi::pool::Place;
 use crate::multi::{Multi, Sink};
+
+/// The shortest time that there is: over when the application calls the next time.
+const MOMENT: Duration = Duration::from_nanos(1);
 
 impl<S: Sink> Multi<S> {
     /// Ends an exchange whose answer is whole, or no longer of interest; the connection is kept if it `is_clean`.
@@ -40,6 +43,16 @@ impl<S: Sink> Multi<S> {
                     self.requeue(id, now);
                     return Ok(Step::Wait);
                 }
+                if matches!(
+                    fault,
+                    Fault::Status {
+                        status: 429 | 503,
+                        ..
+                    }
+                ) {
+                    // Nobody else goes there before the application has read of it, and may have said more.
+                    self.hold_origin(id, now + MOMENT);
+                }
                 self.release_connection(id, is_clean, now);
                 self.complete_with(id, fault, now);
                 Ok(Step::Complete)
@@ -57,6 +70,12 @@ impl<S: Sink> Multi<S> {
                 transfer.needs_fresh = false;
                 Ok(Step::Go(State::Init))
             }
+        }
+    }
+
+    fn hold_origin(&mut self, id: TransferId, until: Instant) {
+        if let Some(key) = self.transfer(id).origin {
+            self.pool.hold(key, until);
         }
     }
 
