@@ -439,7 +439,7 @@ impl Application<Job> for Session<'_> {
             }
         }
         if self.is_stopped {
-            self.totals.unfinished = multi.running() as u64;
+            self.totals.unfinished += multi.running() as u64;
         }
         self.report.flush();
         Ok(())
