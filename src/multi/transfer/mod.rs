@@ -1,22 +1,23 @@
-//! One transfer and the states it passes through. Each state is one method of [`Multi`](super::Multi), in the file that this graph names.
+//! One transfer and the states it passes through. Each state is one method of [`Multi`](super::Multi).
 //!
 //! ```text
-//!           add
-//!            │
-//!            ▼            start.rs                connect.rs                          exchange.rs
-//!          ┌──────┐   ┌─────────┐   ┌─────────┐   ┌─────────┐   ┌───────────┐   ┌──────┐   ┌─────────┐
-//!  ┌─────► │ Init │ ─►│ Pending │ ─►│ Resolve │ ─►│ Connect │ ─►│ Handshake │ ─►│ Send │ ─►│ Receive │ ─┐
-//!  │       └──────┘   └─────────┘   └─────────┘   └─────────┘   └───────────┘   └──────┘   └─────────┘  │
-//!  │          │            │ ▲    an idle connection to the origin                 ▲         ▲ │        │
-//! ┌─────────┐ │            │ └───────────────────────────────────────────────────┐ │         │ ▼        │
-//! │ Delayed │◄┘            └─────────────────────────────────────────────────────│─┘    ┌─────────┐     │
-//! └─────────┘ easy.delay       a redirect, or a connection found dead ───────────┴──────│ Limited │     │
-//!                                                                                      └─────────┘     ▼
-//!   an error in any state, finish.rs ───────────────────────────────────────────────────────────────► Done
+//!                    an idle connection to the origin
+//!                ┌─────────────────────────────────────────────┐
+//!                │                                             ▼
+//! add ─► Init ─► Pending ─► Resolve ─► Connect ─► Handshake ─► Send ─► Receive ─► Done
+//!        │ ▲ ▲   ▲                                                     │ │ │ ▲
+//!        │ │ │   └─────────── the connection was found dead ───────────┘ │ │ │
+//!        ▼ │ └─────────────── a redirect ────────────────────────────────┘ ▼ │ its rate
+//!     Delayed                                                             Limited
+//!
+//!     start.rs                connect.rs                       exchange.rs         finish.rs
 //! ```
 //!
+//! An error leads from any state to Done. `request.rs` has what is sent, `answer.rs` what becomes of what is received,
+//! `splice.rs` the short way to a file, `clocks.rs` the times.
+//!
 //! A transfer that waits is woken by its socket, by its time, by a free place, or by an answer of the resolver;
-//! one that stopped at its budget is runnable. There is no other way to sleep.
+//! one that stopped at its budget is runnable; one that is paused waits for the application. There is no other way to sleep.
 
 mod answer;
 mod clocks;
