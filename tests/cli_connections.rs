@@ -317,3 +317,36 @@ fn a_429_holds_back_the_whole_origin_and_no_other() {
     assert!(pause >= Duration::from_millis(950), "{pause:?}");
     assert!(other.request("/c").at < asked[1].at);
 }
+
+#[test]
+fn a_held_origin_does_not_hold_up_a_longer_list() {
+    let server = Server::start(|s| {
+        s.get("/0").status(503).retry_after("1").then().body(b"0");
+        for at in 1..20 {
+            s.get(&format!("/{at}")).body(b"1");
+        }
+    });
+    let other = Server::start(|s| {
+        s.get("/c").body(b"c");
+    });
+    let dir = Dir::new();
+    let list = urls(&server, 20).into_iter().chain([other.url("/c")]);
+    dir.gannet().flags("-j 2").args(list).run().ok();
+    let asked = server.requests();
+    let last = asked.iter().map(|request| request.at).max();
+    assert!(Some(other.request("/c").at) < last);
+    let held = other.request("/c").at.duration_since(asked[0].at);
+    assert!(held < Duration::from_millis(900), "{held:?}");
+}
+
+#[test]
+fn an_error_on_a_used_connection_names_the_address() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+        s.get("/cut").body(noise(1000)).cut_at(10);
+    });
+    let dir = Dir::new();
+    let list = [server.url("/a"), server.url("/cut")];
+    let out = dir.gannet().flags("-j 1 -t 0").args(list).run();
+    out.code(4).complains(&server.address().to_string());
+}

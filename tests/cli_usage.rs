@@ -65,3 +65,14 @@ fn a_url_that_cannot_be_fetched_fails_with_its_name() {
         dir.assert_names(&[]);
     }
 }
+
+#[test]
+fn of_a_flag_given_twice_the_last_one_counts() {
+    let server = crate::server::Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    let flags = "-d one -j 3 -d two -j 4";
+    dir.gannet().flags(flags).arg(server.url("/a")).run().ok();
+    dir.assert_names(&["two/a"]);
+}

@@ -32,6 +32,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     after_long_help = AFTER_HELP,
     disable_help_flag = true,
     disable_version_flag = true,
+    args_override_self = true,
     max_term_width = 100
 )]
 pub(crate) struct Flags {

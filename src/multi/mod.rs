@@ -313,9 +313,10 @@ impl<S: Sink> Multi<S> {
         self.running
     }
 
-    /// How many of the running transfers sleep until their delay is over.
+    /// How many of the running transfers cannot start before a certain time: until their delay is over, or their
+    /// origin is held no longer.
     pub fn sleeping(&self) -> usize {
-        self.sleeping
+        self.sleeping + self.pool.waiting_for_held()
     }
 
     /// Every transfer that was added and not removed, in no order.

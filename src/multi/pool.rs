@@ -257,6 +257,14 @@ impl Pool {
         }
     }
 
+    /// How many wait for a place at an origin that is held.
+    pub(super) fn waiting_for_held(&self) -> usize {
+        self.held
+            .iter()
+            .map(|(_, key)| self.entries[*key].waiting.len())
+            .sum()
+    }
+
     /// When the next origin is let go.
     pub(super) fn next_let_go(&self) -> Option<Instant> {
         self.held.first().map(|(until, _)| *until)

@@ -117,7 +117,7 @@ impl<'r> Session<'r> {
 
     /// Says what would be done, and does nothing.
     fn foresee(mut self) -> Totals {
-        while !self.has_ended {
+        while !self.has_ended && !self.is_stopped {
             match self.source.next(Instant::now()) {
                 Item::Row(Ok(row)) => match self.places.foresee(&row) {
                     Ok(path) => self
@@ -458,12 +458,9 @@ impl Application<Job> for Session<'_> {
         self.show_traces(multi);
         let easy = multi.remove(done.id, now)?;
         self.awaits_signal |= matches!(&done.result, Err(error) if was_interrupted(error));
-        if self.is_stopped || self.awaits_signal {
-            self.totals.unfinished += 1;
-            return Ok(());
-        }
         match done.result {
             Ok(outcome) => self.arrived(easy, &outcome),
+            Err(_) if self.is_stopped || self.awaits_signal => self.totals.unfinished += 1,
             Err(error) => self.failed(multi, easy, &error, now)?,
         }
         Ok(())

@@ -76,7 +76,10 @@ impl<S: Sink> Multi<S> {
                     self.requeue(id, now);
                     return Ok(Step::Wait);
                 }
-                self.transfer(id).connection = Some(connection);
+                let address = self.connections[connection].address();
+                let transfer = self.transfer(id);
+                transfer.connection = Some(connection);
+                transfer.address = address;
                 let connection = &mut self.connections[connection];
                 connection.user = Some(id);
                 self.tracer.info(id, || {
