@@ -118,6 +118,7 @@ impl Sink for Download {
             Body::Stream(out) => out.write(bytes),
         }
     }
+
     fn target(&mut self) -> Result<Option<BorrowedFd<'_>>, Fault> {
         match &mut self.body {
             Body::File(part) => part.target().map(Some),

@@ -66,6 +66,7 @@ impl Sink for Job {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.download.write(bytes)
     }
+
     fn target(&mut self) -> Result<Option<BorrowedFd<'_>>, Fault> {
         self.download.target()
     }
