@@ -298,8 +298,8 @@ impl Error {
         }
     }
 
-    /// Whether trying again may help: every transport fault but a refused certificate, and the statuses that
-    /// say so themselves (408, 425, 429, 500, 502, 503, 504, 522, 524).
+    /// Whether trying again may help: every transport fault but a refused certificate, a lack of descriptors, and the
+    /// statuses that say so themselves (408, 425, 429, 500, 502, 503, 504, 522, 524).
     pub fn is_retryable(&self) -> bool {
         match &self.0.fault {
             Fault::Status { status, .. } => {
@@ -313,9 +313,19 @@ impl Error {
             | Fault::Timeout { .. }
             | Fault::Tls(_)
             | Fault::TlsTruncated { .. } => true,
+            Fault::Disk { source, .. } => is_lack_of_descriptors(source),
             _ => false,
         }
     }
+}
+
+/// Whether too many files are open, here or on the whole machine: others will be closed.
+fn is_lack_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let code = error.raw_os_error();
+    [Errno::MFILE, Errno::NFILE]
+        .iter()
+        .any(|errno| code == Some(errno.raw_os_error()))
 }
 
 impl fmt::Display for Error {

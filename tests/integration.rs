@@ -15,6 +15,7 @@ mod cli_fetch; // one URL, many, -d, -o, standard output
 mod cli_headers; // what a request says: -H, -A, --referer
 mod cli_limits; // --max-filesize
 mod cli_list; // -i: the urls format and its row options
+mod cli_machine; // few descriptors, closed streams, full disks, links, stopped and continued
 mod cli_malformed; // answers that are not HTTP
 mod cli_names; // names from URLs and servers, safe and apart
 mod cli_network; // dead ports, bad names, --resolve, -4 and -6

@@ -11,6 +11,7 @@ mod progress;
 mod report;
 
 use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -24,14 +25,25 @@ use report::Console;
 pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
     let flags = match Flags::read(command_line) {
         Ok(flags) => flags,
-        Err(error) => error.exit(),
+        Err(error) => return tell(&error).into(),
     };
     match run(flags) {
         Ok(exit) => exit.into(),
         Err((error, exit)) => {
-            eprintln!("gannet: {error:#}");
+            // Without anybody to tell there is still the exit code.
+            let _ = writeln!(std::io::stderr(), "gannet: {error:#}");
             exit.into()
         }
+    }
+}
+
+/// Prints what the parser has to say: a usage error, or the help that was asked for. Help that cannot be written is an error,
+/// unless its reader has had enough.
+fn tell(said: &clap::Error) -> Exit {
+    match said.print() {
+        _ if said.use_stderr() => Exit::Usage,
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => report::disk_exit(error.kind()),
+        _ => Exit::Success,
     }
 }
 

@@ -389,7 +389,8 @@ fn exit_for(error: &Error) -> Exit {
     }
 }
 
-fn disk_exit(kind: io::ErrorKind) -> Exit {
+/// What the shell is told of an output that failed.
+pub(super) fn disk_exit(kind: io::ErrorKind) -> Exit {
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::NoSpace,
         _ => Exit::LocalFile,

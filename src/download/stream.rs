@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::error::Fault;
 use crate::sys;
 
+/// What standard output is called.
+const STDOUT: &str = "standard output";
+
 /// Where such a body goes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stream {
     /// What was named; without it, standard output.
     named: Option<(File, PathBuf)>,
@@ -19,6 +22,25 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Standard output.
+    ///
+    /// # Errors
+    /// [`Fault::Disk`]: it is closed, so that all would be lost.
+    pub fn stdout() -> Result<Self, Fault> {
+        if sys::is_stdout_closed() {
+            return Err(Fault::Disk {
+                verb: "write",
+                path: STDOUT.into(),
+                source: io::Error::new(io::ErrorKind::NotConnected, "it is closed"),
+            });
+        }
+        Ok(Self {
+            named: None,
+            stdout: None,
+            written: 0,
+        })
+    }
+
     /// Opens a device, or a pipe.
     ///
     /// # Errors
@@ -51,13 +73,11 @@ impl Stream {
         self.written += bytes.len() as u64;
         self.write_out(bytes).map_err(|source| Fault::Disk {
             verb: "write",
-            path: self
-                .path()
-                .unwrap_or(Path::new("standard output"))
-                .to_owned(),
+            path: self.path().unwrap_or(Path::new(STDOUT)).to_owned(),
             source,
         })
     }
+
     fn write_out(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some((file, _)) = &self.named {
             return sys::write_all(file.as_fd(), bytes);

@@ -10,6 +10,7 @@
 //!
 //! The session is the one place that knows both files and transfers. It holds no list: rows are read as there is room for them.
 
+mod descriptors;
 mod job;
 mod places;
 mod plan;
@@ -24,6 +25,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use descriptors::Descriptors;
 use job::Job;
 use places::{Misplaced, Placement, Places};
 use source::{Item, Source};
@@ -41,12 +43,6 @@ pub use report::{
     ActiveFile, BadRow, Completion, Landing, Report, Retrying, Snapshot, Totals, Verdict,
 };
 
-/// Transfers that may sleep until a retry, beside those that wait for a place.
-const SLEEPERS: usize = 1024;
-
-/// Descriptors that are not for transfers: the standard ones, the poll, signals, folders, lists, the resolver's sockets.
-const RESERVED_DESCRIPTORS: usize = 20;
-
 /// Makes the run that `plan` describes, and tells `report` how it goes.
 ///
 /// # Errors
@@ -55,13 +51,16 @@ pub fn run(plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
     if plan.is_dry_run {
         return Ok(Session::new(plan, report).foresee());
     }
-    // A transfer needs a socket and a file; while it connects, it may need two sockets.
-    let places = (sys::raise_open_files().saturating_sub(RESERVED_DESCRIPTORS) / 3).max(1);
+    let limit = sys::raise_open_files();
+    let room = Descriptors::divide(limit, sys::foreign_files(limit), plan.jobs);
     let mut options = plan.options.clone();
-    options.limits.transfers = plan.jobs.min(places);
-    options.limits.connections = places;
-    options.limits.idle = plan.jobs.min(places);
+    options.limits.transfers = room.jobs;
+    options.limits.connections = room.connections;
+    options.limits.idle = room.jobs;
     let mut session = Session::new(plan, report);
+    session.sleepers = room.sleepers;
+    session.plan.jobs = room.jobs;
+    session.places.keep_folders(room.folders);
     reactor::run(&mut session, options)?;
     session.report.flush();
     session.totals.elapsed = session.started.elapsed();
@@ -85,6 +84,8 @@ struct Session<'r> {
     is_stopped: bool,
     /// A signal has ended a write, and is about to be reported.
     awaits_signal: bool,
+    /// Rows that may sleep until a retry, beside those that wait for a place.
+    sleepers: usize,
     /// What transfers did since the report was last told.
     traces: Rc<RefCell<Vec<(TransferId, Trace)>>>,
     random: RandomState,
@@ -109,6 +110,7 @@ impl<'r> Session<'r> {
             is_waiting: false,
             is_stopped: false,
             awaits_signal: false,
+            sleepers: 0,
             traces: Rc::default(),
             random: RandomState::new(),
             started: Instant::now(),
@@ -426,7 +428,7 @@ impl Application<Job> for Session<'_> {
         while !self.has_ended
             && !self.is_stopped
             && multi.running() - multi.sleeping() < room
-            && multi.sleeping() < SLEEPERS
+            && multi.sleeping() < self.sleepers
         {
             match self.source.next(now) {
                 Item::Row(Ok(row)) => self.begin(multi, row)?,

@@ -13,9 +13,6 @@ use crate::error::Fault;
 use crate::list::Row;
 use crate::sys::{self, Folder};
 
-/// Folders kept open at most, beside the run's own.
-const OPEN_FOLDERS: usize = 16;
-
 /// Names of finished files that are remembered. Beyond that the disk remembers: a file that changed after this many were known
 /// was made by this run. So the longest list takes no more memory than one of this length.
 const REMEMBERED: usize = 100_000;
@@ -59,6 +56,8 @@ pub(super) struct Places {
     forgets_since: Option<i128>,
     base: Option<Rc<Folder>>,
     folders: HashMap<PathBuf, Rc<Folder>>,
+    /// How many of them are kept open at most, beside the run's own.
+    kept_folders: usize,
 }
 
 /// A folder relative to the root, and a name in it.
@@ -75,7 +74,13 @@ impl Places {
             forgets_since: None,
             base: None,
             folders: HashMap::new(),
+            kept_folders: 0,
         }
+    }
+
+    /// Keeps so many folders open for rows to come.
+    pub(super) fn keep_folders(&mut self, most: usize) {
+        self.kept_folders = most;
     }
 
     /// Where a row would go, without a look at the disk; `None` is standard output.
@@ -91,7 +96,8 @@ impl Places {
     /// Finds a row's place, and decides what to do about a file that stands there.
     pub(super) fn place(&mut self, row: &Row) -> Result<Placement, Misplaced> {
         if self.output == Output::Stdout {
-            let download = Download::new(Body::Stream(Stream::default()));
+            let stream = Stream::stdout().map_err(Misplaced::Fault)?;
+            let download = Download::new(Body::Stream(stream));
             return Ok(Placement::Begin {
                 download,
                 is_renamed: false,
@@ -297,11 +303,13 @@ impl Places {
         let folder = base
             .make_beneath(relative)
             .map_err(|error| (self.root.join(relative), error))?;
-        if self.folders.len() >= OPEN_FOLDERS {
+        let folder = Rc::new(folder);
+        if self.folders.len() >= self.kept_folders {
             self.folders.clear();
         }
-        let folder = Rc::new(folder);
-        self.folders.insert(relative.to_owned(), Rc::clone(&folder));
+        if self.kept_folders > 0 {
+            self.folders.insert(relative.to_owned(), Rc::clone(&folder));
+        }
         Ok(folder)
     }
 }

@@ -7,6 +7,6 @@ mod output;
 mod pipe;
 
 pub use folder::{Entry, Folder, file_clock, note};
-pub use limit::raise_open_files;
-pub use output::{stdout, stop_flag, write_all};
+pub use limit::{foreign_files, raise_open_files};
+pub use output::{is_stdout_closed, stdout, stop_flag, write_all};
 pub use pipe::{Moved, Pipe};
