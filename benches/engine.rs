@@ -34,13 +34,42 @@ fn answer(mut stream: TcpStream) {
 struct Many {
     url: url::Url,
     left: usize,
+    /// How many of them stand in the engine at a time.
+    added: usize,
+    /// The run ends with this many completed; the rest is dropped.
+    wanted: usize,
+    /// When the first of them was complete, and how long the others took.
+    first: Option<Instant>,
+    took: Duration,
+}
+
+impl Many {
+    fn new(url: &url::Url, wanted: usize) -> Self {
+        Self {
+            url: url.clone(),
+            left: wanted,
+            added: 128,
+            wanted,
+            first: None,
+            took: Duration::ZERO,
+        }
+    }
+
+    /// The same with so many more that wait behind them from the start.
+    fn before(self, pending: usize) -> Self {
+        Self {
+            left: self.wanted + pending,
+            added: self.wanted + pending,
+            ..self
+        }
+    }
 }
 
 impl Application<u64> for Many {
     fn start(&mut self, _: &mut Multi<u64>) {}
 
     fn refill(&mut self, multi: &mut Multi<u64>, _: Instant) -> Result<(), MultiError> {
-        while self.left > 0 && multi.running() < 128 {
+        while self.left > 0 && multi.running() < self.added {
             self.left -= 1;
             multi.add(Easy::new(self.url.clone(), 0))?;
         }
@@ -48,7 +77,7 @@ impl Application<u64> for Many {
     }
 
     fn is_over(&self, multi: &Multi<u64>) -> bool {
-        self.left == 0 && multi.running() == 0
+        self.wanted == 0 || (self.left == 0 && multi.running() == 0)
     }
 
     fn completed(
@@ -58,6 +87,8 @@ impl Application<u64> for Many {
         now: Instant,
     ) -> Result<(), MultiError> {
         done.result.expect("an answer");
+        self.wanted = self.wanted.saturating_sub(1);
+        self.took = now.duration_since(*self.first.get_or_insert(now));
         multi.remove(done.id, now).map(drop)
     }
 
@@ -92,22 +123,37 @@ fn transfers(c: &mut Criterion) {
                     transfers: jobs,
                     ..Limits::default()
                 };
-                let mut app = Many {
-                    url: url.clone(),
-                    left: 2000,
+                run(&mut Many::new(&url, 2000), limits);
+            });
+        });
+    }
+    group.throughput(Throughput::Elements(10_000));
+    // Six connections, and a queue behind them that nobody need look at.
+    for pending in [0, 100_000] {
+        group.bench_function(format!("10,000 transfers before {pending} pending"), |b| {
+            b.iter_custom(|times| {
+                let limits = || Limits {
+                    per_origin: 6,
+                    ..Limits::default()
                 };
-                reactor::run(
-                    &mut app,
-                    Options {
-                        limits,
-                        ..Options::default()
-                    },
-                )
-                .expect("a run");
+                let one = |_| {
+                    let mut app = Many::new(&url, 10_000).before(pending);
+                    run(&mut app, limits());
+                    app.took
+                };
+                (0..times).map(one).sum()
             });
         });
     }
     group.finish();
+}
+
+fn run(app: &mut Many, limits: Limits) {
+    let options = Options {
+        limits,
+        ..Options::default()
+    };
+    reactor::run(app, options).expect("a run");
 }
 
 fn timers(c: &mut Criterion) {
