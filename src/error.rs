@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use url::Url;
+
 /// What ended a transfer: the fault, what was being done, and the last address tried.
 ///
 /// Messages are lower case, without a full stop, and never hold credentials. They do not repeat the URL:
@@ -21,6 +23,7 @@ struct Inner {
     fault: Fault,
     doing: Doing,
     address: Option<SocketAddr>,
+    redirected: Option<Url>,
 }
 
 /// What a transfer was doing when it ended.
@@ -272,7 +275,15 @@ impl Error {
             fault: fault.into(),
             doing,
             address,
+            redirected: None,
         }))
+    }
+
+    /// The same for a transfer that redirects had led to another URL.
+    #[must_use]
+    pub fn redirected_to(mut self, url: Option<Url>) -> Self {
+        self.0.redirected = url;
+        self
     }
 
     /// What went wrong.
@@ -288,6 +299,11 @@ impl Error {
     /// The last address tried, if one was.
     pub fn address(&self) -> Option<SocketAddr> {
         self.0.address
+    }
+
+    /// Where redirects had led, if there were any. It may hold credentials: mask it before it is shown.
+    pub fn redirected(&self) -> Option<&Url> {
+        self.0.redirected.as_ref()
     }
 
     /// The status code, when the server's answer was the fault.

@@ -62,6 +62,26 @@ fn a_location_is_resolved_against_the_url_it_came_from() {
 }
 
 #[test]
+fn a_failure_names_where_the_redirects_led_without_its_password_and_the_address() {
+    let server = Server::start(|s| {
+        s.get("/gone").status(404);
+    });
+    let address = server.url("").replace("http://", "");
+    let first = Server::start(|s| {
+        let to = format!("http://someone:secret@{address}/gone");
+        s.get("/from").redirect(302, &to);
+    });
+    let dir = Dir::new();
+    let out = dir.gannet().flags("-t 0").arg(first.url("/from")).run();
+    out.code(8);
+    let wanted = format!("{}: not found at ", first.url("/from"));
+    assert!(out.stderr().contains(&wanted), "{out}");
+    let end = format!("{address}/gone (1 try) [{address}]");
+    assert!(out.stderr().contains(&end), "{out}");
+    assert!(!out.stderr().contains("secret"), "{out}");
+}
+
+#[test]
 fn a_location_may_have_no_scheme_or_name_another_origin() {
     let other = Server::start(|s| {
         s.get("/b").body(b"other");

@@ -329,7 +329,7 @@ fn destination(text: &mut String, completion: &Completion<'_>) {
     });
 }
 
-/// `  404  URL: not found (1 try)`, and the row and address where they help.
+/// `  404  URL: not found (1 try) [list.txt:3] [192.0.2.1:80]`, and where redirects had led.
 fn fail_line(text: &mut String, completion: &Completion<'_>, error: &Error) {
     let _ = write!(
         text,
@@ -338,6 +338,9 @@ fn fail_line(text: &mut String, completion: &Completion<'_>, error: &Error) {
         Safe(masked(completion.url)),
         Safe(error)
     );
+    if let Some(url) = error.redirected() {
+        let _ = write!(text, " at {}", Safe(masked(url)));
+    }
     let _ = match completion.tries {
         0 => Ok(()),
         1 => write!(text, " (1 try)"),
@@ -346,7 +349,7 @@ fn fail_line(text: &mut String, completion: &Completion<'_>, error: &Error) {
     if completion.place.is_listed() {
         let _ = write!(text, " [{}]", Safe(completion.place));
     }
-    if let (None, Some(address)) = (error.status(), error.address()) {
+    if let Some(address) = error.address() {
         let _ = write!(text, " [{address}]");
     }
     text.push('\n');

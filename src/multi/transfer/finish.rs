@@ -122,7 +122,8 @@ impl<S: Sink> Multi<S> {
 
     fn complete_with(&mut self, id: TransferId, fault: Fault, now: Instant) {
         let transfer = &self.transfers[id.index as usize];
-        let error = Error::new(fault, transfer.state.doing(), transfer.address);
+        let error = Error::new(fault, transfer.state.doing(), transfer.address)
+            .redirected_to(transfer.redirected.clone());
         self.complete(id, Err(error));
         self.give_places(now);
     }
