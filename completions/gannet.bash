@@ -23,7 +23,7 @@ _gannet() {
 
     case "${cmd}" in
         gannet)
-            opts="-i -P -d -o -j -x -H -A -U -u -k -4 -6 -T -t -q -v -h -V --input-file --base --strict --output-dir --dir --output --content-disposition --exists --jobs --per-host --limit-rate --limit-rate-file --header --user-agent --referer --user --http1.1 --max-redirects --max-redirs --max-filesize --cacert --insecure --resolve --connect-timeout --stall-timeout --timeout --retry --retry-delay --max-retry-after --quiet --verbose --progress --summary --no-summary --color --fail-fast --dry-run --help --version"
+            opts="-i -P -d -o -j -x -H -A -U -u -k -4 -6 -T -t -q -v -h -V --input-file --base --strict --output-dir --dir --output --content-disposition --exists --jobs --per-host --limit-rate --limit-rate-file --header --user-agent --referer --user --http1.1 --max-redirects --max-redirs --max-filesize --cacert --capath --cert --key --tls-min --pinnedpubkey --insecure --resolve --connect-timeout --stall-timeout --timeout --retry --retry-delay --max-retry-after --quiet --verbose --progress --summary --no-summary --color --fail-fast --dry-run --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -150,6 +150,29 @@ _gannet() {
                     return 0
                     ;;
                 --cacert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --capath)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-min)
+                    COMPREPLY=($(compgen -W "1.2 1.3" -- "${cur}"))
+                    return 0
+                    ;;
+                --pinnedpubkey)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -18,6 +18,12 @@ complete -c gannet -s u -l user -d 'Log in with HTTP Basic authentication' -r
 complete -c gannet -l max-redirs -l max-redirects -d 'Follow at most N redirects' -r
 complete -c gannet -l max-filesize -d 'Refuse a file larger than SIZE' -r
 complete -c gannet -l cacert -d 'Trust the certificates in FILE (PEM), and no others' -r -F
+complete -c gannet -l capath -d 'Trust the certificates in the files of DIR (PEM), and no others but those of --cacert' -r -f -a "(__fish_complete_directories)"
+complete -c gannet -l cert -d 'Show the client certificate in FILE (PEM) to servers that ask for one' -r -F
+complete -c gannet -l key -d 'Take the client certificate\'s key from FILE (PEM)' -r -F
+complete -c gannet -l tls-min -d 'Speak no TLS older than VERSION' -r -f -a "1.2\t'TLS 1.2'
+1.3\t'TLS 1.3'"
+complete -c gannet -l pinnedpubkey -d 'Accept servers with this public key only' -r
 complete -c gannet -l resolve -d 'Use this address for HOST and PORT instead of looking it up' -r
 complete -c gannet -l connect-timeout -d 'Give up connecting after DUR' -r
 complete -c gannet -s T -l stall-timeout -d 'Give up when no byte comes for DUR' -r

@@ -81,7 +81,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let jobs = args.next().ok_or(usage)?.parse()?;
     let roots = args
         .next()
-        .map_or(TrustRoots::Platform, |path| TrustRoots::File(path.into()));
+        .map_or(TrustRoots::Platform, |path| TrustRoots::Given {
+            file: Some(path.into()),
+            folder: None,
+        });
     let options = Options {
         limits: Limits {
             transfers: jobs,

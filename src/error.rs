@@ -63,6 +63,14 @@ pub enum Fault {
     /// The trust roots could not be loaded.
     #[error("cannot load trusted certificates: {0}")]
     TrustRoots(String),
+    /// The client's own certificate or key cannot be used.
+    #[error("cannot use the client certificate or key in {}: {reason}", path.display())]
+    Identity {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
 
     // The peer's.
     /// The answer is not HTTP, or breaks its rules.
@@ -197,6 +205,9 @@ pub enum Malformed {
     /// The first bytes are not an HTTP/1 status line (RFC 9112 §4).
     #[error("not HTTP/1.x")]
     NotHttp,
+    /// The first byte is that of an alert: the port speaks TLS.
+    #[error("not HTTP/1.x but TLS: the URL may want https")]
+    Tls,
     /// The status line or a header line cannot be read (RFC 9112 §4 and §5).
     #[error("bad response head")]
     Head,

@@ -220,7 +220,7 @@ fn what_is_stopped_and_goes_on_keeps_its_transfer() {
     let dir = Dir::new();
     let running = dir.gannet().flags("-t 0").arg(server.url("/a")).spawn();
     server.wait_for_requests(1);
-    running.signal("TSTP");
+    running.signal("STOP");
     gate.open();
     running.signal("WINCH");
     running.signal("CONT");

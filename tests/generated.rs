@@ -13,6 +13,8 @@ use clap_mangen::Man;
 mod exit;
 #[path = "../src/cli/flags.rs"]
 mod flags;
+#[path = "../src/cli/values.rs"]
+mod values;
 
 /// The command as others may see it: what is accepted but hidden is left out.
 fn command() -> Command {

@@ -27,6 +27,7 @@ mod cli_retry; // transient failures, Retry-After, cut bodies
 mod cli_signal; // SIGINT and SIGTERM
 mod cli_timeout; // stalls, connecting, the whole
 mod cli_tls; // certificates good and bad, truncation
+mod cli_trust; // --capath, --cert, --tls-min, --pinnedpubkey, and what a refusal says
 mod cli_usage; // --help, --version, flags that are wrong
 
 mod engine;

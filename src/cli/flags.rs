@@ -1,6 +1,6 @@
 //! What can be typed. Help, man page and completions come from here alone.
 //!
-//! This file stands on clap, humantime, url and std only, so that tests can include it by its path. What was
+//! This file and `values.rs` stand on clap, humantime, url, base64 and std only, so that tests can include them by their path. What was
 //! typed is turned into what is wanted elsewhere (`options.rs`).
 
 use std::ffi::OsString;
@@ -11,6 +11,8 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum, ValueHint};
 use url::{Host, Url};
+
+use super::values::{Pins, pins};
 
 /// The longest duration that can be asked for: a year, so that no deadline overflows a clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -222,6 +224,31 @@ pub(crate) struct Tls {
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
 
+    /// Trust the certificates in the files of DIR (PEM), and no others but those of --cacert
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, hide_short_help = true)]
+    pub(crate) capath: Option<PathBuf>,
+
+    /// Show the client certificate in FILE (PEM) to servers that ask for one
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// Take the client certificate's key from FILE (PEM)
+    ///
+    /// Without this it is looked for in the file of --cert.
+    #[arg(long, value_name = "FILE", requires = "cert", hide_short_help = true)]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Speak no TLS older than VERSION
+    #[arg(long, value_name = "VERSION", value_enum, default_value_t = Oldest::V1_2, hide_short_help = true)]
+    pub(crate) tls_min: Oldest,
+
+    /// Accept servers with this public key only
+    ///
+    /// Each HASH is sha256// and the Base64 of the SHA-256 digest of a server's SubjectPublicKeyInfo; several are separated
+    /// by semicolons. This is checked in addition to the certificate, and with --insecure too.
+    #[arg(long, value_name = "HASH", value_parser = pins, hide_short_help = true)]
+    pub(crate) pinnedpubkey: Option<Pins>,
+
     /// Do not verify certificates
     ///
     /// Anyone on the way can then read and change what is fetched.
@@ -264,6 +291,17 @@ pub(crate) struct Network {
     /// take as long as it likes.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+}
+
+/// The oldest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Oldest {
+    /// TLS 1.2
+    #[value(name = "1.2")]
+    V1_2,
+    /// TLS 1.3
+    #[value(name = "1.3")]
+    V1_3,
 }
 
 /// Addresses to use for a host and port, as `--resolve` gives them.

@@ -1,7 +1,7 @@
 //! The command line: the binary's own, which the library cannot see.
 //!
-//! `flags` is what can be typed, `options` turns that into what is wanted, `report` prints how it goes, `progress` draws
-//! how it stands, `format` writes figures, `exit` is what the shell is told.
+//! `flags` is what can be typed (`values` has its harder words), `options` turns that into what is wanted, `report` prints how
+//! it goes, `progress` draws how it stands, `format` writes figures, `exit` is what the shell is told.
 
 mod exit;
 mod flags;
@@ -9,6 +9,7 @@ mod format;
 mod options;
 mod progress;
 mod report;
+mod values;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use gannet::download;
 use gannet::http::{Credentials, Field};
-use gannet::multi::{Family, Limits, Options, TlsOptions, TrustRoots};
+use gannet::multi::{Family, Identity, Limits, Options, TlsOptions, TlsVersion, TrustRoots};
 use gannet::session::{Output, Plan, Request};
 
-use super::flags::{Exists, Flags};
+use super::flags::{Exists, Flags, Oldest, Tls};
 
 /// Whether an output is standard output, under whatever name.
 pub(crate) fn is_stdout(path: &Path) -> bool {
@@ -106,15 +106,32 @@ fn options(flags: &Flags) -> Options {
         overrides: overrides
             .map(|entry| ((entry.host.clone(), entry.port), entry.addresses.clone()))
             .collect(),
-        tls: TlsOptions {
-            roots: flags
-                .tls
-                .cacert
-                .clone()
-                .map_or(TrustRoots::Platform, TrustRoots::File),
-            insecure: flags.tls.insecure,
-        },
+        tls: tls(&flags.tls),
         max_recv_speed: limit(flags.concurrency.limit_rate),
+    }
+}
+
+fn tls(flags: &Tls) -> TlsOptions {
+    let (file, folder) = (flags.cacert.clone(), flags.capath.clone());
+    TlsOptions {
+        roots: if file.is_none() && folder.is_none() {
+            TrustRoots::Platform
+        } else {
+            TrustRoots::Given { file, folder }
+        },
+        insecure: flags.insecure,
+        pins: flags
+            .pinnedpubkey
+            .as_ref()
+            .map_or_else(Vec::new, |pins| pins.digests().to_vec()),
+        identity: flags.cert.clone().map(|certificate| Identity {
+            key: flags.key.clone().unwrap_or_else(|| certificate.clone()),
+            certificate,
+        }),
+        oldest: match flags.tls_min {
+            Oldest::V1_2 => TlsVersion::V1_2,
+            Oldest::V1_3 => TlsVersion::V1_3,
+        },
     }
 }
 

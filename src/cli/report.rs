@@ -371,7 +371,7 @@ impl std::fmt::Display for StatusColumn {
 fn exit_for(error: &Error) -> Exit {
     match error.fault() {
         Fault::UnsupportedScheme(_) | Fault::BadUrl(_) => Exit::Usage,
-        Fault::TrustRoots(_) | Fault::Certificate(_) => Exit::Tls,
+        Fault::TrustRoots(_) | Fault::Identity { .. } | Fault::Certificate(_) => Exit::Tls,
         Fault::Tls(_) if error.doing() == Doing::Handshaking => Exit::Tls,
         Fault::Malformed(_) | Fault::TooManyRedirects(_) | Fault::BadRedirect(_) => Exit::Protocol,
         Fault::Status {

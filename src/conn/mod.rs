@@ -7,11 +7,13 @@ mod eyeballs;
 mod filter;
 mod socket;
 mod tls;
+mod trust;
 mod verifier;
 
 pub(crate) use eyeballs::{Action, Race};
 pub use filter::Interest;
 pub(crate) use filter::{Filter, Opened, Received, Scratch};
 pub(crate) use socket::{Dialled, Socket};
-pub(crate) use tls::{Config, Tls};
-pub use tls::{TlsOptions, TrustRoots};
+pub(crate) use tls::Tls;
+pub(crate) use trust::Config;
+pub use trust::{Identity, TlsOptions, TlsVersion, TrustRoots};

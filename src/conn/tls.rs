@@ -1,104 +1,24 @@
-//! The TLS filter: rustls without its own buffers, over whatever lies below; and what is trusted.
+//! The TLS filter: rustls without its own buffers, over whatever lies below.
 //!
 //! Ciphertext is received into a shared buffer 256 KiB at a time and decrypted from there; only a record's torn end
 //! stays with the connection. Bytes for the wire queue in `outgoing`, so that the last flight of the handshake
 //! and the first request leave in one segment.
 
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::net::TcpStream;
+use std::time::{Duration, SystemTime};
 
 use rustls::client::UnbufferedClientConnection;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use std::net::TcpStream;
+use rustls::{AlertDescription, CertificateError};
+use rustls_pki_types::{ServerName, UnixTime};
 
 use super::filter::{Filter, Interest, Opened, Received, Scratch};
-use super::verifier::Verifier;
+use super::trust::Config;
 use crate::error::Fault;
 
 /// More than this waiting to be sent and the filter takes no more, in bytes.
 const OUTGOING_LIMIT: usize = 64 * 1024;
-
-/// How TLS connections are made and whom they trust.
-#[derive(Debug, Clone, Default)]
-pub struct TlsOptions {
-    /// The certificate authorities that are trusted.
-    pub roots: TrustRoots,
-    /// Accept any certificate: the connection is private from nobody who can stand in the way.
-    pub insecure: bool,
-}
-
-/// Where the trusted certificate authorities come from. They are read when the first https URL comes up.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum TrustRoots {
-    /// The platform's, or what SSL_CERT_FILE and SSL_CERT_DIR name.
-    #[default]
-    Platform,
-    /// The PEM certificates of this file, and no others.
-    File(PathBuf),
-}
-
-/// The loaded configuration, one for all connections of an engine: they share its session tickets.
-#[derive(Debug, Clone)]
-pub(crate) struct Config(Arc<ClientConfig>);
-
-impl Config {
-    /// Loads the roots and builds the configuration.
-    pub(crate) fn load(options: &TlsOptions) -> Result<Self, Fault> {
-        let provider = Arc::new(provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| Fault::Tls(error.into()))?;
-        let verifier: Arc<dyn ServerCertVerifier> = if options.insecure {
-            Arc::new(AcceptAny(provider))
-        } else {
-            Arc::new(load_roots(&options.roots, provider)?)
-        };
-        let mut config = builder
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config)))
-    }
-}
-
-#[cfg(feature = "aws-lc-rs")]
-fn provider() -> CryptoProvider {
-    rustls::crypto::aws_lc_rs::default_provider()
-}
-
-#[cfg(not(feature = "aws-lc-rs"))]
-fn provider() -> CryptoProvider {
-    rustls::crypto::ring::default_provider()
-}
-
-fn load_roots(roots: &TrustRoots, provider: Arc<CryptoProvider>) -> Result<Verifier, Fault> {
-    let (loaded, source) = match roots {
-        TrustRoots::Platform => (
-            rustls_native_certs::load_native_certs(),
-            "the system's certificate store".to_owned(),
-        ),
-        TrustRoots::File(path) => (
-            rustls_native_certs::load_certs_from_paths(Some(path), None),
-            path.display().to_string(),
-        ),
-    };
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(loaded.certs.iter().cloned());
-    if store.is_empty() {
-        let reason = loaded.errors.first().map_or_else(
-            || format!("no certificate in {source}"),
-            ToString::to_string,
-        );
-        return Err(Fault::TrustRoots(reason));
-    }
-    Verifier::new(store, loaded.certs, provider).map_err(Fault::TrustRoots)
-}
 
 /// A TLS session over the filters below it.
 pub(crate) struct Tls {
@@ -146,8 +66,7 @@ impl Tls {
     pub(crate) fn new(config: &Config, host: &str, below: Box<dyn Filter>) -> Result<Self, Fault> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Fault::BadUrl(format!("'{host}' cannot stand in a certificate")))?;
-        let session =
-            UnbufferedClientConnection::new(Arc::clone(&config.0), name).map_err(fault)?;
+        let session = UnbufferedClientConnection::new(config.shared(), name).map_err(fault)?;
         Ok(Self {
             below,
             session,
@@ -410,59 +329,48 @@ impl fmt::Debug for Tls {
 
 /// A refused certificate is for ever; anything else may go better the next time.
 fn fault(error: rustls::Error) -> Fault {
-    match error {
-        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
-            Fault::Certificate(error.into())
-        }
-        error => Fault::Tls(error.into()),
+    match &error {
+        rustls::Error::InvalidCertificate(refused) => Fault::Certificate(why(refused).into()),
+        rustls::Error::NoCertificatesPresented => Fault::Certificate(error.into()),
+        rustls::Error::InvalidMessage(_) => Fault::Tls("what came is not TLS".into()),
+        rustls::Error::AlertReceived(alert) => Fault::Tls(said(*alert).into()),
+        _ => Fault::Tls(error.into()),
     }
 }
 
-/// The verifier of `--insecure`: any certificate will do, but its key must be the one that signs.
-#[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+/// Why a certificate is refused, in words.
+fn why(refused: &CertificateError) -> String {
+    let date = |time: &UnixTime| {
+        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
+        time.map_or_else(String::new, |time| {
+            humantime::format_rfc3339_seconds(time).to_string()
+        })
+    };
+    match refused {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            format!("it expired at {}", date(not_after))
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("it is not valid before {}", date(not_before))
+        }
+        CertificateError::UnknownIssuer => {
+            "its issuer is not trusted, or a certificate between the two is missing".to_owned()
+        }
+        CertificateError::BadSignature => "its signature is not its issuer's".to_owned(),
+        CertificateError::Other(other) => other.to_string(),
+        refused => refused.to_string(),
     }
+}
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+/// The alert with which the server ended it (RFC 8446 §6.2), and what that means of the most frequent ones.
+fn said(alert: AlertDescription) -> String {
+    let meaning = match alert {
+        AlertDescription::ProtocolVersion => ": it speaks none of the versions that are allowed",
+        AlertDescription::HandshakeFailure => ": it accepts nothing that was offered",
+        AlertDescription::CertificateRequired | AlertDescription::BadCertificate => {
+            ": it wants another certificate of the client's, or one at all"
+        }
+        _ => "",
+    };
+    format!("the server sent the alert {alert:?}{meaning}")
 }

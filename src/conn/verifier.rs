@@ -1,14 +1,18 @@
 //! Whether a server's certificate is accepted: by a chain to a trusted authority, or because it is itself one of those
-//! that are trusted.
+//! that are trusted, or in any case; and, beside each of these, only with a key that was named.
 
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::hash::HashAlgorithm;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+    SupportedCipherSuite, Tls13CipherSuite,
+};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 /// What webpki says of an authority's certificate that a server shows as its own. It says so only after it has checked
@@ -85,5 +89,135 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.chains.supported_verify_schemes()
+    }
+}
+
+/// The verifier of `--insecure`: any certificate will do, but its key must be the one that signs.
+#[derive(Debug)]
+pub(super) struct AcceptAny(Arc<CryptoProvider>);
+
+impl AcceptAny {
+    pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self(provider)
+    }
+}
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Why a certificate is refused whose key was not named.
+#[derive(Debug, thiserror::Error)]
+#[error("its key is none of those that --pinnedpubkey names")]
+struct Unpinned;
+
+/// Another verifier, and beside it the keys that servers may have.
+#[derive(Debug)]
+pub(super) struct Pinned {
+    inner: Arc<dyn ServerCertVerifier>,
+    pins: Vec<[u8; 32]>,
+    /// One whose hash is SHA-256.
+    suite: &'static Tls13CipherSuite,
+}
+
+impl Pinned {
+    pub(super) fn new(
+        inner: Arc<dyn ServerCertVerifier>,
+        pins: Vec<[u8; 32]>,
+        provider: &CryptoProvider,
+    ) -> Result<Self, String> {
+        let suites = provider.cipher_suites.iter();
+        let suite = suites
+            .filter_map(SupportedCipherSuite::tls13)
+            .find(|suite| suite.common.hash_provider.algorithm() == HashAlgorithm::SHA256)
+            .ok_or("no SHA-256 for pinned keys")?;
+        Ok(Self { inner, pins, suite })
+    }
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self
+            .inner
+            .verify_server_cert(end_entity, intermediates, name, ocsp, now)?;
+        let key = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
+        let digest = self.suite.common.hash_provider.hash(&key);
+        if self.pins.iter().any(|pin| digest.as_ref() == pin) {
+            Ok(verified)
+        } else {
+            Err(CertificateError::Other(OtherError(Arc::new(Unpinned))).into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
     }
 }

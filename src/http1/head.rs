@@ -9,6 +9,9 @@ use super::{KEPT, MAX_BLANK_LINES, MAX_HEAD, MAX_HEADERS, lenient};
 use crate::error::Malformed;
 use crate::http::{Response, Version};
 
+/// The first byte of a record that holds an alert of TLS.
+const ALERT: u8 = 21;
+
 /// How every answer begins (RFC 9112 §2.3); a digit follows.
 const PREFIX: &[u8] = b"HTTP/1.";
 /// Header lines that are expected; more are found the slow way.
@@ -112,7 +115,12 @@ impl Reader {
             Some(&expected) => byte == expected,
             None => byte.is_ascii_digit(),
         });
-        is_prefix.then_some(()).ok_or(Malformed::NotHttp)
+        match bytes.first() {
+            _ if is_prefix => Ok(()),
+            // Only TLS says so little: a server that speaks it answers a plain request with an alert (RFC 8446 §5.1, §6).
+            Some(&ALERT) if seen == 0 => Err(Malformed::Tls),
+            _ => Err(Malformed::NotHttp),
+        }
     }
 }
 
@@ -260,7 +268,6 @@ mod tests {
             b"HTTP/11",
             b"http",
             b"\x16\x03\x01",
-            b"\x15",
             b"hello",
             b" HTTP/1.1 200 OK",
             b"\0",
@@ -269,6 +276,7 @@ mod tests {
         ] {
             assert_eq!(received(bytes), Err(Malformed::NotHttp), "{bytes:?}");
         }
+        assert_eq!(received(b"\x15"), Err(Malformed::Tls));
         for bytes in [&b"H"[..], b"HTTP/1.", b"HTTP/1.1"] {
             assert_eq!(received(bytes), Ok((bytes.len(), None)));
         }

@@ -62,7 +62,7 @@ use transfer::{Splicer, State, Transfer};
 use crate::conn::{Config, Scratch};
 use crate::error::MultiError;
 
-pub use crate::conn::{Interest, TlsOptions, TrustRoots};
+pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots};
 pub use easy::Easy;
 pub use info::{Done, Outcome, Progress, TransferId};
 pub use interest::{Abort, SocketChange};

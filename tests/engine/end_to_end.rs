@@ -260,7 +260,10 @@ fn tls(write: impl FnOnce(&mut Script)) -> (Dir, Server, Options) {
     let (dir, ca) = (Dir::new(), Ca::new());
     let server = Server::start_tls(&ca.issue().config(), write);
     let mut options = capped(2);
-    options.tls.roots = TrustRoots::File(ca.write(&dir));
+    options.tls.roots = TrustRoots::Given {
+        file: Some(ca.write(&dir)),
+        folder: None,
+    };
     (dir, server, options)
 }
 

@@ -2,12 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{
+    BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData, date_time_ymd,
+};
+use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig};
 
 use super::Dir;
 
@@ -36,6 +44,29 @@ impl Ca {
             issuer: Issuer::new(params, key),
             pem,
         }
+    }
+
+    /// An authority below this one, for which it vouches.
+    pub(crate) fn intermediate(&self) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "gannet test intermediate");
+        let key = KeyPair::generate().expect("key");
+        let pem = params
+            .signed_by(&key, &self.issuer)
+            .expect("certificate")
+            .pem();
+        Self {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    /// The authority's certificate.
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
     }
 
     /// Writes the authority's certificate, for `--cacert`.
@@ -129,20 +160,88 @@ impl Leaf {
         self.config_with(&[&TLS12])
     }
 
+    /// For one that talks only to clients whose certificates `ca` has issued.
+    pub(crate) fn config_asking(&self, ca: &Ca) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        let root = CertificateDer::from_pem_slice(ca.pem.as_bytes()).expect("certificate");
+        roots.add(root).expect("an authority");
+        let provider = Arc::new(default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS12, &TLS13])
+            .expect("versions")
+            .with_client_cert_verifier(verifier.build().expect("a verifier"))
+            .with_single_cert(self.chain(), self.private_key())
+            .expect("a certificate and its key");
+        Arc::new(config)
+    }
+
+    /// One that shows this certificate on its first connection, and `next` on all that follow.
+    pub(crate) fn config_then(&self, next: &Self) -> Arc<ServerConfig> {
+        let provider = Arc::new(default_provider());
+        let certified = |leaf: &Self| {
+            let key = CertifiedKey::from_der(leaf.chain(), leaf.private_key(), &provider);
+            Arc::new(key.expect("a certificate and its key"))
+        };
+        let resolver = Arc::new(Changing {
+            shown: [certified(self), certified(next)],
+            connections: AtomicUsize::new(0),
+        });
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&TLS13])
+            .expect("versions")
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        // A resumed session would show no certificate at all.
+        config.send_tls13_tickets = 0;
+        Arc::new(config)
+    }
+
+    /// What `--pinnedpubkey` calls its key.
+    pub(crate) fn pin(&self) -> String {
+        let key = KeyPair::from_pem(&self.key).expect("key");
+        let suite = cipher_suite::TLS13_AES_128_GCM_SHA256.tls13();
+        let sha256 = suite.expect("of TLS 1.3").common.hash_provider;
+        let digest = sha256.hash(&key.subject_public_key_info());
+        format!("sha256//{}", STANDARD.encode(digest.as_ref()))
+    }
+
+    /// The certificate, and whatever was put behind it.
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        CertificateDer::pem_slice_iter(self.certificate.as_bytes())
+            .map(|certificate| certificate.expect("certificate"))
+            .collect()
+    }
+
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("key")
+    }
+
     fn config_with(
         &self,
         versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> Arc<ServerConfig> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let certificate =
-            CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("certificate");
-        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("key");
-        let config = ServerConfig::builder_with_provider(provider)
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .expect("versions")
             .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
+            .with_single_cert(self.chain(), self.private_key())
             .expect("a certificate and its key");
         Arc::new(config)
+    }
+}
+
+/// One certificate for the first connection, another for the rest.
+#[derive(Debug)]
+struct Changing {
+    shown: [Arc<CertifiedKey>; 2],
+    connections: AtomicUsize,
+}
+
+impl ResolvesServerCert for Changing {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let number = self.connections.fetch_add(1, Ordering::SeqCst);
+        Some(Arc::clone(&self.shown[number.min(1)]))
     }
 }

@@ -14,6 +14,8 @@ pub(super) enum Ending {
     Close,
     CloseWithoutNotify,
     Reset,
+    /// These bytes below TLS, then a close.
+    Damage(Vec<u8>),
 }
 
 pub(super) fn greet(stream: &mut Stream, greeting: &[u8]) -> io::Result<()> {
@@ -74,6 +76,7 @@ pub(super) fn answer(stream: &mut Stream, request: &Request, answer: &Answer, lo
             Ending::Close
         }
         Some(Fault::Reset(_)) => Ending::Reset,
+        Some(Fault::Close(_)) if !answer.damage.is_empty() => Ending::Damage(answer.damage.clone()),
         _ if !answer.sends_close_notify => Ending::CloseWithoutNotify,
         Some(Fault::Close(_)) => Ending::Close,
         None if message.ends_connection => Ending::Close,

@@ -220,6 +220,10 @@ fn serve(shared: &Shared, tcp: TcpStream, number: usize) {
         Ending::Close | Ending::KeepAlive => stream.close(),
         Ending::CloseWithoutNotify => stream.close_without_notify(),
         Ending::Reset => stream.reset_on_close(),
+        Ending::Damage(bytes) => {
+            stream.write_below(&bytes);
+            stream.close_without_notify();
+        }
     }
 }
 

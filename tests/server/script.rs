@@ -108,6 +108,7 @@ pub(super) struct Answer {
     pub(super) gate: Option<Gate>,
     pub(super) after: Vec<u8>,
     pub(super) raw: Option<Vec<u8>>,
+    pub(super) damage: Vec<u8>,
     pub(super) closes: bool,
     pub(super) sends_close_notify: bool,
     pub(super) honours_range: bool,
@@ -130,6 +131,7 @@ impl Default for Answer {
             gate: None,
             after: Vec::new(),
             raw: None,
+            damage: Vec::new(),
             closes: false,
             sends_close_notify: true,
             honours_range: false,
@@ -269,6 +271,12 @@ impl Route {
     /// Closes after so many bytes behind the head.
     pub(crate) fn cut_at(&mut self, bytes: usize) -> &mut Self {
         self.set(|answer| answer.fault = Some(Fault::Close(bytes)))
+    }
+
+    /// After so many bytes behind the head writes others to the TCP connection, below TLS, and closes it.
+    pub(crate) fn damage_at(&mut self, bytes: usize, damage: &[u8]) -> &mut Self {
+        self.set(|answer| answer.damage = damage.to_vec())
+            .cut_at(bytes)
     }
 
     /// Resets the connection after so many bytes behind the head.

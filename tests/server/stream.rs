@@ -51,6 +51,12 @@ impl Stream {
         let _ = self.tcp().shutdown(Shutdown::Both);
     }
 
+    /// Writes to the TCP connection, whatever stands on it.
+    pub(super) fn write_below(&self, bytes: &[u8]) {
+        let mut tcp = self.tcp();
+        let _ = tcp.write_all(bytes);
+    }
+
     /// Arranges that the last close of this socket is a reset.
     pub(super) fn reset_on_close(&self) {
         socket2::SockRef::from(self.tcp())

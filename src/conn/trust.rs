@@ -1,0 +1,194 @@
+//! Whom TLS connections trust, who they say they are, and what they agree to: options, and the configuration made of them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::verifier::{AcceptAny, Pinned, Verifier};
+use crate::error::Fault;
+
+/// How TLS connections are made and whom they trust.
+#[derive(Debug, Clone, Default)]
+pub struct TlsOptions {
+    /// The certificate authorities that are trusted.
+    pub roots: TrustRoots,
+    /// Accept any certificate: the connection is private from nobody who can stand in the way.
+    pub insecure: bool,
+    /// SHA-256 digests of the public keys that servers may have (the SubjectPublicKeyInfo, RFC 7469 §2.4), insecure or not;
+    /// none is any key.
+    pub pins: Vec<[u8; 32]>,
+    /// What to show to servers that ask who this is.
+    pub identity: Option<Identity>,
+    /// The oldest version spoken.
+    pub oldest: TlsVersion,
+}
+
+/// Where the trusted certificate authorities come from. They are read when the first https URL comes up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum TrustRoots {
+    /// The platform's, or what SSL_CERT_FILE and SSL_CERT_DIR name.
+    #[default]
+    Platform,
+    /// These, and no others.
+    Given {
+        /// A file of PEM certificates.
+        file: Option<PathBuf>,
+        /// A folder of such files.
+        folder: Option<PathBuf>,
+    },
+}
+
+/// A client's own certificate and key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// PEM certificates: its own, then those between it and an authority.
+    pub certificate: PathBuf,
+    /// Its PEM key; it may stand in the same file.
+    pub key: PathBuf,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[default]
+    V1_2,
+    /// RFC 8446.
+    V1_3,
+}
+
+impl TlsVersion {
+    /// This version and the later ones.
+    fn and_later(self) -> Vec<&'static SupportedProtocolVersion> {
+        match self {
+            Self::V1_2 => vec![&TLS13, &TLS12],
+            Self::V1_3 => vec![&TLS13],
+        }
+    }
+}
+
+/// The loaded configuration, one for all connections of an engine: they share its session tickets.
+#[derive(Debug, Clone)]
+pub(crate) struct Config(Arc<ClientConfig>);
+
+impl Config {
+    /// Loads the roots and builds the configuration.
+    pub(crate) fn load(options: &TlsOptions) -> Result<Self, Fault> {
+        let provider = Arc::new(provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&options.oldest.and_later())
+            .map_err(|error| Fault::Tls(error.into()))?;
+        let verifier = builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier(options, provider)?);
+        let mut config = match &options.identity {
+            None => verifier.with_no_client_auth(),
+            Some(identity) => {
+                let (chain, key) = load_identity(identity)?;
+                verifier
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| unusable(&identity.key, error))?
+            }
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// The configuration, for one more connection.
+    pub(super) fn shared(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0)
+    }
+}
+
+#[cfg(feature = "aws-lc-rs")]
+fn provider() -> CryptoProvider {
+    rustls::crypto::aws_lc_rs::default_provider()
+}
+
+#[cfg(not(feature = "aws-lc-rs"))]
+fn provider() -> CryptoProvider {
+    rustls::crypto::ring::default_provider()
+}
+
+fn verifier(
+    options: &TlsOptions,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Fault> {
+    let verifier: Arc<dyn ServerCertVerifier> = if options.insecure {
+        Arc::new(AcceptAny::new(Arc::clone(&provider)))
+    } else {
+        Arc::new(load_roots(&options.roots, Arc::clone(&provider))?)
+    };
+    if options.pins.is_empty() {
+        return Ok(verifier);
+    }
+    let pinned = Pinned::new(verifier, options.pins.clone(), &provider);
+    Ok(Arc::new(pinned.map_err(Fault::TrustRoots)?))
+}
+
+fn load_roots(roots: &TrustRoots, provider: Arc<CryptoProvider>) -> Result<Verifier, Fault> {
+    let (loaded, source) = match roots {
+        TrustRoots::Platform => (
+            rustls_native_certs::load_native_certs(),
+            "the system's certificate store".to_owned(),
+        ),
+        TrustRoots::Given { file, folder } => {
+            let (file, folder) = (file.as_deref(), folder.as_deref());
+            let names = [file, folder].into_iter().flatten();
+            let names: Vec<_> = names.map(|path| path.display().to_string()).collect();
+            (
+                rustls_native_certs::load_certs_from_paths(file, folder),
+                names.join(" or "),
+            )
+        }
+    };
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(loaded.certs.iter().cloned());
+    if store.is_empty() {
+        let reason = loaded.errors.first().map_or_else(
+            || format!("no certificate in {source}"),
+            ToString::to_string,
+        );
+        return Err(Fault::TrustRoots(reason));
+    }
+    Verifier::new(store, loaded.certs, provider).map_err(Fault::TrustRoots)
+}
+
+type Chain = Vec<CertificateDer<'static>>;
+
+fn load_identity(identity: &Identity) -> Result<(Chain, PrivateKeyDer<'static>), Fault> {
+    let path = &identity.certificate;
+    let chain: Result<Chain, _> =
+        CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect());
+    let chain = chain.map_err(|error| unusable(path, pem(error)))?;
+    if chain.is_empty() {
+        return Err(unusable(path, "no certificate in it"));
+    }
+    let key = PrivateKeyDer::from_pem_file(&identity.key)
+        .map_err(|error| unusable(&identity.key, pem(error)))?;
+    Ok((chain, key))
+}
+
+fn unusable(path: &Path, why: impl ToString) -> Fault {
+    Fault::Identity {
+        path: path.to_owned(),
+        reason: why.to_string(),
+    }
+}
+
+/// What is wrong with a PEM file, in words.
+fn pem(error: rustls_pki_types::pem::Error) -> io::Error {
+    use rustls_pki_types::pem::Error;
+    match error {
+        Error::Io(error) => error,
+        Error::NoItemsFound => io::Error::other("no key in it"),
+        error => io::Error::other(error.to_string()),
+    }
+}

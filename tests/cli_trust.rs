@@ -1,0 +1,232 @@
+//! Who is trusted beyond `--cacert`: pinned keys, client certificates, versions, certificates that change; and what a
+//! refusal says.
+
+use crate::harness::{Ca, Dir, Leaf, Output, noise};
+use crate::server::{Script, Server};
+
+fn hello(s: &mut Script) {
+    s.get("/a").body(b"hello");
+}
+
+/// Fetches `/a` with further flags, where `ca` is trusted.
+fn fetch(ca: &Ca, server: &Server, flags: &[&str]) -> Output {
+    let dir = Dir::new();
+    let cacert = ca.write(&dir);
+    dir.gannet()
+        .flags("--retry-delay 1ms -t 1 --cacert")
+        .arg(cacert)
+        .args(flags)
+        .arg(server.url("/a"))
+        .run()
+}
+
+#[test]
+fn a_refusal_says_why() {
+    let ca = Ca::new();
+    let stranger = Ca::new();
+    for (leaf, words) in [
+        (ca.issue_expired(), "it expired at 2002-01-01T00:00:00Z"),
+        (ca.issue_too_early(), "not valid before 2999-01-01"),
+        (ca.issue_for(&["other.example"]), "other.example"),
+        (stranger.issue(), "its signature is not its issuer's"),
+        (stranger.intermediate().issue(), "its issuer is not trusted"),
+        (Leaf::self_signed(), "its issuer is not trusted"),
+    ] {
+        let server = Server::start_tls(&leaf.config(), hello);
+        let out = fetch(&ca, &server, &[]);
+        out.code(5)
+            .complains("certificate not accepted")
+            .complains(words);
+        assert_eq!(out.failure().tries, 1, "{out}");
+    }
+}
+
+#[test]
+fn a_missing_intermediate_is_named_as_what_may_be_wrong() {
+    let ca = Ca::new();
+    let between = ca.intermediate();
+    let mut leaf = between.issue();
+    let server = Server::start_tls(&leaf.config(), hello);
+    let out = fetch(&ca, &server, &[]);
+    out.code(5)
+        .complains("or a certificate between the two is missing");
+    leaf.certificate.push_str(between.pem());
+    let server = Server::start_tls(&leaf.config(), hello);
+    fetch(&ca, &server, &[]).ok();
+}
+
+#[test]
+fn addresses_in_certificates_count_for_addresses() {
+    let ca = Ca::new();
+    let server = Server::start_tls(&ca.issue_for(&["127.0.0.1"]).config(), hello);
+    fetch(&ca, &server, &[]).ok();
+    let server = Server::start_tls(&ca.issue_for(&["127.0.0.2", "::1"]).config(), hello);
+    fetch(&ca, &server, &[]).code(5).complains("127.0.0.1");
+}
+
+#[test]
+fn a_certificate_that_changes_is_checked_anew() {
+    let ca = Ca::new();
+    let config = ca.issue().config_then(&Leaf::self_signed());
+    let server = Server::start_tls(&config, |s| {
+        s.get("/a").body(b"hello").close_after();
+        s.get("/b").body(b"hello");
+    });
+    let dir = Dir::new();
+    let cacert = ca.write(&dir);
+    let out = dir
+        .gannet()
+        .flags("-j 1 -t 3 --retry-delay 1ms --cacert")
+        .arg(cacert)
+        .args([server.url("/a"), server.url("/b")])
+        .run();
+    out.code(5).complains(&server.url("/b"));
+    assert_eq!(server.paths(), ["/a"], "{out}");
+    dir.assert_file("a", b"hello");
+}
+
+#[test]
+fn a_folder_of_authorities_is_trusted() {
+    let ca = Ca::new();
+    let server = Server::start_tls(&ca.issue().config(), hello);
+    let dir = Dir::new();
+    dir.make_dir("trusted");
+    dir.make_dir("empty");
+    dir.write("trusted/any.pem", ca.pem());
+    let with = |folder: &str| {
+        let gannet = dir.gannet().args(["--capath", folder, "-o", "x"]);
+        gannet.arg(server.url("/a")).run()
+    };
+    with("trusted").ok();
+    for folder in ["empty", "nowhere"] {
+        with(folder).code(5).complains(folder);
+    }
+}
+
+#[test]
+fn a_pinned_key_is_insisted_on_in_any_case() {
+    let ca = Ca::new();
+    let leaf = ca.issue();
+    let server = Server::start_tls(&leaf.config(), hello);
+    let other = ca.issue().pin();
+    let either = format!("{other};{}", leaf.pin());
+    for pins in [&leaf.pin(), &either] {
+        fetch(&ca, &server, &["--pinnedpubkey", pins]).ok();
+        fetch(&Ca::new(), &server, &["-k", "--pinnedpubkey", pins]).ok();
+    }
+    let requests = server.requests().len();
+    for flags in [
+        &["--pinnedpubkey", &other][..],
+        &["-k", "--pinnedpubkey", &other],
+    ] {
+        let out = fetch(&ca, &server, flags);
+        out.code(5).complains("its key is none of those");
+        assert_eq!(out.failure().tries, 1, "{out}");
+    }
+    assert_eq!(server.requests().len(), requests);
+    // A right key does not make up for a wrong certificate.
+    let stranger = Leaf::self_signed();
+    let server = Server::start_tls(&stranger.config(), hello);
+    fetch(&ca, &server, &["--pinnedpubkey", &stranger.pin()]).code(5);
+}
+
+#[test]
+fn a_pin_that_is_none_is_a_usage_error() {
+    let out = Dir::new()
+        .gannet()
+        .args(["--pinnedpubkey", "sha256//short", "https://localhost/"])
+        .run();
+    out.code(2).complains("sha256//");
+}
+
+#[test]
+fn a_client_shows_its_certificate_to_who_asks() {
+    let (ca, clients) = (Ca::new(), Ca::new());
+    let server = Server::start_tls(&ca.issue().config_asking(&clients), hello);
+    let dir = Dir::new();
+    let client = clients.issue_for(&["client"]);
+    let both = format!("{}{}", client.certificate, client.key);
+    let path = |name: &str, text: &str| dir.write(name, text).display().to_string();
+    let (cert, key) = (
+        path("cert.pem", &client.certificate),
+        path("key.pem", &client.key),
+    );
+    let both = path("both.pem", &both);
+    fetch(&ca, &server, &["--cert", &cert, "--key", &key]).ok();
+    fetch(&ca, &server, &["--cert", &both]).ok();
+    let out = fetch(&ca, &server, &[]);
+    out.code_in(&[4, 5]).complains("certificate");
+    let missing = dir.join("nowhere.pem").display().to_string();
+    for (flags, words) in [
+        (&["--cert", &missing][..], &missing),
+        (&["--cert", &cert], &cert),
+        (&["--cert", &key, "--key", &key], &key),
+    ] {
+        let out = fetch(&ca, &server, flags);
+        out.code(5).complains(words).complains("client certificate");
+        assert_eq!(out.failure().tries, 1, "{out}");
+    }
+    fetch(&ca, &server, &["--key", &key]).code(2);
+}
+
+#[test]
+fn the_oldest_version_can_be_named() {
+    let ca = Ca::new();
+    let server = Server::start_tls(&ca.issue().config_tls12(), hello);
+    fetch(&ca, &server, &["--tls-min", "1.2"]).ok();
+    let out = fetch(&ca, &server, &["--tls-min", "1.3"]);
+    out.code(5).complains("ProtocolVersion");
+    assert_eq!(server.requests().len(), 1);
+    fetch(&ca, &server, &["--tls-min", "1.1"]).code(2);
+}
+
+#[test]
+fn servers_that_are_too_old_are_not_spoken_to() {
+    // An alert, as a server of TLS 1.1 sends it; and its ServerHello, were it to try.
+    let alert = b"\x15\x03\x02\x00\x02\x02\x46".to_vec();
+    let mut hello = b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02".to_vec();
+    hello.extend([7; 32]);
+    hello.extend(b"\x00\x00\x2f\x00");
+    for (bytes, words) in [(alert, "versions"), (hello, "TLS")] {
+        let server = Server::start(|s| s.greeting(&bytes));
+        let dir = Dir::new();
+        let url = server.url_as("https", "127.0.0.1", "/a");
+        let out = dir.gannet().flags("-t 0 -k").arg(url).run();
+        out.code(5).complains(words);
+        dir.assert_names(&[]);
+    }
+}
+
+#[test]
+fn a_record_that_is_damaged_in_mid_body_is_fetched_again() {
+    let ca = Ca::new();
+    let body = noise(60_000);
+    let alert = b"\x15\x03\x03\x00\x02\x02\x28";
+    for config in [ca.issue().config(), ca.issue().config_tls12()] {
+        let server = Server::start_tls(&config, |s| {
+            let route = s.get("/a").body(&body).damage_at(30_000, alert);
+            route.then().body(&body).damage_at(0, b"not TLS at all");
+            route.then().body(&body);
+        });
+        let dir = Dir::new();
+        let cacert = ca.write(&dir);
+        let gannet = dir.gannet().flags("--retry-delay 1ms -v --cacert");
+        let out = gannet.arg(cacert).arg(server.url("/a")).run();
+        out.ok().complains("TLS");
+        dir.assert_file("a", &body);
+        assert_eq!(server.requests().len(), 3, "{out}");
+    }
+}
+
+#[test]
+fn plaintext_and_tls_on_each_others_ports_are_told_as_what_they_are() {
+    let server = Server::start(|s| s.greeting(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    let url = server.url_as("https", "127.0.0.1", "/a");
+    let dir = Dir::new();
+    let out = dir.gannet().flags("-t 0 -k").arg(url).run();
+    out.code(5).complains("not TLS");
+    let server = Server::start_tls(&Ca::new().issue().config(), hello);
+    let url = server.url_as("http", "127.0.0.1", "/a");
+    let out = dir.gannet().flags("-t 0").arg(url).run();
+    out.code(7).complains("TLS");
+}
