@@ -23,7 +23,7 @@ _gannet() {
 
     case "${cmd}" in
         gannet)
-            opts="-i -P -d -o -j -x -H -A -U -u -k -4 -6 -T -t -q -v -h -V --input-file --base --strict --output-dir --dir --output --content-disposition --exists --jobs --per-host --limit-rate --limit-rate-file --header --user-agent --referer --user --http1.1 --max-redirects --max-redirs --max-filesize --cacert --capath --cert --key --tls-min --pinnedpubkey --insecure --resolve --connect-timeout --stall-timeout --timeout --retry --retry-delay --max-retry-after --quiet --verbose --progress --summary --no-summary --color --fail-fast --dry-run --help --version"
+            opts="-i -P -d -o -j -x -H -A -U -u -k -4 -6 -T -t -q -v -h -V --input-file --base --strict --output-dir --dir --output --content-disposition --exists --jobs --per-host --limit-rate --limit-rate-file --header --user-agent --referer --user --http1.1 --max-redirects --max-redirs --max-filesize --cacert --capath --cert --key --tls-min --pinnedpubkey --insecure --resolve --connect-timeout --stall-timeout --timeout --min-speed --retry --retry-delay --max-retry-after --retry-max-time --retry-on --quiet --verbose --progress --summary --no-summary --color --fail-fast --dry-run --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -196,6 +196,10 @@ _gannet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --min-speed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --retry)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -209,6 +213,14 @@ _gannet() {
                     return 0
                     ;;
                 --max-retry-after)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-max-time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retry-on)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

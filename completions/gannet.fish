@@ -28,9 +28,12 @@ complete -c gannet -l resolve -d 'Use this address for HOST and PORT instead of 
 complete -c gannet -l connect-timeout -d 'Give up connecting after DUR' -r
 complete -c gannet -s T -l stall-timeout -d 'Give up when no byte comes for DUR' -r
 complete -c gannet -l timeout -d 'Give up a transfer that takes longer than DUR' -r
+complete -c gannet -l min-speed -d 'Give up a transfer that is slower than RATE for DUR' -r
 complete -c gannet -s t -l retry -d 'Try up to N times more after the first' -r
 complete -c gannet -l retry-delay -d 'Wait DUR before the first retry' -r
 complete -c gannet -l max-retry-after -d 'Obey a Retry-After of up to DUR' -r
+complete -c gannet -l retry-max-time -d 'Begin no retry later than DUR after the first try began' -r
+complete -c gannet -l retry-on -d 'Retry the HTTP statuses CODES, and no others' -r
 complete -c gannet -l progress -d 'How to show progress' -r -f -a "auto\t'bars on a terminal, plain lines elsewhere'
 bars\t'a line for the whole run and one for each active transfer'
 line\t'one line for the whole run, kept up to date'

@@ -180,10 +180,18 @@ pub enum RetryAfter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// Looking up, connecting and handshaking.
+    /// Connecting, which began with a lookup that did not end.
+    Lookup,
+    /// Connecting.
     Connect,
-    /// No byte arrived for too long.
+    /// Connecting, which did not get beyond the handshake.
+    Handshake,
+    /// No byte of the answer arrived for too long.
+    Answer,
+    /// No further byte arrived for too long.
     Stall,
+    /// Fewer bytes arrived than asked for.
+    Speed,
     /// The whole transfer.
     Total,
 }
@@ -191,8 +199,12 @@ pub enum Timeout {
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Lookup => "looking up the host",
             Self::Connect => "connecting",
+            Self::Handshake => "the TLS handshake",
+            Self::Answer => "waiting for the answer",
             Self::Stall => "the transfer stalled and",
+            Self::Speed => "the transfer was too slow and",
             Self::Total => "the transfer",
         })
     }

@@ -349,3 +349,52 @@ fn a_redirect_is_walked_again_from_its_start() {
     out.ok();
     dir.assert_file("a", b"ok");
 }
+
+#[test]
+fn a_signed_url_that_has_expired_is_asked_for_anew() {
+    let body = noise(100_000);
+    let server = Server::start(|s| {
+        let door = s.get("/door").redirect(302, "/signed-1");
+        door.then().redirect(302, "/signed-2");
+        let first = s.get("/signed-1").body(&body).cut_at(50_000);
+        first.then().status(403);
+        s.get("/signed-2").body(&body);
+    });
+    let dir = Dir::new();
+    let gannet = dir.gannet().flags("--retry-delay 1ms");
+    gannet.arg(server.url("/door")).run().ok();
+    dir.assert_file("door", &body);
+    assert_eq!(server.paths(), ["/door", "/signed-1", "/door", "/signed-2"]);
+}
+
+#[test]
+fn statuses_to_retry_can_be_named() {
+    let server = Server::start(|s| {
+        s.get("/a").status(404).then().body(b"1");
+        s.get("/b").status(503).then().body(b"1");
+    });
+    let with = |path: &str| {
+        let dir = Dir::new();
+        let gannet = dir.gannet().flags("--retry-delay 1ms --retry-on 404,418");
+        gannet.arg(server.url(path)).run().exit_code()
+    };
+    assert_eq!(with("/a"), Some(0));
+    assert_eq!(with("/b"), Some(8));
+    let dir = Dir::new();
+    dir.gannet().flags("--retry-on 200 http://a/").run().code(2);
+}
+
+#[test]
+fn retries_end_with_their_time() {
+    let server = Server::start(|s| {
+        s.get("/a").status(503).retry_after("1");
+    });
+    let dir = Dir::new();
+    let gannet = dir.gannet().flags("--retry-max-time 500ms");
+    let out = gannet.arg(server.url("/a")).run();
+    out.code(8);
+    assert_eq!(out.failure().tries, 1, "{out}");
+    let gannet = dir.gannet().flags("--retry-max-time 1500ms");
+    let out = gannet.arg(server.url("/a")).run();
+    assert_eq!(out.failure().tries, 2, "{out}");
+}

@@ -48,7 +48,9 @@ fn an_answer_that_never_begins_is_a_stall() {
         .flags("--stall-timeout 200ms -t 0")
         .arg(silent.url("/a"))
         .run();
-    out.code(28).complains(&silent.address().to_string());
+    out.code(28)
+        .complains(&silent.address().to_string())
+        .complains("waiting for the answer timed out after 200ms");
 }
 
 #[test]
@@ -107,7 +109,9 @@ fn a_connection_that_does_not_come_is_a_timeout() {
         .flags("--connect-timeout 200ms -t 0")
         .arg(full.url("/a"))
         .run();
-    out.code(28).complains(&full.address().to_string());
+    out.code(28)
+        .complains(&full.address().to_string())
+        .complains("connecting timed out after 200ms");
     assert!(out.took() < Duration::from_secs(5), "{out}");
 }
 
@@ -119,7 +123,8 @@ fn a_handshake_that_does_not_come_is_a_timeout() {
         .flags("--connect-timeout 200ms -t 0 -k")
         .arg(silent.https_url("/a"))
         .run();
-    out.code(28);
+    out.code(28)
+        .complains("the TLS handshake timed out after 200ms");
     assert!(out.took() < Duration::from_secs(5), "{out}");
 }
 
@@ -253,4 +258,47 @@ fn what_came_while_the_program_was_stopped_counts_before_the_clock() {
     running.finish().ok();
     dir.assert_file("a", &body);
     dir.assert_file("b", &body);
+}
+
+#[test]
+fn a_transfer_that_is_too_slow_is_a_timeout() {
+    let server = Server::start(|s| {
+        let route = s.get("/slow").body(noise(200));
+        route.pace(1, Duration::from_millis(20));
+        let route = s.get("/fast").body(noise(20_000));
+        route.pace(1000, Duration::from_millis(20));
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("--min-speed 2K:300ms -t 0")
+        .args([server.url("/slow"), server.url("/fast")])
+        .run();
+    out.code(28).complains("too slow and timed out after 300ms");
+    dir.assert_names(&["fast"]);
+    for bad in ["", "1K", "0:1s", "1K:0s", "x:1s"] {
+        let gannet = dir.gannet().arg(format!("--min-speed={bad}"));
+        gannet.arg("http://127.0.0.1:1/").run().code(2);
+    }
+}
+
+#[test]
+fn a_transfer_that_is_starved_by_the_others_of_its_origin_is_no_stall() {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        s.get("/starved").body(b"1").wait_for(&gate);
+        let route = s.get("/fed").body(noise(40));
+        route.pace(1, Duration::from_millis(25));
+    });
+    let dir = Dir::new();
+    let running = dir
+        .gannet()
+        .flags("--stall-timeout 300ms -t 0")
+        .args([server.url("/starved"), server.url("/fed")])
+        .spawn();
+    // A second is more than three times the limit, and less than four.
+    running.wait_for_line("/fed");
+    gate.open();
+    running.finish().ok();
+    dir.assert_names(&["fed", "starved"]);
 }

@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum, ValueHint};
 use url::{Host, Url};
 
-use super::values::{Pins, pins};
+use super::values::{Codes, MinSpeed, Pins, codes, pins};
 
 /// The longest duration that can be asked for: a year, so that no deadline overflows a clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -281,6 +281,7 @@ pub(crate) struct Network {
 
     /// Give up when no byte comes for DUR
     ///
+    /// A transfer that has none while others have bytes from the same origin is given up to four times as long.
     /// 0 lifts the limit.
     #[arg(short = 'T', long, value_name = "DUR", value_parser = duration, default_value = "30s")]
     pub(crate) stall_timeout: Duration,
@@ -291,6 +292,13 @@ pub(crate) struct Network {
     /// take as long as it likes.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+
+    /// Give up a transfer that is slower than RATE for DUR
+    ///
+    /// RATE is bytes a second, on average over each span of DUR, from the request on. The time that a rate limit holds
+    /// a transfer back does not count.
+    #[arg(long, value_name = "RATE:DUR", value_parser = min_speed, hide_short_help = true)]
+    pub(crate) min_speed: Option<MinSpeed>,
 }
 
 /// The oldest version of TLS that is spoken.
@@ -336,6 +344,19 @@ pub(crate) struct Retry {
     /// Obey a Retry-After of up to DUR
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "5m", hide_short_help = true)]
     pub(crate) max_retry_after: Duration,
+
+    /// Begin no retry later than DUR after the first try began
+    ///
+    /// Without this, or with 0, only the number of tries ends them.
+    #[arg(id = "retry_max_time", long = "retry-max-time", value_name = "DUR", value_parser = duration, hide_short_help = true)]
+    pub(crate) max_time: Option<Duration>,
+
+    /// Retry the HTTP statuses CODES, and no others
+    ///
+    /// They are separated by commas. Without this 408, 425, 429, 500, 502, 503, 504, 522 and 524 are tried again. Failures
+    /// of the network are in any case, a certificate that is not accepted never.
+    #[arg(id = "retry_on", long = "retry-on", value_name = "CODES", value_parser = codes, hide_short_help = true)]
+    pub(crate) on: Option<Codes>,
 }
 
 #[derive(Args)]
@@ -477,6 +498,18 @@ fn duration(typed: &str) -> Result<Duration, String> {
         Some(duration) => Ok(duration),
         None => Err("not a duration such as 500ms, 10s or '1h 30m'".into()),
     }
+}
+
+/// `10K:30s`: a rate, and for how long it is to be kept.
+fn min_speed(typed: &str) -> Result<MinSpeed, String> {
+    let (rate, span) = typed
+        .split_once(':')
+        .ok_or("not a rate and a duration such as 10K:30s")?;
+    let (rate, span) = (size(rate)?, duration(span)?);
+    if rate == 0 || span.is_zero() {
+        return Err("must be more than 0".into());
+    }
+    Ok(MinSpeed { rate, span })
 }
 
 /// Bytes, with `K`, `M`, `G` or `T` for powers of 1024: `300`, `64K`, `1.5G`.

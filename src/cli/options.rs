@@ -52,6 +52,8 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
             retries: flags.retry.tries,
             first_delay: flags.retry.delay,
             longest_retry_after: flags.retry.max_retry_after,
+            longest: flags.retry.max_time.and_then(span),
+            statuses: flags.retry.on.as_ref().map(|codes| codes.0.clone()),
         },
         request,
         options,
@@ -87,6 +89,10 @@ fn request(flags: &Flags) -> Result<Request> {
         connect_timeout: span(flags.network.connect_timeout),
         stall_timeout: span(flags.network.stall_timeout),
         timeout: flags.network.timeout.and_then(span),
+        min_speed: flags
+            .network
+            .min_speed
+            .map(|least| (least.rate, least.span)),
         max_recv_speed: limit(flags.concurrency.limit_rate_file),
     })
 }

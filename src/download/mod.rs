@@ -18,7 +18,7 @@ use crate::http::{Response, disposition};
 use crate::multi::Sink;
 
 pub use part::{Part, Placed};
-pub use retry::{Decision, Retry};
+pub use retry::{Decision, Retry, Tries};
 pub use stored::Stored;
 pub use stream::Stream;
 

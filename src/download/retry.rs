@@ -16,6 +16,10 @@ pub struct Retry {
     pub first_delay: Duration,
     /// The longest Retry-After that is obeyed. A server that asks for more is not asked again.
     pub longest_retry_after: Duration,
+    /// No try begins later than this after the first one began.
+    pub longest: Option<Duration>,
+    /// The statuses that are tried again, instead of those that say so themselves.
+    pub statuses: Option<Vec<u16>>,
 }
 
 impl Default for Retry {
@@ -24,6 +28,8 @@ impl Default for Retry {
             retries: 5,
             first_delay: Duration::from_secs(1),
             longest_retry_after: Duration::from_secs(300),
+            longest: None,
+            statuses: None,
         }
     }
 }
@@ -37,13 +43,41 @@ pub enum Decision {
     GiveUp,
 }
 
+/// The tries so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tries {
+    /// How many, all of which failed.
+    pub count: u32,
+    /// Time since the first began.
+    pub elapsed: Duration,
+}
+
 impl Retry {
-    /// Decides after the `tries`th try (from 1) has failed with `error`. `random` is a number from 0 to 1, for full jitter:
+    /// Decides after the last of `tries` has failed with `error`. `random` is a number from 0 to 1, for full jitter:
     /// many transfers that failed together do not come back together. `wall` is the time of day, for a Retry-After that is a date.
-    pub fn decide(&self, error: &Error, tries: u32, random: f64, wall: SystemTime) -> Decision {
-        if !error.is_retryable() || tries > self.retries {
+    pub fn decide(&self, error: &Error, tries: Tries, random: f64, wall: SystemTime) -> Decision {
+        if !self.may_help(error) || tries.count > self.retries {
             return Decision::GiveUp;
         }
+        let delay = self.delay(error, tries.count, random, wall);
+        let end = delay.map(|delay| tries.elapsed.saturating_add(delay));
+        match (delay, self.longest) {
+            (None, _) => Decision::GiveUp,
+            (_, Some(longest)) if end > Some(longest) => Decision::GiveUp,
+            (Some(delay), _) => Decision::Again(delay),
+        }
+    }
+
+    /// Whether another try may go better.
+    fn may_help(&self, error: &Error) -> bool {
+        match (error.status(), &self.statuses) {
+            (Some(status), Some(statuses)) => statuses.contains(&status),
+            _ => error.is_retryable(),
+        }
+    }
+
+    /// How long to wait; `None` where the server asks for more than is granted.
+    fn delay(&self, error: &Error, tries: u32, random: f64, wall: SystemTime) -> Option<Duration> {
         if let Fault::Status {
             retry_after: Some(asked),
             ..
@@ -53,20 +87,13 @@ impl Retry {
                 RetryAfter::Delay(delay) => *delay,
                 RetryAfter::Date(date) => date.duration_since(wall).unwrap_or_default(),
             };
-            return if asked <= self.longest_retry_after {
-                Decision::Again(asked)
-            } else {
-                Decision::GiveUp
-            };
+            return (asked <= self.longest_retry_after).then_some(asked);
         }
         let doubled = self
             .first_delay
             .saturating_mul(2_u32.saturating_pow(tries - 1));
-        Decision::Again(
-            doubled
-                .min(LONGEST_DELAY.max(self.first_delay))
-                .mul_f64(random.clamp(0.0, 1.0)),
-        )
+        let most = doubled.min(LONGEST_DELAY.max(self.first_delay));
+        Some(most.mul_f64(random.clamp(0.0, 1.0)))
     }
 }
 
@@ -76,6 +103,13 @@ mod tests {
     use crate::error::Doing;
 
     const WALL: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn after(count: u32) -> Tries {
+        Tries {
+            count,
+            elapsed: Duration::ZERO,
+        }
+    }
 
     fn status(status: u16, retry_after: Option<RetryAfter>) -> Error {
         Error::new(
@@ -94,7 +128,7 @@ mod tests {
             ..Retry::default()
         };
         (1..=9)
-            .map(|tries| retry.decide(&status(500, None), tries, random, WALL))
+            .map(|tries| retry.decide(&status(500, None), after(tries), random, WALL))
             .collect()
     }
 
@@ -114,7 +148,7 @@ mod tests {
     fn what_cannot_get_better_is_not_tried_again() {
         let retry = Retry::default();
         assert_eq!(
-            retry.decide(&status(404, None), 1, 0.5, WALL),
+            retry.decide(&status(404, None), after(1), 0.5, WALL),
             Decision::GiveUp
         );
         let refused = Error::new(
@@ -122,7 +156,10 @@ mod tests {
             Doing::Handshaking,
             None,
         );
-        assert_eq!(retry.decide(&refused, 1, 0.5, WALL), Decision::GiveUp);
+        assert_eq!(
+            retry.decide(&refused, after(1), 0.5, WALL),
+            Decision::GiveUp
+        );
     }
 
     #[test]
@@ -130,18 +167,56 @@ mod tests {
         let retry = Retry::default();
         let asked = |seconds| status(503, Some(RetryAfter::Delay(Duration::from_secs(seconds))));
         assert_eq!(
-            retry.decide(&asked(7), 1, 0.1, WALL),
+            retry.decide(&asked(7), after(1), 0.1, WALL),
             Decision::Again(Duration::from_secs(7))
         );
-        assert_eq!(retry.decide(&asked(301), 1, 0.1, WALL), Decision::GiveUp);
+        assert_eq!(
+            retry.decide(&asked(301), after(1), 0.1, WALL),
+            Decision::GiveUp
+        );
         let date = status(503, Some(RetryAfter::Date(WALL + Duration::from_secs(20))));
         assert_eq!(
-            retry.decide(&date, 1, 0.1, WALL),
+            retry.decide(&date, after(1), 0.1, WALL),
             Decision::Again(Duration::from_secs(20))
         );
         assert_eq!(
-            retry.decide(&date, 1, 0.1, WALL + Duration::from_secs(30)),
+            retry.decide(&date, after(1), 0.1, WALL + Duration::from_secs(30)),
             Decision::Again(Duration::ZERO)
         );
+    }
+
+    #[test]
+    fn no_try_begins_after_the_time_is_up() {
+        let retry = Retry {
+            longest: Some(Duration::from_secs(10)),
+            ..Retry::default()
+        };
+        let decide = |seconds, asked| {
+            let tries = Tries {
+                count: 1,
+                elapsed: Duration::from_secs(seconds),
+            };
+            let asked = RetryAfter::Delay(Duration::from_secs(asked));
+            retry.decide(&status(503, Some(asked)), tries, 1.0, WALL)
+        };
+        assert_eq!(decide(3, 7), Decision::Again(Duration::from_secs(7)));
+        assert_eq!(decide(4, 7), Decision::GiveUp);
+        assert_eq!(decide(11, 0), Decision::GiveUp);
+    }
+
+    #[test]
+    fn statuses_that_are_named_replace_the_usual_ones_and_no_other_fault() {
+        let retry = Retry {
+            statuses: Some(vec![404, 599]),
+            ..Retry::default()
+        };
+        let is_again = |error: &Error| retry.decide(error, after(1), 0.0, WALL) != Decision::GiveUp;
+        assert!(is_again(&status(404, None)) && is_again(&status(599, None)));
+        assert!(!is_again(&status(503, None)));
+        assert!(is_again(&Error::new(
+            Fault::NoAnswer,
+            Doing::Receiving,
+            None
+        )));
     }
 }

@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::info::TransferId;
 use super::transfer::{State, Step, Transfer};
 use super::{Easy, Multi, Sink};
-use crate::error::{Error, Fault, MultiError};
+use crate::error::{Error, Fault, MultiError, Timeout};
 
 /// Transfers run in one call at most, beside the one whose socket had activity. The rest stays runnable.
 const TURNS: usize = 256;
@@ -89,13 +89,37 @@ impl<S: Sink> Multi<S> {
 
     /// Ends a transfer one of whose clocks has run out.
     pub(super) fn expire(&mut self, id: TransferId, now: Instant) {
-        let transfer = &self.transfers[id.index as usize];
+        let transfer = &mut self.transfers[id.index as usize];
         if transfer.state == State::Done {
             return;
         }
-        if let Some((kind, limit)) = transfer.clocks.expired(&transfer.easy, now) {
-            self.fail(id, Fault::Timeout { kind, limit }, now);
-            self.after(id);
+        transfer.clocks.turn_span(&transfer.easy, now);
+        let Some((kind, limit)) = transfer.clocks.expired(&transfer.easy, now) else {
+            return self.after(id);
+        };
+        let origin = transfer.origin.and_then(|key| self.pool.last_byte(key));
+        if kind == Timeout::Stall && transfer.clocks.bear_with(&transfer.easy, origin, now) {
+            self.tracer
+                .info(id, || "no byte comes, but others have some".to_owned());
+            return self.after(id);
+        }
+        let kind = self.in_words(id, kind);
+        self.fail(id, Fault::Timeout { kind, limit }, now);
+        self.after(id);
+    }
+
+    /// Which clock it was, more closely, by what the transfer was doing.
+    fn in_words(&self, id: TransferId, kind: Timeout) -> Timeout {
+        let transfer = &self.transfers[id.index as usize];
+        let connection = transfer
+            .connection
+            .and_then(|key| self.connections.get(key));
+        let has_begun = connection.is_some_and(|connection| connection.exchange.has_begun());
+        match (kind, transfer.state) {
+            (Timeout::Connect, State::Resolve) => Timeout::Lookup,
+            (Timeout::Connect, State::Handshake) => Timeout::Handshake,
+            (Timeout::Stall, State::Receive) if !has_begun => Timeout::Answer,
+            _ => kind,
         }
     }
 

@@ -7,6 +7,9 @@ use url::Url;
 
 use crate::http::{Credentials, Field, Method};
 
+/// How many times the stall timeout a transfer may be without a byte while its origin sends bytes to others.
+pub const PATIENCE: u32 = 4;
+
 /// One transfer to be made: libcurl's easy handle, as plain data.
 ///
 /// ```
@@ -37,8 +40,12 @@ pub struct Easy<S> {
     pub delay: Option<Duration>,
     /// Longest time for lookup, connection and handshake together.
     pub connect_timeout: Option<Duration>,
-    /// Longest time without a byte.
+    /// Longest time without a byte. While others have bytes from the same origin, a transfer that has none is starved rather
+    /// than stalled: it is given up to [`PATIENCE`] times as long.
     pub stall_timeout: Option<Duration>,
+    /// Bytes a second that are to come at least, on average over each span of this length, from the request on. Does not
+    /// count while a rate limit or a pause holds the transfer back.
+    pub min_speed: Option<(u64, Duration)>,
     /// Longest time for the whole transfer.
     pub timeout: Option<Duration>,
     /// Bytes a second received at most.
@@ -60,6 +67,7 @@ impl<S> Easy<S> {
             delay: None,
             connect_timeout: Some(Duration::from_secs(10)),
             stall_timeout: Some(Duration::from_secs(30)),
+            min_speed: None,
             timeout: None,
             max_recv_speed: None,
         }

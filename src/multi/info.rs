@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
@@ -23,6 +23,8 @@ pub struct Done {
     pub id: TransferId,
     /// How it went.
     pub result: Result<Outcome, Error>,
+    /// When it was dispatched; `None` where it never was.
+    pub dispatched: Option<Instant>,
 }
 
 /// The info queue, in order of completion. Whoever leaves early takes the message along: O(1), as is everything here.

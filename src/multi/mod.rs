@@ -32,6 +32,7 @@ mod easy;
 mod info;
 mod interest;
 mod lookup;
+mod narrow;
 mod options;
 mod pool;
 mod rate;
@@ -63,7 +64,7 @@ use crate::conn::{Config, Scratch};
 use crate::error::MultiError;
 
 pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots};
-pub use easy::Easy;
+pub use easy::{Easy, PATIENCE};
 pub use info::{Done, Outcome, Progress, TransferId};
 pub use interest::{Abort, SocketChange};
 pub use lookup::{Addresses, Family};

@@ -12,6 +12,7 @@ use slab::Slab;
 use url::Url;
 
 use super::info::TransferId;
+use super::narrow::Narrow;
 use super::transfer::Prepared;
 use crate::error::Fault;
 use crate::http::Origin;
@@ -74,6 +75,10 @@ struct Entry {
     prepared: Prepared,
     /// Nobody gets a place before this time.
     held: Option<Instant>,
+    /// It has asked for less.
+    narrow: Option<Narrow>,
+    /// When a byte last came from it, to whichever transfer.
+    last_byte: Option<Instant>,
 }
 
 impl Entry {
@@ -88,7 +93,16 @@ impl Entry {
             winner: None,
             prepared: Prepared::default(),
             held: None,
+            narrow: None,
+            last_byte: None,
         }
+    }
+
+    /// Whether one more connection may be busy.
+    fn has_room(&self, limits: &Limits) -> bool {
+        let busy = self.open - self.idle.len();
+        let is_wide = self.narrow.is_none_or(|narrow| narrow.has_room(busy));
+        is_wide && (!self.idle.is_empty() || is_below(self.open, limits.per_origin))
     }
 }
 
@@ -242,6 +256,36 @@ impl Pool {
         self.refresh(key);
     }
 
+    /// An origin has asked to be left alone until a time: it is held, and fewer of its connections will be busy afterwards.
+    /// What is under way may ask too; that is one and the same request.
+    pub(super) fn back_off(&mut self, key: usize, until: Instant) {
+        let entry = &mut self.entries[key];
+        if entry.held.is_none() {
+            let busy = entry.open - entry.idle.len();
+            entry.narrow = Some(Narrow::after(entry.narrow, busy));
+        }
+        self.hold(key, until);
+    }
+
+    /// A transfer from an origin has gone well.
+    pub(super) fn went_well(&mut self, key: usize) {
+        let entry = &mut self.entries[key];
+        if let Some(narrow) = entry.narrow {
+            entry.narrow = narrow.widened();
+            self.refresh(key);
+        }
+    }
+
+    /// Bytes have come from an origin.
+    pub(super) fn received(&mut self, key: usize, now: Instant) {
+        self.entries[key].last_byte = Some(now);
+    }
+
+    /// When a byte last came from an origin.
+    pub(super) fn last_byte(&self, key: usize) -> Option<Instant> {
+        self.entries[key].last_byte
+    }
+
     /// Lets go of the origins whose time has come.
     pub(super) fn let_go(&mut self, now: Instant) {
         while let Some((until, key)) = self
@@ -321,8 +365,7 @@ impl Pool {
     /// Brings `ready` in line with an origin's queue and its own cap.
     fn refresh(&mut self, key: usize) {
         let entry = &mut self.entries[key];
-        let has_room = !entry.idle.is_empty() || is_below(entry.open, self.limits.per_origin);
-        let ready = if has_room && entry.held.is_none() {
+        let ready = if entry.held.is_none() && entry.has_room(&self.limits) {
             entry.waiting.keys().next().copied()
         } else {
             None
@@ -478,6 +521,34 @@ mod tests {
         pool.closed(keys[0], None);
         assert!(pool.entries.is_empty() && pool.by_origin.is_empty());
     }
+
+    #[test]
+    fn an_origin_that_asked_for_less_gets_less_and_then_more_again() {
+        let now = Instant::now();
+        let (mut pool, keys) = pool(Limits::default(), &["a"; 12]);
+        // Four are under way, the others wait.
+        pool.hold(keys[0], now);
+        pool.let_go(now);
+        pool.limits.transfers = 4;
+        assert_eq!(started(&mut pool), [0, 1, 2, 3]);
+        pool.set_limits(Limits::default());
+        pool.back_off(keys[0], now);
+        // The second who is told so says nothing new.
+        pool.back_off(keys[0], now);
+        for _ in 0..4 {
+            pool.closed(keys[0], None);
+        }
+        pool.let_go(now);
+        assert_eq!(started(&mut pool), [4, 5]);
+        pool.went_well(keys[0]);
+        pool.went_well(keys[0]);
+        assert_eq!(started(&mut pool), [6]);
+        for _ in 0..3 {
+            pool.went_well(keys[0]);
+        }
+        assert_eq!(started(&mut pool), [7, 8, 9, 10, 11]);
+    }
+
     #[test]
     fn a_held_origin_gives_no_place_until_it_is_let_go() {
         let now = Instant::now();

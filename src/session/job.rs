@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::time::Instant;
 
 use url::Url;
 
@@ -26,6 +27,8 @@ pub(super) struct Job {
     /// Tries at the present URL, and in all.
     pub(super) tries: u32,
     pub(super) tries_in_all: u32,
+    /// When the first try at the present URL began.
+    pub(super) began: Option<Instant>,
     /// Another row had its name.
     pub(super) is_renamed: bool,
     pub(super) download: Download,

@@ -30,7 +30,7 @@ use job::Job;
 use places::{Misplaced, Placement, Places};
 use source::{Item, Source};
 
-use crate::download::{Body, Decision, Placed, Stored};
+use crate::download::{Body, Decision, Placed, Stored, Tries};
 use crate::error::{Doing, Error, Fault, MultiError};
 use crate::http::{Field, auth};
 use crate::list::{ListError, Row};
@@ -177,6 +177,7 @@ impl<'r> Session<'r> {
             mirrors: row.mirrors.into(),
             tries: 0,
             tries_in_all: 0,
+            began: None,
             is_renamed,
             download,
         };
@@ -190,6 +191,7 @@ impl<'r> Session<'r> {
         easy.connect_timeout = request.connect_timeout;
         easy.stall_timeout = request.stall_timeout;
         easy.timeout = request.timeout;
+        easy.min_speed = request.min_speed;
         easy.max_recv_speed = request.max_recv_speed;
         Self::add(multi, easy, None)
     }
@@ -256,10 +258,14 @@ impl<'r> Session<'r> {
     ) -> Result<(), MultiError> {
         let random = self.random.hash_one(now) as f64 / u64::MAX as f64;
         let job = &easy.sink;
+        let tries = Tries {
+            count: job.tries,
+            elapsed: job.began.map_or(Duration::ZERO, |at| now - at),
+        };
         let decision = if job.download.can_start_over() {
             self.plan
                 .retry
-                .decide(error, job.tries, random, SystemTime::now())
+                .decide(error, tries, random, SystemTime::now())
         } else {
             Decision::GiveUp
         };
@@ -280,6 +286,7 @@ impl<'r> Session<'r> {
             && let Some(mirror) = easy.sink.mirrors.pop_front()
         {
             easy.sink.tries = 0;
+            easy.sink.began = None;
             easy.url = mirror;
             return Self::add(multi, easy, None);
         }
@@ -458,7 +465,8 @@ impl Application<Job> for Session<'_> {
         now: Instant,
     ) -> Result<(), MultiError> {
         self.show_traces(multi);
-        let easy = multi.remove(done.id, now)?;
+        let mut easy = multi.remove(done.id, now)?;
+        easy.sink.began = easy.sink.began.or(done.dispatched);
         self.awaits_signal |= matches!(&done.result, Err(error) if was_interrupted(error));
         match done.result {
             Ok(outcome) => self.arrived(easy, &outcome),

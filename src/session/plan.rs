@@ -73,6 +73,8 @@ pub struct Request {
     pub stall_timeout: Option<Duration>,
     /// Longest time for a whole transfer.
     pub timeout: Option<Duration>,
+    /// Bytes a second of one transfer at least, on average over each span of so long.
+    pub min_speed: Option<(u64, Duration)>,
     /// Bytes a second of one transfer at most.
     pub max_recv_speed: Option<u64>,
 }

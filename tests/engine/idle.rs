@@ -156,7 +156,7 @@ fn e3_a_lookup_is_waited_for_no_longer_than_a_connection() {
     assert!(matches!(
         error.fault(),
         Fault::Timeout {
-            kind: Timeout::Connect,
+            kind: Timeout::Lookup,
             ..
         }
     ));

@@ -115,6 +115,46 @@ fn l2_without_caps_everybody_has_a_connection() {
     assert_eq!((dispatched(&fake, &ids), talks.len()), (20, 20));
 }
 
+/// L2: an origin that answers 429 gets half as many connections, and one more for each round that goes well.
+#[test]
+fn l2_an_origin_that_asked_for_less_gets_less_and_then_more_again() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits::default());
+    let refused = [(); 4].map(|()| add(&mut fake, &peer));
+    let mut talks: Vec<_> = refused.iter().map(|_| peer.asked(&mut fake)).collect();
+    for (talk, id) in talks.iter_mut().zip(refused) {
+        talk.say("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n");
+        fake.result(id).expect_err("an error status");
+    }
+    let ids = [(); 20].map(|()| add(&mut fake, &peer));
+    fake.elapse(Duration::from_millis(1));
+    let mut at_once = Vec::new();
+    let mut left = &ids[..];
+    while !left.is_empty() {
+        let under_way = dispatched(&fake, left);
+        at_once.push(under_way);
+        let mut asked = Vec::new();
+        fake.until("the requests", |_| {
+            talks.extend(std::iter::from_fn(|| peer.try_accept()));
+            let came = (0..talks.len()).filter(|at| talks[*at].try_request().is_some());
+            asked.extend(came);
+            asked.len() == under_way
+        });
+        for at in asked {
+            talks[at].answer("done");
+        }
+        for id in &left[..under_way] {
+            fake.result(*id).expect("a whole answer");
+        }
+        left = &left[under_way..];
+    }
+    assert_eq!(
+        at_once[..3],
+        [2, 3, 15],
+        "and then there is no cap any more"
+    );
+}
+
 /// L3: one place frees, one starts, the one that has waited longest; under each of the caps.
 #[test]
 fn l3_each_freed_place_starts_exactly_one_first_come_first_served() {

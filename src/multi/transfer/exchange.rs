@@ -28,7 +28,7 @@ impl<S: Sink> Multi<S> {
             return Ok(Step::Go(State::Init));
         };
         if transfer.clocks.last_byte.is_none() {
-            transfer.clocks.last_byte = Some(now);
+            transfer.clocks.listen(now);
             transfer.delivery = Delivery::Sink;
             connection.requests += 1;
             connection.taken = 0;
@@ -124,7 +124,8 @@ impl<S: Sink> Multi<S> {
             };
             budget = budget.saturating_sub(received);
             spend(transfer, received, self.rate.as_mut());
-            transfer.clocks.last_byte = Some(now);
+            transfer.clocks.received(received, now);
+            self.pool.received(connection.origin, now);
             let mut reader = Reader {
                 id,
                 now,
@@ -154,7 +155,9 @@ impl<S: Sink> Multi<S> {
             return Ok(ControlFlow::Break(self.rest(id)));
         }
         // After a pause, the time without a byte counts anew.
-        transfer.clocks.last_byte.get_or_insert(now);
+        if transfer.clocks.last_byte.is_none() {
+            transfer.clocks.listen(now);
+        }
         match allowance(transfer, self.rate.as_mut(), now) {
             Ok(limit) => Ok(ControlFlow::Continue(limit)),
             // A body that nobody wants is not worth the wait.
@@ -180,14 +183,14 @@ impl<S: Sink> Multi<S> {
             return Ok(self.rest(id));
         }
         transfer.clocks.wake = None;
-        transfer.clocks.last_byte = Some(now);
+        transfer.clocks.listen(now);
         Ok(Step::Go(State::Receive))
     }
 
     /// Gives the socket up for a while; no byte can come, so no clock counts the time without one.
     fn rest(&mut self, id: TransferId) -> Step {
         let transfer = &mut self.transfers[id.index as usize];
-        transfer.clocks.last_byte = None;
+        transfer.clocks.rest();
         if let Some(connection) = transfer
             .connection
             .and_then(|key| self.connections.get(key))

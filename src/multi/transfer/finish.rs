@@ -23,10 +23,13 @@ impl<S: Sink> Multi<S> {
     ) -> Result<Step, Fault> {
         let transfer = &mut self.transfers[id.index as usize];
         transfer.clocks.wake = None;
-        transfer.clocks.last_byte = None;
+        transfer.clocks.rest();
         match std::mem::take(&mut transfer.delivery) {
             Delivery::Sink => {
                 let result = self.outcome(id, now);
+                if let Some(key) = self.transfer(id).origin {
+                    self.pool.went_well(key);
+                }
                 self.release_connection(id, is_clean, now);
                 self.complete(id, Ok(result));
                 self.give_places(now);
@@ -51,7 +54,7 @@ impl<S: Sink> Multi<S> {
                     }
                 ) {
                     // Nobody else goes there before the application has read of it, and may have said more.
-                    self.hold_origin(id, now + MOMENT);
+                    self.back_off(id, now + MOMENT);
                 }
                 self.release_connection(id, is_clean, now);
                 self.complete_with(id, fault, now);
@@ -73,9 +76,9 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    fn hold_origin(&mut self, id: TransferId, until: Instant) {
+    fn back_off(&mut self, id: TransferId, until: Instant) {
         if let Some(key) = self.transfer(id).origin {
-            self.pool.hold(key, until);
+            self.pool.back_off(key, until);
         }
     }
 
@@ -100,7 +103,7 @@ impl<S: Sink> Multi<S> {
             });
             self.drop_connection(id);
             let transfer = self.transfer(id);
-            transfer.clocks.last_byte = None;
+            transfer.clocks.rest();
             transfer.clocks.wake = None;
             self.requeue(id, now);
             return;
@@ -151,9 +154,14 @@ impl<S: Sink> Multi<S> {
 
     /// Completes a transfer: everything that it held is let go, and its message is queued.
     pub(in crate::multi) fn complete(&mut self, id: TransferId, result: Result<Outcome, Error>) {
+        let dispatched = self.transfer(id).clocks.dispatched;
         self.let_go(id);
         self.running -= 1;
-        let message = self.messages.push(Done { id, result });
+        let message = self.messages.push(Done {
+            id,
+            result,
+            dispatched,
+        });
         let transfer = self.transfer(id);
         transfer.state = State::Done;
         transfer.message = Some(message);
