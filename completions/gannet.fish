@@ -7,6 +7,7 @@ skip\t'keep it, whatever it holds'
 overwrite\t'fetch it anew and replace it'
 rename\t'keep it and give the new one another name'
 error\t'count it as a failure'"
+complete -c gannet -l checksum -d 'Fail unless the file of a single URL has this digest' -r
 complete -c gannet -s j -l jobs -d 'Fetch N files at once' -r
 complete -c gannet -s x -l per-host -d 'Open at most N connections to one origin' -r
 complete -c gannet -l limit-rate -d 'Receive at most RATE bytes a second in all' -r

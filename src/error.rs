@@ -47,6 +47,8 @@ pub enum Doing {
     Receiving,
     /// Writing the body to where it belongs.
     Writing,
+    /// Comparing the whole body with what was promised.
+    Verifying,
 }
 
 /// The fault itself, grouped by whose it is.
@@ -145,6 +147,21 @@ pub enum Fault {
         /// Bytes of the body received.
         received: u64,
     },
+
+    // The body's.
+    /// The whole body is not the one that was promised.
+    #[error("the digest is {found}, not {expected} as {}", if *.is_announced { "the server announced" } else { "asked for" })]
+    Digest {
+        /// What its digest was to be.
+        expected: String,
+        /// What it is.
+        found: String,
+        /// The server itself announced it (RFC 9530): the body was damaged on its way, and another try may bring it whole.
+        is_announced: bool,
+    },
+    /// Nothing says what the digest of a file is to be, though each was to be checked.
+    #[error("{0}")]
+    NoDigest(String),
 
     // The disk's.
     /// A file or folder could not be made, written or renamed.
@@ -351,7 +368,10 @@ impl Error {
             | Fault::NoAnswer
             | Fault::Timeout { .. }
             | Fault::Tls(_)
-            | Fault::TlsTruncated { .. } => true,
+            | Fault::TlsTruncated { .. }
+            | Fault::Digest {
+                is_announced: true, ..
+            } => true,
             Fault::Disk { source, .. } => is_lack_of_descriptors(source),
             _ => false,
         }

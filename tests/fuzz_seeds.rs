@@ -122,6 +122,11 @@ fn replay(name: &str) {
 }
 
 #[test]
+fn digest_keeps_its_promises() {
+    replay("digest");
+}
+
+#[test]
 fn disposition_keeps_its_promises() {
     replay("disposition");
 }

@@ -39,10 +39,6 @@ pub(crate) enum Exit {
     /// The disk is full, or the quota used up.
     NoSpace,
     /// A digest or a lock file did not match.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "part of the contract; no transfer ends so yet")
-    )]
     Integrity,
     /// SIGINT ended the run, whatever had failed before.
     Interrupted,

@@ -43,6 +43,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) output: Output,
     #[command(flatten)]
+    pub(crate) integrity: Integrity,
+    #[command(flatten)]
     pub(crate) concurrency: Concurrency,
     #[command(flatten)]
     pub(crate) http: Http,
@@ -59,7 +61,7 @@ pub(crate) struct Flags {
 /// How the long help ends; the man page has its own, fuller sections.
 const AFTER_HELP: &str = "\
 Exit status: 0 all files were fetched, 2 usage or list, 3 local file, 4 network, 5 TLS, 6 authentication, \
-7 malformed answer, 8 error status, 11 the file exists, 12 no space, 28 timed out, 130 and 143 stopped by a signal, \
+7 malformed answer, 8 error status, 9 wrong digest, 11 the file exists, 12 no space, 28 timed out, 130 and 143 stopped by a signal, \
 1 anything else. 'man gannet' has the whole table, the format of lists and examples.";
 
 #[derive(Args)]
@@ -131,6 +133,19 @@ pub(crate) enum Exists {
     Rename,
     /// count it as a failure
     Error,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Integrity")]
+pub(crate) struct Integrity {
+    /// Fail unless the file of a single URL has this digest
+    ///
+    /// Written as ALG:HEX or ALG=HEX, or as subresource integrity, ALG-BASE64. ALG is sha256, sha512, sha1, md5, blake3, sha384 or sha224. Can be
+    /// given several times, and then all of them are checked. A file that fails does not take its final name. A URL can ask for
+    /// the same with a fragment, as in URL#sha256=HEX, and a list with checksum=. With --exists verify a file that is there and has the
+    /// digest is kept without asking the server.
+    #[arg(long, value_name = "ALG:HEX", conflicts_with = "input_file")]
+    pub(crate) checksum: Vec<String>,
 }
 
 #[derive(Args)]
@@ -446,11 +461,14 @@ impl Flags {
     {
         let flags = Self::try_parse_from(command_line)?;
         let fault = |kind, message| Err(Self::command().error(kind, message));
-        if flags.output.output.is_some() && flags.input.urls.len() > 1 {
-            return fault(
-                ErrorKind::ArgumentConflict,
-                "'--output <FILE>' names the file of a single URL",
-            );
+        if flags.input.urls.len() > 1 {
+            let fault = |message| fault(ErrorKind::ArgumentConflict, message);
+            if flags.output.output.is_some() {
+                return fault("'--output <FILE>' names the file of a single URL");
+            }
+            if !flags.integrity.checksum.is_empty() {
+                return fault("'--checksum <ALG:HEX>' is the digest of a single URL");
+            }
         }
         let stdin = flags
             .input

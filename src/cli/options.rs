@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use gannet::download;
-use gannet::http::{Credentials, Field};
+use gannet::http::{Credentials, Expected, Field};
 use gannet::multi::{Family, Identity, Limits, Options, TlsOptions, TlsVersion, TrustRoots};
 use gannet::session::{Output, Plan, Request};
 
@@ -25,6 +25,11 @@ pub(crate) fn is_stdout(path: &Path) -> bool {
 pub(crate) fn plan(flags: Flags) -> Result<Plan> {
     let request = request(&flags)?;
     let options = options(&flags);
+    let digests = flags.integrity.checksum.iter().map(|text| {
+        let digest = text.parse::<Expected>();
+        digest.map_err(|why| anyhow!("--checksum: {why}"))
+    });
+    let digests = digests.collect::<Result<_>>()?;
     let output = match flags.output.output {
         None => Output::ByName,
         Some(path) if is_stdout(&path) => Output::Stdout,
@@ -35,6 +40,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         lists: flags.input.input_file,
         base: flags.input.base,
         is_strict: flags.input.strict,
+        digests,
         dir: flags.output.dir.unwrap_or_else(|| PathBuf::from(".")),
         output,
         takes_names: flags.output.content_disposition,

@@ -380,6 +380,7 @@ fn exit_for(error: &Error) -> Exit {
         Fault::Status { .. } => Exit::Status,
         Fault::Timeout { .. } => Exit::TimedOut,
         Fault::Exists(_) => Exit::Exists,
+        Fault::Digest { .. } | Fault::NoDigest(_) => Exit::Integrity,
         Fault::Disk { source, .. } => disk_exit(source.kind()),
         Fault::Truncated { .. }
         | Fault::Resolve { .. }

@@ -3,20 +3,26 @@
 //! A [`Download`] is the sink of its own transfers: of each try, until the body is whole, or the server says that the file
 //! which stands at the final name is still the same.
 
+mod check;
+mod hashing;
 pub mod name;
 mod part;
 mod retry;
 mod stored;
 mod stream;
 
+use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use crate::error::{Fault, Malformed};
-use crate::http::{Response, disposition};
+use crate::http::{Digest, Expected, Response, disposition};
 use crate::multi::Sink;
+use check::Check;
 
+pub use check::Checked;
+pub use hashing::{Hashed, Hashing, TaskId};
 pub use part::{Part, Placed};
 pub use retry::{Decision, Retry, Tries};
 pub use stored::Stored;
@@ -60,17 +66,75 @@ pub struct Download {
     pub takes_name: bool,
     /// The name that the server gave, made safe.
     pub given_name: Option<String>,
+    /// Its digests, where there are any to check.
+    check: Option<Box<Check>>,
+    /// Who computes them.
+    hashing: Hashing,
 }
 
 impl Download {
     /// A download to `body`, to be fetched without asking first.
-    pub fn new(body: Body) -> Self {
+    pub fn new(body: Body, hashing: &Hashing) -> Self {
         Self {
             known: None,
             is_unchanged: false,
             body,
             takes_name: false,
             given_name: None,
+            check: None,
+            hashing: hashing.clone(),
+        }
+    }
+
+    /// The same, to be checked by all these digests.
+    #[must_use]
+    pub fn checked(mut self, asked: Vec<Expected>) -> Self {
+        if !asked.is_empty() {
+            self.check = Some(Box::new(Check::new(asked, self.hashing.clone())));
+        }
+        self
+    }
+
+    /// Whether the body, which is whole, is what it was to be. Where its digests are not known yet, [`Download::hashed`] is to be
+    /// called with the task's answer, and then this again.
+    ///
+    /// # Errors
+    /// [`Fault::Digest`]: it is another; [`Fault::Disk`]: it could not be read.
+    pub fn verify(&mut self) -> Result<Checked, Fault> {
+        let size = self.body.written();
+        self.check
+            .as_mut()
+            .map_or(Ok(Checked::Right), |check| check.finish(size))
+    }
+
+    /// Has another file hashed that may have the digests asked for. Without any it is not that file.
+    pub fn hash(&self, file: File) -> Option<TaskId> {
+        self.check.as_ref().map(|check| check.hash(file))
+    }
+
+    /// Whether these are the digests asked for.
+    pub fn is_met_by(&self, found: &[Digest]) -> bool {
+        self.check
+            .as_ref()
+            .is_some_and(|check| check.is_met_by(found))
+    }
+
+    /// The digests are known.
+    pub fn hashed(&mut self, hashed: Hashed) {
+        if let Some(check) = &mut self.check {
+            check.answer(hashed);
+        }
+    }
+
+    /// Has the body of an answer hashed, if anything says what its digest is to be.
+    fn begin_check(&mut self, response: &Response) {
+        if self.check.is_none() && check::announcement(response).is_some() {
+            self.check = Some(Box::new(Check::new(Vec::new(), self.hashing.clone())));
+        }
+        if let Some(check) = &mut self.check
+            && !check.begin(response)
+        {
+            self.check = None;
         }
     }
 
@@ -79,6 +143,24 @@ impl Download {
         match &self.body {
             Body::File(_) => true,
             Body::Stream(out) => !out.has_written(),
+        }
+    }
+}
+
+impl Body {
+    /// How many bytes of it have come.
+    fn written(&self) -> u64 {
+        match self {
+            Self::File(part) => part.written(),
+            Self::Stream(stream) => stream.written(),
+        }
+    }
+
+    /// What has come of it, to be read; `None` where nothing is kept.
+    fn reader(&self) -> Option<io::Result<File>> {
+        match self {
+            Self::File(part) => part.reader(),
+            Self::Stream(_) => None,
         }
     }
 }
@@ -107,29 +189,46 @@ impl Sink for Download {
             });
         }
         match &mut self.body {
-            Body::File(part) => part.begin(response),
-            Body::Stream(_) => Ok(()),
+            Body::File(part) => part.begin(response)?,
+            Body::Stream(_) => {}
         }
+        self.begin_check(response);
+        Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         match &mut self.body {
-            Body::File(part) => part.write(bytes),
-            Body::Stream(out) => out.write(bytes),
+            Body::File(part) => part.write(bytes)?,
+            Body::Stream(out) => out.write(bytes)?,
         }
+        if let Some(check) = &mut self.check {
+            let body = &self.body;
+            check.written(bytes, body.written(), || body.reader());
+        }
+        Ok(())
     }
 
     fn target(&mut self) -> Result<Option<BorrowedFd<'_>>, Fault> {
-        match &mut self.body {
-            Body::File(part) => part.target().map(Some),
-            Body::Stream(_) => Ok(None),
+        let Body::File(part) = &mut self.body else {
+            return Ok(None);
+        };
+        part.target()?;
+        if let Some(check) = &mut self.check
+            && !check.follow(part.written(), || part.reader())
+        {
+            return Ok(None);
         }
+        part.target().map(Some)
     }
 
     fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
         match &mut self.body {
-            Body::File(part) => part.moved(result),
-            Body::Stream(_) => Ok(()),
+            Body::File(part) => part.moved(result)?,
+            Body::Stream(_) => {}
         }
+        if let Some(check) = &mut self.check {
+            check.advance(self.body.written());
+        }
+        Ok(())
     }
 }

@@ -93,6 +93,17 @@ impl Part {
         &self.folder
     }
 
+    /// How many bytes of it have come.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The bytes that have come, to be read by somebody else; `None` where they stand in no file that can be read.
+    pub(super) fn reader(&self) -> Option<io::Result<File>> {
+        let file = self.file.as_ref().filter(|_| !self.is_unnamed)?;
+        Some(file.try_clone())
+    }
+
     fn part_name(&self) -> OsString {
         let mut part = OsString::with_capacity(self.name.len() + name::PART.len());
         part.push(&self.name);

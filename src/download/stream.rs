@@ -69,6 +69,11 @@ impl Stream {
         self.written > 0
     }
 
+    /// How many bytes have left.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.written += bytes.len() as u64;
         self.write_out(bytes).map_err(|source| Fault::Disk {

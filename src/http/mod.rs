@@ -3,6 +3,7 @@
 //! Nothing here performs I/O or reads a clock. RFC 9110 unless another is named.
 
 pub mod auth;
+pub mod digest;
 pub mod disposition;
 pub(crate) mod grammar;
 mod header;
@@ -14,6 +15,7 @@ mod response;
 use std::fmt;
 
 pub use auth::Credentials;
+pub use digest::{Digest, Expected};
 pub use header::{Field, Headers};
 pub use origin::{Origin, Scheme, request_target};
 pub use range::ContentRange;

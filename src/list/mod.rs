@@ -25,6 +25,7 @@ use url::Url;
 
 use self::lines::Lines;
 use self::urls::Urls;
+use crate::http::Expected;
 
 mod excerpt;
 mod input;
@@ -69,6 +70,65 @@ pub struct RowOptions {
     pub referer: Option<String>,
     /// `max-size=`, in bytes.
     pub max_size: Option<u64>,
+    /// `checksum=` and the digests in fragments: all of them are to be met.
+    pub digests: Vec<Expected>,
+}
+
+impl Row {
+    /// A row of a URL and the digests in its fragment.
+    ///
+    /// # Errors
+    /// A digest that is none; the message is fit to print.
+    pub fn new(url: Url, place: Place) -> Result<Self, String> {
+        let mut row = Self {
+            url,
+            mirrors: Vec::new(),
+            out: None,
+            options: None,
+            place,
+        };
+        row.expect_all(&reference::fragment_digests(&row.url)?)?;
+        Ok(row)
+    }
+
+    /// The digests that the file is to have.
+    pub fn digests(&self) -> &[Expected] {
+        self.options
+            .as_ref()
+            .map_or(&[], |options| &options.digests)
+    }
+
+    /// Adds another place of the same file, with the digests in its fragment.
+    fn add_mirror(&mut self, url: Url) -> Result<(), String> {
+        self.expect_all(&reference::fragment_digests(&url)?)?;
+        self.mirrors.push(url);
+        Ok(())
+    }
+
+    /// Adds what digests are to be.
+    ///
+    /// # Errors
+    /// One of them contradicts another.
+    pub fn expect_all(&mut self, digests: &[Expected]) -> Result<(), String> {
+        let mut digests = digests.iter().cloned();
+        digests.try_for_each(|digest| self.expect(digest))
+    }
+
+    /// Adds what a digest is to be. No file has two by one algorithm.
+    fn expect(&mut self, digest: Expected) -> Result<(), String> {
+        let algorithm = digest.algorithm();
+        let is_same = |known: &&Expected| known.algorithm() == algorithm;
+        match self.digests().iter().find(is_same) {
+            None => self.options_mut().digests.push(digest),
+            Some(known) if *known == digest => {}
+            Some(_) => return Err(format!("two different {algorithm} digests of one file")),
+        }
+        Ok(())
+    }
+
+    fn options_mut(&mut self) -> &mut RowOptions {
+        self.options.get_or_insert_default()
+    }
 }
 
 /// Where in a list something stands; displayed as `urls.txt:12`.

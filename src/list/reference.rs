@@ -3,9 +3,8 @@
 use url::Url;
 
 use super::excerpt::{has_control, quote};
-
-/// Fragments that promise a digest, as in `file#sha256=HEX`.
-const DIGESTS: [&str; 5] = ["sha256", "sha512", "sha1", "md5", "blake3"];
+use crate::http::Expected;
+use crate::http::digest::Algorithm;
 
 /// Reads a URL of the command line or of a list.
 ///
@@ -54,25 +53,23 @@ pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err("no host in the URL".into());
     }
-    refuse_digest(&url)?;
     Ok(url)
 }
 
-/// A digest that is asked for and not checked would be worse than none: refused until digests are checked.
-fn refuse_digest(url: &Url) -> Result<(), String> {
-    let fragment = url.fragment().unwrap_or_default();
-    let mut names = fragment
-        .split('&')
-        .filter_map(|part| part.split_once('='))
-        .map(|(name, _)| name);
-    if names.any(|name| {
-        DIGESTS
-            .iter()
-            .any(|digest| name.eq_ignore_ascii_case(digest))
-    }) {
-        return Err("this version cannot check the digest in the fragment".into());
-    }
-    Ok(())
+/// The digests that a URL's fragment asks for: `#sha256=HEX`, perhaps among other parts parted by `&`, as package indexes write it.
+pub(super) fn fragment_digests(url: &Url) -> Result<Vec<Expected>, String> {
+    let Some(fragment) = url.fragment() else {
+        return Ok(Vec::new());
+    };
+    let is_digest = |part: &&str| {
+        let name = part.split_once('=').map(|(name, _)| name);
+        name.is_some_and(|name| Algorithm::named(name).is_some())
+    };
+    let digests = fragment.split('&').filter(is_digest).map(|part| {
+        let digest = part.parse::<Expected>();
+        digest.map_err(|fault| format!("the digest in the fragment: {fault}"))
+    });
+    digests.collect()
 }
 
 /// What a text looks like before it is parsed. The URL standard that [`Url`] follows forgives too much: it reads
@@ -300,22 +297,32 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_that_would_go_unchecked_is_refused() {
-        for fragment in [
-            "sha256=ab",
-            "SHA512=ab",
-            "sha1=ab",
-            "md5=ab",
-            "blake3=ab",
-            "egg=x&md5=ab",
+    fn a_fragment_asks_for_digests() {
+        let digests = |text: &str| fragment_digests(&parse_url(text, None).unwrap());
+        let md5 = "900150983cd24fb0d6963f7d28e17f72";
+        let sha1 = "a9993e364706816aba3e25717850c26c9cd0d89d";
+        for (fragment, shown) in [
+            (format!("md5={md5}"), vec![format!("md5:{md5}")]),
+            (
+                format!("MD5={}", md5.to_uppercase()),
+                vec![format!("md5:{md5}")],
+            ),
+            (
+                format!("egg=x&sha-1={sha1}&md5={md5}"),
+                vec![format!("sha1:{sha1}"), format!("md5:{md5}")],
+            ),
+            ("section-2".into(), vec![]),
+            ("sha256".into(), vec![]),
+            ("page=2".into(), vec![]),
         ] {
-            assert!(
-                fault(&format!("http://h/x#{fragment}")).contains("cannot check the digest"),
-                "{fragment}"
-            );
+            let found = digests(&format!("http://h/x#{fragment}")).unwrap();
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found, shown, "{fragment}");
         }
-        assert_eq!(read("http://h/x#section-2"), "http://h/x#section-2");
-        assert_eq!(read("http://h/x#sha256"), "http://h/x#sha256");
+        assert_eq!(
+            digests("http://h/x#sha256=ab").unwrap_err(),
+            "the digest in the fragment: a sha256 digest is 64 hex digits"
+        );
     }
 
     proptest! {

@@ -97,9 +97,43 @@ fn indented_lines_set_options_of_the_url_above() {
         user_agent: Some("me/1".into()),
         referer: Some("http://r/".into()),
         max_size: Some(1536),
+        digests: Vec::new(),
     };
     assert_eq!(row.options, Some(Box::new(options)));
     assert_eq!(row.place.to_string(), "urls.txt:1");
+}
+
+#[test]
+fn digests_come_from_options_and_fragments() {
+    let (md5, sha1) = (
+        "900150983cd24fb0d6963f7d28e17f72",
+        "a9993e364706816aba3e25717850c26c9cd0d89d",
+    );
+    let both = [format!("md5:{md5}"), format!("sha1:{sha1}")];
+    for list in [
+        format!("http://h/x\n checksum=md5={md5}\n checksum=sha-1={sha1}\n"),
+        format!(
+            "http://h/x#md5={md5}\n checksum=sha1:{sha1}\n checksum=sha1-qZk+NkcGgWq6PiVxeFDCbJzQ2J0=\n"
+        ),
+        format!("http://h/x#md5={md5}\thttp://i/x#sha1={sha1}&md5={md5}\n"),
+        format!("http://h/x#sha1={sha1}&md5={md5} name\n"),
+    ] {
+        let row = row(&list);
+        let mut digests: Vec<_> = row.digests().iter().map(ToString::to_string).collect();
+        digests.sort();
+        assert_eq!(digests, both, "{list}");
+    }
+    let other = "0".repeat(32);
+    assert_eq!(
+        shown(format!(
+            "http://h/x#md5={md5}\thttp://i/x#md5={other}\nhttp://h/x#md5={md5}\n checksum=md5:{other}\nhttp://h/x#sha256=ab\n"
+        )),
+        [
+            format!("urls.txt:1: two different md5 digests of one file: \"http://h/x#md5={md5}\\thttp://i/x#md5={}…\"", &other[..16]),
+            format!("urls.txt:3: checksum= cannot be checked: two different md5 digests of one file (options of \"http://h/x#md5={md5}\")"),
+            "urls.txt:4: the digest in the fragment: a sha256 digest is 64 hex digits: \"http://h/x#sha256=ab\"".to_owned(),
+        ]
+    );
 }
 
 #[test]
@@ -120,7 +154,7 @@ fn a_bad_option_makes_its_row_an_error_once() {
         errors,
         [
             "urls.txt:3: unknown option \"speed\" (options of \"http://***@h/x\")",
-            "urls.txt:7: checksum= is an option this version does not know yet (options of \"http://h/y\")",
+            "urls.txt:7: checksum= cannot be checked: a sha256 digest is 64 hex digits (options of \"http://h/y\")",
             "8 http://h/z",
         ]
     );

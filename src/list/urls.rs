@@ -10,7 +10,7 @@ use super::excerpt::{has_control, quote, quote_url};
 use super::lines::Line;
 use super::reference::resolve;
 use super::size::parse_size;
-use super::{ListError, Place, Row, RowOptions};
+use super::{ListError, Place, Row};
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
@@ -108,31 +108,23 @@ impl Urls {
         };
         let text = str::from_utf8(line).map_err(|_| fault("the line is not UTF-8".into()))?;
         let text = text.trim_end_matches(BLANKS);
-        let (url, mirrors, out) = if text.contains('\t') {
-            let mut urls = self.mirrors(text).map_err(fault)?;
-            (urls.remove(0), urls, None)
+        let row = if text.contains('\t') {
+            self.mirrors(text, self.place(number))
         } else {
-            let (url, out) = self.destination(text).map_err(fault)?;
-            (url, Vec::new(), out)
+            self.destination(text, self.place(number))
         };
-        Ok(Row {
-            url,
-            mirrors,
-            out,
-            options: None,
-            place: self.place(number),
-        })
+        row.map_err(fault)
     }
 
     /// `URL` or `URL DEST`.
-    fn destination(&self, text: &str) -> Result<(Url, Option<String>), String> {
+    fn destination(&self, text: &str, place: Place) -> Result<Row, String> {
         let (url, out) = match text.split_once(' ') {
             Some((url, rest)) => (url, Some(rest.trim_start_matches(' '))),
             None => (text, None),
         };
-        let url = resolve(url, self.base.as_ref())?;
+        let mut row = Row::new(resolve(url, self.base.as_ref())?, place)?;
         let Some(out) = out else {
-            return Ok((url, None));
+            return Ok(row);
         };
         if out.contains(' ') {
             return Err("more than one space-separated destination (in a URL write %20, for a name with spaces use out=)".into());
@@ -140,28 +132,33 @@ impl Urls {
         if out.contains("://") {
             return Err("a URL in place of the destination (mirrors are separated by tabs)".into());
         }
-        Ok((url, Some(file(out)?)))
+        row.out = Some(file(out)?);
+        Ok(row)
     }
 
     /// `URL TAB URL …`, at least one. A second field without a scheme is more likely a file name than a host.
-    fn mirrors(&self, text: &str) -> Result<Vec<Url>, String> {
+    fn mirrors(&self, text: &str, place: Place) -> Result<Row, String> {
         let fields = text
             .split('\t')
             .map(|field| field.trim_matches(' '))
             .filter(|field| !field.is_empty());
-        let mut urls = Vec::new();
+        let mut row: Option<Row> = None;
         for field in fields {
             if field.contains(' ') {
                 return Err("a destination beside mirrors (use out=)".into());
             }
-            if !urls.is_empty() && self.base.is_none() && !field.contains("://") {
+            if row.is_some() && self.base.is_none() && !field.contains("://") {
                 return Err(
                     "a mirror without a scheme (a destination is separated by a space)".into(),
                 );
             }
-            urls.push(resolve(field, self.base.as_ref())?);
+            let url = resolve(field, self.base.as_ref())?;
+            match &mut row {
+                None => row = Some(Row::new(url, place.clone())?),
+                Some(row) => row.add_mirror(url)?,
+            }
         }
-        Ok(urls)
+        row.ok_or_else(|| "empty URL".into())
     }
 
     /// Sets an option of the row above, or makes that row bad; `None` stands for a line that is too long.
@@ -221,19 +218,19 @@ fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
     let named = |fault: &str| format!("{key}= {fault}");
     match key {
         "out" => once(&mut row.out, || file(value)),
-        "header" => header(value).map(|header| options(row).headers.push(header)),
-        "dir" => once(&mut options(row).dir, || filled(value)),
-        "user-agent" => once(&mut options(row).user_agent, || plain(value)),
-        "referer" => once(&mut options(row).referer, || plain(value)),
-        "max-size" => once(&mut options(row).max_size, || parse_size(value)),
-        "checksum" | "split" => Err("is an option this version does not know yet".into()),
+        "header" => header(value).map(|header| row.options_mut().headers.push(header)),
+        "dir" => once(&mut row.options_mut().dir, || filled(value)),
+        "user-agent" => once(&mut row.options_mut().user_agent, || plain(value)),
+        "referer" => once(&mut row.options_mut().referer, || plain(value)),
+        "max-size" => once(&mut row.options_mut().max_size, || parse_size(value)),
+        "checksum" => value
+            .parse()
+            .and_then(|digest| row.expect(digest))
+            .map_err(|fault| format!("cannot be checked: {fault}")),
+        "split" => Err("is an option this version does not know yet".into()),
         _ => return Err(format!("unknown option {}", quote(key.as_bytes()))),
     }
     .map_err(|fault: String| named(&fault))
-}
-
-fn options(row: &mut Row) -> &mut RowOptions {
-    row.options.get_or_insert_default()
 }
 
 /// Sets what may be set once; a second value would leave one of them silently unused.

@@ -1,15 +1,24 @@
 //! What the reactor runs: where transfers come from, and what becomes of them.
 
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::MultiError;
 use crate::multi::{Done, Multi, Sink};
 
+/// Wakes the reactor, from any thread: [`Application::woken`] is called.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
 /// The reactor's other half. None of its methods may wait.
 pub trait Application<S: Sink> {
     /// Called once, before the first transfer is added.
     fn start(&mut self, multi: &mut Multi<S>);
+
+    /// Called once, before anything else: how threads of the application's own wake the reactor.
+    fn set_wake(&mut self, wake: Wake) {
+        let _ = wake;
+    }
 
     /// Adds transfers, as many as there is room for. Called before every wait.
     ///
@@ -30,6 +39,15 @@ pub trait Application<S: Sink> {
         done: Done,
         now: Instant,
     ) -> Result<(), MultiError>;
+
+    /// Somebody woke the reactor.
+    ///
+    /// # Errors
+    /// What [`Multi::add`] says.
+    fn woken(&mut self, multi: &mut Multi<S>, now: Instant) -> Result<(), MultiError> {
+        let _ = (multi, now);
+        Ok(())
+    }
 
     /// A descriptor that the application waits to read from, beside the sockets.
     fn input(&self) -> Option<RawFd>;

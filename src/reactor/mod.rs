@@ -1,4 +1,4 @@
-//! The only code that waits while transfers run: one poll for sockets, the timeout, signals, the resolver's answers and the list.
+//! The only code that waits while transfers run: one poll for sockets, the timeout, signals, what other threads have done and the list.
 //!
 //! [`run`] is libcurl's "typical usage" of the multi_socket interface, step by step. What the steps are for,
 //! the [`Application`] knows.
@@ -11,20 +11,21 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use mio::unix::SourceFd;
-use mio::{Events, Poll, Registry, Token};
+use mio::{Events, Poll, Registry, Token, Waker};
 
 use crate::error::MultiError;
 use crate::multi::{Abort, Interest, Multi, Options, Ready, Sink, SocketChange, Target};
 
-pub use application::Application;
+pub use application::{Application, Wake};
 pub use resolver::Resolver;
 pub use signals::Signals;
 
 /// Tokens of what is not a socket; a socket's token is its number.
-const RESOLVER: Token = Token(usize::MAX);
+const THREADS: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 const INPUT: Token = Token(usize::MAX - 2);
 
@@ -54,7 +55,9 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
         timer.set(timeout.and_then(|timeout| time.get().checked_add(timeout)));
         Ok(())
     });
-    let resolver = Rc::new(Resolver::for_poll(poll.registry().try_clone()?, RESOLVER));
+    let wake = waker(poll.registry().try_clone()?, THREADS);
+    app.set_wake(Arc::clone(&wake));
+    let resolver = Rc::new(Resolver::new(move || wake()));
     let lookups = Rc::clone(&resolver);
     multi.set_resolve_function(move |host| lookups.look_up(host));
 
@@ -80,7 +83,10 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
         // 7. When activity is detected, act on the sockets that had it. If the timeout expires, act on that.
         for event in &events {
             match event.token() {
-                RESOLVER => resolver.tell(&mut multi, now)?,
+                THREADS => {
+                    resolver.tell(&mut multi, now)?;
+                    app.woken(&mut multi, now)?;
+                }
                 SIGNALS => signals.pending().for_each(|signal| app.signalled(signal)),
                 INPUT => {
                     input.ignore(poll.registry())?;
@@ -147,6 +153,18 @@ fn watch(registry: &Registry, change: &SocketChange<'_>) -> io::Result<()> {
             io::ErrorKind::AlreadyExists => registry.reregister(source, token, interest),
             _ => Err(error),
         })
+}
+
+/// What other threads call to wake the poll. The means are made when they are first needed.
+fn waker(registry: Registry, token: Token) -> Wake {
+    let waker = OnceLock::new();
+    Arc::new(move || {
+        let waker = waker.get_or_init(|| Waker::new(&registry, token));
+        // Without a waker, what the thread has done is found when a clock runs out: late, but not lost.
+        if let Ok(waker) = waker {
+            let _ = waker.wake();
+        }
+    })
 }
 
 fn ready(event: &mio::event::Event) -> Ready {

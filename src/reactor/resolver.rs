@@ -6,11 +6,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::ToSocketAddrs;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
-
-use mio::{Registry, Token, Waker};
 
 use crate::error::MultiError;
 use crate::multi::{Addresses, Multi, Sink};
@@ -18,15 +16,13 @@ use crate::multi::{Addresses, Multi, Sink};
 /// Lookups at once: most names fail fast or come fast, and a few that hang must not block the rest.
 const THREADS: usize = 16;
 
-type Wake = Box<dyn Fn() + Send + Sync>;
-
 /// Looks names up, and wakes the loop when there are answers.
 pub struct Resolver(Arc<Shared>);
 
 struct Shared {
     work: Mutex<Work>,
     has_work: Condvar,
-    wake: Wake,
+    wake: Box<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Default)]
@@ -45,18 +41,6 @@ impl Resolver {
             has_work: Condvar::new(),
             wake: Box::new(wake),
         }))
-    }
-
-    /// A resolver whose answers are announced as `token` by the poll of `registry`. The waker is made when it is first needed.
-    pub fn for_poll(registry: Registry, token: Token) -> Self {
-        let waker = OnceLock::new();
-        Self::new(move || {
-            let waker = waker.get_or_init(|| Waker::new(&registry, token));
-            // Without a waker the answer is found when the connection's clock runs out: late, but not lost.
-            if let Ok(waker) = waker {
-                let _ = waker.wake();
-            }
-        })
     }
 
     /// Starts a lookup.

@@ -4,8 +4,8 @@
 /// the splicing pipe, the list, the run's folder; and for a moment a folder on the way to another, a file that is looked at, a lookup's socket.
 const RESERVED: usize = 18;
 
-/// A row that waits has its folder open.
-const WAITING: usize = 1;
+/// A row that waits has its folder open, and its file twice while it waits for its digest.
+const WAITING: usize = 3;
 
 /// A row under way has a socket, a second one while addresses race, its file and its folder.
 const RUNNING: usize = 4;

@@ -5,7 +5,7 @@
 //!                      │                        ▲                                             │
 //!                      │ kept, or no place      └──── again: a retry, or a mirror ◄───────────┤
 //!                      ▼                                                                      ▼
-//!                   Report ◄──────────────────────────────────────────────────────────── the end of a file
+//!                   Report ◄────────────────────────────────────────── verify ◄───────── the end of a body
 //! ```
 //!
 //! The session is the one place that knows both files and transfers. It holds no list: rows are read as there is room for them.
@@ -16,8 +16,10 @@ mod places;
 mod plan;
 mod report;
 mod source;
+mod verify;
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::RawFd;
@@ -29,13 +31,14 @@ use descriptors::Descriptors;
 use job::Job;
 use places::{Misplaced, Placement, Places};
 use source::{Item, Source};
+use verify::Waiting;
 
-use crate::download::{Body, Decision, Placed, Stored, Tries};
+use crate::download::{Body, Decision, Hashing, Placed, Stored, TaskId, Tries};
 use crate::error::{Doing, Error, Fault, MultiError};
 use crate::http::{Field, auth};
 use crate::list::{ListError, Row};
 use crate::multi::{Done, Easy, Multi, Outcome, Trace, TransferId};
-use crate::reactor::{self, Application};
+use crate::reactor::{self, Application, Wake};
 use crate::sys;
 
 pub use plan::{Output, Plan, Request};
@@ -86,6 +89,9 @@ struct Session<'r> {
     awaits_signal: bool,
     /// Rows that may sleep until a retry, beside those that wait for a place.
     sleepers: usize,
+    /// Who computes digests, and what waits for some.
+    hashing: Hashing,
+    waiting: HashMap<TaskId, Waiting>,
     /// What transfers did since the report was last told.
     traces: Rc<RefCell<Vec<(TransferId, Trace)>>>,
     random: RandomState,
@@ -99,8 +105,10 @@ impl<'r> Session<'r> {
             std::mem::take(&mut plan.lists),
             plan.base.clone(),
         );
+        // Nobody waits for a digest before the run starts, and is told then how to be woken.
+        let hashing = Hashing::default();
         Self {
-            places: Places::new(&plan),
+            places: Places::new(&plan, hashing.clone()),
             source,
             plan,
             report,
@@ -111,6 +119,8 @@ impl<'r> Session<'r> {
             is_stopped: false,
             awaits_signal: false,
             sleepers: 0,
+            hashing,
+            waiting: HashMap::new(),
             traces: Rc::default(),
             random: RandomState::new(),
             started: Instant::now(),
@@ -137,13 +147,18 @@ impl<'r> Session<'r> {
     }
 
     /// Starts on a row: finds its place, and adds its first transfer.
-    fn begin(&mut self, multi: &mut Multi<Job>, row: Row) -> Result<(), MultiError> {
+    fn begin(&mut self, multi: &mut Multi<Job>, mut row: Row) -> Result<(), MultiError> {
+        if let Err(why) = row.expect_all(&self.plan.digests) {
+            self.misplaced(row, Misplaced::Row(why));
+            return Ok(());
+        }
         self.rows += 1;
-        let (download, is_renamed) = match self.places.place(&row) {
+        let (download, is_renamed, standing) = match self.places.place(&row) {
             Ok(Placement::Begin {
                 download,
                 is_renamed,
-            }) => (download, is_renamed),
+                standing,
+            }) => (download, is_renamed, standing),
             Ok(Placement::Kept(path)) => {
                 self.totals.kept += 1;
                 let name = path.file_name().unwrap_or_default();
@@ -170,7 +185,10 @@ impl<'r> Session<'r> {
                 return Ok(());
             }
         };
-        let max_size = row.options.as_ref().and_then(|options| options.max_size);
+        let (max_size, digests) = match row.options {
+            Some(options) => (options.max_size, options.digests),
+            None => (None, Vec::new()),
+        };
         let job = Job {
             number: self.rows,
             place: row.place,
@@ -179,7 +197,7 @@ impl<'r> Session<'r> {
             tries_in_all: 0,
             began: None,
             is_renamed,
-            download,
+            download: download.checked(digests),
         };
         let request = &self.plan.request;
         let mut easy = Easy::new(row.url, job);
@@ -193,7 +211,10 @@ impl<'r> Session<'r> {
         easy.timeout = request.timeout;
         easy.min_speed = request.min_speed;
         easy.max_recv_speed = request.max_recv_speed;
-        Self::add(multi, easy, None)
+        match standing {
+            Some(file) => self.look_at_standing(multi, file, easy),
+            None => Self::add(multi, easy, None),
+        }
     }
 
     /// Adds a transfer, to start after a delay where it is a retry.
@@ -208,7 +229,7 @@ impl<'r> Session<'r> {
         multi.add(easy).map(drop)
     }
 
-    /// A transfer has brought all that it was to bring.
+    /// A transfer has brought the right body.
     fn arrived(&mut self, mut easy: Easy<Job>, outcome: &Outcome) {
         let (received, elapsed) = (outcome.received, outcome.elapsed);
         if easy.sink.download.is_unchanged {
@@ -416,6 +437,10 @@ impl<'r> Session<'r> {
 }
 
 impl Application<Job> for Session<'_> {
+    fn set_wake(&mut self, wake: Wake) {
+        self.hashing.set_wake(wake);
+    }
+
     fn start(&mut self, multi: &mut Multi<Job>) {
         if self.plan.is_traced {
             let traces = Rc::clone(&self.traces);
@@ -434,7 +459,7 @@ impl Application<Job> for Session<'_> {
         };
         while !self.has_ended
             && !self.is_stopped
-            && multi.running() - multi.sleeping() < room
+            && multi.running() - multi.sleeping() + self.waiting.len() < room
             && multi.sleeping() < self.sleepers
         {
             match self.source.next(now) {
@@ -448,14 +473,15 @@ impl Application<Job> for Session<'_> {
             }
         }
         if self.is_stopped {
-            self.totals.unfinished += multi.running() as u64;
+            self.totals.unfinished += (multi.running() + self.waiting.len()) as u64;
         }
         self.report.flush();
         Ok(())
     }
 
     fn is_over(&self, multi: &Multi<Job>) -> bool {
-        self.is_stopped || self.has_ended && multi.running() == 0 && !self.awaits_signal
+        let is_idle = multi.running() == 0 && self.waiting.is_empty();
+        self.is_stopped || self.has_ended && is_idle && !self.awaits_signal
     }
 
     fn completed(
@@ -469,11 +495,15 @@ impl Application<Job> for Session<'_> {
         easy.sink.began = easy.sink.began.or(done.dispatched);
         self.awaits_signal |= matches!(&done.result, Err(error) if was_interrupted(error));
         match done.result {
-            Ok(outcome) => self.arrived(easy, &outcome),
+            Ok(outcome) => self.verify(multi, easy, outcome, now)?,
             Err(_) if self.is_stopped || self.awaits_signal => self.totals.unfinished += 1,
             Err(error) => self.failed(multi, easy, &error, now)?,
         }
         Ok(())
+    }
+
+    fn woken(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
+        self.hashed(multi, now)
     }
 
     fn input(&self) -> Option<RawFd> {

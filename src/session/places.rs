@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::plan::{Output, Plan};
 use crate::download::name::{self, Names};
-use crate::download::{Body, Download, Exists, Part, Stored, Stream};
+use crate::download::{Body, Download, Exists, Hashing, Part, Stored, Stream};
 use crate::error::Fault;
 use crate::list::Row;
 use crate::sys::{self, Folder};
@@ -31,6 +32,8 @@ pub(super) enum Placement {
     Begin {
         download: Download,
         is_renamed: bool,
+        /// A file that stands there already: it is kept if its digests are right.
+        standing: Option<File>,
     },
     /// A file is there and is kept without asking.
     Kept(PathBuf),
@@ -51,6 +54,8 @@ pub(super) struct Places {
     output: Output,
     exists: Exists,
     takes_names: bool,
+    /// Who computes the digests of downloads.
+    hashing: Hashing,
     names: Names,
     /// When more names were known than are remembered, by the clock that stamps files.
     forgets_since: Option<i128>,
@@ -64,8 +69,9 @@ pub(super) struct Places {
 type Wanted = (PathBuf, OsString);
 
 impl Places {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, hashing: Hashing) -> Self {
         Self {
+            hashing,
             root: plan.dir.clone(),
             output: plan.output.clone(),
             exists: plan.exists,
@@ -97,18 +103,11 @@ impl Places {
     pub(super) fn place(&mut self, row: &Row) -> Result<Placement, Misplaced> {
         if self.output == Output::Stdout {
             let stream = Stream::stdout().map_err(Misplaced::Fault)?;
-            let download = Download::new(Body::Stream(stream));
-            return Ok(Placement::Begin {
-                download,
-                is_renamed: false,
-            });
+            return Ok(self.begin_stream(stream));
         }
         if let Some(path) = self.device() {
             let stream = Stream::open(&path).map_err(Misplaced::Fault)?;
-            return Ok(Placement::Begin {
-                download: Download::new(Body::Stream(stream)),
-                is_renamed: false,
-            });
+            return Ok(self.begin_stream(stream));
         }
         let (relative, wanted) = self.wanted(row)?;
         let (name, is_renamed) = self.claim(row, &relative, wanted)?;
@@ -142,9 +141,16 @@ impl Places {
             Exists::Error => Err(Misplaced::Fault(Fault::Exists(path()))),
             Exists::Overwrite | Exists::Verify => {
                 let is_verified = self.exists == Exists::Verify;
-                let known = is_verified.then(|| Stored::read(&folder, &name, &entry));
+                let has_digests = !row.digests().is_empty();
+                let known = (is_verified && !has_digests)
+                    .then(|| Stored::read(&folder, &name, &entry))
+                    .flatten();
+                // What cannot be read is fetched anew.
+                let file = (is_verified && has_digests)
+                    .then(|| folder.open(&name).ok())
+                    .flatten();
                 let part = Part::new(folder, name, self.exists).standing();
-                Ok(self.begin_with(part, is_renamed, known.flatten()))
+                Ok(self.begin_with(part, is_renamed, known, file))
             }
             Exists::Rename => Ok(self.begin_beside(folder, &relative.join(name))),
         }
@@ -202,22 +208,37 @@ impl Places {
 
     /// Begins a download whose final name is free.
     fn begin(&self, folder: Rc<Folder>, name: OsString, is_renamed: bool) -> Placement {
-        self.begin_with(Part::new(folder, name, self.exists), is_renamed, None)
+        self.begin_with(Part::new(folder, name, self.exists), is_renamed, None, None)
     }
 
-    fn begin_with(&self, part: Part, is_renamed: bool, known: Option<Stored>) -> Placement {
+    fn begin_stream(&self, stream: Stream) -> Placement {
+        Placement::Begin {
+            download: Download::new(Body::Stream(stream), &self.hashing),
+            is_renamed: false,
+            standing: None,
+        }
+    }
+
+    fn begin_with(
+        &self,
+        part: Part,
+        is_renamed: bool,
+        known: Option<Stored>,
+        standing: Option<File>,
+    ) -> Placement {
         let is_many = self.names.len() > NOTED;
         let part = if is_many {
             part.without_small_notes()
         } else {
             part
         };
-        let mut download = Download::new(Body::File(part));
+        let mut download = Download::new(Body::File(part), &self.hashing);
         download.known = known;
         download.takes_name = self.takes_names;
         Placement::Begin {
             download,
             is_renamed,
+            standing,
         }
     }
 

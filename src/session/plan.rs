@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::download::{Exists, Retry};
-use crate::http::{Credentials, Field};
+use crate::http::{Credentials, Expected, Field};
 use crate::multi::Options;
 
 /// A run: what to fetch, where to, and how.
@@ -21,6 +21,8 @@ pub struct Plan {
     pub base: Option<Url>,
     /// A bad line of a list ends the run.
     pub is_strict: bool,
+    /// The digests of a single file, beside those that its row has.
+    pub digests: Vec<Expected>,
     /// The folder that files go to.
     pub dir: PathBuf,
     /// The name of a single file, or standard output.

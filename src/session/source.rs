@@ -7,6 +7,7 @@ use std::time::Instant;
 use url::Url;
 
 use super::report::BadRow;
+use crate::http::auth;
 use crate::list::{Input, Next, Place, Row, parse_url};
 
 /// What a source has next.
@@ -44,14 +45,11 @@ impl Source {
     pub(super) fn next(&mut self, now: Instant) -> Item {
         if let Some((index, text)) = self.urls.next() {
             let place = Place::typed(index as u64 + 1);
-            let row = parse_url(&text, None).map_err(BadRow::Typed);
-            return Item::Row(row.map(|url| Row {
-                url,
-                mirrors: Vec::new(),
-                out: None,
-                options: None,
-                place,
-            }));
+            let row = parse_url(&text, None).and_then(|url| {
+                let shown = auth::masked(&url);
+                Row::new(url, place).map_err(|fault| format!("{fault}: {shown}"))
+            });
+            return Item::Row(row.map_err(BadRow::Typed));
         }
         loop {
             if let Some(broken) = self.broken.take() {

@@ -131,14 +131,14 @@ impl Folder {
         self.was_empty
     }
 
-    /// Creates a file for writing, or empties the one that is there, and locks it until it is closed. A symbolic link in
+    /// Creates a file to be written and read, or empties the one that is there, and locks it until it is closed. A symbolic link in
     /// its place is not followed, and nothing but a plain file is taken.
     ///
     /// # Errors
     /// `ResourceBusy` where another process writes it, `InvalidInput` for what is no file, or what the system says.
     pub fn create(&self, name: &OsStr) -> io::Result<File> {
         let open = |flags| {
-            let flags = flags | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))
         };
         loop {
@@ -209,16 +209,25 @@ impl Folder {
 
     /// Whether a plain file holds exactly these bytes.
     pub fn holds(&self, name: &OsStr, bytes: &[u8]) -> bool {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let Ok(file) = rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()) else {
+        let Ok(file) = self.open(name) else {
             return false;
         };
-        let is_file = rustix::fs::fstat(&file).is_ok_and(|stat| Entry(stat).is_file());
         let mut held = Vec::with_capacity(bytes.len() + 1);
-        let read = File::from(file)
-            .take(bytes.len() as u64 + 1)
-            .read_to_end(&mut held);
-        is_file && read.is_ok() && held == bytes
+        let read = file.take(bytes.len() as u64 + 1).read_to_end(&mut held);
+        read.is_ok() && held == bytes
+    }
+
+    /// Opens a plain file to be read.
+    ///
+    /// # Errors
+    /// `InvalidInput` for what is no plain file, or what the system says.
+    pub fn open(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())?;
+        if !Entry(rustix::fs::fstat(&file)?).is_file() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "not a plain file"));
+        }
+        Ok(file.into())
     }
 
     /// What stands at a name, itself and not what it may link to; `None` where nothing does.

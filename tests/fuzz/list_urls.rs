@@ -3,7 +3,7 @@
 
 use std::iter;
 
-use gannet::http::{Credentials, Field, Origin, auth};
+use gannet::http::{Credentials, Expected, Field, Origin, auth};
 use gannet::list::{ListError, Row, Rows, parse_url};
 use url::Url;
 
@@ -122,6 +122,9 @@ fn assert_fit(outcome: &Outcome) {
     }
     assert_ne!(row.out.as_deref(), Some(""));
     assert!(row.out.as_deref().is_none_or(is_plain));
+    let mut algorithms: Vec<_> = row.digests().iter().map(Expected::algorithm).collect();
+    algorithms.sort_unstable();
+    assert!(algorithms.is_sorted_by(|a, b| a < b), "{algorithms:?}");
     let Some(options) = &row.options else { return };
     assert_ne!(options.dir.as_deref(), Some(""));
     for text in [&options.dir, &options.user_agent, &options.referer] {

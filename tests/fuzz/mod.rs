@@ -3,6 +3,7 @@
 //! Two callers share them: `fuzz/`, where libFuzzer looks for new inputs, and `fuzz_seeds.rs` beside this folder, which
 //! runs the seeds and mutations of them among the ordinary tests. So nothing here needs more than gannet and url.
 
+pub mod digest;
 pub mod disposition;
 pub mod file_name;
 pub mod header_field;
@@ -16,7 +17,8 @@ pub mod response_words;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
+    ("digest", digest::run),
     ("disposition", disposition::run),
     ("file_name", file_name::run),
     ("header_field", header_field::run),

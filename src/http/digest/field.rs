@@ -1,0 +1,87 @@
+//! Digests as servers announce them: Repr-Digest and Content-Digest (RFC 9530), dictionaries of byte sequences
+//! (RFC 9651 §3.2 and §3.3.5).
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use super::{Algorithm, Digest};
+
+/// The strongest digest that a field's value announces, of those whose algorithm is known. A value that is no dictionary announces
+/// none: a field that cannot be parsed is ignored (RFC 9651 §4.2).
+///
+/// ```
+/// use gannet::http::digest::announced;
+///
+/// let digest = announced(b"unixsum=:AA==:, sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:").unwrap();
+/// assert!(digest.to_string().starts_with("sha256:ba7816bf"));
+/// ```
+pub fn announced(value: &[u8]) -> Option<Digest> {
+    let mut strongest: Option<Digest> = None;
+    for member in std::str::from_utf8(value).ok()?.split(',') {
+        let (key, item) = member.trim_matches([' ', '\t']).split_once('=')?;
+        // Base 64 has neither semicolon nor comma, so what follows a semicolon is a parameter.
+        let encoded = item.split(';').next().unwrap_or_default();
+        let encoded = encoded.trim_end_matches(' ').strip_prefix(':')?;
+        let bytes = BASE64_STANDARD.decode(encoded.strip_suffix(':')?).ok()?;
+        let digest = algorithm(key).and_then(|algorithm| Digest::new(algorithm, &bytes));
+        strongest = strongest
+            .into_iter()
+            .chain(digest)
+            .max_by_key(Digest::algorithm);
+    }
+    strongest
+}
+
+/// The algorithm of a key in the registry of RFC 9530 §7.2. What is registered as insecure (§5) still tells damage.
+fn algorithm(key: &str) -> Option<Algorithm> {
+    match key {
+        "sha-256" => Some(Algorithm::Sha256),
+        "sha-512" => Some(Algorithm::Sha512),
+        "sha" => Some(Algorithm::Sha1),
+        "md5" => Some(Algorithm::Md5),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(value: &str) -> Option<String> {
+        announced(value.as_bytes()).map(|digest| digest.to_string())
+    }
+
+    /// The examples of RFC 9530, §2 and appendix B.
+    const SHA256: &str = "sha-256=:d435Qo+nKZ+gLcUHn7GQtQ72hiBVAgqoLsZnZPiTGPk=:";
+    const SHA512: &str = "sha-512=:YMAam51Jz/jOATT6/zvHrLVgOYTGFy1d6GJiOHTohq4yP+pgk4vf2aCsyRZOtw8MjkM7iw7yZ/WkppmM44T3qg==:";
+
+    #[test]
+    fn the_strongest_known_digest_counts() {
+        assert_eq!(
+            shown(SHA256).as_deref(),
+            Some("sha256:778df9428fa7299fa02dc5079fb190b50ef6862055020aa82ec66764f89318f9")
+        );
+        let both = format!("{SHA512},\t{SHA256}");
+        assert!(shown(&both).unwrap().starts_with("sha512:60c01a9b"));
+        assert!(shown(&format!("{SHA256};q=1, x=:AA==:")).is_some());
+    }
+
+    #[test]
+    fn what_is_unknown_or_damaged_is_ignored() {
+        for value in [
+            "",
+            "sha-256",
+            "unixsum=:AA==:",
+            "sha-256=:AA==:",
+            "sha-256=::",
+            "sha-256=:",
+            "sha-256=d435Qo+nKZ+gLcUHn7GQtQ72hiBVAgqoLsZnZPiTGPk=",
+            "SHA-256=:d435Qo+nKZ+gLcUHn7GQtQ72hiBVAgqoLsZnZPiTGPk=:",
+            "sha-256=\"x\"",
+        ] {
+            assert_eq!(shown(value), None, "{value}");
+        }
+        assert_eq!(shown(&format!("{SHA256}, broken")), None);
+        assert_eq!(announced(b"sha-256=:\xff:"), None);
+    }
+}

@@ -1,0 +1,115 @@
+//! Digests as they are computed: bytes in, any number of digests out.
+
+use sha2::Digest as _;
+
+use super::{Algorithm, Digest};
+
+/// The computation of one digest or several over the same bytes, which come in order.
+#[derive(Debug, Clone)]
+pub struct Hashers(Vec<Hasher>);
+
+impl Hashers {
+    /// One for each algorithm, however often it is named.
+    pub fn new(algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        let mut wanted: Vec<_> = algorithms.into_iter().collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        Self(wanted.into_iter().map(Hasher::new).collect())
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        for hasher in &mut self.0 {
+            hasher.update(bytes);
+        }
+    }
+
+    /// The digests of all bytes, the weakest first.
+    pub fn finish(self) -> Vec<Digest> {
+        self.0.into_iter().map(Hasher::finish).collect()
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Hasher {
+    Md5(md5::Md5),
+    Sha1(sha1::Sha1),
+    Sha224(sha2::Sha224),
+    Sha256(sha2::Sha256),
+    Sha384(sha2::Sha384),
+    Sha512(sha2::Sha512),
+    /// Much larger than the others.
+    Blake3(Box<blake3::Hasher>),
+}
+
+impl Hasher {
+    fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Md5 => Self::Md5(md5::Md5::new()),
+            Algorithm::Sha1 => Self::Sha1(sha1::Sha1::new()),
+            Algorithm::Sha224 => Self::Sha224(sha2::Sha224::new()),
+            Algorithm::Sha256 => Self::Sha256(sha2::Sha256::new()),
+            Algorithm::Sha384 => Self::Sha384(sha2::Sha384::new()),
+            Algorithm::Sha512 => Self::Sha512(sha2::Sha512::new()),
+            Algorithm::Blake3 => Self::Blake3(Box::new(blake3::Hasher::new())),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Md5(hasher) => hasher.update(bytes),
+            Self::Sha1(hasher) => hasher.update(bytes),
+            Self::Sha224(hasher) => hasher.update(bytes),
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Sha384(hasher) => hasher.update(bytes),
+            Self::Sha512(hasher) => hasher.update(bytes),
+            Self::Blake3(hasher) => drop(hasher.update(bytes)),
+        }
+    }
+
+    fn finish(self) -> Digest {
+        let digest = match self {
+            Self::Md5(hasher) => Digest::new(Algorithm::Md5, &hasher.finalize()),
+            Self::Sha1(hasher) => Digest::new(Algorithm::Sha1, &hasher.finalize()),
+            Self::Sha224(hasher) => Digest::new(Algorithm::Sha224, &hasher.finalize()),
+            Self::Sha256(hasher) => Digest::new(Algorithm::Sha256, &hasher.finalize()),
+            Self::Sha384(hasher) => Digest::new(Algorithm::Sha384, &hasher.finalize()),
+            Self::Sha512(hasher) => Digest::new(Algorithm::Sha512, &hasher.finalize()),
+            Self::Blake3(hasher) => Digest::new(Algorithm::Blake3, hasher.finalize().as_bytes()),
+        };
+        digest.expect("a hash function gives as many bytes as it always does")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As computed by md5sum, sha1sum, sha224sum, sha256sum, b3sum, sha384sum and sha512sum.
+    const OF_ABC: [&str; 7] = [
+        "md5:900150983cd24fb0d6963f7d28e17f72",
+        "sha1:a9993e364706816aba3e25717850c26c9cd0d89d",
+        "sha224:23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7",
+        "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        "blake3:6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85",
+        "sha384:cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
+        "sha512:ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd\
+         454d4423643ce80e2a9ac94fa54ca49f",
+    ];
+
+    #[test]
+    fn each_algorithm_computes_what_other_tools_do() {
+        let mut hashers = Hashers::new(Algorithm::ALL);
+        hashers.update(b"a");
+        hashers.update(b"");
+        hashers.update(b"bc");
+        let digests: Vec<_> = hashers.finish().iter().map(ToString::to_string).collect();
+        assert_eq!(digests, OF_ABC);
+    }
+
+    #[test]
+    fn an_algorithm_named_twice_is_computed_once() {
+        let hashers = Hashers::new([Algorithm::Sha256, Algorithm::Md5, Algorithm::Sha256]);
+        assert_eq!(hashers.finish().len(), 2);
+    }
+}

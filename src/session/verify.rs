@@ -1,0 +1,95 @@
+//! Between the end of a body and its final name: is it what was promised? Digests that are not known yet are waited for here, while
+//! other transfers go on.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use super::Session;
+use super::job::Job;
+use super::report::Verdict;
+use crate::download::{Checked, Hashed};
+use crate::error::{Doing, Error, MultiError};
+use crate::multi::{Easy, Multi, Outcome};
+
+/// What waits for digests.
+pub(super) enum Waiting {
+    /// A body that is whole.
+    Body(Easy<Job>, Outcome),
+    /// A download that is needed only if the file that stands there is another.
+    Standing(Easy<Job>),
+}
+
+impl Session<'_> {
+    /// A transfer has brought all that it was to bring.
+    pub(super) fn verify(
+        &mut self,
+        multi: &mut Multi<Job>,
+        mut easy: Easy<Job>,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        match easy.sink.download.verify() {
+            Ok(Checked::Right) => self.arrived(easy, &outcome),
+            Ok(Checked::Waits(task)) => {
+                self.waiting.insert(task, Waiting::Body(easy, outcome));
+            }
+            Err(fault) => {
+                let error = Error::new(fault, Doing::Verifying, outcome.address);
+                self.failed(multi, easy, &error, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a file that stands at the final name hashed: only if it is another, the download begins.
+    pub(super) fn look_at_standing(
+        &mut self,
+        multi: &mut Multi<Job>,
+        file: File,
+        easy: Easy<Job>,
+    ) -> Result<(), MultiError> {
+        let Some(task) = easy.sink.download.hash(file) else {
+            return Self::add(multi, easy, None);
+        };
+        self.waiting.insert(task, Waiting::Standing(easy));
+        Ok(())
+    }
+
+    /// Goes on with what has waited for digests that are known now.
+    pub(super) fn hashed(
+        &mut self,
+        multi: &mut Multi<Job>,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        for (task, hashed) in self.hashing.answers() {
+            match self.waiting.remove(&task) {
+                Some(Waiting::Body(mut easy, outcome)) => {
+                    easy.sink.download.hashed(hashed);
+                    self.verify(multi, easy, outcome, now)?;
+                }
+                Some(Waiting::Standing(easy)) => self.stood(multi, easy, &hashed)?,
+                // The try that it belonged to has failed.
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The digests of a file that stands at the final name are known, or it cannot be read.
+    fn stood(
+        &mut self,
+        multi: &mut Multi<Job>,
+        easy: Easy<Job>,
+        hashed: &Hashed,
+    ) -> Result<(), MultiError> {
+        let is_right = hashed
+            .as_ref()
+            .is_ok_and(|found| easy.sink.download.is_met_by(found));
+        if !is_right {
+            return Self::add(multi, easy, None);
+        }
+        self.totals.kept += 1;
+        self.tell(&easy, Duration::ZERO, 0, Verdict::Kept);
+        Ok(())
+    }
+}
