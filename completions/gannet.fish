@@ -45,6 +45,8 @@ always\t'always'
 never\t'never'"
 complete -c gannet -l strict -d 'Let a bad line in a list end the run'
 complete -c gannet -l content-disposition -d 'Let the server name the file'
+complete -c gannet -s c -l continue -d 'Continue partial files that another tool has left'
+complete -c gannet -l no-resume -d 'Start over instead of resuming what an earlier run has left'
 complete -c gannet -l http1.1 -d 'Speak HTTP/1.1 only'
 complete -c gannet -s k -l insecure -d 'Do not verify certificates'
 complete -c gannet -s 4 -d 'Use IPv4 addresses only'

@@ -85,7 +85,15 @@ pub enum Fault {
         status: u16,
         /// What the server asked for in Retry-After (RFC 9110 §10.2.3).
         retry_after: Option<RetryAfter>,
+        /// With a 416, the bytes of the whole, where the server said (RFC 9110 §15.5.17).
+        size: Option<u64>,
     },
+    /// An answer to a request for a part is not that part, or that cannot be told.
+    #[error("the answer cannot be put beside what is there: {0}")]
+    BadRange(&'static str),
+    /// The file on the server is not the one that was begun.
+    #[error("the file changed on the server")]
+    Changed,
     /// More redirects than allowed.
     #[error("more than {0} redirects")]
     TooManyRedirects(u32),

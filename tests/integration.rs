@@ -24,6 +24,7 @@ mod cli_nginx; // many files from a real server, every byte compared
 mod cli_pipe; // lists that come slowly, readers that leave early
 mod cli_redirect; // redirects, and where they may lead
 mod cli_report; // completion and failure lines, -q, -v, colour, summary
+mod cli_resume; // NAME.part and its state: what the next run goes on with
 mod cli_retry; // transient failures, Retry-After, cut bodies
 mod cli_signal; // SIGINT and SIGTERM
 mod cli_timeout; // stalls, connecting, the whole

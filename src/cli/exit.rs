@@ -25,10 +25,6 @@ pub(crate) enum Exit {
     /// A file was there already, and that was to be an error.
     Exists,
     /// The remote file changed, or cannot be resumed.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "part of the contract; no transfer ends so yet")
-    )]
     Changed,
     /// The server or proxy asked for a login: 401, 407.
     Authentication,
@@ -42,6 +38,8 @@ pub(crate) enum Exit {
     Integrity,
     /// SIGINT ended the run, whatever had failed before.
     Interrupted,
+    /// SIGHUP ended the run, whatever had failed before.
+    HungUp,
     /// SIGTERM ended the run, whatever had failed before.
     Terminated,
 }
@@ -49,7 +47,7 @@ pub(crate) enum Exit {
 impl Exit {
     /// Every exit code with what it means, in the order of the codes; the man page's table comes from here.
     #[cfg(test)]
-    pub(crate) const TABLE: [(Self, &str); 16] = [
+    pub(crate) const TABLE: [(Self, &str); 17] = [
         (Self::Success, "all transfers succeeded (an empty list too)"),
         (Self::Other, "another failure"),
         (Self::Usage, "usage, or a bad line in a list"),
@@ -70,6 +68,7 @@ impl Exit {
         (Self::Exists, "the file exists (--exists error)"),
         (Self::NoSpace, "no space left"),
         (Self::TimedOut, "timed out (connecting, stalled or in all)"),
+        (Self::HungUp, "stopped by SIGHUP"),
         (Self::Interrupted, "stopped by SIGINT"),
         (Self::Terminated, "stopped by SIGTERM"),
     ];
@@ -91,6 +90,7 @@ impl Exit {
             Self::Exists => 11,
             Self::NoSpace => 12,
             Self::TimedOut => 28,
+            Self::HungUp => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn of_several_failures_the_first_in_the_contracts_order_wins() {
-        let order = [143, 130, 9, 12, 3, 5, 6, 10, 11, 7, 8, 28, 4, 2, 1, 0];
+        let order = [143, 129, 130, 9, 12, 3, 5, 6, 10, 11, 7, 8, 28, 4, 2, 1, 0];
         let mut all = Exit::TABLE.map(|(exit, _)| exit);
         all.sort();
         assert_eq!(
@@ -144,7 +144,7 @@ mod tests {
         let codes = Exit::TABLE.map(|(exit, _)| exit.code());
         assert_eq!(
             codes,
-            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 28, 130, 143]
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 28, 129, 130, 143]
         );
     }
 
@@ -169,7 +169,7 @@ mod tests {
         };
         for _ in 0..1_000 {
             let mut failures: Vec<Exit> = (0..1 + below(12))
-                .map(|_| Exit::TABLE[below(16)].0)
+                .map(|_| Exit::TABLE[below(17)].0)
                 .collect();
             let code = of_run(failures.iter().copied());
             for _ in 0..5 {

@@ -47,6 +47,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) concurrency: Concurrency,
     #[command(flatten)]
+    pub(crate) resume: Resume,
+    #[command(flatten)]
     pub(crate) http: Http,
     #[command(flatten)]
     pub(crate) tls: Tls,
@@ -61,7 +63,7 @@ pub(crate) struct Flags {
 /// How the long help ends; the man page has its own, fuller sections.
 const AFTER_HELP: &str = "\
 Exit status: 0 all files were fetched, 2 usage or list, 3 local file, 4 network, 5 TLS, 6 authentication, \
-7 malformed answer, 8 error status, 9 wrong digest, 11 the file exists, 12 no space, 28 timed out, 130 and 143 stopped by a signal, \
+7 malformed answer, 8 error status, 9 wrong digest, 10 the file changed, 11 the file exists, 12 no space, 28 timed out, 129, 130 and 143 stopped by a signal, \
 1 anything else. 'man gannet' has the whole table, the format of lists and examples.";
 
 #[derive(Args)]
@@ -183,6 +185,22 @@ pub(crate) struct Concurrency {
     /// 0 lifts the limit.
     #[arg(long, value_name = "RATE", value_parser = size, hide_short_help = true)]
     pub(crate) limit_rate_file: Option<u64>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Resume and integrity")]
+pub(crate) struct Resume {
+    /// Continue partial files that another tool has left
+    ///
+    /// A partial file at the final name, as wget and curl leave it, is continued without proof that the file is still the
+    /// same: you vouch for that. It moves to NAME.part when the server has sent more of it. A file that is as
+    /// large as the server's is kept; a larger one is fetched anew.
+    #[arg(short, long = "continue", conflicts_with = "no_resume")]
+    pub(crate) r#continue: bool,
+
+    /// Start over instead of resuming what an earlier run has left
+    #[arg(long)]
+    pub(crate) no_resume: bool,
 }
 
 #[derive(Args)]

@@ -8,9 +8,9 @@ use anyhow::{Result, anyhow};
 use gannet::download;
 use gannet::http::{Credentials, Expected, Field};
 use gannet::multi::{Family, Identity, Limits, Options, TlsOptions, TlsVersion, TrustRoots};
-use gannet::session::{Output, Plan, Request};
+use gannet::session::{Output, Plan, Request, Resume};
 
-use super::flags::{Exists, Flags, Oldest, Tls};
+use super::flags::{self, Exists, Flags, Oldest, Tls};
 
 /// Whether an output is standard output, under whatever name.
 pub(crate) fn is_stdout(path: &Path) -> bool {
@@ -50,6 +50,15 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
             Exists::Overwrite => download::Exists::Overwrite,
             Exists::Rename => download::Exists::Rename,
             Exists::Error => download::Exists::Error,
+        },
+        resume: match flags.resume {
+            flags::Resume {
+                r#continue: true, ..
+            } => Resume::Vouched,
+            flags::Resume {
+                no_resume: true, ..
+            } => Resume::Never,
+            _ => Resume::Proven,
         },
         jobs: flags.concurrency.jobs as usize,
         is_fail_fast: flags.reporting.fail_fast,

@@ -14,6 +14,7 @@ use gannet::http::auth::masked;
 use gannet::multi::Trace;
 use gannet::session::{BadRow, Completion, Landing, Report, Retrying, Snapshot, Totals, Verdict};
 use gannet::sys;
+use url::Url;
 
 use super::exit::Exit;
 use super::flags::{ColorChoice, Flags};
@@ -92,6 +93,7 @@ impl Console {
             self.exit = Exit::Usage;
         }
         match totals.signal {
+            Some(1) => Exit::HungUp,
             Some(2) => Exit::Interrupted,
             Some(_) => Exit::Terminated,
             None => self.exit,
@@ -271,6 +273,14 @@ impl Report for Console {
         );
     }
 
+    fn warned(&mut self, url: &Url, why: &str) {
+        if self.quiet < 2 {
+            let text = self.err.word("again", "33");
+            let url = Safe(masked(url));
+            let _ = writeln!(text, " -  {url}: starting over: {}", Safe(why));
+        }
+    }
+
     fn planned(&mut self, url: &str, path: Option<&Path>) {
         let _ = match path {
             Some(path) => writeln!(
@@ -379,6 +389,7 @@ fn exit_for(error: &Error) -> Exit {
         } => Exit::Authentication,
         Fault::Status { .. } => Exit::Status,
         Fault::Timeout { .. } => Exit::TimedOut,
+        Fault::Changed | Fault::BadRange(_) => Exit::Changed,
         Fault::Exists(_) => Exit::Exists,
         Fault::Digest { .. } | Fault::NoDigest(_) => Exit::Integrity,
         Fault::Disk { source, .. } => disk_exit(source.kind()),

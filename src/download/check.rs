@@ -82,6 +82,27 @@ impl Check {
         self.announced.is_some() || !self.asked.is_empty()
     }
 
+    /// Begins anew for a body of which `frontier` bytes are there already: a thread reads them, and follows what comes behind.
+    pub(super) fn resume(&mut self, frontier: u64, file: Option<io::Result<File>>) {
+        self.forget();
+        self.announced = None;
+        let hashers = Hashers::new(self.asked.iter().map(Expected::algorithm));
+        let file = file.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
+        self.state = match file {
+            Ok(file) => {
+                let task = self.hashing.follow(file, hashers, 0);
+                self.hashing.advance(task, frontier);
+                State::Followed(task, frontier)
+            }
+            Err(error) => State::Done(Err(error)),
+        };
+    }
+
+    /// Whether anything was asked for, and not only announced.
+    pub(super) fn is_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     /// These bytes were written, up to `frontier`. `file` gives the file to be read by others, if it can be.
     pub(super) fn written(
         &mut self,

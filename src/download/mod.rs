@@ -7,26 +7,36 @@ mod check;
 mod hashing;
 pub mod name;
 mod part;
+mod range;
+mod ranges;
 mod retry;
+pub mod state;
 mod stored;
 mod stream;
+mod validators;
 
 use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
+use url::Url;
+
 use crate::error::{Fault, Malformed};
-use crate::http::{Digest, Expected, Response, disposition};
+use crate::http::{Digest, Expected, Field, Response, disposition};
 use crate::multi::Sink;
 use check::Check;
 
 pub use check::Checked;
 pub use hashing::{Hashed, Hashing, TaskId};
 pub use part::{Part, Placed};
+pub use range::Asked;
+pub use ranges::Ranges;
 pub use retry::{Decision, Retry, Tries};
+pub use state::{Source, State};
 pub use stored::Stored;
 pub use stream::Stream;
+pub use validators::Validators;
 
 /// What to do when the final name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,6 +56,10 @@ pub enum Exists {
 
 /// Where the bytes of a download land.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are large, and a box costs each an allocation"
+)]
 pub enum Body {
     /// In a file.
     File(Part),
@@ -126,6 +140,14 @@ impl Download {
         }
     }
 
+    /// Has what is there of a body hashed, and what comes behind it.
+    fn resume_check(&mut self) {
+        self.check = self.check.take().filter(|check| check.is_asked());
+        if let (Some(check), Body::File(part)) = (&mut self.check, &self.body) {
+            check.resume(part.written(), part.reader());
+        }
+    }
+
     /// Has the body of an answer hashed, if anything says what its digest is to be.
     fn begin_check(&mut self, response: &Response) {
         if self.check.is_none() && check::announcement(response).is_some() {
@@ -135,6 +157,92 @@ impl Download {
             && !check.begin(response)
         {
             self.check = None;
+        }
+    }
+
+    /// The request fields for the next try: for what is missing, or for another version than the one that is known.
+    pub fn ask(&mut self) -> Vec<Field> {
+        let part = match &mut self.body {
+            Body::File(part) => part.ask(),
+            Body::Stream(_) => Vec::new(),
+        };
+        match &self.known {
+            Some(known) if part.is_empty() => known.condition(),
+            _ => part,
+        }
+    }
+
+    /// The offset of the first byte that the present try brings.
+    pub fn start(&self) -> u64 {
+        match &self.body {
+            Body::File(part) => part.start(),
+            Body::Stream(_) => 0,
+        }
+    }
+
+    /// Writes down what another run needs to go on; `url` is where the body comes from.
+    pub fn save(&mut self, url: &Url) {
+        if let Body::File(part) = &mut self.body {
+            part.save(url);
+        }
+    }
+
+    /// Why it was started over, if nobody has been told yet.
+    pub fn take_notice(&mut self) -> Option<&'static str> {
+        match &mut self.body {
+            Body::File(part) => part.take_notice(),
+            Body::Stream(_) => None,
+        }
+    }
+
+    /// What is wrong with a body whose last answer was whole.
+    pub fn missing(&mut self) -> Option<Fault> {
+        match &mut self.body {
+            Body::File(part) => part.missing(),
+            Body::Stream(_) => None,
+        }
+    }
+
+    /// The server has nothing behind what is there: whether that is all of a file of `size` bytes. It is to be verified then.
+    ///
+    /// # Errors
+    /// [`Fault::Disk`] and [`Fault::BadRange`]: what is there cannot be opened, or is not what it was.
+    pub fn is_all(&mut self, size: Option<u64>) -> Result<bool, Fault> {
+        let Body::File(part) = &mut self.body else {
+            return Ok(false);
+        };
+        if !part.is_all(size) {
+            return Ok(false);
+        }
+        if part.is_foreign() {
+            // It stands at the final name. If a digest was asked for, it is known by now that it is another.
+            self.is_unchanged = self.check.is_none();
+            return Ok(self.is_unchanged);
+        }
+        part.open()?;
+        self.resume_check();
+        Ok(true)
+    }
+
+    /// What came is not what was promised: none of it is used again.
+    pub fn discard(&mut self) {
+        if let Body::File(part) = &mut self.body {
+            part.discard();
+        }
+    }
+
+    /// The next try is at another URL of the same file: what was learnt of the server does not count.
+    pub fn turn_to_another(&mut self) {
+        if let Body::File(part) = &mut self.body {
+            part.turn_to_another();
+        }
+    }
+
+    /// After an answer that does not continue what is there: whether the whole may be asked for.
+    pub fn may_start_over(&mut self, fault: &Fault) -> bool {
+        match &mut self.body {
+            Body::File(part) => part.may_start_over(fault),
+            Body::Stream(_) => false,
         }
     }
 
@@ -167,8 +275,13 @@ impl Body {
 
 impl Sink for Download {
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
-        if response.status == 304 && self.known.is_some() {
+        if response.status == 304 && self.known.is_some() && self.start() == 0 {
             self.is_unchanged = true;
+            return Ok(());
+        }
+        if let (206, Body::File(part)) = (response.status, &mut self.body) {
+            part.append(response)?;
+            self.resume_check();
             return Ok(());
         }
         if matches!(response.status, 206 | 300..) {
@@ -208,7 +321,7 @@ impl Sink for Download {
         Ok(())
     }
 
-    fn target(&mut self) -> Result<Option<BorrowedFd<'_>>, Fault> {
+    fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
         let Body::File(part) = &mut self.body else {
             return Ok(None);
         };

@@ -12,6 +12,8 @@ use url::Url;
 pub const PART: &str = ".part";
 /// What is put behind a name for the state of its incomplete body.
 pub const STATE: &str = ".part.gannet";
+/// What is put behind a name for the next state, until it takes the place of the one before. As long as [`STATE`].
+pub const NEXT_STATE: &str = ".part~gannet";
 
 /// The longest base name, in bytes: 255, which file systems take, less [`STATE`] and a number of ten digits.
 pub const LONGEST_NAME: usize = 255 - STATE.len() - 11;
@@ -222,13 +224,16 @@ impl Names {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         let folder = self.folder(path);
         let own = self.key(&folder, name, "");
-        // Of the nine pairs of {x, x.part, x.part.gannet} and {y, y.part, y.part.gannet}, only x = y, x.… = y and
-        // x = y.… can be equal.
+        // Of the pairs of {x, x.part, x.part.gannet…} and {y, y.part, y.part.gannet…}, only x = y, x.… = y and x = y.… can be
+        // equal: no two suffixes end alike.
         // Where no name has a suffix of ours, nothing but the name itself can be in the way.
-        self.has_suffixed |= name.ends_with(PART.as_bytes()) || name.ends_with(STATE.as_bytes());
+        let suffixes = [PART, STATE, NEXT_STATE];
+        self.has_suffixed |= suffixes
+            .iter()
+            .any(|suffix| name.ends_with(suffix.as_bytes()));
         let is_taken = self.taken.contains(&own)
             || self.has_suffixed
-                && [PART, STATE].iter().any(|suffix| {
+                && suffixes.iter().any(|suffix| {
                     let owner = name.strip_suffix(suffix.as_bytes());
                     self.is_taken(&folder, name, suffix)
                         || owner.is_some_and(|owner| self.is_taken(&folder, owner, ""))
@@ -423,7 +428,7 @@ mod tests {
 
     #[test]
     fn a_name_is_taken_with_its_partial_files() {
-        for suffix in ["", PART, STATE] {
+        for suffix in ["", PART, STATE, NEXT_STATE] {
             let other = format!("d/x{suffix}");
             let (mut names, mut reversed) = (Names::default(), Names::default());
             assert!(
@@ -535,7 +540,7 @@ mod tests {
             for row in &rows {
                 let path = Path::new(row);
                 let taken = if names.claim(path) { path.to_owned() } else { names.next_free(path, |_| false) };
-                for suffix in ["", PART, STATE] {
+                for suffix in ["", PART, STATE, NEXT_STATE] {
                     let file = format!("{}{suffix}", taken.display());
                     prop_assert!(files.insert(file.clone()), "{} twice in {:?}", file, rows);
                 }

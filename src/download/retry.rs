@@ -116,6 +116,7 @@ mod tests {
             Fault::Status {
                 status,
                 retry_after,
+                size: None,
             },
             Doing::Receiving,
             None,

@@ -5,7 +5,8 @@
 
 use std::str;
 
-use crate::http::{Field, Response};
+use super::Validators;
+use crate::http::Field;
 use crate::sys::{self, Entry, Folder};
 
 /// The validators of a fetched file (RFC 9110 §8.8), and how to tell that it is still as it was.
@@ -14,41 +15,19 @@ pub struct Stored {
     size: u64,
     /// When it was complete, in nanoseconds since 1970, by the clock that stamps files: whoever wrote to it since did so later.
     completed: i128,
-    etag: Option<String>,
-    last_modified: Option<String>,
+    validators: Validators,
 }
 
 impl Stored {
-    /// What an answer says of its body, if that is worth keeping.
-    pub(super) fn of(response: &Response) -> Option<Self> {
-        let text = |name| {
-            response
-                .headers
-                .get(name)
-                .and_then(|value| str::from_utf8(value).ok())
-                .map(str::to_owned)
-        };
-        let (etag, last_modified) = (text("etag"), text("last-modified"));
-        let is_useful = etag.is_some() || last_modified.is_some();
-        is_useful.then_some(Self {
-            size: 0,
-            completed: 0,
-            etag,
-            last_modified,
-        })
-    }
-
-    /// The same for a body of `size` bytes that is complete now.
-    pub(super) fn completed(&self, size: u64) -> Vec<u8> {
+    /// The note for a body of `size` bytes that is complete now, if it is worth one.
+    pub(super) fn note(validators: &Validators, size: u64) -> Option<Vec<u8>> {
         let (etag, last_modified) = (
-            self.etag.as_deref().unwrap_or(""),
-            self.last_modified.as_deref().unwrap_or(""),
+            validators.etag.as_deref().unwrap_or(""),
+            validators.last_modified.as_deref().unwrap_or(""),
         );
-        format!(
-            "1\n{size}\n{}\n{etag}\n{last_modified}\n",
-            sys::file_clock()
-        )
-        .into_bytes()
+        let completed = sys::file_clock();
+        let note = || format!("1\n{size}\n{completed}\n{etag}\n{last_modified}\n").into_bytes();
+        validators.is_useful().then(note)
     }
 
     /// What stands with a file, if that is as it was when it was complete.
@@ -69,16 +48,19 @@ impl Stored {
         Some(Self {
             size,
             completed,
-            etag: text()?,
-            last_modified: text()?,
+            validators: Validators {
+                etag: text()?,
+                last_modified: text()?,
+                ..Validators::default()
+            },
         })
     }
 
     /// The request fields that ask for the body only if it is another (RFC 9110 §13.1.2 and §13.1.3).
     pub fn condition(&self) -> Vec<Field> {
         let fields = [
-            ("If-None-Match", &self.etag),
-            ("If-Modified-Since", &self.last_modified),
+            ("If-None-Match", &self.validators.etag),
+            ("If-Modified-Since", &self.validators.last_modified),
         ];
         let lines = fields
             .into_iter()
@@ -91,26 +73,16 @@ impl Stored {
 mod tests {
     use super::*;
 
-    fn answer(fields: &[(&str, &str)]) -> Response {
-        let mut response = Response::default();
-        for (name, value) in fields {
-            response.headers.push(name.as_bytes(), value.as_bytes());
-        }
-        response
-    }
-
     #[test]
     fn validators_come_back_as_they_were_stored() {
-        let stored = Stored::of(&answer(&[
-            ("ETag", "\"a b\""),
-            ("Last-Modified", "Sun, 09 Sep 2001 01:46:40 GMT"),
-        ]))
-        .unwrap();
-        let read = Stored::parse(str::from_utf8(&stored.completed(7)).unwrap()).unwrap();
-        assert_eq!(
-            (read.size, &read.etag, &read.last_modified),
-            (7, &stored.etag, &stored.last_modified)
-        );
+        let validators = Validators {
+            etag: Some("\"a b\"".to_owned()),
+            last_modified: Some("Sun, 09 Sep 2001 01:46:40 GMT".to_owned()),
+            ..Validators::default()
+        };
+        let note = Stored::note(&validators, 7).unwrap();
+        let read = Stored::parse(str::from_utf8(&note).unwrap()).unwrap();
+        assert_eq!((read.size, &read.validators), (7, &validators));
         let condition: Vec<_> = read.condition().iter().map(ToString::to_string).collect();
         assert_eq!(
             condition,
@@ -123,7 +95,7 @@ mod tests {
 
     #[test]
     fn an_answer_without_validators_is_not_worth_storing() {
-        assert_eq!(Stored::of(&answer(&[("Content-Length", "7")])), None);
+        assert_eq!(Stored::note(&Validators::default(), 7), None);
     }
 
     #[test]

@@ -54,6 +54,11 @@ impl Response {
         self.date("last-modified")
     }
 
+    /// Date, where it is a valid one: when the server made the answer (RFC 9110 §6.6.1).
+    pub fn sent_at(&self) -> Option<SystemTime> {
+        self.date("date")
+    }
+
     /// Location, for [`redirect::target`](super::redirect::target) (RFC 9110 §10.2.2).
     pub fn location(&self) -> Option<&[u8]> {
         self.headers.get("location")
@@ -69,7 +74,7 @@ impl Response {
             return Some(RetryAfter::Delay(delay));
         }
         let then = self.date("retry-after")?;
-        Some(match self.date("date") {
+        Some(match self.sent_at() {
             Some(now) => {
                 let delay = then.duration_since(now).unwrap_or_default();
                 RetryAfter::Delay(delay.min(LONGEST_DELAY))

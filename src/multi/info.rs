@@ -65,7 +65,7 @@ impl Messages {
 }
 
 /// A transfer that succeeded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// The status of the final answer, below 400.
     pub status: u16,

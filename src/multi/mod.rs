@@ -355,6 +355,14 @@ impl<S: Sink> Multi<S> {
             .map(|transfer| &transfer.easy)
     }
 
+    /// A transfer's URL and its sink, between two calls; what the sink is told of may not be taken from it.
+    pub fn sink_mut(&mut self, id: TransferId) -> Option<(&Url, &mut S)> {
+        self.transfers
+            .get_mut(id.index as usize)
+            .filter(|transfer| transfer.id == id)
+            .map(|transfer| (&transfer.easy.url, &mut transfer.easy.sink))
+    }
+
     /// Starts no transfer to a URL's origin before a time: the server asked to be left alone. Those under way go on.
     ///
     /// # Errors

@@ -24,12 +24,12 @@ pub trait Sink {
     /// Any [`Fault`]: they could not be written.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 
-    /// A file that the next bytes may be moved to without being seen, at the place where it is to be written next. Asked for
+    /// A file that the next bytes may be moved to without being seen, and the offset in it at which they belong. Asked for
     /// only when many are still to come, unencrypted and of a known number.
     ///
     /// # Errors
     /// Any [`Fault`]: the file cannot be made.
-    fn target(&mut self) -> Result<Option<BorrowedFd<'_>>, Fault> {
+    fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
         Ok(None)
     }
 

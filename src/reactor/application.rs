@@ -61,6 +61,6 @@ pub trait Application<S: Sink> {
     /// Called after every wait.
     fn tick(&mut self, multi: &Multi<S>, now: Instant);
 
-    /// A signal came: SIGINT or SIGTERM, by number.
+    /// A signal came that ends the run: SIGINT, SIGTERM or SIGHUP, by number.
     fn signalled(&mut self, signal: i32);
 }

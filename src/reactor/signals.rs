@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM as events of the poll: the second one ends the process at once, wherever it is. SIGXFSZ is caught
+//! SIGINT, SIGTERM and SIGHUP as events of the poll: the second one ends the process at once, wherever it is. SIGXFSZ is caught
 //! and forgotten.
 
 use std::fmt;
@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use mio::{Interest, Registry, Token};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 use crate::sys;
@@ -21,14 +21,19 @@ impl Signals {
     /// The handlers cannot be set.
     pub fn watch(registry: &Registry, token: Token) -> io::Result<Self> {
         let has_come = sys::stop_flag();
-        for signal in [SIGINT, SIGTERM] {
+        let mut stopping = vec![SIGINT, SIGTERM];
+        // Who ignores it, as nohup does, wants the run to outlive its terminal.
+        if !sys::is_ignored(SIGHUP) {
+            stopping.push(SIGHUP);
+        }
+        for signal in stopping.iter().copied() {
             // In this order: the first signal finds the flag unset, and sets it.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&has_come))?;
             flag::register(signal, Arc::clone(&has_come))?;
         }
         // A file that may not grow any more is an error of its write, not the end of the process.
         flag::register(SIGXFSZ, Arc::default())?;
-        let mut signals = signal_hook_mio::v1_0::Signals::new([SIGINT, SIGTERM])?;
+        let mut signals = signal_hook_mio::v1_0::Signals::new(&stopping)?;
         registry.register(&mut signals, token, Interest::READABLE)?;
         Ok(Self(signals))
     }

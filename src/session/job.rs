@@ -11,7 +11,7 @@ use url::Url;
 use super::report::Landing;
 use crate::download::{Body, Download};
 use crate::error::Fault;
-use crate::http::Response;
+use crate::http::{Field, Response};
 use crate::list::Place;
 use crate::multi::Sink;
 
@@ -31,10 +31,24 @@ pub(super) struct Job {
     pub(super) began: Option<Instant>,
     /// Another row had its name.
     pub(super) is_renamed: bool,
+    /// The largest file taken, in bytes.
+    pub(super) max_size: Option<u64>,
+    /// How many of the first header fields of its easy say what is asked for; they differ from try to try.
+    pub(super) conditions: usize,
     pub(super) download: Download,
 }
 
 impl Job {
+    /// Has the next request ask for what is missing, and bounds what may come.
+    pub(super) fn aim(&mut self, headers: &mut Vec<Field>, max_size: &mut Option<u64>) {
+        let fields = self.download.ask();
+        let conditions = std::mem::replace(&mut self.conditions, fields.len());
+        headers.splice(..conditions, fields);
+        *max_size = self
+            .max_size
+            .map(|most| most.saturating_sub(self.download.start()));
+    }
+
     /// Where it lands.
     pub(super) fn landing(&self) -> Landing<'_> {
         match &self.download.body {
@@ -70,7 +84,7 @@ impl Sink for Job {
         self.download.write(bytes)
     }
 
-    fn target(&mut self) -> Result<Option<BorrowedFd<'_>>, Fault> {
+    fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
         self.download.target()
     }
 

@@ -11,6 +11,7 @@
 //! The session is the one place that knows both files and transfers. It holds no list: rows are read as there is room for them.
 
 mod descriptors;
+mod ending;
 mod job;
 mod places;
 mod plan;
@@ -20,12 +21,14 @@ mod verify;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::io;
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+
+use url::Url;
 
 use descriptors::Descriptors;
 use job::Job;
@@ -33,18 +36,21 @@ use places::{Misplaced, Placement, Places};
 use source::{Item, Source};
 use verify::Waiting;
 
-use crate::download::{Body, Decision, Hashing, Placed, Stored, TaskId, Tries};
+use crate::download::{Hashing, TaskId};
 use crate::error::{Doing, Error, Fault, MultiError};
 use crate::http::{Field, auth};
 use crate::list::{ListError, Row};
-use crate::multi::{Done, Easy, Multi, Outcome, Trace, TransferId};
+use crate::multi::{Done, Easy, Multi, Trace, TransferId};
 use crate::reactor::{self, Application, Wake};
 use crate::sys;
 
-pub use plan::{Output, Plan, Request};
+pub use plan::{Output, Plan, Request, Resume};
 pub use report::{
     ActiveFile, BadRow, Completion, Landing, Report, Retrying, Snapshot, Totals, Verdict,
 };
+
+/// How often the states of incomplete files are written: as much work is lost at most by a kill.
+const SAVES_EVERY: Duration = Duration::from_secs(1);
 
 /// Makes the run that `plan` describes, and tells `report` how it goes.
 ///
@@ -92,6 +98,8 @@ struct Session<'r> {
     /// Who computes digests, and what waits for some.
     hashing: Hashing,
     waiting: HashMap<TaskId, Waiting>,
+    /// When the states of incomplete files are written next.
+    saves_at: Option<Instant>,
     /// What transfers did since the report was last told.
     traces: Rc<RefCell<Vec<(TransferId, Trace)>>>,
     random: RandomState,
@@ -121,6 +129,7 @@ impl<'r> Session<'r> {
             sleepers: 0,
             hashing,
             waiting: HashMap::new(),
+            saves_at: None,
             traces: Rc::default(),
             random: RandomState::new(),
             started: Instant::now(),
@@ -153,7 +162,7 @@ impl<'r> Session<'r> {
             return Ok(());
         }
         self.rows += 1;
-        let (download, is_renamed, standing) = match self.places.place(&row) {
+        let (download, is_renamed, standing) = match self.places.place(&mut row) {
             Ok(Placement::Begin {
                 download,
                 is_renamed,
@@ -172,12 +181,7 @@ impl<'r> Session<'r> {
                 return Ok(());
             }
         };
-        let condition = download
-            .known
-            .as_ref()
-            .map(Stored::condition)
-            .unwrap_or_default();
-        let own_headers = match own_headers(&row, condition) {
+        let own_headers = match own_headers(&row) {
             Ok(headers) => headers,
             Err(why) => {
                 self.rows -= 1;
@@ -197,6 +201,8 @@ impl<'r> Session<'r> {
             tries_in_all: 0,
             began: None,
             is_renamed,
+            max_size: max_size.or(self.plan.request.max_size),
+            conditions: 0,
             download: download.checked(digests),
         };
         let request = &self.plan.request;
@@ -205,12 +211,12 @@ impl<'r> Session<'r> {
         easy.own_headers = own_headers;
         easy.credentials = request.credentials.clone();
         easy.max_redirects = request.max_redirects;
-        easy.max_size = max_size.or(request.max_size);
         easy.connect_timeout = request.connect_timeout;
         easy.stall_timeout = request.stall_timeout;
         easy.timeout = request.timeout;
         easy.min_speed = request.min_speed;
         easy.max_recv_speed = request.max_recv_speed;
+        Self::warn_of(self.report, &easy.url, &mut easy.sink);
         match standing {
             Some(file) => self.look_at_standing(multi, file, easy),
             None => Self::add(multi, easy, None),
@@ -224,104 +230,10 @@ impl<'r> Session<'r> {
         delay: Option<Duration>,
     ) -> Result<(), MultiError> {
         easy.delay = delay;
+        easy.sink.aim(&mut easy.own_headers, &mut easy.max_size);
         easy.sink.tries += 1;
         easy.sink.tries_in_all += 1;
         multi.add(easy).map(drop)
-    }
-
-    /// A transfer has brought the right body.
-    fn arrived(&mut self, mut easy: Easy<Job>, outcome: &Outcome) {
-        let (received, elapsed) = (outcome.received, outcome.elapsed);
-        if easy.sink.download.is_unchanged {
-            self.totals.kept += 1;
-            return self.tell(&easy, elapsed, 0, Verdict::Kept);
-        }
-        match self.finish(&mut easy.sink) {
-            Ok(Placed::There) => {
-                self.totals.done += 1;
-                self.totals.bytes += received;
-                let status = outcome.status;
-                self.tell(&easy, elapsed, received, Verdict::Done { status });
-            }
-            Ok(Placed::Kept) => {
-                self.totals.kept += 1;
-                self.tell(&easy, elapsed, received, Verdict::Kept);
-            }
-            Err(fault) => {
-                let error = Error::new(fault, Doing::Writing, outcome.address);
-                self.give_up(&easy, &error);
-            }
-        }
-    }
-
-    /// Puts a complete body where it belongs.
-    fn finish(&mut self, job: &mut Job) -> Result<Placed, Fault> {
-        match &mut job.download.body {
-            Body::Stream(_) => Ok(Placed::There),
-            Body::File(part) => {
-                if let Some(given) = job.download.given_name.take() {
-                    job.is_renamed |= self.places.take_given_name(part, &given)?;
-                }
-                let placed = part.finish()?;
-                self.places.done_with(part);
-                Ok(placed)
-            }
-        }
-    }
-
-    /// A try has failed: there may be another, or another mirror.
-    fn failed(
-        &mut self,
-        multi: &mut Multi<Job>,
-        mut easy: Easy<Job>,
-        error: &Error,
-        now: Instant,
-    ) -> Result<(), MultiError> {
-        let random = self.random.hash_one(now) as f64 / u64::MAX as f64;
-        let job = &easy.sink;
-        let tries = Tries {
-            count: job.tries,
-            elapsed: job.began.map_or(Duration::ZERO, |at| now - at),
-        };
-        let decision = if job.download.can_start_over() {
-            self.plan
-                .retry
-                .decide(error, tries, random, SystemTime::now())
-        } else {
-            Decision::GiveUp
-        };
-        if let Decision::Again(delay) = decision {
-            if matches!(error.status(), Some(429 | 503)) {
-                multi.hold(&easy.url, now + delay, now)?;
-            }
-            self.report.retrying(&Retrying {
-                number: job.number,
-                url: &easy.url,
-                error,
-                delay,
-                tries: job.tries,
-            });
-            return Self::add(multi, easy, Some(delay));
-        }
-        if job.download.can_start_over()
-            && let Some(mirror) = easy.sink.mirrors.pop_front()
-        {
-            easy.sink.tries = 0;
-            easy.sink.began = None;
-            easy.url = mirror;
-            return Self::add(multi, easy, None);
-        }
-        self.give_up(&easy, error);
-        Ok(())
-    }
-
-    fn give_up(&mut self, easy: &Easy<Job>, error: &Error) {
-        self.totals.failed += 1;
-        self.is_stopped |= self.plan.is_fail_fast;
-        if let Body::File(part) = &easy.sink.download.body {
-            self.places.done_with(part);
-        }
-        self.tell(easy, Duration::ZERO, 0, Verdict::Failed(error));
     }
 
     fn tell(&mut self, easy: &Easy<Job>, elapsed: Duration, bytes: u64, verdict: Verdict<'_>) {
@@ -386,6 +298,37 @@ impl<'r> Session<'r> {
         }
     }
 
+    /// Writes the states of incomplete files, at intervals and when the run is to stop: another run goes on from there.
+    fn save_states(&mut self, multi: &mut Multi<Job>, now: Instant) {
+        if !self.is_stopped && self.saves_at.is_some_and(|at| now < at) {
+            return;
+        }
+        let is_idle = multi.running() == multi.sleeping();
+        let is_due = self.is_stopped || self.saves_at.is_some();
+        self.saves_at = now.checked_add(SAVES_EVERY).filter(|_| !is_idle);
+        if !is_due {
+            return;
+        }
+        for waiting in self.waiting.values_mut() {
+            let (Waiting::Body(easy, _) | Waiting::Standing(easy)) = waiting;
+            easy.sink.download.save(&easy.url);
+        }
+        let ids: Vec<_> = multi.transfers().map(|(id, ..)| id).collect();
+        for id in ids {
+            if let Some((url, job)) = multi.sink_mut(id) {
+                job.download.save(url);
+                Self::warn_of(&mut *self.report, url, job);
+            }
+        }
+    }
+
+    /// Tells the report why a file was started over, if it was.
+    fn warn_of(report: &mut dyn Report, url: &Url, job: &mut Job) {
+        if let Some(why) = job.download.take_notice() {
+            report.warned(url, why);
+        }
+    }
+
     /// Tells the report what transfers did since it was last told.
     fn show_traces(&mut self, multi: &Multi<Job>) {
         for (id, trace) in self.traces.take() {
@@ -410,18 +353,21 @@ impl<'r> Session<'r> {
         );
         for (_, _, progress) in multi.transfers() {
             received += progress.received;
-            expected = expected
-                .zip(progress.expected)
-                .map(|(sum, size)| sum + size);
+            let rest = progress.expected;
+            expected = expected.zip(rest).map(|(sum, size)| sum + size);
         }
         let under_way = multi
             .transfers()
             .filter(|(_, _, progress)| progress.is_dispatched);
-        let mut active = under_way.map(|(_, easy, progress)| ActiveFile {
-            number: easy.sink.number,
-            name: easy.sink.name(),
-            received: progress.received,
-            expected: progress.expected,
+        let mut active = under_way.map(|(_, easy, progress)| {
+            // What an earlier run has brought is there, though it was not received now.
+            let start = easy.sink.download.start();
+            ActiveFile {
+                number: easy.sink.number,
+                name: easy.sink.name(),
+                received: start + progress.received,
+                expected: progress.expected.map(|rest| start + rest),
+            }
         });
         self.report.progress(Snapshot {
             files_done: self.totals.done + self.totals.kept,
@@ -475,6 +421,7 @@ impl Application<Job> for Session<'_> {
         if self.is_stopped {
             self.totals.unfinished += (multi.running() + self.waiting.len()) as u64;
         }
+        self.save_states(multi, now);
         self.report.flush();
         Ok(())
     }
@@ -493,10 +440,14 @@ impl Application<Job> for Session<'_> {
         self.show_traces(multi);
         let mut easy = multi.remove(done.id, now)?;
         easy.sink.began = easy.sink.began.or(done.dispatched);
+        Self::warn_of(self.report, &easy.url, &mut easy.sink);
         self.awaits_signal |= matches!(&done.result, Err(error) if was_interrupted(error));
         match done.result {
             Ok(outcome) => self.verify(multi, easy, outcome, now)?,
-            Err(_) if self.is_stopped || self.awaits_signal => self.totals.unfinished += 1,
+            Err(_) if self.is_stopped || self.awaits_signal => {
+                easy.sink.download.save(&easy.url);
+                self.totals.unfinished += 1;
+            }
             Err(error) => self.failed(multi, easy, &error, now)?,
         }
         Ok(())
@@ -524,7 +475,8 @@ impl Application<Job> for Session<'_> {
         } else {
             None
         };
-        [settles, self.progress_due()].into_iter().flatten().min()
+        let times = [settles, self.progress_due(), self.saves_at];
+        times.into_iter().flatten().min()
     }
 
     fn tick(&mut self, multi: &Multi<Job>, now: Instant) {
@@ -546,8 +498,9 @@ fn was_interrupted(error: &Error) -> bool {
     matches!(error.fault(), Fault::Disk { source, .. } if source.kind() == io::ErrorKind::Interrupted)
 }
 
-/// The header fields of a row's own, after those that the download needs.
-fn own_headers(row: &Row, mut fields: Vec<Field>) -> Result<Vec<Field>, String> {
+/// The header fields of a row's own.
+fn own_headers(row: &Row) -> Result<Vec<Field>, String> {
+    let mut fields = Vec::new();
     let Some(options) = &row.options else {
         return Ok(fields);
     };

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::plan::{Output, Plan};
+use super::plan::{Output, Plan, Resume};
 use crate::download::name::{self, Names};
 use crate::download::{Body, Download, Exists, Hashing, Part, Stored, Stream};
 use crate::error::Fault;
@@ -56,6 +56,7 @@ pub(super) struct Places {
     takes_names: bool,
     /// Who computes the digests of downloads.
     hashing: Hashing,
+    resume: Resume,
     names: Names,
     /// When more names were known than are remembered, by the clock that stamps files.
     forgets_since: Option<i128>,
@@ -76,6 +77,7 @@ impl Places {
             output: plan.output.clone(),
             exists: plan.exists,
             takes_names: plan.takes_names,
+            resume: plan.resume,
             names: Names::default(),
             forgets_since: None,
             base: None,
@@ -99,8 +101,25 @@ impl Places {
         Ok(Some(self.root.join(folder).join(name)))
     }
 
-    /// Finds a row's place, and decides what to do about a file that stands there.
-    pub(super) fn place(&mut self, row: &Row) -> Result<Placement, Misplaced> {
+    /// Finds a row's place, decides what to do about a file that stands there, and looks for what an earlier run has left.
+    pub(super) fn place(&mut self, row: &mut Row) -> Result<Placement, Misplaced> {
+        let mut placement = self.find(row)?;
+        if let Placement::Begin { download, .. } = &mut placement
+            && let Body::File(part) = &mut download.body
+            && self.resume != Resume::Never
+            && !part.folder().was_empty()
+        {
+            let place = part.recall([&row.url].into_iter().chain(&row.mirrors));
+            // What is there came from one of the mirrors: it goes on with that one.
+            if let Some(mirror) = place.and_then(|place| row.mirrors.get_mut(place.wrapping_sub(1)))
+            {
+                std::mem::swap(mirror, &mut row.url);
+            }
+        }
+        Ok(placement)
+    }
+
+    fn find(&mut self, row: &Row) -> Result<Placement, Misplaced> {
         if self.output == Output::Stdout {
             let stream = Stream::stdout().map_err(Misplaced::Fault)?;
             return Ok(self.begin_stream(stream));
@@ -135,6 +154,17 @@ impl Places {
         }
         if entry.is_folder() {
             return Err(disk("replace", path(), io::ErrorKind::IsADirectory.into()));
+        }
+        if self.resume == Resume::Vouched && entry.is_file() {
+            let has_digests = !row.digests().is_empty();
+            let known = Stored::read(&folder, &name, &entry).filter(|_| !has_digests);
+            let file = folder.open(&name).ok().filter(|_| has_digests);
+            let part = Part::new(folder, name, self.exists).standing();
+            let part = match known {
+                Some(_) => part,
+                None => part.continuing(entry.size(), &row.url),
+            };
+            return Ok(self.begin_with(part, is_renamed, known, file));
         }
         match self.exists {
             Exists::Skip => Ok(Placement::Kept(path())),
@@ -229,6 +259,11 @@ impl Places {
         let is_many = self.names.len() > NOTED;
         let part = if is_many {
             part.without_small_notes()
+        } else {
+            part
+        };
+        let part = if self.resume == Resume::Vouched {
+            part.vouched()
         } else {
             part
         };

@@ -31,6 +31,8 @@ pub struct Plan {
     pub takes_names: bool,
     /// What to do about files that are there.
     pub exists: Exists,
+    /// What to do about bodies that an earlier run left incomplete.
+    pub resume: Resume,
     /// Files at once.
     pub jobs: usize,
     /// The first failure ends the run.
@@ -45,6 +47,18 @@ pub struct Plan {
     pub options: Options,
     /// Tell the report what each transfer does.
     pub is_traced: bool,
+}
+
+/// What to do about bodies that are there in part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resume {
+    /// Continue those of which it can be proved that they are of the present version.
+    #[default]
+    Proven,
+    /// Continue what cannot be proved too, and what other tools left at final names: the user vouches for it.
+    Vouched,
+    /// Start over.
+    Never,
 }
 
 /// Where bodies go.

@@ -21,6 +21,9 @@ pub trait Report {
     /// A try failed and there will be another.
     fn retrying(&mut self, retry: &Retrying<'_>);
 
+    /// A file is started over, for this reason.
+    fn warned(&mut self, url: &Url, why: &str);
+
     /// In a dry run: what would be fetched, and where to.
     fn planned(&mut self, url: &str, path: Option<&Path>);
 

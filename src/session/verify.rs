@@ -28,12 +28,17 @@ impl Session<'_> {
         outcome: Outcome,
         now: Instant,
     ) -> Result<(), MultiError> {
+        if let Some(fault) = easy.sink.download.missing() {
+            let error = Error::new(fault, Doing::Receiving, outcome.address);
+            return self.failed(multi, easy, &error, now);
+        }
         match easy.sink.download.verify() {
             Ok(Checked::Right) => self.arrived(easy, &outcome),
             Ok(Checked::Waits(task)) => {
                 self.waiting.insert(task, Waiting::Body(easy, outcome));
             }
             Err(fault) => {
+                easy.sink.download.discard();
                 let error = Error::new(fault, Doing::Verifying, outcome.address);
                 self.failed(multi, easy, &error, now)?;
             }

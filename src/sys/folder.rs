@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, OsStr};
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
@@ -54,6 +54,9 @@ pub struct Folder {
 const OPEN: OFlags = OFlags::DIRECTORY
     .union(OFlags::CLOEXEC)
     .union(OFlags::RDONLY);
+
+/// How files for writing are opened; they are read too, where a digest is wanted of them.
+const OPEN_FILE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Folder {
     /// Opens `path`, and makes it first, with all above it, where it is missing.
@@ -131,43 +134,77 @@ impl Folder {
         self.was_empty
     }
 
-    /// Creates a file to be written and read, or empties the one that is there, and locks it until it is closed. A symbolic link in
-    /// its place is not followed, and nothing but a plain file is taken.
+    /// Creates a file that is not there, and locks it until it is closed.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, `ResourceBusy` where another process was quicker, or what else the system says.
+    pub fn create_new(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OPEN_FILE;
+        let new = rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))?;
+        lock(&new)?;
+        Ok(new.into())
+    }
+
+    /// Opens a file that is there for writing, and locks it until it is closed; `None` where none is. A symbolic link in its
+    /// place is not followed, and nothing but a plain file is taken.
     ///
     /// # Errors
     /// `ResourceBusy` where another process writes it, `InvalidInput` for what is no file, or what the system says.
-    pub fn create(&self, name: &OsStr) -> io::Result<File> {
-        let open = |flags| {
-            let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))
+    pub fn open_locked(&self, name: &OsStr) -> io::Result<Option<File>> {
+        // Without NONBLOCK a pipe in its place would be waited for.
+        let flags = OFlags::NONBLOCK | OPEN_FILE;
+        let old = match rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            result => result?,
         };
-        loop {
-            match open(OFlags::CREATE | OFlags::EXCL) {
-                Ok(new) => {
-                    lock(&new)?;
-                    return Ok(new.into());
-                }
-                Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-            // Without NONBLOCK a pipe in its place would be waited for.
-            let old = match open(OFlags::NONBLOCK) {
-                Err(Errno::NOENT) => continue,
-                result => result?,
-            };
-            let stat = rustix::fs::fstat(&old)?;
-            if !Entry(stat).is_file() {
-                return Err(io::Error::new(ErrorKind::InvalidInput, "not a plain file"));
-            }
-            lock(&old)?;
-            // Whoever had the lock may have given the file its final name since it was opened.
-            let is_still =
-                |entry: Entry| (entry.0.st_dev, entry.0.st_ino) == (stat.st_dev, stat.st_ino);
-            if self.entry(name)?.is_some_and(is_still) {
-                rustix::fs::ftruncate(&old, 0)?;
-                return Ok(old.into());
-            }
+        let stat = rustix::fs::fstat(&old)?;
+        if !Entry(stat).is_file() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "not a plain file"));
         }
+        lock(&old)?;
+        // Whoever had the lock may have given the file its final name since it was opened.
+        let is_still =
+            |entry: Entry| (entry.0.st_dev, entry.0.st_ino) == (stat.st_dev, stat.st_ino);
+        Ok(self.entry(name)?.is_some_and(is_still).then(|| old.into()))
+    }
+
+    /// All of a plain file of at most `most` bytes; `None` where there is none.
+    ///
+    /// # Errors
+    /// `InvalidData` for anything else, or what the system says.
+    pub fn read(&self, name: &OsStr, most: usize) -> io::Result<Option<Vec<u8>>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            result => result?,
+        };
+        let is_file = Entry(rustix::fs::fstat(&file)?).is_file();
+        let mut bytes = Vec::new();
+        if is_file {
+            File::from(file)
+                .take(most as u64 + 1)
+                .read_to_end(&mut bytes)?;
+        }
+        if !is_file || bytes.len() > most {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Has a file hold these bytes, by one atomic step: they are written to `next` first. Only its owner may read it.
+    ///
+    /// # Errors
+    /// What the system says; the file is as it was then.
+    pub fn write_whole(&self, name: &OsStr, next: &OsStr, bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK | OPEN_FILE;
+        let file = rustix::fs::openat(&self.descriptor, next, flags, Mode::from_raw_mode(0o600))?;
+        let written = File::from(file).write_all(bytes);
+        let renamed = written.and_then(|()| self.replace(next, name));
+        if renamed.is_err() {
+            // An empty file may be what is left of a full disk.
+            let _ = self.remove(next);
+        }
+        renamed
     }
 
     /// A new file without a name, for [`Folder::link`]: nobody sees it before it has one, and it is gone if it never gets one.

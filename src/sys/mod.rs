@@ -5,8 +5,10 @@ mod folder;
 mod limit;
 mod output;
 mod pipe;
+mod signal;
 
 pub use folder::{Entry, Folder, file_clock, note};
 pub use limit::{foreign_files, raise_open_files};
 pub use output::{is_stdout_closed, stdout, stop_flag, write_all};
 pub use pipe::{Moved, Pipe};
+pub use signal::is_ignored;

@@ -26,8 +26,8 @@ pub enum Moved {
     WouldBlock,
     /// The socket failed.
     Source(io::Error),
-    /// The file failed. What was in the pipe is lost, and so is the pipe.
-    Target(io::Error),
+    /// The file failed, after so many bytes. What was in the pipe is lost, and so is the pipe.
+    Target(usize, io::Error),
 }
 
 impl Pipe {
@@ -42,8 +42,8 @@ impl Pipe {
         Ok(Self { read, write })
     }
 
-    /// Moves at most `limit` bytes from a non-blocking socket to where a file is to be written next.
-    pub fn carry(&self, socket: impl AsFd, file: impl AsFd, limit: usize) -> Moved {
+    /// Moves at most `limit` bytes from a non-blocking socket to a file, to the offset `at` and behind it.
+    pub fn carry(&self, socket: impl AsFd, file: impl AsFd, mut at: u64, limit: usize) -> Moved {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let room = limit.min(CAPACITY);
         let taken = match retry(|| splice(&socket, None, &self.write, None, room, flags)) {
@@ -53,13 +53,23 @@ impl Pipe {
         };
         let mut left = taken;
         while left > 0 {
-            match retry(|| splice(&self.read, None, &file, None, left, SpliceFlags::MOVE)) {
-                Ok(0) => return Moved::Target(io::ErrorKind::WriteZero.into()),
+            let give = || {
+                splice(
+                    &self.read,
+                    None,
+                    &file,
+                    Some(&mut at),
+                    left,
+                    SpliceFlags::MOVE,
+                )
+            };
+            match retry(give) {
+                Ok(0) => return Moved::Target(taken - left, io::ErrorKind::WriteZero.into()),
                 Ok(given) => left -= given,
                 Err(error) if left == taken && error.kind() == io::ErrorKind::InvalidInput => {
                     return Moved::Unsupported(taken);
                 }
-                Err(error) => return Moved::Target(error),
+                Err(error) => return Moved::Target(taken - left, error),
             }
         }
         Moved::Bytes(taken)

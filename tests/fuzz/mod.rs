@@ -12,12 +12,13 @@ pub mod list_urls;
 mod pieces;
 pub mod redirect;
 pub mod response_words;
+pub mod state;
 
 /// A target's name and its body, which panics where a promise is broken.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("digest", digest::run),
     ("disposition", disposition::run),
     ("file_name", file_name::run),
@@ -26,4 +27,5 @@ pub const TARGETS: [Target; 8] = [
     ("list_urls", list_urls::run),
     ("redirect", redirect::run),
     ("response_words", response_words::run),
+    ("state", state::run),
 ];

@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -80,6 +82,20 @@ impl Dir {
         }
         names.sort();
         names
+    }
+
+    /// Waits until a file has `size` bytes.
+    #[track_caller]
+    pub(crate) fn wait_for_size(&self, name: &str, size: usize) {
+        let since = Instant::now();
+        while fs::metadata(self.join(name)).map_or(0, |found| found.len()) < size as u64 {
+            assert!(
+                since.elapsed() < Duration::from_secs(20),
+                "{name} does not grow to {size} bytes; the folder has {:?}",
+                self.names()
+            );
+            thread::yield_now();
+        }
     }
 
     /// Asserts that a file is there with these bytes, and says where they part.

@@ -24,8 +24,8 @@ pub(crate) use gate::Gate;
 use log::Log;
 pub(crate) use log::Request;
 pub(crate) use port::Port;
-pub(crate) use script::Script;
-use script::{Answer, Route};
+use script::Answer;
+pub(crate) use script::{Route, Script};
 use stream::Stream;
 
 /// A running server.

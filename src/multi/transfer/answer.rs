@@ -88,6 +88,7 @@ fn head<S: Sink>(
         let fault = Fault::Status {
             status,
             retry_after: response.retry_after(),
+            size: response.unsatisfied_range().filter(|_| status == 416),
         };
         drain(transfer, length, After::Fail(fault), now);
         return Ok(());

@@ -61,7 +61,7 @@ impl Splicer {
         else {
             return Ok(None);
         };
-        let Some(file) = transfer.easy.sink.target()? else {
+        let Some((file, at)) = transfer.easy.sink.target()? else {
             return Ok(None);
         };
         let Ok(pipe) = self.pipe.take().map_or_else(Pipe::new, Ok) else {
@@ -77,7 +77,7 @@ impl Splicer {
         let limit = limit
             .min(stake)
             .min(usize::try_from(remaining).unwrap_or(usize::MAX));
-        let arrived = match pipe.carry(socket, file, limit) {
+        let arrived = match pipe.carry(socket, file, at, limit) {
             Moved::Bytes(0) => Arrived::End { trusted: true },
             Moved::Bytes(n) => {
                 self.is_proven = true;
@@ -87,7 +87,10 @@ impl Splicer {
             Moved::WouldBlock => Arrived::WouldBlock,
             Moved::Source(error) => return Err(Fault::ConnectionLost(error)),
             // The pipe holds what is lost: it goes too.
-            Moved::Target(error) => return transfer.easy.sink.moved(Err(error)).map(|()| None),
+            Moved::Target(n, error) => {
+                transfer.easy.sink.moved(Ok(n))?;
+                return transfer.easy.sink.moved(Err(error)).map(|()| None);
+            }
             Moved::Unsupported(n) if n <= buffer.len() => {
                 self.is_off = true;
                 return match pipe.read(&mut buffer[..n]) {

@@ -1,15 +1,19 @@
-//! A file while it is incomplete, `NAME.part`, and the rename that completes it.
+//! A file while it is incomplete, `NAME.part`, and the rename that completes it. `resume` has what outlives a try or a run.
 //!
 //! A small body that comes at once never is incomplete: it is written to a file without a name, which then gets the final one.
 
+mod resume;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, ErrorKind, Seek, Write};
+use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::{Exists, Stored, name};
+use super::{Asked, Exists, State, Stored, Validators, name};
 use crate::error::Fault;
 use crate::http::Response;
 use crate::sys::{self, Folder};
@@ -17,8 +21,8 @@ use crate::sys::{self, Folder};
 /// A body of at most this many bytes that comes in one piece goes the short way.
 const SMALL: usize = 64 * 1024;
 
-/// A body on its way to a final name. Nothing is created before there is a byte to write, or a whole body without any;
-/// what is there when this is dropped without [`Part::finish`] is removed.
+/// A body on its way to a final name. Nothing is created before there is a byte to write, or a whole body without any.
+/// What is there when this is dropped without [`Part::finish`] stays if its state was [saved](Part::save), and else is removed.
 #[derive(Debug)]
 pub struct Part {
     folder: Rc<Folder>,
@@ -33,10 +37,27 @@ pub struct Part {
     is_standing: bool,
     /// Small bodies too get a note of their validators.
     notes_all: bool,
-    /// What the answer says of the body, and how much of it has come.
-    stored: Option<Stored>,
-    expected: Option<u64>,
-    written: u64,
+    /// Which version of the body it is, and what earlier tries and runs have written.
+    state: State,
+    /// What the present try has written.
+    run: Range<u64>,
+    /// The offset behind the last byte that the present answer may have.
+    limit: Option<u64>,
+    /// The part that was asked for, unless the whole was.
+    asked: Option<Asked>,
+    /// A state stands on the disk, and so many bytes of `state` it claims; none if it is of something else.
+    has_state: bool,
+    saved: u64,
+    /// The caller says that what is there is of the present version, whether that can be proved or not.
+    is_vouched: bool,
+    /// Another tool left so many bytes at the final name, and they are to be continued.
+    foreign: Option<u64>,
+    /// How often the file was another than before, in this run.
+    changes: u32,
+    /// The server was found not to send what is asked of it.
+    is_unreliable: bool,
+    /// Why it was started over, until somebody is told.
+    notice: Option<&'static str>,
 }
 
 /// What became of a complete body.
@@ -60,9 +81,17 @@ impl Part {
             exists,
             is_standing: false,
             notes_all: true,
-            stored: None,
-            expected: None,
-            written: 0,
+            state: State::default(),
+            run: 0..0,
+            limit: None,
+            asked: None,
+            has_state: false,
+            saved: 0,
+            is_vouched: false,
+            foreign: None,
+            changes: 0,
+            is_unreliable: false,
+            notice: None,
         }
     }
 
@@ -93,22 +122,31 @@ impl Part {
         &self.folder
     }
 
-    /// How many bytes of it have come.
-    pub(super) fn written(&self) -> u64 {
-        self.written
+    /// How many bytes of it are there, from the first on without a gap.
+    pub(in crate::download) fn written(&self) -> u64 {
+        let frontier = self.state.ranges.frontier();
+        if self.run.start <= frontier {
+            frontier.max(self.run.end)
+        } else {
+            frontier
+        }
     }
 
     /// The bytes that have come, to be read by somebody else; `None` where they stand in no file that can be read.
-    pub(super) fn reader(&self) -> Option<io::Result<File>> {
+    pub(in crate::download) fn reader(&self) -> Option<io::Result<File>> {
         let file = self.file.as_ref().filter(|_| !self.is_unnamed)?;
         Some(file.try_clone())
     }
 
+    fn beside(&self, suffix: &str) -> OsString {
+        let mut name = OsString::with_capacity(self.name.len() + suffix.len());
+        name.push(&self.name);
+        name.push(suffix);
+        name
+    }
+
     fn part_name(&self) -> OsString {
-        let mut part = OsString::with_capacity(self.name.len() + name::PART.len());
-        part.push(&self.name);
-        part.push(name::PART);
-        part
+        self.beside(name::PART)
     }
 
     fn fault(&self, verb: &'static str, source: io::Error) -> Fault {
@@ -119,34 +157,43 @@ impl Part {
         }
     }
 
-    /// Takes note of an answer's head, and forgets what an earlier try has written.
+    /// Takes note of the head of a whole body, and forgets what was written before.
     pub(super) fn begin(&mut self, response: &Response) -> Result<(), Fault> {
-        self.stored = Stored::of(response);
-        self.expected = response.content_length();
-        self.written = 0;
+        let validators = Validators::of(response);
+        self.start_over(&validators)?;
+        self.state.validators = validators;
+        self.state.size = response.content_length();
         self.is_same = false;
-        if std::mem::take(&mut self.is_unnamed) {
-            self.file = None;
-        }
-        let Some(file) = &mut self.file else {
-            return Ok(());
-        };
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .map_err(|error| self.fault("empty", error))
+        Ok(())
     }
 
     /// Appends to the body.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let is_whole = self.expected == Some(bytes.len() as u64);
-        if self.file.is_none() && is_whole && bytes.len() <= SMALL && self.write_whole(bytes)? {
+        let length = bytes.len() as u64;
+        let is_short = self.file.is_none() && !self.has_state && bytes.len() <= SMALL;
+        if is_short && self.state.size == Some(length) && self.write_whole(bytes)? {
             return Ok(());
         }
-        self.create()?
-            .write_all(bytes)
-            .map_err(|error| self.fault("write", error))?;
-        self.written += bytes.len() as u64;
-        Ok(())
+        let at = self.run.end;
+        if self.limit.is_some_and(|limit| length > limit - at) {
+            return Err(Fault::BadRange("it is longer than it says"));
+        }
+        let file = self.create()?;
+        let mut written = 0;
+        let result = loop {
+            match file.write_at(&bytes[written..], at + written as u64) {
+                Ok(0) if written < bytes.len() => break Err(ErrorKind::WriteZero.into()),
+                Ok(n) => written += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+            if written == bytes.len() {
+                break Ok(());
+            }
+        };
+        // Of a write that failed, what came before is on the disk: another run need not fetch it again.
+        self.run.end += written as u64;
+        result.map_err(|error| self.fault("write", error))
     }
 
     /// Writes a small body that came at once; false where that has to go the long way.
@@ -155,43 +202,48 @@ impl Part {
             self.is_same = self.exists == Exists::Verify && self.folder.holds(&self.name, bytes);
             return Ok(self.is_same);
         }
-        let Some(mut file) = self.folder.create_unnamed() else {
+        let Some(file) = self.folder.create_unnamed() else {
             return Ok(false);
         };
-        file.write_all(bytes)
+        file.write_all_at(bytes, 0)
             .map_err(|error| self.fault("write", error))?;
-        self.written = bytes.len() as u64;
+        self.run.end = bytes.len() as u64;
         self.file = Some(file);
         self.is_unnamed = true;
         Ok(true)
     }
 
-    /// The file, for bytes that are moved to it from outside.
-    pub(super) fn target(&mut self) -> Result<BorrowedFd<'_>, Fault> {
+    /// The file and the offset in it, for bytes that are moved there from outside.
+    pub(super) fn target(&mut self) -> Result<(BorrowedFd<'_>, u64), Fault> {
+        let at = self.run.end;
         let file: &File = self.create()?;
-        Ok(file.as_fd())
+        Ok((file.as_fd(), at))
     }
 
     /// So many bytes were moved, or could not be.
     pub(super) fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
-        self.written += result.map_err(|error| self.fault("write", error))? as u64;
+        self.run.end += result.map_err(|error| self.fault("write", error))? as u64;
         Ok(())
     }
 
     /// The partial file, made if there is none.
-    fn create(&mut self) -> Result<&mut File, Fault> {
+    fn create(&mut self) -> Result<&File, Fault> {
         let file = match self.file.take() {
             Some(file) if !self.is_unnamed => Ok(file),
             Some(file) => self.folder.link(&file, &self.part_name()).map(|()| file),
-            None => self.folder.create(&self.part_name()),
+            None => self.create_part(),
         };
-        let file = file.map_err(|source| Fault::Disk {
-            verb: "create",
-            path: self.folder.path().join(self.part_name()),
-            source,
-        })?;
+        let file = file.map_err(|source| self.part_fault("create", source))?;
         self.is_unnamed = false;
         Ok(self.file.insert(file))
+    }
+
+    fn part_fault(&self, verb: &'static str, source: io::Error) -> Fault {
+        Fault::Disk {
+            verb,
+            path: self.folder.path().join(self.part_name()),
+            source,
+        }
     }
 
     /// Puts the complete body at its final name, by one atomic step.
@@ -220,8 +272,9 @@ impl Part {
 
     /// Notes the validators with a complete file.
     fn note(&self, file: &File) {
-        if let Some(stored) = &self.stored {
-            sys::note(file, &stored.completed(self.written));
+        let size = self.state.ranges.end().max(self.run.end);
+        if let Some(note) = Stored::note(&self.state.validators, size) {
+            sys::note(file, &note);
         }
     }
 
@@ -246,6 +299,7 @@ impl Part {
         let placed = placed.map_err(|error| self.fault("rename to", error))?;
         if placed == Placed::There {
             self.file = None;
+            self.remove_state();
         }
         Ok(placed)
     }
@@ -272,6 +326,7 @@ impl Part {
     /// [`Fault::Disk`]: the partial file cannot take the other name.
     pub fn take_name(&mut self, name: OsString) -> Result<(), Fault> {
         let old = self.part_name();
+        self.remove_state();
         self.name = name;
         if self.file.is_none() || self.is_unnamed {
             return Ok(());
@@ -286,9 +341,12 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         // Its lock is held until it is gone: another process may wait to write one of its own there.
-        if let Some(_locked) = self.file.take().filter(|_| !self.is_unnamed) {
-            // It is ours and incomplete; where it cannot be removed, its name says what it is.
+        if let Some(_locked) = self.file.take().filter(|_| !self.is_unnamed)
+            && self.saved == 0
+        {
+            // It is ours, and nobody could go on with it; where it cannot be removed, its name says what it is.
             let _ = self.folder.remove(&self.part_name());
+            self.remove_state();
         }
     }
 }

@@ -1,0 +1,347 @@
+//! What of a body outlives a try or a run: which part is asked for next, which answer continues what is there, and the state
+//! beside it on the disk.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+
+use url::Url;
+
+use super::Part;
+use crate::download::state::LONGEST;
+use crate::download::{Asked, Source, State, Validators, name};
+use crate::error::Fault;
+use crate::http::{Field, Response};
+
+/// How often a file may be another than before in one run; then it is given up.
+const MOST_CHANGES: u32 = 2;
+
+/// What is cut off a body, in bytes, so that its state has room on a full disk.
+const CUT: u64 = 256 * 1024;
+
+impl Part {
+    /// Has the caller say that whatever is there is of the present version: it is continued without proof.
+    pub fn vouched(mut self) -> Self {
+        self.is_vouched = true;
+        self
+    }
+
+    /// Continues a file of `size` bytes that another tool has left at the final name, and that is to come from `url`.
+    pub fn continuing(mut self, size: u64, url: &Url) -> Self {
+        self.foreign = Some(size).filter(|size| *size > 0);
+        self.state.source = Source::of(url);
+        self
+    }
+
+    /// Looks for what an earlier run has left, and gives which of `urls` it came from.
+    pub fn recall<'u>(&mut self, urls: impl IntoIterator<Item = &'u Url>) -> Option<usize> {
+        let state = match self.folder.read(&self.beside(name::STATE), LONGEST) {
+            Ok(None) => return None,
+            Ok(Some(bytes)) => State::parse(&bytes).map_err(|why| why.as_str()),
+            Err(_) => Err("its state cannot be read"),
+        };
+        self.has_state = true;
+        let entry = self.folder.entry(&self.part_name()).ok().flatten();
+        let Some(entry) = entry.filter(|entry| entry.is_file()) else {
+            // The run that completed the file was stopped before it had removed the state.
+            self.remove_state();
+            return None;
+        };
+        let fitting = state.and_then(|state| {
+            let mut urls = urls.into_iter().map(Source::of);
+            let place = urls.position(|source| source == state.source);
+            match place {
+                None => Err("its state is of another URL"),
+                Some(_) if entry.size() < state.ranges.end() => {
+                    Err("it is shorter than its state says")
+                }
+                Some(place) => Ok((place, state)),
+            }
+        });
+        match fitting {
+            Ok((place, state)) => {
+                self.foreign = None;
+                self.state = state;
+                Some(place)
+            }
+            Err(why) => {
+                self.notice = Some(why);
+                None
+            }
+        }
+    }
+
+    /// Decides what to ask for next, after whatever has come so far. Gives the request fields for a part, none for the whole.
+    pub fn ask(&mut self) -> Vec<Field> {
+        self.settle();
+        self.asked = if self.is_unreliable {
+            None
+        } else if let Some(start) = self.foreign {
+            Some(Asked { start, end: None })
+        } else if self.can_resume() {
+            // With all bytes there, the last one is asked for again: the answer says whether they are still right.
+            let most = self.state.size.unwrap_or(u64::MAX).saturating_sub(1);
+            let start = self.state.ranges.frontier().min(most);
+            Some(Asked { start, end: None }).filter(|asked| asked.start > 0)
+        } else {
+            None
+        };
+        let validators = &self.state.validators;
+        self.asked
+            .map_or_else(Vec::new, |asked| asked.fields(validators))
+    }
+
+    /// The offset of the first byte that was asked for.
+    pub fn start(&self) -> u64 {
+        self.asked.map_or(0, |asked| asked.start)
+    }
+
+    /// Takes note of the head of a part that continues what is there.
+    pub(in crate::download) fn append(&mut self, response: &Response) -> Result<(), Fault> {
+        let Some(asked) = self.asked else {
+            return Err(crate::error::Malformed::Unasked(response.status).into());
+        };
+        let range = asked.check(&self.state, response, self.is_vouched)?;
+        if self.file.is_none() && self.foreign.is_none() {
+            self.open_earlier()?;
+        }
+        self.state.size = range.total;
+        if self.state.validators == Validators::default() {
+            self.state.validators = Validators::of(response);
+        }
+        if let Some(size) = self.foreign.take() {
+            let taken = self.take_foreign(size);
+            taken.map_err(|source| self.fault("continue", source))?;
+        }
+        self.run = asked.start..asked.start;
+        self.limit = Some(range.last + 1);
+        Ok(())
+    }
+
+    /// Has what was written forgotten, if it was: the answer that follows is a whole body.
+    pub(super) fn start_over(&mut self, theirs: &Validators) -> Result<(), Fault> {
+        self.settle();
+        if self.asked.take().is_some() {
+            let has_changed = self.state.validators.contradict(theirs);
+            self.notice = Some(if has_changed {
+                "the file changed on the server"
+            } else {
+                "the server sends no parts"
+            });
+            self.changes += u32::from(has_changed);
+            if self.changes > MOST_CHANGES {
+                return Err(Fault::Changed);
+            }
+        }
+        self.foreign = None;
+        self.forget()
+    }
+
+    /// After an answer that does not continue what is there: whether the whole may be asked for. What was written is forgotten.
+    pub fn may_start_over(&mut self, fault: &Fault) -> bool {
+        let why = match fault {
+            Fault::BadRange(why) => {
+                self.is_unreliable = true;
+                why
+            }
+            _ => {
+                self.changes += 1;
+                "the file changed on the server"
+            }
+        };
+        if self.asked.take().is_none() || self.changes > MOST_CHANGES {
+            return false;
+        }
+        self.notice = Some(why);
+        self.foreign = None;
+        self.run = 0..0;
+        self.state.ranges.clear();
+        true
+    }
+
+    /// Whether what is there is all of a file of `size` bytes.
+    pub(in crate::download) fn is_all(&mut self, size: Option<u64>) -> bool {
+        self.settle();
+        let there = self.foreign.unwrap_or(self.state.ranges.frontier());
+        self.asked.is_some() && there > 0 && size == Some(there)
+    }
+
+    /// Whether what is there is another tool's, at the final name.
+    pub(in crate::download) fn is_foreign(&self) -> bool {
+        self.foreign.is_some()
+    }
+
+    /// Opens what is there.
+    pub(in crate::download) fn open(&mut self) -> Result<(), Fault> {
+        if self.file.is_some() {
+            return Ok(());
+        }
+        self.open_earlier()
+    }
+
+    /// Forgets what was written: it is wrong.
+    pub(in crate::download) fn discard(&mut self) {
+        self.run = 0..0;
+        self.limit = None;
+        self.state.ranges.clear();
+        self.remove_state();
+    }
+
+    /// Forgets what was learnt of a server.
+    pub(in crate::download) fn turn_to_another(&mut self) {
+        self.changes = 0;
+        self.is_unreliable = false;
+    }
+
+    /// Whether bytes are missing of a body whose last answer was whole: it was a shorter part than was asked for.
+    pub fn missing(&mut self) -> Option<Fault> {
+        let size = self.state.size.filter(|_| self.limit.is_some())?;
+        self.settle();
+        let received = self.state.ranges.frontier();
+        (received < size).then_some(Fault::Truncated {
+            received,
+            expected: Some(size),
+        })
+    }
+
+    /// Why it was started over, if nobody has been told yet.
+    pub fn take_notice(&mut self) -> Option<&'static str> {
+        self.notice.take()
+    }
+
+    /// Writes the state, if there is anything new that another run could go on with. `url` is where the body comes from.
+    pub fn save(&mut self, url: &Url) {
+        self.settle();
+        let is_worth_it = self.can_resume() && self.state.ranges.count() != self.saved;
+        if self.file.is_none() || self.is_unnamed || !is_worth_it {
+            return;
+        }
+        self.state.source = Source::of(url);
+        let is_full = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            )
+        };
+        let mut result = self.write_state();
+        if result.as_ref().is_err_and(is_full) && self.cut_off().is_ok() {
+            result = self.write_state();
+        }
+        if result.is_ok() {
+            self.saved = self.state.ranges.count();
+        }
+    }
+
+    fn write_state(&mut self) -> io::Result<()> {
+        let (state, next) = (self.beside(name::STATE), self.beside(name::NEXT_STATE));
+        self.folder
+            .write_whole(&state, &next, &self.state.to_bytes())?;
+        self.has_state = true;
+        Ok(())
+    }
+
+    /// Makes room on a full disk by giving up the last bytes.
+    fn cut_off(&mut self) -> io::Result<()> {
+        let end = self.state.ranges.end().saturating_sub(CUT);
+        self.state.ranges.truncate(end);
+        self.run = 0..0;
+        if self.state.ranges.is_empty() {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        self.file.as_ref().map_or(Ok(()), |file| file.set_len(end))
+    }
+
+    pub(super) fn remove_state(&mut self) {
+        if std::mem::take(&mut self.has_state) {
+            for suffix in [name::STATE, name::NEXT_STATE] {
+                // Where it cannot be removed it will be found not to fit.
+                let _ = self.folder.remove(&self.beside(suffix));
+            }
+        }
+        self.saved = 0;
+    }
+
+    /// Creates `NAME.part`, or takes the one that is there and empties it. No state of what it held before outlives that.
+    pub(super) fn create_part(&mut self) -> io::Result<File> {
+        let part = self.part_name();
+        // In a folder that was empty nothing of an earlier run can stand.
+        self.has_state |= !self.folder.was_empty();
+        let file = match self.folder.create_new(&part) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let Some(file) = self.folder.open_locked(&part)? else {
+                    return self.folder.create_new(&part);
+                };
+                self.has_state = true;
+                self.remove_state();
+                file.set_len(0)?;
+                file
+            }
+            result => result?,
+        };
+        self.remove_state();
+        Ok(file)
+    }
+
+    /// Opens what an earlier run has left. It is looked at again now that it is locked.
+    fn open_earlier(&mut self) -> Result<(), Fault> {
+        let opened = self.folder.open_locked(&self.part_name());
+        let opened = opened.map_err(|source| self.part_fault("open", source))?;
+        let state = self.folder.read(&self.beside(name::STATE), LONGEST);
+        let is_as_it_was =
+            matches!(&state, Ok(Some(bytes)) if State::parse(bytes).as_ref() == Ok(&self.state));
+        let Some(file) = opened.filter(|_| is_as_it_was) else {
+            return Err(Fault::BadRange("another run has changed it meanwhile"));
+        };
+        // What was written behind the last claim is not known to be right.
+        let cut = file.set_len(self.state.ranges.end());
+        cut.map_err(|source| self.part_fault("cut", source))?;
+        self.file = Some(file);
+        self.saved = self.state.ranges.count();
+        Ok(())
+    }
+
+    /// Moves another tool's partial file of `size` bytes out of the final name, where no partial file may stand. The state comes
+    /// first: a kill leaves either the file where it was, or all that is needed to go on.
+    fn take_foreign(&mut self, size: u64) -> io::Result<()> {
+        let part = self.part_name();
+        // Whoever writes `NAME.part` has it locked.
+        drop(self.folder.open_locked(&part)?);
+        let busy = || io::Error::new(ErrorKind::ResourceBusy, "another program writes it");
+        let file = self.folder.open_locked(&self.name)?.ok_or_else(busy)?;
+        if file.metadata()?.len() != size {
+            return Err(busy());
+        }
+        self.state.ranges.insert(0..size);
+        self.write_state()?;
+        self.folder.replace(&self.name, &part)?;
+        self.saved = self.state.ranges.count();
+        self.is_standing = false;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    fn can_resume(&self) -> bool {
+        self.is_vouched || self.state.validators.strong().is_some()
+    }
+
+    /// Counts what the present try has written among what is there.
+    fn settle(&mut self) {
+        self.state.ranges.insert(self.run.clone());
+        self.run.start = self.run.end;
+    }
+
+    /// Forgets what was written, on the disk too, the state first: no kill can leave it beside other bytes.
+    fn forget(&mut self) -> Result<(), Fault> {
+        self.run = 0..0;
+        self.limit = None;
+        self.state.ranges.clear();
+        if std::mem::take(&mut self.is_unnamed) {
+            self.file = None;
+        }
+        if self.file.is_none() {
+            return Ok(());
+        }
+        self.remove_state();
+        let emptied = self.file.as_ref().map_or(Ok(()), |file| file.set_len(0));
+        emptied.map_err(|error| self.fault("empty", error))
+    }
+}

@@ -1,0 +1,166 @@
+//! What tells one version of a file from another: ETag and Last-Modified (RFC 9110 §8.8), and what they are good for.
+
+use std::str;
+use std::time::Duration;
+
+use crate::http::Response;
+
+/// The validators of one version of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// ETag, with its quotes and its `W/`.
+    pub etag: Option<String>,
+    /// Last-Modified, as it came.
+    pub last_modified: Option<String>,
+    /// The file cannot have changed again within the second that Last-Modified names: Date is at least one later (§8.8.2.2).
+    pub is_date_strong: bool,
+    /// Content-Encoding, where it is not identity: the bytes are those of the coded form.
+    pub encoding: Option<String>,
+}
+
+impl Validators {
+    /// What an answer says of its body.
+    pub fn of(response: &Response) -> Self {
+        let text = |name| {
+            response
+                .headers
+                .get(name)
+                .and_then(|value| str::from_utf8(value).ok())
+                .map(str::to_owned)
+        };
+        let etag = text("etag").filter(|etag| !etag.is_empty());
+        Self {
+            // With an entity tag the date does not matter (§13.1.5).
+            is_date_strong: etag.is_none() && is_date_strong(response),
+            etag,
+            last_modified: text("last-modified"),
+            encoding: text("content-encoding")
+                .filter(|coding| !coding.eq_ignore_ascii_case("identity")),
+        }
+    }
+
+    /// The one that proves two versions to be the same byte for byte, as If-Range wants it: a strong ETag, or where there is
+    /// no ETag at all, a date that is strong (§13.1.5).
+    pub fn strong(&self) -> Option<&str> {
+        match &self.etag {
+            Some(etag) => is_strong_etag(etag).then_some(etag),
+            None => self
+                .last_modified
+                .as_deref()
+                .filter(|_| self.is_date_strong),
+        }
+    }
+
+    /// Whether the other are of the same version, beyond doubt.
+    pub fn prove(&self, other: &Self) -> bool {
+        let is_same = match (&self.etag, &other.etag) {
+            (Some(own), Some(theirs)) => own == theirs,
+            (None, None) => self.last_modified == other.last_modified,
+            _ => false,
+        };
+        is_same && self.strong().is_some() && self.encoding == other.encoding
+    }
+
+    /// Whether the other are certainly of another version.
+    pub fn contradict(&self, other: &Self) -> bool {
+        let differ = |own: &Option<String>, theirs: &Option<String>| {
+            own.as_ref()
+                .zip(theirs.as_ref())
+                .map(|(own, theirs)| own != theirs)
+        };
+        differ(&self.etag, &other.etag)
+            .or_else(|| differ(&self.last_modified, &other.last_modified))
+            .unwrap_or(false)
+            || self.encoding != other.encoding
+    }
+
+    /// Whether there is anything to ask a server with.
+    pub fn is_useful(&self) -> bool {
+        self.etag.is_some() || self.last_modified.is_some()
+    }
+}
+
+/// An entity tag in quotes and without `W/` (§8.8.3).
+fn is_strong_etag(etag: &str) -> bool {
+    etag.len() >= 2 && etag.starts_with('"') && etag.ends_with('"')
+}
+
+fn is_date_strong(response: &Response) -> bool {
+    let dates = response.last_modified().zip(response.sent_at());
+    dates.is_some_and(|(modified, sent)| {
+        sent.duration_since(modified)
+            .is_ok_and(|age| age >= Duration::from_secs(1))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MONDAY: &str = "Mon, 10 Sep 2001 01:46:40 GMT";
+    const MONDAY_LATER: &str = "Mon, 10 Sep 2001 01:46:41 GMT";
+
+    fn of(fields: &[(&str, &str)]) -> Validators {
+        let mut response = Response::default();
+        for (name, value) in fields {
+            response.headers.push(name.as_bytes(), value.as_bytes());
+        }
+        Validators::of(&response)
+    }
+
+    #[test]
+    fn a_strong_tag_is_a_strong_validator_and_a_weak_one_is_none() {
+        assert_eq!(of(&[("ETag", "\"v1\"")]).strong(), Some("\"v1\""));
+        for weak in ["W/\"v1\"", "v1", "\"", "", "\"v1"] {
+            assert_eq!(of(&[("ETag", weak)]).strong(), None, "{weak}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_strong_when_a_second_has_passed_since() {
+        let dates = |modified, sent| of(&[("Last-Modified", modified), ("Date", sent)]);
+        assert_eq!(dates(MONDAY, MONDAY_LATER).strong(), Some(MONDAY));
+        for (modified, sent) in [
+            (MONDAY, MONDAY),
+            (MONDAY_LATER, MONDAY),
+            (MONDAY, "soon"),
+            ("x", MONDAY),
+        ] {
+            assert_eq!(dates(modified, sent).strong(), None);
+        }
+        assert_eq!(of(&[("Last-Modified", MONDAY)]).strong(), None);
+    }
+
+    #[test]
+    fn a_date_beside_a_weak_tag_is_not_used() {
+        let weak = of(&[
+            ("ETag", "W/\"v1\""),
+            ("Last-Modified", MONDAY),
+            ("Date", MONDAY_LATER),
+        ]);
+        assert_eq!(weak.strong(), None);
+    }
+
+    #[test]
+    fn only_the_same_strong_validator_proves_a_version() {
+        let tag = of(&[("ETag", "\"v1\"")]);
+        assert!(tag.prove(&tag));
+        assert!(!tag.prove(&of(&[("ETag", "\"v2\"")])));
+        assert!(!tag.prove(&of(&[("Last-Modified", MONDAY)])));
+        assert!(!tag.prove(&Validators::default()));
+        let weak = of(&[("ETag", "W/\"v1\"")]);
+        assert!(!weak.prove(&weak) && !weak.contradict(&weak));
+        let coded = of(&[("ETag", "\"v1\""), ("Content-Encoding", "gzip")]);
+        assert!(!tag.prove(&coded) && tag.contradict(&coded));
+    }
+
+    #[test]
+    fn versions_contradict_each_other_when_a_validator_differs() {
+        let (tag, none) = (of(&[("ETag", "\"v1\"")]), Validators::default());
+        assert!(tag.contradict(&of(&[("ETag", "\"v2\"")])));
+        assert!(!tag.contradict(&none) && !none.contradict(&tag));
+        assert!(
+            of(&[("Last-Modified", MONDAY)]).contradict(&of(&[("Last-Modified", MONDAY_LATER)]))
+        );
+    }
+}

@@ -1,0 +1,155 @@
+//! The end of a transfer: the file is complete, is tried again, started over, or given up.
+
+use std::hash::BuildHasher;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Session;
+use super::job::Job;
+use super::report::{Retrying, Verdict};
+use crate::download::{Body, Decision, Placed, Tries};
+use crate::error::{Doing, Error, Fault, MultiError};
+use crate::multi::{Easy, Multi, Outcome};
+
+impl Session<'_> {
+    /// A transfer has brought the right body.
+    pub(super) fn arrived(&mut self, mut easy: Easy<Job>, outcome: &Outcome) {
+        let (received, elapsed) = (outcome.received, outcome.elapsed);
+        if easy.sink.download.is_unchanged {
+            self.totals.kept += 1;
+            return self.tell(&easy, elapsed, 0, Verdict::Kept);
+        }
+        match self.finish(&mut easy.sink) {
+            Ok(Placed::There) => {
+                self.totals.done += 1;
+                self.totals.bytes += received;
+                let status = outcome.status;
+                self.tell(&easy, elapsed, received, Verdict::Done { status });
+            }
+            Ok(Placed::Kept) => {
+                self.totals.kept += 1;
+                self.tell(&easy, elapsed, received, Verdict::Kept);
+            }
+            Err(fault) => {
+                let error = Error::new(fault, Doing::Writing, outcome.address);
+                self.give_up(easy, &error);
+            }
+        }
+    }
+
+    /// Puts a complete body where it belongs.
+    fn finish(&mut self, job: &mut Job) -> Result<Placed, Fault> {
+        match &mut job.download.body {
+            Body::Stream(_) => Ok(Placed::There),
+            Body::File(part) => {
+                if let Some(given) = job.download.given_name.take() {
+                    job.is_renamed |= self.places.take_given_name(part, &given)?;
+                }
+                let placed = part.finish()?;
+                self.places.done_with(part);
+                Ok(placed)
+            }
+        }
+    }
+
+    /// A try has failed: there may be another, or another mirror.
+    pub(super) fn failed(
+        &mut self,
+        multi: &mut Multi<Job>,
+        mut easy: Easy<Job>,
+        error: &Error,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        if matches!(
+            error.fault(),
+            Fault::Status { status: 416, .. } | Fault::BadRange(_) | Fault::Changed
+        ) {
+            return self.misfit(multi, easy, error, now);
+        }
+        let job = &easy.sink;
+        let decision = if job.download.can_start_over() {
+            self.decide(job, error, now)
+        } else {
+            Decision::GiveUp
+        };
+        if let Decision::Again(delay) = decision {
+            if matches!(error.status(), Some(429 | 503)) {
+                multi.hold(&easy.url, now + delay, now)?;
+            }
+            self.report.retrying(&Retrying {
+                number: job.number,
+                url: &easy.url,
+                error,
+                delay,
+                tries: job.tries,
+            });
+            return Self::add(multi, easy, Some(delay));
+        }
+        if job.download.can_start_over()
+            && let Some(mirror) = easy.sink.mirrors.pop_front()
+        {
+            easy.sink.tries = 0;
+            easy.sink.began = None;
+            easy.sink.download.turn_to_another();
+            easy.url = mirror;
+            return Self::add(multi, easy, None);
+        }
+        self.give_up(easy, error);
+        Ok(())
+    }
+
+    /// Whether a file is tried again after a failure, and when.
+    pub(super) fn decide(&self, job: &Job, error: &Error, now: Instant) -> Decision {
+        let random = self.random.hash_one(now) as f64 / u64::MAX as f64;
+        let tries = Tries {
+            count: job.tries,
+            elapsed: job.began.map_or(Duration::ZERO, |at| now - at),
+        };
+        let wall = SystemTime::now();
+        self.plan.retry.decide(error, tries, random, wall)
+    }
+
+    /// An answer does not continue what is there: that is all of the file, or it is started over, or given up.
+    fn misfit(
+        &mut self,
+        multi: &mut Multi<Job>,
+        mut easy: Easy<Job>,
+        error: &Error,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        if let Fault::Status { size, .. } = error.fault() {
+            match easy.sink.download.is_all(*size) {
+                Ok(false) => {}
+                Ok(true) => {
+                    let outcome = Outcome {
+                        status: 416,
+                        address: error.address(),
+                        ..Outcome::default()
+                    };
+                    return self.verify(multi, easy, outcome, now);
+                }
+                Err(fault) => {
+                    let error = Error::new(fault, Doing::Writing, error.address());
+                    self.give_up(easy, &error);
+                    return Ok(());
+                }
+            }
+        }
+        if !easy.sink.download.may_start_over(error.fault()) {
+            self.give_up(easy, error);
+            return Ok(());
+        }
+        Self::warn_of(self.report, &easy.url, &mut easy.sink);
+        easy.sink.tries -= 1;
+        Self::add(multi, easy, None)
+    }
+
+    fn give_up(&mut self, mut easy: Easy<Job>, error: &Error) {
+        easy.sink.download.save(&easy.url);
+        self.totals.failed += 1;
+        self.is_stopped |= self.plan.is_fail_fast;
+        if let Body::File(part) = &easy.sink.download.body {
+            self.places.done_with(part);
+        }
+        self.tell(&easy, Duration::ZERO, 0, Verdict::Failed(error));
+    }
+}

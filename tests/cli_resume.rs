@@ -1,0 +1,650 @@
+//! What a failed, stopped or killed run leaves, and how the next one goes on with it: never by splicing two versions.
+
+use std::fs::File;
+
+use crate::harness::{Dir, Output, noise};
+use crate::server::{Gate, Request, Route, Server};
+
+const SIZE: usize = 300_000;
+const CUT: usize = 120_000;
+const MONDAY: &str = "Mon, 10 Sep 2001 01:46:40 GMT";
+const MONDAY_LATER: &str = "Mon, 10 Sep 2001 01:46:41 GMT";
+
+/// Other bytes than `noise`, as many.
+fn other(size: usize) -> Vec<u8> {
+    noise(size).iter().map(|byte| byte ^ 0xff).collect()
+}
+
+/// The first answer is cut; the rest is scripted by `then`.
+fn cut(first: impl FnOnce(&mut Route), then: impl FnOnce(&mut Route)) -> Server {
+    Server::start(|s| {
+        let route = s.get("/a").body(noise(SIZE)).ranges().cut_at(CUT);
+        first(route);
+        then(route.then().body(noise(SIZE)).ranges());
+    })
+}
+
+fn tagged(route: &mut Route) {
+    route.etag("\"v1\"");
+}
+
+/// A run that is cut, and one that goes on.
+fn twice(server: &Server, dir: &Dir, flags: &str) -> Output {
+    let run = |flags: &str| {
+        let zero = if flags.contains("-t") { "" } else { "-t 0" };
+        let out = dir.gannet().flags(zero).flags(flags);
+        out.arg(server.url("/a")).run()
+    };
+    run("").code(4);
+    assert!(!dir.has("a"));
+    run(flags)
+}
+
+/// The values of Range and If-Range in the last request.
+fn last_asked(server: &Server) -> (Option<String>, Option<String>) {
+    let requests = server.requests();
+    let last = requests.last().expect("a request");
+    let header = |name| last.header(name).map(str::to_owned);
+    (header("Range"), header("If-Range"))
+}
+
+fn asked(range: &str, validator: &str) -> (Option<String>, Option<String>) {
+    (Some(range.to_owned()), Some(validator.to_owned()))
+}
+
+#[test]
+fn the_next_run_goes_on_where_the_last_one_failed() {
+    let server = cut(tagged, tagged);
+    let dir = Dir::new();
+    let out = twice(&server, &dir, "");
+    out.ok();
+    assert_eq!(out.completion().columns[0], "206", "{out}");
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+    assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
+}
+
+#[test]
+fn a_failed_run_leaves_the_part_and_its_state() {
+    let server = cut(tagged, tagged);
+    let dir = Dir::new();
+    let run = dir.gannet().flags("-t 0").arg(server.url("/a"));
+    run.run().code(4);
+    dir.assert_names(&["a.part", "a.part.gannet"]);
+    dir.assert_file("a.part", &noise(SIZE)[..CUT]);
+}
+
+#[test]
+fn a_strong_date_is_as_good_as_a_tag() {
+    let dated = |route: &mut Route| {
+        route
+            .header("Last-Modified", MONDAY)
+            .header("Date", MONDAY_LATER);
+    };
+    let server = cut(dated, dated);
+    let dir = Dir::new();
+    twice(&server, &dir, "").ok();
+    dir.assert_file("a", noise(SIZE));
+    assert_eq!(last_asked(&server), asked("bytes=120000-", MONDAY));
+}
+
+#[test]
+fn without_a_strong_validator_it_starts_over() {
+    let weak: [fn(&mut Route); 4] = [
+        |_| {},
+        |route| {
+            route.etag("W/\"v1\"");
+        },
+        |route| {
+            route.header("Last-Modified", MONDAY).header("Date", MONDAY);
+        },
+        |route| {
+            route
+                .etag("W/\"v1\"")
+                .header("Last-Modified", MONDAY)
+                .header("Date", MONDAY_LATER);
+        },
+    ];
+    for validators in weak {
+        let server = cut(validators, |route| {
+            route.body(other(SIZE));
+            validators(route);
+        });
+        let dir = Dir::new();
+        twice(&server, &dir, "").ok();
+        dir.assert_file("a", other(SIZE));
+        dir.assert_names(&["a"]);
+        assert_eq!(last_asked(&server), (None, None));
+    }
+}
+
+#[test]
+fn a_file_that_changed_between_two_runs_is_fetched_anew_not_spliced() {
+    let server = cut(tagged, |route| {
+        route.body(other(SIZE)).etag("\"v2\"");
+    });
+    let dir = Dir::new();
+    let out = twice(&server, &dir, "");
+    out.ok().complains("the file changed");
+    dir.assert_file("a", other(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_file_that_became_shorter_leaves_no_old_tail() {
+    let server = cut(tagged, |route| {
+        route.body(other(70_000)).etag("\"v2\"");
+    });
+    let dir = Dir::new();
+    twice(&server, &dir, "").ok();
+    dir.assert_file("a", other(70_000));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_server_that_ignores_ranges_sends_the_whole() {
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+        route.then().body(noise(SIZE)).etag("\"v1\"");
+    });
+    let dir = Dir::new();
+    twice(&server, &dir, "").ok();
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_retry_keeps_the_bytes_it_has() {
+    let server = cut(tagged, tagged);
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("-t 1 --retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run();
+    out.ok();
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+    assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
+}
+
+#[test]
+fn a_file_that_changes_again_and_again_is_given_up() {
+    let server = Server::start(|s| {
+        let mut route = s.get("/a").body(noise(SIZE)).etag("\"v0\"").ranges();
+        for version in 1..10 {
+            let tag = format!("\"v{version}\"");
+            route = route.cut_at(CUT).then();
+            route.body(noise(SIZE)).etag(&tag).ranges();
+        }
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("-t 9 --retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run();
+    out.code(10).complains("changed");
+    assert_eq!(server.requests().len(), 4);
+    assert!(!dir.has("a"));
+}
+
+/// What it is, and the script of it.
+type Lie = (&'static str, fn(&mut Route));
+
+/// Answers to the request for the rest that must not be believed: what becomes of the file is the same with all.
+fn lies() -> Vec<Lie> {
+    fn part(route: &mut Route, range: &str, length: usize) {
+        route
+            .status(206)
+            .header("Content-Range", range)
+            .body(other(length));
+    }
+    let rest = SIZE - CUT;
+    assert_eq!(rest, 180_000);
+    vec![
+        ("a wrong start", |r| {
+            part(r, "bytes 119999-299999/300000", 180_001)
+        }),
+        ("the first bytes", |r| {
+            part(r, "bytes 0-179999/300000", 180_000)
+        }),
+        ("a wrong end", |r| {
+            part(r, "bytes 120000-299998/300000", 180_000)
+        }),
+        ("an end behind the end", |r| {
+            part(r, "bytes 120000-300000/300000", 180_001)
+        }),
+        ("a wrong total", |r| {
+            part(r, "bytes 120000-299999/300001", 180_000)
+        }),
+        ("no total", |r| part(r, "bytes 120000-299999/*", 180_000)),
+        ("no range", |r| {
+            r.status(206).body(other(180_000));
+        }),
+        ("two ranges", |r| {
+            r.header("Content-Range", "bytes 120000-299999/300000");
+            part(r, "bytes 0-299999/300000", 180_000);
+        }),
+        ("several parts", |r| {
+            r.status(206)
+                .header("Content-Type", "multipart/byteranges; boundary=x")
+                .body(other(180_200));
+        }),
+        ("too many bytes", |r| {
+            part(r, "bytes 120000-299999/300000", 190_000);
+            r.chunked(5000);
+        }),
+        ("a coded part", |r| {
+            r.header("Content-Encoding", "gzip");
+            part(r, "bytes 120000-299999/300000", 180_000);
+        }),
+        ("an error that says nothing", |r| {
+            r.status(416);
+        }),
+        ("an error with another size", |r| {
+            r.status(416).header("Content-Range", "bytes */300001");
+        }),
+    ]
+}
+
+#[test]
+fn no_answer_that_lies_about_its_range_is_believed() {
+    for (lie, script) in lies() {
+        let server = Server::start(|s| {
+            let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+            let lying = route.then().etag("\"v1\"");
+            script(lying);
+            lying.then().body(noise(SIZE)).etag("\"v1\"");
+        });
+        let dir = Dir::new();
+        let out = twice(&server, &dir, "");
+        assert_eq!(out.exit_code(), Some(0), "{lie}: {out}");
+        assert_eq!(server.requests().len(), 3, "{lie}: {out}");
+        out.complains("starting over");
+        dir.assert_file("a", noise(SIZE));
+        dir.assert_names(&["a"]);
+    }
+}
+
+#[test]
+fn a_server_that_lies_each_time_is_not_asked_for_parts_again() {
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+        let lying = route.then().status(206).etag("\"v1\"");
+        let whole = lying.body(other(SIZE)).then();
+        let cut = whole.body(noise(SIZE)).etag("\"v1\"").cut_at(CUT).times(2);
+        cut.then().body(noise(SIZE)).etag("\"v1\"");
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("-t 3 --retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run();
+    out.ok();
+    let ranges = |request: &Request| request.header("Range").is_some();
+    let asked: Vec<_> = server.requests().iter().map(ranges).collect();
+    assert_eq!(asked, [false, true, false, false, false], "{out}");
+    dir.assert_file("a", noise(SIZE));
+}
+
+#[test]
+fn a_part_of_another_version_is_not_put_beside_the_first() {
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
+        route
+            .cut_at(CUT)
+            .then()
+            .status(206)
+            .etag("\"v2\"")
+            .header("Content-Range", "bytes 120000-299999/300000")
+            .body(&other(SIZE)[CUT..])
+            .then()
+            .body(other(SIZE))
+            .etag("\"v2\"");
+    });
+    let dir = Dir::new();
+    let out = twice(&server, &dir, "");
+    out.ok().complains("the file changed");
+    dir.assert_file("a", other(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_part_that_is_shorter_than_asked_for_is_gone_on_from() {
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+        let short = route.then().status(206).etag("\"v1\"");
+        short
+            .header("Content-Range", "bytes 120000-199999/300000")
+            .body(&noise(SIZE)[CUT..200_000]);
+        short.then().body(noise(SIZE)).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    twice(&server, &dir, "-t 1 --retry-delay 1ms").ok();
+    assert_eq!(last_asked(&server), asked("bytes=200000-", "\"v1\""));
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_stopped_run_is_gone_on_from() {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let server = Server::start(|s| {
+            let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
+            route.stall_at(CUT).then();
+            route.body(noise(SIZE)).etag("\"v1\"").ranges();
+        });
+        let dir = Dir::new();
+        let running = dir.gannet().arg(server.url("/a")).spawn();
+        server.wait_for_stalls(1);
+        dir.wait_for_size("a.part", CUT);
+        running.signal(signal);
+        running.finish().code(code);
+        dir.assert_names(&["a.part", "a.part.gannet"]);
+        dir.gannet().arg(server.url("/a")).run().ok();
+        assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
+        dir.assert_file("a", noise(SIZE));
+        dir.assert_names(&["a"]);
+    }
+}
+
+#[test]
+fn a_killed_run_is_gone_on_from_with_no_more_than_a_moment_lost() {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
+        route.drip(CUT, &gate).then();
+        route.body(noise(SIZE)).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    let running = dir.gannet().arg(server.url("/a")).spawn();
+    gate.let_one_through();
+    // It is written down within a second or so, without being asked for.
+    dir.wait_for_size("a.part.gannet", 1);
+    running.signal("KILL");
+    running.finish();
+    dir.assert_names(&["a.part", "a.part.gannet"]);
+    dir.gannet().arg(server.url("/a")).run().ok();
+    assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_state_tells_no_secret_of_the_url() {
+    let server = Server::start(|s| {
+        s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+    });
+    let dir = Dir::new();
+    let url = server
+        .url("/a?key=hush")
+        .replace("http://", "http://me:hush@");
+    dir.gannet().flags("-t 0").arg(url).run().code(4);
+    let state = String::from_utf8(dir.read("a.part.gannet")).expect("text");
+    assert!(state.contains("/a") && !state.contains("hush"), "{state}");
+}
+
+#[test]
+fn a_state_that_does_not_fit_starts_over_and_says_so() {
+    let state = |ranges: &str| {
+        format!(r#"{{"version":1,"url":"URL","size":300000,"etag":"\"v1\"","ranges":{ranges}}}"#)
+    };
+    let cases = [
+        ("{\"version\":1,", "damaged"),
+        ("", "damaged"),
+        ("{\"version\":99}", "another version"),
+        (&state("[[0,500000]]"), "damaged"),
+        (&state("[[0,100],[50,120]]"), "damaged"),
+        (&state("[[0,200000]]"), "shorter"),
+        (
+            &state("[[0,100000]]").replace("URL", "http://other/a"),
+            "another URL",
+        ),
+        (&" ".repeat(2 << 20), "cannot be read"),
+    ]
+    .map(|(state, why)| (state.to_owned(), why));
+    for (state, why) in cases {
+        let server = Server::start(|s| {
+            s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
+        });
+        let dir = Dir::new();
+        dir.write("a.part", other(CUT));
+        dir.write("a.part.gannet", state.replace("URL", &server.url("/a")));
+        let out = dir.gannet().arg(server.url("/a")).run();
+        out.ok().complains("starting over").complains(why);
+        assert_eq!(last_asked(&server), (None, None), "{why}");
+        dir.assert_file("a", noise(SIZE));
+        dir.assert_names(&["a"]);
+    }
+}
+
+#[test]
+fn a_part_without_a_state_is_not_believed() {
+    let server = Server::start(|s| {
+        s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    dir.write("a.part", other(CUT));
+    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_state_without_its_part_is_cleared_away() {
+    let server = cut(tagged, tagged);
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-t 0")
+        .arg(server.url("/a"))
+        .run()
+        .code(4);
+    std::fs::remove_file(dir.join("a.part")).expect("a part");
+    let out = dir.gannet().arg(server.url("/a")).run();
+    out.ok();
+    assert_eq!(last_asked(&server), (None, None), "{out}");
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_body_that_was_whole_but_not_renamed_costs_one_byte() {
+    let server = cut(tagged, tagged);
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-t 0")
+        .arg(server.url("/a"))
+        .run()
+        .code(4);
+    dir.write("a.part", noise(SIZE));
+    let state = String::from_utf8(dir.read("a.part.gannet")).expect("text");
+    dir.write("a.part.gannet", state.replace("[0,120000]", "[0,300000]"));
+    dir.gannet().arg(server.url("/a")).run().ok();
+    assert_eq!(last_asked(&server), asked("bytes=299999-", "\"v1\""));
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn an_error_behind_all_that_there_is_of_an_endless_body_is_success() {
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"");
+        route.chunked(10_000).cut_at(300_000 + 30 * 8);
+        route
+            .then()
+            .status(416)
+            .header("Content-Range", "bytes */300000");
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .flags("-t 1 --retry-delay 1ms")
+        .arg(server.url("/a"))
+        .run();
+    out.ok();
+    assert_eq!(last_asked(&server), asked("bytes=300000-", "\"v1\""));
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn starting_over_can_be_asked_for() {
+    let server = cut(tagged, tagged);
+    let dir = Dir::new();
+    twice(&server, &dir, "--no-resume").ok();
+    assert_eq!(last_asked(&server), (None, None));
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn what_failed_for_good_keeps_what_another_run_can_use() {
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
+        route.cut_at(CUT).then().status(404).then();
+        route.body(noise(SIZE)).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    let run = || {
+        let gannet = dir.gannet().flags("-t 1 --retry-delay 1ms");
+        gannet.arg(server.url("/a")).run()
+    };
+    run().code(8);
+    dir.assert_names(&["a.part", "a.part.gannet"]);
+    run().ok();
+    assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
+    dir.assert_file("a", noise(SIZE));
+}
+
+#[test]
+fn a_part_that_another_run_writes_is_left_to_it() {
+    let server = cut(tagged, tagged);
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-t 0")
+        .arg(server.url("/a"))
+        .run()
+        .code(4);
+    let first = File::options().write(true).open(dir.join("a.part"));
+    let first = first.expect("a part");
+    first.lock().expect("a lock");
+    let out = dir.gannet().arg(server.url("/a")).run();
+    out.code(3).complains("another process").complains("a.part");
+    dir.assert_names(&["a.part", "a.part.gannet"]);
+    dir.assert_file("a.part", &noise(SIZE)[..CUT]);
+    drop(first);
+    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.assert_file("a", noise(SIZE));
+}
+
+#[test]
+fn a_mirror_that_had_begun_goes_on() {
+    let server = Server::start(|s| {
+        s.get("/dead").status(404);
+        let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
+        route.cut_at(CUT).then();
+        route.body(noise(SIZE)).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    let list = format!("{}\t{}\n  out=a\n", server.url("/dead"), server.url("/a"));
+    let run = || dir.gannet().flags("-i - -t 0").input(&list).run();
+    run().code(4);
+    run().ok();
+    assert_eq!(server.paths(), ["/dead", "/a", "/a"]);
+    assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
+    dir.assert_file("a", noise(SIZE));
+}
+
+#[test]
+fn a_file_of_another_tool_is_continued_where_that_is_asked_for() {
+    let server = Server::start(|s| {
+        s.get("/a").body(noise(SIZE)).ranges();
+    });
+    let dir = Dir::new();
+    dir.write("a", &noise(SIZE)[..CUT]);
+    dir.gannet().flags("-c").arg(server.url("/a")).run().ok();
+    let (range, validator) = last_asked(&server);
+    assert_eq!((range.as_deref(), validator), (Some("bytes=120000-"), None));
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_file_of_another_tool_that_is_whole_is_kept() {
+    let server = Server::start(|s| {
+        s.get("/a").body(noise(SIZE)).ranges();
+    });
+    let dir = Dir::new();
+    dir.write("a", noise(SIZE));
+    let out = dir.gannet().flags("-c").arg(server.url("/a")).run();
+    out.ok();
+    assert_eq!(out.completion().word, "kept", "{out}");
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_file_of_another_tool_that_is_too_large_is_fetched_anew() {
+    for has_ranges in [true, false] {
+        let server = Server::start(|s| {
+            let route = s.get("/a").body(noise(SIZE));
+            if has_ranges {
+                route.ranges();
+            }
+        });
+        let dir = Dir::new();
+        dir.write("a", other(SIZE + 1));
+        dir.gannet().flags("-c").arg(server.url("/a")).run().ok();
+        dir.assert_file("a", noise(SIZE));
+        dir.assert_names(&["a"]);
+    }
+}
+
+#[test]
+fn what_was_continued_stands_at_the_final_name_no_more_until_it_is_whole() {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(noise(SIZE)).ranges();
+        route.drip(30_000, &gate);
+    });
+    let dir = Dir::new();
+    dir.write("a", &noise(SIZE)[..CUT]);
+    let running = dir.gannet().flags("-c").arg(server.url("/a")).spawn();
+    dir.wait_for_size("a.part", CUT);
+    running.signal("KILL");
+    running.finish();
+    dir.assert_names(&["a.part", "a.part.gannet"]);
+    gate.open();
+    dir.gannet().flags("-c").arg(server.url("/a")).run().ok();
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+#[test]
+fn a_file_of_another_tool_is_left_alone_where_the_server_fails() {
+    let server = Server::start(|_| {});
+    let dir = Dir::new();
+    dir.write("a", &noise(SIZE)[..CUT]);
+    let out = dir.gannet().flags("-c").arg(server.url("/a")).run();
+    out.code(8);
+    dir.assert_names(&["a"]);
+    dir.assert_file("a", &noise(SIZE)[..CUT]);
+}
+
+#[test]
+fn a_file_that_may_not_grow_is_gone_on_from_when_it_may() {
+    let server = Server::start(|s| {
+        s.get("/a").body(noise(2_000_000)).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    let limited = dir.gannet().shell("ulimit -f 200");
+    limited.flags("-t 0").arg(server.url("/a")).run().code(3);
+    dir.assert_names(&["a.part", "a.part.gannet"]);
+    dir.gannet().arg(server.url("/a")).run().ok();
+    let (range, _) = last_asked(&server);
+    assert!(range.is_some_and(|range| range != "bytes=0-"));
+    dir.assert_file("a", noise(2_000_000));
+    dir.assert_names(&["a"]);
+}
