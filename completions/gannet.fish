@@ -7,11 +7,11 @@ skip\t'keep it, whatever it holds'
 overwrite\t'fetch it anew and replace it'
 rename\t'keep it and give the new one another name'
 error\t'count it as a failure'"
-complete -c gannet -l checksum -d 'Fail unless the file of a single URL has this digest' -r
 complete -c gannet -s j -l jobs -d 'Fetch N files at once' -r
 complete -c gannet -s x -l per-host -d 'Open at most N connections to one origin' -r
 complete -c gannet -l limit-rate -d 'Receive at most RATE bytes a second in all' -r
 complete -c gannet -l limit-rate-file -d 'Receive at most RATE bytes a second for each file' -r
+complete -c gannet -l checksum -d 'Fail unless the file of a single URL has this digest' -r
 complete -c gannet -s H -l header -d 'Send this header, \'Name: value\', with every request' -r
 complete -c gannet -s U -s A -l user-agent -d 'Send this User-Agent' -r
 complete -c gannet -l referer -d 'Send this Referer' -r
@@ -40,6 +40,7 @@ bars\t'a line for the whole run and one for each active transfer'
 line\t'one line for the whole run, kept up to date'
 plain\t'a new line every 10 seconds'
 none\t'nothing'"
+complete -c gannet -l report -d 'Write every completion and the totals to FILE, as one JSON document' -r -F
 complete -c gannet -l color -d 'Whether to colour what is printed' -r -f -a "auto\t'on a terminal, unless NO_COLOR is set'
 always\t'always'
 never\t'never'"
@@ -53,6 +54,7 @@ complete -c gannet -s 4 -d 'Use IPv4 addresses only'
 complete -c gannet -s 6 -d 'Use IPv6 addresses only'
 complete -c gannet -s q -l quiet -d 'Print no completion lines and no progress; -qq no errors either'
 complete -c gannet -s v -l verbose -d 'Say what each transfer does; -vv shows headers too'
+complete -c gannet -l json -d 'Print each completion as a JSON object on a line of its own'
 complete -c gannet -l summary -d 'End with a line that sums the run up'
 complete -c gannet -l no-summary -d 'Do not end with a line that sums the run up'
 complete -c gannet -l fail-fast -d 'Let the first failure end the run'

@@ -43,11 +43,11 @@ pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) output: Output,
     #[command(flatten)]
-    pub(crate) integrity: Integrity,
-    #[command(flatten)]
     pub(crate) concurrency: Concurrency,
     #[command(flatten)]
     pub(crate) resume: Resume,
+    #[command(flatten)]
+    pub(crate) integrity: Integrity,
     #[command(flatten)]
     pub(crate) http: Http,
     #[command(flatten)]
@@ -138,7 +138,7 @@ pub(crate) enum Exists {
 }
 
 #[derive(Args)]
-#[command(next_help_heading = "Integrity")]
+#[command(next_help_heading = "Resume and integrity")]
 pub(crate) struct Integrity {
     /// Fail unless the file of a single URL has this digest
     ///
@@ -408,6 +408,18 @@ pub(crate) struct Reporting {
     /// How to show progress
     #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressChoice::Auto, hide_short_help = true)]
     pub(crate) progress: ProgressChoice,
+
+    /// Print each completion as a JSON object on a line of its own
+    ///
+    /// Failures too; errors are still told on standard error. The man page has the fields.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Write every completion and the totals to FILE, as one JSON document
+    ///
+    /// It appears when the run has ended.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) report: Option<PathBuf>,
 
     /// End with a line that sums the run up
     ///
@@ -908,7 +920,7 @@ mod tests {
     }
 
     #[test]
-    fn the_short_help_fits_80_columns_by_50_lines_and_hides_what_is_hidden() {
+    fn the_short_help_fits_80_columns_by_60_lines_and_hides_what_is_hidden() {
         let help = Flags::command().term_width(80).render_help().to_string();
         assert!(help.lines().all(|line| line.len() <= 80), "{help}");
         assert!(help.lines().count() <= 60, "{} lines", help.lines().count());

@@ -1,13 +1,17 @@
 //! The command line: the binary's own, which the library cannot see.
 //!
 //! `flags` is what can be typed (`values` has its harder words), `options` turns that into what is wanted, `report` prints how
-//! it goes, `progress` draws how it stands, `format` writes figures, `exit` is what the shell is told.
+//! it goes (`line` for people, `record` and `document` for programs), `progress` draws how it stands, `format` writes figures,
+//! `exit` is what the shell is told.
 
+mod document;
 mod exit;
 mod flags;
 mod format;
+mod line;
 mod options;
 mod progress;
+mod record;
 mod report;
 mod values;
 
@@ -49,7 +53,7 @@ fn tell(said: &clap::Error) -> Exit {
 }
 
 fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
-    let mut console = Console::new(&flags);
+    let mut console = Console::new(&flags).map_err(|error| (error, Exit::LocalFile))?;
     let plan = options::plan(flags).map_err(|error| (error, Exit::Usage))?;
     let totals = session::run(plan, &mut console)
         .context("the run cannot go on")

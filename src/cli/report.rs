@@ -9,18 +9,22 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use gannet::error::{Doing, Error, Fault};
 use gannet::http::auth::masked;
 use gannet::multi::Trace;
-use gannet::session::{BadRow, Completion, Landing, Report, Retrying, Snapshot, Totals, Verdict};
+use gannet::session::{BadRow, Completion, Report, Retrying, Snapshot, Totals, Verdict};
 use gannet::sys;
 use url::Url;
 
+use super::document::Document;
 use super::exit::Exit;
 use super::flags::{ColorChoice, Flags};
 use super::format::{Safe, Size, Span, Speed};
+use super::line::{StatusColumn, done_line, fail_line, kept_line};
 use super::options::is_stdout;
 use super::progress::{Mode, Progress, Screen};
+use super::record::Record;
 
 /// Lines gathered while bars are on the screen go out at once when there are this many bytes of them.
 const GATHERED: usize = 64 * 1024;
@@ -35,6 +39,9 @@ pub(crate) struct Console {
     /// Bodies go to standard output: the lines must not.
     is_body_on_stdout: bool,
     has_summary: bool,
+    /// Completion lines are objects.
+    is_json: bool,
+    document: Option<Document>,
     exit: Exit,
 }
 
@@ -49,7 +56,11 @@ struct Stream {
 }
 
 impl Console {
-    pub(crate) fn new(flags: &Flags) -> Self {
+    /// What was typed says what is printed.
+    ///
+    /// # Errors
+    /// The file of --report cannot be made.
+    pub(crate) fn new(flags: &Flags) -> Result<Self> {
         let reporting = &flags.reporting;
         let has_colour = |is_terminal: bool| match reporting.color {
             ColorChoice::Always => true,
@@ -69,7 +80,10 @@ impl Console {
         let by_default = !reporting.no_summary
             && reporting.quiet == 0
             && (is_many || io::stderr().is_terminal());
-        Self {
+        let document = reporting.report.as_deref().map(|path| {
+            Document::create(path).with_context(|| format!("cannot write {}", path.display()))
+        });
+        Ok(Self {
             progress: Progress::new(mode, Screen::stderr()),
             out: Stream::new(sys::stdout, has_colour(io::stdout().is_terminal())),
             err: Stream::new(stderr, has_colour(io::stderr().is_terminal())),
@@ -77,8 +91,10 @@ impl Console {
             verbose: reporting.verbose,
             is_body_on_stdout: flags.output.output.as_deref().is_some_and(is_stdout),
             has_summary: (reporting.summary || by_default) && !reporting.dry_run,
+            is_json: reporting.json,
+            document: document.transpose()?,
             exit: Exit::Success,
-        }
+        })
     }
 
     /// Ends the report, and gives what the shell is to be told.
@@ -92,11 +108,20 @@ impl Console {
         if totals.is_broken_off {
             self.exit = Exit::Usage;
         }
-        match totals.signal {
+        let exit = match totals.signal {
             Some(1) => Exit::HungUp,
             Some(2) => Exit::Interrupted,
             Some(_) => Exit::Terminated,
             None => self.exit,
+        };
+        let document = self.document.take();
+        match document.map(|document| document.finish(totals, exit)) {
+            Some(Err(error)) => {
+                let _ = writeln!(self.err.pending, "gannet: cannot write the report: {error}");
+                self.write();
+                exit.worst(disk_exit(error.kind()))
+            }
+            Some(Ok(())) | None => exit,
         }
     }
 
@@ -158,6 +183,23 @@ impl Console {
         });
     }
 
+    /// Keeps a completion for programs, where any is to read it.
+    fn record<'a>(&mut self, record: impl FnOnce() -> Record<'a>) {
+        let is_line = self.is_json && self.quiet == 0;
+        if !is_line && self.document.is_none() {
+            return;
+        }
+        let line = record().line();
+        if let Some(document) = &mut self.document {
+            document.add(&line);
+        }
+        if is_line {
+            let text = &mut self.lines().pending;
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+
     /// Where completion lines go.
     fn lines(&mut self) -> &mut Stream {
         if self.is_body_on_stdout {
@@ -209,30 +251,22 @@ impl Stream {
 
 impl Report for Console {
     fn completed(&mut self, completion: &Completion<'_>) {
+        let exit = match completion.verdict {
+            Verdict::Failed(error) => exit_for(error),
+            Verdict::Done(_) | Verdict::Kept => Exit::Success,
+        };
+        self.exit = self.exit.worst(exit);
+        self.record(|| Record::of(completion, exit));
         match completion.verdict {
             Verdict::Failed(error) => {
-                self.exit = self.exit.worst(exit_for(error));
                 if self.quiet < 2 {
                     fail_line(self.err.word("fail", "31"), completion, error);
                 }
             }
-            _ if self.quiet > 0 => {}
-            Verdict::Kept => {
-                let text = self.lines().word("kept", "36");
-                let _ = write!(text, "  ");
-                destination(text, completion);
-            }
-            Verdict::Done { status } => {
-                let (bytes, elapsed) = (completion.bytes, completion.elapsed);
-                let text = self.lines().word("done", "32");
-                let _ = write!(
-                    text,
-                    "  {status}  {}  {}  {}  ",
-                    Size(bytes),
-                    Span(elapsed),
-                    Speed(bytes, elapsed)
-                );
-                destination(text, completion);
+            _ if self.quiet > 0 || self.is_json => {}
+            Verdict::Kept => kept_line(self.lines().word("kept", "36"), completion),
+            Verdict::Done(outcome) => {
+                done_line(self.lines().word("done", "32"), completion, outcome);
             }
         }
     }
@@ -244,6 +278,7 @@ impl Report for Console {
             Exit::Usage
         };
         self.exit = self.exit.worst(exit);
+        self.record(|| Record::of_bad_row(bad, exit));
         if self.quiet > 1 {
             return;
         }
@@ -317,62 +352,6 @@ impl Report for Console {
     fn flush(&mut self) {
         if !self.progress.is_drawn() || self.out.pending.len() + self.err.pending.len() > GATHERED {
             self.write();
-        }
-    }
-}
-
-/// `URL -> PATH`, and what is unusual about it.
-fn destination(text: &mut String, completion: &Completion<'_>) {
-    let url = masked(completion.url);
-    let _ = match completion.landing {
-        Landing::File(folder, name) => {
-            let path = folder.join(name);
-            write!(text, "{} -> {}", Safe(url), Safe(path.display()))
-        }
-        Landing::Stdout => write!(text, "{} -> standard output", Safe(url)),
-        Landing::Nowhere => write!(text, "{}", Safe(url)),
-    };
-    text.push_str(if completion.is_renamed {
-        " (renamed: the name was taken)\n"
-    } else {
-        "\n"
-    });
-}
-
-/// `  404  URL: not found (1 try) [list.txt:3] [192.0.2.1:80]`, and where redirects had led.
-fn fail_line(text: &mut String, completion: &Completion<'_>, error: &Error) {
-    let _ = write!(
-        text,
-        "  {}  {}: {}",
-        StatusColumn(error.status()),
-        Safe(masked(completion.url)),
-        Safe(error)
-    );
-    if let Some(url) = error.redirected() {
-        let _ = write!(text, " at {}", Safe(masked(url)));
-    }
-    let _ = match completion.tries {
-        0 => Ok(()),
-        1 => write!(text, " (1 try)"),
-        tries => write!(text, " ({tries} tries)"),
-    };
-    if completion.place.is_listed() {
-        let _ = write!(text, " [{}]", Safe(completion.place));
-    }
-    if let Some(address) = error.address() {
-        let _ = write!(text, " [{address}]");
-    }
-    text.push('\n');
-}
-
-/// A status, or a dash where there is none.
-struct StatusColumn(Option<u16>);
-
-impl std::fmt::Display for StatusColumn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(status) => write!(f, "{status}"),
-            None => f.write_str("-"),
         }
     }
 }

@@ -22,8 +22,7 @@ impl Session<'_> {
             Ok(Placed::There) => {
                 self.totals.done += 1;
                 self.totals.bytes += received;
-                let status = outcome.status;
-                self.tell(&easy, elapsed, received, Verdict::Done { status });
+                self.tell(&easy, elapsed, received, Verdict::Done(outcome));
             }
             Ok(Placed::Kept) => {
                 self.totals.kept += 1;

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::error::Error;
 use crate::list::{ListError, Place};
-use crate::multi::Trace;
+use crate::multi::{Outcome, Trace};
 
 /// Whom a run reports to. None of its methods may wait long.
 pub trait Report {
@@ -44,10 +44,7 @@ pub trait Report {
 #[derive(Debug)]
 pub enum Verdict<'a> {
     /// It was fetched.
-    Done {
-        /// The status of the answer.
-        status: u16,
-    },
+    Done(&'a Outcome),
     /// It was there and was kept.
     Kept,
     /// It failed.

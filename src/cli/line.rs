@@ -1,0 +1,86 @@
+//! The lines that a person reads of each transfer: done, kept, fail.
+
+use std::fmt::Write as _;
+
+use gannet::error::Error;
+use gannet::http::auth::masked;
+use gannet::multi::Outcome;
+use gannet::session::{Completion, Landing};
+
+use super::format::{Safe, Size, Span, Speed};
+
+/// `  200  12.3 MiB  1.24 s  9.9 MiB/s  URL -> PATH`
+pub(super) fn done_line(text: &mut String, completion: &Completion<'_>, outcome: &Outcome) {
+    let (bytes, elapsed) = (completion.bytes, completion.elapsed);
+    let _ = write!(
+        text,
+        "  {}  {}  {}  {}  ",
+        outcome.status,
+        Size(bytes),
+        Span(elapsed),
+        Speed(bytes, elapsed)
+    );
+    destination(text, completion);
+}
+
+/// `  URL -> PATH`
+pub(super) fn kept_line(text: &mut String, completion: &Completion<'_>) {
+    text.push_str("  ");
+    destination(text, completion);
+}
+
+/// `URL -> PATH`, and what is unusual about it.
+fn destination(text: &mut String, completion: &Completion<'_>) {
+    let url = masked(completion.url);
+    let _ = match completion.landing {
+        Landing::File(folder, name) => {
+            let path = folder.join(name);
+            write!(text, "{} -> {}", Safe(url), Safe(path.display()))
+        }
+        Landing::Stdout => write!(text, "{} -> standard output", Safe(url)),
+        Landing::Nowhere => write!(text, "{}", Safe(url)),
+    };
+    text.push_str(if completion.is_renamed {
+        " (renamed: the name was taken)\n"
+    } else {
+        "\n"
+    });
+}
+
+/// `  404  URL: not found (1 try) [list.txt:3] [192.0.2.1:80]`, and where redirects had led.
+pub(super) fn fail_line(text: &mut String, completion: &Completion<'_>, error: &Error) {
+    let _ = write!(
+        text,
+        "  {}  {}: {}",
+        StatusColumn(error.status()),
+        Safe(masked(completion.url)),
+        Safe(error)
+    );
+    if let Some(url) = error.redirected() {
+        let _ = write!(text, " at {}", Safe(masked(url)));
+    }
+    let _ = match completion.tries {
+        0 => Ok(()),
+        1 => write!(text, " (1 try)"),
+        tries => write!(text, " ({tries} tries)"),
+    };
+    if completion.place.is_listed() {
+        let _ = write!(text, " [{}]", Safe(completion.place));
+    }
+    if let Some(address) = error.address() {
+        let _ = write!(text, " [{address}]");
+    }
+    text.push('\n');
+}
+
+/// A status, or a dash where there is none.
+pub(super) struct StatusColumn(pub(super) Option<u16>);
+
+impl std::fmt::Display for StatusColumn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(status) => write!(f, "{status}"),
+            None => f.write_str("-"),
+        }
+    }
+}
