@@ -115,7 +115,23 @@ pub enum Fault {
         expected: Option<u64>,
     },
 
+    /// The connection broke the rules of HTTP/2, or a body did (RFC 9113 §5.4): by whose stream is not known.
+    #[error("the server broke the rules of HTTP/2: {0}")]
+    Http2(ErrorCode),
+    /// One version of HTTP alone was to be spoken, and the server does not.
+    #[error("the server does not speak the version of HTTP that was asked for")]
+    VersionRefused,
+    /// The server wants to be spoken to over HTTP/1.1, and that was not to be.
+    #[error("the server asks for HTTP/1.1")]
+    Http11Required,
+
     // The network's.
+    /// The server ended the stream before its answer was whole (RST_STREAM, RFC 9113 §6.4).
+    #[error("the server reset the stream: {0}")]
+    StreamReset(ErrorCode),
+    /// The server ended the connection before it had begun on the request (GOAWAY, RFC 9113 §6.8).
+    #[error("the server said goodbye: {0}")]
+    GoneAway(ErrorCode),
     /// The host name has no address, or the lookup failed.
     #[error("cannot resolve host '{host}': {reason}")]
     Resolve {
@@ -235,6 +251,36 @@ impl fmt::Display for Timeout {
     }
 }
 
+/// Why a stream or connection of HTTP/2 was ended (RFC 9113 §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorCode(pub u32);
+
+/// As the RFC calls it, or its number.
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 14] = [
+            "NO_ERROR",
+            "PROTOCOL_ERROR",
+            "INTERNAL_ERROR",
+            "FLOW_CONTROL_ERROR",
+            "SETTINGS_TIMEOUT",
+            "STREAM_CLOSED",
+            "FRAME_SIZE_ERROR",
+            "REFUSED_STREAM",
+            "CANCEL",
+            "COMPRESSION_ERROR",
+            "CONNECT_ERROR",
+            "ENHANCE_YOUR_CALM",
+            "INADEQUATE_SECURITY",
+            "HTTP_1_1_REQUIRED",
+        ];
+        match NAMES.get(self.0 as usize) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error code {:#x}", self.0),
+        }
+    }
+}
+
 /// How an answer broke the rules of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -275,6 +321,12 @@ pub enum Malformed {
     /// The trailer section is damaged or over its limit (RFC 9112 §7.1.2).
     #[error("bad trailers")]
     Trailers,
+    /// A body where none may be: after HEAD, or of a 204 or 304 (RFC 9110 §6.4.1).
+    #[error("a body where none may be")]
+    UnexpectedBody,
+    /// The stream breaks the rules of HTTP/2 (RFC 9113 §8.1.1).
+    #[error("HTTP/2 {0}")]
+    Http2(ErrorCode),
     /// Bytes arrived on a connection that had no request under way.
     #[error("an answer to nothing")]
     Unsolicited,
@@ -373,6 +425,9 @@ impl Error {
             | Fault::Resolve { .. }
             | Fault::Connect(_)
             | Fault::ConnectionLost(_)
+            | Fault::Http2(_)
+            | Fault::StreamReset(_)
+            | Fault::GoneAway(_)
             | Fault::NoAnswer
             | Fault::Timeout { .. }
             | Fault::Tls(_)

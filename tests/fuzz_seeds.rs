@@ -147,6 +147,11 @@ fn http1_answer_keeps_its_promises() {
 }
 
 #[test]
+fn http2_session_keeps_its_promises() {
+    replay("http2_session");
+}
+
+#[test]
 fn list_urls_keeps_its_promises() {
     replay("list_urls");
 }

@@ -14,6 +14,7 @@ mod cli_exists; // --exists in its five values
 mod cli_exit; // exit codes, with several failures in any order
 mod cli_fetch; // one URL, many, -d, -o, standard output
 mod cli_headers; // what a request says: -H, -A, --referer
+mod cli_http2; // HTTP/2 through whatever a server may do
 mod cli_json; // --json and --report
 mod cli_limits; // --max-filesize
 mod cli_list; // -i: the urls format and its row options

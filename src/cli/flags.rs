@@ -232,6 +232,13 @@ pub(crate) struct Http {
     #[arg(id = "http1_1", long = "http1.1", hide_short_help = true)]
     pub(crate) http1_1: bool,
 
+    /// Speak HTTP/2 only
+    ///
+    /// Without it https servers are asked, and http ones spoken to in HTTP/1.1. With it a http server is taken to speak
+    /// HTTP/2 without being asked.
+    #[arg(long, conflicts_with = "http1_1", hide_short_help = true)]
+    pub(crate) http2: bool,
+
     /// Follow at most N redirects
     #[arg(
         long,

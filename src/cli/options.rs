@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use gannet::download;
 use gannet::http::{Credentials, Expected, Field};
-use gannet::multi::{Family, Identity, Limits, Options, TlsOptions, TlsVersion, TrustRoots};
+use gannet::multi::{
+    Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots, Windows,
+};
 use gannet::session::{Output, Plan, Request, Resume};
 
 use super::flags::{self, Exists, Flags, Oldest, Tls};
@@ -129,6 +131,12 @@ fn options(flags: &Flags) -> Options {
             .collect(),
         tls: tls(&flags.tls),
         max_recv_speed: limit(flags.concurrency.limit_rate),
+        protocol: match (flags.http.http1_1, flags.http.http2) {
+            (true, _) => Protocol::Http1,
+            (_, true) => Protocol::Http2,
+            _ => Protocol::Negotiated,
+        },
+        windows: Windows::default(),
     }
 }
 

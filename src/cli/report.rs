@@ -362,7 +362,12 @@ fn exit_for(error: &Error) -> Exit {
         Fault::UnsupportedScheme(_) | Fault::BadUrl(_) => Exit::Usage,
         Fault::TrustRoots(_) | Fault::Identity { .. } | Fault::Certificate(_) => Exit::Tls,
         Fault::Tls(_) if error.doing() == Doing::Handshaking => Exit::Tls,
-        Fault::Malformed(_) | Fault::TooManyRedirects(_) | Fault::BadRedirect(_) => Exit::Protocol,
+        Fault::Malformed(_)
+        | Fault::TooManyRedirects(_)
+        | Fault::BadRedirect(_)
+        | Fault::Http2(_)
+        | Fault::VersionRefused
+        | Fault::Http11Required => Exit::Protocol,
         Fault::Status {
             status: 401 | 407, ..
         } => Exit::Authentication,
@@ -377,6 +382,8 @@ fn exit_for(error: &Error) -> Exit {
         | Fault::Connect(_)
         | Fault::ConnectionLost(_)
         | Fault::NoAnswer
+        | Fault::StreamReset(_)
+        | Fault::GoneAway(_)
         | Fault::Tls(_)
         | Fault::TlsTruncated { .. } => Exit::Network,
         _ => Exit::Other,

@@ -78,6 +78,9 @@ pub(crate) trait Filter: fmt::Debug {
     /// The socket, where bytes on it are bytes of the stream: no layer between changes them.
     fn plain(&self) -> Option<&TcpStream>;
 
+    /// What was agreed on to be spoken over the stack (RFC 7301), where that was asked.
+    fn protocol(&self) -> Option<&[u8]>;
+
     /// A sentence on what was agreed, for whoever watches: "TLSv1.3, TLS13_AES_256_GCM_SHA384".
     fn describe(&self) -> String;
 }

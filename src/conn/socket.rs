@@ -123,6 +123,10 @@ impl Filter for Socket {
         Some(&self.0)
     }
 
+    fn protocol(&self) -> Option<&[u8]> {
+        None
+    }
+
     fn describe(&self) -> String {
         "plaintext".to_owned()
     }

@@ -62,11 +62,18 @@ struct Processed {
 }
 
 impl Tls {
-    /// A session with `host`, a name or an address, whose certificate it will check.
-    pub(crate) fn new(config: &Config, host: &str, below: Box<dyn Filter>) -> Result<Self, Fault> {
+    /// A session with `host`, a name or an address, whose certificate it will check, and to which it offers these protocols (RFC 7301).
+    pub(crate) fn new(
+        config: &Config,
+        host: &str,
+        protocols: &[&[u8]],
+        below: Box<dyn Filter>,
+    ) -> Result<Self, Fault> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Fault::BadUrl(format!("'{host}' cannot stand in a certificate")))?;
-        let session = UnbufferedClientConnection::new(config.shared(), name).map_err(fault)?;
+        let protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        let session = UnbufferedClientConnection::new_with_alpn(config.shared(), name, protocols)
+            .map_err(fault)?;
         Ok(Self {
             below,
             session,
@@ -303,6 +310,10 @@ impl Filter for Tls {
         None
     }
 
+    fn protocol(&self) -> Option<&[u8]> {
+        self.session.alpn_protocol()
+    }
+
     fn describe(&self) -> String {
         let version = self
             .session
@@ -327,11 +338,15 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// A refused certificate is for ever; anything else may go better the next time.
+/// A refused certificate is for ever, and so is a protocol that is not spoken: HTTP/1.1 always is; anything else may go better the next time.
 fn fault(error: rustls::Error) -> Fault {
     match &error {
         rustls::Error::InvalidCertificate(refused) => Fault::Certificate(why(refused).into()),
         rustls::Error::NoCertificatesPresented => Fault::Certificate(error.into()),
+        rustls::Error::NoApplicationProtocol
+        | rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            Fault::VersionRefused
+        }
         rustls::Error::InvalidMessage(_) => Fault::Tls("what came is not TLS".into()),
         rustls::Error::AlertReceived(alert) => Fault::Tls(said(*alert).into()),
         _ => Fault::Tls(error.into()),

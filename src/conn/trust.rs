@@ -88,7 +88,7 @@ impl Config {
         let verifier = builder
             .dangerous()
             .with_custom_certificate_verifier(verifier(options, provider)?);
-        let mut config = match &options.identity {
+        let config = match &options.identity {
             None => verifier.with_no_client_auth(),
             Some(identity) => {
                 let (chain, key) = load_identity(identity)?;
@@ -97,7 +97,6 @@ impl Config {
                     .map_err(|error| unusable(&identity.key, error))?
             }
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(Arc::new(config)))
     }
 

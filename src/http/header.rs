@@ -203,7 +203,8 @@ impl fmt::Debug for Field {
     }
 }
 
-fn is_credential(name: &str) -> bool {
+/// Whether a field of that name holds a credential.
+pub(crate) fn is_credential(name: &str) -> bool {
     ["Authorization", "Cookie", "Proxy-Authorization"]
         .iter()
         .any(|secret| name.eq_ignore_ascii_case(secret.as_ref()))

@@ -11,16 +11,19 @@ mod origin;
 mod range;
 pub mod redirect;
 mod response;
+mod unsendable;
 
 use std::fmt;
 
 pub use auth::Credentials;
 pub use digest::{Digest, Expected};
+pub(crate) use header::is_credential;
 pub use header::{Field, Headers};
 pub use origin::{Origin, Scheme, request_target};
 pub use range::ContentRange;
 pub use response::Response;
 pub(crate) use response::content_length;
+pub use unsendable::Unsendable;
 
 /// What a request asks for (RFC 9110 §9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

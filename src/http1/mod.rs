@@ -55,7 +55,7 @@ mod replay;
 mod request;
 
 pub use exchange::{Closed, Event, Exchange};
-pub use request::{Unsendable, encode, encode_fields, encode_line};
+pub use request::{encode, encode_fields, encode_line};
 
 /// Bytes of one head, from its status line to its empty line.
 const MAX_HEAD: usize = 256 * 1024;

@@ -1,22 +1,7 @@
 //! The head of a request (RFC 9112 §3 and §5), so checked that no part of it can pass for another.
 
-use crate::http::Method;
 use crate::http::grammar::{is_token, is_value_byte};
-
-/// Why a request's head cannot be sent. Nothing is quoted: it might be a secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unsendable {
-    /// The target is empty, or holds something else than visible ASCII (RFC 9112 §3.2).
-    #[error("the request target cannot be sent")]
-    Target,
-    /// A field's name is not a token (RFC 9110 §5.1).
-    #[error("a header's name cannot be sent")]
-    Name,
-    /// A field's value holds CR, LF, NUL or another control character (RFC 9110 §5.5).
-    #[error("a header's value cannot be sent")]
-    Value,
-}
+use crate::http::{Method, Unsendable};
 
 /// Appends a request's head to `out`: request line, fields in their order, empty line.
 ///

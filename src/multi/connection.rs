@@ -1,28 +1,30 @@
-//! One connection: sockets that race until one has won, then a stack of filters with HTTP/1.1 on it.
+//! One connection: sockets that race until one has won, then a stack of filters with HTTP/1.1 or HTTP/2 on it.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Instant;
 
+use slab::Slab;
+
 use super::info::TransferId;
 use crate::conn::{Filter, Race, Socket};
+use crate::error::Fault;
+use crate::http::Response;
 use crate::http1::Exchange;
+use crate::http2::{Session, Windows};
 
 /// A connection and whom it serves.
 #[derive(Debug)]
 pub(super) struct Connection {
     /// Its origin's key in the pool.
     pub(super) origin: usize,
-    /// The transfer it serves; none while it is idle.
-    pub(super) user: Option<TransferId>,
     pub(super) stage: Stage,
-    pub(super) exchange: Exchange,
-    /// The request, and how much of it the filters have taken.
-    pub(super) request: Vec<u8>,
-    pub(super) taken: usize,
+    pub(super) talk: Talk,
     /// Requests that were sent over it.
     pub(super) requests: u32,
+    /// It stood once.
+    pub(super) is_established: bool,
     /// When, and in which call, it became idle.
     pub(super) idle_since: Option<(Instant, u64)>,
 }
@@ -50,20 +52,132 @@ pub(super) enum Stage {
     },
 }
 
+/// What is spoken, and by whom.
+#[derive(Debug)]
+pub(super) enum Talk {
+    /// One exchange after the other; also before it is known what will be spoken.
+    Http1(Http1),
+    /// Many at once.
+    Http2(Box<Http2>),
+}
+
+/// HTTP/1.1 on a connection.
+#[derive(Debug)]
+pub(super) struct Http1 {
+    /// The transfer it serves; none while it is idle.
+    pub(super) user: Option<TransferId>,
+    pub(super) exchange: Exchange,
+    /// The request, and how much of it the filters have taken.
+    pub(super) request: Vec<u8>,
+    pub(super) taken: usize,
+}
+
+/// HTTP/2 on a connection.
+#[derive(Debug)]
+pub(super) struct Http2 {
+    pub(super) session: Session,
+    /// Whom it serves; a place here is the number of a slot of the session.
+    pub(super) users: Slab<TransferId>,
+    /// How many of them take nothing just now.
+    pub(super) resting: usize,
+    /// Answers that were whole.
+    pub(super) answers: u32,
+    /// It has something to send, or to be told, at the end of this call.
+    pub(super) is_unsent: bool,
+    /// Nothing more comes over it, and why.
+    pub(super) lost: Option<Lost>,
+    /// It cannot be written to any more; what has come may still be read.
+    pub(super) unwritable: Option<Lost>,
+    /// It is to carry no further streams.
+    pub(super) is_retired: bool,
+    /// When a byte last came.
+    pub(super) last_byte: Instant,
+}
+
+/// How a connection ended under its streams: what is said of each of them.
+#[derive(Debug, Clone)]
+pub(super) enum Lost {
+    /// The peer closed it.
+    Ended,
+    /// The network did.
+    Broken(io::ErrorKind, Option<i32>),
+    /// A layer above did.
+    Tls(String),
+}
+
+impl Lost {
+    pub(super) fn new(fault: &Fault) -> Self {
+        match fault {
+            Fault::ConnectionLost(error) => Self::Broken(error.kind(), error.raw_os_error()),
+            other => Self::Tls(other.to_string()),
+        }
+    }
+
+    /// The fault of one stream, whose answer had come so far: bytes received, and those expected.
+    pub(super) fn fault(&self, body: Option<(u64, Option<u64>)>) -> Fault {
+        match (self, body) {
+            (Self::Ended, Some((received, expected))) => Fault::Truncated { received, expected },
+            (Self::Ended, None) => Fault::NoAnswer,
+            (Self::Broken(_, Some(code)), _) => {
+                Fault::ConnectionLost(io::Error::from_raw_os_error(*code))
+            }
+            (Self::Broken(kind, None), _) => Fault::ConnectionLost((*kind).into()),
+            (Self::Tls(reason), _) => Fault::Tls(reason.clone().into()),
+        }
+    }
+}
+
+impl Http2 {
+    /// A session just begun, for whoever opened the connection; gives its slot too.
+    pub(super) fn new(user: TransferId, windows: Windows, now: Instant) -> (Self, usize) {
+        let mut users = Slab::new();
+        let slot = users.insert(user);
+        let http2 = Self {
+            session: Session::new(windows),
+            users,
+            resting: 0,
+            answers: 0,
+            is_unsent: false,
+            lost: None,
+            unwritable: None,
+            is_retired: false,
+            last_byte: now,
+        };
+        (http2, slot)
+    }
+
+    /// Whether further streams may be begun.
+    pub(super) fn is_open(&mut self) -> bool {
+        !self.is_retired && self.lost.is_none() && self.session.is_open()
+    }
+
+    /// How many streams there may be at once.
+    pub(super) fn capacity(&mut self) -> usize {
+        if self.is_open() {
+            self.session.capacity()
+        } else {
+            0
+        }
+    }
+}
+
 impl Connection {
     pub(super) fn new(origin: usize, user: TransferId, race: Race) -> Self {
         Self {
             origin,
-            user: Some(user),
             stage: Stage::Racing {
                 race,
                 attempts: Vec::new(),
                 last: None,
             },
-            exchange: Exchange::new(),
-            request: Vec::new(),
-            taken: 0,
+            talk: Talk::Http1(Http1 {
+                user: Some(user),
+                exchange: Exchange::new(),
+                request: Vec::new(),
+                taken: 0,
+            }),
             requests: 0,
+            is_established: false,
             idle_since: None,
         }
     }
@@ -73,6 +187,46 @@ impl Connection {
         match &mut self.stage {
             Stage::Connected { filter, .. } => Some(filter.as_mut()),
             Stage::Racing { .. } => None,
+        }
+    }
+
+    /// HTTP/1.1, where that is spoken.
+    pub(super) fn http1(&mut self) -> Option<&mut Http1> {
+        match &mut self.talk {
+            Talk::Http1(http1) => Some(http1),
+            Talk::Http2(_) => None,
+        }
+    }
+
+    /// HTTP/2, where that is spoken.
+    pub(super) fn http2(&mut self) -> Option<&mut Http2> {
+        match &mut self.talk {
+            Talk::Http1(_) => None,
+            Talk::Http2(http2) => Some(http2),
+        }
+    }
+
+    /// The head that came last to whoever has this slot.
+    pub(super) fn response(&self, slot: usize) -> Option<&Response> {
+        match &self.talk {
+            Talk::Http1(http1) => Some(http1.exchange.response()),
+            Talk::Http2(http2) => http2.session.response(slot),
+        }
+    }
+
+    /// Bytes of the body that whoever has this slot will receive, where that is known.
+    pub(super) fn expected(&self, slot: usize) -> Option<u64> {
+        match &self.talk {
+            Talk::Http1(http1) => http1.exchange.expected(),
+            Talk::Http2(http2) => http2.session.expected(slot),
+        }
+    }
+
+    /// Whether any of the answer has come to whoever has this slot.
+    pub(super) fn has_begun(&self, slot: usize) -> bool {
+        match &self.talk {
+            Talk::Http1(http1) => http1.exchange.has_begun(),
+            Talk::Http2(http2) => http2.session.has_head(slot),
         }
     }
 
@@ -106,6 +260,9 @@ impl Connection {
     /// Whether the transfer may be tried again elsewhere without anyone noticing: the connection had served
     /// before, and not one byte of this answer has come (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
     pub(super) fn may_be_stale(&self) -> bool {
-        self.requests > 1 && !self.exchange.has_begun()
+        match &self.talk {
+            Talk::Http1(http1) => self.requests > 1 && !http1.exchange.has_begun(),
+            Talk::Http2(_) => false,
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::alarm::Expiry;
-use super::connection::Connection;
+use super::connection::{Connection, Talk};
 use super::info::TransferId;
 use super::transfer::{State, Step, Transfer};
 use super::{Easy, Multi, Sink};
@@ -61,6 +61,9 @@ impl<S: Sink> Multi<S> {
         // Places that nobody freed: the limits were raised, or an origin is held no longer.
         self.pool.let_go(now);
         self.give_places(now);
+        for key in std::mem::take(&mut self.restless) {
+            self.attend(key, now);
+        }
         for _ in 0..TURNS {
             let Some(index) = self.timers.pop_expired(now) else {
                 break;
@@ -68,6 +71,9 @@ impl<S: Sink> Multi<S> {
             if let Some(transfer) = self.transfers.get(index as usize) {
                 let id = transfer.id;
                 // A last look first: if the application was late, what it was waited for may well have come.
+                if let Some(key) = self.shared_by(id) {
+                    self.attend(key, now);
+                }
                 self.drive(id, now);
                 self.expire(id, now);
             }
@@ -84,6 +90,19 @@ impl<S: Sink> Multi<S> {
             if self.has(id) {
                 self.make_runnable(id);
             }
+        }
+        self.restless.append(&mut self.yielded_connections);
+    }
+
+    /// Has whoever uses a connection go on.
+    pub(super) fn look(&mut self, key: usize, now: Instant) {
+        let user = match self.connections.get(key).map(|connection| &connection.talk) {
+            Some(Talk::Http1(http1)) => http1.user,
+            Some(Talk::Http2(_)) => return self.attend(key, now),
+            None => None,
+        };
+        if let Some(id) = user {
+            self.drive(id, now);
         }
     }
 
@@ -114,7 +133,7 @@ impl<S: Sink> Multi<S> {
         let connection = transfer
             .connection
             .and_then(|key| self.connections.get(key));
-        let has_begun = connection.is_some_and(|connection| connection.exchange.has_begun());
+        let has_begun = connection.is_some_and(|connection| connection.has_begun(transfer.slot));
         match (kind, transfer.state) {
             (Timeout::Connect, State::Resolve) => Timeout::Lookup,
             (Timeout::Connect, State::Handshake) => Timeout::Handshake,
@@ -201,12 +220,13 @@ impl<S: Sink> Multi<S> {
             }
             self.runnable.pop_front();
         }
+        self.restless.retain(|key| self.connections.contains(*key));
     }
 
     pub(super) fn expiry(&self) -> Option<Expiry> {
         if self.is_dead {
             None
-        } else if self.runnable.is_empty() {
+        } else if self.runnable.is_empty() && self.restless.is_empty() {
             let times = [self.timers.next(), self.pool.next_let_go()];
             times.into_iter().flatten().min().map(Expiry::At)
         } else {
@@ -216,6 +236,7 @@ impl<S: Sink> Multi<S> {
 
     /// The end of every call: tells the functions what has changed, the timer function last.
     pub(super) fn conclude(&mut self, now: Instant) -> Result<(), MultiError> {
+        self.transmit_all();
         if self.sockets.flush(&mut self.messages) {
             self.abort();
         }
@@ -253,6 +274,8 @@ impl<S: Sink> Multi<S> {
         }
         self.runnable.clear();
         self.yielded.clear();
+        self.restless.clear();
+        self.yielded_connections.clear();
         self.alarm.forget();
         // The function has said that it is broken; that it says so of the removals too is no news.
         let _ = self.sockets.flush(&mut self.messages);

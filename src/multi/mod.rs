@@ -37,6 +37,8 @@ mod options;
 mod pool;
 mod rate;
 mod ready;
+mod sessions;
+mod shared;
 mod sink;
 mod timers;
 mod trace;
@@ -64,11 +66,12 @@ use crate::conn::{Config, Scratch};
 use crate::error::MultiError;
 
 pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots};
+pub use crate::http2::Windows;
 pub use easy::{Easy, PATIENCE};
 pub use info::{Done, Outcome, Progress, TransferId};
 pub use interest::{Abort, SocketChange};
 pub use lookup::{Addresses, Family};
-pub use options::Options;
+pub use options::{Options, Protocol};
 pub use pool::Limits;
 pub use ready::{Ready, Target};
 pub use sink::Sink;
@@ -92,6 +95,11 @@ pub struct Multi<S: Sink> {
     runnable: VecDeque<TransferId>,
     /// Who spent its budget in this call, and goes on in the next.
     yielded: Vec<TransferId>,
+    /// Connections of HTTP/2 that have more to be received, and those that have become so in this call.
+    restless: Vec<usize>,
+    yielded_connections: Vec<usize>,
+    /// Connections of HTTP/2 that have something to send at the end of this call.
+    unsent: Vec<usize>,
     messages: Messages,
     running: usize,
     sleeping: usize,
@@ -126,6 +134,9 @@ impl<S: Sink> Multi<S> {
             tracer: Tracer::default(),
             runnable: VecDeque::new(),
             yielded: Vec::new(),
+            restless: Vec::new(),
+            yielded_connections: Vec::new(),
+            unsent: Vec::new(),
             messages: Messages::default(),
             running: 0,
             sleeping: 0,
@@ -140,7 +151,8 @@ impl<S: Sink> Multi<S> {
 
     /// Sets what holds for all transfers. Connections that are open stay as they are.
     pub fn set_options(&mut self, options: Options) {
-        self.pool.set_limits(options.limits.clone());
+        self.pool
+            .set_limits(options.limits.clone(), options.protocol);
         self.rate = options.max_recv_speed.map(Rate::new);
         self.tls_config = None;
         self.options = options;
@@ -205,7 +217,8 @@ impl<S: Sink> Multi<S> {
         Ok(id)
     }
 
-    /// Removes a transfer, completed or not, and gives its easy back. One in mid-transfer ends: its connection closes.
+    /// Removes a transfer, completed or not, and gives its easy back. One in mid-transfer ends: its connection
+    /// closes, or its stream is reset where others share the connection.
     /// An unread message goes with it.
     ///
     /// # Errors
@@ -249,12 +262,8 @@ impl<S: Sink> Multi<S> {
         match target {
             Target::Timeout => self.alarm.forget(),
             Target::Socket(socket) => {
-                let user = self
-                    .sockets
-                    .connection(socket)
-                    .and_then(|key| self.connections.get(key)?.user);
-                if let Some(id) = user {
-                    self.drive(id, now);
+                if let Some(key) = self.sockets.connection(socket) {
+                    self.look(key, now);
                 }
             }
         }
@@ -342,7 +351,7 @@ impl<S: Sink> Multi<S> {
             .and_then(|key| self.connections.get(key));
         Some(Progress {
             received: transfer.received,
-            expected: connection.and_then(|connection| connection.exchange.expected()),
+            expected: connection.and_then(|connection| connection.expected(transfer.slot)),
             is_dispatched: transfer.clocks.dispatched.is_some(),
         })
     }

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use super::lookup::Family;
 use super::pool::Limits;
 use crate::conn::TlsOptions;
+use crate::http::{Origin, Version};
+use crate::http2::Windows;
 
 /// The options of a multi: libcurl's CURLMOPT limits, and what decides how connections are made.
 #[derive(Debug, Clone, Default)]
@@ -20,4 +22,41 @@ pub struct Options {
     pub tls: TlsOptions,
     /// Bytes a second that all transfers together receive at most.
     pub max_recv_speed: Option<u64>,
+    /// Which version of HTTP is spoken.
+    pub protocol: Protocol,
+    /// How much may be on its way to us over HTTP/2. Rate limits make the windows of a stream smaller.
+    pub windows: Windows,
+}
+
+/// Which version of HTTP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/2 where ALPN says so (RFC 7301), else HTTP/1.1.
+    #[default]
+    Negotiated,
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 alone: without TLS it is taken for granted that the server speaks it (RFC 9113 §3.3).
+    Http2,
+}
+
+impl Protocol {
+    /// What will be spoken to an origin, where that need not be asked.
+    pub(super) fn known(self, origin: &Origin) -> Option<Version> {
+        match self {
+            Self::Http1 => Some(Version::Http11),
+            Self::Http2 => Some(Version::Http2),
+            Self::Negotiated if origin.is_tls() => None,
+            Self::Negotiated => Some(Version::Http11),
+        }
+    }
+
+    /// What is offered when a TLS connection is opened, the best first.
+    pub(super) fn offer(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Negotiated => &[b"h2", b"http/1.1"],
+            Self::Http1 => &[b"http/1.1"],
+            Self::Http2 => &[b"h2"],
+        }
+    }
 }

@@ -1,21 +1,28 @@
 //! Places: which transfer may have which connection, who waits for one, and which idle connections are kept.
 //!
-//! A transfer asks for a place when it is dispatched. It gets an idle connection to its origin, or leave to open one,
-//! or it waits. Each freed place starts the one that has waited longest among those that it fits; nobody
+//! A transfer asks for a place when it is dispatched. It gets an idle connection to its origin, a stream on one of HTTP/2, or leave
+//! to open one, or it waits. While it is not known whether an origin speaks HTTP/2, or known that it does, one
+//! connection is opened at a time: the others wait, a while, for what it will carry. Each freed place starts the one that has waited longest among those that it fits; nobody
 //! else is looked at, so a hundred thousand waiting transfers cost a wake-up nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 use url::Url;
 
 use super::info::TransferId;
 use super::narrow::Narrow;
+use super::options::Protocol;
+use super::sessions::Sessions;
+use super::timers::Timers;
 use super::transfer::Prepared;
 use crate::error::Fault;
-use crate::http::Origin;
+use crate::http::{Origin, Version};
+
+/// Longest time for which transfers wait for what a first connection will turn out to speak, before they open their own.
+const WAIT_FOR_FIRST: Duration = Duration::from_secs(2);
 
 /// How many transfers and connections there may be. 0 is no cap.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +53,8 @@ impl Default for Limits {
 pub(super) enum Place {
     /// An idle connection, taken out of the pool.
     Reuse(usize),
+    /// A stream of this connection.
+    Join(usize),
     /// Leave to open a connection, counted already.
     New,
 }
@@ -65,8 +74,17 @@ struct Entry {
     users: usize,
     /// Connections open or being opened.
     open: usize,
-    /// Idle connections with their tickets, the one used last at the end.
+    /// Idle connections of HTTP/1.1 with their tickets, the one used last at the end.
     idle: Vec<(u64, usize)>,
+    /// Connections of HTTP/2.
+    sessions: Sessions,
+    /// What the origin speaks, where that is known.
+    speaks: Option<Version>,
+    /// It has asked for HTTP/1.1, though it speaks HTTP/2.
+    insists_on_http1: bool,
+    patience: Patience,
+    /// Connections of HTTP/2 in a row that answered nobody.
+    fruitless: u32,
     waiting: BTreeMap<Turn, TransferId>,
     /// The place of this entry in `ready`.
     ready: Option<Turn>,
@@ -81,10 +99,26 @@ struct Entry {
     last_byte: Option<Instant>,
 }
 
+/// Whether those who wait for a place wait for the connection that is being opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// No connection is being opened; they will wait for the next one.
+    Ready,
+    /// They wait.
+    Waiting,
+    /// It took too long, or failed: everybody opens one.
+    Lost,
+}
+
 impl Entry {
-    fn new(origin: Origin) -> Self {
+    fn new(origin: Origin, speaks: Option<Version>) -> Self {
         Self {
             origin,
+            sessions: Sessions::default(),
+            speaks,
+            insists_on_http1: false,
+            patience: Patience::Ready,
+            fruitless: 0,
             users: 0,
             open: 0,
             idle: Vec::new(),
@@ -98,11 +132,32 @@ impl Entry {
         }
     }
 
-    /// Whether one more connection may be busy.
-    fn has_room(&self, limits: &Limits) -> bool {
-        let busy = self.open - self.idle.len();
-        let is_wide = self.narrow.is_none_or(|narrow| narrow.has_room(busy));
-        is_wide && (!self.idle.is_empty() || is_below(self.open, limits.per_origin))
+    /// Connections that are busy, each stream of one counted as one.
+    fn busy(&self) -> usize {
+        self.open - self.idle.len() - self.sessions.len() + self.sessions.load()
+    }
+
+    /// What the first who waits would get, but for the caps over all origins.
+    fn offer(&self, limits: &Limits) -> Option<Place> {
+        if !self
+            .narrow
+            .is_none_or(|narrow| narrow.has_room(self.busy()))
+        {
+            return None;
+        }
+        let may_open = is_below(self.open, limits.per_origin) && self.patience != Patience::Waiting;
+        if let Some(connection) = self.sessions.best() {
+            let place = Place::Join(connection);
+            return Some(if may_open && self.sessions.are_bottleneck() {
+                Place::New
+            } else {
+                place
+            });
+        }
+        match self.idle.last() {
+            Some((_, connection)) => Some(Place::Reuse(*connection)),
+            None => may_open.then_some(Place::New),
+        }
     }
 }
 
@@ -110,6 +165,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     limits: Limits,
+    protocol: Protocol,
     entries: Slab<Entry>,
     by_origin: HashMap<Origin, usize>,
     /// The entry that was held last: the next URL is most likely of the same origin.
@@ -124,6 +180,8 @@ pub(super) struct Pool {
     ready: BTreeSet<(Turn, usize)>,
     /// Origins that are held, by the time at which they are let go.
     held: BTreeSet<(Instant, usize)>,
+    /// When patience with a connection that is being opened ends.
+    patience: Timers,
 }
 
 fn is_below(count: usize, cap: usize) -> bool {
@@ -131,9 +189,10 @@ fn is_below(count: usize, cap: usize) -> bool {
 }
 
 impl Pool {
-    /// Sets the limits. What is open above them stays until it closes.
-    pub(super) fn set_limits(&mut self, limits: Limits) {
+    /// Sets the limits, and what is spoken to origins that are new. What is open stays until it closes.
+    pub(super) fn set_limits(&mut self, limits: Limits, protocol: Protocol) {
         self.limits = limits;
+        self.protocol = protocol;
         for key in self.entries.iter().map(|(key, _)| key).collect::<Vec<_>>() {
             self.refresh(key);
         }
@@ -153,7 +212,8 @@ impl Pool {
             self.latest = match self.by_origin.get(&origin) {
                 Some(key) => *key,
                 None => {
-                    let key = self.entries.insert(Entry::new(origin.clone()));
+                    let speaks = self.protocol.known(&origin);
+                    let key = self.entries.insert(Entry::new(origin.clone(), speaks));
                     self.by_origin.insert(origin, key);
                     key
                 }
@@ -209,24 +269,40 @@ impl Pool {
     }
 
     /// Gives a free place to whoever is next, if there is both. A transfer that is new is counted as dispatched.
-    pub(super) fn next(&mut self) -> Option<(TransferId, Place)> {
+    pub(super) fn next(&mut self, now: Instant) -> Option<(TransferId, Place)> {
         let (turn, key) = *self.ready.first()?;
         if turn.is_new && !is_below(self.dispatched, self.limits.transfers) {
             return None;
         }
         let entry = &mut self.entries[key];
-        let place = match entry.idle.pop() {
-            Some((ticket, connection)) => {
-                self.idle.remove(&ticket);
-                Place::Reuse(connection)
-            }
-            None if is_below(self.open, self.limits.connections) => Place::New,
-            None => return None,
+        let has_room = is_below(self.open, self.limits.connections);
+        let place = match entry.offer(&self.limits)? {
+            Place::New if !has_room => Place::Join(entry.sessions.best()?),
+            place => place,
         };
         let id = entry.waiting.remove(&turn)?;
-        if place == Place::New {
-            entry.open += 1;
-            self.open += 1;
+        match place {
+            Place::Reuse(_) => {
+                if let Some((ticket, _)) = entry.idle.pop() {
+                    self.idle.remove(&ticket);
+                }
+            }
+            Place::Join(connection) => {
+                if let Some(ticket) = entry.sessions.join(connection) {
+                    self.idle.remove(&ticket);
+                }
+            }
+            Place::New => {
+                entry.open += 1;
+                self.open += 1;
+                if entry.speaks.is_none_or(|version| version == Version::Http2)
+                    && entry.patience == Patience::Ready
+                {
+                    entry.patience = Patience::Waiting;
+                    self.patience
+                        .set(key as u32, now.checked_add(WAIT_FOR_FIRST));
+                }
+            }
         }
         self.dispatched += usize::from(turn.is_new);
         self.refresh(key);
@@ -237,8 +313,10 @@ impl Pool {
     pub(super) fn obstacle(&self) -> Option<usize> {
         let (turn, key) = self.ready.first()?;
         let has_turn = !turn.is_new || is_below(self.dispatched, self.limits.transfers);
-        let is_full =
-            !is_below(self.open, self.limits.connections) && self.entries[*key].idle.is_empty();
+        let entry = &self.entries[*key];
+        let is_full = !is_below(self.open, self.limits.connections)
+            && entry.idle.is_empty()
+            && entry.sessions.best().is_none();
         if has_turn && is_full {
             self.longest_idle()
         } else {
@@ -261,8 +339,7 @@ impl Pool {
     pub(super) fn back_off(&mut self, key: usize, until: Instant) {
         let entry = &mut self.entries[key];
         if entry.held.is_none() {
-            let busy = entry.open - entry.idle.len();
-            entry.narrow = Some(Narrow::after(entry.narrow, busy));
+            entry.narrow = Some(Narrow::after(entry.narrow, entry.busy()));
         }
         self.hold(key, until);
     }
@@ -299,6 +376,9 @@ impl Pool {
             self.refresh(key);
             self.tidy(key);
         }
+        while let Some(key) = self.patience.pop_expired(now) {
+            self.settle_patience(key as usize, Patience::Lost);
+        }
     }
 
     /// How many wait for a place at an origin that is held.
@@ -309,9 +389,92 @@ impl Pool {
             .sum()
     }
 
-    /// When the next origin is let go.
+    /// When the next origin is let go, or no longer waited for.
     pub(super) fn next_let_go(&self) -> Option<Instant> {
-        self.held.first().map(|(until, _)| *until)
+        let held = self.held.first().map(|(until, _)| *until);
+        held.into_iter().chain(self.patience.next()).min()
+    }
+
+    /// A connection stands, and this is what it speaks. One of HTTP/2 may carry so many streams; it has one already.
+    pub(super) fn opened(&mut self, key: usize, connection: usize, streams: Option<usize>) {
+        let entry = &mut self.entries[key];
+        entry.speaks = Some(if streams.is_some() {
+            Version::Http2
+        } else {
+            Version::Http11
+        });
+        if let Some(streams) = streams {
+            entry.sessions.add(connection, streams);
+        }
+        self.settle_patience(key, Patience::Ready);
+    }
+
+    /// A connection could not be opened. Where it is not even known what it would have spoken, nobody waits for the next one.
+    pub(super) fn not_opened(&mut self, key: usize) {
+        let is_known = self.entries[key].speaks.is_some();
+        let patience = if is_known {
+            Patience::Ready
+        } else {
+            Patience::Lost
+        };
+        self.settle_patience(key, patience);
+    }
+
+    fn settle_patience(&mut self, key: usize, patience: Patience) {
+        self.patience.set(key as u32, None);
+        self.entries[key].patience = patience;
+        self.refresh(key);
+    }
+
+    /// Connections to this origin speak HTTP/1.1 from now on: it has asked for that.
+    pub(super) fn insist_on_http1(&mut self, key: usize) {
+        let entry = &mut self.entries[key];
+        entry.insists_on_http1 = true;
+        entry.speaks = Some(Version::Http11);
+        self.settle_patience(key, Patience::Ready);
+    }
+
+    /// What may be spoken to an origin.
+    pub(super) fn protocol(&self, key: usize) -> Protocol {
+        if self.entries[key].insists_on_http1 {
+            Protocol::Http1
+        } else {
+            self.protocol
+        }
+    }
+
+    /// A connection of HTTP/2 may carry so many streams from now on; with 0 it takes no further ones.
+    pub(super) fn set_capacity(&mut self, key: usize, connection: usize, streams: usize) {
+        if self.entries[key].sessions.set_capacity(connection, streams) {
+            self.refresh(key);
+        }
+    }
+
+    /// A connection of HTTP/2 has answered.
+    pub(super) fn bore_fruit(&mut self, key: usize) {
+        self.entries[key].fruitless = 0;
+    }
+
+    /// A connection of HTTP/2 has closed and had answered nobody.
+    pub(super) fn bore_no_fruit(&mut self, key: usize) {
+        self.entries[key].fruitless += 1;
+    }
+
+    /// How many connections of HTTP/2 in a row answered nobody.
+    pub(super) fn fruitless(&self, key: usize) -> u32 {
+        self.entries[key].fruitless
+    }
+
+    /// A stream's body has turned out to be long.
+    pub(super) fn grow(&mut self, key: usize, connection: usize) {
+        self.entries[key].sessions.grow(connection);
+        self.refresh(key);
+    }
+
+    /// A stream has ended.
+    pub(super) fn left(&mut self, key: usize, connection: usize, was_bulky: bool) {
+        self.entries[key].sessions.leave(connection, was_bulky);
+        self.refresh(key);
     }
 
     /// A dispatched transfer has completed.
@@ -322,7 +485,10 @@ impl Pool {
     /// Keeps a connection as idle.
     pub(super) fn keep(&mut self, key: usize, connection: usize) {
         let ticket = self.ticket();
-        self.entries[key].idle.push((ticket, connection));
+        let entry = &mut self.entries[key];
+        if !entry.sessions.keep(connection, ticket) {
+            entry.idle.push((ticket, connection));
+        }
         self.idle.insert(ticket, connection);
         self.refresh(key);
     }
@@ -351,8 +517,14 @@ impl Pool {
             let (ticket, _) = entry.idle.remove(place);
             self.idle.remove(&ticket);
         }
+        if let Some(ticket) = connection.and_then(|c| entry.sessions.remove(c)) {
+            self.idle.remove(&ticket);
+        }
         entry.open -= 1;
         self.open -= 1;
+        if connection.is_none() {
+            self.settle_patience(key, Patience::Ready);
+        }
         self.refresh(key);
         self.tidy(key);
     }
@@ -365,7 +537,7 @@ impl Pool {
     /// Brings `ready` in line with an origin's queue and its own cap.
     fn refresh(&mut self, key: usize) {
         let entry = &mut self.entries[key];
-        let ready = if entry.held.is_none() && entry.has_room(&self.limits) {
+        let ready = if entry.held.is_none() && entry.offer(&self.limits).is_some() {
             entry.waiting.keys().next().copied()
         } else {
             None
@@ -400,7 +572,7 @@ mod tests {
     /// A pool in which the transfers 0, 1, 2… wait in turn for the origins named.
     fn pool(limits: Limits, origins: &[&str]) -> (Pool, Vec<usize>) {
         let mut pool = Pool::default();
-        pool.set_limits(limits);
+        pool.set_limits(limits, Protocol::Negotiated);
         let mut keys = Vec::new();
         for (index, name) in origins.iter().enumerate() {
             let key = pool.enter(&origin(name)).unwrap();
@@ -415,7 +587,7 @@ mod tests {
     }
 
     fn started(pool: &mut Pool) -> Vec<u32> {
-        std::iter::from_fn(|| pool.next())
+        std::iter::from_fn(|| pool.next(Instant::now()))
             .map(|(id, _)| id.index)
             .collect()
     }
@@ -452,8 +624,8 @@ mod tests {
         assert_eq!(started(&mut pool), [0, 1]);
         pool.complete();
         pool.keep(keys[0], 77);
-        assert_eq!(pool.next(), Some((id(2), Place::Reuse(77))));
-        assert_eq!(pool.next(), None);
+        assert_eq!(pool.next(Instant::now()), Some((id(2), Place::Reuse(77))));
+        assert_eq!(pool.next(Instant::now()), None);
     }
 
     #[test]
@@ -488,7 +660,7 @@ mod tests {
         assert_eq!(pool.obstacle(), None);
         pool.complete();
         pool.keep(keys[0], 5);
-        assert_eq!(pool.next(), None);
+        assert_eq!(pool.next(Instant::now()), None);
         assert_eq!(pool.obstacle(), Some(5));
         pool.closed(keys[0], Some(5));
         assert_eq!(started(&mut pool), [1]);
@@ -531,7 +703,7 @@ mod tests {
         pool.let_go(now);
         pool.limits.transfers = 4;
         assert_eq!(started(&mut pool), [0, 1, 2, 3]);
-        pool.set_limits(Limits::default());
+        pool.set_limits(Limits::default(), Protocol::Negotiated);
         pool.back_off(keys[0], now);
         // The second who is told so says nothing new.
         pool.back_off(keys[0], now);
@@ -552,7 +724,7 @@ mod tests {
     #[test]
     fn a_held_origin_gives_no_place_until_it_is_let_go() {
         let now = Instant::now();
-        let later = now + std::time::Duration::from_secs(1);
+        let later = now + Duration::from_secs(1);
         let (mut pool, keys) = pool(Limits::default(), &["a", "b"]);
         pool.hold(keys[0], later);
         pool.hold(keys[0], now);

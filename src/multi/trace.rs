@@ -27,6 +27,11 @@ impl Tracer {
         self.0 = Some(function);
     }
 
+    /// Whether anyone watches.
+    pub(super) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
     pub(super) fn info(&mut self, id: TransferId, text: impl FnOnce() -> String) {
         if let Some(function) = &mut self.0 {
             function(id, Trace::Info(text()));

@@ -10,6 +10,7 @@ mod peer;
 
 mod action; // K1 to K8, E1
 mod end_to_end; // the engine under two event loops
+mod http2; // S3, L5, R3 on streams
 mod idle; // E1 to E3
 mod info; // I1 to I4, R1 to R4, C1 to C3
 mod limits; // L1 to L4

@@ -8,6 +8,7 @@ pub mod disposition;
 pub mod file_name;
 pub mod header_field;
 pub mod http1_answer;
+pub mod http2_session;
 pub mod list_urls;
 mod pieces;
 pub mod redirect;
@@ -18,12 +19,13 @@ pub mod state;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("digest", digest::run),
     ("disposition", disposition::run),
     ("file_name", file_name::run),
     ("header_field", header_field::run),
     ("http1_answer", http1_answer::run),
+    ("http2_session", http2_session::run),
     ("list_urls", list_urls::run),
     ("redirect", redirect::run),
     ("response_words", response_words::run),

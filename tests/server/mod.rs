@@ -3,7 +3,9 @@
 //! It stops when it is dropped, whatever its connections are doing.
 
 mod exchange;
+pub(crate) mod frames;
 mod gate;
+mod h2;
 mod log;
 mod port;
 mod script;
@@ -21,6 +23,7 @@ use rustls::ServerConfig;
 
 use exchange::Ending;
 pub(crate) use gate::Gate;
+pub(crate) use h2::{H2Server, Talk};
 use log::Log;
 pub(crate) use log::Request;
 pub(crate) use port::Port;

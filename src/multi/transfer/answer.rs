@@ -65,7 +65,7 @@ impl<S: Sink> Reader<'_, S> {
 }
 
 /// Decides what becomes of an answer, by its head.
-fn head<S: Sink>(
+pub(super) fn head<S: Sink>(
     transfer: &mut Transfer<S>,
     response: &Response,
     now: Instant,
@@ -129,7 +129,7 @@ fn drain<S>(transfer: &mut Transfer<S>, length: Option<u64>, after: After, now: 
 }
 
 /// Hands a part of the body on.
-fn body<S: Sink>(transfer: &mut Transfer<S>, data: &[u8]) -> Result<(), Fault> {
+pub(super) fn body<S: Sink>(transfer: &mut Transfer<S>, data: &[u8]) -> Result<(), Fault> {
     match &mut transfer.delivery {
         Delivery::Drain(room, _) => {
             *room = room.saturating_sub(data.len() as u64);

@@ -9,9 +9,13 @@ use std::time::Instant;
 use super::{State, Step};
 use crate::conn::{Action, Config, Dialled, Filter, Interest, Opened, Race, Socket, Tls};
 use crate::error::Fault;
-use crate::multi::connection::{Connection, Stage};
+use crate::multi::connection::{Connection, Http2, Stage, Talk};
 use crate::multi::info::TransferId;
-use crate::multi::{Multi, Sink};
+use crate::multi::options::Protocol;
+use crate::multi::{Multi, Sink, Windows};
+
+/// The least window of a stream that a rate limit leads to, in bytes.
+const SMALL_WINDOW: u64 = 64 * 1024;
 
 impl<S: Sink> Multi<S> {
     /// Finds the host's addresses: in the URL itself, in the overrides, among the known ones, or by asking.
@@ -176,7 +180,8 @@ impl<S: Sink> Multi<S> {
                 |config| Ok(config.clone()),
             ) {
                 Ok(config) => {
-                    let stack = Tls::new(&config, &origin.host, filter);
+                    let protocols = self.pool.protocol(pool_key).offer();
+                    let stack = Tls::new(&config, &origin.host, protocols, filter);
                     self.tls_config = Some(config);
                     stack.map(|tls| -> Box<dyn Filter> { Box::new(tls) })
                 }
@@ -205,7 +210,7 @@ impl<S: Sink> Multi<S> {
     pub(in crate::multi) fn handshake(
         &mut self,
         id: TransferId,
-        _: Instant,
+        now: Instant,
     ) -> Result<Step, Fault> {
         let Some(key) = self.transfer(id).connection else {
             return Ok(Step::Go(State::Init));
@@ -221,8 +226,59 @@ impl<S: Sink> Multi<S> {
             Opened::Ready => {
                 self.tracer.info(id, || filter.describe());
                 self.transfer(id).clocks.connecting = None;
+                self.agree(id, key, now)?;
                 Ok(Step::Go(State::Send))
             }
         }
+    }
+
+    /// Takes note of what will be spoken over a connection that stands now, and lets those go on who waited for that.
+    fn agree(&mut self, id: TransferId, key: usize, now: Instant) -> Result<(), Fault> {
+        let connection = &mut self.connections[key];
+        let origin = connection.origin;
+        let agreed = connection
+            .filter()
+            .and_then(|filter| Some(filter.protocol()? == b"h2"));
+        let wanted = self.pool.protocol(origin);
+        let is_http2 = match (agreed, wanted) {
+            (Some(true), _) => true,
+            // Without TLS nobody is asked.
+            (_, Protocol::Http2) => !self.pool.origin(origin).is_tls(),
+            _ => false,
+        };
+        if wanted == Protocol::Http2 && !is_http2 {
+            return Err(Fault::VersionRefused);
+        }
+        let connection = &mut self.connections[key];
+        connection.is_established = true;
+        let mut streams = None;
+        if is_http2 {
+            let speed = self.transfer(id).easy.max_recv_speed;
+            let windows = self.windows(speed);
+            let (mut http2, slot) = Http2::new(id, windows, now);
+            streams = Some(http2.capacity());
+            let connection = &mut self.connections[key];
+            connection.talk = Talk::Http2(Box::new(http2));
+            self.transfer(id).slot = slot;
+        }
+        self.pool.opened(origin, key, streams);
+        self.give_places(now);
+        Ok(())
+    }
+
+    /// The windows of a connection. What is received slowly need not lie here in large amounts.
+    fn windows(&self, of_transfer: Option<u64>) -> Windows {
+        let windows = self.options.windows;
+        let slowest = of_transfer
+            .into_iter()
+            .chain(self.options.max_recv_speed)
+            .min();
+        let stream = match slowest {
+            Some(speed) => windows
+                .stream
+                .min(speed.clamp(SMALL_WINDOW, 1 << 31) as u32),
+            None => windows.stream,
+        };
+        Windows { stream, ..windows }
     }
 }

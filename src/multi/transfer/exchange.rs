@@ -7,9 +7,9 @@ use super::answer::{Reader, ended};
 use super::request::write_head;
 use super::splice::Arrived;
 use super::{Delivery, State, Step, Transfer};
-use crate::conn::{Interest, Received, Scratch};
+use crate::conn::{Filter, Interest, Received, Scratch};
 use crate::error::Fault;
-use crate::multi::connection::Stage;
+use crate::multi::connection::{Stage, Talk};
 use crate::multi::info::TransferId;
 use crate::multi::rate::Rate;
 use crate::multi::{Multi, Sink};
@@ -27,27 +27,30 @@ impl<S: Sink> Multi<S> {
         else {
             return Ok(Step::Go(State::Init));
         };
+        let Talk::Http1(http1) = &mut connection.talk else {
+            return self.send_on_stream(id, now);
+        };
         if transfer.clocks.last_byte.is_none() {
             transfer.clocks.listen(now);
             transfer.delivery = Delivery::Sink;
             connection.requests += 1;
-            connection.taken = 0;
-            connection.request.clear();
+            http1.taken = 0;
+            http1.request.clear();
             let (origin, prepared) = self.pool.prepared(connection.origin);
-            write_head(transfer, origin, prepared, &mut connection.request)?;
-            connection.exchange.begin(transfer.easy.method);
-            self.tracer.sent(id, &connection.request);
+            write_head(transfer, origin, prepared, &mut http1.request)?;
+            http1.exchange.begin(transfer.easy.method);
+            self.tracer.sent(id, &http1.request);
         }
         let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
             return Ok(Step::Go(State::Connect));
         };
-        while connection.taken < connection.request.len() {
-            match filter.send(&connection.request[connection.taken..])? {
+        while http1.taken < http1.request.len() {
+            match filter.send(&http1.request[http1.taken..])? {
                 0 => break,
-                taken => connection.taken += taken,
+                taken => http1.taken += taken,
             }
         }
-        if connection.taken == connection.request.len() && filter.flush()? {
+        if http1.taken == http1.request.len() && filter.flush()? {
             // TLS stops reading as soon as it stands: what had come by then is no event any more.
             let may_have_more = connection.requests == 1 && filter.plain().is_none();
             if transfer.is_paused || may_have_more {
@@ -68,6 +71,9 @@ impl<S: Sink> Multi<S> {
         id: TransferId,
         now: Instant,
     ) -> Result<Step, Fault> {
+        if self.shared_by(id).is_some() {
+            return self.receive_on_stream(id, now);
+        }
         let mut buffer = self.scratch.take();
         let step = self.receive_into(&mut buffer, id, now);
         self.scratch.give(buffer);
@@ -96,9 +102,12 @@ impl<S: Sink> Multi<S> {
             let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
                 return Ok(Step::Go(State::Connect));
             };
+            let Talk::Http1(http1) = &mut connection.talk else {
+                return Ok(Step::Go(State::Receive));
+            };
             let arrived = match self.splicer.carry(
                 transfer,
-                &connection.exchange,
+                &http1.exchange,
                 filter.plain(),
                 limit,
                 buffer,
@@ -112,11 +121,11 @@ impl<S: Sink> Multi<S> {
                     return Ok(Step::Wait);
                 }
                 Arrived::End { trusted } => {
-                    ended(transfer, &mut connection.exchange, trusted)?;
+                    ended(transfer, &mut http1.exchange, trusted)?;
                     return self.settle(id, false, now);
                 }
                 Arrived::Moved(n) => {
-                    connection.exchange.skip(n as u64);
+                    http1.exchange.skip(n as u64);
                     transfer.received += n as u64;
                     (n, 0)
                 }
@@ -130,13 +139,13 @@ impl<S: Sink> Multi<S> {
                 id,
                 now,
                 transfer,
-                exchange: &mut connection.exchange,
+                exchange: &mut http1.exchange,
                 tracer: &mut self.tracer,
             };
             if let Some(rest) = reader.take(&buffer[..shown])? {
                 let is_clean = rest == 0
-                    && connection.exchange.is_reusable()
-                    && is_drained(connection.filter(), buffer, &mut self.scratch);
+                    && http1.exchange.is_reusable()
+                    && is_drained(filter.as_mut(), buffer, &mut self.scratch);
                 return self.settle(id, is_clean, now);
             }
             if budget == 0 {
@@ -146,13 +155,17 @@ impl<S: Sink> Multi<S> {
     }
 
     /// How many bytes the transfer may receive now, or what it does instead.
-    fn room(&mut self, id: TransferId, now: Instant) -> Result<ControlFlow<Step, usize>, Fault> {
+    pub(super) fn room(
+        &mut self,
+        id: TransferId,
+        now: Instant,
+    ) -> Result<ControlFlow<Step, usize>, Fault> {
         let transfer = &mut self.transfers[id.index as usize];
         if transfer.has_drained_enough(now) {
             return self.settle(id, false, now).map(ControlFlow::Break);
         }
         if transfer.is_paused {
-            return Ok(ControlFlow::Break(self.rest(id)));
+            return self.rest(id, now).map(ControlFlow::Break);
         }
         // After a pause, the time without a byte counts anew.
         if transfer.clocks.last_byte.is_none() {
@@ -180,7 +193,7 @@ impl<S: Sink> Multi<S> {
     ) -> Result<Step, Fault> {
         let transfer = self.transfer(id);
         if transfer.clocks.wake.is_some_and(|at| now < at) {
-            return Ok(self.rest(id));
+            return self.rest(id, now);
         }
         transfer.clocks.wake = None;
         transfer.clocks.listen(now);
@@ -188,7 +201,10 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Gives the socket up for a while; no byte can come, so no clock counts the time without one.
-    fn rest(&mut self, id: TransferId) -> Step {
+    fn rest(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
+        if self.shared_by(id).is_some() {
+            return self.let_lie(id, now);
+        }
         let transfer = &mut self.transfers[id.index as usize];
         transfer.clocks.rest();
         if let Some(connection) = transfer
@@ -199,7 +215,7 @@ impl<S: Sink> Multi<S> {
                 self.sockets.want(socket, id, Interest::Remove);
             }
         }
-        Step::Wait
+        Ok(Step::Wait)
     }
 }
 
@@ -228,7 +244,7 @@ fn allowance<S>(
 }
 
 /// Takes received bytes off the grants; what goes beyond a grant is charged for.
-fn spend<S>(transfer: &mut Transfer<S>, n: usize, shared: Option<&mut Rate>) {
+pub(super) fn spend<S>(transfer: &mut Transfer<S>, n: usize, shared: Option<&mut Rate>) {
     for (rate, grant) in [transfer.rate.as_mut(), shared]
         .into_iter()
         .zip(&mut transfer.grants)
@@ -240,15 +256,9 @@ fn spend<S>(transfer: &mut Transfer<S>, n: usize, shared: Option<&mut Rate>) {
 }
 
 /// Whether nothing has come after a whole answer: what came would answer a request that nobody made.
-fn is_drained(
-    filter: Option<&mut dyn crate::conn::Filter>,
-    buffer: &mut [u8],
-    scratch: &mut Scratch,
-) -> bool {
-    filter.is_some_and(|filter| {
-        matches!(
-            filter.recv(buffer, usize::MAX, scratch),
-            Ok(Received::WouldBlock)
-        )
-    })
+fn is_drained(filter: &mut dyn Filter, buffer: &mut [u8], scratch: &mut Scratch) -> bool {
+    matches!(
+        filter.recv(buffer, usize::MAX, scratch),
+        Ok(Received::WouldBlock)
+    )
 }

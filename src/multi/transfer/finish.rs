@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{After, Delivery, State, Step};
 use crate::conn::Interest;
 use crate::error::{Error, Fault, Malformed};
-use crate::multi::connection::Connection;
+use crate::multi::connection::{Connection, Talk};
 use crate::multi::info::{Done, Outcome, TransferId};
 use crate::multi::pool::Place;
 use crate::multi::{Multi, Sink};
@@ -39,11 +39,14 @@ impl<S: Sink> Multi<S> {
                 let connection = transfer
                     .connection
                     .and_then(|key| self.connections.get(key));
-                let was_used = connection.is_some_and(|connection| connection.requests > 1);
+                let is_old = |connection: &Connection| {
+                    connection.requests > 1 && matches!(connection.talk, Talk::Http1(_))
+                };
+                let was_used = connection.is_some_and(is_old);
                 if was_used && matches!(fault, Fault::Status { status: 408, .. }) {
                     // The server was about to close the idle connection, and said so (RFC 9110 §15.5.9).
                     self.drop_connection(id);
-                    self.requeue(id, now);
+                    self.requeue(id, true, now);
                     return Ok(Step::Wait);
                 }
                 if matches!(
@@ -105,9 +108,11 @@ impl<S: Sink> Multi<S> {
             let transfer = self.transfer(id);
             transfer.clocks.rest();
             transfer.clocks.wake = None;
-            self.requeue(id, now);
+            self.requeue(id, true, now);
             return;
         }
+        self.suspect(id, &fault, now);
+        let transfer = &self.transfers[id.index as usize];
         if matches!(transfer.delivery, Delivery::Drain(..)) {
             // The head has decided already; how the rest of a body that nobody wants goes wrong changes nothing.
             match self.settle(id, false, now) {
@@ -136,7 +141,7 @@ impl<S: Sink> Multi<S> {
         let connection = transfer
             .connection
             .and_then(|key| self.connections.get(key));
-        let response = connection.map(|connection| connection.exchange.response());
+        let response = connection.and_then(|connection| connection.response(transfer.slot));
         Outcome {
             status: response.map_or(0, |response| response.status),
             version: response.map_or_else(Default::default, |response| response.version),
@@ -207,7 +212,8 @@ impl<S: Sink> Multi<S> {
         match transfer.place.take() {
             Some(Place::New) => self.pool.closed(key, None),
             Some(Place::Reuse(connection)) => self.pool.keep(key, connection),
-            None => {}
+            // The stream was left already.
+            Some(Place::Join(_)) | None => {}
         }
         self.pool.leave(key);
     }
@@ -221,7 +227,10 @@ impl<S: Sink> Multi<S> {
             return;
         };
         let connection = &mut self.connections[key];
-        connection.user = None;
+        let Some(http1) = connection.http1() else {
+            return self.leave_stream(id, key);
+        };
+        http1.user = None;
         connection.idle_since = Some((now, self.calls));
         for socket in connection.sockets() {
             self.sockets.want(socket, id, Interest::Remove);
@@ -230,10 +239,13 @@ impl<S: Sink> Multi<S> {
         self.pool.keep(origin, key);
     }
 
-    /// Takes a transfer off its connection and closes that.
-    fn drop_connection(&mut self, id: TransferId) {
-        if let Some(key) = self.transfer(id).connection.take() {
-            self.close_connection(key);
+    /// Takes a transfer off its connection and closes that, unless others share it.
+    pub(super) fn drop_connection(&mut self, id: TransferId) {
+        let shared = self.shared_by(id);
+        match (self.transfer(id).connection.take(), shared) {
+            (Some(_), Some(key)) => self.leave_stream(id, key),
+            (Some(key), None) => self.close_connection(key),
+            (None, _) => {}
         }
     }
 
@@ -245,6 +257,12 @@ impl<S: Sink> Multi<S> {
         }
         if let Some(filter) = connection.filter() {
             filter.close();
+        }
+        if connection.http2().is_some_and(|http2| http2.answers == 0) {
+            self.pool.bore_no_fruit(connection.origin);
+        }
+        if !connection.is_established {
+            self.pool.not_opened(connection.origin);
         }
         self.pool.closed(connection.origin, Some(key));
     }

@@ -10,7 +10,7 @@
 //!        ▼ │ └─────────────── a redirect ────────────────────────────────┘ ▼ │ its rate
 //!     Delayed                                                             Limited
 //!
-//!     start.rs                connect.rs                       exchange.rs         finish.rs
+//!     start.rs                connect.rs                  exchange.rs, stream.rs   finish.rs
 //! ```
 //!
 //! An error leads from any state to Done. `request.rs` has what is sent, `answer.rs` what becomes of what is received,
@@ -27,6 +27,7 @@ mod finish;
 mod request;
 mod splice;
 mod start;
+mod stream;
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -129,10 +130,16 @@ pub(super) struct Transfer<S> {
     pub(super) turn: Option<Turn>,
     pub(super) place: Option<Place>,
     pub(super) connection: Option<usize>,
+    /// Its slot, where the connection is one of HTTP/2.
+    pub(super) slot: usize,
     /// The last address tried.
     pub(super) address: Option<SocketAddr>,
     /// The last connection was found dead: take a new one.
     pub(super) needs_fresh: bool,
+    /// Its stream is not listened to just now.
+    pub(super) is_resting: bool,
+    /// Its body has turned out to be long.
+    pub(super) is_bulky: bool,
     pub(super) delivery: Delivery,
     pub(super) received: u64,
     pub(super) clocks: Clocks,
@@ -158,8 +165,11 @@ impl<S> Transfer<S> {
             turn: None,
             place: None,
             connection: None,
+            slot: 0,
             address: None,
             needs_fresh: false,
+            is_resting: false,
+            is_bulky: false,
             delivery: Delivery::Sink,
             received: 0,
             clocks: Clocks::default(),

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{State, Step};
 use crate::error::Fault;
+use crate::multi::connection::Lost;
 use crate::multi::info::TransferId;
 use crate::multi::pool::{Place, Turn};
 use crate::multi::{Multi, Sink};
@@ -73,25 +74,51 @@ impl<S: Sink> Multi<S> {
                 transfer.place = None;
                 if transfer.needs_fresh || !self.is_alive(connection, now) {
                     self.close_connection(connection);
-                    self.requeue(id, now);
+                    self.requeue(id, true, now);
                     return Ok(Step::Wait);
                 }
-                let address = self.connections[connection].address();
-                let transfer = self.transfer(id);
-                transfer.connection = Some(connection);
-                transfer.address = address;
-                let connection = &mut self.connections[connection];
-                connection.user = Some(id);
-                self.tracer.info(id, || {
-                    format!(
-                        "reusing the connection to {}",
-                        connection
-                            .address()
-                            .map_or_else(String::new, |a| a.to_string())
-                    )
-                });
+                self.set_on(id, connection);
+                if let Some(http1) = self.connections[connection].http1() {
+                    http1.user = Some(id);
+                }
                 Ok(Step::Go(State::Send))
             }
+            Some(Place::Join(connection)) => {
+                transfer.place = None;
+                self.look_after_idling(connection, now);
+                if self.transfer(id).connection.is_some() {
+                    self.set_on(id, connection);
+                }
+                Ok(Step::Go(State::Send))
+            }
+        }
+    }
+
+    /// Sets a transfer on a connection that stands.
+    fn set_on(&mut self, id: TransferId, key: usize) {
+        let address = self.connections[key].address();
+        let transfer = self.transfer(id);
+        transfer.connection = Some(key);
+        transfer.address = address;
+        self.tracer.info(id, || {
+            let address = address.map_or_else(String::new, |address| address.to_string());
+            format!("reusing the connection to {address}")
+        });
+    }
+
+    /// Looks at a connection of HTTP/2 that was idle and so out of sight: what has come meanwhile was of the peer's own accord, and may
+    /// be its goodbye.
+    fn look_after_idling(&mut self, key: usize, now: Instant) {
+        let Some((since, call)) = self.connections[key].idle_since.take() else {
+            return;
+        };
+        if call == self.calls {
+            return;
+        }
+        if now.saturating_duration_since(since) >= IDLE_AGE {
+            self.lose(key, Lost::Ended, now);
+        } else {
+            self.attend(key, now);
         }
     }
 
@@ -108,15 +135,15 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    /// Queues a dispatched transfer again, for a new connection.
-    pub(in crate::multi) fn requeue(&mut self, id: TransferId, now: Instant) {
+    /// Queues a dispatched transfer again, for a new connection or for any.
+    pub(in crate::multi) fn requeue(&mut self, id: TransferId, needs_fresh: bool, now: Instant) {
         let ticket = self.pool.ticket();
         let turn = Turn {
             is_new: false,
             ticket,
         };
         let transfer = self.transfer(id);
-        transfer.needs_fresh = true;
+        transfer.needs_fresh = needs_fresh;
         transfer.state = State::Pending;
         transfer.turn = Some(turn);
         if let Some(key) = transfer.origin {
@@ -131,10 +158,16 @@ impl<S: Sink> Multi<S> {
             while let Some(connection) = self.pool.obstacle() {
                 self.close_connection(connection);
             }
-            let Some((id, place)) = self.pool.next() else {
+            let Some((id, place)) = self.pool.next(now) else {
                 break;
             };
-            let transfer = self.transfer(id);
+            let transfer = &mut self.transfers[id.index as usize];
+            if let Place::Join(key) = place
+                && let Some(http2) = self.connections[key].http2()
+            {
+                transfer.connection = Some(key);
+                transfer.slot = http2.users.insert(id);
+            }
             transfer.turn = None;
             transfer.place = Some(place);
             transfer.clocks.dispatched.get_or_insert(now);

@@ -1,0 +1,200 @@
+//! The head of a request as HTTP/2 has it (RFC 9113 §8.3.1): pseudo-fields, and fields in lower case that say nothing of connections.
+
+use std::fmt::Write as _;
+
+use ::http::header::{HeaderMap, HeaderName, HeaderValue};
+use ::http::uri::{self, Authority, PathAndQuery, Uri};
+use ::http::{Request, Version};
+
+use crate::http::grammar::elements;
+use crate::http::{Method, Origin, Scheme, Unsendable, is_credential};
+
+/// What speaks of the connection or of the message's framing, which HTTP/2 does by other means (RFC 9113 §8.2.2).
+const CONNECTION_SPECIFIC: [&str; 8] = [
+    "connection",
+    "content-length",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What many requests to one origin have in common.
+#[derive(Debug, Clone)]
+pub struct Fields {
+    scheme: uri::Scheme,
+    authority: Authority,
+    fields: HeaderMap,
+}
+
+impl Fields {
+    /// The fields of requests to an origin. A Host among them becomes the authority, in place of the origin's own; what
+    /// is specific to a connection is left out, also what a Connection among them names. Credentials are never indexed by the compression (RFC 7541 §7.1.3).
+    ///
+    /// # Errors
+    /// [`Unsendable`]: a name, a value or the Host cannot stand in a request.
+    pub fn new<'a>(
+        origin: &Origin,
+        given: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, Unsendable> {
+        let given: Vec<_> = given.collect();
+        let is = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
+        let options = given.iter().filter(|(name, _)| is(name, "connection"));
+        let named: Vec<&[u8]> = elements(options.map(|(_, value)| value.as_bytes())).collect();
+        let is_hop = |name: &str| {
+            CONNECTION_SPECIFIC.iter().any(|hop| is(name, hop))
+                || named
+                    .iter()
+                    .any(|hop| name.as_bytes().eq_ignore_ascii_case(hop))
+        };
+        let mut host = None;
+        let mut fields = HeaderMap::with_capacity(given.len());
+        for (name, value) in &given {
+            if is(name, "host") {
+                host = Some(*value);
+            } else if !is_hop(name) || (is(name, "te") && is(value, "trailers")) {
+                let mut sent =
+                    HeaderValue::from_bytes(value.as_bytes()).map_err(|_| Unsendable::Value)?;
+                sent.set_sensitive(is_credential(name));
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unsendable::Name)?;
+                fields.append(name, sent);
+            }
+        }
+        let own = origin.authority();
+        let authority = Authority::try_from(host.unwrap_or(&own));
+        Ok(Self {
+            scheme: match origin.scheme {
+                Scheme::Http => uri::Scheme::HTTP,
+                Scheme::Https => uri::Scheme::HTTPS,
+            },
+            authority: authority.map_err(|_| Unsendable::Authority)?,
+            fields,
+        })
+    }
+
+    /// A request for `target`: a path, with a query or without.
+    ///
+    /// # Errors
+    /// [`Unsendable::Target`].
+    pub fn request(&self, method: Method, target: &str) -> Result<Request<()>, Unsendable> {
+        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Unsendable::Target);
+        }
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query =
+            Some(PathAndQuery::try_from(target).map_err(|_| Unsendable::Target)?);
+        let mut request = Request::new(());
+        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Unsendable::Target)?;
+        *request.method_mut() = match method {
+            Method::Get => ::http::Method::GET,
+            Method::Head => ::http::Method::HEAD,
+        };
+        *request.version_mut() = Version::HTTP_2;
+        *request.headers_mut() = self.fields.clone();
+        Ok(request)
+    }
+}
+
+/// A request in the form that HTTP/1.1 would give it, for whoever watches: a line a field.
+pub(crate) fn shown(request: &Request<()>) -> String {
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let authority = uri.authority().map_or("", Authority::as_str);
+    let mut text = format!("{} {target} HTTP/2\nhost: {authority}\n", request.method());
+    for (name, value) in request.headers() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{name}: {}",
+            String::from_utf8_lossy(value.as_bytes())
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(url: &str, given: &[(&str, &str)]) -> Result<Fields, Unsendable> {
+        let origin = Origin::of(&url.parse().unwrap()).unwrap();
+        Fields::new(&origin, given.iter().copied())
+    }
+
+    fn asked(given: &[(&str, &str)]) -> String {
+        let fields = fields("https://a.example:8443/", given).unwrap();
+        shown(&fields.request(Method::Get, "/x?y=%20z").unwrap())
+    }
+
+    #[test]
+    fn a_request_has_its_pseudo_fields_and_lower_case_names() {
+        let fields = fields("http://[::1]/", &[("Accept", "*/*"), ("X-A", "é")]).unwrap();
+        let request = fields.request(Method::Head, "/a").unwrap();
+        assert_eq!(request.uri().to_string(), "http://[::1]/a");
+        assert_eq!(request.method(), ::http::Method::HEAD);
+        assert_eq!(
+            shown(&request),
+            "HEAD /a HTTP/2\nhost: [::1]\naccept: */*\nx-a: é\n"
+        );
+    }
+
+    #[test]
+    fn a_host_that_was_given_becomes_the_authority() {
+        assert!(asked(&[]).contains("host: a.example:8443\n"));
+        assert!(asked(&[("Host", "b.example")]).contains("host: b.example\n"));
+        let bad = fields("https://a/", &[("Host", "b c")]);
+        assert_eq!(bad.unwrap_err(), Unsendable::Authority);
+    }
+
+    #[test]
+    fn nothing_that_speaks_of_connections_is_sent() {
+        let given = [
+            ("Connection", "keep-alive, X-Hop"),
+            ("Keep-Alive", "5"),
+            ("X-Hop", "1"),
+            ("Transfer-Encoding", "chunked"),
+            ("Upgrade", "h2c"),
+            ("TE", "gzip"),
+            ("Content-Length", "5"),
+            ("X-Kept", "1"),
+        ];
+        let text = asked(&given);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.ends_with("x-kept: 1\n"));
+        assert!(asked(&[("TE", "trailers")]).contains("te: trailers"));
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_is_sent_twice() {
+        let text = asked(&[("Cookie", "a=1"), ("cookie", "b=2")]);
+        assert!(text.ends_with("cookie: a=1\ncookie: b=2\n"), "{text}");
+    }
+
+    #[test]
+    fn credentials_are_marked_as_secret() {
+        let fields = fields("https://a/", &[("Authorization", "x"), ("Accept", "y")]).unwrap();
+        let request = fields.request(Method::Get, "/").unwrap();
+        let is_secret = |name: &str| request.headers()[name].is_sensitive();
+        assert!(is_secret("authorization") && !is_secret("accept"));
+    }
+
+    #[test]
+    fn what_would_break_out_is_refused() {
+        for (name, value, why) in [
+            ("a b", "x", Unsendable::Name),
+            ("é", "x", Unsendable::Name),
+            ("a", "x\r\ny", Unsendable::Value),
+            ("a", "\0", Unsendable::Value),
+        ] {
+            assert_eq!(fields("http://a/", &[(name, value)]).unwrap_err(), why);
+        }
+        let fields = fields("http://a/", &[]).unwrap();
+        for target in ["/a b", "/\r\n", "/é", "/\0", "x y"] {
+            assert!(fields.request(Method::Get, target).is_err(), "{target:?}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! [`Session`]: one connection's HTTP/2, fed and drained by hand.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::ops::Range;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use ::http::Request;
+use bytes::Bytes;
+use h2::client::{Builder, Connection, SendRequest};
+
+use super::stream::{Broken, Event, Stream};
+use super::wire::{End, Wire};
+use super::woken::Woken;
+use super::{MAX_HEAD, MAX_STREAMS, MAX_WINDOW, REMEMBERED_RESETS, Windows};
+use crate::http::{Method, Response};
+
+/// Whether a request can be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// At once.
+    Ready,
+    /// Not before the peer allows more streams; the slot will be woken.
+    Later,
+    /// Never: the connection has ended, or is about to.
+    Never,
+}
+
+/// One connection's HTTP/2. See the [module](super) for what goes in and what comes out.
+pub struct Session {
+    wire: Rc<RefCell<Wire>>,
+    sender: SendRequest<Bytes>,
+    /// Slots that wait for the peer to allow more streams.
+    later: Vec<usize>,
+    /// None once it has come to its end.
+    connection: Option<Connection<End, Bytes>>,
+    streams: Vec<Option<Stream>>,
+    /// The waker of each slot, made when it was first used.
+    wakers: Vec<Waker>,
+    woken: Woken,
+    /// The memory of heads that are no longer needed.
+    spare: Vec<Response>,
+    windows: Windows,
+    /// Streams at once, beside what the peer allows.
+    cap: usize,
+}
+
+impl Session {
+    /// A session whose preface and settings are ready to be sent.
+    pub fn new(windows: Windows) -> Self {
+        let wire = Rc::new(RefCell::new(Wire::default()));
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(windows.stream.min(MAX_WINDOW))
+            .initial_connection_window_size(windows.connection.min(MAX_WINDOW))
+            .max_header_list_size(MAX_HEAD)
+            .initial_max_send_streams(MAX_STREAMS)
+            .max_concurrent_reset_streams(REMEMBERED_RESETS)
+            .reset_stream_duration(Duration::from_secs(30));
+        let handshake = pin!(builder.handshake(End(Rc::clone(&wire))));
+        let mut session = match handshake.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok((sender, connection))) => Self {
+                wire,
+                sender,
+                later: Vec::new(),
+                connection: Some(connection),
+                streams: Vec::new(),
+                wakers: Vec::new(),
+                woken: Woken::default(),
+                spare: Vec::new(),
+                windows,
+                cap: MAX_STREAMS,
+            },
+            _ => unreachable!("memory takes the preface at once"),
+        };
+        session.advance();
+        session
+    }
+
+    /// Takes a part of `buffer`, which has arrived, and gives the buffer back. What cannot be read
+    /// because answers wait to be sent is kept: see [`is_clogged`](Self::is_clogged).
+    pub fn receive(&mut self, buffer: Box<[u8]>, part: Range<usize>) -> Box<[u8]> {
+        self.wire.borrow_mut().lend(buffer, part);
+        self.advance();
+        self.wire.borrow_mut().give_back()
+    }
+
+    /// The peer sends no more. Streams whose answers were whole by then are not affected.
+    pub fn end(&mut self) {
+        self.wire.borrow_mut().end();
+        self.advance();
+        // h2 does not read on while it cannot write; to whom should it?
+        self.connection = None;
+        self.wire.borrow_mut().drain();
+        self.later.drain(..).for_each(|slot| self.woken.push(slot));
+    }
+
+    /// Has h2 do what there is to do: read what has come, and write what is to be sent.
+    pub fn advance(&mut self) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        if Pin::new(connection).poll(&mut context).is_ready() {
+            // Its error was told to every stream that it matters to.
+            self.connection = None;
+            self.wire.borrow_mut().drain();
+        }
+        if !self.later.is_empty() && self.may_send() != Readiness::Later {
+            self.later.drain(..).for_each(|slot| self.woken.push(slot));
+        }
+    }
+
+    /// Has all that is to be sent taken by `send`, which says how many bytes it took. True when nothing is left.
+    ///
+    /// # Errors
+    /// What `send` failed with.
+    pub fn transmit<E>(
+        &mut self,
+        mut send: impl FnMut(&[u8]) -> Result<usize, E>,
+    ) -> Result<bool, E> {
+        loop {
+            self.advance();
+            if !self.has_output() {
+                return Ok(true);
+            }
+            while self.has_output() {
+                let taken = send(self.wire.borrow().output())?;
+                if taken == 0 {
+                    return Ok(false);
+                }
+                self.wire.borrow_mut().sent(taken);
+            }
+        }
+    }
+
+    /// Whether bytes wait to be sent.
+    pub fn has_output(&self) -> bool {
+        !self.wire.borrow().output().is_empty()
+    }
+
+    /// Whether bytes that came wait for output to go first. Nothing more may be received until then.
+    pub fn is_clogged(&self) -> bool {
+        self.wire.borrow().has_unread()
+    }
+
+    /// The next slot to be [polled](Self::poll).
+    pub fn next_woken(&mut self) -> Option<usize> {
+        self.woken.next()
+    }
+
+    /// Whether further requests may be sent: the peer has not said goodbye.
+    pub fn is_open(&mut self) -> bool {
+        self.may_send() != Readiness::Never
+    }
+
+    /// Streams at once: as many as the peer allows, and we want.
+    pub fn capacity(&self) -> usize {
+        self.sender.current_max_send_streams().min(self.cap)
+    }
+
+    /// Has no more streams at once than this from now on, though the peer may have allowed more. One is the least.
+    pub fn limit(&mut self, streams: usize) {
+        self.cap = self.cap.min(streams.max(1));
+    }
+
+    /// Lets bodies that nobody takes just now, of so many streams, not stand in the way of the others: the window of the connection is
+    /// widened by theirs.
+    pub fn make_room_for(&mut self, resting: usize) {
+        let theirs = u64::from(self.windows.stream) * resting as u64;
+        let window = u64::from(self.windows.connection) + theirs;
+        if let Some(connection) = &mut self.connection {
+            connection.set_target_window_size(window.min(u64::from(MAX_WINDOW)) as u32);
+        }
+    }
+
+    /// Whether a request can be sent in this slot now.
+    pub fn readiness(&mut self, slot: usize) -> Readiness {
+        let readiness = self.may_send();
+        if readiness == Readiness::Later {
+            self.later.push(slot);
+        }
+        readiness
+    }
+
+    fn may_send(&mut self) -> Readiness {
+        if self.connection.is_none() {
+            return Readiness::Never;
+        }
+        match self
+            .sender
+            .poll_ready(&mut Context::from_waker(Waker::noop()))
+        {
+            Poll::Ready(Ok(())) => Readiness::Ready,
+            Poll::Ready(Err(_)) => Readiness::Never,
+            Poll::Pending => Readiness::Later,
+        }
+    }
+
+    /// Sends a request without a body, after [`readiness`](Self::readiness) said that it can be. Gives the
+    /// stream's number (RFC 9113 §5.1.1), or `None` where it could not be sent after all. [Poll](Self::poll) the slot
+    /// at once, so that it is woken from then on.
+    pub fn request(&mut self, slot: usize, method: Method, request: Request<()>) -> Option<u32> {
+        let (future, _) = self.sender.send_request(request, true).ok()?;
+        let number = future.stream_id().as_u32();
+        if self.streams.len() <= slot {
+            self.streams.resize_with(slot + 1, || None);
+        }
+        while self.wakers.len() <= slot {
+            self.wakers.push(self.woken.waker(self.wakers.len()));
+        }
+        let memory = self.spare.pop().unwrap_or_default();
+        self.streams[slot] = Some(Stream::new(number, future, method, memory));
+        Some(number)
+    }
+
+    /// What has happened in a slot since it was asked last. After anything but [`Event::Pending`] and [`Event::End`], ask again.
+    ///
+    /// # Errors
+    /// [`Broken`]: the stream has ended before its answer was whole. [Leave](Self::leave) it.
+    pub fn poll(&mut self, slot: usize) -> Result<Event<'_>, Broken> {
+        match (self.streams.get_mut(slot), self.wakers.get(slot)) {
+            (Some(Some(stream)), Some(waker)) => stream.poll(&mut Context::from_waker(waker)),
+            _ => Err(Broken::Lost),
+        }
+    }
+
+    /// Looks after a slot whose answer nobody wants to have just now.
+    ///
+    /// # Errors
+    /// As [`poll`](Self::poll).
+    pub fn rest(&mut self, slot: usize) -> Result<(), Broken> {
+        match (self.streams.get_mut(slot), self.wakers.get(slot)) {
+            (Some(Some(stream)), Some(waker)) => {
+                stream.skip_interim(&mut Context::from_waker(waker))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// So many bytes of a slot's body have been taken: as many more may come.
+    pub fn release(&mut self, slot: usize, count: usize) {
+        if let Some(Some(stream)) = self.streams.get_mut(slot) {
+            stream.release(count);
+        }
+    }
+
+    /// Frees a slot. A stream whose answer is not whole is reset (CANCEL).
+    pub fn leave(&mut self, slot: usize) {
+        if let Some(stream) = self.streams.get_mut(slot).and_then(Option::take) {
+            let mut memory = stream.into_response();
+            memory.clear();
+            memory.headers.shrink_to(super::KEPT);
+            self.spare.push(memory);
+        }
+    }
+
+    /// The number of the stream in a slot (RFC 9113 §5.1.1); 0 where there is none.
+    pub fn number(&self, slot: usize) -> u32 {
+        self.stream(slot).map_or(0, Stream::number)
+    }
+
+    /// The head that came last in a slot; `None` where nothing was sent.
+    pub fn response(&self, slot: usize) -> Option<&Response> {
+        self.stream(slot).map(Stream::response)
+    }
+
+    /// Bytes that a slot's body will have, where the head has said so: 0 where there is none (HEAD, 204, 304).
+    pub fn expected(&self, slot: usize) -> Option<u64> {
+        self.stream(slot).and_then(Stream::expected)
+    }
+
+    /// Whether a slot's final answer has begun.
+    pub fn has_head(&self, slot: usize) -> bool {
+        self.stream(slot).is_some_and(Stream::has_head)
+    }
+
+    fn stream(&self, slot: usize) -> Option<&Stream> {
+        self.streams.get(slot).and_then(Option::as_ref)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("is_alive", &self.connection.is_some())
+            .field("cap", &self.cap)
+            .finish_non_exhaustive()
+    }
+}
