@@ -255,6 +255,11 @@ impl fmt::Display for Timeout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorCode(pub u32);
 
+impl ErrorCode {
+    /// The peer asks for less.
+    pub const ENHANCE_YOUR_CALM: Self = Self(11);
+}
+
 /// As the RFC calls it, or its number.
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -330,6 +335,17 @@ pub enum Malformed {
     /// Bytes arrived on a connection that had no request under way.
     #[error("an answer to nothing")]
     Unsolicited,
+}
+
+impl Fault {
+    /// As [`Error::asks_for_calm`].
+    pub(crate) fn asks_for_calm(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => matches!(status, 429 | 503),
+            Self::StreamReset(code) | Self::GoneAway(code) => *code == ErrorCode::ENHANCE_YOUR_CALM,
+            _ => false,
+        }
+    }
 }
 
 impl From<Malformed> for Fault {
@@ -412,6 +428,11 @@ impl Error {
             Fault::Status { status, .. } => Some(status),
             _ => None,
         }
+    }
+
+    /// Whether the server asks to be left alone for a while: 429, 503, or ENHANCE_YOUR_CALM (RFC 9113 §7).
+    pub fn asks_for_calm(&self) -> bool {
+        self.0.fault.asks_for_calm()
     }
 
     /// Whether trying again may help: every transport fault but a refused certificate, a lack of descriptors, and the

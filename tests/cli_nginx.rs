@@ -1,6 +1,6 @@
-//! Many files from a real nginx, every byte compared: small and large, HTTP and TLS, connections that it ends.
+//! Many files from a real nginx, and from Apache httpd over HTTP/2, every byte compared: small and large, HTTP and TLS, connections that it ends.
 
-use crate::harness::{Dir, Nginx, noise};
+use crate::harness::{Apache, Dir, Nginx, noise};
 
 /// A size of about 4 KiB, another for every file.
 fn size(at: usize) -> usize {
@@ -45,7 +45,19 @@ fn two_thousand_small_files_arrive_over_http() {
 }
 
 #[test]
-fn two_thousand_small_files_arrive_over_tls() {
+fn five_hundred_small_files_arrive_over_tls_with_http_1_1() {
+    let dir = Dir::new();
+    let Some(nginx) = Nginx::start(&dir, "keepalive_requests 100000;") else {
+        return;
+    };
+    publish(&dir, 500, |path| nginx.https_url(path));
+    let gannet = dir.gannet().flags("-i list -d out -j 64 -t 0 --http1.1");
+    gannet.arg("--cacert").arg(&nginx.cacert).run().ok();
+    assert_all(&dir, 500);
+}
+
+#[test]
+fn two_thousand_small_files_arrive_over_tls_with_http_2() {
     let dir = Dir::new();
     let Some(nginx) = Nginx::start(&dir, "keepalive_requests 100000;") else {
         return;
@@ -131,4 +143,75 @@ fn nginx_answers_a_missing_file_as_others_do() {
     out.code(8);
     dir.assert_file("out/a", b"1");
     assert!(!dir.has("out/gone"));
+}
+
+/// Writes five large files for a server, and their list.
+fn publish_large(dir: &Dir, url: impl Fn(&str) -> String) {
+    let mut list = String::new();
+    for at in 0..5 {
+        dir.write(&format!("www/large{at}"), noise(large(at)));
+        list += &url(&format!("/large{at}"));
+        list.push('\n');
+    }
+    dir.write("list", list);
+}
+
+fn large(at: usize) -> usize {
+    (5 << 20) + at * 123_457
+}
+
+fn assert_large(dir: &Dir) {
+    for at in 0..5 {
+        dir.assert_file(&format!("out/large{at}"), noise(large(at)));
+    }
+}
+
+#[test]
+fn large_files_arrive_side_by_side_over_http_2_from_nginx() {
+    let dir = Dir::new();
+    let Some(nginx) = Nginx::start(&dir, "") else {
+        return;
+    };
+    publish_large(&dir, |path| nginx.https_url(path));
+    let gannet = dir.gannet().flags("-i list -d out -t 0 --http2 --cacert");
+    gannet.arg(&nginx.cacert).run().ok();
+    assert_large(&dir);
+}
+
+#[test]
+fn a_rate_limit_holds_over_http_2() {
+    let dir = Dir::new();
+    let Some(nginx) = Nginx::start(&dir, "") else {
+        return;
+    };
+    dir.write("www/a", noise(300_000));
+    let gannet = dir.gannet().flags("-d out -t 0 --http2 --limit-rate 400K");
+    let out = gannet
+        .arg("--cacert")
+        .arg(&nginx.cacert)
+        .arg(nginx.https_url("/a"))
+        .run();
+    out.ok();
+    dir.assert_file("out/a", noise(300_000));
+    assert!(out.took().as_millis() > 500, "{:?}", out.took());
+}
+
+#[test]
+fn small_and_large_files_arrive_over_http_2_from_apache() {
+    let dir = Dir::new();
+    let Some(apache) = Apache::start(&dir) else {
+        return;
+    };
+    let fetch = || {
+        let gannet = dir.gannet().flags("-i list -d out -j 64 -t 0 --http2");
+        gannet.arg("--cacert").arg(&apache.cacert).run().ok();
+    };
+    publish_large(&dir, |path| apache.https_url(path));
+    fetch();
+    assert_large(&dir);
+    publish(&dir, 500, |path| apache.https_url(path));
+    fetch();
+    for at in 0..500 {
+        dir.assert_file(&format!("out/{at}.bin"), noise(size(at)));
+    }
 }

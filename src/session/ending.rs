@@ -71,7 +71,7 @@ impl Session<'_> {
             Decision::GiveUp
         };
         if let Decision::Again(delay) = decision {
-            if matches!(error.status(), Some(429 | 503)) {
+            if error.asks_for_calm() {
                 multi.hold(&easy.url, now + delay, now)?;
             }
             self.report.retrying(&Retrying {

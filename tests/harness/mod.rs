@@ -1,5 +1,6 @@
 //! Test equipment: a folder of its own, the program under test, nginx, certificates.
 
+mod apache;
 mod ca;
 mod command;
 mod dir;
@@ -7,6 +8,7 @@ mod nginx;
 mod output;
 mod running;
 
+pub(crate) use apache::Apache;
 pub(crate) use ca::{Ca, Leaf};
 pub(crate) use command::Gannet;
 pub(crate) use dir::Dir;

@@ -49,15 +49,8 @@ impl<S: Sink> Multi<S> {
                     self.requeue(id, true, now);
                     return Ok(Step::Wait);
                 }
-                if matches!(
-                    fault,
-                    Fault::Status {
-                        status: 429 | 503,
-                        ..
-                    }
-                ) {
-                    // Nobody else goes there before the application has read of it, and may have said more.
-                    self.back_off(id, now + MOMENT);
+                if fault.asks_for_calm() {
+                    self.back_off(id, now);
                 }
                 self.release_connection(id, is_clean, now);
                 self.complete_with(id, fault, now);
@@ -79,9 +72,10 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    fn back_off(&mut self, id: TransferId, until: Instant) {
+    /// Leaves a transfer's origin alone until the application has read of it, and may have said more.
+    pub(super) fn back_off(&mut self, id: TransferId, now: Instant) {
         if let Some(key) = self.transfer(id).origin {
-            self.pool.back_off(key, until);
+            self.pool.back_off(key, now + MOMENT);
         }
     }
 

@@ -179,7 +179,12 @@ impl<S: Sink> Multi<S> {
     /// Decides what becomes of a transfer whose stream was broken.
     fn mend(&mut self, id: TransferId, broken: Broken, now: Instant) -> Result<Step, Fault> {
         match broken {
-            Broken::Fault(fault) => Err(fault),
+            Broken::Fault(fault) => {
+                if fault.asks_for_calm() {
+                    self.back_off(id, now);
+                }
+                Err(fault)
+            }
             Broken::Unprocessed { fault, is_refused } => {
                 if is_refused && !self.narrow(id) {
                     return Err(fault);
