@@ -1,8 +1,8 @@
 //! The face that every layer of a connection has, and the buffers they share.
 
 use std::fmt;
-use std::net::TcpStream;
 
+use super::socket::Socket;
 use crate::error::Fault;
 
 /// The size of one shared buffer: 256 KiB, where a larger one no longer saves system calls worth having.
@@ -73,10 +73,10 @@ pub(crate) trait Filter: fmt::Debug {
     fn close(&mut self);
 
     /// The socket at the bottom.
-    fn socket(&self) -> &TcpStream;
+    fn socket(&self) -> &Socket;
 
     /// The socket, where bytes on it are bytes of the stream: no layer between changes them.
-    fn plain(&self) -> Option<&TcpStream>;
+    fn plain(&self) -> Option<&Socket>;
 
     /// What was agreed on to be spoken over the stack (RFC 7301), where that was asked.
     fn protocol(&self) -> Option<&[u8]>;

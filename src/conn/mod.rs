@@ -9,6 +9,7 @@ mod socket;
 mod tls;
 mod trust;
 mod verifier;
+mod wire;
 
 pub(crate) use eyeballs::{Action, Race};
 pub use filter::Interest;
@@ -17,3 +18,4 @@ pub(crate) use socket::{Dialled, Socket};
 pub(crate) use tls::Tls;
 pub(crate) use trust::Config;
 pub use trust::{Identity, TlsOptions, TlsVersion, TrustRoots};
+pub use wire::Wire;

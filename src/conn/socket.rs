@@ -1,21 +1,28 @@
-//! The bottom of every stack: a non-blocking TCP socket.
+//! The bottom of every stack: a non-blocking TCP socket, or what stands in for one.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, TcpKeepalive, Type};
 
 use super::filter::{Filter, Interest, Opened, Received, Scratch};
+use super::wire::Wire;
 use crate::error::Fault;
 
 /// Idle time before the kernel probes a silent peer, and between probes.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// A TCP connection, connected or about to be. It closes with its last holder, so that whoever watches it can outlive the stack.
-#[derive(Debug)]
-pub(crate) struct Socket(Rc<TcpStream>);
+/// A connection to a peer, connected or about to be. It closes with its last holder, so that whoever watches it can outlive the stack.
+#[derive(Debug, Clone)]
+pub(crate) enum Socket {
+    /// The kernel's TCP.
+    Tcp(Rc<TcpStream>),
+    /// What the application has put in its place.
+    Wire(Rc<dyn Wire>),
+}
 
 /// How far a connection attempt has come.
 #[derive(Debug)]
@@ -50,29 +57,66 @@ impl Socket {
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self(Rc::new(socket.into())))
+        Ok(Self::Tcp(Rc::new(socket.into())))
     }
 
     /// How far the attempt has come, whatever the poller said.
     pub(crate) fn dialled(&self) -> Dialled {
-        match self.0.take_error() {
-            Ok(None) => match self.0.peer_addr() {
-                Ok(_) => Dialled::Yes,
-                Err(error) if error.kind() == ErrorKind::NotConnected => Dialled::NotYet,
-                Err(error) => Dialled::Failed(error),
-            },
-            Ok(Some(error)) | Err(error) => Dialled::Failed(error),
+        let is_connected = match self {
+            Self::Tcp(stream) => is_connected(stream),
+            Self::Wire(wire) => wire.is_connected(),
+        };
+        match is_connected {
+            Ok(true) => Dialled::Yes,
+            Ok(false) => Dialled::NotYet,
+            Err(error) => Dialled::Failed(error),
         }
     }
 
-    /// The socket itself.
-    pub(crate) fn stream(&self) -> &Rc<TcpStream> {
-        &self.0
+    /// What the socket function calls it.
+    pub(crate) fn number(&self) -> RawFd {
+        match self {
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Wire(wire) => wire.number(),
+        }
+    }
+
+    /// The kernel's socket, where it is one.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Wire(_) => None,
+        }
     }
 
     /// Whether a socket that nobody watched is still silent and open: no byte and no end has come.
-    pub(crate) fn is_silent(stream: &TcpStream) -> bool {
-        matches!(stream.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    pub(crate) fn is_silent(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => {
+                matches!(stream.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+            }
+            Self::Wire(wire) => wire.is_silent(),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Wire(wire) => wire.as_fd(),
+        }
+    }
+}
+
+fn is_connected(stream: &TcpStream) -> io::Result<bool> {
+    if let Some(error) = stream.take_error()? {
+        return Err(error);
+    }
+    match stream.peer_addr() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotConnected => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -84,7 +128,11 @@ impl Filter for Socket {
     fn recv(&mut self, out: &mut [u8], limit: usize, _: &mut Scratch) -> Result<Received, Fault> {
         let room = limit.min(out.len());
         loop {
-            return match (&*self.0).read(&mut out[..room]) {
+            let read = match self {
+                Self::Tcp(stream) => (&**stream).read(&mut out[..room]),
+                Self::Wire(wire) => wire.recv(&mut out[..room]),
+            };
+            return match read {
                 Ok(0) => Ok(Received::End { trusted: true }),
                 Ok(n) => Ok(Received::Bytes(n)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Received::WouldBlock),
@@ -96,7 +144,11 @@ impl Filter for Socket {
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         loop {
-            return match (&*self.0).write(bytes) {
+            let written = match self {
+                Self::Tcp(stream) => (&**stream).write(bytes),
+                Self::Wire(wire) => wire.send(bytes),
+            };
+            return match written {
                 Ok(n) => Ok(n),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
@@ -115,12 +167,12 @@ impl Filter for Socket {
 
     fn close(&mut self) {}
 
-    fn socket(&self) -> &TcpStream {
-        &self.0
+    fn socket(&self) -> &Socket {
+        self
     }
 
-    fn plain(&self) -> Option<&TcpStream> {
-        Some(&self.0)
+    fn plain(&self) -> Option<&Socket> {
+        Some(self)
     }
 
     fn protocol(&self) -> Option<&[u8]> {

@@ -5,7 +5,6 @@
 //! and the first request leave in one segment.
 
 use std::fmt;
-use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
 use rustls::client::UnbufferedClientConnection;
@@ -14,6 +13,7 @@ use rustls::{AlertDescription, CertificateError};
 use rustls_pki_types::{ServerName, UnixTime};
 
 use super::filter::{Filter, Interest, Opened, Received, Scratch};
+use super::socket::Socket;
 use super::trust::Config;
 use crate::error::Fault;
 
@@ -302,11 +302,11 @@ impl Filter for Tls {
             .and_then(|()| self.flush());
     }
 
-    fn socket(&self) -> &TcpStream {
+    fn socket(&self) -> &Socket {
         self.below.socket()
     }
 
-    fn plain(&self) -> Option<&TcpStream> {
+    fn plain(&self) -> Option<&Socket> {
         None
     }
 

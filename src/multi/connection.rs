@@ -1,14 +1,16 @@
 //! One connection: sockets that race until one has won, then a stack of filters with HTTP/1.1 or HTTP/2 on it.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::time::Instant;
 
 use slab::Slab;
 
 use super::info::TransferId;
-use crate::conn::{Filter, Race, Socket};
+use crate::conn::{Filter, Race, Socket, Wire};
 use crate::error::Fault;
 use crate::http::Response;
 use crate::http1::Exchange;
@@ -161,6 +163,15 @@ impl Http2 {
     }
 }
 
+/// The function that makes connections, where the application has set one.
+pub(super) struct Dial(pub(super) Box<dyn FnMut(SocketAddr) -> io::Result<Rc<dyn Wire>>>);
+
+impl fmt::Debug for Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dial").finish_non_exhaustive()
+    }
+}
+
 impl Connection {
     pub(super) fn new(origin: usize, user: TransferId, race: Race) -> Self {
         Self {
@@ -233,10 +244,9 @@ impl Connection {
     /// Every socket of the connection.
     pub(super) fn sockets(&self) -> Vec<RawFd> {
         match &self.stage {
-            Stage::Racing { attempts, .. } => attempts
-                .iter()
-                .map(|(_, socket)| socket.stream().as_raw_fd())
-                .collect(),
+            Stage::Racing { attempts, .. } => {
+                attempts.iter().map(|(_, socket)| socket.number()).collect()
+            }
             Stage::Connected { socket, .. } => vec![*socket],
         }
     }
@@ -252,7 +262,7 @@ impl Connection {
     /// Whether nothing has come over an idle connection: no byte, no end, no error.
     pub(super) fn is_silent(&self) -> bool {
         match &self.stage {
-            Stage::Connected { filter, .. } => Socket::is_silent(filter.socket()),
+            Stage::Connected { filter, .. } => filter.socket().is_silent(),
             Stage::Racing { .. } => false,
         }
     }

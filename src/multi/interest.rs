@@ -6,12 +6,10 @@
 use std::any::Any;
 use std::fmt;
 use std::io;
-use std::net::TcpStream;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::rc::Rc;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
 use super::info::{Done, Messages, TransferId};
-use crate::conn::Interest;
+use crate::conn::{Interest, Socket};
 
 /// Returned by a socket or timer function to abort the multi.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +29,7 @@ pub struct SocketChange<'a> {
     pub socket: RawFd,
     /// What is wanted of it now.
     pub interest: Interest,
-    stream: &'a TcpStream,
+    stream: &'a Socket,
     assigned: &'a mut Option<Box<dyn Any>>,
     messages: &'a mut Messages,
 }
@@ -74,7 +72,7 @@ pub(super) type SocketFunction = Box<dyn FnMut(SocketChange<'_>) -> Result<(), A
 
 struct Entry {
     /// Held until the removal was announced, so that no announced socket can be closed.
-    stream: Rc<TcpStream>,
+    stream: Socket,
     connection: usize,
     transfer: TransferId,
     wanted: Interest,
@@ -107,8 +105,8 @@ impl Sockets {
     }
 
     /// Takes note of a new socket, of which nothing is wanted yet.
-    pub(super) fn open(&mut self, stream: Rc<TcpStream>, connection: usize, transfer: TransferId) {
-        let slot = stream.as_raw_fd() as usize;
+    pub(super) fn open(&mut self, stream: Socket, connection: usize, transfer: TransferId) {
+        let slot = stream.number() as usize;
         if slot >= self.entries.len() {
             self.entries.resize_with(slot + 1, || None);
         }

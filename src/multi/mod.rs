@@ -46,14 +46,17 @@ mod transfer;
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 use url::Url;
 
 use alarm::Alarm;
-use connection::Connection;
+use connection::{Connection, Dial};
 use info::Messages;
 use interest::Sockets;
 use lookup::Lookups;
@@ -65,7 +68,7 @@ use transfer::{Splicer, State, Transfer};
 use crate::conn::{Config, Scratch};
 use crate::error::MultiError;
 
-pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots};
+pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots, Wire};
 pub use crate::http2::Windows;
 pub use easy::{Easy, PATIENCE};
 pub use info::{Done, Outcome, Progress, TransferId};
@@ -91,6 +94,7 @@ pub struct Multi<S: Sink> {
     timers: Timers,
     lookups: Lookups,
     tracer: Tracer,
+    dial: Option<Dial>,
     /// Who has something to do at once. An entry counts only while its transfer says so too.
     runnable: VecDeque<TransferId>,
     /// Who spent its budget in this call, and goes on in the next.
@@ -132,6 +136,7 @@ impl<S: Sink> Multi<S> {
             timers: Timers::new(),
             lookups: Lookups::default(),
             tracer: Tracer::default(),
+            dial: None,
             runnable: VecDeque::new(),
             yielded: Vec::new(),
             restless: Vec::new(),
@@ -184,6 +189,15 @@ impl<S: Sink> Multi<S> {
     /// [`Multi::resolved`], at any time later. Without it only addresses and overridden names can be reached.
     pub fn set_resolve_function(&mut self, function: impl FnMut(&str) + 'static) {
         self.lookups.set_function(Box::new(function));
+    }
+
+    /// Sets the function that makes connections, in the place of the kernel's TCP. It is called for each attempt, with the
+    /// address that is tried, and must not wait.
+    pub fn set_dial_function(
+        &mut self,
+        function: impl FnMut(SocketAddr) -> io::Result<Rc<dyn Wire>> + 'static,
+    ) {
+        self.dial = Some(Dial(Box::new(function)));
     }
 
     /// Sets the function that is told what transfers do: for logs. Nothing is formatted without it.

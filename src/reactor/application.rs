@@ -1,11 +1,22 @@
-//! What the reactor runs: where transfers come from, and what becomes of them.
+//! What the reactor runs: where transfers come from, and what becomes of them; and who may run it instead.
 
+use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::MultiError;
-use crate::multi::{Done, Multi, Sink};
+use crate::multi::{Done, Multi, Options, Sink};
+
+/// Whoever runs applications to their end: waits for what their transfers wait for, and tells them the time.
+pub trait Drive {
+    /// Runs an application's transfers to their end.
+    ///
+    /// # Errors
+    /// It cannot wait, or cannot watch a socket.
+    fn drive<S: Sink>(&mut self, app: &mut impl Application<S>, options: Options)
+    -> io::Result<()>;
+}
 
 /// Wakes the reactor, from any thread: [`Application::woken`] is called.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;

@@ -20,7 +20,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use crate::error::MultiError;
 use crate::multi::{Abort, Interest, Multi, Options, Ready, Sink, SocketChange, Target};
 
-pub use application::{Application, Wake};
+pub use application::{Application, Drive, Wake};
 pub use resolver::Resolver;
 pub use signals::Signals;
 
@@ -28,6 +28,20 @@ pub use signals::Signals;
 const THREADS: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 const INPUT: Token = Token(usize::MAX - 2);
+
+/// The reactor, as one of those that can run an application.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reactor;
+
+impl Drive for Reactor {
+    fn drive<S: Sink>(
+        &mut self,
+        app: &mut impl Application<S>,
+        options: Options,
+    ) -> io::Result<()> {
+        run(app, options)
+    }
+}
 
 /// Runs an application's transfers to their end.
 ///

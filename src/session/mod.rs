@@ -41,7 +41,7 @@ use crate::error::{Doing, Error, Fault, MultiError};
 use crate::http::{Field, auth};
 use crate::list::{ListError, Row};
 use crate::multi::{Done, Easy, Multi, Trace, TransferId};
-use crate::reactor::{self, Application, Wake};
+use crate::reactor::{Application, Drive, Reactor, Wake};
 use crate::sys;
 
 pub use plan::{Output, Plan, Request, Resume};
@@ -57,6 +57,14 @@ const SAVES_EVERY: Duration = Duration::from_secs(1);
 /// # Errors
 /// The run itself cannot go on. What goes wrong with a single file is told to the report.
 pub fn run(plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
+    run_on(&mut Reactor, plan, report)
+}
+
+/// The same, with another loop than the reactor's.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_on(driver: &mut impl Drive, plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
     if plan.is_dry_run {
         return Ok(Session::new(plan, report).foresee());
     }
@@ -70,7 +78,7 @@ pub fn run(plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
     session.sleepers = room.sleepers;
     session.plan.jobs = room.jobs;
     session.places.keep_folders(room.folders);
-    reactor::run(&mut session, options)?;
+    driver.drive(&mut session, options)?;
     session.report.flush();
     session.totals.elapsed = session.started.elapsed();
     Ok(session.totals)

@@ -61,6 +61,31 @@ pub enum Resume {
     Never,
 }
 
+impl Plan {
+    /// The plan for these URLs, with the defaults of the command line.
+    pub fn new(urls: Vec<String>, dir: PathBuf) -> Self {
+        Self {
+            urls,
+            lists: Vec::new(),
+            base: None,
+            is_strict: false,
+            digests: Vec::new(),
+            dir,
+            output: Output::ByName,
+            takes_names: false,
+            exists: Exists::default(),
+            resume: Resume::default(),
+            jobs: 16,
+            is_fail_fast: false,
+            is_dry_run: false,
+            retry: Retry::default(),
+            request: Request::default(),
+            options: Options::default(),
+            is_traced: false,
+        }
+    }
+}
+
 /// Where bodies go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -93,4 +118,20 @@ pub struct Request {
     pub min_speed: Option<(u64, Duration)>,
     /// Bytes a second of one transfer at most.
     pub max_recv_speed: Option<u64>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            headers: Arc::from([]),
+            credentials: None,
+            max_redirects: 20,
+            max_size: None,
+            connect_timeout: Some(Duration::from_secs(10)),
+            stall_timeout: Some(Duration::from_secs(30)),
+            timeout: None,
+            min_speed: None,
+            max_recv_speed: None,
+        }
+    }
 }

@@ -22,6 +22,13 @@ impl Dir {
         )
     }
 
+    /// In memory, where the system has a place for that: for tests that make many files and never start the program.
+    pub(crate) fn in_memory() -> Self {
+        let mut builder = tempfile::Builder::new();
+        let made = builder.prefix("gannet-test-").tempdir_in("/dev/shm");
+        made.map_or_else(|_| Self::new(), Self)
+    }
+
     /// The program, to be run in this folder.
     pub(crate) fn gannet(&self) -> Gannet {
         Gannet::new(self.path())

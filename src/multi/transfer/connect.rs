@@ -2,8 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
-use std::rc::Rc;
 use std::time::Instant;
 
 use super::{State, Step};
@@ -96,9 +94,12 @@ impl<S: Sink> Multi<S> {
             };
             match race.step(now) {
                 Action::Dial(address) => {
-                    let dialled = Socket::dial(address);
+                    let dialled = match &mut self.dial {
+                        Some(dial) => (dial.0)(address).map(Socket::Wire),
+                        None => Socket::dial(address),
+                    };
                     if let Ok(socket) = &dialled {
-                        self.sockets.open(Rc::clone(socket.stream()), key, id);
+                        self.sockets.open(socket.clone(), key, id);
                     }
                     match dialled {
                         Ok(socket) => attempts.push((address, socket)),
@@ -145,8 +146,7 @@ impl<S: Sink> Multi<S> {
                 Dialled::NotYet => index += 1,
                 Dialled::Failed(error) => {
                     let (_, socket) = attempts.remove(index);
-                    self.sockets
-                        .close(socket.stream().as_raw_fd(), &mut self.messages);
+                    self.sockets.close(socket.number(), &mut self.messages);
                     race.failed();
                     *last = Some(error);
                 }
@@ -165,7 +165,7 @@ impl<S: Sink> Multi<S> {
         for loser in self.connections[key].sockets() {
             self.sockets.close(loser, &mut self.messages);
         }
-        let number = socket.stream().as_raw_fd();
+        let number = socket.number();
         let pool_key = self.connections[key].origin;
         self.pool.set_winner(pool_key, address);
         let transfer = self.transfer(id);

@@ -1,10 +1,9 @@
 //! The shortest way to the disk: bodies that nobody has to look at go from socket to file through a pipe.
 
 use std::io;
-use std::net::TcpStream;
 
 use super::{Delivery, Transfer};
-use crate::conn::Received;
+use crate::conn::{Received, Socket};
 use crate::error::Fault;
 use crate::http1::Exchange;
 use crate::multi::Sink;
@@ -51,14 +50,16 @@ impl Splicer {
         &mut self,
         transfer: &mut Transfer<S>,
         exchange: &Exchange,
-        socket: Option<&TcpStream>,
+        socket: Option<&Socket>,
         limit: usize,
         buffer: &mut [u8],
     ) -> Result<Option<Arrived>, Fault> {
         let remaining = exchange.raw_remaining().unwrap_or(0);
         let is_wanted = matches!(transfer.delivery, Delivery::Sink);
-        let (Some(socket), true) = (socket, is_wanted && !self.is_off && remaining >= WORTHWHILE)
-        else {
+        let (Some(socket), true) = (
+            socket.and_then(Socket::tcp),
+            is_wanted && !self.is_off && remaining >= WORTHWHILE,
+        ) else {
             return Ok(None);
         };
         let Some((file, at)) = transfer.easy.sink.target()? else {

@@ -1,0 +1,421 @@
+//! The network of a simulated run: connections in memory, in virtual time, whose bytes come when and in the pieces that a seed says.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use gannet::multi::{Interest, Ready, Wire};
+
+use super::random::Random;
+use super::site::{Cut, Site};
+
+/// Hosts are `h0.test` to `h2.test`.
+const HOSTS: usize = 3;
+
+#[derive(Debug)]
+pub(super) struct Net {
+    pub(super) now: Instant,
+    pub(super) random: Random,
+    pub(super) site: Site,
+    connections: BTreeMap<RawFd, Connection>,
+    pub(super) lookups: Vec<(Instant, String)>,
+    /// Attempts that are still to fail at an address that works, and were in the beginning.
+    dial_faults: usize,
+    pub(super) all_dial_faults: usize,
+    /// Events come once, as under edge-triggered polling.
+    is_edge: bool,
+    null: Rc<File>,
+}
+
+/// How a connection ends, from the peer's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Close,
+    Reset,
+}
+
+/// Bytes that come at once, and how many of them have been received.
+#[derive(Debug)]
+struct Piece {
+    at: Instant,
+    bytes: Vec<u8>,
+    received: usize,
+}
+
+#[derive(Debug)]
+struct Connection {
+    /// When it stands, or fails; a wall answers never.
+    connects: Option<Result<Instant, Instant>>,
+    /// What is on its way to the client, in order of its arrival.
+    pieces: VecDeque<Piece>,
+    end: Option<(Instant, End)>,
+    /// Until when it takes no bytes.
+    full_until: Instant,
+    /// What has come of the next request.
+    request: Vec<u8>,
+    /// The last answer said that it is the last, or will never end.
+    is_over: bool,
+    interest: Interest,
+    /// Happenings that would make an edge: of input, of room for output; and how many of each have been told.
+    arrivals: Vec<Instant>,
+    openings: Vec<Instant>,
+    told: (usize, usize),
+}
+
+impl Net {
+    pub(super) fn new(now: Instant, files: usize, random: Random) -> Self {
+        let mut random = random;
+        let site = Site::new(files, &mut random);
+        let dial_faults = random.below(3);
+        Self {
+            now,
+            site,
+            connections: BTreeMap::new(),
+            lookups: Vec::new(),
+            dial_faults,
+            all_dial_faults: dial_faults,
+            is_edge: random.once_in(2),
+            null: Rc::new(File::open("/dev/null").expect("the null device")),
+            random,
+        }
+    }
+
+    /// The addresses of a host: several, some of which are dead, at least one of which is not.
+    pub(super) fn addresses(host: &str) -> Vec<IpAddr> {
+        let number = host.as_bytes()[1] - b'0';
+        let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, number, last));
+        // 1 works, 2 refuses, 3 is a wall.
+        [&[1][..], &[2, 1, 3], &[3, 1]][usize::from(number) % HOSTS]
+            .iter()
+            .map(|last| address(*last))
+            .collect()
+    }
+
+    pub(super) fn dial(net: &Rc<RefCell<Self>>, address: SocketAddr) -> io::Result<Rc<dyn Wire>> {
+        let this = &mut *net.borrow_mut();
+        let IpAddr::V4(ip) = address.ip() else {
+            return Err(ErrorKind::AddrNotAvailable.into());
+        };
+        let at = this.now + this.random.delay(Duration::from_secs(2));
+        let is_fault = this.dial_faults > 0 && this.random.once_in(3);
+        this.dial_faults -= usize::from(is_fault && ip.octets()[3] == 1);
+        let connects = match ip.octets()[3] {
+            1 if is_fault && this.random.once_in(2) => {
+                return Err(ErrorKind::NetworkUnreachable.into());
+            }
+            1 if is_fault => Some(Err(at)),
+            1 => Some(Ok(at)),
+            2 => Some(Err(at)),
+            _ => None,
+        };
+        // As the kernel does it: the lowest number that is free.
+        let number = (3..)
+            .find(|number| !this.connections.contains_key(number))
+            .expect("a number");
+        this.connections
+            .insert(number, Connection::new(this.now, connects));
+        Ok(Rc::new(Line {
+            number,
+            net: Rc::clone(net),
+            null: Rc::clone(&this.null),
+        }))
+    }
+
+    /// How many connections are open.
+    pub(super) fn open(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Takes note of what is wanted of a socket; what is ready already is an event again.
+    pub(super) fn watch(&mut self, number: RawFd, interest: Interest) {
+        let connection = self.connections.get_mut(&number);
+        let connection = connection.expect("only what is open is announced");
+        connection.interest = interest;
+        connection.told = (0, 0);
+    }
+
+    /// The sockets that have something to tell, in any order; now and then one that has not.
+    pub(super) fn ready(&mut self) -> Vec<(RawFd, Ready)> {
+        let mut ready = Vec::new();
+        for (number, connection) in &mut self.connections {
+            let (is_in, is_out) = connection.is_ready(self.now, self.is_edge);
+            let mut mask = Ready::EMPTY;
+            if is_in {
+                mask = mask | Ready::IN;
+            }
+            if is_out {
+                mask = mask | Ready::OUT;
+            }
+            let is_spurious = connection.is_watched()
+                && self.random.once_in(50)
+                && connection.is_settled(self.now);
+            if is_in || is_out || is_spurious {
+                ready.push((*number, mask));
+            }
+        }
+        self.random.shuffle(&mut ready);
+        // Who is not told now is told later.
+        let told = 1 + self.random.below(4);
+        ready.truncate(told);
+        for (number, mask) in &ready {
+            if let Some(connection) = self.connections.get_mut(number) {
+                connection.tell(self.now, *mask);
+            }
+        }
+        ready
+    }
+
+    /// Whether anything is to be told at once.
+    pub(super) fn has_news(&self) -> bool {
+        let is_news = |connection: &Connection| {
+            let (is_in, is_out) = connection.is_ready(self.now, self.is_edge);
+            is_in || is_out
+        };
+        let has_answer = self.lookups.iter().any(|(at, _)| *at <= self.now);
+        has_answer || self.connections.values().any(is_news)
+    }
+
+    /// Nobody who was told of bytes, and wants them, has left any: under edges there would be no second word of them.
+    pub(super) fn assert_drained(&self) {
+        for (number, connection) in &self.connections {
+            let wants_in = matches!(connection.interest, Interest::In | Interest::InOut);
+            let has_left = wants_in && connection.is_readable(self.now);
+            assert!(!has_left, "bytes were left unread on {number}");
+        }
+    }
+
+    /// When something happens next of its own.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let times = self.connections.values().flat_map(Connection::times);
+        let lookups = self.lookups.iter().map(|(at, _)| *at);
+        times.chain(lookups).filter(|at| *at > self.now).min()
+    }
+
+    /// Acts on a request, once it is whole.
+    fn serve(&mut self, number: RawFd) {
+        let connection = self.connections.get_mut(&number).expect("open");
+        let Some(end) = connection
+            .request
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+        else {
+            return;
+        };
+        let head: Vec<u8> = connection.request.drain(..end + 4).collect();
+        assert!(connection.request.is_empty(), "nothing is sent ahead");
+        let head = String::from_utf8(head).expect("a head is text");
+        let answer = self.site.answer(&head, &mut self.random);
+        let mut at = self.now + self.random.delay(Duration::from_secs(5));
+        let (length, cut) = match answer.cut {
+            Some((length, cut)) => (length, Some(cut)),
+            None => (answer.bytes.len(), None),
+        };
+        let mut rest = &answer.bytes[..length];
+        let most = if self.random.once_in(4) { 7 } else { 200_000 };
+        while !rest.is_empty() {
+            let dribbles = connection.pieces.len() < 40;
+            let piece = if dribbles {
+                1 + self.random.below(most)
+            } else {
+                rest.len()
+            };
+            let (piece, more) = rest.split_at(piece.min(rest.len()));
+            connection.arrive(at, piece);
+            at += self.random.delay(Duration::from_secs(3));
+            rest = more;
+        }
+        let end = match cut {
+            Some(Cut::Stall) => None,
+            Some(Cut::Reset) => Some(End::Reset),
+            Some(Cut::Close) => Some(End::Close),
+            None if answer.closes => Some(End::Close),
+            None => None,
+        };
+        connection.is_over = end.is_some() || cut == Some(Cut::Stall);
+        if let Some(end) = end {
+            connection.end = Some((at, end));
+            connection.arrivals.push(at);
+        }
+    }
+}
+
+impl Connection {
+    fn new(now: Instant, connects: Option<Result<Instant, Instant>>) -> Self {
+        Self {
+            connects,
+            pieces: VecDeque::new(),
+            end: None,
+            full_until: now,
+            request: Vec::new(),
+            is_over: false,
+            interest: Interest::Remove,
+            arrivals: Vec::new(),
+            openings: connects
+                .map(|result| result.unwrap_or_else(|at| at))
+                .into_iter()
+                .collect(),
+            told: (0, 0),
+        }
+    }
+
+    fn arrive(&mut self, at: Instant, bytes: &[u8]) {
+        self.pieces.push_back(Piece {
+            at,
+            bytes: bytes.to_vec(),
+            received: 0,
+        });
+        self.arrivals.push(at);
+    }
+
+    fn is_watched(&self) -> bool {
+        matches!(
+            self.interest,
+            Interest::In | Interest::Out | Interest::InOut
+        )
+    }
+
+    /// Whether its attempt has come to an end.
+    fn is_settled(&self, now: Instant) -> bool {
+        matches!(self.connects, Some(Ok(at) | Err(at)) if at <= now)
+    }
+
+    fn is_readable(&self, now: Instant) -> bool {
+        let has_piece = self.pieces.front().is_some_and(|piece| piece.at <= now);
+        has_piece || self.end.is_some_and(|(at, _)| at <= now)
+    }
+
+    fn is_ready(&self, now: Instant, is_edge: bool) -> (bool, bool) {
+        if !self.is_settled(now) {
+            return (false, false);
+        }
+        let past = |times: &[Instant]| times.iter().filter(|at| **at <= now).count();
+        let is_news = |times: &[Instant], told: usize| !is_edge || past(times) > told;
+        let wants_in = matches!(self.interest, Interest::In | Interest::InOut);
+        let wants_out = matches!(self.interest, Interest::Out | Interest::InOut);
+        (
+            wants_in && self.is_readable(now) && is_news(&self.arrivals, self.told.0),
+            wants_out && self.full_until <= now && is_news(&self.openings, self.told.1),
+        )
+    }
+
+    fn tell(&mut self, now: Instant, mask: Ready) {
+        let past = |times: &[Instant]| times.iter().filter(|at| **at <= now).count();
+        if mask.contains(Ready::IN) {
+            self.told.0 = past(&self.arrivals);
+        }
+        if mask.contains(Ready::OUT) {
+            self.told.1 = past(&self.openings);
+        }
+    }
+
+    fn times(&self) -> impl Iterator<Item = Instant> {
+        self.arrivals.iter().chain(&self.openings).copied()
+    }
+}
+
+/// The client's end of a connection.
+#[derive(Debug)]
+struct Line {
+    number: RawFd,
+    net: Rc<RefCell<Net>>,
+    null: Rc<File>,
+}
+
+impl Line {
+    fn with<T>(&self, act: impl FnOnce(&mut Connection, Instant, &mut Random) -> T) -> T {
+        let net = &mut *self.net.borrow_mut();
+        let connection = net.connections.get_mut(&self.number).expect("it is open");
+        act(connection, net.now, &mut net.random)
+    }
+}
+
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.null.as_fd()
+    }
+}
+
+impl Wire for Line {
+    fn number(&self) -> RawFd {
+        self.number
+    }
+
+    fn is_connected(&self) -> io::Result<bool> {
+        self.with(|connection, now, _| match connection.connects {
+            Some(Ok(at)) => Ok(at <= now),
+            Some(Err(at)) if at <= now => Err(ErrorKind::ConnectionRefused.into()),
+            _ => Ok(false),
+        })
+    }
+
+    fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.with(|connection, now, random| {
+            let piece = connection.pieces.front_mut();
+            let Some(piece) = piece.filter(|piece| piece.at <= now) else {
+                return match connection.end {
+                    Some((at, End::Close)) if at <= now => Ok(0),
+                    Some((at, End::Reset)) if at <= now => Err(ErrorKind::ConnectionReset.into()),
+                    _ => Err(ErrorKind::WouldBlock.into()),
+                };
+            };
+            if random.once_in(100) {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            let rest = &piece.bytes[piece.received..];
+            let most = rest.len().min(buffer.len());
+            let count = if random.once_in(3) {
+                1 + random.below(most)
+            } else {
+                most
+            };
+            buffer[..count].copy_from_slice(&rest[..count]);
+            piece.received += count;
+            if piece.received == piece.bytes.len() {
+                connection.pieces.pop_front();
+            }
+            Ok(count)
+        })
+    }
+
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = self.with(|connection, now, random| {
+            if matches!(connection.end, Some((at, _)) if at <= now) {
+                return Err(io::Error::from(ErrorKind::BrokenPipe));
+            }
+            if now < connection.full_until || random.once_in(20) {
+                if connection.full_until <= now {
+                    connection.full_until = now + Duration::from_millis(50);
+                    connection.openings.push(connection.full_until);
+                }
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let count = if random.once_in(4) {
+                1 + random.below(bytes.len())
+            } else {
+                bytes.len()
+            };
+            // A peer that has said its last word hears no more.
+            if !connection.is_over {
+                connection.request.extend(&bytes[..count]);
+            }
+            Ok(count)
+        })?;
+        self.net.borrow_mut().serve(self.number);
+        Ok(taken)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.with(|connection, now, _| !connection.is_readable(now))
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.net.borrow_mut().connections.remove(&self.number);
+    }
+}
