@@ -86,6 +86,12 @@ impl Gannet {
         self
     }
 
+    /// How long it may take; 25 s unless told.
+    pub(crate) fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// Runs it to its end. Standard input is what was given, or empty.
     pub(crate) fn run(self) -> Output {
         let input = self.input.clone().unwrap_or_default();

@@ -112,6 +112,19 @@ impl Running {
         kill.status().expect("kill").success()
     }
 
+    /// Its process number.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Waits until so many lines stand on standard output.
+    #[track_caller]
+    pub(crate) fn wait_for_completions(&self, count: usize) {
+        let lines = |state: &State| state.stdout.iter().filter(|byte| **byte == b'\n').count();
+        let seen = self.wait(|state| lines(state) >= count || state.status.is_some());
+        assert!(seen, "no {count} completions");
+    }
+
     /// Waits for a line on standard output that contains `part`.
     #[track_caller]
     pub(crate) fn wait_for_line(&self, part: &str) {
