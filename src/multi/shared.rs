@@ -10,7 +10,7 @@ use crate::conn::{Interest, Received};
 use crate::error::Fault;
 
 /// Bytes that one connection receives before others have their turn.
-const BUDGET: usize = 2 * 1024 * 1024;
+pub(super) const BUDGET: usize = 2 * 1024 * 1024;
 
 /// Bytes that are taken out of their frames at once. Their memory is used again for the next ones; more of it would be given back to the
 /// system and asked for anew each time.
@@ -160,6 +160,7 @@ impl<S: Sink> Multi<S> {
             return None;
         };
         http2.is_unsent = false;
+        let was_clogged = http2.session.is_clogged();
         let is_over = http2.lost.is_some() || http2.unwritable.is_some();
         let sent = if is_over {
             Ok(true)
@@ -180,6 +181,10 @@ impl<S: Sink> Multi<S> {
                 Interest::In
             }
         };
+        if was_clogged && !http2.session.is_clogged() {
+            // What came meanwhile was announced meanwhile, and may not be again.
+            self.restless.push(key);
+        }
         let capacity = http2.capacity();
         let user = http2.users.iter().next().map(|(_, id)| *id);
         if let Some(user) = user {

@@ -188,6 +188,35 @@ fn s3_a_stream_that_rests_is_given_no_window_and_the_rest_have_theirs() {
     fake.result(ids[1]).unwrap();
 }
 
+/// K7: what came while a stream was at rest is taken a budget at a time when it goes on.
+#[test]
+fn k7_a_stream_that_was_at_rest_takes_what_came_in_turns() {
+    const TOTAL: u64 = 5 << 20;
+    let peer = Peer::new();
+    let mut fake = engine(Limits::default());
+    let id = add(&mut fake, &peer);
+    let mut side = Side::accept(&peer, &mut fake, &[]);
+    let streams = side.requests(&mut fake, 1);
+    fake.pause(id).unwrap();
+    side.say(head(streams[0], "200", &[], 0));
+    for _ in 0..TOTAL >> 16 {
+        side.say(data(streams[0], &[7; 1 << 16], 0));
+        fake.settle();
+    }
+    side.say(data(streams[0], b"", END_STREAM));
+    fake.settle();
+    fake.resume(id).unwrap();
+    let mut before = 0;
+    let mut turns = 0;
+    while fake.kick().unwrap() > 0 {
+        let received = fake.received(id);
+        assert!((1..=3 << 20).contains(&(received - before)), "{received}");
+        before = received;
+        turns += 1;
+    }
+    assert_eq!((turns, fake.result(id).unwrap().received), (2, TOTAL));
+}
+
 /// S5: a rate limit holds one stream; the clock lets it go on.
 #[test]
 fn s5_a_rate_limited_stream_stalls_alone() {

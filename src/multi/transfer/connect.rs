@@ -260,6 +260,8 @@ impl<S: Sink> Multi<S> {
             let connection = &mut self.connections[key];
             connection.talk = Talk::Http2(Box::new(http2));
             self.transfer(id).slot = slot;
+            // TLS stops reading as soon as it stands: what had come by then is no event any more.
+            self.restless.push(key);
         }
         self.pool.opened(origin, key, streams);
         self.give_places(now);

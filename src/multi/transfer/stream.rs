@@ -13,6 +13,7 @@ use crate::http2::{Broken, Event, Readiness, shown};
 use crate::multi::connection::{Connection, Lost, Stage, Talk};
 use crate::multi::info::TransferId;
 use crate::multi::options::Protocol;
+use crate::multi::shared::BUDGET;
 use crate::multi::{Multi, Sink};
 
 /// Connections in a row that answered nobody, from which on nothing is begun again free of charge: a server that goes on like
@@ -71,17 +72,21 @@ impl<S: Sink> Multi<S> {
         Ok(Step::Go(State::Receive))
     }
 
-    /// Receives the answer as far as it has come. How much that is at once is bounded by what was received for the connection.
+    /// Receives the answer as far as it has come, or until the budget is spent: much may have come while the stream was at rest.
     pub(super) fn receive_on_stream(
         &mut self,
         id: TransferId,
         now: Instant,
     ) -> Result<Step, Fault> {
+        let start = self.transfer(id).received;
         loop {
             if let ControlFlow::Break(step) = self.room(id, now)? {
                 return Ok(step);
             }
             self.stir(id);
+            if self.transfer(id).received.saturating_sub(start) >= BUDGET as u64 {
+                return Ok(Step::Yield);
+            }
             if let ControlFlow::Break(step) = self.take_event(id, now)? {
                 return Ok(step);
             }
