@@ -334,6 +334,19 @@ fn nothing_is_left_for_later_or_waved_through() {
 }
 
 #[test]
+fn every_test_that_the_table_of_faults_names_exists() {
+    let text = fs::read_to_string(root().join("tests/README.md")).expect("the table");
+    let names = text.lines().filter(|line| line.starts_with('|'));
+    let names = names.flat_map(|line| line.split('`').skip(1).step_by(2));
+    let code: String = rust_files().into_iter().map(|file| file.text).collect();
+    let missing = names.filter(|name| !code.contains(&format!("fn {name}")));
+    let complaints: Vec<_> = missing
+        .map(|name| format!("tests/README.md: there is no test {name}"))
+        .collect();
+    report(&complaints);
+}
+
+#[test]
 fn no_file_refers_to_the_machine_it_was_written_on() {
     // Written in halves, so that this file does not complain of itself.
     let shared = concat!("../sh", "ared");

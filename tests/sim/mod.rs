@@ -150,7 +150,7 @@ fn number(variable: &str) -> Option<u64> {
 
 #[test]
 fn every_file_ends_right_whatever_the_network_does() {
-    let runs = number("GANNET_SIM_RUNS").unwrap_or(1000);
+    let runs = number("GANNET_SIM_RUNS").unwrap_or(700);
     let first = number("GANNET_SIM_SEED").unwrap_or(1);
     let started = Instant::now();
     let mut files = 0;
