@@ -268,3 +268,31 @@ fn a_row_may_have_credentials_of_its_own() {
     dir.gannet().flags("-i -").input(list).run().ok();
     assert_eq!(server.request("/b").header("authorization"), None);
 }
+
+#[test]
+fn a_token_from_the_environment_opens_the_door_and_is_shown_to_nobody() {
+    let other = Server::start(|s| {
+        s.get("/b").body(b"2");
+    });
+    let server = Server::start(|s| {
+        s.get("/a").only_for("Bearer s3cret.t0ken").body(b"1");
+        s.get("/away").redirect(302, &other.url("/b"));
+    });
+    let dir = Dir::new();
+    let out = dir
+        .gannet()
+        .env("TOKEN", "s3cret.t0ken")
+        .flags("-vv --bearer-env TOKEN")
+        .args([server.url("/a"), server.url("/away")])
+        .run();
+    out.ok().never_says("s3cret");
+    dir.assert_file("a", b"1");
+    assert_eq!(other.request("/b").header("Authorization"), None);
+    for token in ["", "two words", "line\nbreak s3cret"] {
+        let gannet = dir.gannet().env("TOKEN", token).flags("--bearer-env TOKEN");
+        let out = gannet.arg(server.url("/a")).run();
+        out.code(2).complains("TOKEN").never_says("s3cret");
+    }
+    let unset = dir.gannet().flags("--bearer-env NOWHERE");
+    unset.arg(server.url("/a")).run().code(2);
+}

@@ -228,6 +228,18 @@ pub(crate) struct Http {
     #[arg(short, long, value_name = "USER[:PASS]")]
     pub(crate) user: Option<String>,
 
+    /// Log in with the bearer token that the environment variable VAR holds
+    ///
+    /// Like a user's password it is never sent to another origin than that of each URL; unlike that it stands in no list
+    /// of processes.
+    #[arg(
+        long,
+        value_name = "VAR",
+        conflicts_with = "user",
+        hide_short_help = true
+    )]
+    pub(crate) bearer_env: Option<String>,
+
     /// Speak HTTP/1.1 only
     #[arg(id = "http1_1", long = "http1.1", hide_short_help = true)]
     pub(crate) http1_1: bool,

@@ -91,10 +91,14 @@ fn request(flags: &Flags) -> Result<Request> {
         .headers
         .iter()
         .map(|(name, value)| format!("{name}: {value}"));
-    let headers: Result<Arc<[Field]>, String> =
+    let headers: Result<Vec<Field>, String> =
         named.chain(given).map(|line| Field::parse(&line)).collect();
+    let mut headers = headers.map_err(|why| anyhow!("--header: {why}"))?;
+    if let Some(variable) = &flags.http.bearer_env {
+        headers.push(bearer(variable)?);
+    }
     Ok(Request {
-        headers: headers.map_err(|why| anyhow!("--header: {why}"))?,
+        headers: headers.into(),
         credentials: flags
             .http
             .user
@@ -112,6 +116,18 @@ fn request(flags: &Flags) -> Result<Request> {
             .map(|least| (least.rate, least.span)),
         max_recv_speed: limit(flags.concurrency.limit_rate_file),
     })
+}
+
+/// The credentials that an environment variable holds (RFC 6750 §2.1). An error does not repeat them.
+fn bearer(variable: &str) -> Result<Field> {
+    let token = std::env::var(variable)
+        .map_err(|_| anyhow!("--bearer-env: the variable {variable} is not set"))?;
+    let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    let field = Field::parse(&format!("Authorization: Bearer {token}"));
+    field
+        .ok()
+        .filter(|_| is_token)
+        .ok_or_else(|| anyhow!("--bearer-env: what the variable {variable} holds is no token"))
 }
 
 fn options(flags: &Flags) -> Options {
