@@ -9,6 +9,8 @@ rename\t'keep it and give the new one another name'
 error\t'count it as a failure'"
 complete -c gannet -s j -l jobs -d 'Fetch N files at once' -r
 complete -c gannet -s x -l per-host -d 'Open at most N connections to one origin' -r
+complete -c gannet -s s -l split -d 'Fetch each file over N connections' -r
+complete -c gannet -l min-split -d 'Divide no file into parts smaller than SIZE' -r
 complete -c gannet -l limit-rate -d 'Receive at most RATE bytes a second in all' -r
 complete -c gannet -l limit-rate-file -d 'Receive at most RATE bytes a second for each file' -r
 complete -c gannet -l checksum -d 'Fail unless the file of a single URL has this digest' -r

@@ -135,7 +135,6 @@ fn the_completions_are_what_the_flags_say() {
 #[test]
 fn what_is_hidden_is_in_none_of_them() {
     let hidden = [
-        "split",
         "directory-prefix",
         "max-concurrent-downloads",
         "ipv4",

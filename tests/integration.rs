@@ -29,6 +29,7 @@ mod cli_report; // completion and failure lines, -q, -v, colour, summary
 mod cli_resume; // NAME.part and its state: what the next run goes on with
 mod cli_retry; // transient failures, Retry-After, cut bodies
 mod cli_signal; // SIGINT and SIGTERM
+mod cli_split; // -s: one file over several connections
 mod cli_timeout; // stalls, connecting, the whole
 mod cli_tls; // certificates good and bad, truncation
 mod cli_trust; // --capath, --cert, --tls-min, --pinnedpubkey, and what a refusal says

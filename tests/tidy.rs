@@ -90,7 +90,18 @@ const ALL_BUT_REACTOR: &[&str] = &[
     "error",
 ];
 /// State machines without I/O. A file of a room is named with its folder.
-const PURE: &[&str] = &["http1", "http2", "http", "download/plan", "download/retry"];
+const PURE: &[&str] = &[
+    "http1",
+    "http2",
+    "http",
+    "download/plan",
+    "download/ramp",
+    "download/range",
+    "download/ranges",
+    "download/retry",
+    "download/state",
+    "download/validators",
+];
 
 /// A source file and the room it belongs to.
 struct File {

@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -170,9 +171,19 @@ pub(crate) struct Concurrency {
     #[arg(short = 'x', long, value_name = "N", value_parser = one_or_more)]
     pub(crate) per_host: Option<u32>,
 
-    /// Accepted, for it is an upper bound and every file is one stream; nothing reads it.
-    #[arg(id = "split", short, long = "split", value_name = "N", value_parser = split, hide = true)]
-    pub(crate) _split: Option<String>,
+    /// Fetch each file over N connections
+    ///
+    /// With auto a file begins with one connection and gets more, up to 16, while they add speed. All parts are of one
+    /// version of the file: that takes a server that sends parts, and a strong ETag or date. Where one is missing, the file comes over
+    /// one connection.
+    #[arg(short, long, value_name = "N|auto", value_parser = split, default_value = "auto")]
+    pub(crate) split: Split,
+
+    /// Divide no file into parts smaller than SIZE
+    ///
+    /// The default is 8M, or 1M where --split has a number.
+    #[arg(long, value_name = "SIZE", value_parser = size, hide_short_help = true)]
+    pub(crate) min_split: Option<u64>,
 
     /// Receive at most RATE bytes a second in all
     ///
@@ -187,6 +198,15 @@ pub(crate) struct Concurrency {
     pub(crate) limit_rate_file: Option<u64>,
 }
 
+/// How many connections one file may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Split {
+    /// As many as add speed.
+    Auto,
+    /// So many.
+    Most(NonZeroU32),
+}
+
 #[derive(Args)]
 #[command(next_help_heading = "Resume and integrity")]
 pub(crate) struct Resume {
@@ -199,7 +219,7 @@ pub(crate) struct Resume {
     pub(crate) r#continue: bool,
 
     /// Start over instead of resuming what an earlier run has left
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) no_resume: bool,
 }
 
@@ -542,11 +562,15 @@ fn one_or_more(typed: &str) -> Result<u32, String> {
     }
 }
 
-fn split(typed: &str) -> Result<String, String> {
-    if typed != "auto" {
-        one_or_more(typed)?;
+fn split(typed: &str) -> Result<Split, String> {
+    match typed {
+        "auto" => Ok(Split::Auto),
+        "0" => Err("must be at least 1".into()),
+        number => number
+            .parse()
+            .map(Split::Most)
+            .map_err(|_| "neither a number nor 'auto'".into()),
     }
-    Ok(typed.into())
 }
 
 /// `500ms`, `1h 30m`, or a bare number of seconds as curl and wget take it.
@@ -778,10 +802,7 @@ mod tests {
             8
         );
         assert!(read(&["--ipv4", "u"]).network.ipv4);
-        assert_eq!(
-            read(&["-s", "auto", "u"]).concurrency._split.as_deref(),
-            Some("auto")
-        );
+        assert_eq!(read(&["-s", "auto", "u"]).concurrency.split, Split::Auto);
     }
 
     #[test]
@@ -944,7 +965,7 @@ mod tests {
         assert!(help.lines().all(|line| line.len() <= 80), "{help}");
         assert!(help.lines().count() <= 60, "{} lines", help.lines().count());
         let long = Flags::command().render_long_help().to_string();
-        for hidden in ["--split", "directory-prefix", "max-concurrent", "--ipv4"] {
+        for hidden in ["directory-prefix", "max-concurrent", "--ipv4"] {
             assert!(!long.contains(hidden), "{hidden}");
         }
     }

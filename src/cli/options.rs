@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use gannet::download;
 use gannet::http::{Credentials, Expected, Field};
+use gannet::list::Split;
 use gannet::multi::{
     Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots, Windows,
 };
@@ -62,6 +63,11 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
             } => Resume::Never,
             _ => Resume::Proven,
         },
+        split: match flags.concurrency.split {
+            flags::Split::Auto => Split::Auto,
+            flags::Split::Most(most) => Split::Most(most),
+        },
+        min_split: flags.concurrency.min_split,
         jobs: flags.concurrency.jobs as usize,
         is_fail_fast: flags.reporting.fail_fast,
         is_dry_run: flags.reporting.dry_run,

@@ -7,9 +7,12 @@ mod check;
 mod hashing;
 pub mod name;
 mod part;
+pub mod plan;
+mod ramp;
 mod range;
 mod ranges;
 mod retry;
+mod segment;
 pub mod state;
 mod stored;
 mod stream;
@@ -30,9 +33,12 @@ use check::Check;
 pub use check::Checked;
 pub use hashing::{Hashed, Hashing, TaskId};
 pub use part::{Part, Placed};
+pub use plan::Plan;
+pub use ramp::Ramp;
 pub use range::Asked;
 pub use ranges::Ranges;
 pub use retry::{Decision, Retry, Tries};
+pub use segment::{Segment, Whole};
 pub use state::{Source, State};
 pub use stored::Stored;
 pub use stream::Stream;
@@ -63,6 +69,8 @@ pub enum Exists {
 pub enum Body {
     /// In a file.
     File(Part),
+    /// In a part of a file that others bring too.
+    Segment(Segment),
     /// On standard output, or a device.
     Stream(Stream),
 }
@@ -76,6 +84,8 @@ pub struct Download {
     pub is_unchanged: bool,
     /// Where it lands.
     pub body: Body,
+    /// The smallest share that it may be divided into, in bytes; none if it is not to be divided.
+    pub least: Option<u64>,
     /// Whether the server may name the file.
     pub takes_name: bool,
     /// The name that the server gave, made safe.
@@ -93,6 +103,7 @@ impl Download {
             known: None,
             is_unchanged: false,
             body,
+            least: None,
             takes_name: false,
             given_name: None,
             check: None,
@@ -107,6 +118,35 @@ impl Download {
             self.check = Some(Box::new(Check::new(asked, self.hashing.clone())));
         }
         self
+    }
+
+    /// The download of a share of the same file.
+    #[must_use]
+    pub fn share(&self, segment: Segment) -> Self {
+        Self::new(Body::Segment(segment), &self.hashing)
+    }
+
+    /// Hands what is missing over to several transfers: gives the share of the one under way, and what is there. `None` where the
+    /// file cannot be made, or there is none.
+    pub fn divide(&mut self) -> Option<(Segment, Ranges)> {
+        let Body::File(part) = &mut self.body else {
+            return None;
+        };
+        let divided = part.divide().ok()?;
+        if let Some(check) = &mut self.check {
+            check.follow(part.written(), || part.reader());
+        }
+        Some(divided)
+    }
+
+    /// Takes note of what the transfers have brought.
+    pub fn set_written(&mut self, done: &Ranges) {
+        if let Body::File(part) = &mut self.body {
+            part.set_written(done);
+            if let Some(check) = &mut self.check {
+                check.advance(part.written());
+            }
+        }
     }
 
     /// Whether the body, which is whole, is what it was to be. Where its digests are not known yet, [`Download::hashed`] is to be
@@ -164,6 +204,7 @@ impl Download {
     pub fn ask(&mut self) -> Vec<Field> {
         let part = match &mut self.body {
             Body::File(part) => part.ask(),
+            Body::Segment(segment) => segment.ask(),
             Body::Stream(_) => Vec::new(),
         };
         match &self.known {
@@ -176,7 +217,7 @@ impl Download {
     pub fn start(&self) -> u64 {
         match &self.body {
             Body::File(part) => part.start(),
-            Body::Stream(_) => 0,
+            Body::Segment(_) | Body::Stream(_) => 0,
         }
     }
 
@@ -191,7 +232,7 @@ impl Download {
     pub fn take_notice(&mut self) -> Option<&'static str> {
         match &mut self.body {
             Body::File(part) => part.take_notice(),
-            Body::Stream(_) => None,
+            Body::Segment(_) | Body::Stream(_) => None,
         }
     }
 
@@ -199,7 +240,7 @@ impl Download {
     pub fn missing(&mut self) -> Option<Fault> {
         match &mut self.body {
             Body::File(part) => part.missing(),
-            Body::Stream(_) => None,
+            Body::Segment(_) | Body::Stream(_) => None,
         }
     }
 
@@ -242,14 +283,14 @@ impl Download {
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         match &mut self.body {
             Body::File(part) => part.may_start_over(fault),
-            Body::Stream(_) => false,
+            Body::Segment(_) | Body::Stream(_) => false,
         }
     }
 
     /// Whether another try can still lead to a right file.
     pub fn can_start_over(&self) -> bool {
         match &self.body {
-            Body::File(_) => true,
+            Body::File(_) | Body::Segment(_) => true,
             Body::Stream(out) => !out.has_written(),
         }
     }
@@ -260,6 +301,7 @@ impl Body {
     fn written(&self) -> u64 {
         match self {
             Self::File(part) => part.written(),
+            Self::Segment(segment) => segment.at(),
             Self::Stream(stream) => stream.written(),
         }
     }
@@ -268,19 +310,24 @@ impl Body {
     fn reader(&self) -> Option<io::Result<File>> {
         match self {
             Self::File(part) => part.reader(),
-            Self::Stream(_) => None,
+            Self::Segment(_) | Self::Stream(_) => None,
         }
     }
 }
 
 impl Sink for Download {
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
-        if response.status == 304 && self.known.is_some() && self.start() == 0 {
+        if let Body::Segment(segment) = &mut self.body {
+            return segment.head(response);
+        }
+        let asks_part = matches!(&self.body, Body::File(part) if part.has_asked());
+        if response.status == 304 && self.known.is_some() && !asks_part {
             self.is_unchanged = true;
             return Ok(());
         }
         if let (206, Body::File(part)) = (response.status, &mut self.body) {
             part.append(response)?;
+            part.look_whether_divisible(response, self.least);
             self.resume_check();
             return Ok(());
         }
@@ -302,16 +349,27 @@ impl Sink for Download {
             });
         }
         match &mut self.body {
-            Body::File(part) => part.begin(response)?,
-            Body::Stream(_) => {}
+            Body::File(part) => {
+                part.begin(response)?;
+                part.look_whether_divisible(response, self.least);
+            }
+            Body::Segment(_) | Body::Stream(_) => {}
         }
         self.begin_check(response);
         Ok(())
     }
 
+    fn wanted(&self) -> Option<u64> {
+        match &self.body {
+            Body::Segment(segment) => segment.wanted(),
+            Body::File(_) | Body::Stream(_) => None,
+        }
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         match &mut self.body {
             Body::File(part) => part.write(bytes)?,
+            Body::Segment(segment) => segment.write(bytes)?,
             Body::Stream(out) => out.write(bytes)?,
         }
         if let Some(check) = &mut self.check {
@@ -322,21 +380,24 @@ impl Sink for Download {
     }
 
     fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
-        let Body::File(part) = &mut self.body else {
-            return Ok(None);
-        };
-        part.target()?;
-        if let Some(check) = &mut self.check
-            && !check.follow(part.written(), || part.reader())
-        {
-            return Ok(None);
+        match &mut self.body {
+            Body::Stream(_) => Ok(None),
+            Body::Segment(segment) => segment.target(),
+            Body::File(part) => {
+                part.target()?;
+                let check = self.check.as_mut();
+                if check.is_some_and(|check| !check.follow(part.written(), || part.reader())) {
+                    return Ok(None);
+                }
+                part.target().map(Some)
+            }
         }
-        part.target().map(Some)
     }
 
     fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
         match &mut self.body {
             Body::File(part) => part.moved(result)?,
+            Body::Segment(segment) => segment.moved(result)?,
             Body::Stream(_) => {}
         }
         if let Some(check) = &mut self.check {

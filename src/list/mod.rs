@@ -18,6 +18,8 @@
 //! ```
 
 use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -72,6 +74,8 @@ pub struct RowOptions {
     pub max_size: Option<u64>,
     /// `checksum=` and the digests in fragments: all of them are to be met.
     pub digests: Vec<Expected>,
+    /// `split=`.
+    pub split: Option<Split>,
 }
 
 impl Row {
@@ -128,6 +132,30 @@ impl Row {
 
     fn options_mut(&mut self) -> &mut RowOptions {
         self.options.get_or_insert_default()
+    }
+}
+
+/// How many transfers may bring one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Split {
+    /// As many as are found to add speed.
+    #[default]
+    Auto,
+    /// So many at once.
+    Most(NonZeroU32),
+}
+
+impl FromStr for Split {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            number => number
+                .parse()
+                .map(Self::Most)
+                .map_err(|_| "is neither a number from 1 on nor \"auto\""),
+        }
     }
 }
 

@@ -88,7 +88,7 @@ fn one_space_separates_a_destination() {
 fn indented_lines_set_options_of_the_url_above() {
     let row = row(
         "http://h/x\n  out=My name.iso\n\tdir = sub/dir\n\n# between\n header=A: b=c\n header=Empty:\n    \
-                   user-agent=me/1\n # out=other\n referer=http://r/\n max-size=1.5K\n",
+                   user-agent=me/1\n # out=other\n referer=http://r/\n max-size=1.5K\n split=4\n",
     );
     assert_eq!(row.out.as_deref(), Some("My name.iso"));
     let options = RowOptions {
@@ -98,6 +98,7 @@ fn indented_lines_set_options_of_the_url_above() {
         referer: Some("http://r/".into()),
         max_size: Some(1536),
         digests: Vec::new(),
+        split: Some(Split::Most(NonZeroU32::new(4).unwrap())),
     };
     assert_eq!(row.options, Some(Box::new(options)));
     assert_eq!(row.place.to_string(), "urls.txt:1");
@@ -164,8 +165,8 @@ fn a_bad_option_makes_its_row_an_error_once() {
 fn every_fault_of_an_option_is_named() {
     for (option, fault) in [
         (
-            "split=4",
-            "split= is an option this version does not know yet",
+            "split=0",
+            "split= is neither a number from 1 on nor \"auto\"",
         ),
         ("out=", "out= has no value"),
         ("out=sub/", "out= names a folder, not a file"),

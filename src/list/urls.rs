@@ -227,7 +227,9 @@ fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
             .parse()
             .and_then(|digest| row.expect(digest))
             .map_err(|fault| format!("cannot be checked: {fault}")),
-        "split" => Err("is an option this version does not know yet".into()),
+        "split" => once(&mut row.options_mut().split, || {
+            Ok(value.parse::<super::Split>()?)
+        }),
         _ => return Err(format!("unknown option {}", quote(key.as_bytes()))),
     }
     .map_err(|fault: String| named(&fault))

@@ -50,6 +50,9 @@ pub struct Easy<S> {
     pub timeout: Option<Duration>,
     /// Bytes a second received at most.
     pub max_recv_speed: Option<u64>,
+    /// It belongs to a transfer that is under way: it is first in turn, and not one of those that
+    /// [`Limits::transfers`](super::Limits::transfers) bounds.
+    pub is_extra: bool,
 }
 
 impl<S> Easy<S> {
@@ -70,6 +73,7 @@ impl<S> Easy<S> {
             min_speed: None,
             timeout: None,
             max_recv_speed: None,
+            is_extra: false,
         }
     }
 }

@@ -386,6 +386,32 @@ impl<S: Sink> Multi<S> {
             .map(|transfer| (&transfer.easy.url, &mut transfer.easy.sink))
     }
 
+    /// Counts a transfer as extra from here on: see [`Easy::is_extra`].
+    ///
+    /// # Errors
+    /// [`MultiError::BadEasyHandle`]: no such transfer.
+    pub fn set_extra(&mut self, id: TransferId) -> Result<(), MultiError> {
+        if !self.has(id) {
+            return Err(MultiError::BadEasyHandle);
+        }
+        let transfer = self.transfer(id);
+        let was_extra = std::mem::replace(&mut transfer.easy.is_extra, true);
+        if !was_extra && transfer.clocks.dispatched.is_some() && transfer.state != State::Done {
+            self.pool.complete();
+        }
+        Ok(())
+    }
+
+    /// Keeps so many of the [transfers](Limits::transfers) that may run at once for what the application does with extra ones.
+    ///
+    /// # Errors
+    /// [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
+    pub fn reserve(&mut self, places: usize, now: Instant) -> Result<(), MultiError> {
+        self.pool.reserve(places);
+        self.give_places(now);
+        self.conclude(now)
+    }
+
     /// Starts no transfer to a URL's origin before a time: the server asked to be left alone. Those under way go on.
     ///
     /// # Errors

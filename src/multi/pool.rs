@@ -170,8 +170,10 @@ pub(super) struct Pool {
     by_origin: HashMap<Origin, usize>,
     /// The entry that was held last: the next URL is most likely of the same origin.
     latest: usize,
-    /// Transfers dispatched and not completed.
+    /// Transfers dispatched and not completed, those left out that are extra.
     dispatched: usize,
+    /// Places among the transfers that the application keeps for what it does with extra ones.
+    reserved: usize,
     open: usize,
     /// Idle connections by the ticket they drew when they became idle: the longest idle first.
     idle: BTreeMap<u64, usize>,
@@ -271,7 +273,7 @@ impl Pool {
     /// Gives a free place to whoever is next, if there is both. A transfer that is new is counted as dispatched.
     pub(super) fn next(&mut self, now: Instant) -> Option<(TransferId, Place)> {
         let (turn, key) = *self.ready.first()?;
-        if turn.is_new && !is_below(self.dispatched, self.limits.transfers) {
+        if turn.is_new && !self.has_turn() {
             return None;
         }
         let entry = &mut self.entries[key];
@@ -312,7 +314,7 @@ impl Pool {
     /// The idle connection that must close before [`Pool::next`] can give a new one to whoever is first.
     pub(super) fn obstacle(&self) -> Option<usize> {
         let (turn, key) = self.ready.first()?;
-        let has_turn = !turn.is_new || is_below(self.dispatched, self.limits.transfers);
+        let has_turn = !turn.is_new || self.has_turn();
         let entry = &self.entries[*key];
         let is_full = !is_below(self.open, self.limits.connections)
             && entry.idle.is_empty()
@@ -322,6 +324,16 @@ impl Pool {
         } else {
             None
         }
+    }
+
+    /// Whether one transfer more may be dispatched.
+    fn has_turn(&self) -> bool {
+        is_below(self.dispatched + self.reserved, self.limits.transfers)
+    }
+
+    /// Keeps so many places among the transfers.
+    pub(super) fn reserve(&mut self, places: usize) {
+        self.reserved = places;
     }
 
     /// Gives nobody a place at an origin until a time; an earlier hold that lasts longer stays.

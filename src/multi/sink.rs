@@ -18,6 +18,12 @@ pub trait Sink {
     /// Any [`Fault`]: the answer is not wanted, or there is no place for its body.
     fn head(&mut self, response: &Response) -> Result<(), Fault>;
 
+    /// How many more bytes it takes; `None` is all that come. It is shown no more than that, and at 0 the transfer ends as a
+    /// success, whatever is still to come.
+    fn wanted(&self) -> Option<u64> {
+        None
+    }
+
     /// The next bytes of the body, at least one.
     ///
     /// # Errors

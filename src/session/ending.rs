@@ -1,12 +1,12 @@
 //! The end of a transfer: the file is complete, is tried again, started over, or given up.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Session;
 use super::job::Job;
 use super::report::{Retrying, Verdict};
-use crate::download::{Body, Decision, Placed, Tries};
+use crate::download::{Body, Decision, Placed, Retry, Tries};
 use crate::error::{Doing, Error, Fault, MultiError};
 use crate::multi::{Easy, Multi, Outcome};
 
@@ -38,7 +38,7 @@ impl Session<'_> {
     /// Puts a complete body where it belongs.
     fn finish(&mut self, job: &mut Job) -> Result<Placed, Fault> {
         match &mut job.download.body {
-            Body::Stream(_) => Ok(Placed::There),
+            Body::Stream(_) | Body::Segment(_) => Ok(Placed::There),
             Body::File(part) => {
                 if let Some(given) = job.download.given_name.take() {
                     job.is_renamed |= self.places.take_given_name(part, &given)?;
@@ -66,7 +66,7 @@ impl Session<'_> {
         }
         let job = &easy.sink;
         let decision = if job.download.can_start_over() {
-            self.decide(job, error, now)
+            decide(&self.plan.retry, &self.random, job, error, now)
         } else {
             Decision::GiveUp
         };
@@ -94,17 +94,6 @@ impl Session<'_> {
         }
         self.give_up(easy, error);
         Ok(())
-    }
-
-    /// Whether a file is tried again after a failure, and when.
-    pub(super) fn decide(&self, job: &Job, error: &Error, now: Instant) -> Decision {
-        let random = self.random.hash_one(now) as f64 / u64::MAX as f64;
-        let tries = Tries {
-            count: job.tries,
-            elapsed: job.began.map_or(Duration::ZERO, |at| now - at),
-        };
-        let wall = SystemTime::now();
-        self.plan.retry.decide(error, tries, random, wall)
     }
 
     /// An answer does not continue what is there: that is all of the file, or it is started over, or given up.
@@ -151,4 +140,20 @@ impl Session<'_> {
         }
         self.tell(&easy, Duration::ZERO, 0, Verdict::Failed(error));
     }
+}
+
+/// Whether a file is tried again after a failure, and when.
+pub(super) fn decide(
+    retry: &Retry,
+    random: &RandomState,
+    job: &Job,
+    error: &Error,
+    now: Instant,
+) -> Decision {
+    let random = random.hash_one(now) as f64 / u64::MAX as f64;
+    let tries = Tries {
+        count: job.tries,
+        elapsed: job.began.map_or(Duration::ZERO, |at| now - at),
+    };
+    retry.decide(error, tries, random, SystemTime::now())
 }

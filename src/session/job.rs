@@ -1,18 +1,20 @@
 //! One row on its way: its download, and what is needed to report it and to try it again.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 use url::Url;
 
 use super::report::Landing;
-use crate::download::{Body, Download};
+use crate::download::{Body, Download, Segment};
 use crate::error::Fault;
 use crate::http::{Field, Response};
-use crate::list::Place;
+use crate::list::{Place, Split};
 use crate::multi::Sink;
 
 /// A row of the batch, and the sink of its transfers.
@@ -35,10 +37,45 @@ pub(super) struct Job {
     pub(super) max_size: Option<u64>,
     /// How many of the first header fields of its easy say what is asked for; they differ from try to try.
     pub(super) conditions: usize,
+    /// How many transfers may bring it.
+    pub(super) split: Split,
+    /// Set when a head says that several may.
+    pub(super) has_divisible: Rc<Cell<bool>>,
     pub(super) download: Download,
 }
 
 impl Job {
+    /// The sink of a transfer that brings a part of the same file.
+    pub(super) fn segment(&self, segment: Segment) -> Self {
+        Self {
+            number: self.number,
+            place: self.place.clone(),
+            mirrors: VecDeque::new(),
+            tries: 0,
+            tries_in_all: 0,
+            is_renamed: false,
+            max_size: None,
+            conditions: self.conditions,
+            split: self.split,
+            has_divisible: Rc::clone(&self.has_divisible),
+            began: None,
+            download: self.download.share(segment),
+        }
+    }
+
+    /// Where a transfer of a part of a file writes next; none of a whole one.
+    pub(super) fn at(&self) -> Option<u64> {
+        match &self.download.body {
+            Body::Segment(segment) => Some(segment.at()),
+            Body::File(_) | Body::Stream(_) => None,
+        }
+    }
+
+    /// Whether several transfers may bring what is missing.
+    pub(super) fn is_divisible(&self) -> bool {
+        matches!(&self.download.body, Body::File(part) if part.is_divisible())
+    }
+
     /// Has the next request ask for what is missing, and bounds what may come.
     pub(super) fn aim(&mut self, headers: &mut Vec<Field>, max_size: &mut Option<u64>) {
         let fields = self.download.ask();
@@ -60,6 +97,7 @@ impl Job {
                 ),
                 None => Landing::Stdout,
             },
+            Body::Segment(_) => Landing::Nowhere,
         }
     }
 
@@ -71,13 +109,22 @@ impl Job {
                 .path()
                 .and_then(Path::to_str)
                 .unwrap_or("standard output"),
+            Body::Segment(_) => "",
         }
     }
 }
 
 impl Sink for Job {
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
-        self.download.head(response)
+        self.download.head(response)?;
+        if self.is_divisible() {
+            self.has_divisible.set(true);
+        }
+        Ok(())
+    }
+
+    fn wanted(&self) -> Option<u64> {
+        self.download.wanted()
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {

@@ -11,18 +11,21 @@
 //! The session is the one place that knows both files and transfers. It holds no list: rows are read as there is room for them.
 
 mod descriptors;
+mod divide;
 mod ending;
 mod job;
 mod places;
 mod plan;
 mod report;
 mod source;
+mod split;
 mod verify;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::RandomState;
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::rc::Rc;
@@ -34,12 +37,13 @@ use descriptors::Descriptors;
 use job::Job;
 use places::{Misplaced, Placement, Places};
 use source::{Item, Source};
+use split::Split;
 use verify::Waiting;
 
 use crate::download::{Hashing, TaskId};
 use crate::error::{Doing, Error, Fault, MultiError};
 use crate::http::{Field, auth};
-use crate::list::{ListError, Row};
+use crate::list::{ListError, Row, Split as Wanted};
 use crate::multi::{Done, Easy, Multi, Trace, TransferId};
 use crate::reactor::{Application, Drive, Reactor, Wake};
 use crate::sys;
@@ -51,6 +55,10 @@ pub use report::{
 
 /// How often the states of incomplete files are written: as much work is lost at most by a kill.
 const SAVES_EVERY: Duration = Duration::from_secs(1);
+
+/// The smallest share of a file, in bytes, where nothing was said of it: where the number of shares is found by trying, and where it was said.
+const LEAST: u64 = 8 << 20;
+const LEAST_TYPED: u64 = 1 << 20;
 
 /// Makes the run that `plan` describes, and tells `report` how it goes.
 ///
@@ -108,6 +116,12 @@ struct Session<'r> {
     waiting: HashMap<TaskId, Waiting>,
     /// When the states of incomplete files are written next.
     saves_at: Option<Instant>,
+    /// Files that several transfers bring, by their numbers.
+    splits: HashMap<u64, Split>,
+    /// When they are looked after next.
+    tends_at: Option<Instant>,
+    /// A head has come of a file that may be divided.
+    has_divisible: Rc<Cell<bool>>,
     /// What transfers did since the report was last told.
     traces: Rc<RefCell<Vec<(TransferId, Trace)>>>,
     random: RandomState,
@@ -138,6 +152,9 @@ impl<'r> Session<'r> {
             hashing,
             waiting: HashMap::new(),
             saves_at: None,
+            splits: HashMap::new(),
+            tends_at: None,
+            has_divisible: Rc::default(),
             traces: Rc::default(),
             random: RandomState::new(),
             started: Instant::now(),
@@ -170,7 +187,7 @@ impl<'r> Session<'r> {
             return Ok(());
         }
         self.rows += 1;
-        let (download, is_renamed, standing) = match self.places.place(&mut row) {
+        let (mut download, is_renamed, standing) = match self.places.place(&mut row) {
             Ok(Placement::Begin {
                 download,
                 is_renamed,
@@ -197,6 +214,9 @@ impl<'r> Session<'r> {
                 return Ok(());
             }
         };
+        let wanted = row.options.as_ref().and_then(|options| options.split);
+        let wanted = wanted.unwrap_or(self.plan.split);
+        download.least = self.least_share(wanted);
         let (max_size, digests) = match row.options {
             Some(options) => (options.max_size, options.digests),
             None => (None, Vec::new()),
@@ -211,6 +231,8 @@ impl<'r> Session<'r> {
             is_renamed,
             max_size: max_size.or(self.plan.request.max_size),
             conditions: 0,
+            split: wanted,
+            has_divisible: Rc::clone(&self.has_divisible),
             download: download.checked(digests),
         };
         let request = &self.plan.request;
@@ -229,6 +251,18 @@ impl<'r> Session<'r> {
             Some(file) => self.look_at_standing(multi, file, easy),
             None => Self::add(multi, easy, None),
         }
+    }
+
+    /// The smallest share of a file that is to be divided as wanted; none if it is not to be.
+    fn least_share(&self, wanted: Wanted) -> Option<u64> {
+        let is_limited = self.plan.request.max_recv_speed.is_some();
+        let least = match wanted {
+            _ if is_limited => return None,
+            Wanted::Most(NonZeroU32::MIN) => return None,
+            Wanted::Most(_) => LEAST_TYPED,
+            Wanted::Auto => LEAST,
+        };
+        Some(self.plan.min_split.unwrap_or(least))
     }
 
     /// Adds a transfer, to start after a delay where it is a retry.
@@ -321,6 +355,9 @@ impl<'r> Session<'r> {
             let (Waiting::Body(easy, _) | Waiting::Standing(easy)) = waiting;
             easy.sink.download.save(&easy.url);
         }
+        for split in self.splits.values_mut() {
+            split.save(multi);
+        }
         let ids: Vec<_> = multi.transfers().map(|(id, ..)| id).collect();
         for id in ids {
             if let Some((url, job)) = multi.sink_mut(id) {
@@ -359,15 +396,22 @@ impl<'r> Session<'r> {
             self.totals.bytes,
             self.has_ended.then_some(self.totals.bytes),
         );
-        for (_, _, progress) in multi.transfers() {
+        let files = || {
+            let transfers = multi.transfers();
+            transfers.filter(|(_, easy, _)| easy.sink.at().is_none())
+        };
+        for (_, _, progress) in files() {
             received += progress.received;
             let rest = progress.expected;
             expected = expected.zip(rest).map(|(sum, size)| sum + size);
         }
-        let under_way = multi
-            .transfers()
-            .filter(|(_, _, progress)| progress.is_dispatched);
-        let mut active = under_way.map(|(_, easy, progress)| {
+        for split in self.splits.values() {
+            let (brought, missing) = split.progress(multi);
+            received += brought;
+            expected = expected.map(|sum| sum + brought + missing);
+        }
+        let under_way = files().filter(|(_, _, progress)| progress.is_dispatched);
+        let active = under_way.map(|(_, easy, progress)| {
             // What an earlier run has brought is there, though it was not received now.
             let start = easy.sink.download.start();
             ActiveFile {
@@ -377,6 +421,7 @@ impl<'r> Session<'r> {
                 expected: progress.expected.map(|rest| start + rest),
             }
         });
+        let mut active = active.chain(self.splits.values().map(Split::active));
         self.report.progress(Snapshot {
             files_done: self.totals.done + self.totals.kept,
             files_failed: self.totals.failed,
@@ -413,7 +458,7 @@ impl Application<Job> for Session<'_> {
         };
         while !self.has_ended
             && !self.is_stopped
-            && multi.running() - multi.sleeping() + self.waiting.len() < room
+            && self.files(multi).saturating_sub(multi.sleeping()) + self.waiting.len() < room
             && multi.sleeping() < self.sleepers
         {
             match self.source.next(now) {
@@ -427,15 +472,16 @@ impl Application<Job> for Session<'_> {
             }
         }
         if self.is_stopped {
-            self.totals.unfinished += (multi.running() + self.waiting.len()) as u64;
+            self.totals.unfinished += (self.files(multi) + self.waiting.len()) as u64;
         }
+        self.tend(multi, now)?;
         self.save_states(multi, now);
         self.report.flush();
         Ok(())
     }
 
     fn is_over(&self, multi: &Multi<Job>) -> bool {
-        let is_idle = multi.running() == 0 && self.waiting.is_empty();
+        let is_idle = multi.running() == 0 && self.waiting.is_empty() && self.splits.is_empty();
         self.is_stopped || self.has_ended && is_idle && !self.awaits_signal
     }
 
@@ -447,6 +493,9 @@ impl Application<Job> for Session<'_> {
     ) -> Result<(), MultiError> {
         self.show_traces(multi);
         let mut easy = multi.remove(done.id, now)?;
+        if easy.sink.at().is_some() {
+            return self.segment_ended(multi, &easy, (done.id, done.result), now);
+        }
         easy.sink.began = easy.sink.began.or(done.dispatched);
         Self::warn_of(self.report, &easy.url, &mut easy.sink);
         self.awaits_signal |= matches!(&done.result, Err(error) if was_interrupted(error));
@@ -483,7 +532,7 @@ impl Application<Job> for Session<'_> {
         } else {
             None
         };
-        let times = [settles, self.progress_due(), self.saves_at];
+        let times = [settles, self.progress_due(), self.saves_at, self.tends_at];
         times.into_iter().flatten().min()
     }
 

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::download::{Exists, Retry};
 use crate::http::{Credentials, Expected, Field};
+use crate::list::Split;
 use crate::multi::Options;
 
 /// A run: what to fetch, where to, and how.
@@ -35,6 +36,10 @@ pub struct Plan {
     pub resume: Resume,
     /// Files at once.
     pub jobs: usize,
+    /// How many transfers may bring one file, unless its row says so.
+    pub split: Split,
+    /// The smallest share of a file, in bytes; without it, one that depends on `split`.
+    pub min_split: Option<u64>,
     /// The first failure ends the run.
     pub is_fail_fast: bool,
     /// Nothing is fetched; it is only said what would be.
@@ -76,6 +81,8 @@ impl Plan {
             exists: Exists::default(),
             resume: Resume::default(),
             jobs: 16,
+            split: Split::default(),
+            min_split: None,
             is_fail_fast: false,
             is_dry_run: false,
             retry: Retry::default(),

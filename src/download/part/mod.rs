@@ -2,6 +2,7 @@
 //!
 //! A small body that comes at once never is incomplete: it is written to a file without a name, which then gets the final one.
 
+mod divide;
 mod resume;
 
 use std::ffi::{OsStr, OsString};
@@ -56,6 +57,10 @@ pub struct Part {
     changes: u32,
     /// The server was found not to send what is asked of it.
     is_unreliable: bool,
+    /// Several transfers may bring what is missing; several do.
+    is_divisible: bool,
+    is_divided: bool,
+    is_multiplexed: bool,
     /// Why it was started over, until somebody is told.
     notice: Option<&'static str>,
 }
@@ -91,6 +96,9 @@ impl Part {
             foreign: None,
             changes: 0,
             is_unreliable: false,
+            is_divisible: false,
+            is_divided: false,
+            is_multiplexed: false,
             notice: None,
         }
     }

@@ -81,13 +81,18 @@ impl Part {
             // With all bytes there, the last one is asked for again: the answer says whether they are still right.
             let most = self.state.size.unwrap_or(u64::MAX).saturating_sub(1);
             let start = self.state.ranges.frontier().min(most);
-            Some(Asked { start, end: None }).filter(|asked| asked.start > 0)
+            Some(Asked { start, end: None }).filter(|_| !self.state.ranges.is_empty())
         } else {
             None
         };
         let validators = &self.state.validators;
         self.asked
             .map_or_else(Vec::new, |asked| asked.fields(validators))
+    }
+
+    /// Whether a part was asked for.
+    pub(in crate::download) fn has_asked(&self) -> bool {
+        self.asked.is_some()
     }
 
     /// The offset of the first byte that was asked for.
@@ -148,7 +153,8 @@ impl Part {
                 "the file changed on the server"
             }
         };
-        if self.asked.take().is_none() || self.changes > MOST_CHANGES {
+        let had_asked = self.asked.take().is_some() || std::mem::take(&mut self.is_divided);
+        if !had_asked || self.changes > MOST_CHANGES {
             return false;
         }
         self.notice = Some(why);
@@ -324,7 +330,7 @@ impl Part {
     }
 
     /// Counts what the present try has written among what is there.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.state.ranges.insert(self.run.clone());
         self.run.start = self.run.end;
     }

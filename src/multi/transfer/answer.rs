@@ -136,6 +136,10 @@ pub(super) fn body<S: Sink>(transfer: &mut Transfer<S>, data: &[u8]) -> Result<(
             Ok(())
         }
         Delivery::Sink => {
+            let data = wanted(&transfer.easy.sink, data);
+            if data.is_empty() {
+                return Ok(());
+            }
             transfer.received += data.len() as u64;
             match transfer.easy.max_size {
                 Some(limit) if transfer.received > limit => Err(Fault::TooLarge { limit }),
@@ -143,4 +147,17 @@ pub(super) fn body<S: Sink>(transfer: &mut Transfer<S>, data: &[u8]) -> Result<(
             }
         }
     }
+}
+
+/// As much of a part of the body as the sink takes.
+fn wanted<'d, S: Sink>(sink: &S, data: &'d [u8]) -> &'d [u8] {
+    match sink.wanted() {
+        Some(wanted) if wanted < data.len() as u64 => &data[..wanted as usize],
+        _ => data,
+    }
+}
+
+/// Whether the sink takes no more, though more of the body is to come.
+pub(super) fn has_enough<S: Sink>(transfer: &Transfer<S>) -> bool {
+    matches!(transfer.delivery, Delivery::Sink) && transfer.easy.sink.wanted() == Some(0)
 }

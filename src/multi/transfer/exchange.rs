@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use super::answer::{Reader, ended};
+use super::answer::{Reader, ended, has_enough};
 use super::request::write_head;
 use super::splice::Arrived;
 use super::{Delivery, State, Step, Transfer};
@@ -147,6 +147,9 @@ impl<S: Sink> Multi<S> {
                     && http1.exchange.is_reusable()
                     && is_drained(filter.as_mut(), buffer, &mut self.scratch);
                 return self.settle(id, is_clean, now);
+            }
+            if has_enough(&self.transfers[id.index as usize]) {
+                return self.settle(id, false, now);
             }
             if budget == 0 {
                 return Ok(Step::Yield);

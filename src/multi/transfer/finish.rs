@@ -172,11 +172,11 @@ impl<S: Sink> Multi<S> {
         self.give_back(id);
         let transfer = &mut self.transfers[id.index as usize];
         self.sleeping -= usize::from(transfer.state == State::Delayed);
-        let was_dispatched = transfer.clocks.dispatched.is_some();
+        let was_counted = transfer.clocks.dispatched.is_some() && !transfer.easy.is_extra;
         transfer.clocks = super::Clocks::default();
         self.leave_origin(id);
         self.timers.set(id.index, None);
-        if was_dispatched {
+        if was_counted {
             self.pool.complete();
         }
     }

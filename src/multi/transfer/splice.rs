@@ -55,6 +55,7 @@ impl Splicer {
         buffer: &mut [u8],
     ) -> Result<Option<Arrived>, Fault> {
         let remaining = exchange.raw_remaining().unwrap_or(0);
+        let remaining = remaining.min(transfer.easy.sink.wanted().unwrap_or(u64::MAX));
         let is_wanted = matches!(transfer.delivery, Delivery::Sink);
         let (Some(socket), true) = (
             socket.and_then(Socket::tcp),

@@ -45,7 +45,7 @@ impl<S: Sink> Multi<S> {
         let ticket = self.pool.ticket();
         let transfer = self.transfer(id);
         let turn = Turn {
-            is_new: transfer.clocks.dispatched.is_none(),
+            is_new: transfer.clocks.dispatched.is_none() && !transfer.easy.is_extra,
             ticket,
         };
         transfer.origin = Some(key);

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::answer::{body, head};
+use super::answer::{body, has_enough, head};
 use super::exchange::spend;
 use super::request::stream_request;
 use super::{Delivery, State, Step};
@@ -135,6 +135,9 @@ impl<S: Sink> Multi<S> {
                     self.pool.grow(origin, key);
                 }
                 self.mark_unsent(key);
+                if has_enough(&self.transfers[id.index as usize]) {
+                    return self.settle(id, false, now).map(ControlFlow::Break);
+                }
             }
             Event::End => {
                 http2.answers += 1;

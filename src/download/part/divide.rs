@@ -1,0 +1,77 @@
+//! A file that several transfers bring: when that may be, and what they need of it.
+
+use super::Part;
+use crate::download::{Ranges, Segment, Whole};
+use crate::error::Fault;
+use crate::http::{Response, Version};
+
+use std::rc::Rc;
+
+impl Part {
+    /// Takes note whether what is missing may be divided into shares of at least `least` bytes: there is a strong validator to hold
+    /// all to one version, and the server has not said that it sends no parts.
+    pub(in crate::download) fn look_whether_divisible(
+        &mut self,
+        response: &Response,
+        least: Option<u64>,
+    ) {
+        self.is_divisible = false;
+        let (Some(least), Some(size)) = (least, self.state.size) else {
+            return;
+        };
+        let rest = size.saturating_sub(self.run.end);
+        let has_holes = self.state.ranges.end() > self.run.end;
+        let is_refused = response
+            .headers
+            .get("accept-ranges")
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"none"));
+        self.is_divisible = (rest / 2 >= least || has_holes)
+            && !is_refused
+            && !self.is_unreliable
+            && self.state.validators.strong().is_some()
+            && self.state.validators.encoding.is_none();
+        // The streams of one connection share what it carries: more of them are no faster.
+        self.is_multiplexed = response.version == Version::Http2;
+    }
+
+    /// Whether several transfers may bring what is missing.
+    pub fn is_divisible(&self) -> bool {
+        self.is_divisible
+    }
+
+    /// Whether it comes over a connection that others share.
+    pub fn is_multiplexed(&self) -> bool {
+        self.is_multiplexed
+    }
+
+    /// Hands what is missing over to several transfers: gives the share of the one under way, and what is there.
+    ///
+    /// # Errors
+    /// [`Fault::Disk`]: the file cannot be made.
+    pub fn divide(&mut self) -> Result<(Segment, Ranges), Fault> {
+        self.is_divisible = false;
+        self.settle();
+        let file = self.create()?.try_clone();
+        let file = file.map_err(|source| self.part_fault("open", source))?;
+        self.is_divided = true;
+        let size = self.state.size.unwrap_or(0);
+        let whole = Rc::new(Whole {
+            file,
+            path: self.path(),
+            state: self.state.clone(),
+        });
+        let limit = self.limit.take().unwrap_or(size);
+        let at = self.run.end;
+        self.run = 0..0;
+        Ok((
+            Segment::under_way(whole, at, limit),
+            self.state.ranges.clone(),
+        ))
+    }
+
+    /// Takes note of what the transfers have brought.
+    pub fn set_written(&mut self, done: &Ranges) {
+        self.run = 0..0;
+        self.state.ranges.clone_from(done);
+    }
+}

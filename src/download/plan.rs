@@ -1,0 +1,368 @@
+//! How one file is divided among several transfers. Pure arithmetic: which bytes each is to bring, who gives half of its share
+//! away, who is overtaken. Every byte is brought, whoever fails, splits or is stolen from.
+
+use std::ops::Range;
+
+use slab::Slab;
+
+use super::Ranges;
+
+/// A share that is left in less time than this, in seconds, is not worth another request.
+const WORTHWHILE: f64 = 0.25;
+
+/// One transfer's share, by its number.
+pub type Lane = usize;
+
+/// A share: from where its transfer writes next to where it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Share {
+    at: u64,
+    end: u64,
+    /// Another transfer brings the same bytes; the first that has them all wins.
+    has_rival: bool,
+}
+
+/// A share that was given out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Its number.
+    pub lane: Lane,
+    /// Its bytes.
+    pub range: Range<u64>,
+    /// The lane that ends earlier now.
+    pub shrunk: Option<Lane>,
+}
+
+/// The division of one file.
+#[derive(Debug)]
+pub struct Plan {
+    size: u64,
+    /// No share is made smaller than this.
+    least: u64,
+    done: Ranges,
+    shares: Slab<Share>,
+}
+
+impl Plan {
+    /// A file of `size` bytes of which some are there, in shares of at least `least` bytes.
+    pub fn new(size: u64, least: u64, done: Ranges) -> Self {
+        Self {
+            size,
+            least: least.max(1),
+            done,
+            shares: Slab::new(),
+        }
+    }
+
+    /// What is written.
+    pub fn done(&self) -> &Ranges {
+        &self.done
+    }
+
+    /// Bytes of the whole.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether every byte is written.
+    pub fn is_done(&self) -> bool {
+        self.done.frontier() >= self.size
+    }
+
+    /// How many shares are under way.
+    pub fn lanes(&self) -> usize {
+        self.shares.len()
+    }
+
+    /// What a lane is still to bring.
+    pub fn rest(&self, lane: Lane) -> Range<u64> {
+        self.shares
+            .get(lane)
+            .map_or(0..0, |share| share.at..share.end)
+    }
+
+    /// Takes in a transfer that is under way from `at`: it brings what is missing from there on, up to what is there already.
+    pub fn adopt(&mut self, at: u64) -> Lane {
+        let gap = self.done.gaps(self.size).find(|gap| gap.end > at);
+        let end = gap.map_or(at, |gap| gap.end);
+        self.add(at..end)
+    }
+
+    /// Has a lane bring all up to the end of the file again: nobody else can.
+    pub fn extend(&mut self, lane: Lane) {
+        if let Some(share) = self.shares.get_mut(lane) {
+            share.end = self.size;
+        }
+    }
+
+    /// A lane has written all before `at`.
+    pub fn advance(&mut self, lane: Lane, at: u64) {
+        if let Some(share) = self.shares.get_mut(lane) {
+            self.done.insert(share.at..at.max(share.at));
+            share.at = at.max(share.at);
+        }
+    }
+
+    /// A lane's transfer is over: what it has not brought is free.
+    pub fn close(&mut self, lane: Lane) {
+        if let Some(share) = self.shares.try_remove(lane)
+            && share.has_rival
+        {
+            let overlaps = |other: &Share| other.at < share.end && share.at < other.end;
+            for (_, other) in &mut self.shares {
+                other.has_rival &= !overlaps(other);
+            }
+        }
+    }
+
+    /// A lane whose bytes are all there: it has come to its end, or others have brought them.
+    pub fn superfluous(&self) -> Option<Lane> {
+        let is_there = |share: &Share| {
+            share.at >= share.end
+                || self
+                    .done
+                    .iter()
+                    .any(|held| held.start <= share.at && share.end <= held.end)
+        };
+        self.shares
+            .iter()
+            .find_map(|(lane, share)| is_there(share).then_some(lane))
+    }
+
+    /// Gives out a share, the first of `count` that are wanted now: of what nobody brings, or of what the slowest has left, or
+    /// all of that near the end. `speed` is a lane's, in bytes a second; `best` the most that one lane has shown.
+    pub fn open(
+        &mut self,
+        count: u64,
+        best: f64,
+        speed: impl Fn(Lane) -> Option<f64>,
+    ) -> Option<Opened> {
+        if let Some(range) = self.free(count) {
+            return Some(self.opened(range, None));
+        }
+        let left = |lane: Lane, share: &Share| {
+            let pace = speed(lane).unwrap_or(best).max(1.0);
+            (share.end - share.at) as f64 / pace
+        };
+        let mut slowest: Vec<(f64, Lane)> = self
+            .shares
+            .iter()
+            .filter(|(_, share)| share.at < share.end && !share.has_rival)
+            .map(|(lane, share)| (left(lane, share), lane))
+            .filter(|(left, _)| *left >= WORTHWHILE)
+            .collect();
+        slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let can_give = |lane: Lane| {
+            let rest = self.rest(lane);
+            (rest.end - rest.start) / 2 >= self.least
+        };
+        if let Some((_, lane)) = slowest.iter().copied().find(|(_, lane)| can_give(*lane)) {
+            let share = &mut self.shares[lane];
+            let kept = (share.end - share.at).div_ceil(count + 1).max(self.least);
+            share.end = share.at + kept;
+            let range = self.free(count)?;
+            return Some(self.opened(range, Some(lane)));
+        }
+        let (left, lane) = slowest.first().copied()?;
+        let rest = self.rest(lane);
+        let fresh = (rest.end - rest.start) as f64 / best.max(1.0);
+        if left < 1.0 + 2.0 * fresh {
+            return None;
+        }
+        self.shares[lane].has_rival = true;
+        let opened = self.opened(rest, None);
+        self.shares[opened.lane].has_rival = true;
+        Some(opened)
+    }
+
+    /// A share of what nobody brings, so large that `count` of them are all.
+    fn free(&self, count: u64) -> Option<Range<u64>> {
+        let mut taken = self.done.clone();
+        for (_, share) in &self.shares {
+            taken.insert(share.at..share.end);
+        }
+        let total: u64 = taken.gaps(self.size).map(|gap| gap.end - gap.start).sum();
+        let gap = taken.gaps(self.size).next()?;
+        let length = total.div_ceil(count.max(1)).max(self.least);
+        // What would be left of the gap is no share of its own.
+        let is_rest_small = (gap.end - gap.start).saturating_sub(length) < self.least;
+        let end = if is_rest_small {
+            gap.end
+        } else {
+            gap.start + length
+        };
+        Some(gap.start..end)
+    }
+
+    fn opened(&mut self, range: Range<u64>, shrunk: Option<Lane>) -> Opened {
+        Opened {
+            lane: self.add(range.clone()),
+            range,
+            shrunk,
+        }
+    }
+
+    fn add(&mut self, range: Range<u64>) -> Lane {
+        self.shares.insert(Share {
+            at: range.start,
+            end: range.end,
+            has_rival: false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const M: u64 = 1 << 20;
+
+    fn open_all(plan: &mut Plan, lanes: usize) -> Vec<Range<u64>> {
+        while plan.lanes() < lanes {
+            let missing = (lanes - plan.lanes()) as u64;
+            if plan.open(missing, 1e6, |_| Some(1e6)).is_none() {
+                break;
+            }
+        }
+        let mut ranges: Vec<_> = plan
+            .shares
+            .iter()
+            .map(|(_, share)| share.at..share.end)
+            .collect();
+        ranges.sort_by_key(|range| range.start);
+        ranges
+    }
+
+    #[test]
+    fn a_file_is_divided_evenly() {
+        let mut plan = Plan::new(64 * M, M, Ranges::default());
+        plan.adopt(0);
+        let ranges = open_all(&mut plan, 16);
+        let even: Vec<_> = (0..16).map(|n| n * 4 * M..(n + 1) * 4 * M).collect();
+        assert_eq!(ranges, even);
+    }
+
+    #[test]
+    fn no_share_is_smaller_than_the_least() {
+        let mut plan = Plan::new(20 * M, 8 * M, Ranges::default());
+        plan.adopt(0);
+        assert_eq!(open_all(&mut plan, 16), [0..8 * M, 8 * M..20 * M]);
+    }
+
+    #[test]
+    fn who_has_ended_takes_half_of_what_the_slowest_has_left() {
+        let mut plan = Plan::new(40 * M, M, Ranges::default());
+        let (slow, fast) = (plan.adopt(0), { plan.open(1, 1e6, |_| None).unwrap().lane });
+        plan.advance(slow, 4 * M);
+        plan.advance(fast, 40 * M);
+        assert_eq!(plan.superfluous(), Some(fast));
+        plan.close(fast);
+        let opened = plan.open(1, 1e7, |_| Some(1e6)).unwrap();
+        assert_eq!((opened.range, opened.shrunk), (12 * M..20 * M, Some(slow)));
+    }
+
+    #[test]
+    fn what_is_nearly_there_is_left_alone_and_what_is_stuck_is_overtaken() {
+        let mut plan = Plan::new(M, M, Ranges::default());
+        let stuck = plan.adopt(0);
+        assert_eq!(plan.open(1, 1e7, |_| Some(1e7)), None);
+        let rival = plan.open(1, 1e7, |_| Some(1.0)).unwrap();
+        assert_eq!((rival.range.clone(), rival.shrunk), (0..M, None));
+        assert_eq!(
+            plan.open(1, 1e7, |_| Some(1.0)),
+            None,
+            "one rival is enough"
+        );
+        plan.advance(rival.lane, M);
+        plan.close(rival.lane);
+        assert_eq!(plan.superfluous(), Some(stuck));
+        plan.close(stuck);
+        assert!(plan.is_done());
+    }
+
+    #[test]
+    fn holes_that_an_earlier_run_has_left_are_filled() {
+        let done = Ranges::in_order([0..5 * M, 7 * M..9 * M]).unwrap();
+        let mut plan = Plan::new(10 * M, 8 * M, done);
+        plan.adopt(5 * M);
+        assert_eq!(open_all(&mut plan, 3), [5 * M..7 * M, 9 * M..10 * M]);
+    }
+
+    #[test]
+    fn a_lane_that_is_alone_again_brings_all_the_rest() {
+        let mut plan = Plan::new(20 * M, M, Ranges::default());
+        let first = plan.adopt(0);
+        let other = plan.open(1, 1e6, |_| None).unwrap().lane;
+        plan.close(other);
+        plan.extend(first);
+        plan.advance(first, 20 * M);
+        assert!(plan.is_done());
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_comes_whatever_fails_splits_or_is_stolen(
+            size in 1_u64..5000,
+            least in 1_u64..300,
+            held in prop::collection::vec((0_u64..5000, 0_u64..500), 0..4),
+            steps in prop::collection::vec((0_u8..5, 0_usize..8, 0_u64..700), 0..120),
+        ) {
+            let mut done = Ranges::default();
+            for (start, length) in held {
+                done.insert(start.min(size)..(start + length).min(size));
+            }
+            let start = done.frontier();
+            let mut plan = Plan::new(size, least, done);
+            plan.adopt(start);
+            for (what, which, amount) in steps {
+                let lanes: Vec<_> = plan.shares.iter().map(|(lane, _)| lane).collect();
+                let lane = lanes.get(which % lanes.len().max(1)).copied();
+                match (what, lane) {
+                    (0..2, Some(lane)) => {
+                        let rest = plan.rest(lane);
+                        plan.advance(lane, (rest.start + amount).min(rest.end));
+                    }
+                    (2, Some(lane)) => plan.close(lane),
+                    (3, _) => {
+                        if let Some(lane) = plan.superfluous() {
+                            plan.close(lane);
+                        }
+                    }
+                    _ => {
+                        let before = plan.lanes();
+                        let speed = |lane: Lane| [None, Some(1.0), Some(100.0)][(lane + which) % 3];
+                        if let Some(opened) = plan.open(amount % 4 + 1, 100.0, speed) {
+                            prop_assert!(plan.lanes() == before + 1);
+                            prop_assert!(opened.range.start < opened.range.end && opened.range.end <= size);
+                            prop_assert_eq!(plan.rest(opened.lane), opened.range);
+                        }
+                    }
+                }
+                // Nobody brings what another brings, but for a rival.
+                let shares: Vec<_> = plan.shares.iter().map(|(_, share)| share).collect();
+                for (n, one) in shares.iter().enumerate() {
+                    for other in &shares[n + 1..] {
+                        let is_shared = one.at < other.end && other.at < one.end;
+                        prop_assert!(!is_shared || one.has_rival && other.has_rival, "{one:?} {other:?}");
+                    }
+                }
+            }
+            // Whatever has happened, the rest can be brought.
+            for _ in 0..10_000 {
+                if plan.is_done() {
+                    break;
+                }
+                let lane = plan.shares.iter().map(|(lane, _)| lane).next();
+                let lane = match lane {
+                    Some(lane) => lane,
+                    None => plan.open(1, 1.0, |_| None).expect("something is missing").lane,
+                };
+                plan.advance(lane, plan.rest(lane).end);
+                plan.close(lane);
+            }
+            prop_assert!(plan.is_done());
+            prop_assert_eq!(plan.done().count(), size);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! One transfer's share of a file that several bring: where it writes, where it ends, and which answers it believes.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::{Asked, State, Validators};
+use crate::error::Fault;
+use crate::http::{Field, Response};
+use crate::multi::Sink;
+
+/// What the segments of one file have in common.
+#[derive(Debug)]
+pub struct Whole {
+    /// The file that they write to.
+    pub file: File,
+    /// Its path, for errors.
+    pub path: PathBuf,
+    /// Which version of which size it is.
+    pub state: State,
+}
+
+/// The sink of a transfer that brings a part of a file.
+#[derive(Debug)]
+pub struct Segment {
+    whole: Rc<Whole>,
+    /// What was asked for; it may end sooner since.
+    asked: Asked,
+    at: u64,
+    end: u64,
+    /// The offset behind the last byte that the answer may have.
+    limit: u64,
+}
+
+impl Segment {
+    /// A segment of `whole` from `at` to before `end`.
+    pub fn new(whole: Rc<Whole>, at: u64, end: u64) -> Self {
+        Self {
+            whole,
+            asked: Asked {
+                start: at,
+                end: Some(end),
+            },
+            at,
+            end,
+            limit: end,
+        }
+    }
+
+    /// The segment of a transfer whose answer is under way, and has all up to `limit`.
+    pub(super) fn under_way(whole: Rc<Whole>, at: u64, limit: u64) -> Self {
+        Self {
+            whole,
+            asked: Asked {
+                start: at,
+                end: None,
+            },
+            at,
+            end: limit,
+            limit,
+        }
+    }
+
+    /// What it has in common with the others of its file.
+    pub fn whole(&self) -> &Rc<Whole> {
+        &self.whole
+    }
+
+    /// Whether the answer under way has all up to the end of the file.
+    pub fn has_all_behind(&self) -> bool {
+        Some(self.limit) == self.whole.state.size
+    }
+
+    /// Where the next byte belongs: all from the start up to here is written.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Where it ends.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Has it end elsewhere; the answer under way must have as much.
+    pub fn set_end(&mut self, end: u64) {
+        self.end = end.min(self.limit);
+    }
+
+    /// The request fields that ask for it.
+    pub fn ask(&self) -> Vec<Field> {
+        self.asked.fields(&self.whole.state.validators)
+    }
+
+    fn fault(&self, source: io::Error) -> Fault {
+        Fault::Disk {
+            verb: "write",
+            path: self.whole.path.clone(),
+            source,
+        }
+    }
+}
+
+impl Sink for Segment {
+    fn head(&mut self, response: &Response) -> Result<(), Fault> {
+        if response.status != 206 {
+            let theirs = Validators::of(response);
+            return Err(if self.whole.state.validators.contradict(&theirs) {
+                Fault::Changed
+            } else {
+                Fault::BadRange("the server sends no parts")
+            });
+        }
+        let range = self.asked.check(&self.whole.state, response, false)?;
+        self.limit = range.last + 1;
+        Ok(())
+    }
+
+    fn wanted(&self) -> Option<u64> {
+        Some(self.end.saturating_sub(self.at))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if bytes.len() as u64 > self.limit.saturating_sub(self.at) {
+            return Err(Fault::BadRange("it is longer than it says"));
+        }
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.whole.file.write_at(&bytes[written..], self.at) {
+                Ok(0) => return Err(self.fault(ErrorKind::WriteZero.into())),
+                Ok(n) => {
+                    written += n;
+                    self.at += n as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.fault(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
+        Ok(Some((self.whole.file.as_fd(), self.at)))
+    }
+
+    fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
+        self.at += result.map_err(|error| self.fault(error))? as u64;
+        Ok(())
+    }
+}

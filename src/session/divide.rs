@@ -1,0 +1,236 @@
+//! Files that several transfers bring: when one is divided, and what becomes of a transfer that ends.
+//!
+//! ```text
+//! a head that allows it ─► divide ─► fill ◄── tend: how fast each is, how many are wanted
+//!                                     │ ▲
+//!                         Multi::add  ▼ │ a share is over, or failed
+//!                                  the engine ── the last byte ─► the end of the file (ending.rs)
+//! ```
+
+use std::time::{Duration, Instant};
+
+use super::Session;
+use super::ending::decide;
+use super::job::Job;
+use super::report::Retrying;
+use super::split::{Split, like};
+use crate::download::{Body, Decision};
+use crate::error::{Error, Fault, MultiError};
+use crate::list::Split as Wanted;
+use crate::multi::{Easy, Multi, Outcome, TransferId};
+
+/// Connections to one file at most, where their number is found by trying. Several files share it.
+const MOST: usize = 16;
+
+/// How often speeds are looked at.
+const BEAT: Duration = Duration::from_millis(200);
+
+/// A file that was divided, and what came of its transfers in all, if one of them ended well.
+type Whole = (Easy<Job>, Option<Outcome>);
+
+impl Session<'_> {
+    /// Divides the files whose heads have come since the last time, and looks after those that are divided.
+    pub(super) fn tend(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
+        if self.has_divisible.take() {
+            let transfers = multi.transfers();
+            let divisible = transfers.filter(|(_, easy, _)| easy.sink.is_divisible());
+            let ids: Vec<_> = divisible.map(|(id, ..)| id).collect();
+            for id in ids {
+                self.divide(multi, id, now)?;
+            }
+        }
+        if self.splits.is_empty() {
+            self.tends_at = None;
+            return Ok(());
+        }
+        if self.tends_at.is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        self.tends_at = now.checked_add(BEAT);
+        let most = (MOST / self.files(multi).max(1)).max(1);
+        let numbers: Vec<_> = self.splits.keys().copied().collect();
+        for number in numbers {
+            if let Some(split) = self.splits.get_mut(&number) {
+                split.measure(multi, most, now);
+                self.go_on(multi, number, None, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Files that are in the engine, however many transfers each has there.
+    pub(super) fn files(&self, multi: &Multi<Job>) -> usize {
+        let segments: usize = self.splits.values().map(Split::runs).sum();
+        (multi.running() + self.splits.len()).saturating_sub(segments)
+    }
+
+    /// Has several transfers bring what is missing of a file that one has begun.
+    fn divide(
+        &mut self,
+        multi: &mut Multi<Job>,
+        id: TransferId,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        let Some((_, job)) = multi.sink_mut(id) else {
+            return Ok(());
+        };
+        let (wanted, least) = (job.split, job.download.least.unwrap_or(u64::MAX));
+        let is_shared = matches!(&job.download.body, Body::File(part) if part.is_multiplexed());
+        if wanted == Wanted::Auto && is_shared {
+            return Ok(());
+        }
+        // What is wrong with the disk, its own transfer will meet too.
+        let Some((segment, done)) = job.download.divide() else {
+            return Ok(());
+        };
+        let stand_in = job.segment(segment);
+        let job = std::mem::replace(job, stand_in);
+        let number = job.number;
+        multi.set_extra(id)?;
+        let Some(easy) = multi.easy(id) else {
+            return Ok(());
+        };
+        let Body::Segment(segment) = &easy.sink.download.body else {
+            return Ok(());
+        };
+        let mut split = Split::new(like(easy, job), (id, segment), done, least, now);
+        match wanted {
+            Wanted::Auto => split.allow(MOST, true, now),
+            Wanted::Most(most) => split.allow(most.get() as usize, false, now),
+        }
+        self.splits.insert(number, split);
+        multi.reserve(self.splits.len(), now)?;
+        self.tends_at = self.tends_at.or(now.checked_add(BEAT));
+        self.go_on(multi, number, None, now)
+    }
+
+    /// A transfer of a share is over.
+    pub(super) fn segment_ended(
+        &mut self,
+        multi: &mut Multi<Job>,
+        easy: &Easy<Job>,
+        (id, result): (TransferId, Result<Outcome, Error>),
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        let number = easy.sink.number;
+        let Body::Segment(segment) = &easy.sink.download.body else {
+            return Ok(());
+        };
+        let Some(split) = self.splits.get_mut(&number) else {
+            return Ok(());
+        };
+        let Some(missing) = split.ended(id, segment) else {
+            return Ok(());
+        };
+        let error = match result {
+            Ok(outcome) if missing == 0 => {
+                split.note(outcome, now);
+                split.easy.sink.tries = 1;
+                return self.go_on(multi, number, None, now);
+            }
+            Ok(outcome) => {
+                let received = outcome.received;
+                let fault = Fault::Truncated {
+                    received,
+                    expected: Some(received + missing),
+                };
+                Error::new(fault, crate::error::Doing::Receiving, outcome.address)
+            }
+            Err(error) => error,
+        };
+        if self.is_stopped {
+            return Ok(());
+        }
+        self.segment_failed(multi, number, &error, now)
+    }
+
+    /// A transfer has failed: others bring its share, or another does later, or the file has failed.
+    fn segment_failed(
+        &mut self,
+        multi: &mut Multi<Job>,
+        number: u64,
+        error: &Error,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        let Some(split) = self.splits.get_mut(&number) else {
+            return Ok(());
+        };
+        let is_final = matches!(error.fault(), Fault::Changed | Fault::Disk { .. });
+        if !error.is_retryable() && !is_final && split.leave_to_one(multi, now)? {
+            return Ok(());
+        }
+        let job = &split.easy.sink;
+        let tries = job.tries;
+        let decision = decide(&self.plan.retry, &self.random, job, error, now);
+        let Decision::Again(delay) = decision else {
+            return self.split_failed(multi, number, error, now);
+        };
+        let is_refusal = matches!(error.status(), Some(429 | 503));
+        if is_refusal || matches!(error.fault(), Fault::ConnectionLost(_)) {
+            split.fall_back(now);
+        }
+        if is_refusal {
+            multi.hold(&split.easy.url, now + delay, now)?;
+        }
+        self.report.retrying(&Retrying {
+            number,
+            url: &split.easy.url,
+            error,
+            delay,
+            tries,
+        });
+        split.easy.sink.tries += 1;
+        split.easy.sink.tries_in_all += 1;
+        self.go_on(multi, number, Some(delay), now)
+    }
+
+    /// Opens what transfers are wanted, or ends the file when every byte is there.
+    fn go_on(
+        &mut self,
+        multi: &mut Multi<Job>,
+        number: u64,
+        delay: Option<Duration>,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        let Some(split) = self.splits.get_mut(&number) else {
+            return Ok(());
+        };
+        split.drop_superfluous(multi, now)?;
+        if !split.is_done() {
+            return split.fill(multi, delay, now);
+        }
+        let Some((easy, outcome)) = self.reunite(multi, number, now)? else {
+            return Ok(());
+        };
+        self.verify(multi, easy, outcome.unwrap_or_default(), now)
+    }
+
+    /// A file cannot be had in shares: it fails as a whole, and may be tried again as a whole.
+    fn split_failed(
+        &mut self,
+        multi: &mut Multi<Job>,
+        number: u64,
+        error: &Error,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        match self.reunite(multi, number, now)? {
+            Some((easy, _)) => self.failed(multi, easy, error, now),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the division of a file: its transfers go, and it is one again.
+    fn reunite(
+        &mut self,
+        multi: &mut Multi<Job>,
+        number: u64,
+        now: Instant,
+    ) -> Result<Option<Whole>, MultiError> {
+        let Some(mut split) = self.splits.remove(&number) else {
+            return Ok(None);
+        };
+        split.drop_all(multi, now)?;
+        multi.reserve(self.splits.len(), now)?;
+        Ok(Some(split.into_file(now)))
+    }
+}

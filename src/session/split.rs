@@ -1,0 +1,365 @@
+//! One file that several transfers bring: who brings which share, how fast, and how many are wanted.
+//!
+//! `download::Plan` divides and `download::Ramp` counts; here they meet the transfers.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::job::Job;
+use super::report::ActiveFile;
+use crate::download::plan::Lane;
+use crate::download::{Body, Plan, Ramp, Ranges, Segment, Whole};
+use crate::error::MultiError;
+use crate::multi::{Easy, Multi, Outcome, TransferId};
+
+/// How far back a speed looks, in seconds.
+const MEMORY: f64 = 2.0;
+
+/// A transfer that has not brought a byte for so long after it was opened has no speed.
+const MUTE: Duration = Duration::from_secs(2);
+
+/// A file that several transfers bring.
+#[derive(Debug)]
+pub(super) struct Split {
+    /// The file itself, and how it is asked for. It takes part in no transfer until all bytes are there.
+    pub(super) easy: Easy<Job>,
+    whole: Rc<Whole>,
+    plan: Plan,
+    /// How many transfers are wanted, where that is found by trying.
+    ramp: Option<Ramp>,
+    /// How many there may be.
+    most: usize,
+    runs: Vec<Run>,
+    /// The fastest that one of them was, in bytes a second.
+    best: f64,
+    began: Instant,
+    /// Bytes that ended transfers have received.
+    received: u64,
+    /// What came of the first that ended.
+    outcome: Option<Outcome>,
+}
+
+/// One of its transfers.
+#[derive(Debug)]
+struct Run {
+    id: TransferId,
+    lane: Lane,
+    opened: Instant,
+    /// Where it began, and where it was when its speed was measured last.
+    from: u64,
+    seen: (Instant, u64),
+    speed: Option<f64>,
+    /// Its answer has all up to the end of the file.
+    has_all: bool,
+}
+
+impl Split {
+    /// The file of a transfer that is under way with `segment`, of which `done` is there; `least` bytes make a share.
+    pub(super) fn new(
+        easy: Easy<Job>,
+        (id, segment): (TransferId, &Segment),
+        done: Ranges,
+        least: u64,
+        now: Instant,
+    ) -> Self {
+        let start = easy.sink.download.start();
+        let whole = Rc::clone(segment.whole());
+        let mut plan = Plan::new(whole.state.size.unwrap_or(0), least, done);
+        let at = segment.at();
+        let run = Run {
+            id,
+            lane: plan.adopt(at),
+            opened: now,
+            from: at,
+            seen: (now, at),
+            speed: None,
+            has_all: segment.has_all_behind(),
+        };
+        Self {
+            easy,
+            whole,
+            plan,
+            ramp: None,
+            most: 1,
+            runs: vec![run],
+            best: 0.0,
+            began: now,
+            received: at - start.min(at),
+            outcome: None,
+        }
+    }
+
+    /// Allows so many transfers: at once, or as many of them as are found to add speed.
+    pub(super) fn allow(&mut self, most: usize, is_tried: bool, now: Instant) {
+        self.most = most;
+        let bytes = self.plan.done().count();
+        self.ramp = is_tried.then(|| Ramp::new(most, now, bytes));
+    }
+
+    /// How many transfers there are.
+    pub(super) fn runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Whether every byte is there.
+    pub(super) fn is_done(&self) -> bool {
+        self.plan.is_done()
+    }
+
+    /// Looks how fast each transfer is, and how many are worth having; `most` is what other files leave.
+    pub(super) fn measure(&mut self, multi: &Multi<Job>, most: usize, now: Instant) {
+        self.look(multi, Some(now));
+        if let Some(ramp) = &mut self.ramp {
+            ramp.set_most(most.min(self.most));
+            ramp.observe(now, self.plan.done().count());
+        }
+        self.settle();
+    }
+
+    /// The origin has had enough of it.
+    pub(super) fn fall_back(&mut self, now: Instant) {
+        let bytes = self.plan.done().count();
+        if let Some(ramp) = &mut self.ramp {
+            ramp.fall_back(now, bytes);
+            self.most = ramp.wanted();
+        }
+    }
+
+    /// Takes in what a transfer has brought that is over, and gives how much of its share it has not; `None` if it was none of these.
+    pub(super) fn ended(&mut self, id: TransferId, segment: &Segment) -> Option<u64> {
+        let place = self.runs.iter().position(|run| run.id == id)?;
+        let run = self.runs.swap_remove(place);
+        self.plan.advance(run.lane, segment.at());
+        self.plan.close(run.lane);
+        self.received += segment.at().saturating_sub(run.from);
+        Some(segment.end().saturating_sub(segment.at()))
+    }
+
+    /// Takes note of what came of a transfer that ended well.
+    pub(super) fn note(&mut self, outcome: Outcome, now: Instant) {
+        if self.outcome.is_none() {
+            let since = now.checked_sub(outcome.elapsed);
+            self.began = self.began.min(since.unwrap_or(now));
+            self.outcome = Some(outcome);
+        }
+    }
+
+    /// Takes the transfers out whose bytes are all there.
+    pub(super) fn drop_superfluous(
+        &mut self,
+        multi: &mut Multi<Job>,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        self.look(multi, None);
+        while let Some(lane) = self.plan.superfluous() {
+            self.plan.close(lane);
+            if let Some(place) = self.runs.iter().position(|run| run.lane == lane) {
+                self.drop_run(multi, place, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all transfers out.
+    pub(super) fn drop_all(
+        &mut self,
+        multi: &mut Multi<Job>,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        self.look(multi, None);
+        while !self.runs.is_empty() {
+            self.drop_run(multi, 0, now)?;
+        }
+        Ok(())
+    }
+
+    fn drop_run(
+        &mut self,
+        multi: &mut Multi<Job>,
+        place: usize,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        let run = self.runs.swap_remove(place);
+        let progress = multi.progress(run.id).unwrap_or_default();
+        self.received += progress.received;
+        self.plan.close(run.lane);
+        multi.remove(run.id, now).map(drop)
+    }
+
+    /// Leaves all that is missing to the one transfer that can bring it by itself, if there is one: the server sends the others nothing.
+    pub(super) fn leave_to_one(
+        &mut self,
+        multi: &mut Multi<Job>,
+        now: Instant,
+    ) -> Result<bool, MultiError> {
+        self.look(multi, None);
+        let frontier = self.plan.done().frontier();
+        let is_enough = |run: &Run| run.has_all && frontier >= self.plan.rest(run.lane).start;
+        let Some(place) = self.runs.iter().position(is_enough) else {
+            return Ok(false);
+        };
+        let survivor = self.runs.swap_remove(place);
+        self.drop_all(multi, now)?;
+        self.plan.extend(survivor.lane);
+        let lane = survivor.lane;
+        self.runs.push(survivor);
+        self.set_end(multi, lane);
+        (self.most, self.ramp) = (1, None);
+        Ok(true)
+    }
+
+    /// Writes down what another run needs to go on.
+    pub(super) fn save(&mut self, multi: &Multi<Job>) {
+        self.look(multi, None);
+        self.settle();
+        self.easy.sink.download.save(&self.easy.url);
+    }
+
+    /// Tells the file what is written of it.
+    fn settle(&mut self) {
+        self.easy.sink.download.set_written(self.plan.done());
+    }
+
+    /// The file, for its end, and what came of its transfers in all.
+    pub(super) fn into_file(mut self, now: Instant) -> (Easy<Job>, Option<Outcome>) {
+        self.settle();
+        let mut outcome = self.outcome.take();
+        if let Some(outcome) = &mut outcome {
+            outcome.received = self.received;
+            outcome.elapsed = now.saturating_duration_since(self.began);
+        }
+        (self.easy, outcome)
+    }
+
+    /// Bytes received so far, those fetched twice too, and how many are still missing.
+    pub(super) fn progress(&self, multi: &Multi<Job>) -> (u64, u64) {
+        let progress = self.runs.iter().filter_map(|run| multi.progress(run.id));
+        let received = progress.map(|progress| progress.received).sum::<u64>();
+        let missing = self.plan.size() - self.plan.done().count();
+        (self.received + received, missing)
+    }
+
+    /// How it is shown.
+    pub(super) fn active(&self) -> ActiveFile<'_> {
+        ActiveFile {
+            number: self.easy.sink.number,
+            name: self.easy.sink.name(),
+            received: self.plan.done().count(),
+            expected: Some(self.plan.size()),
+        }
+    }
+
+    /// Takes in how far each transfer has come; with `now`, also how fast it is.
+    fn look(&mut self, multi: &Multi<Job>, now: Option<Instant>) {
+        for run in &mut self.runs {
+            let Some(at) = multi.easy(run.id).and_then(|easy| easy.sink.at()) else {
+                continue;
+            };
+            self.plan.advance(run.lane, at);
+            let Some(now) = now else { continue };
+            let elapsed = now.saturating_duration_since(run.seen.0).as_secs_f64();
+            let is_mute = now.saturating_duration_since(run.opened) > MUTE
+                && multi
+                    .progress(run.id)
+                    .is_some_and(|progress| progress.is_dispatched);
+            if elapsed > 0.0 && (at > run.from || is_mute) {
+                let fresh = at.saturating_sub(run.seen.1) as f64 / elapsed;
+                // Servers that limit a speed send in bursts: what counts is the last seconds.
+                let weight = (elapsed / MEMORY).min(1.0);
+                let speed = run
+                    .speed
+                    .map_or(fresh, |speed| speed + weight * (fresh - speed));
+                run.speed = Some(speed);
+                self.best = self.best.max(speed);
+            }
+            run.seen = (now, at);
+        }
+    }
+
+    /// How many transfers are wanted now.
+    fn wanted(&self) -> usize {
+        let ramp = self.ramp.as_ref().map(Ramp::wanted);
+        ramp.unwrap_or(self.most).min(self.most)
+    }
+
+    /// Opens transfers until there are as many as are wanted; `delay` holds for the first.
+    pub(super) fn fill(
+        &mut self,
+        multi: &mut Multi<Job>,
+        mut delay: Option<Duration>,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        self.look(multi, None);
+        while self.runs.len() < self.wanted() {
+            let missing = (self.wanted() - self.runs.len()) as u64;
+            let runs = &self.runs;
+            let speed = |lane| runs.iter().find(|run| run.lane == lane)?.speed;
+            let Some(opened) = self.plan.open(missing, self.best, speed) else {
+                break;
+            };
+            if let Some(lane) = opened.shrunk {
+                self.set_end(multi, lane);
+            }
+            let whole = Rc::clone(&self.whole);
+            let segment = Segment::new(whole, opened.range.start, opened.range.end);
+            let mut easy = self.ask(segment, now);
+            easy.delay = delay.take();
+            self.runs.push(Run {
+                id: multi.add(easy)?,
+                lane: opened.lane,
+                opened: now,
+                from: opened.range.start,
+                seen: (now, opened.range.start),
+                speed: None,
+                has_all: false,
+            });
+        }
+        Ok(())
+    }
+
+    /// Has a transfer end where its share does.
+    fn set_end(&self, multi: &mut Multi<Job>, lane: Lane) {
+        let end = self.plan.rest(lane).end;
+        let run = self.runs.iter().find(|run| run.lane == lane);
+        if let Some((_, job)) = run.and_then(|run| multi.sink_mut(run.id))
+            && let Body::Segment(segment) = &mut job.download.body
+        {
+            segment.set_end(end);
+        }
+    }
+
+    /// The transfer of a segment.
+    fn ask(&self, segment: Segment, now: Instant) -> Easy<Job> {
+        let mut easy = like(&self.easy, self.easy.sink.segment(segment));
+        easy.sink.aim(&mut easy.own_headers, &mut easy.max_size);
+        let left = |timeout: Duration| {
+            let spent = now.saturating_duration_since(self.began);
+            timeout.saturating_sub(spent).max(Duration::from_millis(1))
+        };
+        easy.timeout = self.easy.timeout.map(left);
+        easy.is_extra = true;
+        easy
+    }
+}
+
+/// A transfer that asks as another does, for another sink.
+pub(super) fn like(easy: &Easy<Job>, sink: Job) -> Easy<Job> {
+    Easy {
+        url: easy.url.clone(),
+        method: easy.method,
+        sink,
+        headers: Arc::clone(&easy.headers),
+        own_headers: easy.own_headers.clone(),
+        credentials: easy.credentials.clone(),
+        max_redirects: easy.max_redirects,
+        max_size: easy.max_size,
+        delay: None,
+        connect_timeout: easy.connect_timeout,
+        stall_timeout: easy.stall_timeout,
+        timeout: easy.timeout,
+        max_recv_speed: easy.max_recv_speed,
+        min_speed: easy.min_speed,
+        is_extra: false,
+    }
+}
