@@ -373,6 +373,30 @@ fn a_killed_run_is_gone_on_from_with_no_more_than_a_moment_lost() {
 }
 
 #[test]
+fn a_digest_is_that_of_the_whole_though_only_the_rest_came() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let mut sum = Command::new("sha256sum")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sha256sum");
+    let mut input = sum.stdin.take().expect("a pipe");
+    input.write_all(&noise(SIZE)).expect("written");
+    drop(input);
+    let said = sum.wait_with_output().expect("sha256sum").stdout;
+    let digest = String::from_utf8_lossy(&said[..64]).into_owned();
+    for (digest, code) in [(digest, 0), ("0".repeat(64), 9)] {
+        let server = cut(tagged, tagged);
+        let dir = Dir::new();
+        let out = twice(&server, &dir, &format!("--checksum sha256:{digest}"));
+        out.code(code);
+        assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
+        dir.assert_names(if code == 0 { &["a"] } else { &[] });
+    }
+}
+
+#[test]
 fn a_state_tells_no_secret_of_the_url() {
     let server = Server::start(|s| {
         s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);

@@ -156,11 +156,14 @@ impl Plan {
             let rest = self.rest(lane);
             (rest.end - rest.start) / 2 >= self.least
         };
-        if let Some((_, lane)) = slowest.iter().copied().find(|(_, lane)| can_give(*lane)) {
+        let givers = slowest.iter().filter(|(_, lane)| can_give(*lane));
+        if let Some((_, lane)) = givers.clone().next().copied() {
+            // Each of those who can gives as many pieces, so that many shares at once come out even.
+            let pieces = count.div_ceil(givers.count() as u64).max(1);
             let share = &mut self.shares[lane];
-            let kept = (share.end - share.at).div_ceil(count + 1).max(self.least);
+            let kept = (share.end - share.at).div_ceil(pieces + 1).max(self.least);
             share.end = share.at + kept;
-            let range = self.free(count)?;
+            let range = self.free(pieces)?;
             return Some(self.opened(range, Some(lane)));
         }
         let (left, lane) = slowest.first().copied()?;
@@ -241,6 +244,20 @@ mod tests {
         let ranges = open_all(&mut plan, 16);
         let even: Vec<_> = (0..16).map(|n| n * 4 * M..(n + 1) * 4 * M).collect();
         assert_eq!(ranges, even);
+    }
+
+    #[test]
+    fn shares_stay_even_when_they_are_doubled_again_and_again() {
+        let mut plan = Plan::new(64 * M, M, Ranges::default());
+        plan.adopt(0);
+        for lanes in [2, 4, 8, 16] {
+            let even = 64 * M / lanes as u64;
+            let ranges = open_all(&mut plan, lanes);
+            assert!(
+                ranges.iter().all(|range| range.end - range.start == even),
+                "{ranges:?}"
+            );
+        }
     }
 
     #[test]

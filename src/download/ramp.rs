@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 /// How long a number of connections is watched before more are tried…
-const WINDOW: Duration = Duration::from_millis(400);
+const WINDOW: Duration = Duration::from_millis(200);
 
 /// …and how often, until it is clear that they add nothing: they may still be opening.
-const PATIENCE: u32 = 3;
+const PATIENCE: u32 = 6;
 
 /// What twice the connections must bring to be kept.
 const GAIN: f64 = 1.25;
