@@ -1,4 +1,10 @@
 complete -c gannet -s i -l input-file -d 'Read URLs from FILE, one a line; - is standard input' -r -F
+complete -c gannet -l input-format -d 'How lists are written' -r -f -a "auto\t'by how it begins'
+urls\t'a URL a line, with options below it'
+jsonl\t'a JSON object a line'
+sums\t'digests and names, as sha256sum writes them, resolved against --base'
+metalink\t'RFC 5854'"
+complete -c gannet -l shard -d 'Take only the Kth of N shares of all URLs' -r
 complete -c gannet -l base -d 'Resolve relative references in a list against URL' -r
 complete -c gannet -s d -s P -l dir -l output-dir -d 'Put files into DIR, which is made if missing' -r -f -a "(__fish_complete_directories)"
 complete -c gannet -s o -l output -d 'Name the file of a single URL; - is standard output' -r -F
@@ -14,6 +20,7 @@ complete -c gannet -l min-split -d 'Divide no file into parts smaller than SIZE'
 complete -c gannet -l limit-rate -d 'Receive at most RATE bytes a second in all' -r
 complete -c gannet -l limit-rate-file -d 'Receive at most RATE bytes a second for each file' -r
 complete -c gannet -l checksum -d 'Fail unless the file of a single URL has this digest' -r
+complete -c gannet -l checksums -d 'Fail unless each file has the digest that FILE has of its name' -r
 complete -c gannet -s H -l header -d 'Send this header, \'Name: value\', with every request' -r
 complete -c gannet -s U -s A -l user-agent -d 'Send this User-Agent' -r
 complete -c gannet -l referer -d 'Send this Referer' -r

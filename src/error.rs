@@ -183,6 +183,14 @@ pub enum Fault {
         /// The server itself announced it (RFC 9530): the body was damaged on its way, and another try may bring it whole.
         is_announced: bool,
     },
+    /// The whole body is not as large as was promised.
+    #[error("the size is {found} bytes, not {expected} as asked for")]
+    Size {
+        /// What it was to be, in bytes.
+        expected: u64,
+        /// What it is, or would be, in bytes.
+        found: u64,
+    },
     /// Nothing says what the digest of a file is to be, though each was to be checked.
     #[error("{0}")]
     NoDigest(String),

@@ -152,6 +152,21 @@ fn http2_session_keeps_its_promises() {
 }
 
 #[test]
+fn list_jsonl_keeps_its_promises() {
+    replay("list_jsonl");
+}
+
+#[test]
+fn list_metalink_keeps_its_promises() {
+    replay("list_metalink");
+}
+
+#[test]
+fn list_sums_keeps_its_promises() {
+    replay("list_sums");
+}
+
+#[test]
 fn list_urls_keeps_its_promises() {
     replay("list_urls");
 }

@@ -13,6 +13,7 @@ mod cli_disk; // folders and files that cannot be written
 mod cli_exists; // --exists in its five values
 mod cli_exit; // exit codes, with several failures in any order
 mod cli_fetch; // one URL, many, -d, -o, standard output
+mod cli_formats; // jsonl, sums, metalink, --checksums, --shard
 mod cli_headers; // what a request says: -H, -A, --referer
 mod cli_http2; // HTTP/2 through whatever a server may do
 mod cli_json; // --json and --report

@@ -81,6 +81,18 @@ pub(crate) struct Input {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input_file: Vec<PathBuf>,
 
+    /// How lists are written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = InputFormat::Auto, hide_short_help = true)]
+    pub(crate) input_format: InputFormat,
+
+    /// Take only the Kth of N shares of all URLs
+    ///
+    /// For lists that several workers share: each URL falls to one of them, by a hash that never changes. With 'auto' the
+    /// scheduler's environment says which worker this is: Slurm arrays, AWS Batch arrays, Kubernetes indexed Jobs and GNU parallel (the last two
+    /// with GANNET_SHARDS=N), or else GANNET_SHARD=K/N.
+    #[arg(long, value_name = "K/N", hide_short_help = true)]
+    pub(crate) shard: Option<String>,
+
     /// Resolve relative references in a list against URL
     #[arg(long, value_name = "URL", value_parser = base_url, hide_short_help = true)]
     pub(crate) base: Option<Url>,
@@ -91,6 +103,21 @@ pub(crate) struct Input {
     /// after it. Without this the line is reported and counted as failed, and the rest goes on.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// How a list is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InputFormat {
+    /// by how it begins
+    Auto,
+    /// a URL a line, with options below it
+    Urls,
+    /// a JSON object a line
+    Jsonl,
+    /// digests and names, as sha256sum writes them, resolved against --base
+    Sums,
+    /// RFC 5854
+    Metalink,
 }
 
 #[derive(Args)]
@@ -149,6 +176,14 @@ pub(crate) struct Integrity {
     /// digest is kept without asking the server.
     #[arg(long, value_name = "ALG:HEX", conflicts_with = "input_file")]
     pub(crate) checksum: Vec<String>,
+
+    /// Fail unless each file has the digest that FILE has of its name
+    ///
+    /// FILE is as sha256sum and its like write it, SHA256SUMS for example, and may be a URL: it is fetched first. A file is
+    /// looked up by the last part of its URL, or else by its own name. One that is not in FILE fails unless something else says what its digest is
+    /// to be.
+    #[arg(long, value_name = "FILE|URL", hide_short_help = true)]
+    pub(crate) checksums: Option<String>,
 }
 
 #[derive(Args)]

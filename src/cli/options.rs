@@ -1,5 +1,6 @@
 //! From what was typed to what is wanted.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +8,13 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use gannet::download;
 use gannet::http::{Credentials, Expected, Field};
-use gannet::list::Split;
+use gannet::list::{Format, Shard, Split, parse_url};
 use gannet::multi::{
     Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots, Windows,
 };
-use gannet::session::{Output, Plan, Request, Resume};
+use gannet::session::{ListPlace, Output, Plan, Request, Resume};
 
-use super::flags::{self, Exists, Flags, Oldest, Tls};
+use super::flags::{self, Exists, Flags, InputFormat, Oldest, Tls};
 
 /// Whether an output is standard output, under whatever name.
 pub(crate) fn is_stdout(path: &Path) -> bool {
@@ -44,6 +45,15 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         base: flags.input.base,
         is_strict: flags.input.strict,
         digests,
+        checksums: flags.integrity.checksums.map(checksums).transpose()?,
+        format: match flags.input.input_format {
+            InputFormat::Auto => Format::Auto,
+            InputFormat::Urls => Format::Urls,
+            InputFormat::Jsonl => Format::Jsonl,
+            InputFormat::Sums => Format::Sums,
+            InputFormat::Metalink => Format::Metalink,
+        },
+        shard: flags.input.shard.as_deref().map(shard).transpose()?,
         dir: flags.output.dir.unwrap_or_else(|| PathBuf::from(".")),
         output,
         takes_names: flags.output.content_disposition,
@@ -82,6 +92,23 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         options,
         is_traced: flags.reporting.verbose > 0,
     })
+}
+
+/// A name with a scheme is a URL.
+fn checksums(typed: String) -> Result<ListPlace> {
+    if !typed.contains("://") {
+        return Ok(ListPlace::File(typed.into()));
+    }
+    let url = parse_url(&typed, None).map_err(|why| anyhow!("--checksums: {why}"))?;
+    Ok(ListPlace::Url(url))
+}
+
+fn shard(typed: &str) -> Result<Shard> {
+    let shard = match typed {
+        "auto" => Shard::from_environment(|name| env::var(name).ok()),
+        typed => Shard::parse(typed),
+    };
+    shard.map_err(|why| anyhow!("--shard: {why}"))
 }
 
 fn request(flags: &Flags) -> Result<Request> {

@@ -22,6 +22,8 @@ const STEP: u64 = 1 << 20;
 pub(super) struct Check {
     /// What was asked for: all of it is to be met.
     asked: Vec<Expected>,
+    /// How large the body is to be, in bytes.
+    size: Option<u64>,
     /// What the server announced in the present answer.
     announced: Option<Digest>,
     hashing: Hashing,
@@ -49,9 +51,10 @@ pub enum Checked {
 
 impl Check {
     /// A check of what was asked for.
-    pub(super) fn new(asked: Vec<Expected>, hashing: Hashing) -> Self {
+    pub(super) fn new(asked: Vec<Expected>, size: Option<u64>, hashing: Hashing) -> Self {
         Self {
             asked,
+            size,
             announced: None,
             hashing,
             state: State::Done(Ok(Vec::new())),
@@ -73,13 +76,27 @@ impl Check {
     }
 
     /// Begins anew for an answer; false if it needs no check at all.
-    pub(super) fn begin(&mut self, response: &Response) -> bool {
+    ///
+    /// # Errors
+    /// [`Fault::Size`]: the body will be larger or smaller than it was to be.
+    pub(super) fn begin(&mut self, response: &Response) -> Result<bool, Fault> {
         self.forget();
+        if let Some(found) = response.content_length() {
+            self.measure(found)?;
+        }
         self.announced = announcement(response);
         let asked = self.asked.iter().map(Expected::algorithm);
         let algorithms = asked.chain(self.announced.as_ref().map(Digest::algorithm));
         self.state = State::Passing(Hashers::new(algorithms));
-        self.announced.is_some() || !self.asked.is_empty()
+        Ok(self.announced.is_some() || self.size.is_some() || !self.asked.is_empty())
+    }
+
+    /// Whether a body of so many bytes is as large as it was to be.
+    fn measure(&self, found: u64) -> Result<(), Fault> {
+        match self.size {
+            Some(expected) if expected != found => Err(Fault::Size { expected, found }),
+            _ => Ok(()),
+        }
     }
 
     /// Begins anew for a body of which `frontier` bytes are there already: a thread reads them, and follows what comes behind.
@@ -113,7 +130,7 @@ impl Check {
         match &mut self.state {
             State::Passing(hashers) => {
                 hashers.update(bytes);
-                if frontier > SMALL {
+                if frontier > SMALL && !hashers.is_empty() {
                     self.follow(frontier, file);
                 }
             }
@@ -133,6 +150,9 @@ impl Check {
         let State::Passing(hashers) = &mut self.state else {
             return true;
         };
+        if hashers.is_empty() {
+            return true;
+        }
         let Some(Ok(file)) = file() else {
             return false;
         };
@@ -155,8 +175,9 @@ impl Check {
     /// The body is whole, `size` bytes of it: how it stands.
     ///
     /// # Errors
-    /// [`Fault::Digest`]: it is not what was promised.
+    /// [`Fault::Digest`] or [`Fault::Size`]: it is not what was promised.
     pub(super) fn finish(&mut self, size: u64) -> Result<Checked, Fault> {
+        self.measure(size)?;
         if let State::Followed(task, _) = self.state {
             self.hashing.finish(task, size);
             return Ok(Checked::Waits(task));
@@ -250,7 +271,7 @@ mod tests {
 
     fn check(asked: &[&str]) -> Check {
         let asked = asked.iter().map(|text| text.parse().unwrap()).collect();
-        Check::new(asked, Hashing::default())
+        Check::new(asked, None, Hashing::default())
     }
 
     const MD5: &str = "md5:900150983cd24fb0d6963f7d28e17f72";
@@ -266,7 +287,7 @@ mod tests {
             (&[], "abd", true),
         ] {
             let mut check = check(asked);
-            assert_eq!(check.begin(&answer(&[])), !asked.is_empty());
+            assert_eq!(check.begin(&answer(&[])).unwrap(), !asked.is_empty());
             check.written(body.as_bytes(), 3, || None);
             assert_eq!(check.finish(3).is_ok(), is_right, "{asked:?} {body}");
         }
@@ -275,7 +296,7 @@ mod tests {
     #[test]
     fn a_fault_names_both_digests() {
         let mut check = check(&[MD5]);
-        check.begin(&answer(&[]));
+        check.begin(&answer(&[])).unwrap();
         let fault = check.finish(0).unwrap_err().to_string();
         assert_eq!(
             fault,
@@ -287,10 +308,10 @@ mod tests {
     fn what_the_server_announces_is_checked_and_may_be_retried() {
         for name in ["Repr-Digest", "Content-Digest"] {
             let mut check = check(&[]);
-            assert!(check.begin(&answer(&[(name, ANNOUNCED)])));
+            assert!(check.begin(&answer(&[(name, ANNOUNCED)])).unwrap());
             check.written(b"abc", 3, || None);
             assert!(check.finish(3).is_ok());
-            check.begin(&answer(&[(name, ANNOUNCED)]));
+            check.begin(&answer(&[(name, ANNOUNCED)])).unwrap();
             check.written(b"abd", 3, || None);
             let fault = check.finish(3).unwrap_err();
             assert!(fault.to_string().ends_with("as the server announced"));

@@ -73,6 +73,8 @@ pub enum Body {
     Segment(Segment),
     /// On standard output, or a device.
     Stream(Stream),
+    /// In memory: what the run itself needs to read.
+    Memory(Vec<u8>),
 }
 
 /// One file on its way to its final name.
@@ -111,11 +113,12 @@ impl Download {
         }
     }
 
-    /// The same, to be checked by all these digests.
+    /// The same, to be checked by all these digests, and by its size in bytes.
     #[must_use]
-    pub fn checked(mut self, asked: Vec<Expected>) -> Self {
-        if !asked.is_empty() {
-            self.check = Some(Box::new(Check::new(asked, self.hashing.clone())));
+    pub fn checked(mut self, asked: Vec<Expected>, size: Option<u64>) -> Self {
+        if !asked.is_empty() || size.is_some() {
+            let check = Check::new(asked, size, self.hashing.clone());
+            self.check = Some(Box::new(check));
         }
         self
     }
@@ -153,7 +156,7 @@ impl Download {
     /// called with the task's answer, and then this again.
     ///
     /// # Errors
-    /// [`Fault::Digest`]: it is another; [`Fault::Disk`]: it could not be read.
+    /// [`Fault::Digest`] or [`Fault::Size`]: it is another; [`Fault::Disk`]: it could not be read.
     pub fn verify(&mut self) -> Result<Checked, Fault> {
         let size = self.body.written();
         self.check
@@ -189,15 +192,17 @@ impl Download {
     }
 
     /// Has the body of an answer hashed, if anything says what its digest is to be.
-    fn begin_check(&mut self, response: &Response) {
+    fn begin_check(&mut self, response: &Response) -> Result<(), Fault> {
         if self.check.is_none() && check::announcement(response).is_some() {
-            self.check = Some(Box::new(Check::new(Vec::new(), self.hashing.clone())));
+            let check = Check::new(Vec::new(), None, self.hashing.clone());
+            self.check = Some(Box::new(check));
         }
         if let Some(check) = &mut self.check
-            && !check.begin(response)
+            && !check.begin(response)?
         {
             self.check = None;
         }
+        Ok(())
     }
 
     /// The request fields for the next try: for what is missing, or for another version than the one that is known.
@@ -205,7 +210,7 @@ impl Download {
         let part = match &mut self.body {
             Body::File(part) => part.ask(),
             Body::Segment(segment) => segment.ask(),
-            Body::Stream(_) => Vec::new(),
+            Body::Stream(_) | Body::Memory(_) => Vec::new(),
         };
         match &self.known {
             Some(known) if part.is_empty() => known.condition(),
@@ -217,7 +222,7 @@ impl Download {
     pub fn start(&self) -> u64 {
         match &self.body {
             Body::File(part) => part.start(),
-            Body::Segment(_) | Body::Stream(_) => 0,
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => 0,
         }
     }
 
@@ -232,7 +237,7 @@ impl Download {
     pub fn take_notice(&mut self) -> Option<&'static str> {
         match &mut self.body {
             Body::File(part) => part.take_notice(),
-            Body::Segment(_) | Body::Stream(_) => None,
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => None,
         }
     }
 
@@ -240,7 +245,7 @@ impl Download {
     pub fn missing(&mut self) -> Option<Fault> {
         match &mut self.body {
             Body::File(part) => part.missing(),
-            Body::Segment(_) | Body::Stream(_) => None,
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => None,
         }
     }
 
@@ -283,14 +288,14 @@ impl Download {
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         match &mut self.body {
             Body::File(part) => part.may_start_over(fault),
-            Body::Segment(_) | Body::Stream(_) => false,
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
         }
     }
 
     /// Whether another try can still lead to a right file.
     pub fn can_start_over(&self) -> bool {
         match &self.body {
-            Body::File(_) | Body::Segment(_) => true,
+            Body::File(_) | Body::Segment(_) | Body::Memory(_) => true,
             Body::Stream(out) => !out.has_written(),
         }
     }
@@ -303,6 +308,7 @@ impl Body {
             Self::File(part) => part.written(),
             Self::Segment(segment) => segment.at(),
             Self::Stream(stream) => stream.written(),
+            Self::Memory(bytes) => bytes.len() as u64,
         }
     }
 
@@ -310,7 +316,7 @@ impl Body {
     fn reader(&self) -> Option<io::Result<File>> {
         match self {
             Self::File(part) => part.reader(),
-            Self::Segment(_) | Self::Stream(_) => None,
+            Self::Segment(_) | Self::Stream(_) | Self::Memory(_) => None,
         }
     }
 }
@@ -354,15 +360,15 @@ impl Sink for Download {
                 part.look_whether_divisible(response, self.least);
             }
             Body::Segment(_) | Body::Stream(_) => {}
+            Body::Memory(bytes) => bytes.clear(),
         }
-        self.begin_check(response);
-        Ok(())
+        self.begin_check(response)
     }
 
     fn wanted(&self) -> Option<u64> {
         match &self.body {
             Body::Segment(segment) => segment.wanted(),
-            Body::File(_) | Body::Stream(_) => None,
+            Body::File(_) | Body::Stream(_) | Body::Memory(_) => None,
         }
     }
 
@@ -371,6 +377,7 @@ impl Sink for Download {
             Body::File(part) => part.write(bytes)?,
             Body::Segment(segment) => segment.write(bytes)?,
             Body::Stream(out) => out.write(bytes)?,
+            Body::Memory(held) => held.extend_from_slice(bytes),
         }
         if let Some(check) = &mut self.check {
             let body = &self.body;
@@ -381,7 +388,7 @@ impl Sink for Download {
 
     fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
         match &mut self.body {
-            Body::Stream(_) => Ok(None),
+            Body::Stream(_) | Body::Memory(_) => Ok(None),
             Body::Segment(segment) => segment.target(),
             Body::File(part) => {
                 part.target()?;
@@ -398,7 +405,7 @@ impl Sink for Download {
         match &mut self.body {
             Body::File(part) => part.moved(result)?,
             Body::Segment(segment) => segment.moved(result)?,
-            Body::Stream(_) => {}
+            Body::Stream(_) | Body::Memory(_) => {}
         }
         if let Some(check) = &mut self.check {
             check.advance(self.body.written());

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use url::Url;
 
-use super::{ListError, Row, Rows};
+use super::{Format, ListError, Row, Rows};
 
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
@@ -43,11 +43,11 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens a list; `-` is standard input.
+    /// Opens a list in a format; `-` is standard input.
     ///
     /// # Errors
     /// What the system says.
-    pub fn open(path: &Path, base: Option<Url>) -> io::Result<Self> {
+    pub fn open(path: &Path, format: Format, base: Option<Url>) -> io::Result<Self> {
         let is_stdin = path == Path::new("-");
         let file = if is_stdin {
             File::from(io::stdin().as_fd().try_clone_to_owned()?)
@@ -74,7 +74,7 @@ impl Input {
         Ok(Self {
             file,
             is_pipe,
-            rows: Rows::new(&source, base),
+            rows: Rows::in_format(format, &source, base),
             settles: None,
             name,
         })

@@ -1,10 +1,9 @@
 //! A lazy stream of rows out of a URL list. [`Input`] reads the bytes, [`Rows`] makes rows and errors of them without I/O.
 //!
-//! Within [`Rows`], `lines` cuts bytes of any shape into lines of bounded length, `urls` reads the lines of
-//! the `urls` format, `reference` reads one URL as people write it. Another format is a file beside `urls`: line
-//! formats take their lines from `lines` too, and [`Rows`] chooses among them.
+//! Within [`Rows`], `lines` cuts bytes of any shape into lines of bounded length; `urls`, `jsonl` and `sums` read the lines of
+//! the formats of these names, and `metalink` a document; `format` chooses among them. `reference` reads one URL as people write it.
 //!
-//! A row is held back until something shows that it has all its indented options:
+//! In the `urls` format a row is held back until something shows that it has all its indented options:
 //!
 //! ```text
 //!            URL line              next URL, settle or finish
@@ -25,19 +24,30 @@ use std::sync::Arc;
 use thiserror::Error;
 use url::Url;
 
+use self::format::Reader;
 use self::lines::Lines;
-use self::urls::Urls;
+use self::metalink::Metalink;
 use crate::http::Expected;
 
+mod checksums;
 mod excerpt;
+mod format;
 mod input;
+mod jsonl;
 mod lines;
+mod metalink;
 mod reference;
+mod shard;
 mod size;
+mod sums;
 mod urls;
+mod value;
 
+pub use self::checksums::Checksums;
+pub use self::format::Format;
 pub use self::input::{Input, Next};
 pub use self::reference::parse_url;
+pub use self::shard::Shard;
 pub use self::size::parse_size;
 
 /// The source of what stands in no list.
@@ -76,6 +86,8 @@ pub struct RowOptions {
     pub digests: Vec<Expected>,
     /// `split=`.
     pub split: Option<Split>,
+    /// How large the file is to be, in bytes.
+    pub size: Option<u64>,
 }
 
 impl Row {
@@ -220,37 +232,71 @@ pub struct ListError {
 #[derive(Debug)]
 pub struct Rows {
     lines: Lines,
-    urls: Urls,
+    reader: Reader,
+    source: Arc<str>,
+    base: Option<Url>,
+    /// How many line ends came before anything else.
+    blank_lines: u64,
     /// Nothing has come since `settle`.
     is_settled: bool,
 }
 
 impl Rows {
-    /// A list named `source` (`-` is shown as `standard input`), whose relative references are resolved against `base`.
+    /// A list of URLs named `source` (`-` is shown as `standard input`), whose relative references are resolved against `base`.
     pub fn new(source: &str, base: Option<Url>) -> Self {
+        Self::in_format(Format::Urls, source, base)
+    }
+
+    /// The same for a list in any format.
+    pub fn in_format(format: Format, source: &str, base: Option<Url>) -> Self {
         let source = if source == "-" {
             "standard input"
         } else {
             source
         };
+        let source = Arc::from(source);
         Self {
             lines: Lines::default(),
-            urls: Urls::new(source.into(), base),
+            reader: Reader::new(format, &source, base.as_ref()),
+            source,
+            base,
+            blank_lines: 0,
             is_settled: false,
         }
     }
 
     /// Takes in the next bytes, cut anywhere. After [`finish`](Self::finish) they are ignored.
-    pub fn feed(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.is_settled = false;
-            self.lines.feed(bytes);
+    pub fn feed(&mut self, mut bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.is_settled = false;
+        if matches!(self.reader, Reader::Unknown) {
+            let (blank, rest) = format::split_blank(bytes);
+            self.lines.feed(blank);
+            self.blank_lines += blank.iter().filter(|&&byte| byte == b'\n').count() as u64;
+            bytes = rest;
+            match bytes.first() {
+                None => return,
+                Some(b'<') => {
+                    let metalink = Metalink::new(Arc::clone(&self.source), self.base.clone());
+                    self.reader = Reader::Metalink(metalink.below(self.blank_lines));
+                }
+                Some(_) => self.reader = Reader::Lines,
+            }
+        }
+        match &mut self.reader {
+            Reader::Metalink(metalink) => metalink.feed(bytes),
+            _ => self.lines.feed(bytes),
         }
     }
 
     /// Says that the input has ended; the last line may lack its newline.
     pub fn finish(&mut self) {
         self.lines.finish();
+        if let Reader::Metalink(metalink) = &mut self.reader {
+            metalink.finish();
+        }
     }
 
     /// Says that nothing more has come for a while: the row held back for its options is given out, unless a line
@@ -261,23 +307,44 @@ impl Rows {
 
     /// The next row or error, in the order of the list; `None` when it wants more bytes or is finished.
     pub fn next_row(&mut self) -> Option<Result<Row, ListError>> {
+        if let Reader::Metalink(metalink) = &mut self.reader {
+            return metalink.next_row();
+        }
         while let Some((number, line)) = self.lines.next_line() {
-            if let Some(row) = self.urls.read(number, &line) {
+            if matches!(self.reader, Reader::Unknown | Reader::Lines) {
+                match format::by_line(&line) {
+                    Some(format) => {
+                        self.reader = Reader::new(format, &self.source, self.base.as_ref())
+                    }
+                    None => continue,
+                }
+            }
+            if let Some(row) = self.reader.read(number, &line) {
                 return Some(row);
             }
         }
+        let Reader::Urls(urls) = &mut self.reader else {
+            return None;
+        };
         let is_due = self.lines.is_finished() || self.is_settled && !self.lines.has_indent_begun();
-        if is_due { self.urls.take() } else { None }
+        if is_due { urls.take() } else { None }
     }
 
     /// Whether a row, or the error of one, is held back that [`settle`](Self::settle) or [`finish`](Self::finish) would give out.
     pub fn is_holding(&self) -> bool {
-        self.urls.is_holding() && (self.lines.is_finished() || !self.lines.has_indent_begun())
+        self.holds() && (self.lines.is_finished() || !self.lines.has_indent_begun())
     }
 
     /// Whether the input has ended and all of it was given out.
     pub fn is_finished(&self) -> bool {
-        self.lines.is_finished() && !self.urls.is_holding()
+        if let Reader::Metalink(metalink) = &self.reader {
+            return metalink.is_finished();
+        }
+        self.lines.is_finished() && !self.holds()
+    }
+
+    fn holds(&self) -> bool {
+        matches!(&self.reader, Reader::Urls(urls) if urls.is_holding())
     }
 }
 

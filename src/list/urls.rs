@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::excerpt::{has_control, quote, quote_url};
+use super::excerpt::{quote, quote_url};
 use super::lines::Line;
 use super::reference::resolve;
 use super::size::parse_size;
+use super::value::{file, filled, header, once, plain};
 use super::{ListError, Place, Row};
 
 const BLANKS: [char; 2] = [' ', '\t'];
@@ -50,7 +51,7 @@ impl Urls {
     /// Reads one line; gives out the row above it when the line ends that row.
     pub(super) fn read(&mut self, number: u64, line: &Line<'_>) -> Option<Result<Row, ListError>> {
         let (Line::Text(text) | Line::TooLong(text)) = line else {
-            return self.begin(self.error(number, "the list is UTF-16 and must be UTF-8"));
+            return self.begin(self.error(number, UTF16));
         };
         let is_too_long = matches!(line, Line::TooLong(_));
         let is_indented = matches!(text.first(), Some(b' ' | b'\t'));
@@ -197,7 +198,11 @@ impl Urls {
     }
 }
 
-const TOO_LONG: &str = "line is longer than 64 KiB";
+/// What is wrong with a [`Line::Utf16`].
+pub(super) const UTF16: &str = "the list is UTF-16 and must be UTF-8";
+
+/// What is wrong with a [`Line::TooLong`].
+pub(super) const TOO_LONG: &str = "line is longer than 64 KiB";
 
 /// Reads `key=value` into the row. Values are not quoted in faults: a header may be a secret.
 fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
@@ -233,50 +238,4 @@ fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
         _ => return Err(format!("unknown option {}", quote(key.as_bytes()))),
     }
     .map_err(|fault: String| named(&fault))
-}
-
-/// Sets what may be set once; a second value would leave one of them silently unused.
-fn once<T>(slot: &mut Option<T>, value: impl FnOnce() -> Result<T, String>) -> Result<(), String> {
-    if slot.is_some() {
-        return Err("is given twice".into());
-    }
-    *slot = Some(value()?);
-    Ok(())
-}
-
-/// The name of a file, not of a folder.
-fn file(value: &str) -> Result<String, String> {
-    if value.ends_with('/') {
-        return Err("names a folder, not a file".into());
-    }
-    filled(value)
-}
-
-fn filled(value: &str) -> Result<String, String> {
-    if value.is_empty() {
-        return Err("has no value".into());
-    }
-    plain(value)
-}
-
-fn plain(value: &str) -> Result<String, String> {
-    if has_control(value) {
-        return Err("has a control character".into());
-    }
-    Ok(value.into())
-}
-
-/// `Name: value`: the name is a token (RFC 9110 §5.6.2), the value has no control but tab (§5.5).
-fn header(value: &str) -> Result<String, String> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    match value.split_once(':') {
-        Some((name, _)) if name.is_empty() || !name.bytes().all(is_token) => {
-            Err("has a bad header name".into())
-        }
-        Some((_, content)) if content.split('\t').any(has_control) => {
-            Err("has a control character".into())
-        }
-        Some(_) => Ok(value.into()),
-        None => Err("is not \"Name: value\"".into()),
-    }
 }

@@ -14,6 +14,9 @@ impl Session<'_> {
     /// A transfer has brought the right body.
     pub(super) fn arrived(&mut self, mut easy: Easy<Job>, outcome: &Outcome) {
         let (received, elapsed) = (outcome.received, outcome.elapsed);
+        if matches!(easy.sink.download.body, Body::Memory(_)) {
+            return self.checksums_arrived(&mut easy);
+        }
         if easy.sink.download.is_unchanged {
             self.totals.kept += 1;
             return self.tell(&easy, elapsed, 0, Verdict::Kept);
@@ -38,7 +41,7 @@ impl Session<'_> {
     /// Puts a complete body where it belongs.
     fn finish(&mut self, job: &mut Job) -> Result<Placed, Fault> {
         match &mut job.download.body {
-            Body::Stream(_) | Body::Segment(_) => Ok(Placed::There),
+            Body::Stream(_) | Body::Segment(_) | Body::Memory(_) => Ok(Placed::There),
             Body::File(part) => {
                 if let Some(given) = job.download.given_name.take() {
                     job.is_renamed |= self.places.take_given_name(part, &given)?;
@@ -135,8 +138,10 @@ impl Session<'_> {
         easy.sink.download.save(&easy.url);
         self.totals.failed += 1;
         self.is_stopped |= self.plan.is_fail_fast;
-        if let Body::File(part) = &easy.sink.download.body {
-            self.places.done_with(part);
+        match &easy.sink.download.body {
+            Body::File(part) => self.places.done_with(part),
+            Body::Memory(_) => self.checksums_failed(),
+            Body::Stream(_) | Body::Segment(_) => {}
         }
         self.tell(&easy, Duration::ZERO, 0, Verdict::Failed(error));
     }

@@ -20,7 +20,7 @@ use crate::multi::Sink;
 /// A row of the batch, and the sink of its transfers.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// Its number in the batch, from 1.
+    /// Its number in the batch, from 1; 0 for what is fetched for the run itself.
     pub(super) number: u64,
     /// The row that it came from.
     pub(super) place: Place,
@@ -67,7 +67,7 @@ impl Job {
     pub(super) fn at(&self) -> Option<u64> {
         match &self.download.body {
             Body::Segment(segment) => Some(segment.at()),
-            Body::File(_) | Body::Stream(_) => None,
+            Body::File(_) | Body::Stream(_) | Body::Memory(_) => None,
         }
     }
 
@@ -97,7 +97,7 @@ impl Job {
                 ),
                 None => Landing::Stdout,
             },
-            Body::Segment(_) => Landing::Nowhere,
+            Body::Segment(_) | Body::Memory(_) => Landing::Nowhere,
         }
     }
 
@@ -110,6 +110,7 @@ impl Job {
                 .and_then(Path::to_str)
                 .unwrap_or("standard output"),
             Body::Segment(_) => "",
+            Body::Memory(_) => "checksums",
         }
     }
 }

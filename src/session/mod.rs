@@ -16,6 +16,7 @@ mod ending;
 mod job;
 mod places;
 mod plan;
+mod promised;
 mod report;
 mod source;
 mod split;
@@ -36,6 +37,7 @@ use url::Url;
 use descriptors::Descriptors;
 use job::Job;
 use places::{Misplaced, Placement, Places};
+use promised::Promised;
 use source::{Item, Source};
 use split::Split;
 use verify::Waiting;
@@ -48,7 +50,7 @@ use crate::multi::{Done, Easy, Multi, Trace, TransferId};
 use crate::reactor::{Application, Drive, Reactor, Wake};
 use crate::sys;
 
-pub use plan::{Output, Plan, Request, Resume};
+pub use plan::{ListPlace, Output, Plan, Request, Resume};
 pub use report::{
     ActiveFile, BadRow, Completion, Landing, Report, Retrying, Snapshot, Totals, Verdict,
 };
@@ -111,6 +113,8 @@ struct Session<'r> {
     awaits_signal: bool,
     /// Rows that may sleep until a retry, beside those that wait for a place.
     sleepers: usize,
+    /// What digests files are to have, beside those that their rows name.
+    promised: Promised,
     /// Who computes digests, and what waits for some.
     hashing: Hashing,
     waiting: HashMap<TaskId, Waiting>,
@@ -130,15 +134,12 @@ struct Session<'r> {
 
 impl<'r> Session<'r> {
     fn new(mut plan: Plan, report: &'r mut dyn Report) -> Self {
-        let source = Source::new(
-            std::mem::take(&mut plan.urls),
-            std::mem::take(&mut plan.lists),
-            plan.base.clone(),
-        );
+        let source = Source::new(&mut plan);
         // Nobody waits for a digest before the run starts, and is told then how to be woken.
         let hashing = Hashing::default();
         Self {
             places: Places::new(&plan, hashing.clone()),
+            promised: Promised::new(&mut plan),
             source,
             plan,
             report,
@@ -182,8 +183,8 @@ impl<'r> Session<'r> {
 
     /// Starts on a row: finds its place, and adds its first transfer.
     fn begin(&mut self, multi: &mut Multi<Job>, mut row: Row) -> Result<(), MultiError> {
-        if let Err(why) = row.expect_all(&self.plan.digests) {
-            self.misplaced(row, Misplaced::Row(why));
+        if let Err(why) = self.promised.add_to(&mut row) {
+            self.misplaced(row, why);
             return Ok(());
         }
         self.rows += 1;
@@ -217,9 +218,9 @@ impl<'r> Session<'r> {
         let wanted = row.options.as_ref().and_then(|options| options.split);
         let wanted = wanted.unwrap_or(self.plan.split);
         download.least = self.least_share(wanted);
-        let (max_size, digests) = match row.options {
-            Some(options) => (options.max_size, options.digests),
-            None => (None, Vec::new()),
+        let (max_size, digests, size) = match row.options {
+            Some(options) => (options.max_size, options.digests, options.size),
+            None => (None, Vec::new(), None),
         };
         let job = Job {
             number: self.rows,
@@ -233,12 +234,22 @@ impl<'r> Session<'r> {
             conditions: 0,
             split: wanted,
             has_divisible: Rc::clone(&self.has_divisible),
-            download: download.checked(digests),
+            download: download.checked(digests, size),
         };
-        let request = &self.plan.request;
-        let mut easy = Easy::new(row.url, job);
-        easy.headers = request.headers.clone();
+        let mut easy = self.easy(row.url, job);
         easy.own_headers = own_headers;
+        Self::warn_of(self.report, &easy.url, &mut easy.sink);
+        match standing {
+            Some(file) => self.look_at_standing(multi, file, easy),
+            None => Self::add(multi, easy, None),
+        }
+    }
+
+    /// A transfer as all of the run are made.
+    fn easy(&self, url: Url, job: Job) -> Easy<Job> {
+        let request = &self.plan.request;
+        let mut easy = Easy::new(url, job);
+        easy.headers = request.headers.clone();
         easy.credentials = request.credentials.clone();
         easy.max_redirects = request.max_redirects;
         easy.connect_timeout = request.connect_timeout;
@@ -246,11 +257,7 @@ impl<'r> Session<'r> {
         easy.timeout = request.timeout;
         easy.min_speed = request.min_speed;
         easy.max_recv_speed = request.max_recv_speed;
-        Self::warn_of(self.report, &easy.url, &mut easy.sink);
-        match standing {
-            Some(file) => self.look_at_standing(multi, file, easy),
-            None => Self::add(multi, easy, None),
-        }
+        easy
     }
 
     /// The smallest share of a file that is to be divided as wanted; none if it is not to be.
@@ -456,8 +463,10 @@ impl Application<Job> for Session<'_> {
         } else {
             2 * self.plan.jobs
         };
+        self.ask_for_checksums(multi)?;
         while !self.has_ended
             && !self.is_stopped
+            && !self.promised.is_awaited()
             && self.files(multi).saturating_sub(multi.sleeping()) + self.waiting.len() < room
             && multi.sleeping() < self.sleepers
         {

@@ -172,11 +172,13 @@ impl Places {
             Exists::Overwrite | Exists::Verify => {
                 let is_verified = self.exists == Exists::Verify;
                 let has_digests = !row.digests().is_empty();
+                let size = row.options.as_ref().and_then(|options| options.size);
+                let may_be_it = has_digests && size.is_none_or(|size| size == entry.size());
                 let known = (is_verified && !has_digests)
                     .then(|| Stored::read(&folder, &name, &entry))
                     .flatten();
                 // What cannot be read is fetched anew.
-                let file = (is_verified && has_digests)
+                let file = (is_verified && may_be_it)
                     .then(|| folder.open(&name).ok())
                     .flatten();
                 let part = Part::new(folder, name, self.exists).standing();

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::download::{Exists, Retry};
 use crate::http::{Credentials, Expected, Field};
-use crate::list::Split;
+use crate::list::{Format, Shard, Split};
 use crate::multi::Options;
 
 /// A run: what to fetch, where to, and how.
@@ -18,12 +18,18 @@ pub struct Plan {
     pub urls: Vec<String>,
     /// Lists of URLs, read in this order; `-` is standard input.
     pub lists: Vec<PathBuf>,
+    /// How they are written.
+    pub format: Format,
+    /// The share of all rows that is this run's.
+    pub shard: Option<Shard>,
     /// What relative references in lists are resolved against.
     pub base: Option<Url>,
     /// A bad line of a list ends the run.
     pub is_strict: bool,
     /// The digests of a single file, beside those that its row has.
     pub digests: Vec<Expected>,
+    /// A list of digests that every file is to have one in.
+    pub checksums: Option<ListPlace>,
     /// The folder that files go to.
     pub dir: PathBuf,
     /// The name of a single file, or standard output.
@@ -73,8 +79,11 @@ impl Plan {
             urls,
             lists: Vec::new(),
             base: None,
+            format: Format::Auto,
+            shard: None,
             is_strict: false,
             digests: Vec::new(),
+            checksums: None,
             dir,
             output: Output::ByName,
             takes_names: false,
@@ -91,6 +100,15 @@ impl Plan {
             is_traced: false,
         }
     }
+}
+
+/// Where a list is that is needed as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListPlace {
+    /// In a file.
+    File(PathBuf),
+    /// On a server, from which it is fetched first.
+    Url(Url),
 }
 
 /// Where bodies go.

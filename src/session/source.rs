@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use url::Url;
 
+use super::plan::Plan;
 use super::report::BadRow;
 use crate::http::auth;
-use crate::list::{Input, Next, Place, Row, parse_url};
+use crate::list::{Format, Input, Next, Place, Row, Shard, parse_url};
 
 /// What a source has next.
 pub(super) enum Item {
@@ -24,25 +25,39 @@ pub(super) enum Item {
 pub(super) struct Source {
     urls: std::iter::Enumerate<std::vec::IntoIter<String>>,
     lists: std::vec::IntoIter<PathBuf>,
+    format: Format,
     base: Option<Url>,
+    shard: Option<Shard>,
     input: Option<Input>,
     /// A list that broke off while it was read from a pipe.
     broken: Option<BadRow>,
 }
 
 impl Source {
-    pub(super) fn new(urls: Vec<String>, lists: Vec<PathBuf>, base: Option<Url>) -> Self {
+    /// The URLs and lists of a plan, which keeps none of them.
+    pub(super) fn new(plan: &mut Plan) -> Self {
         Self {
-            urls: urls.into_iter().enumerate(),
-            lists: lists.into_iter(),
-            base,
+            urls: std::mem::take(&mut plan.urls).into_iter().enumerate(),
+            lists: std::mem::take(&mut plan.lists).into_iter(),
+            format: plan.format,
+            base: plan.base.clone(),
+            shard: plan.shard,
             input: None,
             broken: None,
         }
     }
 
-    /// The next row.
+    /// The next row of this worker's share.
     pub(super) fn next(&mut self, now: Instant) -> Item {
+        loop {
+            match (self.next_of_all(now), self.shard) {
+                (Item::Row(Ok(row)), Some(shard)) if !shard.has(&row.url) => {}
+                (item, _) => return item,
+            }
+        }
+    }
+
+    fn next_of_all(&mut self, now: Instant) -> Item {
         if let Some((index, text)) = self.urls.next() {
             let place = Place::typed(index as u64 + 1);
             let row = parse_url(&text, None).and_then(|url| {
@@ -59,7 +74,7 @@ impl Source {
                 let Some(path) = self.lists.next() else {
                     return Item::End;
                 };
-                match Input::open(&path, self.base.clone()) {
+                match Input::open(&path, self.format, self.base.clone()) {
                     Ok(input) => self.input = Some(input),
                     Err(error) => {
                         self.broken = Some(BadRow::List(path.display().to_string(), error))

@@ -9,23 +9,30 @@ pub mod file_name;
 pub mod header_field;
 pub mod http1_answer;
 pub mod http2_session;
+pub mod list_jsonl;
+pub mod list_metalink;
+pub mod list_sums;
 pub mod list_urls;
 mod pieces;
 pub mod redirect;
 pub mod response_words;
+mod rows;
 pub mod state;
 
 /// A target's name and its body, which panics where a promise is broken.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 13] = [
     ("digest", digest::run),
     ("disposition", disposition::run),
     ("file_name", file_name::run),
     ("header_field", header_field::run),
     ("http1_answer", http1_answer::run),
     ("http2_session", http2_session::run),
+    ("list_jsonl", list_jsonl::run),
+    ("list_metalink", list_metalink::run),
+    ("list_sums", list_sums::run),
     ("list_urls", list_urls::run),
     ("redirect", redirect::run),
     ("response_words", response_words::run),

@@ -17,6 +17,11 @@ impl Hashers {
         Self(wanted.into_iter().map(Hasher::new).collect())
     }
 
+    /// Whether nothing is computed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes in the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         for hasher in &mut self.0 {

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod formats;
+
 type Outcome = Result<Row, ListError>;
 
 /// All that a list gives.
@@ -99,6 +101,7 @@ fn indented_lines_set_options_of_the_url_above() {
         max_size: Some(1536),
         digests: Vec::new(),
         split: Some(Split::Most(NonZeroU32::new(4).unwrap())),
+        size: None,
     };
     assert_eq!(row.options, Some(Box::new(options)));
     assert_eq!(row.place.to_string(), "urls.txt:1");

@@ -1,0 +1,162 @@
+//! A list of digests beside what is fetched: `SHA256SUMS` and its like, looked up by name.
+
+use std::collections::HashMap;
+
+use percent_encoding::percent_decode_str;
+
+use super::lines::{Line, Lines};
+use super::{Row, sums};
+use crate::http::Expected;
+
+/// The digests of many files.
+#[derive(Debug, Default)]
+pub struct Checksums {
+    name: String,
+    /// By the last part of each name: the whole name, without a first `./`, and its digests.
+    entries: HashMap<String, Vec<(String, Expected)>>,
+}
+
+impl Checksums {
+    /// Reads a list named `name`. Lines that are no entries are passed over, so the list may be signed; a file that has no entry in it
+    /// is not let through.
+    ///
+    /// # Errors
+    /// It has no entry at all.
+    pub fn read(name: &str, bytes: &[u8]) -> Result<Self, String> {
+        let mut lines = Lines::default();
+        lines.feed(bytes);
+        lines.finish();
+        let mut checksums = Self {
+            name: name.to_owned(),
+            entries: HashMap::new(),
+        };
+        while let Some((_, line)) = lines.next_line() {
+            let Line::Text(text) = line else { continue };
+            if let Ok((path, digest)) = sums::entry(text) {
+                let path = path.trim_start_matches("./");
+                let entries = checksums
+                    .entries
+                    .entry(base_name(path).to_owned())
+                    .or_default();
+                entries.push((path.to_owned(), digest));
+            }
+        }
+        if checksums.entries.is_empty() {
+            return Err(format!("{name} has no digest of any file"));
+        }
+        Ok(checksums)
+    }
+
+    /// Adds to a row the digests of the file that has its URL's base name, or else of the one that its own name has. Of several
+    /// files of one name that one counts whose path the URL ends with.
+    ///
+    /// # Errors
+    /// What keeps the row from being checked: no entry, or several that differ.
+    pub fn add_to(&self, row: &mut Row) -> Result<(), String> {
+        let path = percent_decode_str(row.url.path())
+            .decode_utf8_lossy()
+            .into_owned();
+        let own = row.out.clone();
+        let names = [Some(path.as_str()), own.as_deref()];
+        let mut found = names
+            .into_iter()
+            .flatten()
+            .map(|path| (base_name(path), self.of(path)));
+        match found.find(|(_, digests)| !digests.is_empty()) {
+            Some((name, digests)) => row
+                .expect_all(&digests)
+                .map_err(|fault| format!("{}: '{}': {fault}", self.name, name.escape_debug())),
+            None if !row.digests().is_empty() => Ok(()),
+            None => Err(format!(
+                "{} has no digest of '{}'",
+                self.name,
+                base_name(&path).escape_debug()
+            )),
+        }
+    }
+
+    /// The digests of the entries that fit a path best.
+    fn of(&self, path: &str) -> Vec<Expected> {
+        let Some(entries) = self.entries.get(base_name(path)) else {
+            return Vec::new();
+        };
+        let fits = |entry: &str| {
+            path.strip_suffix(entry)
+                .is_some_and(|before| before.is_empty() || before.ends_with('/'))
+        };
+        let longest = entries
+            .iter()
+            .map(|(entry, _)| entry)
+            .filter(|entry| fits(entry))
+            .map(String::len)
+            .max();
+        let is_best =
+            |entry: &str| longest.is_none_or(|longest| entry.len() == longest && fits(entry));
+        let best = entries.iter().filter(|(entry, _)| is_best(entry));
+        best.map(|(_, digest)| digest.clone()).collect()
+    }
+}
+
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::list::{Place, parse_url};
+
+    const ONE: &str = "11111111111111111111111111111111";
+    const TWO: &str = "22222222222222222222222222222222";
+
+    fn found(list: &str, url: &str, out: Option<&str>) -> Result<Vec<String>, String> {
+        let mut row = Row::new(parse_url(url, None).unwrap(), Place::typed(1)).unwrap();
+        row.out = out.map(str::to_owned);
+        Checksums::read("SUMS", list.as_bytes())?.add_to(&mut row)?;
+        Ok(row.digests().iter().map(ToString::to_string).collect())
+    }
+
+    fn md5(hex: &str) -> Result<Vec<String>, String> {
+        Ok(vec![format!("md5:{hex}")])
+    }
+
+    #[test]
+    fn a_file_is_found_by_its_base_name() {
+        let list = format!("{ONE}  ./a b\n{TWO} *dir/c\n");
+        assert_eq!(found(&list, "http://h/x/a%20b?q", None), md5(ONE));
+        assert_eq!(found(&list, "http://h/c#part", None), md5(TWO));
+        assert_eq!(found(&list, "http://h/latest", Some("sub/c")), md5(TWO));
+        assert_eq!(
+            found(&list, "http://h/d", None),
+            Err("SUMS has no digest of 'd'".into())
+        );
+        let own = found(&list, &format!("http://h/d#md5={ONE}"), None);
+        assert_eq!(own, md5(ONE));
+    }
+
+    #[test]
+    fn of_several_the_one_that_fits_best_counts() {
+        let list = format!("{ONE}  x/a\n{TWO}  y/a\n");
+        assert_eq!(found(&list, "http://h/x/a", None), md5(ONE));
+        assert_eq!(found(&list, "http://h/z/y/a", None), md5(TWO));
+        assert!(
+            found(&list, "http://h/a", None)
+                .unwrap_err()
+                .contains("two different")
+        );
+        assert!(found(&list, "http://h/xx/a", None).is_err());
+        let same = format!("{ONE}  x/a\n{ONE}  y/a\n");
+        assert_eq!(found(&same, "http://h/a", None), md5(ONE));
+    }
+
+    #[test]
+    fn what_is_no_entry_is_passed_over() {
+        let list = format!(
+            "-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\n{ONE}  a\r\n-----BEGIN PGP SIGNATURE-----\r\n"
+        );
+        assert_eq!(found(&list, "http://h/a", None), md5(ONE));
+        for list in ["", "<html>\nnot found\n</html>", "\u{feff}\n"] {
+            assert!(Checksums::read("SUMS", list.as_bytes()).is_err());
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The `jsonl` format: an object a line (RFC 8259), with the names of what a row may have.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::excerpt::quote;
+use super::lines::Line;
+use super::reference::parse_url;
+use super::urls::{TOO_LONG, UTF16};
+use super::value::{file, filled, header, once};
+use super::{ListError, Place, Row};
+
+/// The reader of one list's lines.
+#[derive(Debug)]
+pub(super) struct Jsonl {
+    source: Arc<str>,
+    base: Option<Url>,
+}
+
+impl Jsonl {
+    pub(super) fn new(source: Arc<str>, base: Option<Url>) -> Self {
+        Self { source, base }
+    }
+
+    /// Reads one line; blank lines are none, and neither are comments.
+    pub(super) fn read(&self, number: u64, line: &Line<'_>) -> Option<Result<Row, ListError>> {
+        let place = Place {
+            source: Arc::clone(&self.source),
+            line: number,
+        };
+        let row = match line {
+            Line::Text(text) if matches!(text.trim_ascii(), [] | [b'#', ..]) => return None,
+            Line::Text(text) => self.row(text, place.clone()),
+            Line::TooLong(_) => Err(TOO_LONG.into()),
+            Line::Utf16 => Err(UTF16.into()),
+        };
+        Some(row.map_err(|message| ListError { place, message }))
+    }
+
+    fn row(&self, line: &[u8], place: Place) -> Result<Row, String> {
+        let value = serde_json::from_slice(line)
+            .map_err(|fault| format!("not JSON (column {})", fault.column()))?;
+        let Value::Object(mut object) = value else {
+            return Err("not a JSON object".into());
+        };
+        let url = text("url", object.remove("url").ok_or("no \"url\"")?)?;
+        let mut row = Row::new(parse_url(&url, self.base.as_ref())?, place)?;
+        for (key, value) in object {
+            self.set(&mut row, &key, value)?;
+        }
+        Ok(row)
+    }
+
+    /// Sets one member of the object. Null is as if it were not there.
+    fn set(&self, row: &mut Row, key: &str, value: Value) -> Result<(), String> {
+        if value.is_null() {
+            return Ok(());
+        }
+        let named = |fault: String| format!("\"{key}\" {fault}");
+        match key {
+            "mirrors" => texts(key, value)?.iter().try_for_each(|mirror| {
+                let mirror = parse_url(mirror, self.base.as_ref())?;
+                row.add_mirror(mirror)
+            }),
+            "out" => once(&mut row.out, || file(&text(key, value)?).map_err(named)),
+            "dir" => {
+                let dir = filled(&text(key, value)?).map_err(named)?;
+                once(&mut row.options_mut().dir, || Ok(dir))
+            }
+            "checksum" => texts(key, value)?.iter().try_for_each(|digest| {
+                let digest = digest.parse().and_then(|digest| row.expect(digest));
+                digest.map_err(|fault| named(format!("cannot be checked: {fault}")))
+            }),
+            "headers" => {
+                row.options_mut().headers = headers(value).map_err(named)?;
+                Ok(())
+            }
+            "size" => {
+                let size = value
+                    .as_u64()
+                    .ok_or_else(|| named("is not a number of bytes".into()))?;
+                once(&mut row.options_mut().size, || Ok(size))
+            }
+            _ => Err(format!("unknown key {}", quote(key.as_bytes()))),
+        }
+    }
+}
+
+fn text(key: &str, value: Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text),
+        _ => Err(format!("\"{key}\" is not a string")),
+    }
+}
+
+/// A string, or several.
+fn texts(key: &str, value: Value) -> Result<Vec<String>, String> {
+    match value {
+        Value::Array(values) => values.into_iter().map(|value| text(key, value)).collect(),
+        value => Ok(vec![text(key, value)?]),
+    }
+}
+
+/// `{"Name": "value", "Other": ["one", "two"]}` as whole lines.
+fn headers(value: Value) -> Result<Vec<String>, String> {
+    let Value::Object(object) = value else {
+        return Err("is not an object".into());
+    };
+    let mut lines = Vec::new();
+    for (name, value) in Map::into_iter(object) {
+        let values = texts("headers", value).map_err(|_| "has a value that is not a string")?;
+        for value in values {
+            lines.push(header(&format!("{name}: {value}"))?);
+        }
+    }
+    Ok(lines)
+}

@@ -1,0 +1,353 @@
+//! Metalink documents: RFC 5854, and version 3 as older tools write it. A document is held whole, up to a limit, and read a file at a time.
+//!
+//! Hashes of pieces are passed over: a file is judged by its own.
+
+use std::collections::VecDeque;
+use std::io::Cursor;
+use std::sync::Arc;
+
+use quick_xml::Reader;
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use url::Url;
+
+use super::excerpt::{has_control, quote};
+use super::reference::resolve;
+use super::{ListError, Place, Row};
+use crate::http::Digest;
+use crate::http::Expected;
+use crate::http::digest::Algorithm;
+
+/// The longest document, in bytes.
+const LONGEST: usize = 16 << 20;
+
+/// How deep elements may stand in one another: these documents need five.
+const DEEPEST: usize = 16;
+
+/// The longest text of an element, in bytes.
+const LONGEST_TEXT: usize = 64 * 1024;
+
+/// Mirrors of one file at most.
+const MOST_URLS: usize = 1000;
+
+/// The reader of one document.
+#[derive(Debug)]
+pub(super) struct Metalink {
+    source: Arc<str>,
+    base: Option<Url>,
+    /// Lines before its first.
+    lines_before: u64,
+    state: State,
+}
+
+enum State {
+    /// The document is on its way.
+    Coming(Vec<u8>),
+    /// It was too long, and that is still to be said.
+    TooLong,
+    /// It is here.
+    Reading(Document),
+    /// All was given out.
+    Done,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Coming(_) => "Coming",
+            Self::TooLong => "TooLong",
+            Self::Reading(_) => "Reading",
+            Self::Done => "Done",
+        })
+    }
+}
+
+/// A whole document, and how far it has been read.
+struct Document {
+    reader: Reader<Cursor<Vec<u8>>>,
+    /// Offsets of the newlines.
+    newlines: Vec<u64>,
+    buffer: Vec<u8>,
+    /// The names of the elements that are open.
+    open: Vec<String>,
+}
+
+/// A file as far as it has been read.
+#[derive(Debug, Default)]
+struct File {
+    name: Option<String>,
+    size: Option<u64>,
+    digest: Option<Digest>,
+    /// Each with its priority: the lowest goes first (RFC 5854 §4.2.16.2).
+    urls: Vec<(u32, Url)>,
+    /// What is wrong with it.
+    fault: Option<String>,
+    text: String,
+    /// Of the element that is being read: how a hash is computed, and when a URL's turn is.
+    kind: String,
+    priority: u32,
+}
+
+impl Metalink {
+    pub(super) fn new(source: Arc<str>, base: Option<Url>) -> Self {
+        Self {
+            source,
+            base,
+            lines_before: 0,
+            state: State::Coming(Vec::new()),
+        }
+    }
+
+    /// The same for a document that has so many blank lines above it.
+    pub(super) fn below(mut self, lines: u64) -> Self {
+        self.lines_before = lines;
+        self
+    }
+
+    /// Takes in bytes; nothing is kept beyond the limit.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        if let State::Coming(document) = &mut self.state {
+            if document.len() + bytes.len() > LONGEST {
+                self.state = State::TooLong;
+            } else {
+                document.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    /// The input has ended.
+    pub(super) fn finish(&mut self) {
+        if let State::Coming(bytes) = &mut self.state {
+            self.state = State::Reading(Document::new(std::mem::take(bytes)));
+        }
+    }
+
+    /// Whether everything was given out.
+    pub(super) fn is_finished(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// The next file of the document.
+    pub(super) fn next_row(&mut self) -> Option<Result<Row, ListError>> {
+        let (line, result) = match &mut self.state {
+            State::Coming(_) | State::Done => return None,
+            State::TooLong => (1, Err("a metalink of more than 16 MiB".to_owned())),
+            State::Reading(document) => match document.next_file(self.base.as_ref()) {
+                Ok(None) => {
+                    self.state = State::Done;
+                    return None;
+                }
+                Ok(Some((line, file))) => {
+                    let place = self.place(line);
+                    let row = file.into_row(place.clone());
+                    return Some(row.map_err(|message| ListError { place, message }));
+                }
+                Err(fault) => (document.line(), Err(fault)),
+            },
+        };
+        // What follows a fault cannot be told apart from what caused it.
+        self.state = State::Done;
+        let place = self.place(line);
+        Some(result.map_err(|message| ListError { place, message }))
+    }
+
+    fn place(&self, line: u64) -> Place {
+        Place {
+            source: Arc::clone(&self.source),
+            line: self.lines_before + line,
+        }
+    }
+}
+
+impl Document {
+    fn new(bytes: Vec<u8>) -> Self {
+        let newlines = (0..).zip(&bytes).filter(|(_, byte)| **byte == b'\n');
+        let newlines = newlines.map(|(at, _)| at).collect();
+        let mut reader = Reader::from_reader(Cursor::new(bytes));
+        reader.config_mut().expand_empty_elements = true;
+        Self {
+            reader,
+            newlines,
+            buffer: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// The line that reading has come to.
+    fn line(&self) -> u64 {
+        let at = self.reader.buffer_position();
+        self.newlines.partition_point(|&newline| newline < at) as u64 + 1
+    }
+
+    /// Reads up to the end of the next file; gives it with the line on which it begins.
+    fn next_file(&mut self, base: Option<&Url>) -> Result<Option<(u64, File)>, String> {
+        let mut file: Option<(u64, File)> = None;
+        loop {
+            let line = self.line();
+            self.buffer.clear();
+            let event = self.reader.read_event_into(&mut self.buffer);
+            match event.map_err(|_| "not XML")? {
+                Event::Start(start) => {
+                    let name = start.local_name();
+                    let name = name.as_ref();
+                    let is_root = self.open.is_empty();
+                    if is_root && name != "metalink" {
+                        return Err("not a metalink: another element is the outermost".into());
+                    }
+                    if self.open.len() >= DEEPEST {
+                        return Err("elements stand too deep in one another".into());
+                    }
+                    match &mut file {
+                        None if name == "file" && !is_root => {
+                            file = Some((line, File::begin(&start)));
+                        }
+                        None => {}
+                        Some((_, file)) => file.element(name, &start),
+                    }
+                    self.open.push(name.to_owned());
+                }
+                Event::End(_) => {
+                    let name = self.open.pop().unwrap_or_default();
+                    let is_piece = self.open.iter().any(|outer| outer == "pieces");
+                    match (&mut file, name.as_str()) {
+                        (Some(_), "file") => return Ok(file),
+                        (Some((_, file)), name) if !is_piece => file.end(name, base),
+                        _ => {}
+                    }
+                }
+                Event::Text(text) => add(&mut file, &text),
+                Event::CData(text) => add(&mut file, &text),
+                Event::GeneralRef(reference) => add(&mut file, &resolved(&reference)?),
+                Event::Eof if self.open.is_empty() && file.is_none() => return Ok(None),
+                Event::Eof => return Err("the document ends before its last element does".into()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Adds to the text of the element that is being read; of what is too long no more is kept than shows it.
+fn add(file: &mut Option<(u64, File)>, text: &str) {
+    if let Some((_, file)) = file
+        && file.text.len() <= LONGEST_TEXT
+    {
+        file.text.push_str(text);
+    }
+}
+
+/// What a reference stands for: a character, by its number or by one of the five names that need no declaration. Whatever a
+/// document declares itself stands for nothing.
+fn resolved(reference: &BytesRef<'_>) -> Result<String, String> {
+    let character = reference.resolve_char_ref().map_err(|_| "not XML")?;
+    character
+        .map(String::from)
+        .or_else(|| resolve_predefined_entity(reference).map(str::to_owned))
+        .ok_or_else(|| "a reference to an entity of the document's own".into())
+}
+
+/// The value of an attribute, without those that cannot be read.
+fn attribute(start: &BytesStart<'_>, name: &str) -> Option<String> {
+    let attribute = start.try_get_attribute(name).ok()??;
+    let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
+    value.ok().map(|value| value.into_owned())
+}
+
+impl File {
+    fn begin(start: &BytesStart<'_>) -> Self {
+        Self {
+            name: attribute(start, "name"),
+            ..Self::default()
+        }
+    }
+
+    /// An element within the file begins.
+    fn element(&mut self, name: &str, start: &BytesStart<'_>) {
+        self.text.clear();
+        match name {
+            "hash" => self.kind = attribute(start, "type").unwrap_or_default(),
+            "url" => {
+                let number = |name| attribute(start, name)?.parse().ok();
+                // Version 3 has preferences, of which 100 is the highest.
+                let preference = || number("preference").map(|n: u32| 1000_u32.saturating_sub(n));
+                self.priority = number("priority").or_else(preference).unwrap_or(999_999);
+            }
+            _ => {}
+        }
+    }
+
+    /// An element within the file ends, and its text is whole.
+    fn end(&mut self, name: &str, base: Option<&Url>) {
+        let text = std::mem::take(&mut self.text);
+        let text = text.trim();
+        let result = match name {
+            "size" => text
+                .parse()
+                .map(|size| self.size = Some(size))
+                .map_err(|_| format!("<size> is {}", quote(text.as_bytes()))),
+            "hash" => self.hash(text),
+            "url" => self.url(text, base),
+            _ => Ok(()),
+        };
+        if let Err(fault) = result {
+            self.fault.get_or_insert(fault);
+        }
+    }
+
+    /// Keeps the strongest digest (RFC 5854 §4.2.4); those by unknown algorithms are left out.
+    fn hash(&mut self, text: &str) -> Result<(), String> {
+        let Some(algorithm) = Algorithm::named(&self.kind) else {
+            return Ok(());
+        };
+        let expected = format!("{algorithm}:{text}").parse::<Expected>();
+        let expected = expected.map_err(|fault| format!("<hash>: {fault}"))?;
+        let digests = self.digest.iter().chain(expected.digests());
+        self.digest = digests.max_by_key(|digest| digest.algorithm()).copied();
+        Ok(())
+    }
+
+    /// Keeps a URL that can be fetched; others, such as ftp, are left out.
+    fn url(&mut self, text: &str, base: Option<&Url>) -> Result<(), String> {
+        if text.len() > LONGEST_TEXT {
+            return Err("<url> is longer than 64 KiB".into());
+        }
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+        let is_other = |scheme: &str| {
+            !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https")
+        };
+        if scheme.is_some_and(is_other) || text.starts_with("magnet:") {
+            return Ok(());
+        }
+        let url = resolve(text, base)
+            .map_err(|fault| format!("<url>: {fault}: {}", quote(text.as_bytes())))?;
+        if self.urls.len() < MOST_URLS {
+            self.urls.push((self.priority, url));
+        }
+        Ok(())
+    }
+
+    fn into_row(mut self, place: Place) -> Result<Row, String> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let name = self.name.unwrap_or_default();
+        if name.is_empty() || name.ends_with('/') || has_control(&name) {
+            return Err("<file> without a name".into());
+        }
+        self.urls.sort_by_key(|(priority, _)| *priority);
+        let mut urls: VecDeque<_> = self.urls.into_iter().map(|(_, url)| url).collect();
+        let Some(first) = urls.pop_front() else {
+            return Err(format!(
+                "no http or https URL for {}",
+                quote(name.as_bytes())
+            ));
+        };
+        let mut row = Row::new(first, place)?;
+        urls.into_iter().try_for_each(|url| row.add_mirror(url))?;
+        row.out = Some(name);
+        row.options_mut().size = self.size;
+        if let Some(digest) = self.digest {
+            row.expect(digest.into())?;
+        }
+        Ok(row)
+    }
+}

@@ -1,0 +1,127 @@
+//! What digests files are to have, beside those that their rows name: `--checksum` and `--checksums`. A list of them that is on a server
+//! is fetched before anything else.
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+
+use super::Session;
+use super::job::Job;
+use super::places::Misplaced;
+use super::plan::{ListPlace, Plan};
+use super::report::BadRow;
+use crate::download::{Body, Download};
+use crate::error::{Fault, MultiError};
+use crate::http::{Expected, auth};
+use crate::list::{Checksums, Place, Row};
+use crate::multi::{Easy, Multi};
+
+/// The longest list of digests, in bytes: it is held in memory.
+const LONGEST: u64 = 256 << 20;
+
+/// What is promised of all files.
+#[derive(Debug)]
+pub(super) struct Promised {
+    digests: Vec<Expected>,
+    checksums: List,
+}
+
+#[derive(Debug)]
+enum List {
+    /// There is none.
+    None,
+    /// It has not been asked for.
+    Wanted(ListPlace),
+    /// It is being fetched.
+    Awaited,
+    Known(Checksums),
+}
+
+impl Promised {
+    pub(super) fn new(plan: &mut Plan) -> Self {
+        Self {
+            digests: std::mem::take(&mut plan.digests),
+            checksums: plan.checksums.take().map_or(List::None, List::Wanted),
+        }
+    }
+
+    /// Adds to a row what is promised of its file.
+    pub(super) fn add_to(&self, row: &mut Row) -> Result<(), Misplaced> {
+        row.expect_all(&self.digests).map_err(Misplaced::Row)?;
+        match &self.checksums {
+            List::Known(checksums) => checksums
+                .add_to(row)
+                .map_err(|why| Misplaced::Fault(Fault::NoDigest(why))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether rows have to wait for the list of digests.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.checksums, List::Awaited)
+    }
+}
+
+impl Session<'_> {
+    /// Reads the list of digests, or begins to fetch it, where there is one that is not known yet.
+    pub(super) fn ask_for_checksums(&mut self, multi: &mut Multi<Job>) -> Result<(), MultiError> {
+        let List::Wanted(place) = &mut self.promised.checksums else {
+            return Ok(());
+        };
+        let place = std::mem::replace(place, ListPlace::File("".into()));
+        self.promised.checksums = List::Awaited;
+        let url = match place {
+            ListPlace::Url(url) => url,
+            ListPlace::File(path) => {
+                let name = path.display().to_string();
+                let read = std::fs::read(&path);
+                self.take_checksums(name, read);
+                return Ok(());
+            }
+        };
+        let job = Job {
+            number: 0,
+            place: Place::typed(0),
+            mirrors: VecDeque::new(),
+            tries: 0,
+            tries_in_all: 0,
+            began: None,
+            is_renamed: false,
+            max_size: Some(LONGEST),
+            conditions: 0,
+            split: self.plan.split,
+            has_divisible: Rc::clone(&self.has_divisible),
+            download: Download::new(Body::Memory(Vec::new()), &self.hashing),
+        };
+        let easy = self.easy(url, job);
+        Self::add(multi, easy, None)
+    }
+
+    /// The list of digests has come.
+    pub(super) fn checksums_arrived(&mut self, easy: &mut Easy<Job>) {
+        if let Body::Memory(bytes) = &mut easy.sink.download.body {
+            let bytes = std::mem::take(bytes);
+            self.take_checksums(auth::masked(&easy.url), Ok(bytes));
+        }
+    }
+
+    /// Without the list of digests no file can be judged: the run ends.
+    pub(super) fn checksums_failed(&mut self) {
+        self.promised.checksums = List::None;
+        self.has_ended = true;
+    }
+
+    fn take_checksums(&mut self, name: String, read: io::Result<Vec<u8>>) {
+        let checksums = read.and_then(|bytes| {
+            Checksums::read(&name, &bytes)
+                .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
+        });
+        match checksums {
+            Ok(checksums) => self.promised.checksums = List::Known(checksums),
+            Err(error) => {
+                self.bad_row(BadRow::List(name, error));
+                self.checksums_failed();
+            }
+        }
+    }
+}

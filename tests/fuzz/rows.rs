@@ -1,0 +1,90 @@
+//! What holds for lists of every format: any cut gives the same rows, every row can be fetched, every error can be printed.
+
+use std::iter;
+
+use gannet::http::{Credentials, Expected, Field, Origin, auth};
+use gannet::list::{Format, ListError, Row, Rows, parse_url};
+use url::Url;
+
+use super::pieces;
+
+/// Longer than this, in bytes, no message is.
+const LONGEST_MESSAGE: usize = 1000;
+
+pub(super) type Outcome = Result<Row, ListError>;
+
+/// Takes a list, in a format and in the one that it seems to be in.
+pub(super) fn hold(format: Format, list: &[u8]) {
+    let base = Url::parse("https://base.example/dir/list.txt?q").expect("a URL");
+    for format in [format, Format::Auto] {
+        for base in [None, Some(base.clone())] {
+            let all = read(format, &pieces::whole(list), base.clone());
+            all.iter().for_each(assert_fit);
+            for pieces in [pieces::single(list), pieces::some(list, 1)] {
+                assert_eq!(read(format, &pieces, base.clone()), all);
+            }
+        }
+    }
+}
+
+/// All that a list gives.
+pub(super) fn read(format: Format, pieces: &[&[u8]], base: Option<Url>) -> Vec<Outcome> {
+    let mut rows = Rows::in_format(format, "urls.txt", base);
+    let mut all = Vec::new();
+    for piece in pieces {
+        rows.feed(piece);
+        all.extend(iter::from_fn(|| rows.next_row()));
+    }
+    rows.finish();
+    all.extend(iter::from_fn(|| rows.next_row()));
+    assert!(rows.is_finished() && !rows.is_holding());
+    all
+}
+
+/// A row can be acted on, and an error printed, as they are.
+pub(super) fn assert_fit(outcome: &Outcome) {
+    let row = match outcome {
+        Ok(row) => row,
+        Err(error) => {
+            assert!(!error.message.contains(char::is_control), "{error:?}");
+            assert!(error.message.len() < LONGEST_MESSAGE, "{error:?}");
+            return;
+        }
+    };
+    for url in iter::once(&row.url).chain(&row.mirrors) {
+        assert!(Origin::of(url).is_ok(), "{url}");
+        assert_eq!(parse_url(url.as_str(), None).as_ref(), Ok(url));
+        assert_masked(url);
+    }
+    assert_ne!(row.out.as_deref(), Some(""));
+    assert!(row.out.as_deref().is_none_or(is_plain));
+    let mut algorithms: Vec<_> = row.digests().iter().map(Expected::algorithm).collect();
+    algorithms.sort_unstable();
+    assert!(algorithms.is_sorted_by(|a, b| a < b), "{algorithms:?}");
+    let Some(options) = &row.options else { return };
+    assert_ne!(options.dir.as_deref(), Some(""));
+    for text in [&options.dir, &options.user_agent, &options.referer] {
+        assert!(text.as_deref().is_none_or(is_plain));
+    }
+    for header in &options.headers {
+        assert!(Field::parse(header).is_ok(), "{header:?}");
+    }
+}
+
+/// What is shown of a URL has no userinfo, and is a URL still.
+fn assert_masked(url: &Url) {
+    let shown = auth::masked(url);
+    let mut bare = url.clone();
+    if Credentials::from_url(url).is_some() {
+        assert_eq!(bare.set_username("***"), Ok(()));
+        assert_eq!(bare.set_password(None), Ok(()));
+    }
+    let again = Url::parse(&shown).expect("what is shown is a URL");
+    assert_eq!(Origin::of(&again).ok(), Origin::of(url).ok());
+    assert_eq!(again.username(), bare.username());
+    assert_eq!(again.password(), bare.password());
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.contains(char::is_control)
+}
