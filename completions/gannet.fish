@@ -8,6 +8,7 @@ complete -c gannet -l shard -d 'Take only the Kth of N shares of all URLs' -r
 complete -c gannet -l base -d 'Resolve relative references in a list against URL' -r
 complete -c gannet -s d -s P -l dir -l output-dir -d 'Put files into DIR, which is made if missing' -r -f -a "(__fish_complete_directories)"
 complete -c gannet -s o -l output -d 'Name the file of a single URL; - is standard output' -r -F
+complete -c gannet -l name -d 'Name files after their URLs by TEMPLATE' -r
 complete -c gannet -l exists -d 'What to do when the file is already there' -r -f -a "verify\t'keep it if it is known to be the same, else fetch it anew and replace it'
 skip\t'keep it, whatever it holds'
 overwrite\t'fetch it anew and replace it'
@@ -54,6 +55,7 @@ complete -c gannet -l report -d 'Write every completion and the totals to FILE, 
 complete -c gannet -l color -d 'Whether to colour what is printed' -r -f -a "auto\t'on a terminal, unless NO_COLOR is set'
 always\t'always'
 never\t'never'"
+complete -c gannet -l failed -d 'Write the rows that failed to FILE, as a list to read again' -r -F
 complete -c gannet -l strict -d 'Let a bad line in a list end the run'
 complete -c gannet -l content-disposition -d 'Let the server name the file'
 complete -c gannet -s c -l continue -d 'Continue partial files that another tool has left'

@@ -256,3 +256,48 @@ fn a_row_cannot_name_a_file_outside() {
         );
     }
 }
+
+#[test]
+fn a_template_names_files_and_makes_folders() {
+    let server = Server::start(|s| {
+        s.get("/x/a.txt").body(b"1");
+        s.get("/y/a.txt").body(b"2");
+        s.get("/b").body(b"3");
+    });
+    let dir = Dir::new();
+    let list = format!(
+        "{}\n{}\n{}\n  out=named\n",
+        server.url("/x/a.txt"),
+        server.url("/y/a.txt"),
+        server.url("/b")
+    );
+    dir.gannet()
+        .args(["-i", "-", "-d", "out", "--name", "{host}/{path}"])
+        .input(&list)
+        .run()
+        .ok();
+    dir.assert_names(&[
+        "out/127.0.0.1/x/a.txt",
+        "out/127.0.0.1/y/a.txt",
+        "out/named",
+    ]);
+    let out = dir
+        .gannet()
+        .args(["-i", "-", "--dry-run", "--name", "{index}-{stem}.bin"])
+        .input(&list)
+        .run();
+    out.ok();
+    assert!(out.stdout().contains("2-a.bin"), "{out}");
+}
+
+#[test]
+fn a_template_that_leads_out_is_a_usage_error() {
+    let dir = Dir::new();
+    for template in ["../{name}", "/tmp/{name}", "{nam}", "{name", "{name}/"] {
+        let out = dir
+            .gannet()
+            .args(["--name", template, "http://127.0.0.1:1/a"])
+            .run();
+        out.code(2).complains("--name");
+    }
+}

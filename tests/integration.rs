@@ -12,6 +12,7 @@ mod cli_digest; // --checksum, fragments, checksum=, Repr-Digest
 mod cli_disk; // folders and files that cannot be written
 mod cli_exists; // --exists in its five values
 mod cli_exit; // exit codes, with several failures in any order
+mod cli_failed; // --failed: a list of what is to be fetched again
 mod cli_fetch; // one URL, many, -d, -o, standard output
 mod cli_formats; // jsonl, sums, metalink, --checksums, --shard
 mod cli_headers; // what a request says: -H, -A, --referer

@@ -139,6 +139,14 @@ pub(crate) struct Output {
     #[arg(short, long, value_name = "FILE", conflicts_with = "input_file")]
     pub(crate) output: Option<PathBuf>,
 
+    /// Name files after their URLs by TEMPLATE
+    ///
+    /// It may have {host}, {path} (with its folders), {name} (the last part of the path), {stem} and {ext} (what comes before and after its last
+    /// dot) and {index} (the number of the row, from 1), and slashes, which make folders below --dir. A name that a list gives
+    /// goes before.
+    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["output", "content_disposition"], hide_short_help = true)]
+    pub(crate) name: Option<String>,
+
     /// Let the server name the file
     ///
     /// The name in the answer's Content-Disposition header is used, reduced to a safe base name.
@@ -508,6 +516,13 @@ pub(crate) struct Reporting {
     /// Whether to colour what is printed
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, hide_short_help = true)]
     pub(crate) color: ColorChoice,
+
+    /// Write the rows that failed to FILE, as a list to read again
+    ///
+    /// With all their options, mirrors and digests. Rows that were under way when the run was stopped are among them. FILE is written when the run ends, and
+    /// is empty if nothing failed.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) failed: Option<PathBuf>,
 
     /// Let the first failure end the run
     #[arg(long)]

@@ -56,6 +56,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         shard: flags.input.shard.as_deref().map(shard).transpose()?,
         dir: flags.output.dir.unwrap_or_else(|| PathBuf::from(".")),
         output,
+        template: flags.output.name.as_deref().map(template).transpose()?,
         takes_names: flags.output.content_disposition,
         exists: match flags.output.exists {
             Exists::Verify => download::Exists::Verify,
@@ -78,6 +79,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
             flags::Split::Most(most) => Split::Most(most),
         },
         min_split: flags.concurrency.min_split,
+        failed: flags.reporting.failed,
         jobs: flags.concurrency.jobs as usize,
         is_fail_fast: flags.reporting.fail_fast,
         is_dry_run: flags.reporting.dry_run,
@@ -101,6 +103,10 @@ fn checksums(typed: String) -> Result<ListPlace> {
     }
     let url = parse_url(&typed, None).map_err(|why| anyhow!("--checksums: {why}"))?;
     Ok(ListPlace::Url(url))
+}
+
+fn template(typed: &str) -> Result<download::Template> {
+    download::Template::parse(typed).map_err(|why| anyhow!("--name: {why}"))
 }
 
 fn shard(typed: &str) -> Result<Shard> {
@@ -153,7 +159,7 @@ fn request(flags: &Flags) -> Result<Request> {
 
 /// The credentials that an environment variable holds (RFC 6750 §2.1). An error does not repeat them.
 fn bearer(variable: &str) -> Result<Field> {
-    let token = std::env::var(variable)
+    let token = env::var(variable)
         .map_err(|_| anyhow!("--bearer-env: the variable {variable} is not set"))?;
     let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
     let field = Field::parse(&format!("Authorization: Bearer {token}"));

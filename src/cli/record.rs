@@ -119,13 +119,14 @@ impl<'a> Record<'a> {
             result: "failed",
             row: match bad {
                 BadRow::Line(error) => Some(error.place.to_string()),
-                BadRow::Typed(_) | BadRow::List(..) => None,
+                BadRow::Typed(_) | BadRow::List(..) | BadRow::Output(..) => None,
             },
             error: Some(Trouble {
                 message: match bad {
                     BadRow::Line(error) => error.message.clone(),
                     BadRow::Typed(message) => message.clone(),
                     BadRow::List(name, error) => format!("cannot read {name}: {error}"),
+                    BadRow::Output(name, error) => format!("cannot write {name}: {error}"),
                 },
                 exit: exit.code(),
             }),

@@ -272,7 +272,7 @@ impl Report for Console {
     }
 
     fn bad_row(&mut self, bad: &BadRow) {
-        let exit = if matches!(bad, BadRow::List(..)) {
+        let exit = if matches!(bad, BadRow::List(..) | BadRow::Output(..)) {
             Exit::LocalFile
         } else {
             Exit::Usage
@@ -287,6 +287,9 @@ impl Report for Console {
             BadRow::Line(error) => writeln!(text, "  -  {}", Safe(error)),
             BadRow::Typed(message) => writeln!(text, "  -  {}", Safe(message)),
             BadRow::List(name, error) => writeln!(text, "  -  cannot read {}: {error}", Safe(name)),
+            BadRow::Output(name, error) => {
+                writeln!(text, "  -  cannot write {}: {error}", Safe(name))
+            }
         };
     }
 

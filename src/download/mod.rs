@@ -16,6 +16,7 @@ mod segment;
 pub mod state;
 mod stored;
 mod stream;
+mod template;
 mod validators;
 
 use std::fs::File;
@@ -42,6 +43,7 @@ pub use segment::{Segment, Whole};
 pub use state::{Source, State};
 pub use stored::Stored;
 pub use stream::Stream;
+pub use template::Template;
 pub use validators::Validators;
 
 /// What to do when the final name exists.

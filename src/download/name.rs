@@ -38,10 +38,15 @@ pub fn from_url(url: &Url) -> String {
         .and_then(|mut segments| segments.next_back())
     {
         None | Some("") => "index.html".into(),
-        Some(segment) => match percent_decode_str(segment).decode_utf8() {
-            Ok(name) => safe(&name),
-            Err(_) => safe(segment),
-        },
+        Some(segment) => from_segment(segment),
+    }
+}
+
+/// A part of a URL's path, decoded and made safe.
+pub(super) fn from_segment(segment: &str) -> String {
+    match percent_decode_str(segment).decode_utf8() {
+        Ok(name) => safe(&name),
+        Err(_) => safe(segment),
     }
 }
 

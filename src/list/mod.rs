@@ -42,6 +42,7 @@ mod size;
 mod sums;
 mod urls;
 mod value;
+mod write;
 
 pub use self::checksums::Checksums;
 pub use self::format::Format;

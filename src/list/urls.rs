@@ -227,6 +227,7 @@ fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
         "dir" => once(&mut row.options_mut().dir, || filled(value)),
         "user-agent" => once(&mut row.options_mut().user_agent, || plain(value)),
         "referer" => once(&mut row.options_mut().referer, || plain(value)),
+        "size" => once(&mut row.options_mut().size, || parse_size(value)),
         "max-size" => once(&mut row.options_mut().max_size, || parse_size(value)),
         "checksum" => value
             .parse()

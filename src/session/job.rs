@@ -14,7 +14,7 @@ use super::report::Landing;
 use crate::download::{Body, Download, Segment};
 use crate::error::Fault;
 use crate::http::{Field, Response};
-use crate::list::{Place, Split};
+use crate::list::{Place, Row, Split};
 use crate::multi::Sink;
 
 /// A row of the batch, and the sink of its transfers.
@@ -31,6 +31,8 @@ pub(super) struct Job {
     pub(super) tries_in_all: u32,
     /// When the first try at the present URL began.
     pub(super) began: Option<Instant>,
+    /// The row itself, where it is to be written should it fail.
+    pub(super) row: Option<Box<Row>>,
     /// Another row had its name.
     pub(super) is_renamed: bool,
     /// The largest file taken, in bytes.
@@ -53,6 +55,7 @@ impl Job {
             mirrors: VecDeque::new(),
             tries: 0,
             tries_in_all: 0,
+            row: None,
             is_renamed: false,
             max_size: None,
             conditions: self.conditions,

@@ -13,6 +13,7 @@
 mod descriptors;
 mod divide;
 mod ending;
+mod failures;
 mod job;
 mod places;
 mod plan;
@@ -35,6 +36,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use descriptors::Descriptors;
+use failures::Failures;
 use job::Job;
 use places::{Misplaced, Placement, Places};
 use promised::Promised;
@@ -88,7 +90,10 @@ pub fn run_on(driver: &mut impl Drive, plan: Plan, report: &mut dyn Report) -> i
     session.sleepers = room.sleepers;
     session.plan.jobs = room.jobs;
     session.places.keep_folders(room.folders);
-    driver.drive(&mut session, options)?;
+    session.begin_failures();
+    let result = driver.drive(&mut session, options);
+    session.finish_failures();
+    result?;
     session.report.flush();
     session.totals.elapsed = session.started.elapsed();
     Ok(session.totals)
@@ -115,6 +120,8 @@ struct Session<'r> {
     sleepers: usize,
     /// What digests files are to have, beside those that their rows name.
     promised: Promised,
+    /// Where rows go that failed.
+    failures: Option<Failures>,
     /// Who computes digests, and what waits for some.
     hashing: Hashing,
     waiting: HashMap<TaskId, Waiting>,
@@ -150,6 +157,7 @@ impl<'r> Session<'r> {
             is_stopped: false,
             awaits_signal: false,
             sleepers: 0,
+            failures: None,
             hashing,
             waiting: HashMap::new(),
             saves_at: None,
@@ -218,6 +226,7 @@ impl<'r> Session<'r> {
         let wanted = row.options.as_ref().and_then(|options| options.split);
         let wanted = wanted.unwrap_or(self.plan.split);
         download.least = self.least_share(wanted);
+        let kept = self.kept(&row);
         let (max_size, digests, size) = match row.options {
             Some(options) => (options.max_size, options.digests, options.size),
             None => (None, Vec::new(), None),
@@ -229,6 +238,7 @@ impl<'r> Session<'r> {
             tries: 0,
             tries_in_all: 0,
             began: None,
+            row: kept,
             is_renamed,
             max_size: max_size.or(self.plan.request.max_size),
             conditions: 0,
@@ -341,6 +351,7 @@ impl<'r> Session<'r> {
                 self.rows += 1;
                 self.totals.failed += 1;
                 self.is_stopped |= self.plan.is_fail_fast;
+                self.note_failure(Some(&row));
                 let error = Error::new(fault, Doing::Starting, None);
                 self.tell_untried(&row, Landing::Nowhere, Verdict::Failed(&error));
             }
@@ -482,6 +493,7 @@ impl Application<Job> for Session<'_> {
         }
         if self.is_stopped {
             self.totals.unfinished += (self.files(multi) + self.waiting.len()) as u64;
+            self.note_unfinished(multi);
         }
         self.tend(multi, now)?;
         self.save_states(multi, now);
@@ -513,6 +525,7 @@ impl Application<Job> for Session<'_> {
             Err(_) if self.is_stopped || self.awaits_signal => {
                 easy.sink.download.save(&easy.url);
                 self.totals.unfinished += 1;
+                self.note_failure(easy.sink.row.as_deref());
             }
             Err(error) => self.failed(multi, easy, &error, now)?,
         }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::plan::{Output, Plan, Resume};
 use crate::download::name::{self, Names};
-use crate::download::{Body, Download, Exists, Hashing, Part, Stored, Stream};
+use crate::download::{Body, Download, Exists, Hashing, Part, Stored, Stream, Template};
 use crate::error::Fault;
 use crate::list::Row;
 use crate::sys::{self, Folder};
@@ -54,6 +54,9 @@ pub(super) struct Places {
     output: Output,
     exists: Exists,
     takes_names: bool,
+    template: Option<Template>,
+    /// Rows so far.
+    rows: u64,
     /// Who computes the digests of downloads.
     hashing: Hashing,
     resume: Resume,
@@ -78,6 +81,8 @@ impl Places {
             exists: plan.exists,
             takes_names: plan.takes_names,
             resume: plan.resume,
+            template: plan.template.clone(),
+            rows: 0,
             names: Names::default(),
             forgets_since: None,
             base: None,
@@ -280,7 +285,8 @@ impl Places {
     }
 
     /// The folder and name that a row asks for.
-    fn wanted(&self, row: &Row) -> Result<Wanted, Misplaced> {
+    fn wanted(&mut self, row: &Row) -> Result<Wanted, Misplaced> {
+        self.rows += 1;
         if let Output::File(path) = &self.output {
             let Some(name) = path.file_name() else {
                 return Err(Misplaced::Row(format!(
@@ -304,10 +310,13 @@ impl Places {
             Some(dir) => beneath("dir", dir)?,
             None => PathBuf::new(),
         };
-        let Some(out) = &row.out else {
-            return Ok((folder, name::from_url(&row.url).into()));
+        let out = match (&row.out, &self.template) {
+            (Some(out), _) => beneath("out", out)?,
+            (None, None) => return Ok((folder, name::from_url(&row.url).into())),
+            (None, Some(template)) => template
+                .expand(&row.url, self.rows)
+                .map_err(|why| Misplaced::Row(format!("--name: {why}")))?,
         };
-        let out = beneath("out", out)?;
         folder.extend(out.parent());
         Ok((folder, out.file_name().unwrap_or_default().to_owned()))
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::download::{Exists, Retry};
+use crate::download::{Exists, Retry, Template};
 use crate::http::{Credentials, Expected, Field};
 use crate::list::{Format, Shard, Split};
 use crate::multi::Options;
@@ -34,12 +34,16 @@ pub struct Plan {
     pub dir: PathBuf,
     /// The name of a single file, or standard output.
     pub output: Output,
+    /// How files are named whose rows do not.
+    pub template: Option<Template>,
     /// The server may name files.
     pub takes_names: bool,
     /// What to do about files that are there.
     pub exists: Exists,
     /// What to do about bodies that an earlier run left incomplete.
     pub resume: Resume,
+    /// A list to be written of the rows that failed.
+    pub failed: Option<PathBuf>,
     /// Files at once.
     pub jobs: usize,
     /// How many transfers may bring one file, unless its row says so.
@@ -86,9 +90,11 @@ impl Plan {
             checksums: None,
             dir,
             output: Output::ByName,
+            template: None,
             takes_names: false,
             exists: Exists::default(),
             resume: Resume::default(),
+            failed: None,
             jobs: 16,
             split: Split::default(),
             min_split: None,

@@ -109,6 +109,8 @@ pub enum BadRow {
     Typed(String),
     /// A list that cannot be read: its name, and why.
     List(String, std::io::Error),
+    /// A file that the run was to write beside what it fetches: its name, and why it cannot.
+    Output(String, std::io::Error),
 }
 
 /// How a run stands.

@@ -19,6 +19,15 @@ pub(super) enum Waiting {
     Standing(Easy<Job>),
 }
 
+impl Waiting {
+    /// The row that waits.
+    pub(super) fn job(&self) -> &Job {
+        match self {
+            Self::Body(easy, _) | Self::Standing(easy) => &easy.sink,
+        }
+    }
+}
+
 impl Session<'_> {
     /// A transfer has brought all that it was to bring.
     pub(super) fn verify(
