@@ -14,6 +14,9 @@ skip\t'keep it, whatever it holds'
 overwrite\t'fetch it anew and replace it'
 rename\t'keep it and give the new one another name'
 error\t'count it as a failure'"
+complete -c gannet -l fsync -d 'When files must have reached the disk' -r -f -a "none\t'when the system sees fit'
+file\t'each file, and its name, before it counts as done'
+batch\t'all together, before the run ends: the file system of --dir'"
 complete -c gannet -s j -l jobs -d 'Fetch N files at once' -r
 complete -c gannet -s x -l per-host -d 'Open at most N connections to one origin' -r
 complete -c gannet -s s -l split -d 'Fetch each file over N connections' -r
@@ -22,6 +25,7 @@ complete -c gannet -l limit-rate -d 'Receive at most RATE bytes a second in all'
 complete -c gannet -l limit-rate-file -d 'Receive at most RATE bytes a second for each file' -r
 complete -c gannet -l checksum -d 'Fail unless the file of a single URL has this digest' -r
 complete -c gannet -l checksums -d 'Fail unless each file has the digest that FILE has of its name' -r
+complete -c gannet -l lock -d 'Write to FILE what was fetched from where' -r -F
 complete -c gannet -s H -l header -d 'Send this header, \'Name: value\', with every request' -r
 complete -c gannet -s U -s A -l user-agent -d 'Send this User-Agent' -r
 complete -c gannet -l referer -d 'Send this Referer' -r
@@ -58,8 +62,11 @@ never\t'never'"
 complete -c gannet -l failed -d 'Write the rows that failed to FILE, as a list to read again' -r -F
 complete -c gannet -l strict -d 'Let a bad line in a list end the run'
 complete -c gannet -l content-disposition -d 'Let the server name the file'
+complete -c gannet -s N -l timestamping -d 'Fetch a file that is there only if the server has a newer one'
+complete -c gannet -l remote-time -d 'Give files the server\'s Last-Modified as their time'
 complete -c gannet -s c -l continue -d 'Continue partial files that another tool has left'
 complete -c gannet -l no-resume -d 'Start over instead of resuming what an earlier run has left'
+complete -c gannet -l locked -d 'Refuse whatever differs from the file of --lock'
 complete -c gannet -l http1.1 -d 'Speak HTTP/1.1 only'
 complete -c gannet -l http2 -d 'Speak HTTP/2 only'
 complete -c gannet -s k -l insecure -d 'Do not verify certificates'

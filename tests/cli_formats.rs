@@ -231,6 +231,41 @@ fn a_size_that_is_not_the_promised_one_is_a_failure() {
 }
 
 #[test]
+fn a_file_that_is_there_with_another_size_than_promised_is_asked_for_anew() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"abc").etag("\"v1\"").conditional();
+    });
+    let dir = Dir::new();
+    for (size, code, word) in [(3, 0, "done"), (3, 0, "kept"), (4, 9, "fail")] {
+        let list = format!("{{\"url\":\"{}\",\"size\":{size}}}", server.url("/a"));
+        let out = dir.gannet().flags("-i -").input(list).run();
+        out.code(code);
+        assert!(out.both().contains(word), "{out}");
+        dir.assert_file("a", b"abc");
+    }
+}
+
+#[test]
+fn a_resumed_body_is_measured_whole() {
+    let body = noise(300_000);
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(&body).etag("\"v1\"").ranges();
+        route.cut_at(120_000).then();
+        route.body(&body).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    let list = format!("{{\"url\":\"{}\",\"size\":300000}}", server.url("/a"));
+    let out = dir
+        .gannet()
+        .flags("-i - --retry-delay 1ms")
+        .input(list)
+        .run();
+    out.ok();
+    assert_eq!(server.requests().len(), 2, "{out}");
+    dir.assert_file("a", &body);
+}
+
+#[test]
 fn a_list_of_digests_is_looked_up_by_name() {
     let server = Server::start(abc);
     let dir = Dir::new();

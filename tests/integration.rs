@@ -20,6 +20,7 @@ mod cli_http2; // HTTP/2 through whatever a server may do
 mod cli_json; // --json and --report
 mod cli_limits; // --max-filesize
 mod cli_list; // -i: the urls format and its row options
+mod cli_lock; // --lock and --locked
 mod cli_machine; // few descriptors, closed streams, full disks, links, stopped and continued
 mod cli_malformed; // answers that are not HTTP
 mod cli_names; // names from URLs and servers, safe and apart
@@ -32,6 +33,7 @@ mod cli_resume; // NAME.part and its state: what the next run goes on with
 mod cli_retry; // transient failures, Retry-After, cut bodies
 mod cli_signal; // SIGINT and SIGTERM
 mod cli_split; // -s: one file over several connections
+mod cli_time; // -N, --remote-time, --fsync
 mod cli_timeout; // stalls, connecting, the whole
 mod cli_tls; // certificates good and bad, truncation
 mod cli_trust; // --capath, --cert, --tls-min, --pinnedpubkey, and what a refusal says

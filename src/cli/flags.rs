@@ -156,6 +156,32 @@ pub(crate) struct Output {
     /// What to do when the file is already there
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = Exists::Verify)]
     pub(crate) exists: Exists,
+
+    /// Fetch a file that is there only if the server has a newer one
+    ///
+    /// The server is asked with what is known of the file, or else with its time, whoever made it; a file that the server calls unchanged is kept.
+    /// With a digest asked for, that alone decides.
+    #[arg(short = 'N', long, conflicts_with = "exists", hide_short_help = true)]
+    pub(crate) timestamping: bool,
+
+    /// Give files the server's Last-Modified as their time
+    #[arg(long, hide_short_help = true)]
+    pub(crate) remote_time: bool,
+
+    /// When files must have reached the disk
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Fsync::None, hide_short_help = true)]
+    pub(crate) fsync: Fsync,
+}
+
+/// When a file must have reached the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Fsync {
+    /// when the system sees fit
+    None,
+    /// each file, and its name, before it counts as done
+    File,
+    /// all together, before the run ends: the file system of --dir
+    Batch,
 }
 
 /// What to do when the final name is taken.
@@ -192,6 +218,19 @@ pub(crate) struct Integrity {
     /// to be.
     #[arg(long, value_name = "FILE|URL", hide_short_help = true)]
     pub(crate) checksums: Option<String>,
+
+    /// Write to FILE what was fetched from where
+    ///
+    /// FILE is JSON, with the URL, name, size, SHA-256 and entity tag of each file. What it held of other URLs stays in it. It is written
+    /// when the run ends, in one step.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) lock: Option<PathBuf>,
+
+    /// Refuse whatever differs from the file of --lock
+    ///
+    /// A URL that is not in it, or a file of another size, digest or name, fails. FILE is not written.
+    #[arg(long, requires = "lock", hide_short_help = true)]
+    pub(crate) locked: bool,
 }
 
 #[derive(Args)]

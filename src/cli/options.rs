@@ -12,9 +12,9 @@ use gannet::list::{Format, Shard, Split, parse_url};
 use gannet::multi::{
     Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots, Windows,
 };
-use gannet::session::{ListPlace, Output, Plan, Request, Resume};
+use gannet::session::{Durability, ListPlace, Output, Plan, Request, Resume};
 
-use super::flags::{self, Exists, Flags, InputFormat, Oldest, Tls};
+use super::flags::{self, Exists, Flags, Fsync, InputFormat, Oldest, Tls};
 
 /// Whether an output is standard output, under whatever name.
 pub(crate) fn is_stdout(path: &Path) -> bool {
@@ -79,6 +79,15 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
             flags::Split::Most(most) => Split::Most(most),
         },
         min_split: flags.concurrency.min_split,
+        is_newer_only: flags.output.timestamping,
+        has_remote_time: flags.output.remote_time,
+        durability: match flags.output.fsync {
+            Fsync::None => Durability::System,
+            Fsync::File => Durability::File,
+            Fsync::Batch => Durability::Batch,
+        },
+        lock: flags.integrity.lock,
+        is_locked: flags.integrity.locked,
         failed: flags.reporting.failed,
         jobs: flags.concurrency.jobs as usize,
         is_fail_fast: flags.reporting.fail_fast,

@@ -8,7 +8,7 @@ use std::io;
 
 use super::hashing::{Hashed, Hashing, TaskId};
 use crate::error::Fault;
-use crate::http::digest::{Hashers, announced};
+use crate::http::digest::{Algorithm, Hashers, announced};
 use crate::http::{Digest, Expected, Response};
 
 /// Beyond this many bytes a file's digest is left to the threads.
@@ -26,6 +26,9 @@ pub(super) struct Check {
     size: Option<u64>,
     /// What the server announced in the present answer.
     announced: Option<Digest>,
+    /// The digest that is computed although nothing asks for it, and all that were.
+    recorded: Option<Algorithm>,
+    found: Vec<Digest>,
     hashing: Hashing,
     state: State,
 }
@@ -56,14 +59,37 @@ impl Check {
             asked,
             size,
             announced: None,
+            recorded: None,
+            found: Vec::new(),
             hashing,
             state: State::Done(Ok(Vec::new())),
         }
     }
 
+    /// Computes a digest although nothing asks for it.
+    pub(super) fn record(&mut self, algorithm: Algorithm) {
+        self.recorded = Some(algorithm);
+    }
+
+    /// The digests of the whole body, once it was judged, or of the file that is kept in its place.
+    pub(super) fn found(&self) -> &[Digest] {
+        &self.found
+    }
+
+    /// The digests of the file that stands there, which may be kept.
+    pub(super) fn stands(&mut self, digests: Vec<Digest>) {
+        self.found = digests;
+    }
+
+    /// What is computed of any file.
+    fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        let asked = self.asked.iter().map(Expected::algorithm);
+        asked.chain(self.recorded)
+    }
+
     /// Has another file hashed that may be the one asked for.
     pub(super) fn hash(&self, file: File) -> TaskId {
-        let hashers = Hashers::new(self.asked.iter().map(Expected::algorithm));
+        let hashers = Hashers::new(self.algorithms());
         let size = file.metadata().map_or(0, |metadata| metadata.len());
         let task = self.hashing.follow(file, hashers, 0);
         self.hashing.finish(task, size);
@@ -72,7 +98,7 @@ impl Check {
 
     /// Whether a file's digests are all that was asked for.
     pub(super) fn is_met_by(&self, found: &[Digest]) -> bool {
-        judge(&self.asked, found).is_ok()
+        !self.asked.is_empty() && judge(&self.asked, found).is_ok()
     }
 
     /// Begins anew for an answer; false if it needs no check at all.
@@ -85,10 +111,9 @@ impl Check {
             self.measure(found)?;
         }
         self.announced = announcement(response);
-        let asked = self.asked.iter().map(Expected::algorithm);
-        let algorithms = asked.chain(self.announced.as_ref().map(Digest::algorithm));
-        self.state = State::Passing(Hashers::new(algorithms));
-        Ok(self.announced.is_some() || self.size.is_some() || !self.asked.is_empty())
+        let announced = self.announced.as_ref().map(Digest::algorithm);
+        self.state = State::Passing(Hashers::new(self.algorithms().chain(announced)));
+        Ok(self.announced.is_some() || self.is_asked())
     }
 
     /// Whether a body of so many bytes is as large as it was to be.
@@ -103,7 +128,11 @@ impl Check {
     pub(super) fn resume(&mut self, frontier: u64, file: Option<io::Result<File>>) {
         self.forget();
         self.announced = None;
-        let hashers = Hashers::new(self.asked.iter().map(Expected::algorithm));
+        let hashers = Hashers::new(self.algorithms());
+        if hashers.is_empty() {
+            self.state = State::Passing(hashers);
+            return;
+        }
         let file = file.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
         self.state = match file {
             Ok(file) => {
@@ -117,7 +146,7 @@ impl Check {
 
     /// Whether anything was asked for, and not only announced.
     pub(super) fn is_asked(&self) -> bool {
-        !self.asked.is_empty()
+        !self.asked.is_empty() || self.size.is_some() || self.recorded.is_some()
     }
 
     /// These bytes were written, up to `frontier`. `file` gives the file to be read by others, if it can be.
@@ -184,8 +213,8 @@ impl Check {
         }
         let state = std::mem::replace(&mut self.state, State::Done(Ok(Vec::new())));
         match state {
-            State::Passing(hashers) => self.judge(&hashers.finish()),
-            State::Done(Ok(digests)) => self.judge(&digests),
+            State::Passing(hashers) => self.judge(hashers.finish()),
+            State::Done(Ok(digests)) => self.judge(digests),
             State::Done(Err(source)) => Err(Fault::Disk {
                 verb: "read back",
                 path: "the partial file".into(),
@@ -200,11 +229,12 @@ impl Check {
         self.state = State::Done(hashed);
     }
 
-    fn judge(&self, found: &[Digest]) -> Result<Checked, Fault> {
-        judge(&self.asked, found)?;
+    fn judge(&mut self, found: Vec<Digest>) -> Result<Checked, Fault> {
+        judge(&self.asked, &found)?;
         if let Some(announced) = self.announced {
-            meet(&announced.into(), found, true)?;
+            meet(&announced.into(), &found, true)?;
         }
+        self.found = found;
         Ok(Checked::Right)
     }
 

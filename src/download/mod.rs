@@ -27,13 +27,14 @@ use std::path::Path;
 use url::Url;
 
 use crate::error::{Fault, Malformed};
+use crate::http::digest::Algorithm;
 use crate::http::{Digest, Expected, Field, Response, disposition};
 use crate::multi::Sink;
 use check::Check;
 
 pub use check::Checked;
 pub use hashing::{Hashed, Hashing, TaskId};
-pub use part::{Part, Placed};
+pub use part::{Care, Part, Placed};
 pub use plan::Plan;
 pub use ramp::Ramp;
 pub use range::Asked;
@@ -96,6 +97,8 @@ pub struct Download {
     pub given_name: Option<String>,
     /// Its digests, where there are any to check.
     check: Option<Box<Check>>,
+    /// The size of the file that stands at the final name, where it was hashed.
+    standing: Option<u64>,
     /// Who computes them.
     hashing: Hashing,
 }
@@ -111,6 +114,7 @@ impl Download {
             takes_name: false,
             given_name: None,
             check: None,
+            standing: None,
             hashing: hashing.clone(),
         }
     }
@@ -154,12 +158,48 @@ impl Download {
         }
     }
 
+    /// The same, to know its SHA-256 whether that was asked for or not.
+    #[must_use]
+    pub fn recorded(mut self) -> Self {
+        let new = || Box::new(Check::new(Vec::new(), None, self.hashing.clone()));
+        let check = self.check.get_or_insert_with(new);
+        check.record(Algorithm::Sha256);
+        self
+    }
+
+    /// The size in bytes, SHA-256 and entity tag of a file that is done with, where all that was to be recorded.
+    pub fn found(&self) -> Option<(u64, Digest, Option<String>)> {
+        let check = self.check.as_ref()?;
+        let is_sha256 = |digest: &&Digest| digest.algorithm() == Algorithm::Sha256;
+        let digest = check.found().iter().find(is_sha256)?;
+        let known = self.known.as_ref().filter(|_| self.is_unchanged);
+        let etag = match (&self.body, known) {
+            (_, Some(known)) => known.etag(),
+            (Body::File(part), None) => part.etag(),
+            _ => None,
+        };
+        let size = self.standing.unwrap_or_else(|| self.body.written());
+        Some((size, *digest, etag.map(str::to_owned)))
+    }
+
+    /// The file that stands at the final name has this size and these digests; should it be kept, that is what is known of it.
+    pub fn stands(&mut self, size: u64, digests: Vec<Digest>) {
+        self.standing = Some(size);
+        if let Some(check) = &mut self.check {
+            check.stands(digests);
+        }
+    }
+
     /// Whether the body, which is whole, is what it was to be. Where its digests are not known yet, [`Download::hashed`] is to be
     /// called with the task's answer, and then this again.
     ///
     /// # Errors
     /// [`Fault::Digest`] or [`Fault::Size`]: it is another; [`Fault::Disk`]: it could not be read.
     pub fn verify(&mut self) -> Result<Checked, Fault> {
+        if self.is_unchanged {
+            // What stands there was looked at before it was asked about.
+            return Ok(Checked::Right);
+        }
         let size = self.body.written();
         self.check
             .as_mut()
@@ -195,6 +235,7 @@ impl Download {
 
     /// Has the body of an answer hashed, if anything says what its digest is to be.
     fn begin_check(&mut self, response: &Response) -> Result<(), Fault> {
+        self.standing = None;
         if self.check.is_none() && check::announcement(response).is_some() {
             let check = Check::new(Vec::new(), None, self.hashing.clone());
             self.check = Some(Box::new(check));

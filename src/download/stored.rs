@@ -4,6 +4,7 @@
 //! is fetched anew.
 
 use std::str;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::Validators;
 use crate::http::Field;
@@ -36,6 +37,20 @@ impl Stored {
         (stored.size == entry.size() && entry.modified() <= stored.completed).then_some(stored)
     }
 
+    /// Nothing but the time of a file, whoever made it: the server is asked for what is newer.
+    pub fn by_time(entry: &Entry) -> Option<Self> {
+        let seconds = u64::try_from(entry.modified() / 1_000_000_000).ok()?;
+        let modified = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+        Some(Self {
+            size: entry.size(),
+            completed: entry.modified(),
+            validators: Validators {
+                last_modified: Some(httpdate::fmt_http_date(modified)),
+                ..Validators::default()
+            },
+        })
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.strip_prefix("1\n")?.split('\n');
         let size = lines.next()?.parse().ok()?;
@@ -54,6 +69,11 @@ impl Stored {
                 ..Validators::default()
             },
         })
+    }
+
+    /// Its entity tag.
+    pub(super) fn etag(&self) -> Option<&str> {
+        self.validators.etag.as_deref()
     }
 
     /// The request fields that ask for the body only if it is another (RFC 9110 §13.1.2 and §13.1.3).

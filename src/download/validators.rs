@@ -1,7 +1,7 @@
 //! What tells one version of a file from another: ETag and Last-Modified (RFC 9110 §8.8), and what they are good for.
 
 use std::str;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::http::Response;
 
@@ -37,6 +37,11 @@ impl Validators {
             encoding: text("content-encoding")
                 .filter(|coding| !coding.eq_ignore_ascii_case("identity")),
         }
+    }
+
+    /// Last-Modified as a time, where it is one.
+    pub fn modified(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.last_modified.as_deref()?).ok()
     }
 
     /// The one that proves two versions to be the same byte for byte, as If-Range wants it: a strong ETag, or where there is

@@ -18,16 +18,19 @@ impl Session<'_> {
             return self.checksums_arrived(&mut easy);
         }
         if easy.sink.download.is_unchanged {
+            self.lock_in(&easy.sink);
             self.totals.kept += 1;
             return self.tell(&easy, elapsed, 0, Verdict::Kept);
         }
         match self.finish(&mut easy.sink) {
             Ok(Placed::There) => {
+                self.lock_in(&easy.sink);
                 self.totals.done += 1;
                 self.totals.bytes += received;
                 self.tell(&easy, elapsed, received, Verdict::Done(outcome));
             }
             Ok(Placed::Kept) => {
+                self.lock_in(&easy.sink);
                 self.totals.kept += 1;
                 self.tell(&easy, elapsed, received, Verdict::Kept);
             }

@@ -31,6 +31,8 @@ pub(super) struct Job {
     pub(super) tries_in_all: u32,
     /// When the first try at the present URL began.
     pub(super) began: Option<Instant>,
+    /// The first of its URLs, where that is to be written down.
+    pub(super) url: Option<Url>,
     /// The row itself, where it is to be written should it fail.
     pub(super) row: Option<Box<Row>>,
     /// Another row had its name.
@@ -55,6 +57,7 @@ impl Job {
             mirrors: VecDeque::new(),
             tries: 0,
             tries_in_all: 0,
+            url: None,
             row: None,
             is_renamed: false,
             max_size: None,

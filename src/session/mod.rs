@@ -15,6 +15,7 @@ mod divide;
 mod ending;
 mod failures;
 mod job;
+mod lock;
 mod places;
 mod plan;
 mod promised;
@@ -38,6 +39,7 @@ use url::Url;
 use descriptors::Descriptors;
 use failures::Failures;
 use job::Job;
+use lock::Lock;
 use places::{Misplaced, Placement, Places};
 use promised::Promised;
 use source::{Item, Source};
@@ -52,7 +54,7 @@ use crate::multi::{Done, Easy, Multi, Trace, TransferId};
 use crate::reactor::{Application, Drive, Reactor, Wake};
 use crate::sys;
 
-pub use plan::{ListPlace, Output, Plan, Request, Resume};
+pub use plan::{Durability, ListPlace, Output, Plan, Request, Resume};
 pub use report::{
     ActiveFile, BadRow, Completion, Landing, Report, Retrying, Snapshot, Totals, Verdict,
 };
@@ -91,9 +93,12 @@ pub fn run_on(driver: &mut impl Drive, plan: Plan, report: &mut dyn Report) -> i
     session.plan.jobs = room.jobs;
     session.places.keep_folders(room.folders);
     session.begin_failures();
+    session.begin_lock();
     let result = driver.drive(&mut session, options);
     session.finish_failures();
+    session.finish_lock();
     result?;
+    session.sync();
     session.report.flush();
     session.totals.elapsed = session.started.elapsed();
     Ok(session.totals)
@@ -122,6 +127,7 @@ struct Session<'r> {
     promised: Promised,
     /// Where rows go that failed.
     failures: Option<Failures>,
+    lock: Option<Lock>,
     /// Who computes digests, and what waits for some.
     hashing: Hashing,
     waiting: HashMap<TaskId, Waiting>,
@@ -158,6 +164,7 @@ impl<'r> Session<'r> {
             awaits_signal: false,
             sleepers: 0,
             failures: None,
+            lock: None,
             hashing,
             waiting: HashMap::new(),
             saves_at: None,
@@ -189,9 +196,20 @@ impl<'r> Session<'r> {
         self.totals
     }
 
+    /// Has what was fetched reach the disk, where that was put off to the end.
+    fn sync(&mut self) {
+        if self.plan.durability == Durability::Batch
+            && let Err(error) = self.places.sync()
+        {
+            let name = self.plan.dir.display().to_string();
+            self.report.bad_row(&BadRow::Output(name, error));
+        }
+    }
+
     /// Starts on a row: finds its place, and adds its first transfer.
     fn begin(&mut self, multi: &mut Multi<Job>, mut row: Row) -> Result<(), MultiError> {
-        if let Err(why) = self.promised.add_to(&mut row) {
+        let bound = self.bind(&mut row);
+        if let Err(why) = bound.and_then(|()| self.promised.add_to(&mut row)) {
             self.misplaced(row, why);
             return Ok(());
         }
@@ -238,13 +256,18 @@ impl<'r> Session<'r> {
             tries: 0,
             tries_in_all: 0,
             began: None,
+            url: self.lock.is_some().then(|| row.url.clone()),
             row: kept,
             is_renamed,
             max_size: max_size.or(self.plan.request.max_size),
             conditions: 0,
             split: wanted,
             has_divisible: Rc::clone(&self.has_divisible),
-            download: download.checked(digests, size),
+            download: if self.lock.is_some() {
+                download.checked(digests, size).recorded()
+            } else {
+                download.checked(digests, size)
+            },
         };
         let mut easy = self.easy(row.url, job);
         easy.own_headers = own_headers;
@@ -370,7 +393,7 @@ impl<'r> Session<'r> {
             return;
         }
         for waiting in self.waiting.values_mut() {
-            let (Waiting::Body(easy, _) | Waiting::Standing(easy)) = waiting;
+            let (Waiting::Body(easy, _) | Waiting::Standing(easy, _)) = waiting;
             easy.sink.download.save(&easy.url);
         }
         for split in self.splits.values_mut() {

@@ -1,18 +1,18 @@
 //! Which file each row becomes: its folder, its name, and what to do about a file that is there already.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::plan::{Output, Plan, Resume};
+use super::plan::{Durability, Output, Plan, Resume};
 use crate::download::name::{self, Names};
-use crate::download::{Body, Download, Exists, Hashing, Part, Stored, Stream, Template};
+use crate::download::{Body, Care, Download, Exists, Hashing, Part, Stored, Stream, Template};
 use crate::error::Fault;
 use crate::list::Row;
-use crate::sys::{self, Folder};
+use crate::sys::{self, Entry, Folder};
 
 /// Names of finished files that are remembered. Beyond that the disk remembers: a file that changed after this many were known
 /// was made by this run. So the longest list takes no more memory than one of this length.
@@ -54,6 +54,10 @@ pub(super) struct Places {
     output: Output,
     exists: Exists,
     takes_names: bool,
+    is_newer_only: bool,
+    /// What is kept is to be known as well as what is fetched.
+    has_lock: bool,
+    care: Care,
     template: Option<Template>,
     /// Rows so far.
     rows: u64,
@@ -80,6 +84,12 @@ impl Places {
             output: plan.output.clone(),
             exists: plan.exists,
             takes_names: plan.takes_names,
+            is_newer_only: plan.is_newer_only,
+            has_lock: plan.lock.is_some(),
+            care: Care {
+                has_remote_time: plan.has_remote_time,
+                is_synced: plan.durability == Durability::File,
+            },
             resume: plan.resume,
             template: plan.template.clone(),
             rows: 0,
@@ -178,9 +188,10 @@ impl Places {
                 let is_verified = self.exists == Exists::Verify;
                 let has_digests = !row.digests().is_empty();
                 let size = row.options.as_ref().and_then(|options| options.size);
-                let may_be_it = has_digests && size.is_none_or(|size| size == entry.size());
-                let known = (is_verified && !has_digests)
-                    .then(|| Stored::read(&folder, &name, &entry))
+                let has_size = size.is_none_or(|size| size == entry.size());
+                let may_be_it = has_size && (has_digests || self.has_lock);
+                let known = (is_verified && has_size && !has_digests)
+                    .then(|| self.known(&folder, &name, &entry))
                     .flatten();
                 // What cannot be read is fetched anew.
                 let file = (is_verified && may_be_it)
@@ -191,6 +202,17 @@ impl Places {
             }
             Exists::Rename => Ok(self.begin_beside(folder, &relative.join(name))),
         }
+    }
+
+    /// What is known of a file that stands there.
+    fn known(&self, folder: &Folder, name: &OsStr, entry: &Entry) -> Option<Stored> {
+        let by_time = || self.is_newer_only.then(|| Stored::by_time(entry)).flatten();
+        Stored::read(folder, name, entry).or_else(by_time)
+    }
+
+    /// Has everything that stands in the target folder, and the rest of its file system, reach the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.base.as_ref().map_or(Ok(()), |base| base.sync_all())
     }
 
     /// Begins a download under the first free name like that of `path`, which is relative to the root.
@@ -274,6 +296,7 @@ impl Places {
         } else {
             part
         };
+        let part = part.with_care(self.care);
         let mut download = Download::new(Body::File(part), &self.hashing);
         download.known = known;
         download.takes_name = self.takes_names;

@@ -40,10 +40,20 @@ pub struct Plan {
     pub takes_names: bool,
     /// What to do about files that are there.
     pub exists: Exists,
+    /// A file that is there is fetched only if the server has a newer one.
+    pub is_newer_only: bool,
+    /// Files get the server's Last-Modified.
+    pub has_remote_time: bool,
+    /// How durable files are before they count as done.
+    pub durability: Durability,
     /// What to do about bodies that an earlier run left incomplete.
     pub resume: Resume,
     /// A list to be written of the rows that failed.
     pub failed: Option<PathBuf>,
+    /// A file that holds what was fetched.
+    pub lock: Option<PathBuf>,
+    /// Nothing may differ from that file.
+    pub is_locked: bool,
     /// Files at once.
     pub jobs: usize,
     /// How many transfers may bring one file, unless its row says so.
@@ -62,6 +72,18 @@ pub struct Plan {
     pub options: Options,
     /// Tell the report what each transfer does.
     pub is_traced: bool,
+}
+
+/// How durable files are before they count as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// As the system sees fit.
+    #[default]
+    System,
+    /// Each file reaches the disk, and its name.
+    File,
+    /// All files reach the disk together, when the run ends.
+    Batch,
 }
 
 /// What to do about bodies that are there in part.
@@ -93,8 +115,13 @@ impl Plan {
             template: None,
             takes_names: false,
             exists: Exists::default(),
+            is_newer_only: false,
+            has_remote_time: false,
+            durability: Durability::default(),
             resume: Resume::default(),
             failed: None,
+            lock: None,
+            is_locked: false,
             jobs: 16,
             split: Split::default(),
             min_split: None,

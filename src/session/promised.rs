@@ -86,6 +86,7 @@ impl Session<'_> {
             tries: 0,
             tries_in_all: 0,
             began: None,
+            url: None,
             row: None,
             is_renamed: false,
             max_size: Some(LONGEST),

@@ -15,15 +15,15 @@ use crate::multi::{Easy, Multi, Outcome};
 pub(super) enum Waiting {
     /// A body that is whole.
     Body(Easy<Job>, Outcome),
-    /// A download that is needed only if the file that stands there is another.
-    Standing(Easy<Job>),
+    /// A download that is needed only if the file that stands there is another; and the size of that.
+    Standing(Easy<Job>, u64),
 }
 
 impl Waiting {
     /// The row that waits.
     pub(super) fn job(&self) -> &Job {
         match self {
-            Self::Body(easy, _) | Self::Standing(easy) => &easy.sink,
+            Self::Body(easy, _) | Self::Standing(easy, _) => &easy.sink,
         }
     }
 }
@@ -62,10 +62,11 @@ impl Session<'_> {
         file: File,
         easy: Easy<Job>,
     ) -> Result<(), MultiError> {
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
         let Some(task) = easy.sink.download.hash(file) else {
             return Self::add(multi, easy, None);
         };
-        self.waiting.insert(task, Waiting::Standing(easy));
+        self.waiting.insert(task, Waiting::Standing(easy, size));
         Ok(())
     }
 
@@ -81,7 +82,7 @@ impl Session<'_> {
                     easy.sink.download.hashed(hashed);
                     self.verify(multi, easy, outcome, now)?;
                 }
-                Some(Waiting::Standing(easy)) => self.stood(multi, easy, &hashed)?,
+                Some(Waiting::Standing(easy, size)) => self.stood(multi, easy, size, hashed)?,
                 // The try that it belonged to has failed.
                 None => {}
             }
@@ -93,15 +94,17 @@ impl Session<'_> {
     fn stood(
         &mut self,
         multi: &mut Multi<Job>,
-        easy: Easy<Job>,
-        hashed: &Hashed,
+        mut easy: Easy<Job>,
+        size: u64,
+        hashed: Hashed,
     ) -> Result<(), MultiError> {
-        let is_right = hashed
-            .as_ref()
-            .is_ok_and(|found| easy.sink.download.is_met_by(found));
+        let found = hashed.unwrap_or_default();
+        let is_right = easy.sink.download.is_met_by(&found);
+        easy.sink.download.stands(size, found);
         if !is_right {
             return Self::add(multi, easy, None);
         }
+        self.lock_in(&easy.sink);
         self.totals.kept += 1;
         self.tell(&easy, Duration::ZERO, 0, Verdict::Kept);
         Ok(())

@@ -342,6 +342,22 @@ impl Folder {
         }
     }
 
+    /// Has the names in it reach the disk.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.descriptor)?)
+    }
+
+    /// Has all of its file system reach the disk.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync_all(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.descriptor)?)
+    }
+
     /// Removes a file.
     ///
     /// # Errors

@@ -38,6 +38,7 @@ pub struct Part {
     is_standing: bool,
     /// Small bodies too get a note of their validators.
     notes_all: bool,
+    care: Care,
     /// Which version of the body it is, and what earlier tries and runs have written.
     state: State,
     /// What the present try has written.
@@ -65,6 +66,15 @@ pub struct Part {
     notice: Option<&'static str>,
 }
 
+/// What a complete body gets before it counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Care {
+    /// The server's Last-Modified as its own time.
+    pub has_remote_time: bool,
+    /// A place on the disk that a loss of power does not take away, for itself and its name.
+    pub is_synced: bool,
+}
+
 /// What became of a complete body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Placed {
@@ -86,6 +96,7 @@ impl Part {
             exists,
             is_standing: false,
             notes_all: true,
+            care: Care::default(),
             state: State::default(),
             run: 0..0,
             limit: None,
@@ -115,6 +126,12 @@ impl Part {
         self
     }
 
+    /// The same with more care.
+    pub fn with_care(mut self, care: Care) -> Self {
+        self.care = care;
+        self
+    }
+
     /// The final name.
     pub fn name(&self) -> &OsStr {
         &self.name
@@ -123,6 +140,11 @@ impl Part {
     /// The final path.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join(&self.name)
+    }
+
+    /// The entity tag of the body, as far as it is known.
+    pub(super) fn etag(&self) -> Option<&str> {
+        self.state.validators.etag.as_deref()
     }
 
     /// The folder that it goes to.
@@ -208,6 +230,9 @@ impl Part {
     fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
         if self.is_standing {
             self.is_same = self.exists == Exists::Verify && self.folder.holds(&self.name, bytes);
+            if self.is_same {
+                self.run.end = bytes.len() as u64;
+            }
             return Ok(self.is_same);
         }
         let Some(file) = self.folder.create_unnamed() else {
@@ -266,11 +291,13 @@ impl Part {
             if self.notes_all {
                 self.note(file);
             }
+            self.seal(file)?;
             match self.folder.link(file, &self.name) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 result => {
                     result.map_err(|error| self.fault("create", error))?;
                     self.file = None;
+                    self.sync_name()?;
                     return Ok(Placed::There);
                 }
             }
@@ -286,10 +313,34 @@ impl Part {
         }
     }
 
+    /// Gives a whole file its time, and has it reach the disk, as far as that was asked for: before it has its name.
+    fn seal(&self, file: &File) -> Result<(), Fault> {
+        let modified = self.state.validators.modified();
+        if let Some(modified) = modified.filter(|_| self.care.has_remote_time) {
+            file.set_modified(modified)
+                .map_err(|error| self.fault("set the time of", error))?;
+        }
+        if self.care.is_synced {
+            file.sync_all().map_err(|error| self.fault("sync", error))?;
+        }
+        Ok(())
+    }
+
+    /// Has the name that the file was given reach the disk, as far as that was asked for.
+    fn sync_name(&self) -> Result<(), Fault> {
+        if !self.care.is_synced {
+            return Ok(());
+        }
+        self.folder
+            .sync()
+            .map_err(|error| self.fault("sync the folder of", error))
+    }
+
     fn finish_named(&mut self) -> Result<Placed, Fault> {
         self.create()?;
         if let Some(file) = &self.file {
             self.note(file);
+            self.seal(file)?;
         }
         let part = self.part_name();
         let placed = match self.folder.rename(&part, &self.name) {
@@ -308,6 +359,7 @@ impl Part {
         if placed == Placed::There {
             self.file = None;
             self.remove_state();
+            self.sync_name()?;
         }
         Ok(placed)
     }

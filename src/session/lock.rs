@@ -1,0 +1,222 @@
+//! The lock file: what was fetched from where, so that another run can insist on the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Session;
+use super::job::Job;
+use super::places::Misplaced;
+use super::plan::{Output, Plan};
+use super::report::{BadRow, Landing};
+use crate::error::Fault;
+use crate::http::Digest;
+use crate::http::digest::Algorithm;
+use crate::list::Row;
+
+/// The version of the file's schema.
+const VERSION: u32 = 1;
+
+/// What a lock file holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    version: u32,
+    files: Vec<Entry>,
+}
+
+/// One file that was fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    url: String,
+    /// Relative to the target folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<String>,
+    /// In bytes.
+    size: u64,
+    /// In hex.
+    sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+}
+
+/// A lock file, and what this run adds to it.
+#[derive(Debug)]
+pub(super) struct Lock {
+    path: PathBuf,
+    /// Nothing may differ from it.
+    is_binding: bool,
+    /// By URL.
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Lock {
+    fn open(path: &Path, is_binding: bool) -> io::Result<Self> {
+        let text = match fs::read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && !is_binding => None,
+            result => Some(result?),
+        };
+        let files = text.map_or(Ok(Vec::new()), |text| parse(&text))?;
+        let entries = files.into_iter().map(|entry| (entry.url.clone(), entry));
+        Ok(Self {
+            path: path.to_owned(),
+            is_binding,
+            entries: entries.collect(),
+        })
+    }
+
+    /// Holds a row to its entry: its digest, its size and its name.
+    fn bind(&self, row: &mut Row, output: &Output) -> Result<(), Misplaced> {
+        if !self.is_binding {
+            return Ok(());
+        }
+        let refuse = |why: String| Misplaced::Fault(Fault::NoDigest(why));
+        let path = self.path.display();
+        let Some(entry) = self.entries.get(row.url.as_str()) else {
+            return Err(refuse(format!("it is not in {path}")));
+        };
+        let digest = format!("sha256:{}", entry.sha256).parse();
+        let digest = digest.and_then(|digest| row.expect_all(&[digest]));
+        digest.map_err(|why| refuse(format!("{path}: {why}")))?;
+        let options = row.options.get_or_insert_default();
+        match options.size {
+            Some(size) if size != entry.size => {
+                return Err(refuse(format!(
+                    "{path} has {} bytes, not {size}",
+                    entry.size
+                )));
+            }
+            _ => options.size = Some(entry.size),
+        }
+        if *output == Output::ByName && options.dir.is_none() {
+            if row.out.is_some() && row.out != entry.out {
+                let out = entry.out.as_deref().unwrap_or_default().escape_debug();
+                return Err(refuse(format!("{path} has it as '{out}'")));
+            }
+            row.out.clone_from(&entry.out);
+        }
+        Ok(())
+    }
+
+    /// Writes the file anew, in one step.
+    fn save(&self) -> io::Result<()> {
+        let document = Document {
+            version: VERSION,
+            files: self.entries.values().cloned().collect(),
+        };
+        let mut text = serde_json::to_vec_pretty(&document).map_err(io::Error::other)?;
+        text.push(b'\n');
+        let mut part = self.path.clone().into_os_string();
+        part.push(".part");
+        fs::write(&part, text)?;
+        fs::rename(part, &self.path)
+    }
+}
+
+fn parse(text: &[u8]) -> io::Result<Vec<Entry>> {
+    let invalid = |why: String| io::Error::new(ErrorKind::InvalidData, why);
+    let document: Document = serde_json::from_slice(text)
+        .map_err(|fault| invalid(format!("not a lock file (line {})", fault.line())))?;
+    if document.version != VERSION {
+        return Err(invalid(format!(
+            "version {} is not known",
+            document.version
+        )));
+    }
+    Ok(document.files)
+}
+
+impl Session<'_> {
+    /// Reads the lock file, where there is one; the run ends if it cannot be read.
+    pub(super) fn begin_lock(&mut self) {
+        let Plan {
+            lock, is_locked, ..
+        } = &self.plan;
+        let Some(path) = lock else { return };
+        match Lock::open(path, *is_locked) {
+            Ok(lock) => self.lock = Some(lock),
+            Err(error) => {
+                let name = path.display().to_string();
+                self.bad_row(BadRow::List(name, error));
+                self.has_ended = true;
+            }
+        }
+    }
+
+    /// Holds a row to the lock file.
+    pub(super) fn bind(&self, row: &mut Row) -> Result<(), Misplaced> {
+        self.lock
+            .as_ref()
+            .map_or(Ok(()), |lock| lock.bind(row, &self.plan.output))
+    }
+
+    /// A file is right, and stands where it belongs.
+    pub(super) fn lock_in(&mut self, job: &Job) {
+        let Some(lock) = &mut self.lock else { return };
+        let (Some(url), Some(found)) = (&job.url, job.download.found()) else {
+            return;
+        };
+        let (size, sha256, etag) = found;
+        let out = match job.landing() {
+            Landing::File(folder, name) => folder
+                .join(name)
+                .strip_prefix(&self.plan.dir)
+                .ok()
+                .and_then(Path::to_str)
+                .map(str::to_owned),
+            Landing::Stdout | Landing::Nowhere => None,
+        };
+        let entry = Entry {
+            url: url.to_string(),
+            out,
+            size,
+            sha256: hex(&sha256),
+            etag,
+        };
+        lock.entries.insert(entry.url.clone(), entry);
+    }
+
+    /// The run has ended: what it fetched is written down, unless it was held to what was.
+    pub(super) fn finish_lock(&mut self) {
+        if let Some(lock) = &self.lock
+            && !lock.is_binding
+            && let Err(error) = lock.save()
+        {
+            let name = lock.path.display().to_string();
+            self.report.bad_row(&BadRow::Output(name, error));
+        }
+    }
+}
+
+fn hex(digest: &Digest) -> String {
+    debug_assert_eq!(digest.algorithm(), Algorithm::Sha256);
+    let text = digest.to_string();
+    text.split_once(':')
+        .map(|(_, hex)| hex.to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_lock_is_refused() {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"version":2,"files":[]}"#,
+            r#"{"version":1,"files":[{}]}"#,
+            r#"{"version":1,"files":[],"more":1}"#,
+            "\u{0}",
+        ] {
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(parse(br#"{"version":1,"files":[]}"#).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,124 @@
+//! Times: -N fetches only what is newer, --remote-time keeps the server's; and --fsync.
+
+use std::fs::File;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::harness::{Dir, Nginx, noise};
+use crate::server::Server;
+
+const MODIFIED: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
+
+fn modified() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_000_000_000)
+}
+
+fn time_of(dir: &Dir, name: &str) -> SystemTime {
+    let metadata = dir.join(name).metadata().expect("a file");
+    metadata.modified().expect("a time")
+}
+
+fn set_time(dir: &Dir, name: &str, time: SystemTime) {
+    let file = File::options().write(true).open(dir.join(name));
+    file.and_then(|file| file.set_modified(time)).expect("set");
+}
+
+#[test]
+fn a_file_gets_the_servers_time() {
+    for size in [0, 1000, 100_000, 3_000_000] {
+        let server = Server::start(|s| {
+            s.get("/a")
+                .body(noise(size))
+                .header("Last-Modified", MODIFIED);
+            s.get("/b").body(noise(size));
+            s.get("/c")
+                .body(noise(size))
+                .header("Last-Modified", "yesterday");
+        });
+        let dir = Dir::new();
+        let urls = ["/a", "/b", "/c"].map(|path| server.url(path));
+        let before = SystemTime::now() - Duration::from_secs(60);
+        dir.gannet().flags("--remote-time").args(&urls).run().ok();
+        assert_eq!(time_of(&dir, "a"), modified());
+        assert!(time_of(&dir, "b") > before && time_of(&dir, "c") > before);
+        dir.gannet().flags("-d own").args(urls).run().ok();
+        assert!(time_of(&dir, "own/a") > before);
+    }
+}
+
+#[test]
+fn a_file_with_the_servers_time_is_still_known() {
+    let server = Server::start(|s| {
+        s.get("/a")
+            .body(noise(100_000))
+            .header("Last-Modified", MODIFIED)
+            .etag("\"v1\"")
+            .conditional();
+    });
+    let dir = Dir::new();
+    for word in ["done", "kept"] {
+        let out = dir
+            .gannet()
+            .flags("--remote-time")
+            .arg(server.url("/a"))
+            .run();
+        out.ok();
+        assert_eq!(out.completion().word, word, "{out}");
+    }
+}
+
+#[test]
+fn only_what_is_newer_is_fetched() {
+    let dir = Dir::new();
+    let Some(nginx) = Nginx::start(&dir, "if_modified_since before;") else {
+        return;
+    };
+    dir.write("www/a", b"remote");
+    set_time(&dir, "www/a", modified());
+    dir.make_dir("out");
+    let fetch = |flags: &str| {
+        let out = dir.gannet().flags(flags).arg(nginx.url("/a")).run();
+        out.ok();
+        out.completion().word
+    };
+    // Another tool made it: newer than the server's, and then older.
+    dir.write("out/a", b"local");
+    assert_eq!(fetch("-N -d out"), "kept");
+    dir.assert_file("out/a", b"local");
+    set_time(&dir, "out/a", modified() - Duration::from_secs(1));
+    assert_eq!(fetch("-N -d out"), "done");
+    dir.assert_file("out/a", b"remote");
+    assert_eq!(fetch("--timestamping -d out"), "kept");
+    // Without -N the time of a file proves nothing.
+    dir.make_dir("plain");
+    dir.write("plain/a", b"local");
+    assert_eq!(fetch("-d plain"), "done");
+    dir.assert_file("plain/a", b"remote");
+}
+
+#[test]
+fn newer_only_and_exists_do_not_go_together() {
+    Dir::new()
+        .gannet()
+        .flags("-N --exists skip http://127.0.0.1:1/a")
+        .run()
+        .code(2);
+}
+
+#[test]
+fn a_run_that_syncs_ends_with_the_same_files() {
+    let server = Server::start(|s| {
+        s.get("/a").body(noise(1000));
+        s.get("/b").body(noise(3_000_000));
+    });
+    for flags in [
+        "--fsync file -d file",
+        "--fsync batch -d batch",
+        "--fsync none -d none",
+    ] {
+        let dir = Dir::new();
+        let urls = ["/a", "/b"].map(|path| server.url(path));
+        dir.gannet().flags(flags).args(urls).run().ok();
+        let folder = flags.rsplit(' ').next().expect("a folder");
+        dir.assert_names(&[&format!("{folder}/a"), &format!("{folder}/b")]);
+    }
+}
