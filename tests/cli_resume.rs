@@ -337,7 +337,11 @@ fn a_stopped_run_is_gone_on_from() {
             route.body(noise(SIZE)).etag("\"v1\"").ranges();
         });
         let dir = Dir::new();
-        let running = dir.gannet().arg(server.url("/a")).spawn();
+        // Whoever runs the tests may ignore SIGHUP, as nohup does; what it ignores would be ignored below.
+        let gannet = dir
+            .gannet()
+            .shell(r#"exec env --default-signal=HUP "$0" "$@""#);
+        let running = gannet.arg(server.url("/a")).spawn();
         server.wait_for_stalls(1);
         dir.wait_for_size("a.part", CUT);
         running.signal(signal);

@@ -1,7 +1,7 @@
 //! SIGINT and SIGTERM: what is complete stays, the rest is named unfinished, and the exit code tells which it was.
 
 use crate::harness::{Dir, Output, noise};
-use crate::server::Server;
+use crate::server::{Gate, Server};
 
 /// Fetches one file that comes and one that stalls, then sends signals.
 fn interrupted(flags: &str, signals: &[&str]) -> (Output, Dir) {
@@ -39,6 +39,22 @@ fn a_termination_has_its_own_code() {
     let (out, _dir) = interrupted("", &["TERM"]);
     out.code(143);
     assert!(out.both().contains("unfinished"), "{out}");
+}
+
+#[test]
+fn a_hangup_that_is_ignored_as_under_nohup_stops_nothing() {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        s.get("/a").wait_for(&gate).body(b"whole");
+    });
+    let dir = Dir::new();
+    let gannet = dir.gannet().shell("trap '' HUP");
+    let running = gannet.arg(server.url("/a")).spawn();
+    server.wait_for_requests(1);
+    running.signal("HUP");
+    gate.open();
+    running.finish().ok();
+    dir.assert_file("a", b"whole");
 }
 
 #[test]
