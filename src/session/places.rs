@@ -136,7 +136,7 @@ impl Places {
 
     fn find(&mut self, row: &Row) -> Result<Placement, Misplaced> {
         if self.output == Output::Stdout {
-            let stream = Stream::stdout().map_err(Misplaced::Fault)?;
+            let stream = Stream::stdout();
             return Ok(self.begin_stream(stream));
         }
         if let Some(path) = self.device() {

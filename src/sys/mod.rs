@@ -9,6 +9,6 @@ mod signal;
 
 pub use folder::{Entry, Folder, file_clock, note};
 pub use limit::{foreign_files, raise_open_files};
-pub use output::{is_stdout_closed, stdout, stop_flag, write_all};
+pub use output::{stdout, stop_flag, write_all};
 pub use pipe::{Moved, Pipe};
 pub use signal::is_ignored;

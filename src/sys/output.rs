@@ -38,19 +38,6 @@ pub fn stdout() -> io::Result<File> {
     Ok(stdout.as_fd().try_clone_to_owned()?.into())
 }
 
-/// Whether standard output was closed when the process began. The standard library has opened the null device in its place
-/// by then, for reading and writing; whoever throws output away on purpose opens it for writing alone, as a shell does.
-pub fn is_stdout_closed() -> bool {
-    let stdout = io::stdout();
-    let is_null = rustix::fs::fstat(stdout.as_fd()).is_ok_and(|stat| {
-        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
-            && stat.st_rdev == rustix::fs::makedev(1, 3)
-    });
-    is_null
-        && rustix::fs::fcntl_getfl(stdout.as_fd())
-            .is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
-}
-
 /// Writes all of `bytes`, without a buffer of its own. What cannot be written now is waited for, until the run is to stop.
 ///
 /// # Errors
