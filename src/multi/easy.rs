@@ -51,7 +51,8 @@ pub struct Easy<S> {
     /// Bytes a second received at most.
     pub max_recv_speed: Option<u64>,
     /// It belongs to a transfer that is under way: it is first in turn, and not one of those that
-    /// [`Limits::transfers`](super::Limits::transfers) bounds.
+    /// [`Limits::transfers`](super::Limits::transfers) bounds. Over HTTP/2 it has a connection to itself, where one may be
+    /// opened: beside the other on one connection it would bring nothing sooner.
     pub is_extra: bool,
 }
 

@@ -65,6 +65,8 @@ pub(super) enum Place {
 pub(super) struct Turn {
     pub(super) is_new: bool,
     pub(super) ticket: u64,
+    /// It wants a connection that nobody else uses, where it may open one. No two have one ticket: this orders nothing.
+    pub(super) is_apart: bool,
 }
 
 #[derive(Debug)]
@@ -145,13 +147,18 @@ impl Entry {
         {
             return None;
         }
-        let may_open = is_below(self.open, limits.per_origin) && self.patience != Patience::Waiting;
+        let is_apart = self.waiting.keys().next().is_some_and(|turn| turn.is_apart);
+        // Who wants a connection apart does not wait for what the others would share, where it is known what is spoken.
+        let has_patience =
+            self.patience == Patience::Waiting && !(is_apart && self.speaks.is_some());
+        let may_open = is_below(self.open, limits.per_origin) && !has_patience;
         if let Some(connection) = self.sessions.best() {
-            let place = Place::Join(connection);
-            return Some(if may_open && self.sessions.are_bottleneck() {
+            let wants_another =
+                self.sessions.are_bottleneck() || (is_apart && !self.sessions.is_idle(connection));
+            return Some(if may_open && wants_another {
                 Place::New
             } else {
-                place
+                Place::Join(connection)
             });
         }
         match self.idle.last() {
@@ -591,6 +598,7 @@ mod tests {
             let turn = Turn {
                 is_new: true,
                 ticket: pool.ticket(),
+                is_apart: false,
             };
             pool.wait(key, turn, id(index as u32));
             keys.push(key);
@@ -691,6 +699,7 @@ mod tests {
         let turn = Turn {
             is_new: false,
             ticket: pool.ticket(),
+            is_apart: false,
         };
         pool.wait(keys[0], turn, id(0));
         assert_eq!(started(&mut pool), [0]);

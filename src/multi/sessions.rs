@@ -55,6 +55,12 @@ impl Sessions {
             .map(|session| session.connection)
     }
 
+    /// Whether a connection carries nothing.
+    pub(super) fn is_idle(&self, connection: usize) -> bool {
+        self.place(connection)
+            .is_some_and(|place| self.0[place].load == 0)
+    }
+
     /// Whether another connection might be faster than these.
     pub(super) fn are_bottleneck(&self) -> bool {
         self.0.len() < ENOUGH && self.0.iter().all(|session| session.bulky >= MANY_BULKY)

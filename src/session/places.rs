@@ -113,7 +113,12 @@ impl Places {
         }
         let (folder, wanted) = self.wanted(row)?;
         let (name, _) = self.claim(row, &folder, wanted)?;
-        Ok(Some(self.root.join(folder).join(name)))
+        let path = folder.join(name);
+        if self.forgets_since.is_some() {
+            // No file will remember it: rows that are so far apart are not told apart.
+            self.names.release(&path);
+        }
+        Ok(Some(self.root.join(path)))
     }
 
     /// Finds a row's place, decides what to do about a file that stands there, and looks for what an earlier run has left.

@@ -315,6 +315,41 @@ fn l5_the_peers_cap_holds_and_new_streams_go_to_the_least_loaded_connection() {
     assert_eq!(two.requests(&mut fake, 1), [5]);
 }
 
+/// L5: parts of one file share no connection while more may be opened, and each goes its own way at once.
+#[test]
+fn l5_an_extra_transfer_has_a_connection_to_itself_while_one_may_be_opened() {
+    let peer = Peer::new();
+    let mut fake = engine(Limits {
+        per_origin: 3,
+        ..Limits::default()
+    });
+    add(&mut fake, &peer);
+    let mut whole = Side::accept(&peer, &mut fake, &[]);
+    whole.requests(&mut fake, 1);
+    for _ in 0..3 {
+        let mut easy = peer.easy("/");
+        easy.is_extra = true;
+        fake.add(easy).expect("a live multi");
+    }
+    let mut first = Side::accept(&peer, &mut fake, &[]);
+    let mut second = Side::accept(&peer, &mut fake, &[]);
+    assert_eq!(first.requests(&mut fake, 1), [1]);
+    assert_eq!(second.requests(&mut fake, 1), [1]);
+    // No further one may be opened: the last shares.
+    fake.settle();
+    assert!(peer.try_accept().is_none());
+    let shared: usize = [&mut whole, &mut first, &mut second]
+        .into_iter()
+        .map(|side| {
+            side.frames()
+                .iter()
+                .filter(|frame| frame.kind == HEADERS)
+                .count()
+        })
+        .sum();
+    assert_eq!(shared, 1);
+}
+
 /// R3: one in mid-transfer is removed: its stream is reset, the connection goes on, and one that waits is started.
 #[test]
 fn r3_removing_resets_the_stream_and_starts_one_that_waits() {

@@ -47,6 +47,7 @@ impl<S: Sink> Multi<S> {
         let turn = Turn {
             is_new: transfer.clocks.dispatched.is_none() && !transfer.easy.is_extra,
             ticket,
+            is_apart: transfer.easy.is_extra,
         };
         transfer.origin = Some(key);
         transfer.turn = Some(turn);
@@ -138,11 +139,12 @@ impl<S: Sink> Multi<S> {
     /// Queues a dispatched transfer again, for a new connection or for any.
     pub(in crate::multi) fn requeue(&mut self, id: TransferId, needs_fresh: bool, now: Instant) {
         let ticket = self.pool.ticket();
+        let transfer = self.transfer(id);
         let turn = Turn {
             is_new: false,
             ticket,
+            is_apart: transfer.easy.is_extra,
         };
-        let transfer = self.transfer(id);
         transfer.needs_fresh = needs_fresh;
         transfer.state = State::Pending;
         transfer.turn = Some(turn);
