@@ -469,6 +469,49 @@ fn a_connection_that_breaks_the_rules_is_ended_and_all_are_retried() {
     }
 }
 
+#[test]
+fn fields_that_end_the_connection_fail_their_own_transfer_alone() {
+    let bad: [(&str, &str); 6] = [
+        (":status", ""),
+        ("X-Upper", "1"),
+        ("x y", "1"),
+        ("x", "a\0b"),
+        ("x", "a\r\nb"),
+        (":other", "1"),
+    ];
+    for field in bad {
+        let server = H2Server::start(move |talk| {
+            talk.greet(&[]);
+            if talk.number <= 7 {
+                // Of the first seven connections none answers anybody.
+                let streams = talk.requests(13 - talk.number);
+                let Some((first, others)) = streams.split_first() else {
+                    return;
+                };
+                let head = section(&[(":status", "200"), field]);
+                let head = if field.0 == ":status" {
+                    &head[13..]
+                } else {
+                    &head
+                };
+                talk.say(frame(HEADERS, END_HEADERS, *first, head));
+                for stream in others {
+                    talk.say(answer(*stream, b"too late"));
+                }
+            } else {
+                talk.answer_all(b"again");
+            }
+        });
+        let dir = Dir::new();
+        let out = fetch_many(&dir, &server, 12, "-t 0 -x 1");
+        out.code(7).complains("broke the rules of HTTP/2");
+        let files = dir.names();
+        let files = files.iter().filter(|name| name.starts_with("out/"));
+        assert_eq!(files.count(), 5, "{field:?}");
+        assert_eq!(server.connections(), 8, "{field:?}");
+    }
+}
+
 /// What a server does to one stream: an error of that stream, while the other goes on.
 #[test]
 fn a_malformed_answer_is_an_error_of_its_stream() {

@@ -17,6 +17,7 @@ use super::stream::{Broken, Event, Stream};
 use super::wire::{End, Wire};
 use super::woken::Woken;
 use super::{MAX_HEAD, MAX_STREAMS, MAX_WINDOW, REMEMBERED_RESETS, Windows};
+use crate::error::{ErrorCode, Fault};
 use crate::http::{Method, Response};
 
 /// Whether a request can be sent.
@@ -39,6 +40,8 @@ pub struct Session {
     /// None once it has come to its end.
     connection: Option<Connection<End, Bytes>>,
     streams: Vec<Option<Stream>>,
+    /// The stream whose fields made an end of the connection, where it was one of ours.
+    culprit: Option<u32>,
     /// The waker of each slot, made when it was first used.
     wakers: Vec<Waker>,
     woken: Woken,
@@ -70,6 +73,7 @@ impl Session {
                 later: Vec::new(),
                 connection: Some(connection),
                 streams: Vec::new(),
+                culprit: None,
                 wakers: Vec::new(),
                 woken: Woken::default(),
                 spare: Vec::new(),
@@ -109,6 +113,9 @@ impl Session {
         if Pin::new(connection).poll(&mut context).is_ready() {
             // Its error was told to every stream that it matters to.
             self.connection = None;
+            let number = self.wire.borrow().section();
+            let mut streams = self.streams.iter().flatten();
+            self.culprit = number.filter(|number| streams.any(|s| s.number() == *number));
             self.wire.borrow_mut().drain();
         }
         if !self.later.is_empty() && self.may_send() != Readiness::Later {
@@ -225,7 +232,17 @@ impl Session {
     /// [`Broken`]: the stream has ended before its answer was whole. [Leave](Self::leave) it.
     pub fn poll(&mut self, slot: usize) -> Result<Event<'_>, Broken> {
         match (self.streams.get_mut(slot), self.wakers.get(slot)) {
-            (Some(Some(stream)), Some(waker)) => stream.poll(&mut Context::from_waker(waker)),
+            (Some(Some(stream)), Some(waker)) => {
+                let number = stream.number();
+                let has_head = stream.has_head();
+                let event = stream.poll(&mut Context::from_waker(waker));
+                event.map_err(|broken| match (broken, self.culprit) {
+                    (Broken::Fault(Fault::Http2(code)), Some(culprit)) => {
+                        broken_by(culprit == number, has_head, code)
+                    }
+                    (broken, _) => broken,
+                })
+            }
             _ => Err(Broken::Lost),
         }
     }
@@ -282,6 +299,16 @@ impl Session {
 
     fn stream(&self, slot: usize) -> Option<&Stream> {
         self.streams.get(slot).and_then(Option::as_ref)
+    }
+}
+
+/// What becomes of a stream when the fields of one, this one or another, have made an end of the connection.
+fn broken_by(is_culprit: bool, has_head: bool, code: ErrorCode) -> Broken {
+    let fault = Fault::Http2(code);
+    if is_culprit || !has_head {
+        Broken::Ruined { fault, is_culprit }
+    } else {
+        Broken::Fault(fault)
     }
 }
 

@@ -40,6 +40,14 @@ pub enum Broken {
     },
     /// The peer wants this request over HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED).
     Http11Required,
+    /// The fields of one stream were such that the whole connection had to end (RFC 9113 §5.4.1). Those of the others
+    /// whose answers had not begun may be sent again.
+    Ruined {
+        /// What to say of it.
+        fault: Fault,
+        /// It was this one.
+        is_culprit: bool,
+    },
     /// The connection ended under it. Whoever fed the session knows why.
     Lost,
     /// Anything else.

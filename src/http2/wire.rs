@@ -2,7 +2,8 @@
 //! no room, it says so, and whoever drives the session calls again.
 //!
 //! h2 takes memory for a frame when it has read its head, and copies what it had read of it by then. So a read ends where a frame does
-//! whose next one would not fit, or behind the head of that: each body is copied once, to memory of its own size.
+//! whose next one would not fit, or behind the head of that: each body is copied once, to memory of its own size. And a field section is
+//! read alone: when h2 gives the connection up over it, the last thing that was read says whose it was.
 
 use std::cell::RefCell;
 use std::io;
@@ -61,6 +62,11 @@ impl Wire {
         self.start = self.end;
     }
 
+    /// The stream of the field section that was read last, if nothing was read since.
+    pub(super) fn section(&self) -> Option<u32> {
+        self.place.is_section.then_some(self.place.stream)
+    }
+
     /// What is to be sent.
     pub(super) fn output(&self) -> &[u8] {
         &self.output
@@ -97,6 +103,11 @@ impl Wire {
 /// Bytes before each frame's payload (RFC 9113 §4.1).
 const HEAD: usize = 9;
 
+/// Whether a frame carries the fields of an answer: HEADERS or CONTINUATION (RFC 9113 §6.2, §6.10).
+fn is_section(kind: u8) -> bool {
+    matches!(kind, 1 | 9)
+}
+
 /// Where in a frame the reader is.
 #[derive(Debug, Default)]
 struct Place {
@@ -105,6 +116,9 @@ struct Place {
     have: usize,
     /// Bytes of the payload still to be read.
     left: usize,
+    /// Of the frame whose head was read last.
+    stream: u32,
+    is_section: bool,
 }
 
 impl Place {
@@ -117,7 +131,7 @@ impl Place {
             taken += count;
             self.left -= count;
             let rest = &rest[count..];
-            if self.left > 0 || rest.is_empty() {
+            if self.left > 0 || rest.is_empty() || (self.is_section && taken > 0) {
                 return taken;
             }
             let count = rest.len().min(HEAD - self.have);
@@ -126,7 +140,7 @@ impl Place {
             let is_whole = self.have + count == HEAD;
             let payload = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
             let fits = is_whole && taken + count + payload <= room;
-            if taken > 0 && !fits {
+            if taken > 0 && (!fits || is_section(head[3])) {
                 return taken;
             }
             self.head = head;
@@ -136,6 +150,8 @@ impl Place {
                 return taken;
             }
             self.left = payload;
+            self.is_section = is_section(head[3]);
+            self.stream = u32::from_be_bytes([head[5] & 0x7f, head[6], head[7], head[8]]);
             if !fits {
                 return taken;
             }

@@ -199,6 +199,15 @@ impl<S: Sink> Multi<S> {
                 }
                 self.begin_again(id, fault, now)
             }
+            Broken::Ruined {
+                fault,
+                is_culprit: true,
+            } => {
+                // There is an end to the others' beginning again: each such connection costs somebody a try.
+                self.answered(id);
+                Err(fault)
+            }
+            Broken::Ruined { fault, .. } => self.begin_again(id, fault, now),
             Broken::Http11Required if self.options.protocol == Protocol::Http2 => {
                 Err(Fault::Http11Required)
             }
@@ -214,6 +223,17 @@ impl<S: Sink> Multi<S> {
                     Err(fault)
                 }
             }
+        }
+    }
+
+    /// A transfer's connection has brought an answer, or what came in the place of one.
+    fn answered(&mut self, id: TransferId) {
+        let connection = self.transfer(id).connection;
+        if let Some(connection) = connection.and_then(|key| self.connections.get_mut(key))
+            && let Talk::Http2(http2) = &mut connection.talk
+        {
+            http2.answers += 1;
+            self.pool.bore_fruit(connection.origin);
         }
     }
 
