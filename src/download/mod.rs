@@ -119,14 +119,12 @@ impl Download {
         }
     }
 
-    /// The same, to be checked by all these digests, and by its size in bytes.
-    #[must_use]
-    pub fn checked(mut self, asked: Vec<Expected>, size: Option<u64>) -> Self {
+    /// Has it checked by all these digests, and by its size in bytes.
+    pub fn expect(&mut self, asked: Vec<Expected>, size: Option<u64>) {
         if !asked.is_empty() || size.is_some() {
             let check = Check::new(asked, size, self.hashing.clone());
             self.check = Some(Box::new(check));
         }
-        self
     }
 
     /// The download of a share of the same file.
@@ -158,13 +156,11 @@ impl Download {
         }
     }
 
-    /// The same, to know its SHA-256 whether that was asked for or not.
-    #[must_use]
-    pub fn recorded(mut self) -> Self {
+    /// Has its SHA-256 known, whether that was asked for or not.
+    pub fn record(&mut self) {
         let new = || Box::new(Check::new(Vec::new(), None, self.hashing.clone()));
         let check = self.check.get_or_insert_with(new);
         check.record(Algorithm::Sha256);
-        self
     }
 
     /// The size in bytes, SHA-256 and entity tag of a file that is done with, where all that was to be recorded.

@@ -32,7 +32,7 @@ pub(super) struct Job {
     /// When the first try at the present URL began.
     pub(super) began: Option<Instant>,
     /// The first of its URLs, where that is to be written down.
-    pub(super) url: Option<Url>,
+    pub(super) url: Option<Box<Url>>,
     /// The row itself, where it is to be written should it fail.
     pub(super) row: Option<Box<Row>>,
     /// Another row had its name.
@@ -45,7 +45,8 @@ pub(super) struct Job {
     pub(super) split: Split,
     /// Set when a head says that several may.
     pub(super) has_divisible: Rc<Cell<bool>>,
-    pub(super) download: Download,
+    /// Boxed: a job moves several times, and this is most of it.
+    pub(super) download: Box<Download>,
 }
 
 impl Job {
@@ -65,7 +66,7 @@ impl Job {
             split: self.split,
             has_divisible: Rc::clone(&self.has_divisible),
             began: None,
-            download: self.download.share(segment),
+            download: Box::new(self.download.share(segment)),
         }
     }
 

@@ -249,6 +249,10 @@ impl<'r> Session<'r> {
             Some(options) => (options.max_size, options.digests, options.size),
             None => (None, Vec::new(), None),
         };
+        download.expect(digests, size);
+        if self.lock.is_some() {
+            download.record();
+        }
         let job = Job {
             number: self.rows,
             place: row.place,
@@ -256,18 +260,14 @@ impl<'r> Session<'r> {
             tries: 0,
             tries_in_all: 0,
             began: None,
-            url: self.lock.is_some().then(|| row.url.clone()),
+            url: self.lock.is_some().then(|| Box::new(row.url.clone())),
             row: kept,
             is_renamed,
             max_size: max_size.or(self.plan.request.max_size),
             conditions: 0,
             split: wanted,
             has_divisible: Rc::clone(&self.has_divisible),
-            download: if self.lock.is_some() {
-                download.checked(digests, size).recorded()
-            } else {
-                download.checked(digests, size)
-            },
+            download,
         };
         let mut easy = self.easy(row.url, job);
         easy.own_headers = own_headers;

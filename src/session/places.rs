@@ -23,14 +23,10 @@ const REMEMBERED: usize = 100_000;
 const NOTED: usize = 1000;
 
 /// Where a row goes.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "it lives for one call, and most are large"
-)]
 pub(super) enum Placement {
     /// It is to be fetched; another row may have had its name.
     Begin {
-        download: Download,
+        download: Box<Download>,
         is_renamed: bool,
         /// A file that stands there already: it is kept if its digests are right.
         standing: Option<File>,
@@ -277,7 +273,7 @@ impl Places {
 
     fn begin_stream(&self, stream: Stream) -> Placement {
         Placement::Begin {
-            download: Download::new(Body::Stream(stream), &self.hashing),
+            download: Box::new(Download::new(Body::Stream(stream), &self.hashing)),
             is_renamed: false,
             standing: None,
         }
@@ -302,7 +298,7 @@ impl Places {
             part
         };
         let part = part.with_care(self.care);
-        let mut download = Download::new(Body::File(part), &self.hashing);
+        let mut download = Box::new(Download::new(Body::File(part), &self.hashing));
         download.known = known;
         download.takes_name = self.takes_names;
         Placement::Begin {

@@ -93,7 +93,7 @@ impl Session<'_> {
             conditions: 0,
             split: self.plan.split,
             has_divisible: Rc::clone(&self.has_divisible),
-            download: Download::new(Body::Memory(Vec::new()), &self.hashing),
+            download: Box::new(Download::new(Body::Memory(Vec::new()), &self.hashing)),
         };
         let easy = self.easy(url, job);
         Self::add(multi, easy, None)
