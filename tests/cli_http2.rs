@@ -283,6 +283,36 @@ fn a_server_that_wants_http_1_1_alone_is_told_apart() {
 }
 
 #[test]
+fn a_server_that_wants_http_1_1_gets_it_where_tls_lets_one_choose() {
+    for ends_it in [true, false] {
+        let ca = Ca::new();
+        let server = H2Server::start_tls(&ca.issue().config(), move |talk| {
+            if talk.number > 1 {
+                return talk.answer_all_in_http1("of old");
+            }
+            talk.greet(&[]);
+            let streams = talk.requests(4);
+            // One answer is under way, and comes to its end.
+            talk.say(head(streams[0], "200", &[], 0));
+            for stream in &streams[1..] {
+                talk.say(reset(*stream, HTTP_1_1_REQUIRED));
+            }
+            talk.say(data(streams[0], b"of old", END_STREAM));
+            if !ends_it {
+                talk.linger();
+            }
+        });
+        let dir = Dir::new();
+        let urls = (0..12).map(|at| server.url(&format!("/{at}")));
+        let gannet = dir.gannet().flags("-j 4 -t 0 -d out --cacert");
+        gannet.arg(ca.write(&dir)).args(urls).run().ok();
+        assert_many(&dir, 12, b"of old");
+        assert_eq!(server.requests(), 4);
+        assert!(server.connections() <= 5);
+    }
+}
+
+#[test]
 fn fewer_streams_than_asked_for_are_opened_where_the_server_says_so() {
     let server = H2Server::start(|talk| {
         talk.greet(&[max_streams(4)]);

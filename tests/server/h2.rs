@@ -1,13 +1,15 @@
-//! A scripted HTTP/2 server on loopback, in the clear: a thread a connection, and the test says what each of them does, frame by frame.
+//! A scripted HTTP/2 server on loopback, in the clear or over TLS: a thread a connection, and the test says what each of them does, frame by frame.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+
+use rustls::ServerConfig;
 
 use super::frames::{self, Frame};
+use super::stream::Stream;
 
 /// A running server. What a connection's thread complains of fails the test when this goes.
 pub(crate) struct H2Server {
@@ -17,6 +19,8 @@ pub(crate) struct H2Server {
 }
 
 struct Shared {
+    /// What TLS is opened with; none in the clear.
+    tls: Option<Arc<ServerConfig>>,
     is_stopping: AtomicBool,
     connections: AtomicUsize,
     streams: AtomicUsize,
@@ -26,9 +30,27 @@ struct Shared {
 impl H2Server {
     /// Starts one that does this with each connection, which knows its number, the first being 1.
     pub(crate) fn start(serve: impl Fn(&mut Talk) + Send + Sync + 'static) -> Self {
+        Self::start_on(None, serve)
+    }
+
+    /// Starts one over TLS that says it speaks both HTTP/2 and HTTP/1.1 (RFC 7301).
+    pub(crate) fn start_tls(
+        tls: &ServerConfig,
+        serve: impl Fn(&mut Talk) + Send + Sync + 'static,
+    ) -> Self {
+        let mut tls = tls.clone();
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self::start_on(Some(Arc::new(tls)), serve)
+    }
+
+    fn start_on(
+        tls: Option<Arc<ServerConfig>>,
+        serve: impl Fn(&mut Talk) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
         let address = listener.local_addr().expect("local address");
         let shared = Arc::new(Shared {
+            tls,
             is_stopping: AtomicBool::new(false),
             connections: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
@@ -46,7 +68,12 @@ impl H2Server {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.shared.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// How many connections were accepted.
@@ -86,22 +113,18 @@ fn accept<F: Fn(&mut Talk) + Send + Sync + 'static>(
         }
         let Ok(tcp) = tcp else { continue };
         let number = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
-        // A server that was forgotten ends by itself.
-        tcp.set_read_timeout(Some(Duration::from_secs(60)))
-            .expect("read timeout");
-        tcp.set_nodelay(true).expect("nodelay");
         let open = tcp.try_clone().expect("clone of a socket");
         shared.open.lock().expect("open").push(open);
         let (shared, serve) = (Arc::clone(shared), Arc::clone(serve));
         threads.push(thread::spawn(move || {
             let mut talk = Talk {
-                tcp,
+                stream: Stream::new(tcp, shared.tls.as_ref()),
                 number,
                 unread: Vec::new(),
                 shared,
             };
             serve(&mut talk);
-            let _ = talk.tcp.shutdown(Shutdown::Both);
+            talk.stream.close();
         }));
     }
     for tcp in shared.open.lock().expect("open").iter() {
@@ -116,7 +139,7 @@ fn accept<F: Fn(&mut Talk) + Send + Sync + 'static>(
 
 /// The server's end of one connection.
 pub(crate) struct Talk {
-    tcp: TcpStream,
+    stream: Stream,
     pub(crate) number: usize,
     unread: Vec<u8>,
     shared: Arc<Shared>,
@@ -137,17 +160,30 @@ impl Talk {
 
     /// Says these bytes. That the client may have gone is no error.
     pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = self.tcp.write_all(bytes.as_ref());
+        let _ = self.stream.write_all(bytes.as_ref());
     }
 
     fn read(&mut self) -> bool {
         let mut piece = [0; 16_384];
-        match self.tcp.read(&mut piece) {
+        match self.stream.read(&mut piece) {
             Ok(count @ 1..) => {
                 self.unread.extend_from_slice(&piece[..count]);
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Answers every further request of HTTP/1.1 with this body, until the client goes.
+    pub(crate) fn answer_all_in_http1(&mut self, body: &str) {
+        while self.read() {
+            if self.unread.ends_with(b"\r\n\r\n") {
+                self.unread.clear();
+                let length = body.len();
+                self.say(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+                ));
+            }
         }
     }
 
