@@ -22,6 +22,12 @@ struct Share {
     has_rival: bool,
 }
 
+impl Share {
+    fn overlaps(&self, other: &Self) -> bool {
+        self.at < other.end && other.at < self.end
+    }
+}
+
 /// A share that was given out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
@@ -108,11 +114,19 @@ impl Plan {
         if let Some(share) = self.shares.try_remove(lane)
             && share.has_rival
         {
-            let overlaps = |other: &Share| other.at < share.end && share.at < other.end;
-            for (_, other) in &mut self.shares {
-                other.has_rival &= !overlaps(other);
+            let others: Vec<_> = self.shares.iter().map(|(lane, _)| lane).collect();
+            for lane in others {
+                let has_rival = self.rivals(lane).next().is_some();
+                self.shares[lane].has_rival = has_rival;
             }
         }
+    }
+
+    /// Who brings bytes that a lane brings too.
+    fn rivals(&self, lane: Lane) -> impl Iterator<Item = Lane> + '_ {
+        let others = self.shares.iter().filter(move |(other, _)| *other != lane);
+        let rivals = others.filter(move |(_, other)| self.shares[lane].overlaps(other));
+        rivals.map(|(other, _)| other)
     }
 
     /// A lane whose bytes are all there: it has come to its end, or others have brought them.
@@ -147,14 +161,14 @@ impl Plan {
         let mut slowest: Vec<(f64, Lane)> = self
             .shares
             .iter()
-            .filter(|(_, share)| share.at < share.end && !share.has_rival)
+            .filter(|(_, share)| share.at < share.end)
             .map(|(lane, share)| (left(lane, share), lane))
             .filter(|(left, _)| *left >= WORTHWHILE)
             .collect();
         slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
         let can_give = |lane: Lane| {
             let rest = self.rest(lane);
-            (rest.end - rest.start) / 2 >= self.least
+            !self.shares[lane].has_rival && (rest.end - rest.start) / 2 >= self.least
         };
         let givers = slowest.iter().filter(|(_, lane)| can_give(*lane));
         if let Some((_, lane)) = givers.clone().next().copied() {
@@ -166,14 +180,17 @@ impl Plan {
             let range = self.free(pieces)?;
             return Some(self.opened(range, Some(lane)));
         }
-        let (left, lane) = slowest.first().copied()?;
-        let rest = self.rest(lane);
-        let fresh = (rest.end - rest.start) as f64 / best.max(1.0);
-        if left < 1.0 + 2.0 * fresh {
-            return None;
-        }
+        // Of what all who bring it are stuck with, another copy is fetched.
+        let is_stuck = |lane: Lane| {
+            let rest = self.rest(lane);
+            let fresh = (rest.end - rest.start) as f64 / best.max(1.0);
+            left(lane, &self.shares[lane]) >= 1.0 + 2.0 * fresh
+        };
+        let lanes = slowest.iter().map(|(_, lane)| *lane);
+        let mut stuck = lanes.filter(|lane| is_stuck(*lane));
+        let lane = stuck.find(|lane| self.rivals(*lane).all(is_stuck))?;
         self.shares[lane].has_rival = true;
-        let opened = self.opened(rest, None);
+        let opened = self.opened(self.rest(lane), None);
         self.shares[opened.lane].has_rival = true;
         Some(opened)
     }
@@ -287,10 +304,14 @@ mod tests {
         let rival = plan.open(1, 1e7, |_| Some(1.0)).unwrap();
         assert_eq!((rival.range.clone(), rival.shrunk), (0..M, None));
         assert_eq!(
-            plan.open(1, 1e7, |_| Some(1.0)),
+            plan.open(1, 1e7, |lane| (lane == stuck).then_some(1.0)),
             None,
-            "one rival is enough"
+            "one rival that is fast is enough"
         );
+        // One that is stuck too is none.
+        let other = plan.open(1, 1e7, |_| Some(1.0)).unwrap();
+        assert_eq!((other.range, other.shrunk), (0..M, None));
+        plan.close(other.lane);
         plan.advance(rival.lane, M);
         plan.close(rival.lane);
         assert_eq!(plan.superfluous(), Some(stuck));

@@ -13,7 +13,7 @@ use super::Session;
 use super::ending::decide;
 use super::job::Job;
 use super::report::Retrying;
-use super::split::{Split, like};
+use super::split::{Ended, Split, like};
 use crate::download::{Body, Decision};
 use crate::error::{Error, Fault, MultiError};
 use crate::list::Split as Wanted;
@@ -24,6 +24,9 @@ const MOST: usize = 16;
 
 /// How often speeds are looked at.
 const BEAT: Duration = Duration::from_millis(200);
+
+/// A part of at least so many bytes is a good one though it is shorter than what was asked for.
+pub(super) const PIECE: u64 = 64 * 1024;
 
 /// A file that was divided, and what came of its transfers in all, if one of them ended well.
 type Whole = (Easy<Job>, Option<Outcome>);
@@ -119,11 +122,12 @@ impl Session<'_> {
         let Some(split) = self.splits.get_mut(&number) else {
             return Ok(());
         };
-        let Some(missing) = split.ended(id, segment) else {
+        let Some(ended) = split.ended(id, segment, now) else {
             return Ok(());
         };
         let error = match result {
-            Ok(outcome) if missing == 0 => {
+            // A server may give less than it was asked for (RFC 9110 §15.3.7): the rest is asked for next.
+            Ok(outcome) if ended.missing == 0 || ended.brought >= PIECE => {
                 split.note(outcome, now);
                 split.easy.sink.tries = 1;
                 return self.go_on(multi, number, None, now);
@@ -132,7 +136,7 @@ impl Session<'_> {
                 let received = outcome.received;
                 let fault = Fault::Truncated {
                     received,
-                    expected: Some(received + missing),
+                    expected: Some(received + ended.missing),
                 };
                 Error::new(fault, crate::error::Doing::Receiving, outcome.address)
             }
@@ -141,7 +145,7 @@ impl Session<'_> {
         if self.is_stopped {
             return Ok(());
         }
-        self.segment_failed(multi, number, &error, now)
+        self.segment_failed(multi, number, (ended, &error), now)
     }
 
     /// A transfer has failed: others bring its share, or another does later, or the file has failed.
@@ -149,7 +153,7 @@ impl Session<'_> {
         &mut self,
         multi: &mut Multi<Job>,
         number: u64,
-        error: &Error,
+        (ended, error): (Ended, &Error),
         now: Instant,
     ) -> Result<(), MultiError> {
         let Some(split) = self.splits.get_mut(&number) else {
@@ -159,28 +163,33 @@ impl Session<'_> {
         if !error.is_retryable() && !is_final && split.leave_to_one(multi, now)? {
             return Ok(());
         }
-        let job = &split.easy.sink;
-        let tries = job.tries;
-        let decision = decide(&self.plan.retry, &self.random, job, error, now);
-        let Decision::Again(delay) = decision else {
-            return self.split_failed(multi, number, error, now);
+        let tries = split.tried(ended, now);
+        let delay = match decide(&self.plan.retry, &self.random, error, tries, now) {
+            Decision::Again(delay) => Some(delay),
+            Decision::GiveUp => None,
         };
         let is_refusal = matches!(error.status(), Some(429 | 503));
         if is_refusal || matches!(error.fault(), Fault::ConnectionLost(_)) {
-            split.fall_back(now);
+            split.fall_back(ended, now);
         }
-        if is_refusal {
+        if let Some(delay) = delay.filter(|_| is_refusal) {
             multi.hold(&split.easy.url, now + delay, now)?;
         }
+        let may_help = error.is_retryable() || error.status().is_some();
+        if may_help && !is_final && split.does_without(multi, (ended, delay.is_none()), now)? {
+            return Ok(());
+        }
+        let Some(delay) = delay else {
+            return self.split_failed(multi, number, error, now);
+        };
         self.report.retrying(&Retrying {
             number,
             url: &split.easy.url,
             error,
             delay,
-            tries,
+            tries: tries.count,
         });
-        split.easy.sink.tries += 1;
-        split.easy.sink.tries_in_all += 1;
+        split.count_failure(ended, now);
         self.go_on(multi, number, Some(delay), now)
     }
 

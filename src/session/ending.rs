@@ -72,7 +72,7 @@ impl Session<'_> {
         }
         let job = &easy.sink;
         let decision = if job.download.can_start_over() {
-            decide(&self.plan.retry, &self.random, job, error, now)
+            decide(&self.plan.retry, &self.random, error, job.tried(now), now)
         } else {
             Decision::GiveUp
         };
@@ -155,14 +155,10 @@ impl Session<'_> {
 pub(super) fn decide(
     retry: &Retry,
     random: &RandomState,
-    job: &Job,
     error: &Error,
+    tries: Tries,
     now: Instant,
 ) -> Decision {
     let random = random.hash_one(now) as f64 / u64::MAX as f64;
-    let tries = Tries {
-        count: job.tries,
-        elapsed: job.began.map_or(Duration::ZERO, |at| now - at),
-    };
     retry.decide(error, tries, random, SystemTime::now())
 }

@@ -6,12 +6,12 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
 use super::report::Landing;
-use crate::download::{Body, Download, Segment};
+use crate::download::{Body, Download, Segment, Tries};
 use crate::error::Fault;
 use crate::http::{Field, Response};
 use crate::list::{Place, Row, Split};
@@ -67,6 +67,14 @@ impl Job {
             has_divisible: Rc::clone(&self.has_divisible),
             began: None,
             download: Box::new(self.download.share(segment)),
+        }
+    }
+
+    /// The tries at the present URL so far.
+    pub(super) fn tried(&self, now: Instant) -> Tries {
+        Tries {
+            count: self.tries,
+            elapsed: self.began.map_or(Duration::ZERO, |at| now - at),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::job::Job;
 use super::report::ActiveFile;
 use crate::download::plan::Lane;
-use crate::download::{Body, Plan, Ramp, Ranges, Segment, Whole};
+use crate::download::{Body, Plan, Ramp, Ranges, Segment, Tries, Whole};
 use crate::error::MultiError;
 use crate::multi::{Easy, Multi, Outcome, TransferId};
 
@@ -28,7 +28,8 @@ pub(super) struct Split {
     plan: Plan,
     /// How many transfers are wanted, where that is found by trying.
     ramp: Option<Ramp>,
-    /// How many there may be.
+    /// How many there may be, and how many the origin is found to serve.
+    allowed: usize,
     most: usize,
     runs: Vec<Run>,
     /// The fastest that one of them was, in bytes a second.
@@ -38,6 +39,18 @@ pub(super) struct Split {
     received: u64,
     /// What came of the first that ended.
     outcome: Option<Outcome>,
+    /// When one of them failed last that had begun after the one that failed before: failures of one moment are one try.
+    failed: Option<Instant>,
+}
+
+/// What is known of a transfer that is over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    /// Bytes of its share that it has not brought.
+    pub(super) missing: u64,
+    /// Bytes that it has.
+    pub(super) brought: u64,
+    opened: Instant,
 }
 
 /// One of its transfers.
@@ -81,18 +94,20 @@ impl Split {
             whole,
             plan,
             ramp: None,
+            allowed: 1,
             most: 1,
             runs: vec![run],
             best: 0.0,
             began: now,
             received: at - start.min(at),
             outcome: None,
+            failed: None,
         }
     }
 
     /// Allows so many transfers: at once, or as many of them as are found to add speed.
     pub(super) fn allow(&mut self, most: usize, is_tried: bool, now: Instant) {
-        self.most = most;
+        (self.allowed, self.most) = (most, most);
         let bytes = self.plan.done().count();
         self.ramp = is_tried.then(|| Ramp::new(most, now, bytes));
     }
@@ -118,7 +133,10 @@ impl Split {
     }
 
     /// The origin has had enough of it.
-    pub(super) fn fall_back(&mut self, now: Instant) {
+    pub(super) fn fall_back(&mut self, ended: Ended, now: Instant) {
+        if self.is_one_with_another(ended) {
+            return;
+        }
         let bytes = self.plan.done().count();
         if let Some(ramp) = &mut self.ramp {
             ramp.fall_back(now, bytes);
@@ -126,14 +144,74 @@ impl Split {
         }
     }
 
-    /// Takes in what a transfer has brought that is over, and gives how much of its share it has not; `None` if it was none of these.
-    pub(super) fn ended(&mut self, id: TransferId, segment: &Segment) -> Option<u64> {
+    /// Whether a failure belongs with an earlier one: a fault of the line, or of the origin, meets many transfers at once.
+    fn is_one_with_another(&self, ended: Ended) -> bool {
+        self.failed.is_some_and(|failed| ended.opened <= failed)
+    }
+
+    /// The tries so far of what has failed; those that failed with it do not count.
+    pub(super) fn tried(&self, ended: Ended, now: Instant) -> Tries {
+        let mut tries = self.easy.sink.tried(now);
+        if self.is_one_with_another(ended) {
+            tries.count = tries.count.saturating_sub(1).max(1);
+        }
+        tries
+    }
+
+    /// Counts a failed try.
+    pub(super) fn count_failure(&mut self, ended: Ended, now: Instant) {
+        if !self.is_one_with_another(ended) {
+            self.failed = Some(now);
+            self.easy.sink.tries += 1;
+        }
+        self.easy.sink.tries_in_all += 1;
+    }
+
+    /// Makes do with fewer transfers after one has failed, where others bring bytes: an origin may serve only so many, and what
+    /// is left of its share can be had later. One that had brought bytes is worth another try, unless it `was_last`.
+    pub(super) fn does_without(
+        &mut self,
+        multi: &mut Multi<Job>,
+        (ended, was_last): (Ended, bool),
+        now: Instant,
+    ) -> Result<bool, MultiError> {
+        self.look(multi, None);
+        let brings = |run: &Run| run.has_all || self.plan.rest(run.lane).start > run.from;
+        if ended.brought > 0 && !was_last || !self.runs.iter().any(brings) {
+            return Ok(false);
+        }
+        self.failed = Some(now);
+        self.most = self.most.min(self.runs.len());
+        if self.most == 1 {
+            // It need not be asked again where its answer has all the rest.
+            self.leave_to_one(multi, now)?;
+        }
+        Ok(true)
+    }
+
+    /// Takes in what a transfer has brought that is over; `None` if it was none of these.
+    pub(super) fn ended(
+        &mut self,
+        id: TransferId,
+        segment: &Segment,
+        now: Instant,
+    ) -> Option<Ended> {
         let place = self.runs.iter().position(|run| run.id == id)?;
         let run = self.runs.swap_remove(place);
         self.plan.advance(run.lane, segment.at());
         self.plan.close(run.lane);
         self.received += segment.at().saturating_sub(run.from);
-        Some(segment.end().saturating_sub(segment.at()))
+        let brought = segment.at().saturating_sub(run.from);
+        let elapsed = now.saturating_duration_since(run.opened).as_secs_f64();
+        if elapsed > 0.0 && run.speed.is_none() {
+            // It was too quick to be measured on the way.
+            self.best = self.best.max(brought as f64 / elapsed);
+        }
+        Some(Ended {
+            missing: segment.end().saturating_sub(segment.at()),
+            brought,
+            opened: run.opened,
+        })
     }
 
     /// Takes note of what came of a transfer that ended well.
@@ -205,7 +283,7 @@ impl Split {
         let lane = survivor.lane;
         self.runs.push(survivor);
         self.set_end(multi, lane);
-        (self.most, self.ramp) = (1, None);
+        (self.allowed, self.most, self.ramp) = (1, 1, None);
         Ok(true)
     }
 
@@ -283,6 +361,14 @@ impl Split {
         ramp.unwrap_or(self.most).min(self.most)
     }
 
+    /// How many more are wanted. One that waits and waits for its first byte stands in nobody's way.
+    fn missing(&self) -> usize {
+        let is_mute = |run: &&Run| !run.has_all && run.speed.is_some() && run.seen.1 == run.from;
+        let mute = self.runs.iter().filter(is_mute).count();
+        let wanted = self.wanted().saturating_sub(self.runs.len() - mute);
+        wanted.min(self.allowed.saturating_sub(self.runs.len()))
+    }
+
     /// Opens transfers until there are as many as are wanted; `delay` holds for the first.
     pub(super) fn fill(
         &mut self,
@@ -291,8 +377,8 @@ impl Split {
         now: Instant,
     ) -> Result<(), MultiError> {
         self.look(multi, None);
-        while self.runs.len() < self.wanted() {
-            let missing = (self.wanted() - self.runs.len()) as u64;
+        while self.missing() > 0 {
+            let missing = self.missing() as u64;
             let runs = &self.runs;
             let speed = |lane| runs.iter().find(|run| run.lane == lane)?.speed;
             let Some(opened) = self.plan.open(missing, self.best, speed) else {

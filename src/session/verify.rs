@@ -5,6 +5,7 @@ use std::fs::File;
 use std::time::{Duration, Instant};
 
 use super::Session;
+use super::divide::PIECE;
 use super::job::Job;
 use super::report::Verdict;
 use crate::download::{Checked, Hashed};
@@ -38,6 +39,11 @@ impl Session<'_> {
         now: Instant,
     ) -> Result<(), MultiError> {
         if let Some(fault) = easy.sink.download.missing() {
+            if outcome.received >= PIECE {
+                // A server may give less than it was asked for (RFC 9110 §15.3.7): that is no failed try.
+                easy.sink.tries -= 1;
+                return Self::add(multi, easy, None);
+            }
             let error = Error::new(fault, Doing::Receiving, outcome.address);
             return self.failed(multi, easy, &error, now);
         }

@@ -1,6 +1,7 @@
 //! A file that several transfers bring: when that may be, and what they need of it.
 
 use super::Part;
+use super::resume::MOST_CHANGES;
 use crate::download::{Ranges, Segment, Whole};
 use crate::error::Fault;
 use crate::http::{Response, Version};
@@ -27,6 +28,8 @@ impl Part {
             .is_some_and(|value| value.eq_ignore_ascii_case(b"none"));
         self.is_divisible = (rest / 2 >= least || has_holes)
             && !is_refused
+            // A server may have several versions at once, one behind each of its faces: one answer is of one version.
+            && self.changes < MOST_CHANGES
             && !self.is_unreliable
             && self.state.validators.strong().is_some()
             && self.state.validators.encoding.is_none();

@@ -13,7 +13,7 @@ use crate::error::Fault;
 use crate::http::{Field, Response};
 
 /// How often a file may be another than before in one run; then it is given up.
-const MOST_CHANGES: u32 = 2;
+pub(super) const MOST_CHANGES: u32 = 2;
 
 /// What is cut off a body, in bytes, so that its state has room on a full disk.
 const CUT: u64 = 256 * 1024;
