@@ -15,6 +15,7 @@ use gannet::multi::{
 use gannet::session::{Durability, ListPlace, Output, Plan, Request, Resume};
 
 use super::flags::{self, Exists, Flags, Fsync, InputFormat, Oldest, Tls};
+use super::values;
 
 /// Whether an output is standard output, under whatever name.
 pub(crate) fn is_stdout(path: &Path) -> bool {
@@ -46,37 +47,17 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         is_strict: flags.input.strict,
         digests,
         checksums: flags.integrity.checksums.map(checksums).transpose()?,
-        format: match flags.input.input_format {
-            InputFormat::Auto => Format::Auto,
-            InputFormat::Urls => Format::Urls,
-            InputFormat::Jsonl => Format::Jsonl,
-            InputFormat::Sums => Format::Sums,
-            InputFormat::Metalink => Format::Metalink,
-        },
+        format: format(flags.input.input_format),
         shard: flags.input.shard.as_deref().map(shard).transpose()?,
         dir: flags.output.dir.unwrap_or_else(|| PathBuf::from(".")),
         output,
         template: flags.output.name.as_deref().map(template).transpose()?,
         takes_names: flags.output.content_disposition,
-        exists: match flags.output.exists {
-            Exists::Verify => download::Exists::Verify,
-            Exists::Skip => download::Exists::Skip,
-            Exists::Overwrite => download::Exists::Overwrite,
-            Exists::Rename => download::Exists::Rename,
-            Exists::Error => download::Exists::Error,
-        },
-        resume: match flags.resume {
-            flags::Resume {
-                r#continue: true, ..
-            } => Resume::Vouched,
-            flags::Resume {
-                no_resume: true, ..
-            } => Resume::Never,
-            _ => Resume::Proven,
-        },
+        exists: exists(flags.output.exists),
+        resume: resume(flags.resume),
         split: match flags.concurrency.split {
-            flags::Split::Auto => Split::Auto,
-            flags::Split::Most(most) => Split::Most(most),
+            values::Split::Auto => Split::Auto,
+            values::Split::Most(most) => Split::Most(most),
         },
         min_split: flags.concurrency.min_split,
         is_newer_only: flags.output.timestamping,
@@ -124,6 +105,41 @@ fn shard(typed: &str) -> Result<Shard> {
         typed => Shard::parse(typed),
     };
     shard.map_err(|why| anyhow!("--shard: {why}"))
+}
+
+/// How lists are to be read.
+fn format(typed: InputFormat) -> Format {
+    match typed {
+        InputFormat::Auto => Format::Auto,
+        InputFormat::Urls => Format::Urls,
+        InputFormat::Jsonl => Format::Jsonl,
+        InputFormat::Sums => Format::Sums,
+        InputFormat::Metalink => Format::Metalink,
+    }
+}
+
+/// What is to be done about files that are there.
+fn exists(typed: Exists) -> download::Exists {
+    match typed {
+        Exists::Verify => download::Exists::Verify,
+        Exists::Skip => download::Exists::Skip,
+        Exists::Overwrite => download::Exists::Overwrite,
+        Exists::Rename => download::Exists::Rename,
+        Exists::Error => download::Exists::Error,
+    }
+}
+
+/// What is to be gone on from.
+fn resume(typed: flags::Resume) -> Resume {
+    match typed {
+        flags::Resume {
+            r#continue: true, ..
+        } => Resume::Vouched,
+        flags::Resume {
+            no_resume: true, ..
+        } => Resume::Never,
+        _ => Resume::Proven,
+    }
 }
 
 fn request(flags: &Flags) -> Result<Request> {

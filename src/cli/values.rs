@@ -1,10 +1,35 @@
-//! Values of flags that are more than a number or a name, as they are typed. Like `flags.rs` this stands on few crates, so that
-//! tests can include it by its path.
+//! Values of flags as they are typed, and what is wrong with them. Like `flags.rs` this stands on few crates, so that tests can
+//! include it by its path.
 
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use url::{Host, Url};
+
+/// The longest duration that can be asked for: a year, so that no deadline overflows a clock.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// How many connections one file may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Split {
+    /// As many as add speed.
+    Auto,
+    /// So many.
+    Most(NonZeroU32),
+}
+
+/// Addresses to use for a host and port, as `--resolve` gives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Resolve {
+    /// As `Url::host_str` would give it: lower case, IDNA applied, IPv6 in brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// At least one.
+    pub(crate) addresses: Vec<IpAddr>,
+}
 
 /// Digests of public keys, as `--pinnedpubkey` gives them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,9 +77,278 @@ pub(crate) struct MinSpeed {
     pub(crate) span: Duration,
 }
 
+pub(crate) fn one_or_more(typed: &str) -> Result<u32, String> {
+    match typed.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("not a whole number".into()),
+    }
+}
+
+pub(crate) fn split(typed: &str) -> Result<Split, String> {
+    match typed {
+        "auto" => Ok(Split::Auto),
+        "0" => Err("must be at least 1".into()),
+        number => number
+            .parse()
+            .map(Split::Most)
+            .map_err(|_| "neither a number nor 'auto'".into()),
+    }
+}
+
+/// `500ms`, `1h 30m`, or a bare number of seconds as curl and wget take it.
+pub(crate) fn duration(typed: &str) -> Result<Duration, String> {
+    let bare = typed.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let parsed = if bare {
+        typed
+            .parse()
+            .ok()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    } else {
+        humantime::parse_duration(typed).ok()
+    };
+    match parsed {
+        Some(long) if long > LONGEST => Err("longer than a year".into()),
+        Some(duration) => Ok(duration),
+        None => Err("not a duration such as 500ms, 10s or '1h 30m'".into()),
+    }
+}
+
+/// `10K:30s`: a rate, and for how long it is to be kept.
+pub(crate) fn min_speed(typed: &str) -> Result<MinSpeed, String> {
+    let (rate, span) = typed
+        .split_once(':')
+        .ok_or("not a rate and a duration such as 10K:30s")?;
+    let (rate, span) = (size(rate)?, duration(span)?);
+    if rate == 0 || span.is_zero() {
+        return Err("must be more than 0".into());
+    }
+    Ok(MinSpeed { rate, span })
+}
+
+/// Bytes, with `K`, `M`, `G` or `T` for powers of 1024: `300`, `64K`, `1.5G`.
+pub(crate) fn size(typed: &str) -> Result<u64, String> {
+    let unit = typed
+        .bytes()
+        .last()
+        .map_or(0, |last| match last.to_ascii_uppercase() {
+            b'K' => 10,
+            b'M' => 20,
+            b'G' => 30,
+            b'T' => 40,
+            _ => 0,
+        });
+    let number = if unit > 0 {
+        &typed[..typed.len() - 1]
+    } else {
+        typed
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || (unit == 0 && number.contains('.')) {
+        return Err("not a number of bytes such as 300, 64K or 1.5G".into());
+    }
+    let too_large = || "larger than any file can be".to_string();
+    // A fraction of a unit beyond nine digits is less than a byte, or not meant.
+    let fraction = &fraction[..fraction.len().min(9)];
+    let part = fraction.parse::<u64>().map_err(|_| too_large())?;
+    let scale = 10_u64.pow(u32::try_from(fraction.len()).unwrap_or(9));
+    let bytes = u128::from(whole.parse::<u64>().map_err(|_| too_large())?) << unit;
+    let bytes = bytes + ((u128::from(part) << unit) / u128::from(scale));
+    u64::try_from(bytes)
+        .ok()
+        .filter(|bytes| *bytes <= i64::MAX.unsigned_abs())
+        .ok_or_else(too_large)
+}
+
+/// `Name: value`; a field name is a token (RFC 9110 §5.6.2), and a value holds no control characters (§5.5).
+pub(crate) fn header(typed: &str) -> Result<(String, String), String> {
+    let (name, value) = typed
+        .split_once(':')
+        .ok_or("not of the form 'Name: value'")?;
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(format!("'{}' is not a header name", name.escape_debug()));
+    }
+    Ok((name.into(), field_value(value)?))
+}
+
+pub(crate) fn field_value(typed: &str) -> Result<String, String> {
+    let value = typed.trim_matches([' ', '\t']);
+    if value.chars().any(|c| c.is_ascii_control() && c != '\t') {
+        return Err("a header cannot hold control characters".into());
+    }
+    Ok(value.into())
+}
+
+pub(crate) fn base_url(typed: &str) -> Result<Url, String> {
+    let url = Url::parse(typed).map_err(|error| error.to_string())?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        scheme => Err(format!(
+            "unsupported scheme '{scheme}': only http and https are"
+        )),
+    }
+}
+
+/// `HOST:PORT:ADDR[,ADDR]…`, where a host that is itself an IPv6 address stands in brackets.
+pub(crate) fn resolve(typed: &str) -> Result<Resolve, String> {
+    let shape = "not of the form HOST:PORT:ADDR[,ADDR]...";
+    let host_end = match typed.strip_prefix('[') {
+        Some(rest) => rest.find(']').ok_or(shape)? + 2,
+        None => typed.find(':').ok_or(shape)?,
+    };
+    let (host, rest) = typed.split_at(host_end);
+    let (port, addresses) = rest
+        .strip_prefix(':')
+        .and_then(|rest| rest.split_once(':'))
+        .ok_or(shape)?;
+    let host = Host::parse(host).map_err(|error| format!("host '{host}': {error}"))?;
+    let port = port.parse().ok().filter(|port| *port > 0);
+    Ok(Resolve {
+        host: host.to_string(),
+        port: port.ok_or("the port is not a number from 1 to 65535")?,
+        addresses: addresses
+            .split(',')
+            .map(address)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn address(typed: &str) -> Result<IpAddr, String> {
+    let bare = typed
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(typed)
+        .parse()
+        .map_err(|_| format!("'{typed}' is not an IP address"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_humantimes_or_bare_seconds() {
+        let millis = |text| duration(text).map(|d| d.as_millis());
+        assert_eq!(millis("500ms"), Ok(500));
+        assert_eq!(millis("1h 30m"), Ok(5_400_000));
+        assert_eq!(millis("7"), Ok(7_000));
+        assert_eq!(millis("2.5"), Ok(2_500));
+        assert_eq!(millis("0"), Ok(0));
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in [
+            "",
+            "-1",
+            "1.2.3",
+            ".",
+            "ten",
+            "5 parsecs",
+            "nan",
+            "inf",
+            "2years",
+            "99999999999999999999",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_take_powers_of_1024() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("812", 812),
+            ("10M", 10 << 20),
+            ("64k", 64 << 10),
+            ("1.5G", 3 << 29),
+            ("0.5K", 512),
+            ("1T", 1 << 40),
+            ("1.9999999999999999999K", 2047),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused() {
+        for text in [
+            "",
+            "M",
+            "-1",
+            "1.5",
+            "10MB",
+            "10 M",
+            "1e3",
+            "0x10",
+            ".5M",
+            "1.M",
+            "é",
+            "9999999999999999999999",
+            "99999999T",
+        ] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_are_checked_before_they_are_sent() {
+        assert_eq!(
+            header("Accept: text/html "),
+            Ok(("Accept".into(), "text/html".into()))
+        );
+        assert_eq!(header("X:a:b"), Ok(("X".into(), "a:b".into())));
+        for text in ["Accept", ": x", "A b: x", "X: a\r\nY: b", "X: \0", "Å: x"] {
+            assert!(header(text).is_err(), "{text:?}");
+        }
+        assert!(field_value("me\nX: y").is_err());
+    }
+
+    #[test]
+    fn resolve_takes_ipv4_and_ipv6_addresses() {
+        let resolved = resolve("Example.com:443:127.0.0.1,[::1],fe80::2").unwrap();
+        assert_eq!(resolved.host, "example.com");
+        assert_eq!(resolved.port, 443);
+        let written = resolved
+            .addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        assert_eq!(written, ["127.0.0.1", "::1", "fe80::2"]);
+        assert_eq!(resolve("[::1]:80:[::2]").unwrap().host, "[::1]");
+        assert_eq!(
+            resolve("bücher.example:80:::1").unwrap().host,
+            "xn--bcher-kva.example"
+        );
+    }
+
+    #[test]
+    fn what_is_no_resolve_rule_is_refused() {
+        for text in [
+            "",
+            "h",
+            "h:80",
+            "h:80:",
+            "h:0:::1",
+            "h:70000:::1",
+            "h:80:name",
+            ":80:::1",
+            "[::1:80:::1",
+            "[",
+            "h:80:::1,",
+        ] {
+            assert!(resolve(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_base_that_cannot_be_fetched_from_is_refused() {
+        assert!(base_url("https://example.com/dir/").is_ok());
+        assert!(base_url("ftp://example.com/").is_err());
+        assert!(base_url("dir/").is_err());
+    }
 
     #[test]
     fn codes_are_error_statuses() {
