@@ -272,6 +272,37 @@ fn a_reset_in_the_body_is_retried() {
 }
 
 #[test]
+fn an_answer_that_had_begun_is_not_begun_again_behind_ones_back() {
+    let excuses: [fn(u32) -> Vec<u8>; 3] = [
+        |_| goaway(0, 0),
+        |stream| reset(stream, REFUSED_STREAM),
+        |stream| reset(stream, HTTP_1_1_REQUIRED),
+    ];
+    for excuse in excuses {
+        let server = || {
+            once(move |talk| {
+                let stream = talk.expect(HEADERS).stream;
+                talk.say(head(stream, "200", &[("content-length", "9")], 0));
+                talk.say(data(stream, b"half", 0));
+                // What has come is taken before this is read.
+                talk.say(frame(PING, 0, 0, b"and then"));
+                talk.expect(PING);
+                talk.say(excuse(stream));
+                talk.answer_all(b"again");
+            })
+        };
+        let dir = Dir::new();
+        let first = server();
+        let gannet = dir.gannet().flags("--http2 -t 0 -o -");
+        let out = gannet.arg(first.url("/a")).run();
+        assert_eq!(out.code(4).stdout(), "half");
+        // A file can still be made whole.
+        fetch(&dir, &server(), "-t 1 --retry-delay 1ms").ok();
+        dir.assert_file("out/a", b"again");
+    }
+}
+
+#[test]
 fn a_server_that_wants_http_1_1_alone_is_told_apart() {
     let server = each(|talk, stream| {
         talk.say(reset(stream, HTTP_1_1_REQUIRED));

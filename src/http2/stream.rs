@@ -232,23 +232,24 @@ impl Stream {
     }
 }
 
-/// What an error of h2 means for a stream whose head has come, or has not.
+/// What an error of h2 means for a stream whose head has come, or has not. Where it has, the peer had begun on the request, whatever
+/// it says: its answer was handed on, and is not begun anew behind the back of whoever took it.
 fn broken(error: &h2::Error, has_head: bool) -> Broken {
     let Some(reason) = error.reason() else {
         return Broken::Lost;
     };
     let code = ErrorCode(reason.into());
-    if reason == Reason::HTTP_1_1_REQUIRED && error.is_remote() {
+    if reason == Reason::HTTP_1_1_REQUIRED && error.is_remote() && !has_head {
         return Broken::Http11Required;
     }
     match (error.is_remote(), error.is_go_away()) {
         // A GOAWAY is told to those streams alone that it leaves out (RFC 9113 §6.8).
-        (true, true) if reason != Reason::ENHANCE_YOUR_CALM => Broken::Unprocessed {
+        (true, true) if reason != Reason::ENHANCE_YOUR_CALM && !has_head => Broken::Unprocessed {
             fault: Fault::GoneAway(code),
             is_refused: false,
         },
         (true, true) => Broken::Fault(Fault::GoneAway(code)),
-        (true, false) if reason == Reason::REFUSED_STREAM => Broken::Unprocessed {
+        (true, false) if reason == Reason::REFUSED_STREAM && !has_head => Broken::Unprocessed {
             fault: Fault::StreamReset(code),
             is_refused: true,
         },
