@@ -111,6 +111,7 @@ impl Lost {
     pub(super) fn new(fault: &Fault) -> Self {
         match fault {
             Fault::ConnectionLost(error) => Self::Broken(error.kind(), error.raw_os_error()),
+            Fault::Tls(reason) => Self::Tls(reason.to_string()),
             other => Self::Tls(other.to_string()),
         }
     }
@@ -273,6 +274,23 @@ impl Connection {
         match &self.talk {
             Talk::Http1(http1) => self.requests > 1 && !http1.exchange.has_begun(),
             Talk::Http2(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stream_is_told_once_why_the_connection_ended() {
+        let refused = Fault::Tls("the server wants a certificate".into());
+        for told in [
+            refused,
+            Fault::ConnectionLost(io::Error::from_raw_os_error(104)),
+        ] {
+            let lost = Lost::new(&told);
+            assert_eq!(lost.fault(None).to_string(), told.to_string());
         }
     }
 }
