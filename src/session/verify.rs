@@ -53,7 +53,11 @@ impl Session<'_> {
                 self.waiting.insert(task, Waiting::Body(easy, outcome));
             }
             Err(fault) => {
-                easy.sink.download.discard();
+                if easy.sink.download.discard() {
+                    Self::warn_of(self.report, &easy.url, &mut easy.sink);
+                    easy.sink.tries -= 1;
+                    return Self::add(multi, easy, None);
+                }
                 let error = Error::new(fault, Doing::Verifying, outcome.address);
                 self.failed(multi, easy, &error, now)?;
             }

@@ -54,6 +54,8 @@ pub struct Part {
     is_vouched: bool,
     /// Another tool left so many bytes at the final name, and they are to be continued.
     foreign: Option<u64>,
+    /// Some of what is there was written before this run.
+    is_inherited: bool,
     /// How often the file was another than before, in this run.
     changes: u32,
     /// The server was found not to send what is asked of it.
@@ -105,6 +107,7 @@ impl Part {
             saved: 0,
             is_vouched: false,
             foreign: None,
+            is_inherited: false,
             changes: 0,
             is_unreliable: false,
             is_divisible: false,

@@ -184,12 +184,17 @@ impl Part {
         self.open_earlier()
     }
 
-    /// Forgets what was written: it is wrong.
-    pub(in crate::download) fn discard(&mut self) {
+    /// Forgets what was written: it is wrong. Whether some of it was there before this run, so that the server may be right.
+    pub(in crate::download) fn discard(&mut self) -> bool {
         self.run = 0..0;
         self.limit = None;
         self.state.ranges.clear();
         self.remove_state();
+        let is_inherited = std::mem::take(&mut self.is_inherited);
+        if is_inherited {
+            self.notice = Some("what an earlier run has left does not fit its digest");
+        }
+        is_inherited
     }
 
     /// Forgets what was learnt of a server.
@@ -302,6 +307,7 @@ impl Part {
         cut.map_err(|source| self.part_fault("cut", source))?;
         self.file = Some(file);
         self.saved = self.state.ranges.count();
+        self.is_inherited = true;
         Ok(())
     }
 
@@ -321,6 +327,7 @@ impl Part {
         self.folder.replace(&self.name, &part)?;
         self.saved = self.state.ranges.count();
         self.is_standing = false;
+        self.is_inherited = true;
         self.file = Some(file);
         Ok(())
     }
@@ -347,6 +354,7 @@ impl Part {
             return Ok(());
         }
         self.remove_state();
+        self.is_inherited = false;
         let emptied = self.file.as_ref().map_or(Ok(()), |file| file.set_len(0));
         emptied.map_err(|error| self.fault("empty", error))
     }
