@@ -1,0 +1,153 @@
+//! What the report is told: each end of a file, each bad row, what transfers do, and how the run stands.
+
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use super::Session;
+use super::job::Job;
+use super::places::Misplaced;
+use super::report::{ActiveFile, BadRow, Completion, Landing, Report, Snapshot, Verdict};
+use super::split::Split;
+use crate::error::{Doing, Error};
+use crate::http::auth;
+use crate::list::{ListError, Row};
+use crate::multi::{Easy, Multi};
+
+impl Session<'_> {
+    pub(super) fn tell(
+        &mut self,
+        easy: &Easy<Job>,
+        elapsed: Duration,
+        bytes: u64,
+        verdict: Verdict<'_>,
+    ) {
+        let job = &easy.sink;
+        self.report.completed(&Completion {
+            number: job.number,
+            url: &easy.url,
+            place: &job.place,
+            landing: job.landing(),
+            is_renamed: job.is_renamed,
+            bytes,
+            elapsed,
+            tries: job.tries_in_all,
+            verdict,
+        });
+    }
+
+    /// Tells of a row that needed no transfer, or got none.
+    pub(super) fn tell_untried(&mut self, row: &Row, landing: Landing<'_>, verdict: Verdict<'_>) {
+        self.report.completed(&Completion {
+            number: self.rows,
+            url: &row.url,
+            place: &row.place,
+            landing,
+            is_renamed: false,
+            bytes: 0,
+            elapsed: Duration::ZERO,
+            tries: 0,
+            verdict,
+        });
+    }
+
+    pub(super) fn bad_row(&mut self, bad: BadRow) {
+        self.rows += 1;
+        self.totals.failed += 1;
+        self.report.bad_row(&bad);
+        let is_list = !matches!(bad, BadRow::Typed(_));
+        if self.plan.is_strict && is_list {
+            self.has_ended = true;
+            self.totals.is_broken_off = true;
+        }
+        self.is_stopped |= self.plan.is_fail_fast;
+    }
+
+    /// A row that has no place is a bad row, or a file that failed before its first try.
+    pub(super) fn misplaced(&mut self, row: Row, why: Misplaced) {
+        match why {
+            Misplaced::Row(why) => {
+                let message = format!("{}: {why}", auth::masked(&row.url));
+                self.bad_row(BadRow::Line(ListError {
+                    place: row.place,
+                    message,
+                }));
+            }
+            Misplaced::Fault(fault) => {
+                self.rows += 1;
+                self.totals.failed += 1;
+                self.is_stopped |= self.plan.is_fail_fast;
+                self.note_failure(Some(&row));
+                let error = Error::new(fault, Doing::Starting, None);
+                self.tell_untried(&row, Landing::Nowhere, Verdict::Failed(&error));
+            }
+        }
+    }
+
+    /// Tells the report why a file was started over, if it was.
+    pub(super) fn warn_of(report: &mut dyn Report, url: &Url, job: &mut Job) {
+        if let Some(why) = job.download.take_notice() {
+            report.warned(url, why);
+        }
+    }
+
+    /// Tells the report what transfers did since it was last told.
+    pub(super) fn show_traces(&mut self, multi: &Multi<Job>) {
+        for (id, trace) in self.traces.take() {
+            if let Some(easy) = multi.easy(id) {
+                self.report.traced(easy.sink.number, &trace);
+            }
+        }
+    }
+
+    /// When the report wants to be told how the run stands.
+    pub(super) fn progress_due(&self) -> Option<Instant> {
+        self.report
+            .due()
+            .and_then(|elapsed| self.started.checked_add(elapsed))
+    }
+
+    /// Tells the report how the run stands.
+    pub(super) fn show_progress(&mut self, multi: &Multi<Job>, now: Instant) {
+        let (mut received, mut expected) = (
+            self.totals.bytes,
+            self.has_ended.then_some(self.totals.bytes),
+        );
+        let files = || {
+            let transfers = multi.transfers();
+            transfers.filter(|(_, easy, _)| easy.sink.at().is_none())
+        };
+        for (_, _, progress) in files() {
+            received += progress.received;
+            let rest = progress.expected;
+            expected = expected.zip(rest).map(|(sum, size)| sum + size);
+        }
+        for split in self.splits.values() {
+            let (brought, missing) = split.progress(multi);
+            received += brought;
+            expected = expected.map(|sum| sum + brought + missing);
+        }
+        let under_way = files().filter(|(_, _, progress)| progress.is_dispatched);
+        let active = under_way.map(|(_, easy, progress)| {
+            // What an earlier run has brought is there, though it was not received now.
+            let start = easy.sink.download.start();
+            ActiveFile {
+                number: easy.sink.number,
+                name: easy.sink.name(),
+                received: start + progress.received,
+                expected: progress.expected.map(|rest| start + rest),
+            }
+        });
+        let mut active = active.chain(self.splits.values().map(Split::active));
+        self.report.progress(Snapshot {
+            files_done: self.totals.done + self.totals.kept,
+            files_failed: self.totals.failed,
+            files_known: self.rows,
+            list_ended: self.has_ended,
+            bytes: received,
+            bytes_expected: expected,
+            elapsed: now.saturating_duration_since(self.started),
+            active: &mut active,
+        });
+    }
+}
