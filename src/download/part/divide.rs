@@ -33,7 +33,7 @@ impl Part {
             && !self.is_unreliable
             && self.state.validators.strong().is_some()
             && self.state.validators.encoding.is_none();
-        // The streams of one connection share what it carries: more of them are no faster.
+        // A stream alone has all that its connection carries: further connections are for whoever asks for them.
         self.is_multiplexed = response.version == Version::Http2;
     }
 
