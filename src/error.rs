@@ -6,6 +6,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -182,6 +183,26 @@ pub enum Fault {
         found: String,
         /// The server itself announced it (RFC 9530): the body was damaged on its way, and another try may bring it whole.
         is_announced: bool,
+    },
+    /// A piece of the body is not the one that was promised.
+    #[error("the digest of bytes {}-{} is {found}, not {expected} as asked for", range.start, range.end.saturating_sub(1))]
+    Piece {
+        /// Its bytes, by their offsets.
+        range: Range<u64>,
+        /// What its digest was to be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The whole body cannot be made of the pieces that were promised.
+    #[error("the size is {found} bytes, and not that of {count} pieces of {length} bytes")]
+    PieceCount {
+        /// What it is, or would be, in bytes.
+        found: u64,
+        /// How many pieces there were to be.
+        count: usize,
+        /// Bytes of each but the last.
+        length: u64,
     },
     /// The whole body is not as large as was promised.
     #[error("the size is {found} bytes, not {expected} as asked for")]

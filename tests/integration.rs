@@ -26,6 +26,7 @@ mod cli_malformed; // answers that are not HTTP
 mod cli_names; // names from URLs and servers, safe and apart
 mod cli_network; // dead ports, bad names, --resolve, -4 and -6
 mod cli_nginx; // many files from a real server, every byte compared
+mod cli_pieces; // a metalink's digests of pieces
 mod cli_pipe; // lists that come slowly, readers that leave early
 mod cli_redirect; // redirects, and where they may lead
 mod cli_report; // completion and failure lines, -q, -v, colour, summary

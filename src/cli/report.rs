@@ -378,7 +378,11 @@ fn exit_for(error: &Error) -> Exit {
         Fault::Timeout { .. } => Exit::TimedOut,
         Fault::Changed | Fault::BadRange(_) => Exit::Changed,
         Fault::Exists(_) => Exit::Exists,
-        Fault::Digest { .. } | Fault::Size { .. } | Fault::NoDigest(_) => Exit::Integrity,
+        Fault::Digest { .. }
+        | Fault::Piece { .. }
+        | Fault::PieceCount { .. }
+        | Fault::Size { .. }
+        | Fault::NoDigest(_) => Exit::Integrity,
         Fault::Disk { source, .. } => disk_exit(source.kind()),
         Fault::Truncated { .. }
         | Fault::Resolve { .. }

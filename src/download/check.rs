@@ -5,14 +5,21 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
+use super::Ranges;
 use super::hashing::{Hashed, Hashing, TaskId};
+use super::tally::{Found, Tally};
 use crate::error::Fault;
-use crate::http::digest::{Algorithm, Hashers, announced};
+use crate::http::digest::{Algorithm, Pieces, announced};
 use crate::http::{Digest, Expected, Response};
 
 /// Beyond this many bytes a file's digest is left to the threads.
 const SMALL: u64 = 1 << 20;
+
+/// How often wrong pieces are fetched again from each place that has them, and in all.
+const MOST_REPAIRS: usize = 2;
+const MOST_REPAIRS_IN_ALL: usize = 16;
 
 /// The threads are told of the next bytes when there are so many.
 const STEP: u64 = 1 << 20;
@@ -24,6 +31,12 @@ pub(super) struct Check {
     asked: Vec<Expected>,
     /// How large the body is to be, in bytes.
     size: Option<u64>,
+    /// What the digests of its pieces are to be.
+    pieces: Option<Arc<Pieces>>,
+    /// The pieces that were wrong at the last look, how often some were fetched again, and a computation that has seen all before them.
+    wrong: Ranges,
+    repairs: usize,
+    rewound: Option<(Tally, u64)>,
     /// What the server announced in the present answer.
     announced: Option<Digest>,
     /// The digest that is computed although nothing asks for it, and all that were.
@@ -36,7 +49,7 @@ pub(super) struct Check {
 #[derive(Debug)]
 enum State {
     /// The bytes that passed were hashed.
-    Passing(Hashers),
+    Passing(Tally),
     /// A thread follows what is written, and was told to come so far.
     Followed(TaskId, u64),
     /// All is hashed.
@@ -52,18 +65,39 @@ pub enum Checked {
     Waits(TaskId),
 }
 
+/// What to do about a body of which pieces are wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// Those pieces are fetched again, and nothing else.
+    Again,
+    /// They were, often enough: the rest is right, and another run may go on with it.
+    Enough,
+    /// No piece is known to be wrong, or none can be replaced.
+    Impossible,
+}
+
 impl Check {
     /// A check of what was asked for.
     pub(super) fn new(asked: Vec<Expected>, size: Option<u64>, hashing: Hashing) -> Self {
         Self {
             asked,
             size,
+            pieces: None,
+            wrong: Ranges::default(),
+            repairs: 0,
+            rewound: None,
             announced: None,
             recorded: None,
             found: Vec::new(),
             hashing,
-            state: State::Done(Ok(Vec::new())),
+            state: State::Done(Ok(Found::default())),
         }
+    }
+
+    /// The same with the digests of pieces.
+    pub(super) fn with_pieces(mut self, pieces: Option<Arc<Pieces>>) -> Self {
+        self.pieces = pieces;
+        self
     }
 
     /// Computes a digest although nothing asks for it.
@@ -81,24 +115,25 @@ impl Check {
         self.found = digests;
     }
 
-    /// What is computed of any file.
-    fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+    /// The computation of all that is to be known of a file.
+    fn tally(&self, announced: Option<Algorithm>) -> Tally {
         let asked = self.asked.iter().map(Expected::algorithm);
-        asked.chain(self.recorded)
+        let algorithms = asked.chain(self.recorded).chain(announced);
+        Tally::new(algorithms, self.pieces.clone())
     }
 
     /// Has another file hashed that may be the one asked for.
     pub(super) fn hash(&self, file: File) -> TaskId {
-        let hashers = Hashers::new(self.algorithms());
         let size = file.metadata().map_or(0, |metadata| metadata.len());
-        let task = self.hashing.follow(file, hashers, 0);
+        let task = self.hashing.follow(file, self.tally(None), 0);
         self.hashing.finish(task, size);
         task
     }
 
     /// Whether a file's digests are all that was asked for.
-    pub(super) fn is_met_by(&self, found: &[Digest]) -> bool {
-        !self.asked.is_empty() && judge(&self.asked, found).is_ok()
+    pub(super) fn is_met_by(&self, found: &Found) -> bool {
+        let has_any = !self.asked.is_empty() || self.pieces.is_some();
+        has_any && found.wrong.is_none() && judge(&self.asked, &found.digests).is_ok()
     }
 
     /// Begins anew for an answer; false if it needs no check at all.
@@ -107,12 +142,13 @@ impl Check {
     /// [`Fault::Size`]: the body will be larger or smaller than it was to be.
     pub(super) fn begin(&mut self, response: &Response) -> Result<bool, Fault> {
         self.forget();
+        self.rewound = None;
         if let Some(found) = response.content_length() {
             self.measure(found)?;
         }
         self.announced = announcement(response);
         let announced = self.announced.as_ref().map(Digest::algorithm);
-        self.state = State::Passing(Hashers::new(self.algorithms().chain(announced)));
+        self.state = State::Passing(self.tally(announced));
         Ok(self.announced.is_some() || self.is_asked())
     }
 
@@ -120,23 +156,36 @@ impl Check {
     fn measure(&self, found: u64) -> Result<(), Fault> {
         match self.size {
             Some(expected) if expected != found => Err(Fault::Size { expected, found }),
+            _ => self.measure_pieces(found),
+        }
+    }
+
+    fn measure_pieces(&self, found: u64) -> Result<(), Fault> {
+        match &self.pieces {
+            Some(pieces) if !pieces.fit(found) => Err(Fault::PieceCount {
+                found,
+                count: pieces.count(),
+                length: pieces.length(),
+            }),
             _ => Ok(()),
         }
     }
 
-    /// Begins anew for a body of which `frontier` bytes are there already: a thread reads them, and follows what comes behind.
+    /// Begins anew for a body of which `frontier` bytes are there already: a thread reads them, but for what it has seen to be right,
+    /// and follows what comes behind.
     pub(super) fn resume(&mut self, frontier: u64, file: Option<io::Result<File>>) {
         self.forget();
         self.announced = None;
-        let hashers = Hashers::new(self.algorithms());
-        if hashers.is_empty() {
-            self.state = State::Passing(hashers);
+        let rewound = self.rewound.take().filter(|(_, at)| *at <= frontier);
+        let (tally, hashed) = rewound.unwrap_or_else(|| (self.tally(None), 0));
+        if tally.is_empty() {
+            self.state = State::Passing(tally);
             return;
         }
         let file = file.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
         self.state = match file {
             Ok(file) => {
-                let task = self.hashing.follow(file, hashers, 0);
+                let task = self.hashing.follow(file, tally, hashed);
                 self.hashing.advance(task, frontier);
                 State::Followed(task, frontier)
             }
@@ -146,7 +195,21 @@ impl Check {
 
     /// Whether anything was asked for, and not only announced.
     pub(super) fn is_asked(&self) -> bool {
-        !self.asked.is_empty() || self.size.is_some() || self.recorded.is_some()
+        let has_digests = !self.asked.is_empty() || self.pieces.is_some();
+        has_digests || self.size.is_some() || self.recorded.is_some()
+    }
+
+    /// What to do about the pieces that were found wrong, and which they are; there are so many places to have them from.
+    pub(super) fn repair(&mut self, places: usize) -> (Repair, Ranges) {
+        let wrong = std::mem::take(&mut self.wrong);
+        let most = MOST_REPAIRS_IN_ALL.min(MOST_REPAIRS.saturating_mul(places));
+        let repair = match self.repairs {
+            _ if wrong.is_empty() => Repair::Impossible,
+            repairs if repairs < most => Repair::Again,
+            _ => Repair::Enough,
+        };
+        self.repairs += usize::from(repair == Repair::Again);
+        (repair, wrong)
     }
 
     /// These bytes were written, up to `frontier`. `file` gives the file to be read by others, if it can be.
@@ -157,9 +220,9 @@ impl Check {
         file: impl FnOnce() -> Option<io::Result<File>>,
     ) {
         match &mut self.state {
-            State::Passing(hashers) => {
-                hashers.update(bytes);
-                if frontier > SMALL && !hashers.is_empty() {
+            State::Passing(tally) => {
+                tally.update(bytes);
+                if frontier > SMALL && !tally.is_empty() {
                     self.follow(frontier, file);
                 }
             }
@@ -176,17 +239,17 @@ impl Check {
         frontier: u64,
         file: impl FnOnce() -> Option<io::Result<File>>,
     ) -> bool {
-        let State::Passing(hashers) = &mut self.state else {
+        let State::Passing(tally) = &mut self.state else {
             return true;
         };
-        if hashers.is_empty() {
+        if tally.is_empty() {
             return true;
         }
         let Some(Ok(file)) = file() else {
             return false;
         };
-        let hashers = std::mem::replace(hashers, Hashers::new([]));
-        let task = self.hashing.follow(file, hashers, frontier);
+        let tally = std::mem::replace(tally, Tally::new([], None));
+        let task = self.hashing.follow(file, tally, frontier);
         self.state = State::Followed(task, frontier);
         true
     }
@@ -204,17 +267,17 @@ impl Check {
     /// The body is whole, `size` bytes of it: how it stands.
     ///
     /// # Errors
-    /// [`Fault::Digest`] or [`Fault::Size`]: it is not what was promised.
+    /// [`Fault::Digest`], [`Fault::Piece`], [`Fault::Size`] or [`Fault::PieceCount`]: it is not what was promised.
     pub(super) fn finish(&mut self, size: u64) -> Result<Checked, Fault> {
         self.measure(size)?;
         if let State::Followed(task, _) = self.state {
             self.hashing.finish(task, size);
             return Ok(Checked::Waits(task));
         }
-        let state = std::mem::replace(&mut self.state, State::Done(Ok(Vec::new())));
+        let state = std::mem::replace(&mut self.state, State::Done(Ok(Found::default())));
         match state {
-            State::Passing(hashers) => self.judge(hashers.finish()),
-            State::Done(Ok(digests)) => self.judge(digests),
+            State::Passing(tally) => self.judge(tally.finish()),
+            State::Done(Ok(found)) => self.judge(found),
             State::Done(Err(source)) => Err(Fault::Disk {
                 verb: "read back",
                 path: "the partial file".into(),
@@ -229,12 +292,19 @@ impl Check {
         self.state = State::Done(hashed);
     }
 
-    fn judge(&mut self, found: Vec<Digest>) -> Result<Checked, Fault> {
-        judge(&self.asked, &found)?;
-        if let Some(announced) = self.announced {
-            meet(&announced.into(), &found, true)?;
+    fn judge(&mut self, found: Found) -> Result<Checked, Fault> {
+        self.wrong.clear();
+        if let Some(wrong) = found.wrong {
+            let fault = wrong.fault();
+            self.wrong = wrong.ranges;
+            self.rewound = Some(wrong.before);
+            return Err(fault);
         }
-        self.found = found;
+        judge(&self.asked, &found.digests)?;
+        if let Some(announced) = self.announced {
+            meet(&announced.into(), &found.digests, true)?;
+        }
+        self.found = found.digests;
         Ok(Checked::Right)
     }
 

@@ -11,8 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
-use crate::http::Digest;
-use crate::http::digest::Hashers;
+use super::tally::{Found, Tally};
 
 /// How much is read at once, in bytes: it stays in the nearer caches.
 const CHUNK: usize = 256 * 1024;
@@ -24,8 +23,8 @@ const TURN: u64 = 16 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TaskId(u64);
 
-/// What a task came to: the digests of the whole file, or why it could not be read.
-pub type Hashed = io::Result<Vec<Digest>>;
+/// What a task came to: what was computed of the whole file, or why it could not be read.
+pub type Hashed = io::Result<Found>;
 
 /// The threads, and what they have to do. A clone is another handle on the same.
 #[derive(Clone)]
@@ -62,7 +61,7 @@ struct Task {
 /// How far a file has been read.
 struct Reading {
     file: File,
-    hashers: Hashers,
+    tally: Tally,
     hashed: u64,
 }
 
@@ -83,14 +82,14 @@ impl Hashing {
         let _ = self.0.wake.set(wake);
     }
 
-    /// Follows a file from `hashed` bytes on, which the hashers have seen.
-    pub fn follow(&self, file: File, hashers: Hashers, hashed: u64) -> TaskId {
+    /// Follows a file from `hashed` bytes on, which the tally has seen.
+    pub fn follow(&self, file: File, tally: impl Into<Tally>, hashed: u64) -> TaskId {
         let mut work = self.0.lock();
         work.last_id += 1;
         let id = TaskId(work.last_id);
         let reading = Reading {
             file,
-            hashers,
+            tally: tally.into(),
             hashed,
         };
         work.tasks.insert(
@@ -230,8 +229,8 @@ impl Work {
             return false;
         }
         self.tasks.remove(&id);
-        let digests = result.map(|()| reading.hashers.finish());
-        self.answers.push((id, digests));
+        let found = result.map(|()| reading.tally.finish());
+        self.answers.push((id, found));
         true
     }
 }
@@ -244,7 +243,7 @@ impl Reading {
             match self.file.read_at(room, self.hashed) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(n) => {
-                    self.hashers.update(&room[..n]);
+                    self.tally.update(&room[..n]);
                     self.hashed += n as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -260,7 +259,8 @@ mod tests {
     use std::sync::mpsc::{self, Receiver};
 
     use super::*;
-    use crate::http::digest::Algorithm;
+    use crate::http::Digest;
+    use crate::http::digest::{Algorithm, Hashers};
 
     /// Threads, and what wakes whoever waits for them.
     fn hashing() -> (Hashing, Receiver<()>) {
@@ -314,7 +314,7 @@ mod tests {
         }
         hashing.finish(id, bytes.len() as u64);
         let (answered, digests) = next(&hashing, &woken);
-        assert_eq!((answered, digests.unwrap()), (id, digest(&bytes)));
+        assert_eq!((answered, digests.unwrap().digests), (id, digest(&bytes)));
     }
 
     #[test]
@@ -325,7 +325,10 @@ mod tests {
         let id = hashing.follow(file_of(b"0123456789abcdand the rest"), seen, 14);
         hashing.finish(id, 26);
         let (_, digests) = next(&hashing, &woken);
-        assert_eq!(digests.unwrap(), digest(b"what was seen and the rest"));
+        assert_eq!(
+            digests.unwrap().digests,
+            digest(b"what was seen and the rest")
+        );
     }
 
     #[test]
@@ -340,7 +343,7 @@ mod tests {
         let mut tasks: HashMap<_, _> = tasks.collect();
         for (id, digests) in wait(&hashing, &woken, 50) {
             let n = tasks.remove(&id).unwrap();
-            assert_eq!(digests.unwrap(), digest(&body(n)));
+            assert_eq!(digests.unwrap().digests, digest(&body(n)));
         }
         assert_eq!(hashing.0.lock().tasks.len(), 0);
     }
@@ -350,7 +353,7 @@ mod tests {
         let (hashing, woken) = hashing();
         let id = hashing.follow(file_of(b""), hashers(), 0);
         hashing.finish(id, 0);
-        assert_eq!(next(&hashing, &woken).1.unwrap(), digest(b""));
+        assert_eq!(next(&hashing, &woken).1.unwrap().digests, digest(b""));
     }
 
     #[test]

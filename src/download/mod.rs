@@ -16,6 +16,7 @@ mod segment;
 pub mod state;
 mod stored;
 mod stream;
+mod tally;
 mod template;
 mod validators;
 
@@ -23,16 +24,17 @@ use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use url::Url;
 
 use crate::error::{Fault, Malformed};
-use crate::http::digest::Algorithm;
+use crate::http::digest::{Algorithm, Pieces};
 use crate::http::{Digest, Expected, Field, Response, disposition};
 use crate::multi::Sink;
 use check::Check;
 
-pub use check::Checked;
+pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
 pub use part::{Care, Part, Placed};
 pub use plan::Plan;
@@ -44,6 +46,7 @@ pub use segment::{Segment, Whole};
 pub use state::{Source, State};
 pub use stored::Stored;
 pub use stream::Stream;
+pub use tally::{Found, Tally};
 pub use template::Template;
 pub use validators::Validators;
 
@@ -119,11 +122,11 @@ impl Download {
         }
     }
 
-    /// Has it checked by all these digests, and by its size in bytes.
-    pub fn expect(&mut self, asked: Vec<Expected>, size: Option<u64>) {
-        if !asked.is_empty() || size.is_some() {
+    /// Has it checked by all these digests, by its size in bytes, and by those of its pieces.
+    pub fn expect(&mut self, asked: Vec<Expected>, size: Option<u64>, pieces: Option<Arc<Pieces>>) {
+        if !asked.is_empty() || size.is_some() || pieces.is_some() {
             let check = Check::new(asked, size, self.hashing.clone());
-            self.check = Some(Box::new(check));
+            self.check = Some(Box::new(check.with_pieces(pieces)));
         }
     }
 
@@ -190,7 +193,8 @@ impl Download {
     /// called with the task's answer, and then this again.
     ///
     /// # Errors
-    /// [`Fault::Digest`] or [`Fault::Size`]: it is another; [`Fault::Disk`]: it could not be read.
+    /// [`Fault::Digest`], [`Fault::Piece`], [`Fault::Size`] or [`Fault::PieceCount`]: it is another; [`Fault::Disk`]: it could not be
+    /// read.
     pub fn verify(&mut self) -> Result<Checked, Fault> {
         if self.is_unchanged {
             // What stands there was looked at before it was asked about.
@@ -208,7 +212,7 @@ impl Download {
     }
 
     /// Whether these are the digests asked for.
-    pub fn is_met_by(&self, found: &[Digest]) -> bool {
+    pub fn is_met_by(&self, found: &Found) -> bool {
         self.check
             .as_ref()
             .is_some_and(|check| check.is_met_by(found))
@@ -277,6 +281,29 @@ impl Download {
         match &mut self.body {
             Body::File(part) => part.take_notice(),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => None,
+        }
+    }
+
+    /// Has the pieces that were found wrong count as missing: the next try asks for them. There are so many `mirrors` beside the
+    /// present URL; where there are any, the next try goes to one.
+    pub fn repair(&mut self, mirrors: usize) -> Repair {
+        let (Some(check), Body::File(part)) = (&mut self.check, &mut self.body) else {
+            return Repair::Impossible;
+        };
+        let (repair, wrong) = check.repair(mirrors + 1);
+        if repair == Repair::Impossible || part.lose(&wrong, mirrors > 0 && repair == Repair::Again)
+        {
+            repair
+        } else {
+            Repair::Impossible
+        }
+    }
+
+    /// Whether all that was asked for has come, and more is missing.
+    pub fn has_more(&mut self) -> bool {
+        match &mut self.body {
+            Body::File(part) => part.has_more(),
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
         }
     }
 

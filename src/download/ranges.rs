@@ -37,6 +37,19 @@ impl Ranges {
         self.0.insert(first, merged);
     }
 
+    /// Takes out a range.
+    pub fn remove(&mut self, range: Range<u64>) {
+        let first = self.0.partition_point(|held| held.end <= range.start);
+        let last = self.0.partition_point(|held| held.start < range.end);
+        if first >= last || range.is_empty() {
+            return;
+        }
+        let before = self.0[first].start..range.start;
+        let after = range.end..self.0[last - 1].end;
+        let rest = [before, after].into_iter().filter(|rest| !rest.is_empty());
+        self.0.splice(first..last, rest);
+    }
+
     /// Takes out every offset from `end` on.
     pub fn truncate(&mut self, end: u64) {
         self.0.retain(|held| held.start < end);
@@ -127,6 +140,7 @@ mod tests {
         #[test]
         fn a_set_holds_what_was_put_in_and_nothing_else(
             ranges in prop::collection::vec((0_u64..64, 0_u64..16), 0..12),
+            taken in prop::collection::vec((0_u64..64, 0_u64..16), 0..4),
             end in 0_u64..80,
             size in 0_u64..80,
         ) {
@@ -135,6 +149,10 @@ mod tests {
             for (start, length) in ranges {
                 set.insert(start..start + length);
                 wanted[start as usize..(start + length) as usize].fill(true);
+            }
+            for (start, length) in taken {
+                set.remove(start..start + length);
+                wanted[start as usize..(start + length) as usize].fill(false);
             }
             set.truncate(end);
             wanted[end as usize..].fill(false);

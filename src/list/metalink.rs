@@ -1,9 +1,8 @@
 //! Metalink documents: RFC 5854, and version 3 as older tools write it. A document is held whole, up to a limit, and read a file at a time.
-//!
-//! Hashes of pieces are passed over: a file is judged by its own.
 
 use std::collections::VecDeque;
 use std::io::Cursor;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use quick_xml::Reader;
@@ -16,7 +15,7 @@ use super::reference::resolve;
 use super::{ListError, Place, Row};
 use crate::http::Digest;
 use crate::http::Expected;
-use crate::http::digest::Algorithm;
+use crate::http::digest::{Algorithm, Pieces};
 
 /// The longest document, in bytes.
 const LONGEST: usize = 16 << 20;
@@ -78,6 +77,10 @@ struct File {
     name: Option<String>,
     size: Option<u64>,
     digest: Option<Digest>,
+    /// The digests of its pieces, by the strongest algorithm.
+    pieces: Option<Pieces>,
+    /// Those that are being read; `Some(None)` for such as are of no use.
+    reading: Option<Option<Pieces>>,
     /// Each with its priority: the lowest goes first (RFC 5854 §4.2.16.2).
     urls: Vec<(u32, Url)>,
     /// What is wrong with it.
@@ -208,10 +211,9 @@ impl Document {
                 }
                 Event::End(_) => {
                     let name = self.open.pop().unwrap_or_default();
-                    let is_piece = self.open.iter().any(|outer| outer == "pieces");
                     match (&mut file, name.as_str()) {
                         (Some(_), "file") => return Ok(file),
-                        (Some((_, file)), name) if !is_piece => file.end(name, base),
+                        (Some((_, file)), name) => file.end(name, base),
                         _ => {}
                     }
                 }
@@ -264,7 +266,9 @@ impl File {
     fn element(&mut self, name: &str, start: &BytesStart<'_>) {
         self.text.clear();
         match name {
+            "hash" if self.reading.is_some() => self.begin_piece(start),
             "hash" => self.kind = attribute(start, "type").unwrap_or_default(),
+            "pieces" => self.begin_pieces(start),
             "url" => {
                 let number = |name| attribute(start, name)?.parse().ok();
                 // Version 3 has preferences, of which 100 is the highest.
@@ -280,6 +284,13 @@ impl File {
         let text = std::mem::take(&mut self.text);
         let text = text.trim();
         let result = match name {
+            "hash" if self.reading.is_some() => self.piece(text),
+            "pieces" => {
+                self.end_pieces();
+                Ok(())
+            }
+            // Nothing else has its place among them.
+            _ if self.reading.is_some() => Ok(()),
             "size" => text
                 .parse()
                 .map(|size| self.size = Some(size))
@@ -303,6 +314,50 @@ impl File {
         let digests = self.digest.iter().chain(expected.digests());
         self.digest = digests.max_by_key(|digest| digest.algorithm()).copied();
         Ok(())
+    }
+
+    /// Pieces begin; those by an unknown algorithm are left out.
+    fn begin_pieces(&mut self, start: &BytesStart<'_>) {
+        let kind = attribute(start, "type").unwrap_or_default();
+        let length = attribute(start, "length").and_then(|length| length.parse().ok());
+        self.reading = Some(Algorithm::named(&kind).and_then(|algorithm| {
+            if length.is_none() {
+                self.fault
+                    .get_or_insert_with(|| "<pieces> without a length".into());
+            }
+            let length: NonZeroU64 = length?;
+            Some(Pieces::new(algorithm, length))
+        }));
+    }
+
+    /// The digest of the next piece begins, with its number in version 3.
+    fn begin_piece(&mut self, start: &BytesStart<'_>) {
+        let number: Option<usize> =
+            attribute(start, "piece").and_then(|number| number.parse().ok());
+        let pieces = self.reading.iter().flatten().next();
+        if number.is_some_and(|number| pieces.is_some_and(|pieces| pieces.count() != number)) {
+            let fault = || "<pieces> are out of order".into();
+            self.fault.get_or_insert_with(fault);
+        }
+    }
+
+    /// The digest of the next piece.
+    fn piece(&mut self, text: &str) -> Result<(), String> {
+        let Some(Some(pieces)) = &mut self.reading else {
+            return Ok(());
+        };
+        let expected = format!("{}:{text}", pieces.algorithm()).parse::<Expected>();
+        let expected = expected.map_err(|fault| format!("<hash> of a piece: {fault}"))?;
+        expected.digests().for_each(|digest| pieces.push(digest));
+        Ok(())
+    }
+
+    /// Pieces have ended: the strongest are kept.
+    fn end_pieces(&mut self) {
+        let pieces = self.reading.take().flatten().into_iter();
+        self.pieces = pieces
+            .chain(self.pieces.take())
+            .max_by_key(Pieces::algorithm);
     }
 
     /// Keeps a URL that can be fetched; others, such as ftp, are left out.
@@ -345,6 +400,16 @@ impl File {
         urls.into_iter().try_for_each(|url| row.add_mirror(url))?;
         row.out = Some(name);
         row.options_mut().size = self.size;
+        if let Some(pieces) = self.pieces {
+            let (count, size) = (pieces.count(), self.size);
+            if count == 0 || size.is_some_and(|size| !pieces.fit(size)) {
+                let length = pieces.length();
+                return Err(format!(
+                    "{count} <pieces> of {length} bytes do not make the file"
+                ));
+            }
+            row.options_mut().pieces = Some(Arc::new(pieces));
+        }
         if let Some(digest) = self.digest {
             row.expect(digest.into())?;
         }

@@ -28,6 +28,7 @@ use self::format::Reader;
 use self::lines::Lines;
 use self::metalink::Metalink;
 use crate::http::Expected;
+use crate::http::digest::Pieces;
 
 mod checksums;
 mod excerpt;
@@ -89,6 +90,8 @@ pub struct RowOptions {
     pub split: Option<Split>,
     /// How large the file is to be, in bytes.
     pub size: Option<u64>,
+    /// What the digests of its pieces are to be. No list that gannet writes has them.
+    pub pieces: Option<Arc<Pieces>>,
 }
 
 impl Row {
@@ -113,6 +116,12 @@ impl Row {
         self.options
             .as_ref()
             .map_or(&[], |options| &options.digests)
+    }
+
+    /// Whether it says enough to know the file by.
+    pub fn has_digests(&self) -> bool {
+        let has_pieces = |options: &RowOptions| options.pieces.is_some();
+        !self.digests().is_empty() || self.options.as_deref().is_some_and(has_pieces)
     }
 
     /// Adds another place of the same file, with the digests in its fragment.

@@ -137,7 +137,7 @@ impl Session<'_> {
         Self::add(multi, easy, None)
     }
 
-    fn give_up(&mut self, mut easy: Easy<Job>, error: &Error) {
+    pub(super) fn give_up(&mut self, mut easy: Easy<Job>, error: &Error) {
         easy.sink.download.save(&easy.url);
         self.totals.failed += 1;
         self.is_stopped |= self.plan.is_fail_fast;

@@ -50,7 +50,7 @@ use verify::Waiting;
 use crate::download::{Hashing, TaskId};
 use crate::error::{Error, Fault, MultiError};
 use crate::http::{Field, auth};
-use crate::list::{Row, Split as Wanted};
+use crate::list::{Row, RowOptions, Split as Wanted};
 use crate::multi::{Done, Easy, Multi, Trace, TransferId};
 use crate::reactor::{Application, Drive, Reactor, Wake};
 use crate::sys;
@@ -246,11 +246,11 @@ impl<'r> Session<'r> {
         let wanted = wanted.unwrap_or(self.plan.split);
         download.least = self.least_share(wanted);
         let kept = self.kept(&row);
-        let (max_size, digests, size) = match row.options {
-            Some(options) => (options.max_size, options.digests, options.size),
-            None => (None, Vec::new(), None),
-        };
-        download.expect(digests, size);
+        let options = row
+            .options
+            .map_or_else(RowOptions::default, |options| *options);
+        let max_size = options.max_size;
+        download.expect(options.digests, options.size, options.pieces);
         if self.lock.is_some() {
             download.record();
         }

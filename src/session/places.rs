@@ -172,7 +172,7 @@ impl Places {
             return Err(disk("replace", path(), io::ErrorKind::IsADirectory.into()));
         }
         if self.resume == Resume::Vouched && entry.is_file() {
-            let has_digests = !row.digests().is_empty();
+            let has_digests = row.has_digests();
             let known = Stored::read(&folder, &name, &entry).filter(|_| !has_digests);
             let file = folder.open(&name).ok().filter(|_| has_digests);
             let part = Part::new(folder, name, self.exists).standing();
@@ -187,7 +187,7 @@ impl Places {
             Exists::Error => Err(Misplaced::Fault(Fault::Exists(path()))),
             Exists::Overwrite | Exists::Verify => {
                 let is_verified = self.exists == Exists::Verify;
-                let has_digests = !row.digests().is_empty();
+                let has_digests = row.has_digests();
                 let size = row.options.as_ref().and_then(|options| options.size);
                 let has_size = size.is_none_or(|size| size == entry.size());
                 let may_be_it = has_size && (has_digests || self.has_lock);

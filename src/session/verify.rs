@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::Session;
 use super::divide::PIECE;
 use super::job::Job;
-use super::report::Verdict;
-use crate::download::{Checked, Hashed};
+use super::report::{Retrying, Verdict};
+use crate::download::{Checked, Hashed, Repair};
 use crate::error::{Doing, Error, MultiError};
 use crate::multi::{Easy, Multi, Outcome};
 
@@ -39,8 +39,8 @@ impl Session<'_> {
         now: Instant,
     ) -> Result<(), MultiError> {
         if let Some(fault) = easy.sink.download.missing() {
-            if outcome.received >= PIECE {
-                // A server may give less than it was asked for (RFC 9110 §15.3.7): that is no failed try.
+            if outcome.received >= PIECE || easy.sink.download.has_more() {
+                // A server may give less than it was asked for (RFC 9110 §15.3.7), and there may be holes: that is no failed try.
                 easy.sink.tries -= 1;
                 return Self::add(multi, easy, None);
             }
@@ -53,16 +53,53 @@ impl Session<'_> {
                 self.waiting.insert(task, Waiting::Body(easy, outcome));
             }
             Err(fault) => {
-                if easy.sink.download.discard() {
-                    Self::warn_of(self.report, &easy.url, &mut easy.sink);
-                    easy.sink.tries -= 1;
-                    return Self::add(multi, easy, None);
-                }
                 let error = Error::new(fault, Doing::Verifying, outcome.address);
-                self.failed(multi, easy, &error, now)?;
+                return self.is_wrong(multi, easy, &error, now);
             }
         }
         Ok(())
+    }
+
+    /// A whole body is not what was promised: its wrong pieces are fetched again, or all of it is, or it has failed.
+    fn is_wrong(
+        &mut self,
+        multi: &mut Multi<Job>,
+        mut easy: Easy<Job>,
+        error: &Error,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        let job = &mut easy.sink;
+        match job.download.repair(job.mirrors.len()) {
+            Repair::Again => {
+                self.report.retrying(&Retrying {
+                    number: job.number,
+                    url: &easy.url,
+                    error,
+                    delay: Duration::ZERO,
+                    tries: job.tries,
+                });
+                // That a piece is wrong says nothing of the others, and the next mirror may have it right.
+                if let Some(mirror) = job.mirrors.pop_front() {
+                    let other = std::mem::replace(&mut easy.url, mirror);
+                    job.mirrors.push_back(other);
+                    job.tries = 1;
+                    job.began = None;
+                    job.download.turn_to_another();
+                }
+                job.tries -= 1;
+                Self::add(multi, easy, None)
+            }
+            Repair::Enough => {
+                self.give_up(easy, error);
+                Ok(())
+            }
+            Repair::Impossible if job.download.discard() => {
+                Self::warn_of(self.report, &easy.url, &mut easy.sink);
+                easy.sink.tries -= 1;
+                Self::add(multi, easy, None)
+            }
+            Repair::Impossible => self.failed(multi, easy, error, now),
+        }
     }
 
     /// Has a file that stands at the final name hashed: only if it is another, the download begins.
@@ -110,7 +147,7 @@ impl Session<'_> {
     ) -> Result<(), MultiError> {
         let found = hashed.unwrap_or_default();
         let is_right = easy.sink.download.is_met_by(&found);
-        easy.sink.download.stands(size, found);
+        easy.sink.download.stands(size, found.digests);
         if !is_right {
             return Self::add(multi, easy, None);
         }

@@ -213,7 +213,7 @@ impl Folder {
         if self.lacks_unnamed.get() {
             return None;
         }
-        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.descriptor, c".", flags, Mode::from_raw_mode(0o666));
         // A full disk or a lack of descriptors says nothing of the file system; the next way will meet it again.
         self.lacks_unnamed.set(matches!(

@@ -62,6 +62,10 @@ pub(super) fn assert_fit(outcome: &Outcome) {
     algorithms.sort_unstable();
     assert!(algorithms.is_sorted_by(|a, b| a < b), "{algorithms:?}");
     let Some(options) = &row.options else { return };
+    if let Some(pieces) = &options.pieces {
+        assert!(pieces.count() > 0);
+        assert!(options.size.is_none_or(|size| pieces.fit(size)));
+    }
     assert_ne!(options.dir.as_deref(), Some(""));
     for text in [&options.dir, &options.user_agent, &options.referer] {
         assert!(text.as_deref().is_none_or(is_plain));

@@ -52,6 +52,8 @@ pub struct Part {
     saved: u64,
     /// The caller says that what is there is of the present version, whether that can be proved or not.
     is_vouched: bool,
+    /// The digests of its pieces prove whatever is put beside what is there.
+    is_proven: bool,
     /// Another tool left so many bytes at the final name, and they are to be continued.
     foreign: Option<u64>,
     /// Some of what is there was written before this run.
@@ -106,6 +108,7 @@ impl Part {
             has_state: false,
             saved: 0,
             is_vouched: false,
+            is_proven: false,
             foreign: None,
             is_inherited: false,
             changes: 0,

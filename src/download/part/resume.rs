@@ -8,7 +8,7 @@ use url::Url;
 
 use super::Part;
 use crate::download::state::LONGEST;
-use crate::download::{Asked, Source, State, Validators, name};
+use crate::download::{Asked, Ranges, Source, State, Validators, name};
 use crate::error::Fault;
 use crate::http::{Field, Response};
 
@@ -73,21 +73,31 @@ impl Part {
     /// Decides what to ask for next, after whatever has come so far. Gives the request fields for a part, none for the whole.
     pub fn ask(&mut self) -> Vec<Field> {
         self.settle();
+        // That is for the next answer to say.
+        self.is_divisible = false;
         self.asked = if self.is_unreliable {
             None
         } else if let Some(start) = self.foreign {
             Some(Asked { start, end: None })
-        } else if self.can_resume() {
+        } else if self.is_proven || self.can_resume() {
             // With all bytes there, the last one is asked for again: the answer says whether they are still right.
             let most = self.state.size.unwrap_or(u64::MAX).saturating_sub(1);
             let start = self.state.ranges.frontier().min(most);
-            Some(Asked { start, end: None }).filter(|_| !self.state.ranges.is_empty())
+            let end = self.first_gap_end();
+            Some(Asked { start, end }).filter(|_| !self.state.ranges.is_empty())
         } else {
             None
         };
         let validators = &self.state.validators;
         self.asked
             .map_or_else(Vec::new, |asked| asked.fields(validators))
+    }
+
+    /// Where the first gap ends, if there is anything behind it.
+    fn first_gap_end(&self) -> Option<u64> {
+        let size = self.state.size?;
+        let gap = self.state.ranges.gaps(size).next()?;
+        Some(gap.end).filter(|end| *end < size)
     }
 
     /// Whether a part was asked for.
@@ -105,7 +115,7 @@ impl Part {
         let Some(asked) = self.asked else {
             return Err(crate::error::Malformed::Unasked(response.status).into());
         };
-        let range = asked.check(&self.state, response, self.is_vouched)?;
+        let range = asked.check(&self.state, response, self.is_vouched || self.is_proven)?;
         if self.file.is_none() && self.foreign.is_none() {
             self.open_earlier()?;
         }
@@ -212,6 +222,39 @@ impl Part {
             received,
             expected: Some(size),
         })
+    }
+
+    /// Whether all that was asked for has come, and more is missing behind what was there before.
+    pub(in crate::download) fn has_more(&mut self) -> bool {
+        let end = self.asked.and_then(|asked| asked.end);
+        let end = end.filter(|_| self.limit.is_some());
+        self.settle();
+        let frontier = self.state.ranges.frontier();
+        end.is_some_and(|end| frontier >= end)
+            && self.state.size.is_some_and(|size| frontier < size)
+    }
+
+    /// Has pieces count as missing: they are wrong. What comes in their place is proved by their digests, so its version need not be;
+    /// another server has validators of its own, where the next try goes `elsewhere`. False where nothing can be put beside what is
+    /// there.
+    pub(in crate::download) fn lose(&mut self, wrong: &Ranges, elsewhere: bool) -> bool {
+        self.settle();
+        if self.is_same || self.create().is_err() {
+            return false;
+        }
+        for range in wrong.iter() {
+            self.state.ranges.remove(range);
+        }
+        if self.state.ranges.is_empty() {
+            self.remove_state();
+        }
+        self.run = 0..0;
+        self.limit = None;
+        self.is_proven = true;
+        if elsewhere {
+            self.state.validators = Validators::default();
+        }
+        true
     }
 
     /// Why it was started over, if nobody has been told yet.

@@ -1,9 +1,10 @@
 //! Digests of files: which there are, how people and servers write them, and how they are computed. No I/O.
 //!
-//! `text` reads them as people write them, `field` as servers do, `hasher` computes them.
+//! `text` reads them as people write them, `field` as servers do, `hasher` computes them; `pieces` has those of a file's pieces.
 
 mod field;
 mod hasher;
+mod pieces;
 mod text;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 
 pub use field::announced;
 pub use hasher::Hashers;
+pub use pieces::Pieces;
 pub use text::untagged;
 
 /// The longest digest, in bytes.

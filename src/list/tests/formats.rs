@@ -34,7 +34,11 @@ fn show(row: &Row) -> String {
         let dir = options.dir.iter().map(|dir| format!(" dir={dir}"));
         let size = options.size.iter().map(|size| format!(" size={size}"));
         let headers = options.headers.iter().map(|header| format!(" [{header}]"));
-        text.extend(dir.chain(size).chain(headers));
+        let pieces = options.pieces.iter().map(|pieces| {
+            let (count, algorithm) = (pieces.count(), pieces.algorithm());
+            format!(" {count}*{} {algorithm}", pieces.length())
+        });
+        text.extend(dir.chain(size).chain(headers).chain(pieces));
     }
     text
 }
@@ -177,6 +181,8 @@ fn a_metalink_has_files_with_mirrors_in_turn_and_the_strongest_digest() {
     <hash type="sha-1">a9993e364706816aba3e25717850c26c9cd0d89d</hash>
     <hash type="whirlpool">00</hash>
     <pieces length="4" type="md5"><hash>{other}</hash><hash>{other}</hash></pieces>
+    <pieces length="7" type="sha-1"><hash> {other}00000000 </hash></pieces>
+    <pieces length="1" type="whirlpool"><hash>00</hash></pieces>
     <url location="de" priority="20">http://h/late</url>
     <url>http://h/last</url>
     <url priority="1">ftp://h/not</url>
@@ -191,8 +197,8 @@ fn a_metalink_has_files_with_mirrors_in_turn_and_the_strongest_digest() {
     assert_eq!(
         shown(Format::Metalink, None, document),
         [
-            "4 http://h/first?a&b=c | http://h/late | http://h/later | http://h/last -> dir/example.ext sha1:a9993e364706816aba3e25717850c26c9cd0d89d size=7",
-            "17 https://i/two -> two",
+            "4 http://h/first?a&b=c | http://h/late | http://h/later | http://h/last -> dir/example.ext sha1:a9993e364706816aba3e25717850c26c9cd0d89d size=7 1*7 sha1",
+            "19 https://i/two -> two",
         ]
     );
 }
@@ -201,13 +207,15 @@ fn a_metalink_has_files_with_mirrors_in_turn_and_the_strongest_digest() {
 fn a_metalink_of_version_3_is_understood() {
     let document = format!(
         r#"<metalink version="3.0" xmlns="http://www.metalinker.org/"><files><file name="a"><size>3</size>
-        <verification><hash type="md5">{MD5}</hash><pieces length="1" type="md5"><hash piece="0">x</hash></pieces></verification>
+        <verification><hash type="md5">{MD5}</hash><pieces length="2" type="md5"><hash piece="0">{MD5}</hash><hash piece="1">{MD5}</hash></pieces></verification>
         <resources><url type="http" preference="10">http://h/a</url><url type="http" preference="100">http://i/a</url></resources>
         </file></files></metalink>"#
     );
     assert_eq!(
         shown(Format::Metalink, None, document),
-        [format!("1 http://i/a | http://h/a -> a md5:{MD5} size=3")]
+        [format!(
+            "1 http://i/a | http://h/a -> a md5:{MD5} size=3 2*2 md5"
+        )]
     );
 }
 
@@ -216,7 +224,11 @@ fn a_file_that_cannot_be_used_does_not_spoil_the_others() {
     let document = "<metalink>\n<file><url>http://h/a</url></file>\n<file name='b'></file>\n\
         <file name='c'><hash type='md5'>0</hash><url>http://h/c</url></file>\n\
         <file name='d'><size>x</size><url>http://h/d</url></file>\n<file name='e'><url>http://</url></file>\n\
-        <file name='f'><url>http://h/f</url></file></metalink>";
+        <file name='f'><url>http://h/f</url></file>\n\
+        <file name='g'><pieces length='0' type='md5'></pieces><url>http://h/g</url></file>\n\
+        <file name='h'><pieces length='1' type='md5'></pieces><url>http://h/h</url></file>\n\
+        <file name='i'><pieces length='1' type='md5'><hash>0</hash></pieces><url>http://h/i</url></file>\n\
+        <file name='j'><size>3</size><pieces length='1' type='md5'><hash piece='1'>900150983cd24fb0d6963f7d28e17f72</hash></pieces></file></metalink>";
     let all = shown(Format::Metalink, None, document);
     let parts = [
         "list:2: <file> without a name",
@@ -225,6 +237,10 @@ fn a_file_that_cannot_be_used_does_not_spoil_the_others() {
         "list:5: <size> is \"x\"",
         "list:6: <url>: no host",
         "7 http://h/f",
+        "list:8: <pieces> without a length",
+        "list:9: 0 <pieces> of 1 bytes",
+        "list:10: <hash> of a piece: a md5 digest is 32 hex digits",
+        "list:11: <pieces> are out of order",
     ];
     assert_eq!(all.len(), parts.len(), "{all:?}");
     for (shown, part) in all.iter().zip(parts) {

@@ -102,6 +102,7 @@ fn indented_lines_set_options_of_the_url_above() {
         digests: Vec::new(),
         split: Some(Split::Most(NonZeroU32::new(4).unwrap())),
         size: None,
+        pieces: None,
     };
     assert_eq!(row.options, Some(Box::new(options)));
     assert_eq!(row.place.to_string(), "urls.txt:1");
