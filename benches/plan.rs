@@ -11,7 +11,7 @@ const MIB: u64 = 1 << 20;
 /// Gives the number of shares.
 fn fetch(size: u64, lanes: usize, step: u64) -> usize {
     let mut plan = Plan::new(size, MIB, Ranges::default());
-    let mut running = vec![plan.adopt(0)];
+    let mut running = vec![plan.adopt(0, 0)];
     let mut shares = 1;
     while !plan.is_done() {
         while running.len() < lanes {

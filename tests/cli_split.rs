@@ -71,6 +71,41 @@ fn a_file_comes_over_as_many_connections_as_are_asked_for() {
 }
 
 #[test]
+fn connections_are_there_before_the_first_head_where_their_number_was_given() {
+    let gate = Gate::new();
+    let server = slow(|route| {
+        route.etag("\"v1\"").wait_for(&gate);
+    });
+    let dir = Dir::new();
+    let run = split(&dir, "-s 4").arg(server.url("/a")).spawn();
+    server.wait_for_connections(4);
+    gate.open();
+    run.finish().ok();
+    dir.assert_file("a", noise(SIZE));
+    let requests = server.requests();
+    let mut early: Vec<_> = requests[..4].iter().map(|r| r.connection).collect();
+    early.sort_unstable();
+    assert_eq!(early, [1, 2, 3, 4], "one request over each: {requests:?}");
+}
+
+#[test]
+fn what_was_connected_in_vain_does_no_harm() {
+    let server = Server::start(|s| {
+        s.get("/small").body("small");
+        s.get("/elsewhere").redirect(302, "/a");
+        let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
+        route.pace(10_000, Duration::from_millis(2));
+    });
+    let dir = Dir::new();
+    let run = |flags, path| split(&dir, flags).arg(server.url(path)).run();
+    run("-s 8", "/small").ok();
+    dir.assert_file("small", "small");
+    run("-s 8", "/missing").code(8);
+    run("-s 8 -x 2", "/elsewhere").ok();
+    dir.assert_file("elsewhere", noise(SIZE));
+}
+
+#[test]
 fn one_connection_is_one_request() {
     let server = slow(tagged);
     let (out, dir) = fetch(&server, "-s 1");

@@ -10,12 +10,16 @@ use super::Ranges;
 /// A share that is left in less time than this, in seconds, is not worth another request.
 const WORTHWHILE: f64 = 0.25;
 
+/// So many bytes come with the head of the first answer, at most: they are no reason to leave its share larger than the others.
+const WITH_HEAD: u64 = 256 * 1024;
+
 /// One transfer's share, by its number.
 pub type Lane = usize;
 
 /// A share: from where its transfer writes next to where it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Share {
+    from: u64,
     at: u64,
     end: u64,
     /// Another transfer brings the same bytes; the first that has them all wins.
@@ -87,11 +91,13 @@ impl Plan {
             .map_or(0..0, |share| share.at..share.end)
     }
 
-    /// Takes in a transfer that is under way from `at`: it brings what is missing from there on, up to what is there already.
-    pub fn adopt(&mut self, at: u64) -> Lane {
+    /// Takes in a transfer that began at `from` and is at `at`: it brings what is missing from there on, up to what is there already.
+    pub fn adopt(&mut self, from: u64, at: u64) -> Lane {
         let gap = self.done.gaps(self.size).find(|gap| gap.end > at);
         let end = gap.map_or(at, |gap| gap.end);
-        self.add(at..end)
+        let lane = self.add(at..end);
+        self.shares[lane].from = from.min(at);
+        lane
     }
 
     /// Has a lane bring all up to the end of the file again: nobody else can.
@@ -175,8 +181,10 @@ impl Plan {
             // Each of those who can gives as many pieces, so that many shares at once come out even.
             let pieces = count.div_ceil(givers.count() as u64).max(1);
             let share = &mut self.shares[lane];
-            let kept = (share.end - share.at).div_ceil(pieces + 1).max(self.least);
-            share.end = share.at + kept;
+            let brought = Some(share.at - share.from).filter(|brought| *brought <= WITH_HEAD);
+            let since = share.at - brought.unwrap_or(0);
+            let kept = (share.end - since).div_ceil(pieces + 1);
+            share.end = (since + kept).max(share.at + self.least);
             let range = self.free(pieces)?;
             return Some(self.opened(range, Some(lane)));
         }
@@ -224,6 +232,7 @@ impl Plan {
 
     fn add(&mut self, range: Range<u64>) -> Lane {
         self.shares.insert(Share {
+            from: range.start,
             at: range.start,
             end: range.end,
             has_rival: false,
@@ -234,6 +243,8 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::iter;
+
     use proptest::prelude::*;
 
     const M: u64 = 1 << 20;
@@ -257,16 +268,29 @@ mod tests {
     #[test]
     fn a_file_is_divided_evenly() {
         let mut plan = Plan::new(64 * M, M, Ranges::default());
-        plan.adopt(0);
+        plan.adopt(0, 0);
         let ranges = open_all(&mut plan, 16);
         let even: Vec<_> = (0..16).map(|n| n * 4 * M..(n + 1) * 4 * M).collect();
         assert_eq!(ranges, even);
     }
 
     #[test]
+    fn what_came_with_the_first_head_is_part_of_the_first_share() {
+        let plan_at = |at| Plan::new(64 * M, M, Ranges::in_order(iter::once(0..at)).unwrap());
+        let mut plan = plan_at(M / 8);
+        plan.adopt(0, M / 8);
+        let ranges = open_all(&mut plan, 16);
+        assert_eq!((&ranges[0], &ranges[1]), (&(M / 8..4 * M), &(4 * M..8 * M)));
+        // What has come by and by is not: the others begin now.
+        let mut plan = plan_at(32 * M);
+        plan.adopt(0, 32 * M);
+        assert_eq!(open_all(&mut plan, 2)[0], 32 * M..48 * M);
+    }
+
+    #[test]
     fn shares_stay_even_when_they_are_doubled_again_and_again() {
         let mut plan = Plan::new(64 * M, M, Ranges::default());
-        plan.adopt(0);
+        plan.adopt(0, 0);
         for lanes in [2, 4, 8, 16] {
             let even = 64 * M / lanes as u64;
             let ranges = open_all(&mut plan, lanes);
@@ -280,14 +304,16 @@ mod tests {
     #[test]
     fn no_share_is_smaller_than_the_least() {
         let mut plan = Plan::new(20 * M, 8 * M, Ranges::default());
-        plan.adopt(0);
+        plan.adopt(0, 0);
         assert_eq!(open_all(&mut plan, 16), [0..8 * M, 8 * M..20 * M]);
     }
 
     #[test]
     fn who_has_ended_takes_half_of_what_the_slowest_has_left() {
         let mut plan = Plan::new(40 * M, M, Ranges::default());
-        let (slow, fast) = (plan.adopt(0), { plan.open(1, 1e6, |_| None).unwrap().lane });
+        let (slow, fast) = (plan.adopt(0, 0), {
+            plan.open(1, 1e6, |_| None).unwrap().lane
+        });
         plan.advance(slow, 4 * M);
         plan.advance(fast, 40 * M);
         assert_eq!(plan.superfluous(), Some(fast));
@@ -299,7 +325,7 @@ mod tests {
     #[test]
     fn what_is_nearly_there_is_left_alone_and_what_is_stuck_is_overtaken() {
         let mut plan = Plan::new(M, M, Ranges::default());
-        let stuck = plan.adopt(0);
+        let stuck = plan.adopt(0, 0);
         assert_eq!(plan.open(1, 1e7, |_| Some(1e7)), None);
         let rival = plan.open(1, 1e7, |_| Some(1.0)).unwrap();
         assert_eq!((rival.range.clone(), rival.shrunk), (0..M, None));
@@ -323,14 +349,14 @@ mod tests {
     fn holes_that_an_earlier_run_has_left_are_filled() {
         let done = Ranges::in_order([0..5 * M, 7 * M..9 * M]).unwrap();
         let mut plan = Plan::new(10 * M, 8 * M, done);
-        plan.adopt(5 * M);
+        plan.adopt(5 * M, 5 * M);
         assert_eq!(open_all(&mut plan, 3), [5 * M..7 * M, 9 * M..10 * M]);
     }
 
     #[test]
     fn a_lane_that_is_alone_again_brings_all_the_rest() {
         let mut plan = Plan::new(20 * M, M, Ranges::default());
-        let first = plan.adopt(0);
+        let first = plan.adopt(0, 0);
         let other = plan.open(1, 1e6, |_| None).unwrap().lane;
         plan.close(other);
         plan.extend(first);
@@ -352,7 +378,7 @@ mod tests {
             }
             let start = done.frontier();
             let mut plan = Plan::new(size, least, done);
-            plan.adopt(start);
+            plan.adopt(start, start);
             for (what, which, amount) in steps {
                 let lanes: Vec<_> = plan.shares.iter().map(|(lane, _)| lane).collect();
                 let lane = lanes.get(which % lanes.len().max(1)).copied();

@@ -27,6 +27,8 @@ pub(super) struct Connection {
     pub(super) requests: u32,
     /// It stood once.
     pub(super) is_established: bool,
+    /// A transfer that only connects has stood by with it.
+    pub(super) has_stood_by: bool,
     /// When, and in which call, it became idle.
     pub(super) idle_since: Option<(Instant, u64)>,
 }
@@ -190,6 +192,7 @@ impl Connection {
             }),
             requests: 0,
             is_established: false,
+            has_stood_by: false,
             idle_since: None,
         }
     }
@@ -269,10 +272,12 @@ impl Connection {
     }
 
     /// Whether the transfer may be tried again elsewhere without anyone noticing: the connection had served
-    /// before, and not one byte of this answer has come (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+    /// or waited before, and not one byte of this answer has come (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
     pub(super) fn may_be_stale(&self) -> bool {
         match &self.talk {
-            Talk::Http1(http1) => self.requests > 1 && !http1.exchange.has_begun(),
+            Talk::Http1(http1) => {
+                (self.requests > 1 || self.has_stood_by) && !http1.exchange.has_begun()
+            }
             Talk::Http2(_) => false,
         }
     }

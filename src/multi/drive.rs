@@ -153,6 +153,7 @@ impl<S: Sink> Multi<S> {
                 State::Resolve => self.resolve(id, now),
                 State::Connect => self.connect(id, now),
                 State::Handshake => self.handshake(id, now),
+                State::StandBy => Ok(self.stand_by(id)),
                 State::Send => self.send(id, now),
                 State::Receive => self.receive(id, now),
                 State::Limited => self.limited(id, now),
@@ -203,7 +204,7 @@ impl<S: Sink> Multi<S> {
             || self.yielded.contains(&id)
             || matches!(
                 transfer.state,
-                State::Done | State::Pending | State::Resolve
+                State::Done | State::Pending | State::Resolve | State::StandBy
             )
             || sockets.is_some_and(|sockets| {
                 sockets

@@ -54,6 +54,11 @@ pub struct Easy<S> {
     /// [`Limits::transfers`](super::Limits::transfers) bounds. Over HTTP/2 it has a connection to itself, where one may be
     /// opened: beside the other on one connection it would bring nothing sooner.
     pub is_extra: bool,
+    /// It only connects (libcurl: `CURLOPT_CONNECT_ONLY`), and stands by with its connection until [`Multi::replace`] gives
+    /// it something to fetch.
+    ///
+    /// [`Multi::replace`]: super::Multi::replace
+    pub is_connect_only: bool,
 }
 
 impl<S> Easy<S> {
@@ -75,6 +80,7 @@ impl<S> Easy<S> {
             timeout: None,
             max_recv_speed: None,
             is_extra: false,
+            is_connect_only: false,
         }
     }
 }

@@ -67,6 +67,7 @@ use transfer::{Splicer, State, Transfer};
 
 use crate::conn::{Config, Scratch};
 use crate::error::MultiError;
+use crate::http::Origin;
 
 pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots, Wire};
 pub use crate::http2::Windows;
@@ -400,6 +401,39 @@ impl<S: Sink> Multi<S> {
             self.pool.complete();
         }
         Ok(())
+    }
+
+    /// Gives a transfer that [only connects](Easy::is_connect_only) something to fetch from the same origin: it goes on with
+    /// `easy`, over the connection that it has or is opening, and is as [extra](Easy::is_extra) as it was. The easy that it had
+    /// is in the place of the new one then. On an error nothing has changed.
+    ///
+    /// # Errors
+    /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::BadFunctionArgument`]: it has completed, does not only
+    /// connect, or connects to another origin. [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
+    pub fn replace(
+        &mut self,
+        id: TransferId,
+        easy: &mut Easy<S>,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        if self.is_dead {
+            return Err(MultiError::AbortedByCallback);
+        }
+        if !self.has(id) {
+            return Err(MultiError::BadEasyHandle);
+        }
+        let transfer = &mut self.transfers[id.index as usize];
+        let is_vacant = transfer.state != State::Done && transfer.easy.is_connect_only;
+        if !is_vacant || Origin::of(&transfer.easy.url).ok() != Origin::of(&easy.url).ok() {
+            return Err(MultiError::BadFunctionArgument);
+        }
+        easy.is_extra = transfer.easy.is_extra;
+        std::mem::swap(&mut transfer.easy, easy);
+        transfer.rate = transfer.easy.max_recv_speed.map(Rate::new);
+        transfer.clocks.dispatched = transfer.clocks.dispatched.and(Some(now));
+        self.make_runnable(id);
+        self.after(id);
+        self.announce_runnable()
     }
 
     /// Keeps so many of the [transfers](Limits::transfers) that may run at once for what the application does with extra ones.

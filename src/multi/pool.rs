@@ -60,9 +60,10 @@ pub(super) enum Place {
 }
 
 /// The order in which waiting transfers are served: those dispatched already (redirected, or their connection was found dead)
-/// before those that are not, then first come first served.
+/// before those that are not, then first come first served; those that only connect are last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
+    pub(super) is_connect_only: bool,
     pub(super) is_new: bool,
     pub(super) ticket: u64,
     /// It wants a connection that nobody else uses, where it may open one. No two have one ticket: this orders nothing.
@@ -596,6 +597,7 @@ mod tests {
         for (index, name) in origins.iter().enumerate() {
             let key = pool.enter(&origin(name)).unwrap();
             let turn = Turn {
+                is_connect_only: false,
                 is_new: true,
                 ticket: pool.ticket(),
                 is_apart: false,
@@ -697,6 +699,7 @@ mod tests {
         );
         assert_eq!(started(&mut pool), [0]);
         let turn = Turn {
+            is_connect_only: false,
             is_new: false,
             ticket: pool.ticket(),
             is_apart: false,

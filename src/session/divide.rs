@@ -64,7 +64,7 @@ impl Session<'_> {
     /// Files that are in the engine, however many transfers each has there.
     pub(super) fn files(&self, multi: &Multi<Job>) -> usize {
         let segments: usize = self.splits.values().map(Split::runs).sum();
-        (multi.running() + self.splits.len()).saturating_sub(segments)
+        (multi.running() + self.splits.len()).saturating_sub(segments + self.early.count())
     }
 
     /// Has several transfers bring what is missing of a file that one has begun.
@@ -101,10 +101,15 @@ impl Session<'_> {
             Wanted::Auto => split.allow(MOST, true, now),
             Wanted::Most(most) => split.allow(most.get() as usize, false, now),
         }
+        split.begin_with(self.early.take());
         self.splits.insert(number, split);
         multi.reserve(self.splits.len(), now)?;
         self.tends_at = self.tends_at.or(now.checked_add(BEAT));
-        self.go_on(multi, number, None, now)
+        self.go_on(multi, number, None, now)?;
+        match self.splits.get_mut(&number) {
+            Some(split) => split.drop_early(multi, now),
+            None => Ok(()),
+        }
     }
 
     /// A transfer of a share is over.

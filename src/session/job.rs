@@ -50,6 +50,26 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// The sink of a transfer that no row asks for, for the sake of the row of that number.
+    pub(super) fn aside(number: u64, download: Download, has_divisible: &Rc<Cell<bool>>) -> Self {
+        Self {
+            number,
+            place: Place::typed(0),
+            mirrors: VecDeque::new(),
+            tries: 0,
+            tries_in_all: 0,
+            began: None,
+            url: None,
+            row: None,
+            is_renamed: false,
+            max_size: None,
+            conditions: 0,
+            split: Split::Auto,
+            has_divisible: Rc::clone(has_divisible),
+            download: Box::new(download),
+        }
+    }
+
     /// The sink of a transfer that brings a part of the same file.
     pub(super) fn segment(&self, segment: Segment) -> Self {
         Self {

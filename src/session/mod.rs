@@ -12,6 +12,7 @@
 
 mod descriptors;
 mod divide;
+mod early;
 mod ending;
 mod failures;
 mod job;
@@ -38,6 +39,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use descriptors::Descriptors;
+use early::Early;
 use failures::Failures;
 use job::Job;
 use lock::Lock;
@@ -136,6 +138,8 @@ struct Session<'r> {
     saves_at: Option<Instant>,
     /// Files that several transfers bring, by their numbers.
     splits: HashMap<u64, Split>,
+    /// Connections for a file that may be divided.
+    early: Early,
     /// When they are looked after next.
     tends_at: Option<Instant>,
     /// A head has come of a file that may be divided.
@@ -170,6 +174,7 @@ impl<'r> Session<'r> {
             waiting: HashMap::new(),
             saves_at: None,
             splits: HashMap::new(),
+            early: Early::default(),
             tends_at: None,
             has_divisible: Rc::default(),
             traces: Rc::default(),
@@ -385,6 +390,7 @@ impl Application<Job> for Session<'_> {
                 Item::End => self.has_ended = true,
             }
         }
+        self.connect_early(multi)?;
         if self.is_stopped {
             self.totals.unfinished += (self.files(multi) + self.waiting.len()) as u64;
             self.note_unfinished(multi);
@@ -408,6 +414,11 @@ impl Application<Job> for Session<'_> {
     ) -> Result<(), MultiError> {
         self.show_traces(multi);
         let mut easy = multi.remove(done.id, now)?;
+        if easy.is_connect_only {
+            self.early.lose(done.id);
+            return Ok(());
+        }
+        self.drop_early(multi, now)?;
         if easy.sink.at().is_some() {
             return self.segment_ended(multi, &easy, (done.id, done.result), now);
         }

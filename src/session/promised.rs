@@ -1,9 +1,7 @@
 //! What digests files are to have, beside those that their rows name: `--checksum` and `--checksums`. A list of them that is on a server
 //! is fetched before anything else.
 
-use std::collections::VecDeque;
 use std::io;
-use std::rc::Rc;
 
 use super::Session;
 use super::job::Job;
@@ -13,7 +11,7 @@ use super::report::BadRow;
 use crate::download::{Body, Download};
 use crate::error::{Fault, MultiError};
 use crate::http::{Expected, auth};
-use crate::list::{Checksums, Place, Row};
+use crate::list::{Checksums, Row};
 use crate::multi::{Easy, Multi};
 
 /// The longest list of digests, in bytes: it is held in memory.
@@ -79,22 +77,9 @@ impl Session<'_> {
                 return Ok(());
             }
         };
-        let job = Job {
-            number: 0,
-            place: Place::typed(0),
-            mirrors: VecDeque::new(),
-            tries: 0,
-            tries_in_all: 0,
-            began: None,
-            url: None,
-            row: None,
-            is_renamed: false,
-            max_size: Some(LONGEST),
-            conditions: 0,
-            split: self.plan.split,
-            has_divisible: Rc::clone(&self.has_divisible),
-            download: Box::new(Download::new(Body::Memory(Vec::new()), &self.hashing)),
-        };
+        let download = Download::new(Body::Memory(Vec::new()), &self.hashing);
+        let mut job = Job::aside(0, download, &self.has_divisible);
+        job.max_size = Some(LONGEST);
         let easy = self.easy(url, job);
         Self::add(multi, easy, None)
     }

@@ -32,6 +32,8 @@ pub(super) struct Split {
     allowed: usize,
     most: usize,
     runs: Vec<Run>,
+    /// Transfers that have connected in good time, and are given shares first.
+    early: Vec<TransferId>,
     /// The fastest that one of them was, in bytes a second.
     best: f64,
     began: Instant,
@@ -82,7 +84,7 @@ impl Split {
         let at = segment.at();
         let run = Run {
             id,
-            lane: plan.adopt(at),
+            lane: plan.adopt(start, at),
             opened: now,
             from: at,
             seen: (now, at),
@@ -97,6 +99,7 @@ impl Split {
             allowed: 1,
             most: 1,
             runs: vec![run],
+            early: Vec::new(),
             best: 0.0,
             began: now,
             received: at - start.min(at),
@@ -391,8 +394,9 @@ impl Split {
             let segment = Segment::new(whole, opened.range.start, opened.range.end);
             let mut easy = self.ask(segment, now);
             easy.delay = delay.take();
+            let id = self.start(multi, easy, now)?;
             self.runs.push(Run {
-                id: multi.add(easy)?,
+                id,
                 lane: opened.lane,
                 opened: now,
                 from: opened.range.start,
@@ -400,6 +404,41 @@ impl Split {
                 speed: None,
                 has_all: false,
             });
+        }
+        Ok(())
+    }
+
+    /// Starts a transfer, over a connection that was opened for it if there is one.
+    fn start(
+        &mut self,
+        multi: &mut Multi<Job>,
+        mut easy: Easy<Job>,
+        now: Instant,
+    ) -> Result<TransferId, MultiError> {
+        while let Some(id) = self.early.pop() {
+            match multi.replace(id, &mut easy, now) {
+                Ok(()) => return Ok(id),
+                Err(MultiError::AbortedByCallback) => return Err(MultiError::AbortedByCallback),
+                // It has failed, or leads elsewhere.
+                Err(_) => drop(multi.remove(id, now)),
+            }
+        }
+        multi.add(easy)
+    }
+
+    /// Begins with transfers that only connect.
+    pub(super) fn begin_with(&mut self, early: Vec<TransferId>) {
+        self.early = early;
+    }
+
+    /// Lets go of those that were not needed.
+    pub(super) fn drop_early(
+        &mut self,
+        multi: &mut Multi<Job>,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        for id in self.early.drain(..) {
+            multi.remove(id, now)?;
         }
         Ok(())
     }
@@ -447,5 +486,6 @@ pub(super) fn like(easy: &Easy<Job>, sink: Job) -> Easy<Job> {
         max_recv_speed: easy.max_recv_speed,
         min_speed: easy.min_speed,
         is_extra: false,
+        is_connect_only: false,
     }
 }

@@ -115,7 +115,7 @@ impl Session<'_> {
         );
         let files = || {
             let transfers = multi.transfers();
-            transfers.filter(|(_, easy, _)| easy.sink.at().is_none())
+            transfers.filter(|(_, easy, _)| easy.sink.at().is_none() && !easy.is_connect_only)
         };
         for (_, _, progress) in files() {
             received += progress.received;

@@ -176,7 +176,10 @@ impl<S: Sink> Fake<S> {
         }
         ledger.check_timer(self.multi.timeout(ledger.now));
         let is_watched = !ledger.sockets.is_empty() || ledger.timer != Timer::Unset;
-        let is_owed = !ledger.lookups.is_empty() || !self.paused.is_empty();
+        let stands_by = |easy: &Easy<S>| easy.is_connect_only;
+        let is_owed = !ledger.lookups.is_empty()
+            || !self.paused.is_empty()
+            || self.multi.transfers().any(|(_, easy, _)| stands_by(easy));
         assert!(
             running == 0 || is_watched || is_owed,
             "E3: {running} transfers run, and nothing would wake them"

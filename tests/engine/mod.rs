@@ -9,6 +9,7 @@ mod loops;
 mod peer;
 
 mod action; // K1 to K8, E1
+mod connect_only; // transfers that only connect
 mod end_to_end; // the engine under two event loops
 mod http2; // S3, L5, R3 on streams
 mod idle; // E1 to E3

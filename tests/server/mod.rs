@@ -154,6 +154,15 @@ impl Server {
         });
     }
 
+    /// Waits until so many connections were accepted.
+    pub(crate) fn wait_for_connections(&self, count: usize) {
+        self.shared
+            .log
+            .wait(&format!("{count} connections"), |seen| {
+                seen.connections >= count
+            });
+    }
+
     /// Waits until so many requests are under way at once.
     pub(crate) fn wait_for_in_flight(&self, count: usize) {
         self.shared

@@ -232,6 +232,24 @@ impl<S: Sink> Multi<S> {
         }
     }
 
+    /// Keeps a connection until there is something to fetch over it. It is not watched meanwhile, as idle ones are not.
+    pub(in crate::multi) fn stand_by(&mut self, id: TransferId) -> Step {
+        let transfer = self.transfer(id);
+        if !transfer.easy.is_connect_only {
+            return Step::Go(State::Send);
+        }
+        let connection = transfer.connection;
+        if let Some(connection) = connection.and_then(|key| self.connections.get_mut(key))
+            && connection.http1().is_some()
+        {
+            connection.has_stood_by = true;
+            for socket in connection.sockets() {
+                self.sockets.want(socket, id, Interest::Remove);
+            }
+        }
+        Step::Wait
+    }
+
     /// Takes note of what will be spoken over a connection that stands now, and lets those go on who waited for that.
     fn agree(&mut self, id: TransferId, key: usize, now: Instant) -> Result<(), Fault> {
         let connection = &mut self.connections[key];

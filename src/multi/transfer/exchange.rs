@@ -27,6 +27,9 @@ impl<S: Sink> Multi<S> {
         else {
             return Ok(Step::Go(State::Init));
         };
+        if transfer.easy.is_connect_only {
+            return Ok(Step::Go(State::StandBy));
+        }
         let Talk::Http1(http1) = &mut connection.talk else {
             return self.send_on_stream(id, now);
         };

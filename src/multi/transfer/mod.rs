@@ -13,6 +13,8 @@
 //!     start.rs                connect.rs                  exchange.rs, stream.rs   finish.rs
 //! ```
 //!
+//! A transfer that only connects leaves Send for StandBy, and comes back when it is given something to fetch.
+//!
 //! An error leads from any state to Done. `request.rs` has what is sent, `answer.rs` what becomes of what is received,
 //! `splice.rs` the short way to a file, `clocks.rs` the times.
 //!
@@ -58,6 +60,8 @@ pub(super) enum State {
     Connect,
     /// Waits for the layers above TCP.
     Handshake,
+    /// Is connected, and has nothing to fetch yet.
+    StandBy,
     /// Sends its request.
     Send,
     /// Receives its answer.
@@ -73,7 +77,7 @@ impl State {
     pub(super) fn doing(self) -> Doing {
         match self {
             Self::Init => Doing::Starting,
-            Self::Delayed | Self::Pending | Self::Done => Doing::Waiting,
+            Self::Delayed | Self::Pending | Self::StandBy | Self::Done => Doing::Waiting,
             Self::Resolve => Doing::Resolving,
             Self::Connect => Doing::Connecting,
             Self::Handshake => Doing::Handshaking,

@@ -45,6 +45,7 @@ impl<S: Sink> Multi<S> {
         let ticket = self.pool.ticket();
         let transfer = self.transfer(id);
         let turn = Turn {
+            is_connect_only: transfer.easy.is_connect_only,
             is_new: transfer.clocks.dispatched.is_none() && !transfer.easy.is_extra,
             ticket,
             is_apart: transfer.easy.is_extra,
@@ -141,6 +142,7 @@ impl<S: Sink> Multi<S> {
         let ticket = self.pool.ticket();
         let transfer = self.transfer(id);
         let turn = Turn {
+            is_connect_only: transfer.easy.is_connect_only,
             is_new: false,
             ticket,
             is_apart: transfer.easy.is_extra,
