@@ -23,6 +23,7 @@ mod cli_list; // -i: the urls format and its row options
 mod cli_lock; // --lock and --locked
 mod cli_machine; // few descriptors, closed streams, full disks, links, stopped and continued
 mod cli_malformed; // answers that are not HTTP
+mod cli_mirrors; // one file from several mirrors at once
 mod cli_names; // names from URLs and servers, safe and apart
 mod cli_network; // dead ports, bad names, --resolve, -4 and -6
 mod cli_nginx; // many files from a real server, every byte compared

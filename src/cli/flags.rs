@@ -255,7 +255,7 @@ pub(crate) struct Concurrency {
     ///
     /// With auto a file begins with one connection and gets more, up to 16, while they add speed. All parts are of one
     /// version of the file: that takes a server that sends parts, and a strong ETag or date. Where one is missing, the file comes over
-    /// one connection.
+    /// one connection. Mirrors are asked at once where a digest is asked for, or all have one ETag.
     #[arg(short, long, value_name = "N|auto", value_parser = split, default_value = "auto")]
     pub(crate) split: Split,
 

@@ -319,6 +319,15 @@ impl Report for Console {
         }
     }
 
+    fn dropped(&mut self, url: &Url, why: &Error) {
+        if self.quiet < 2 {
+            let text = self.err.word("drop", "33");
+            let status = StatusColumn(why.status());
+            let (url, why) = (Safe(masked(url)), Safe(why));
+            let _ = writeln!(text, "  {status}  {url}: {why}; its mirrors are asked");
+        }
+    }
+
     fn planned(&mut self, url: &str, path: Option<&Path>) {
         let _ = match path {
             Some(path) => writeln!(

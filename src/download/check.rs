@@ -212,6 +212,11 @@ impl Check {
         (repair, wrong)
     }
 
+    /// Whether a digest of the whole was asked for, or those of all its pieces.
+    pub(super) fn has_digest(&self) -> bool {
+        !self.asked.is_empty() || self.pieces.is_some()
+    }
+
     /// These bytes were written, up to `frontier`. `file` gives the file to be read by others, if it can be.
     pub(super) fn written(
         &mut self,

@@ -5,6 +5,7 @@
 
 mod check;
 mod hashing;
+mod mirrors;
 pub mod name;
 mod part;
 pub mod plan;
@@ -36,13 +37,14 @@ use check::Check;
 
 pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
+pub use mirrors::Mirrors;
 pub use part::{Care, Part, Placed};
 pub use plan::Plan;
 pub use ramp::Ramp;
 pub use range::Asked;
 pub use ranges::Ranges;
 pub use retry::{Decision, Retry, Tries};
-pub use segment::{Segment, Whole};
+pub use segment::{Proof, Segment, Whole};
 pub use state::{Source, State};
 pub use stored::Stored;
 pub use stream::Stream;
@@ -68,10 +70,6 @@ pub enum Exists {
 
 /// Where the bytes of a download land.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are large, and a box costs each an allocation"
-)]
 pub enum Body {
     /// In a file.
     File(Part),
@@ -81,6 +79,15 @@ pub enum Body {
     Stream(Stream),
     /// In memory: what the run itself needs to read.
     Memory(Vec<u8>),
+}
+
+/// What holds the bytes of several servers to one version of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bond {
+    /// A digest of the whole, that was asked for.
+    Digest,
+    /// The same strong entity tag at each of them.
+    Tag,
 }
 
 /// One file on its way to its final name.
@@ -137,16 +144,48 @@ impl Download {
     }
 
     /// Hands what is missing over to several transfers: gives the share of the one under way, and what is there. `None` where the
-    /// file cannot be made, or there is none.
+    /// file cannot be made, or not be read by whoever is to hash it, or there is none.
     pub fn divide(&mut self) -> Option<(Segment, Ranges)> {
         let Body::File(part) = &mut self.body else {
             return None;
         };
-        let divided = part.divide().ok()?;
-        if let Some(check) = &mut self.check {
-            check.follow(part.written(), || part.reader());
+        part.target().ok()?;
+        if let Some(check) = &mut self.check
+            && !check.follow(part.written(), || part.reader())
+        {
+            return None;
         }
-        Some(divided)
+        part.divide().ok()
+    }
+
+    /// What would hold the bytes of several servers to one version of the file: without it they are not put together.
+    pub fn bond(&self) -> Option<Bond> {
+        let Body::File(part) = &self.body else {
+            return None;
+        };
+        if self.check.as_ref().is_some_and(|check| check.has_digest()) {
+            return Some(Bond::Digest);
+        }
+        part.has_strong_tag().then_some(Bond::Tag)
+    }
+
+    /// Some of what is there came from servers whose versions only a digest shows to be the same.
+    pub fn set_mixed(&mut self) {
+        if let Body::File(part) = &mut self.body {
+            part.set_mixed();
+        }
+    }
+
+    /// Whether some of it did.
+    pub fn is_mixed(&self) -> bool {
+        matches!(&self.body, Body::File(part) if part.is_mixed())
+    }
+
+    /// Another server, which says this of its version, is to prove what is there from now on.
+    pub fn rely_on(&mut self, validators: &Validators) {
+        if let Body::File(part) = &mut self.body {
+            part.rely_on(validators);
+        }
     }
 
     /// Takes note of what the transfers have brought.

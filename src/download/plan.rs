@@ -107,6 +107,23 @@ impl Plan {
         }
     }
 
+    /// The lane that brings what comes next behind a lane's own share, if it is the only one that brings it.
+    pub fn behind(&self, lane: Lane) -> Option<Lane> {
+        let end = self.rest(lane).end;
+        let behind = self.shares.iter().filter(|(_, share)| share.at >= end);
+        let (next, share) = behind.min_by_key(|(_, share)| share.at)?;
+        (!share.has_rival && share.at < share.end).then_some(next)
+    }
+
+    /// Has a lane bring what another was to bring, which is the next [behind](Self::behind) it, and all between: the other is closed.
+    pub fn take_back(&mut self, lane: Lane, other: Lane) {
+        let end = self.rest(other).end;
+        self.close(other);
+        if let Some(share) = self.shares.get_mut(lane) {
+            share.end = end.max(share.end);
+        }
+    }
+
     /// A lane has written all before `at`.
     pub fn advance(&mut self, lane: Lane, at: u64) {
         if let Some(share) = self.shares.get_mut(lane) {
@@ -150,20 +167,20 @@ impl Plan {
     }
 
     /// Gives out a share, the first of `count` that are wanted now: of what nobody brings, or of what the slowest has left, or
-    /// all of that near the end. `speed` is a lane's, in bytes a second; `best` the most that one lane has shown.
+    /// all of that near the end. `pace` is what its transfer is expected to bring, in bytes a second, and `speed` what a lane does,
+    /// where that is known: who is slower has the smaller part.
     pub fn open(
         &mut self,
         count: u64,
-        best: f64,
+        pace: f64,
         speed: impl Fn(Lane) -> Option<f64>,
     ) -> Option<Opened> {
         if let Some(range) = self.free(count) {
             return Some(self.opened(range, None));
         }
-        let left = |lane: Lane, share: &Share| {
-            let pace = speed(lane).unwrap_or(best).max(1.0);
-            (share.end - share.at) as f64 / pace
-        };
+        let pace = pace.max(1.0);
+        let speed = |lane: Lane| speed(lane).unwrap_or(pace).max(1.0);
+        let left = |lane: Lane, share: &Share| (share.end - share.at) as f64 / speed(lane);
         let mut slowest: Vec<(f64, Lane)> = self
             .shares
             .iter()
@@ -172,26 +189,34 @@ impl Plan {
             .filter(|(left, _)| *left >= WORTHWHILE)
             .collect();
         slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
+        // Where a lane ends when it gives so many pieces away: it keeps no more than they get, unless it is faster.
+        let end = |lane: Lane, pieces: u64| {
+            let share = &self.shares[lane];
+            let brought = Some(share.at - share.from).filter(|brought| *brought <= WITH_HEAD);
+            let since = share.at - brought.unwrap_or(0);
+            let (length, own) = (share.end - since, speed(lane));
+            let weighed = length as f64 * own / (own + pieces as f64 * pace);
+            let kept = length.div_ceil(pieces + 1).max(weighed as u64);
+            (since + kept).max(share.at + self.least)
+        };
         let can_give = |lane: Lane| {
-            let rest = self.rest(lane);
-            !self.shares[lane].has_rival && (rest.end - rest.start) / 2 >= self.least
+            let share = &self.shares[lane];
+            !share.has_rival && share.end.saturating_sub(end(lane, 1)) >= self.least
         };
         let givers = slowest.iter().filter(|(_, lane)| can_give(*lane));
         if let Some((_, lane)) = givers.clone().next().copied() {
             // Each of those who can gives as many pieces, so that many shares at once come out even.
             let pieces = count.div_ceil(givers.count() as u64).max(1);
+            let end = end(lane, pieces);
             let share = &mut self.shares[lane];
-            let brought = Some(share.at - share.from).filter(|brought| *brought <= WITH_HEAD);
-            let since = share.at - brought.unwrap_or(0);
-            let kept = (share.end - since).div_ceil(pieces + 1);
-            share.end = (since + kept).max(share.at + self.least);
+            share.end = end;
             let range = self.free(pieces)?;
             return Some(self.opened(range, Some(lane)));
         }
         // Of what all who bring it are stuck with, another copy is fetched.
         let is_stuck = |lane: Lane| {
             let rest = self.rest(lane);
-            let fresh = (rest.end - rest.start) as f64 / best.max(1.0);
+            let fresh = (rest.end - rest.start) as f64 / pace;
             left(lane, &self.shares[lane]) >= 1.0 + 2.0 * fresh
         };
         let lanes = slowest.iter().map(|(_, lane)| *lane);
@@ -320,6 +345,16 @@ mod tests {
         plan.close(fast);
         let opened = plan.open(1, 1e7, |_| Some(1e6)).unwrap();
         assert_eq!((opened.range, opened.shrunk), (12 * M..20 * M, Some(slow)));
+    }
+
+    #[test]
+    fn who_is_slower_takes_the_smaller_part() {
+        let mut plan = Plan::new(40 * M, M, Ranges::default());
+        let fast = plan.adopt(0, 0);
+        let opened = plan.open(1, 1e6, |_| Some(3e6)).unwrap();
+        assert_eq!((opened.range, opened.shrunk), (30 * M..40 * M, Some(fast)));
+        // It would take longer with less than the least than the other with all.
+        assert_eq!(plan.open(1, 1e4, |_| Some(3e6)), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -19,14 +20,24 @@ pub struct Whole {
     pub file: File,
     /// Its path, for errors.
     pub path: PathBuf,
-    /// Which version of which size it is.
-    pub state: State,
+    /// Bytes of it.
+    pub size: u64,
+}
+
+/// How an answer is known to be of the version that is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Proof {
+    /// What its server says of that version; nothing at first, where another began the file.
+    pub validators: Validators,
+    /// Another server began it, and a digest of the whole is asked for: the size is to be right, and no validator another than before.
+    pub is_vouched: bool,
 }
 
 /// The sink of a transfer that brings a part of a file.
 #[derive(Debug)]
 pub struct Segment {
     whole: Rc<Whole>,
+    proof: Proof,
     /// What was asked for; it may end sooner since.
     asked: Asked,
     at: u64,
@@ -36,10 +47,12 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// A segment of `whole` from `at` to before `end`.
-    pub fn new(whole: Rc<Whole>, at: u64, end: u64) -> Self {
+    /// A segment of `whole`.
+    pub fn new(whole: Rc<Whole>, range: Range<u64>, proof: Proof) -> Self {
+        let Range { start: at, end } = range;
         Self {
             whole,
+            proof,
             asked: Asked {
                 start: at,
                 end: Some(end),
@@ -51,9 +64,13 @@ impl Segment {
     }
 
     /// The segment of a transfer whose answer is under way, and has all up to `limit`.
-    pub(super) fn under_way(whole: Rc<Whole>, at: u64, limit: u64) -> Self {
+    pub(super) fn under_way(whole: Rc<Whole>, at: u64, limit: u64, validators: Validators) -> Self {
         Self {
             whole,
+            proof: Proof {
+                validators,
+                is_vouched: false,
+            },
             asked: Asked {
                 start: at,
                 end: None,
@@ -71,7 +88,12 @@ impl Segment {
 
     /// Whether the answer under way has all up to the end of the file.
     pub fn has_all_behind(&self) -> bool {
-        Some(self.limit) == self.whole.state.size
+        self.limit == self.whole.size
+    }
+
+    /// What its server says of the version that it has, as far as that is known.
+    pub fn validators(&self) -> &Validators {
+        &self.proof.validators
     }
 
     /// Where the next byte belongs: all from the start up to here is written.
@@ -91,7 +113,7 @@ impl Segment {
 
     /// The request fields that ask for it.
     pub fn ask(&self) -> Vec<Field> {
-        self.asked.fields(&self.whole.state.validators)
+        self.asked.fields(&self.proof.validators)
     }
 
     fn fault(&self, source: io::Error) -> Fault {
@@ -105,15 +127,37 @@ impl Segment {
 
 impl Sink for Segment {
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
+        let Proof {
+            validators,
+            is_vouched,
+        } = &mut self.proof;
+        let theirs = Validators::of(response);
+        let size = Some(self.whole.size);
         if response.status != 206 {
-            let theirs = Validators::of(response);
-            return Err(if self.whole.state.validators.contradict(&theirs) {
+            let is_other_size = response.content_length().is_some_and(|s| Some(s) != size);
+            return Err(if validators.contradict(&theirs) {
                 Fault::Changed
+            } else if *is_vouched && is_other_size {
+                Fault::BadRange("the file has another size there")
             } else {
                 Fault::BadRange("the server sends no parts")
             });
         }
-        let range = self.asked.check(&self.whole.state, response, false)?;
+        let is_other_size = response
+            .content_range()
+            .is_some_and(|range| range.total.is_some_and(|total| Some(total) != size));
+        if *is_vouched && is_other_size {
+            return Err(Fault::BadRange("the file has another size there"));
+        }
+        let held = State {
+            size,
+            validators: validators.clone(),
+            ..State::default()
+        };
+        let range = self.asked.check(&held, response, *is_vouched)?;
+        if *validators == Validators::default() {
+            *validators = theirs;
+        }
         self.limit = range.last + 1;
         Ok(())
     }

@@ -25,6 +25,8 @@ pub struct State {
     pub validators: Validators,
     /// What is written.
     pub ranges: Ranges,
+    /// Some of it came from servers that the validators say nothing of: it is good only where a digest is asked for.
+    pub is_mixed: bool,
 }
 
 /// A URL as a state names it.
@@ -90,6 +92,8 @@ struct Written {
     encoding: Option<String>,
     /// First offset, and the offset behind the last.
     ranges: Vec<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_mixed: bool,
 }
 
 /// The version alone: the rest of another format may look like anything.
@@ -128,7 +132,14 @@ impl State {
                 encoding: written.encoding,
             },
             ranges,
+            is_mixed: written.is_mixed,
         })
+    }
+
+    /// Forgets what was written.
+    pub fn clear(&mut self) {
+        self.ranges.clear();
+        self.is_mixed = false;
     }
 
     /// The state as it is written.
@@ -148,6 +159,7 @@ impl State {
                 .iter()
                 .map(|held| (held.start, held.end))
                 .collect(),
+            is_mixed: self.is_mixed,
         };
         let mut bytes = serde_json::to_vec(&written).unwrap_or_default();
         bytes.push(b'\n');
@@ -178,6 +190,7 @@ mod tests {
                 encoding: Some("gzip".to_owned()),
             },
             ranges: Ranges::in_order([0..10, 20..100]).unwrap(),
+            is_mixed: true,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Files that several transfers bring: when one is divided, and what becomes of a transfer that ends.
+//! Files that several transfers bring: when one is divided, and what becomes of a transfer that ends; of one that failed, `setback` says.
 //!
 //! ```text
 //! a head that allows it ─► divide ─► fill ◄── tend: how fast each is, how many are wanted
@@ -10,11 +10,10 @@
 use std::time::{Duration, Instant};
 
 use super::Session;
-use super::ending::decide;
 use super::job::Job;
-use super::report::Retrying;
-use super::split::{Ended, Split, like};
-use crate::download::{Body, Decision};
+use super::split::{Split, like};
+use super::supply::Supply;
+use crate::download::Body;
 use crate::error::{Error, Fault, MultiError};
 use crate::list::Split as Wanted;
 use crate::multi::{Easy, Multi, Outcome, TransferId};
@@ -54,7 +53,7 @@ impl Session<'_> {
         let numbers: Vec<_> = self.splits.keys().copied().collect();
         for number in numbers {
             if let Some(split) = self.splits.get_mut(&number) {
-                split.measure(multi, most, now);
+                split.measure(multi, most, now)?;
                 self.go_on(multi, number, None, now)?;
             }
         }
@@ -96,7 +95,10 @@ impl Session<'_> {
         let Body::Segment(segment) = &easy.sink.download.body else {
             return Ok(());
         };
-        let mut split = Split::new(like(easy, job), (id, segment), done, least, now);
+        let per_origin = self.plan.options.limits.per_origin;
+        let whole = like(easy, job);
+        let supply = Supply::new(&whole, segment.validators(), per_origin, now);
+        let mut split = Split::new(whole, (id, segment), supply, done, least, now);
         match wanted {
             Wanted::Auto => split.allow(MOST, true, now),
             Wanted::Most(most) => split.allow(most.get() as usize, false, now),
@@ -134,7 +136,7 @@ impl Session<'_> {
             // A server may give less than it was asked for (RFC 9110 §15.3.7): the rest is asked for next.
             Ok(outcome) if ended.missing == 0 || ended.brought >= PIECE => {
                 split.note(outcome, now);
-                split.easy.sink.tries = 1;
+                split.supply.succeeded(ended.server);
                 return self.go_on(multi, number, None, now);
             }
             Ok(outcome) => {
@@ -153,53 +155,8 @@ impl Session<'_> {
         self.segment_failed(multi, number, (ended, &error), now)
     }
 
-    /// A transfer has failed: others bring its share, or another does later, or the file has failed.
-    fn segment_failed(
-        &mut self,
-        multi: &mut Multi<Job>,
-        number: u64,
-        (ended, error): (Ended, &Error),
-        now: Instant,
-    ) -> Result<(), MultiError> {
-        let Some(split) = self.splits.get_mut(&number) else {
-            return Ok(());
-        };
-        let is_final = matches!(error.fault(), Fault::Changed | Fault::Disk { .. });
-        if !error.is_retryable() && !is_final && split.leave_to_one(multi, now)? {
-            return Ok(());
-        }
-        let tries = split.tried(ended, now);
-        let delay = match decide(&self.plan.retry, &self.random, error, tries, now) {
-            Decision::Again(delay) => Some(delay),
-            Decision::GiveUp => None,
-        };
-        let is_refusal = matches!(error.status(), Some(429 | 503));
-        if is_refusal || matches!(error.fault(), Fault::ConnectionLost(_)) {
-            split.fall_back(ended, now);
-        }
-        if let Some(delay) = delay.filter(|_| is_refusal) {
-            multi.hold(&split.easy.url, now + delay, now)?;
-        }
-        let may_help = error.is_retryable() || error.status().is_some();
-        if may_help && !is_final && split.does_without(multi, (ended, delay.is_none()), now)? {
-            return Ok(());
-        }
-        let Some(delay) = delay else {
-            return self.split_failed(multi, number, error, now);
-        };
-        self.report.retrying(&Retrying {
-            number,
-            url: &split.easy.url,
-            error,
-            delay,
-            tries: tries.count,
-        });
-        split.count_failure(ended, now);
-        self.go_on(multi, number, Some(delay), now)
-    }
-
     /// Opens what transfers are wanted, or ends the file when every byte is there.
-    fn go_on(
+    pub(super) fn go_on(
         &mut self,
         multi: &mut Multi<Job>,
         number: u64,
@@ -219,22 +176,8 @@ impl Session<'_> {
         self.verify(multi, easy, outcome.unwrap_or_default(), now)
     }
 
-    /// A file cannot be had in shares: it fails as a whole, and may be tried again as a whole.
-    fn split_failed(
-        &mut self,
-        multi: &mut Multi<Job>,
-        number: u64,
-        error: &Error,
-        now: Instant,
-    ) -> Result<(), MultiError> {
-        match self.reunite(multi, number, now)? {
-            Some((easy, _)) => self.failed(multi, easy, error, now),
-            None => Ok(()),
-        }
-    }
-
     /// Ends the division of a file: its transfers go, and it is one again.
-    fn reunite(
+    pub(super) fn reunite(
         &mut self,
         multi: &mut Multi<Job>,
         number: u64,

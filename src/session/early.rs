@@ -53,8 +53,13 @@ impl Session<'_> {
         let Wanted::Most(wanted) = easy.sink.split else {
             return Ok(());
         };
-        let (url, number) = (easy.url.clone(), easy.sink.number);
-        for _ in 1..(wanted.get() as usize).min(1 + MOST) {
+        // They are spread as the shares will be, where it is known already that mirrors may be asked too.
+        let has_bond = easy.sink.download.bond().is_some();
+        let mirrors = easy.sink.mirrors.iter().filter(|_| has_bond);
+        let urls: Vec<_> = std::iter::once(&easy.url).chain(mirrors).cloned().collect();
+        let number = easy.sink.number;
+        let wanted = (wanted.get() as usize).min(1 + MOST);
+        for url in urls.iter().cycle().take(wanted).skip(1) {
             let download = Download::new(Body::Memory(Vec::new()), &self.hashing);
             let job = Job::aside(number, download, &self.has_divisible);
             let mut easy = self.easy(url.clone(), job);

@@ -92,6 +92,7 @@ impl Session<'_> {
         if job.download.can_start_over()
             && let Some(mirror) = easy.sink.mirrors.pop_front()
         {
+            self.report.dropped(&easy.url, error);
             easy.sink.tries = 0;
             easy.sink.began = None;
             easy.sink.download.turn_to_another();

@@ -26,6 +26,8 @@ pub(super) struct Job {
     pub(super) place: Place,
     /// Other URLs of the same file, for when the present one has failed for good.
     pub(super) mirrors: VecDeque<Url>,
+    /// What several of them had brought did not fit: each is asked alone.
+    pub(super) is_alone: bool,
     /// Tries at the present URL, and in all.
     pub(super) tries: u32,
     pub(super) tries_in_all: u32,
@@ -56,6 +58,7 @@ impl Job {
             number,
             place: Place::typed(0),
             mirrors: VecDeque::new(),
+            is_alone: false,
             tries: 0,
             tries_in_all: 0,
             began: None,
@@ -76,6 +79,7 @@ impl Job {
             number: self.number,
             place: self.place.clone(),
             mirrors: VecDeque::new(),
+            is_alone: false,
             tries: 0,
             tries_in_all: 0,
             url: None,

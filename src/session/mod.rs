@@ -21,8 +21,10 @@ mod places;
 mod plan;
 mod promised;
 mod report;
+mod setback;
 mod source;
 mod split;
+mod supply;
 mod telling;
 mod verify;
 
@@ -263,6 +265,7 @@ impl<'r> Session<'r> {
             number: self.rows,
             place: row.place,
             mirrors: row.mirrors.into(),
+            is_alone: false,
             tries: 0,
             tries_in_all: 0,
             began: None,

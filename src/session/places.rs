@@ -125,7 +125,10 @@ impl Places {
             && self.resume != Resume::Never
             && !part.folder().was_empty()
         {
-            let place = part.recall([&row.url].into_iter().chain(&row.mirrors));
+            let place = part.recall(
+                [&row.url].into_iter().chain(&row.mirrors),
+                row.has_digests(),
+            );
             // What is there came from one of the mirrors: it goes on with that one.
             if let Some(mirror) = place.and_then(|place| row.mirrors.get_mut(place.wrapping_sub(1)))
             {

@@ -24,6 +24,9 @@ pub trait Report {
     /// A file is started over, for this reason.
     fn warned(&mut self, url: &Url, why: &str);
 
+    /// A mirror is not asked any more for its file, which others have: this is what is wrong with it.
+    fn dropped(&mut self, url: &Url, why: &Error);
+
     /// In a dry run: what would be fetched, and where to.
     fn planned(&mut self, url: &str, path: Option<&Path>);
 

@@ -1,13 +1,15 @@
 //! One file that several transfers bring: who brings which share, how fast, and how many are wanted.
 //!
-//! `download::Plan` divides and `download::Ramp` counts; here they meet the transfers.
+//! `download::Plan` divides, `download::Ramp` counts and `download::Mirrors` chooses; here they meet the transfers.
 
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::job::Job;
 use super::report::ActiveFile;
+use super::supply::Supply;
 use crate::download::plan::Lane;
 use crate::download::{Body, Plan, Ramp, Ranges, Segment, Tries, Whole};
 use crate::error::MultiError;
@@ -19,6 +21,13 @@ const MEMORY: f64 = 2.0;
 /// A transfer that has not brought a byte for so long after it was opened has no speed.
 const MUTE: Duration = Duration::from_secs(2);
 
+/// How long the speed of a part is watched before what it was to bring is taken back, how many times sooner it must be there then…
+const PATIENCE: Duration = Duration::from_millis(600);
+const SOONER: f64 = 2.0;
+
+/// …and by how many seconds.
+const WORTHWHILE: f64 = 1.0;
+
 /// A file that several transfers bring.
 #[derive(Debug)]
 pub(super) struct Split {
@@ -26,9 +35,11 @@ pub(super) struct Split {
     pub(super) easy: Easy<Job>,
     whole: Rc<Whole>,
     plan: Plan,
+    /// Whom it comes from.
+    pub(super) supply: Supply,
     /// How many transfers are wanted, where that is found by trying.
     ramp: Option<Ramp>,
-    /// How many there may be, and how many the origin is found to serve.
+    /// How many there may be, and how many are left of that after refusals.
     allowed: usize,
     most: usize,
     runs: Vec<Run>,
@@ -41,8 +52,6 @@ pub(super) struct Split {
     received: u64,
     /// What came of the first that ended.
     outcome: Option<Outcome>,
-    /// When one of them failed last that had begun after the one that failed before: failures of one moment are one try.
-    failed: Option<Instant>,
 }
 
 /// What is known of a transfer that is over.
@@ -52,7 +61,9 @@ pub(super) struct Ended {
     pub(super) missing: u64,
     /// Bytes that it has.
     pub(super) brought: u64,
-    opened: Instant,
+    /// Who was asked, and when.
+    pub(super) server: usize,
+    pub(super) opened: Instant,
 }
 
 /// One of its transfers.
@@ -60,6 +71,7 @@ pub(super) struct Ended {
 struct Run {
     id: TransferId,
     lane: Lane,
+    server: usize,
     opened: Instant,
     /// Where it began, and where it was when its speed was measured last.
     from: u64,
@@ -74,17 +86,19 @@ impl Split {
     pub(super) fn new(
         easy: Easy<Job>,
         (id, segment): (TransferId, &Segment),
+        supply: Supply,
         done: Ranges,
         least: u64,
         now: Instant,
     ) -> Self {
         let start = easy.sink.download.start();
         let whole = Rc::clone(segment.whole());
-        let mut plan = Plan::new(whole.state.size.unwrap_or(0), least, done);
+        let mut plan = Plan::new(whole.size, least, done);
         let at = segment.at();
         let run = Run {
             id,
             lane: plan.adopt(start, at),
+            server: 0,
             opened: now,
             from: at,
             seen: (now, at),
@@ -95,6 +109,7 @@ impl Split {
             easy,
             whole,
             plan,
+            supply,
             ramp: None,
             allowed: 1,
             most: 1,
@@ -104,7 +119,6 @@ impl Split {
             began: now,
             received: at - start.min(at),
             outcome: None,
-            failed: None,
         }
     }
 
@@ -126,18 +140,26 @@ impl Split {
     }
 
     /// Looks how fast each transfer is, and how many are worth having; `most` is what other files leave.
-    pub(super) fn measure(&mut self, multi: &Multi<Job>, most: usize, now: Instant) {
+    pub(super) fn measure(
+        &mut self,
+        multi: &mut Multi<Job>,
+        most: usize,
+        now: Instant,
+    ) -> Result<(), MultiError> {
         self.look(multi, Some(now));
+        self.take_back(multi, now)?;
+        self.supply.mirrors().raise(now);
         if let Some(ramp) = &mut self.ramp {
             ramp.set_most(most.min(self.most));
             ramp.observe(now, self.plan.done().count());
         }
         self.settle();
+        Ok(())
     }
 
     /// The origin has had enough of it.
     pub(super) fn fall_back(&mut self, ended: Ended, now: Instant) {
-        if self.is_one_with_another(ended) {
+        if self.supply.is_counted(ended.server, ended.opened) {
             return;
         }
         let bytes = self.plan.done().count();
@@ -147,31 +169,19 @@ impl Split {
         }
     }
 
-    /// Whether a failure belongs with an earlier one: a fault of the line, or of the origin, meets many transfers at once.
-    fn is_one_with_another(&self, ended: Ended) -> bool {
-        self.failed.is_some_and(|failed| ended.opened <= failed)
-    }
-
-    /// The tries so far of what has failed; those that failed with it do not count.
+    /// The tries so far of what has failed.
     pub(super) fn tried(&self, ended: Ended, now: Instant) -> Tries {
-        let mut tries = self.easy.sink.tried(now);
-        if self.is_one_with_another(ended) {
-            tries.count = tries.count.saturating_sub(1).max(1);
-        }
-        tries
+        self.supply.tried(ended.server, ended.opened, now)
     }
 
     /// Counts a failed try.
     pub(super) fn count_failure(&mut self, ended: Ended, now: Instant) {
-        if !self.is_one_with_another(ended) {
-            self.failed = Some(now);
-            self.easy.sink.tries += 1;
-        }
+        self.supply.count_failure(ended.server, ended.opened, now);
         self.easy.sink.tries_in_all += 1;
     }
 
-    /// Makes do with fewer transfers after one has failed, where others bring bytes: an origin may serve only so many, and what
-    /// is left of its share can be had later. One that had brought bytes is worth another try, unless it `was_last`.
+    /// Makes do with fewer transfers from a server after one has failed, where others bring bytes from there: it may serve only so
+    /// many, and what is left of its share can be had later. One that had brought bytes is worth another try, unless it `was_last`.
     pub(super) fn does_without(
         &mut self,
         multi: &mut Multi<Job>,
@@ -179,17 +189,28 @@ impl Split {
         now: Instant,
     ) -> Result<bool, MultiError> {
         self.look(multi, None);
-        let brings = |run: &Run| run.has_all || self.plan.rest(run.lane).start > run.from;
+        let brings = |run: &Run| {
+            let has_begun = run.has_all || self.plan.rest(run.lane).start > run.from;
+            run.server == ended.server && has_begun
+        };
         if ended.brought > 0 && !was_last || !self.runs.iter().any(brings) {
             return Ok(false);
         }
-        self.failed = Some(now);
-        self.most = self.most.min(self.runs.len());
-        if self.most == 1 {
+        self.supply.lower(ended.server, now);
+        if self.runs.len() == 1 && !self.supply.mirrors().has_another(ended.server) {
             // It need not be asked again where its answer has all the rest.
             self.leave_to_one(multi, now)?;
         }
         Ok(true)
+    }
+
+    /// Does without a server, where there is another: `is_lost` if it is not worth asking for the whole either.
+    pub(super) fn drop_server(&mut self, server: usize, is_lost: bool) {
+        self.settle();
+        if let Some(leader) = self.supply.drop(server, is_lost) {
+            self.easy.url = leader;
+        }
+        self.settle();
     }
 
     /// Takes in what a transfer has brought that is over; `None` if it was none of these.
@@ -203,16 +224,23 @@ impl Split {
         let run = self.runs.swap_remove(place);
         self.plan.advance(run.lane, segment.at());
         self.plan.close(run.lane);
+        self.supply.mirrors().closed(run.server);
         self.received += segment.at().saturating_sub(run.from);
         let brought = segment.at().saturating_sub(run.from);
+        if brought > 0 {
+            self.supply.brought(run.server, segment.validators());
+        }
         let elapsed = now.saturating_duration_since(run.opened).as_secs_f64();
-        if elapsed > 0.0 && run.speed.is_none() {
+        if elapsed > 0.0 && brought > 0 && run.speed.is_none() {
             // It was too quick to be measured on the way.
-            self.best = self.best.max(brought as f64 / elapsed);
+            let speed = brought as f64 / elapsed;
+            self.best = self.best.max(speed);
+            self.supply.mirrors().measured(run.server, speed);
         }
         Some(Ended {
             missing: segment.end().saturating_sub(segment.at()),
             brought,
+            server: run.server,
             opened: run.opened,
         })
     }
@@ -265,6 +293,7 @@ impl Split {
         let progress = multi.progress(run.id).unwrap_or_default();
         self.received += progress.received;
         self.plan.close(run.lane);
+        self.supply.mirrors().closed(run.server);
         multi.remove(run.id, now).map(drop)
     }
 
@@ -286,8 +315,41 @@ impl Split {
         let lane = survivor.lane;
         self.runs.push(survivor);
         self.set_end(multi, lane);
-        (self.allowed, self.most, self.ramp) = (1, 1, None);
         Ok(true)
+    }
+
+    /// Opens no further transfers.
+    pub(super) fn stay_with_one(&mut self) {
+        (self.allowed, self.most, self.ramp) = (1, 1, None);
+    }
+
+    /// Has an answer that has all up to the end of the file, and is much faster than who brings what comes next, bring that itself: there are
+    /// servers that send parts slowly.
+    fn take_back(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
+        let mut whole = self.runs.iter().filter(|run| run.has_all);
+        let Some((lane, Some(fast))) = whole.next().map(|run| (run.lane, run.speed)) else {
+            return Ok(());
+        };
+        let Some(other) = self.plan.behind(lane) else {
+            return Ok(());
+        };
+        let is_slow = |run: &Run| {
+            let rest = self.plan.rest(other);
+            let alone = (rest.end - rest.start) as f64 / run.speed.unwrap_or(fast).max(1.0);
+            let back = (rest.end - self.plan.rest(lane).start) as f64 / fast.max(1.0);
+            run.lane == other
+                && now.saturating_duration_since(run.opened) >= PATIENCE
+                && alone > SOONER * back
+                && alone > WORTHWHILE + back
+        };
+        if let Some(place) = self.runs.iter().position(is_slow) {
+            let server = self.runs[place].server;
+            self.plan.take_back(lane, other);
+            self.drop_run(multi, place, now)?;
+            self.supply.lower(server, now);
+            self.set_end(multi, lane);
+        }
+        Ok(())
     }
 
     /// Writes down what another run needs to go on.
@@ -299,6 +361,12 @@ impl Split {
 
     /// Tells the file what is written of it.
     fn settle(&mut self) {
+        if self.supply.is_mixed() {
+            self.easy.sink.download.set_mixed();
+        }
+        if let Some(validators) = self.supply.relied_on() {
+            self.easy.sink.download.rely_on(validators);
+        }
         self.easy.sink.download.set_written(self.plan.done());
     }
 
@@ -310,6 +378,7 @@ impl Split {
             outcome.received = self.received;
             outcome.elapsed = now.saturating_duration_since(self.began);
         }
+        self.supply.give_back(&mut self.easy);
         (self.easy, outcome)
     }
 
@@ -334,27 +403,39 @@ impl Split {
     /// Takes in how far each transfer has come; with `now`, also how fast it is.
     fn look(&mut self, multi: &Multi<Job>, now: Option<Instant>) {
         for run in &mut self.runs {
-            let Some(at) = multi.easy(run.id).and_then(|easy| easy.sink.at()) else {
+            let Some(easy) = multi.easy(run.id) else {
                 continue;
             };
+            let Body::Segment(segment) = &easy.sink.download.body else {
+                continue;
+            };
+            let at = segment.at();
             self.plan.advance(run.lane, at);
+            if at > run.from {
+                self.supply.brought(run.server, segment.validators());
+            }
             let Some(now) = now else { continue };
-            let elapsed = now.saturating_duration_since(run.seen.0).as_secs_f64();
-            let is_mute = now.saturating_duration_since(run.opened) > MUTE
-                && multi
-                    .progress(run.id)
-                    .is_some_and(|progress| progress.is_dispatched);
-            if elapsed > 0.0 && (at > run.from || is_mute) {
-                let fresh = at.saturating_sub(run.seen.1) as f64 / elapsed;
-                // Servers that limit a speed send in bursts: what counts is the last seconds.
-                let weight = (elapsed / MEMORY).min(1.0);
-                let speed = run
-                    .speed
-                    .map_or(fresh, |speed| speed + weight * (fresh - speed));
-                run.speed = Some(speed);
-                self.best = self.best.max(speed);
+            let is_dispatched = || multi.progress(run.id).is_some_and(|p| p.is_dispatched);
+            let is_mute = now.saturating_duration_since(run.opened) > MUTE && is_dispatched();
+            if at > run.from || is_mute {
+                run.measure(at, now);
             }
             run.seen = (now, at);
+            self.best = self.best.max(run.speed.unwrap_or(0.0));
+        }
+        if now.is_none() {
+            return;
+        }
+        // A further connection to a server is expected to do as well as the best one there.
+        let speeds = || {
+            self.runs
+                .iter()
+                .filter_map(|run| Some((run.server, run.speed?)))
+        };
+        for (server, _) in speeds() {
+            let same = speeds().filter(|(other, _)| *other == server);
+            let speed = same.map(|(_, speed)| speed).fold(0.0, f64::max);
+            self.supply.mirrors().measured(server, speed);
         }
     }
 
@@ -381,31 +462,57 @@ impl Split {
     ) -> Result<(), MultiError> {
         self.look(multi, None);
         while self.missing() > 0 {
-            let missing = self.missing() as u64;
-            let runs = &self.runs;
-            let speed = |lane| runs.iter().find(|run| run.lane == lane)?.speed;
-            let Some(opened) = self.plan.open(missing, self.best, speed) else {
+            let wanted = self.wanted();
+            let Some((server, rest)) = self.next_server(wanted, now) else {
                 break;
             };
-            if let Some(lane) = opened.shrunk {
-                self.set_end(multi, lane);
-            }
-            let whole = Rc::clone(&self.whole);
-            let segment = Segment::new(whole, opened.range.start, opened.range.end);
-            let mut easy = self.ask(segment, now);
-            easy.delay = delay.take();
+            let Some((lane, range)) = self.open(multi, server) else {
+                break;
+            };
+            let mut easy = self.ask(server, range.clone(), now);
+            easy.delay = delay.take().max(rest);
             let id = self.start(multi, easy, now)?;
+            self.supply.mirrors().opened(server);
             self.runs.push(Run {
                 id,
-                lane: opened.lane,
+                lane,
+                server,
                 opened: now,
-                from: opened.range.start,
-                seen: (now, opened.range.start),
+                from: range.start,
+                seen: (now, range.start),
                 speed: None,
                 has_all: false,
             });
         }
         Ok(())
+    }
+
+    /// Whom to ask next, and after what time: where nothing comes from anywhere and all rest, it is who is back first.
+    fn next_server(&mut self, wanted: usize, now: Instant) -> Option<(usize, Option<Duration>)> {
+        let is_idle = self.runs.is_empty();
+        let mirrors = self.supply.mirrors();
+        if let Some(server) = mirrors.next(wanted, now) {
+            return Some((server, None));
+        }
+        let (server, rest) = mirrors.soonest(now).filter(|_| is_idle)?;
+        Some((server, Some(rest)))
+    }
+
+    /// Gives out a share, to be had from a server.
+    fn open(&mut self, multi: &mut Multi<Job>, server: usize) -> Option<(Lane, Range<u64>)> {
+        let missing = self.missing() as u64;
+        let mirrors = self.supply.mirrors();
+        let pace = mirrors.speed(server).unwrap_or(self.best);
+        let runs = &self.runs;
+        let speed = |lane| {
+            let run = runs.iter().find(|run| run.lane == lane)?;
+            run.speed.or(mirrors.speed(run.server))
+        };
+        let opened = self.plan.open(missing, pace, speed)?;
+        if let Some(lane) = opened.shrunk {
+            self.set_end(multi, lane);
+        }
+        Some((opened.lane, opened.range))
     }
 
     /// Starts a transfer, over a connection that was opened for it if there is one.
@@ -415,11 +522,19 @@ impl Split {
         mut easy: Easy<Job>,
         now: Instant,
     ) -> Result<TransferId, MultiError> {
-        while let Some(id) = self.early.pop() {
+        let mut early = std::mem::take(&mut self.early).into_iter();
+        for id in early.by_ref() {
+            if multi.easy(id).is_none_or(|to| to.url != easy.url) {
+                self.early.push(id);
+                continue;
+            }
             match multi.replace(id, &mut easy, now) {
-                Ok(()) => return Ok(id),
+                Ok(()) => {
+                    self.early.extend(early);
+                    return Ok(id);
+                }
                 Err(MultiError::AbortedByCallback) => return Err(MultiError::AbortedByCallback),
-                // It has failed, or leads elsewhere.
+                // It has failed.
                 Err(_) => drop(multi.remove(id, now)),
             }
         }
@@ -454,9 +569,14 @@ impl Split {
         }
     }
 
-    /// The transfer of a segment.
-    fn ask(&self, segment: Segment, now: Instant) -> Easy<Job> {
+    /// The transfer that asks a server for a part.
+    fn ask(&self, server: usize, range: Range<u64>, now: Instant) -> Easy<Job> {
+        let whole = Rc::clone(&self.whole);
+        let segment = Segment::new(whole, range, self.supply.proof(server));
         let mut easy = like(&self.easy, self.easy.sink.segment(segment));
+        if let Some(url) = self.supply.url(server) {
+            easy.url.clone_from(url);
+        }
         easy.sink.aim(&mut easy.own_headers, &mut easy.max_size);
         let left = |timeout: Duration| {
             let spent = now.saturating_duration_since(self.began);
@@ -465,6 +585,22 @@ impl Split {
         easy.timeout = self.easy.timeout.map(left);
         easy.is_extra = true;
         easy
+    }
+}
+
+impl Run {
+    /// Takes in that it has come up to `at`.
+    fn measure(&mut self, at: u64, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.seen.0).as_secs_f64();
+        if elapsed > 0.0 {
+            let fresh = at.saturating_sub(self.seen.1) as f64 / elapsed;
+            // Servers that limit a speed send in bursts: what counts is the last seconds.
+            let weight = (elapsed / MEMORY).min(1.0);
+            let speed = self
+                .speed
+                .map_or(fresh, |speed| speed + weight * (fresh - speed));
+            self.speed = Some(speed);
+        }
     }
 }
 

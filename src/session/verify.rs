@@ -9,8 +9,12 @@ use super::divide::PIECE;
 use super::job::Job;
 use super::report::{Retrying, Verdict};
 use crate::download::{Checked, Hashed, Repair};
-use crate::error::{Doing, Error, MultiError};
+use crate::error::{Doing, Error, Fault, MultiError};
 use crate::multi::{Easy, Multi, Outcome};
+
+/// Why a file is started over that several servers have brought.
+const MIXED: &str =
+    "what several mirrors have brought does not fit the digest; each is asked alone";
 
 /// What waits for digests.
 pub(super) enum Waiting {
@@ -69,6 +73,8 @@ impl Session<'_> {
         now: Instant,
     ) -> Result<(), MultiError> {
         let job = &mut easy.sink;
+        let is_readable = !matches!(error.fault(), Fault::Disk { .. });
+        let is_mixed = is_readable && job.download.is_mixed();
         match job.download.repair(job.mirrors.len()) {
             Repair::Again => {
                 self.report.retrying(&Retrying {
@@ -78,7 +84,8 @@ impl Session<'_> {
                     delay: Duration::ZERO,
                     tries: job.tries,
                 });
-                // That a piece is wrong says nothing of the others, and the next mirror may have it right.
+                // That a piece is wrong says nothing of the others, and the next mirror may have it right: it is asked alone.
+                job.is_alone = true;
                 if let Some(mirror) = job.mirrors.pop_front() {
                     let other = std::mem::replace(&mut easy.url, mirror);
                     job.mirrors.push_back(other);
@@ -95,6 +102,12 @@ impl Session<'_> {
             }
             Repair::Impossible if job.download.discard() => {
                 Self::warn_of(self.report, &easy.url, &mut easy.sink);
+                easy.sink.tries -= 1;
+                Self::add(multi, easy, None)
+            }
+            Repair::Impossible if is_mixed => {
+                self.report.warned(&easy.url, MIXED);
+                easy.sink.is_alone = true;
                 easy.sink.tries -= 1;
                 Self::add(multi, easy, None)
             }

@@ -315,6 +315,14 @@ impl Route {
             .header("Accept-Ranges", "bytes")
     }
 
+    /// Ignores Range after all, and says nothing of it.
+    pub(crate) fn honours_no_range(&mut self) -> &mut Self {
+        self.set(|answer| {
+            answer.honours_range = false;
+            answer.headers.retain(|(name, _)| name != "Accept-Ranges");
+        })
+    }
+
     /// Answers 304 to a fitting If-None-Match.
     pub(crate) fn conditional(&mut self) -> &mut Self {
         self.set(|answer| answer.honours_conditions = true)

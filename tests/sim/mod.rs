@@ -58,6 +58,8 @@ impl Report for Verdicts {
 
     fn warned(&mut self, _: &url::Url, _: &str) {}
 
+    fn dropped(&mut self, _: &url::Url, _: &gannet::Error) {}
+
     fn planned(&mut self, _: &str, _: Option<&Path>) {}
 
     fn traced(&mut self, number: u64, trace: &Trace) {

@@ -2,7 +2,7 @@
 
 use super::Part;
 use super::resume::MOST_CHANGES;
-use crate::download::{Ranges, Segment, Whole};
+use crate::download::{Ranges, Segment, Validators, Whole};
 use crate::error::Fault;
 use crate::http::{Response, Version};
 
@@ -61,13 +61,13 @@ impl Part {
         let whole = Rc::new(Whole {
             file,
             path: self.path(),
-            state: self.state.clone(),
+            size,
         });
         let limit = self.limit.take().unwrap_or(size);
         let at = self.run.end;
         self.run = 0..0;
         Ok((
-            Segment::under_way(whole, at, limit),
+            Segment::under_way(whole, at, limit, self.state.validators.clone()),
             self.state.ranges.clone(),
         ))
     }
@@ -76,5 +76,26 @@ impl Part {
     pub fn set_written(&mut self, done: &Ranges) {
         self.run = 0..0;
         self.state.ranges.clone_from(done);
+    }
+
+    /// Some of what is there is of servers whose versions only a digest shows to be the same.
+    pub fn set_mixed(&mut self) {
+        self.state.is_mixed = true;
+    }
+
+    /// Whether some of what is there is of such servers.
+    pub fn is_mixed(&self) -> bool {
+        self.state.is_mixed
+    }
+
+    /// Whether the server names its version by a strong entity tag: others may name it the same.
+    pub fn has_strong_tag(&self) -> bool {
+        let validators = &self.state.validators;
+        validators.etag.is_some() && validators.strong().is_some()
+    }
+
+    /// What is there is proved by these validators from now on, of another server that has the file.
+    pub fn rely_on(&mut self, validators: &Validators) {
+        self.state.validators.clone_from(validators);
     }
 }

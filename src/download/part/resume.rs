@@ -32,8 +32,12 @@ impl Part {
         self
     }
 
-    /// Looks for what an earlier run has left, and gives which of `urls` it came from.
-    pub fn recall<'u>(&mut self, urls: impl IntoIterator<Item = &'u Url>) -> Option<usize> {
+    /// Looks for what an earlier run has left, and gives which of `urls` it came from. `has_digest`: a digest of the whole is asked for.
+    pub fn recall<'u>(
+        &mut self,
+        urls: impl IntoIterator<Item = &'u Url>,
+        has_digest: bool,
+    ) -> Option<usize> {
         let state = match self.folder.read(&self.beside(name::STATE), LONGEST) {
             Ok(None) => return None,
             Ok(Some(bytes)) => State::parse(&bytes).map_err(|why| why.as_str()),
@@ -53,6 +57,9 @@ impl Part {
                 None => Err("its state is of another URL"),
                 Some(_) if entry.size() < state.ranges.end() => {
                     Err("it is shorter than its state says")
+                }
+                Some(_) if state.is_mixed && !has_digest => {
+                    Err("several mirrors have brought it, and no digest is asked for now")
                 }
                 Some(place) => Ok((place, state)),
             }
@@ -170,7 +177,7 @@ impl Part {
         self.notice = Some(why);
         self.foreign = None;
         self.run = 0..0;
-        self.state.ranges.clear();
+        self.state.clear();
         true
     }
 
@@ -198,7 +205,7 @@ impl Part {
     pub(in crate::download) fn discard(&mut self) -> bool {
         self.run = 0..0;
         self.limit = None;
-        self.state.ranges.clear();
+        self.state.clear();
         self.remove_state();
         let is_inherited = std::mem::take(&mut self.is_inherited);
         if is_inherited {
@@ -389,7 +396,7 @@ impl Part {
     fn forget(&mut self) -> Result<(), Fault> {
         self.run = 0..0;
         self.limit = None;
-        self.state.ranges.clear();
+        self.state.clear();
         if std::mem::take(&mut self.is_unnamed) {
             self.file = None;
         }

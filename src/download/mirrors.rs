@@ -1,0 +1,363 @@
+//! Which of its mirrors a file's next share is asked of: each is tried at first, then whoever is fastest has it. Pure; the clock is
+//! an argument.
+
+use std::time::{Duration, Instant};
+
+use crate::http::Origin;
+
+/// A mirror whose connections are slower than the fastest one's by more than this is no reason to leave others untried.
+const SLOW: f64 = 4.0;
+
+/// What is left of a speed from one measurement to the next, where no connection reaches it any more.
+const MEMORY: f64 = 0.97;
+
+/// The first pause before a mirror that was found to serve only so many connections is asked for one more; it doubles.
+const PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The mirrors of one file, by their places in its list.
+#[derive(Debug)]
+pub struct Mirrors {
+    mirrors: Vec<Mirror>,
+    /// Connections to one origin at most.
+    per_origin: usize,
+}
+
+#[derive(Debug)]
+struct Mirror {
+    origin: Origin,
+    /// How many connections bring something now, or are to.
+    lanes: usize,
+    /// How many it is found to serve, and when it is asked for one more.
+    most: usize,
+    rises_at: Option<Instant>,
+    pause: Duration,
+    is_tried: bool,
+    /// What one of its connections brings, in bytes a second.
+    speed: Option<f64>,
+    rests_until: Option<Instant>,
+    is_dropped: bool,
+}
+
+impl Mirrors {
+    /// Mirrors at these origins, the preferred first; `per_origin` connections to one of them at most, 0 is no cap.
+    pub fn new(origins: impl IntoIterator<Item = Origin>, per_origin: usize) -> Self {
+        let mirror = |origin| Mirror {
+            origin,
+            lanes: 0,
+            most: usize::MAX,
+            rises_at: None,
+            pause: PAUSE,
+            is_tried: false,
+            speed: None,
+            rests_until: None,
+            is_dropped: false,
+        };
+        Self {
+            mirrors: origins.into_iter().map(mirror).collect(),
+            per_origin: if per_origin == 0 {
+                usize::MAX
+            } else {
+                per_origin
+            },
+        }
+    }
+
+    /// One more connection is to bring something from a mirror.
+    pub fn opened(&mut self, place: usize) {
+        if let Some(mirror) = self.mirrors.get_mut(place) {
+            mirror.lanes += 1;
+            mirror.is_tried = true;
+            mirror.rests_until = None;
+        }
+    }
+
+    /// One of a mirror's connections is over.
+    pub fn closed(&mut self, place: usize) {
+        if let Some(mirror) = self.mirrors.get_mut(place) {
+            mirror.lanes = mirror.lanes.saturating_sub(1);
+        }
+    }
+
+    /// The best of a mirror's connections brings so many bytes a second. To be told some times a second: what a better one showed before
+    /// is forgotten by and by, since it may be over while others are stuck.
+    pub fn measured(&mut self, place: usize, speed: f64) {
+        if let Some(mirror) = self.mirrors.get_mut(place) {
+            let before = mirror.speed.unwrap_or(0.0);
+            mirror.speed = Some(speed.max(before * MEMORY));
+        }
+    }
+
+    /// What one of a mirror's connections brings, in bytes a second, as far as is known.
+    pub fn speed(&self, place: usize) -> Option<f64> {
+        self.mirrors.get(place)?.speed
+    }
+
+    /// How many connections bring something from a mirror.
+    pub fn lanes(&self, place: usize) -> usize {
+        self.mirrors.get(place).map_or(0, |mirror| mirror.lanes)
+    }
+
+    /// A mirror is not to be asked before `until`.
+    pub fn rest(&mut self, place: usize, until: Instant) {
+        if let Some(mirror) = self.mirrors.get_mut(place) {
+            mirror.rests_until = Some(until);
+        }
+    }
+
+    /// A mirror is not asked again for this file. What it brings already, it may.
+    pub fn drop(&mut self, place: usize) {
+        if let Some(mirror) = self.mirrors.get_mut(place) {
+            mirror.is_dropped = true;
+        }
+    }
+
+    /// Whether a mirror is not asked again.
+    pub fn is_dropped(&self, place: usize) -> bool {
+        self.mirrors
+            .get(place)
+            .is_none_or(|mirror| mirror.is_dropped)
+    }
+
+    /// Whether another mirror may be asked too.
+    pub fn has_another(&self, place: usize) -> bool {
+        let others = self.mirrors.iter().enumerate();
+        let mut others = others.filter(|(other, _)| *other != place);
+        others.any(|(_, mirror)| !mirror.is_dropped)
+    }
+
+    /// A mirror serves no more connections than it does now. It is asked for one more after a while.
+    pub fn lower(&mut self, place: usize, now: Instant) {
+        if let Some(mirror) = self.mirrors.get_mut(place) {
+            mirror.most = mirror.lanes.max(1);
+            mirror.rises_at = now.checked_add(mirror.pause);
+            mirror.pause = (mirror.pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Has mirrors that were found to serve only so many be asked for one more, where it is time.
+    pub fn raise(&mut self, now: Instant) {
+        for mirror in &mut self.mirrors {
+            if mirror.rises_at.is_some_and(|at| at <= now) {
+                mirror.most = mirror.most.saturating_add(1);
+                mirror.rises_at = now.checked_add(mirror.pause);
+            }
+        }
+    }
+
+    /// Which mirror the next share is asked of, where `wanted` connections are wanted in all; `None` where none has room.
+    pub fn next(&self, wanted: usize, now: Instant) -> Option<usize> {
+        let awake = |mirror: &Mirror| mirror.rests_until.is_none_or(|until| until <= now);
+        let usable = |(_, mirror): &(usize, &Mirror)| {
+            !mirror.is_dropped && awake(mirror) && self.has_room(mirror)
+        };
+        let usable = || self.mirrors.iter().enumerate().filter(usable);
+        let untried = usable().find(|(_, mirror)| !mirror.is_tried);
+        if let Some((place, _)) = untried.filter(|_| self.in_use() < wanted) {
+            return Some(place);
+        }
+        let known = usable().filter_map(|(place, mirror)| Some((place, mirror.speed?)));
+        // The first of those that are equal.
+        let fastest = known.reduce(|one, other| if other.1 > one.1 { other } else { one });
+        let unknown = usable().filter(|(_, mirror)| mirror.is_tried && mirror.speed.is_none());
+        let idlest = unknown.min_by_key(|(_, mirror)| mirror.lanes);
+        let fastest = fastest.map(|(place, _)| place);
+        fastest
+            .filter(|place| !self.is_slow(*place))
+            .or(idlest.or(untried).map(|(place, _)| place))
+            .or(fastest)
+    }
+
+    /// Which mirror is to be asked next where all rest, and when.
+    pub fn soonest(&self, now: Instant) -> Option<(usize, Duration)> {
+        let mirrors = self.mirrors.iter().enumerate();
+        let rests = mirrors
+            .filter(|(_, mirror)| !mirror.is_dropped)
+            .map(|(place, mirror)| (place, mirror.rests_until.unwrap_or(now)));
+        let (place, at) = rests.min_by_key(|(_, until)| *until)?;
+        Some((place, at.saturating_duration_since(now)))
+    }
+
+    fn has_room(&self, mirror: &Mirror) -> bool {
+        let same = self
+            .mirrors
+            .iter()
+            .filter(|other| other.origin == mirror.origin);
+        let at_origin: usize = same.map(|other| other.lanes).sum();
+        mirror.lanes < mirror.most && at_origin < self.per_origin
+    }
+
+    /// How many mirrors were tried and found worth it, as far as is known.
+    fn in_use(&self) -> usize {
+        let places = 0..self.mirrors.len();
+        let in_use = places.filter(|place| {
+            let mirror = &self.mirrors[*place];
+            mirror.is_tried
+                && !mirror.is_dropped
+                && mirror.rests_until.is_none()
+                && !self.is_slow(*place)
+        });
+        in_use.count()
+    }
+
+    /// Whether a mirror is known to be much slower than another that is in use.
+    fn is_slow(&self, place: usize) -> bool {
+        let in_use = |mirror: &&Mirror| !mirror.is_dropped && mirror.rests_until.is_none();
+        let speeds = self.mirrors.iter().filter(in_use);
+        let best = speeds.filter_map(|mirror| mirror.speed).fold(0.0, f64::max);
+        self.speed(place).is_some_and(|speed| speed * SLOW < best)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mirrors(count: u16, per_origin: usize) -> Mirrors {
+        let origins = (0..count).map(|host| {
+            let url = format!("http://h{host}/").parse().unwrap();
+            Origin::of(&url).unwrap()
+        });
+        Mirrors::new(origins, per_origin)
+    }
+
+    /// Opens so many connections, and gives how many each mirror has.
+    fn open(mirrors: &mut Mirrors, wanted: usize, now: Instant) -> Vec<usize> {
+        for _ in 0..wanted {
+            let Some(place) = mirrors.next(wanted, now) else {
+                break;
+            };
+            mirrors.opened(place);
+        }
+        mirrors.mirrors.iter().map(|mirror| mirror.lanes).collect()
+    }
+
+    #[test]
+    fn connections_are_spread_at_first() {
+        let now = Instant::now();
+        assert_eq!(open(&mut mirrors(2, 0), 4, now), [2, 2]);
+        assert_eq!(open(&mut mirrors(3, 0), 2, now), [1, 1, 0]);
+        assert_eq!(open(&mut mirrors(1, 0), 5, now), [5]);
+    }
+
+    #[test]
+    fn the_next_is_asked_of_the_fastest_that_has_room() {
+        let now = Instant::now();
+        let mut mirrors = mirrors(3, 3);
+        open(&mut mirrors, 3, now);
+        for (place, speed) in [(0, 2e6), (1, 5e6), (2, 3e6)] {
+            mirrors.measured(place, speed);
+        }
+        assert_eq!(mirrors.next(9, now), Some(1));
+        assert_eq!(open(&mut mirrors, 4, now), [1, 3, 3]);
+        assert_eq!(open(&mut mirrors, 4, now), [3, 3, 3]);
+        assert_eq!(mirrors.next(20, now), None);
+    }
+
+    #[test]
+    fn where_one_is_slow_another_is_tried() {
+        let now = Instant::now();
+        let mut mirrors = mirrors(3, 0);
+        open(&mut mirrors, 2, now);
+        mirrors.measured(0, 8e6);
+        mirrors.measured(1, 1e6);
+        mirrors.closed(1);
+        assert_eq!(mirrors.next(2, now), Some(2));
+        mirrors.opened(2);
+        mirrors.measured(2, 7e6);
+        assert_eq!(mirrors.next(4, now), Some(0));
+    }
+
+    #[test]
+    fn who_rests_or_was_dropped_is_not_asked() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        let mut mirrors = mirrors(3, 0);
+        mirrors.drop(0);
+        mirrors.rest(1, later);
+        assert_eq!(mirrors.next(4, now), Some(2));
+        assert!(mirrors.has_another(2) && mirrors.has_another(1));
+        mirrors.rest(2, later + Duration::from_secs(1));
+        assert_eq!(mirrors.next(4, now), None);
+        assert_eq!(mirrors.soonest(now), Some((1, Duration::from_secs(1))));
+        assert_eq!(mirrors.next(4, later), Some(1));
+        mirrors.drop(1);
+        assert!(!mirrors.has_another(2));
+    }
+
+    #[test]
+    fn the_fastest_of_those_that_are_left_is_not_slow() {
+        let now = Instant::now();
+        let mut mirrors = mirrors(2, 0);
+        open(&mut mirrors, 2, now);
+        mirrors.measured(0, 1e8);
+        mirrors.measured(1, 1e6);
+        mirrors.drop(0);
+        assert_eq!(mirrors.next(2, now), Some(1));
+    }
+
+    #[test]
+    fn what_an_origin_is_found_to_serve_rises_again_after_a_pause_that_grows() {
+        let start = Instant::now();
+        let mut mirrors = mirrors(1, 0);
+        open(&mut mirrors, 2, start);
+        mirrors.lower(0, start);
+        assert_eq!(mirrors.next(8, start), None);
+        let mut now = start;
+        let mut refusals = 0;
+        while now < start + Duration::from_secs(120) {
+            now += Duration::from_millis(200);
+            mirrors.raise(now);
+            if mirrors.next(8, now).is_some() {
+                refusals += 1;
+                mirrors.lower(0, now);
+            }
+        }
+        assert_eq!(refusals, 4, "after 5, 15, 35 and 75 seconds");
+    }
+
+    #[test]
+    fn mirrors_of_one_origin_share_its_connections() {
+        let now = Instant::now();
+        let url = "http://h/".parse().unwrap();
+        let origin = Origin::of(&url).unwrap();
+        let mut mirrors = Mirrors::new([origin.clone(), origin], 2);
+        assert_eq!(open(&mut mirrors, 8, now), [1, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn somebody_can_be_asked_unless_all_rest_are_full_or_dropped(
+            count in 1_u16..5,
+            per_origin in 0_usize..4,
+            steps in prop::collection::vec((0_u8..7, 0_usize..5, 0_u64..1000), 0..60),
+        ) {
+            let mut now = Instant::now();
+            let mut mirrors = mirrors(count, per_origin);
+            for (what, place, amount) in steps {
+                let place = place % usize::from(count);
+                match what {
+                    0 | 1 => if let Some(place) = mirrors.next(amount as usize % 9, now) {
+                        prop_assert!(!mirrors.is_dropped(place));
+                        mirrors.opened(place);
+                        prop_assert!(per_origin == 0 || mirrors.lanes(place) <= per_origin);
+                    },
+                    2 => mirrors.closed(place),
+                    3 => mirrors.measured(place, amount as f64),
+                    4 => mirrors.rest(place, now + Duration::from_millis(amount)),
+                    5 => mirrors.lower(place, now),
+                    _ => if mirrors.has_another(place) {
+                        mirrors.drop(place);
+                    },
+                }
+                now += Duration::from_millis(amount);
+                mirrors.raise(now);
+                let is_idle = mirrors.mirrors.iter().all(|mirror| mirror.lanes == 0);
+                if is_idle {
+                    prop_assert!(mirrors.next(1, now).or(mirrors.soonest(now).map(|(place, _)| place)).is_some());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What becomes of a divided file when one of its transfers fails: others bring its share, its server rests or is dropped, or the file fails.
+
+use std::time::{Duration, Instant};
+
+use super::Session;
+use super::ending::decide;
+use super::report::Retrying;
+use super::split::Ended;
+use crate::download::Decision;
+use crate::error::{Error, Fault, MultiError};
+use crate::multi::Multi;
+
+use super::job::Job;
+
+impl Session<'_> {
+    /// A transfer has failed.
+    pub(super) fn segment_failed(
+        &mut self,
+        multi: &mut Multi<Job>,
+        number: u64,
+        (ended, error): (Ended, &Error),
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        let Some(split) = self.splits.get_mut(&number) else {
+            return Ok(());
+        };
+        let is_disk = matches!(error.fault(), Fault::Disk { .. });
+        // Of the server that began the file it is known which version it had.
+        let has_changed = matches!(error.fault(), Fault::Changed) && ended.server == 0;
+        if is_disk || has_changed {
+            return self.split_failed(multi, number, error, now);
+        }
+        let tries = split.tried(ended, now);
+        let delay = match decide(&self.plan.retry, &self.random, error, tries, now) {
+            Decision::Again(delay) => Some(delay),
+            Decision::GiveUp => None,
+        };
+        let url = split.supply.url(ended.server);
+        if let Some((url, delay)) = url.zip(delay).filter(|_| asks_for_calm(error)) {
+            multi.hold(url, now + delay, now)?;
+        }
+        if split.supply.mirrors().has_another(ended.server) {
+            self.mirror_failed(multi, number, (ended, error), delay, now)
+        } else {
+            self.only_one_failed(multi, number, (ended, error), delay, now)
+        }
+    }
+
+    /// One of several servers has failed: the others bring its share meanwhile, or for good.
+    fn mirror_failed(
+        &mut self,
+        multi: &mut Multi<Job>,
+        number: u64,
+        (ended, error): (Ended, &Error),
+        delay: Option<Duration>,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        let Some(split) = self.splits.get_mut(&number) else {
+            return Ok(());
+        };
+        if split.supply.mirrors().is_dropped(ended.server) {
+            return self.go_on(multi, number, None, now);
+        }
+        let is_last = delay.is_none();
+        if error.is_retryable() && split.does_without(multi, (ended, is_last), now)? {
+            return self.go_on(multi, number, None, now);
+        }
+        let url = split.supply.url(ended.server).cloned();
+        let url = url.unwrap_or_else(|| split.easy.url.clone());
+        if let Some(delay) = delay {
+            let tries = split.tried(ended, now).count;
+            split.supply.mirrors().rest(ended.server, now + delay);
+            split.count_failure(ended, now);
+            self.report.retrying(&Retrying {
+                number,
+                url: &url,
+                error,
+                delay,
+                tries,
+            });
+        } else {
+            // Who merely has another version, or sends no parts, may still have the right file as a whole.
+            let is_misfit = matches!(error.fault(), Fault::BadRange(_) | Fault::Changed);
+            split.drop_server(ended.server, !is_misfit && error.status() != Some(416));
+            // Entity tags of two servers differ by nature: that is not worth a word.
+            if !(matches!(error.fault(), Fault::Changed) && ended.brought == 0) {
+                self.report.dropped(&url, error);
+            }
+        }
+        self.go_on(multi, number, None, now)
+    }
+
+    /// The only server that is left has failed: others of its transfers bring the share, or another does later, or the file has failed.
+    fn only_one_failed(
+        &mut self,
+        multi: &mut Multi<Job>,
+        number: u64,
+        (ended, error): (Ended, &Error),
+        delay: Option<Duration>,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        let Some(split) = self.splits.get_mut(&number) else {
+            return Ok(());
+        };
+        let is_retryable = error.is_retryable();
+        if !is_retryable && split.leave_to_one(multi, now)? {
+            split.stay_with_one();
+            return Ok(());
+        }
+        if asks_for_calm(error) || matches!(error.fault(), Fault::ConnectionLost(_)) {
+            split.fall_back(ended, now);
+        }
+        let may_help = is_retryable || error.status().is_some();
+        if may_help && split.does_without(multi, (ended, delay.is_none()), now)? {
+            return Ok(());
+        }
+        let Some(delay) = delay else {
+            return self.split_failed(multi, number, error, now);
+        };
+        let tries = split.tried(ended, now).count;
+        self.report.retrying(&Retrying {
+            number,
+            url: &split.easy.url,
+            error,
+            delay,
+            tries,
+        });
+        split.count_failure(ended, now);
+        self.go_on(multi, number, Some(delay), now)
+    }
+
+    /// A file cannot be had in shares: it fails as a whole, and may be tried again as a whole.
+    fn split_failed(
+        &mut self,
+        multi: &mut Multi<Job>,
+        number: u64,
+        error: &Error,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        match self.reunite(multi, number, now)? {
+            Some((easy, _)) => self.failed(multi, easy, error, now),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether the server has had enough for now.
+fn asks_for_calm(error: &Error) -> bool {
+    matches!(error.status(), Some(429 | 503))
+}

@@ -1,0 +1,508 @@
+//! One file from several of its mirrors at once: by speed, of one version, and whole whatever becomes of any of them.
+
+use std::time::Duration;
+
+use gannet::http::digest::{Algorithm, Hashers};
+
+use crate::harness::{Dir, Gannet, Output, noise};
+use crate::server::{Gate, Request, Route, Server};
+
+const SIZE: usize = 1_000_000;
+
+/// A server of one file, slow enough for others to have their share.
+fn mirror(script: impl Fn(&mut Route)) -> Server {
+    Server::start(|s| {
+        let route = s.get("/a").body(noise(SIZE)).ranges();
+        route.pace(10_000, Duration::from_millis(3));
+        script(route);
+    })
+}
+
+/// The same with an entity tag of its own.
+fn tagged(tag: &str) -> Server {
+    mirror(|route| {
+        route.etag(tag);
+    })
+}
+
+fn other() -> Vec<u8> {
+    noise(SIZE).iter().map(|byte| byte ^ 0xff).collect()
+}
+
+fn sha256(body: &[u8]) -> String {
+    let mut hashers = Hashers::new([Algorithm::Sha256]);
+    hashers.update(body);
+    hashers.finish()[0].to_string()
+}
+
+/// A list of one row with these mirrors.
+fn row(servers: &[&Server], digest: Option<&str>) -> String {
+    let urls: Vec<_> = servers.iter().map(|server| server.url("/a")).collect();
+    let digest = digest.map_or_else(String::new, |digest| format!("  checksum={digest}\n"));
+    format!("{}\n  out=a\n{digest}", urls.join("\t"))
+}
+
+fn gannet(dir: &Dir, list: &str, flags: &str) -> Gannet {
+    dir.gannet()
+        .flags("--min-split 50K --retry-delay 1ms -i -")
+        .flags(flags)
+        .input(list)
+}
+
+/// Fetches the file with its digest.
+fn fetch(servers: &[&Server], flags: &str) -> (Output, Dir) {
+    let dir = Dir::new();
+    let list = row(servers, Some(&sha256(&noise(SIZE))));
+    let out = gannet(&dir, &list, flags).run();
+    (out, dir)
+}
+
+fn assert_right(out: &Output, dir: &Dir) {
+    out.ok();
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
+/// Nothing is said against any of them.
+fn assert_quiet(out: &Output) {
+    for word in ["drop", "again", "retry"] {
+        assert!(!out.stderr().contains(word), "{out}");
+    }
+}
+
+fn asks_part(request: &Request) -> bool {
+    request.header("Range").is_some()
+}
+
+#[test]
+fn a_file_comes_from_all_its_mirrors_at_once() {
+    let servers = [tagged("\"a\""), tagged("\"b\""), tagged("\"c\"")];
+    let (out, dir) = fetch(&servers.each_ref(), "-s 3");
+    assert_right(&out, &dir);
+    assert!(!asks_part(&servers[0].requests()[0]));
+    for server in &servers[1..] {
+        let requests = server.requests();
+        assert!(asks_part(&requests[0]), "{out}");
+        assert_eq!(requests[0].header("If-Range"), None, "its tag is not known");
+    }
+    assert_quiet(&out);
+}
+
+#[test]
+fn each_mirror_is_held_to_the_version_that_it_showed() {
+    let servers = [tagged("\"a\""), tagged("\"b\"")];
+    let (out, dir) = fetch(&servers.each_ref(), "-s 2");
+    assert_right(&out, &dir);
+    for (server, tag) in servers.iter().zip(["\"a\"", "\"b\""]) {
+        let conditions: Vec<_> = server
+            .requests()
+            .iter()
+            .skip(1)
+            .map(|request| request.header("If-Range").map(str::to_owned))
+            .collect();
+        let is_own = |condition: &Option<String>| condition.as_deref() == Some(tag);
+        assert!(conditions.iter().all(is_own), "{conditions:?} {out}");
+    }
+}
+
+#[test]
+fn a_mirror_without_any_validator_is_good_enough_where_a_digest_is_asked_for() {
+    let servers = [tagged("\"a\""), mirror(|_| {})];
+    let (out, dir) = fetch(&servers.each_ref(), "-s 2");
+    assert_right(&out, &dir);
+    assert!(servers[1].requests().iter().all(asks_part), "{out}");
+    assert!(!servers[1].requests().is_empty(), "{out}");
+}
+
+#[test]
+fn without_a_digest_only_mirrors_of_the_same_tag_are_mixed() {
+    let same = [tagged("\"v1\""), tagged("\"v1\"")];
+    let dir = Dir::new();
+    let out = gannet(&dir, &row(&same.each_ref(), None), "-s 4").run();
+    assert_right(&out, &dir);
+    let requests = same[1].requests();
+    assert!(requests.len() >= 2, "{out}");
+    for request in requests {
+        assert!(asks_part(&request));
+        assert_eq!(request.header("If-Range"), Some("\"v1\""));
+    }
+
+    let different = [
+        tagged("\"v1\""),
+        mirror(|route| {
+            route.body(other()).etag("\"v2\"");
+        }),
+    ];
+    let dir = Dir::new();
+    let out = gannet(&dir, &row(&different.each_ref(), None), "-s 4").run();
+    assert_right(&out, &dir);
+    assert_quiet(&out);
+    assert!(different[1].requests().len() <= 2, "{out}");
+}
+
+#[test]
+fn without_a_digest_or_a_tag_a_file_comes_from_one() {
+    let dates = |route: &mut Route| {
+        route
+            .header("Last-Modified", "Mon, 10 Sep 2001 01:46:40 GMT")
+            .header("Date", "Mon, 10 Sep 2001 01:46:41 GMT");
+    };
+    let servers = [mirror(dates), mirror(dates)];
+    let dir = Dir::new();
+    let out = gannet(&dir, &row(&servers.each_ref(), None), "-s 4").run();
+    assert_right(&out, &dir);
+    assert!(servers[0].requests().len() >= 4, "{out}");
+    assert_eq!(servers[1].requests().len(), 0, "{out}");
+}
+
+#[test]
+fn a_slow_mirror_is_overtaken() {
+    let gate = Gate::new();
+    let servers = [
+        tagged("\"a\""),
+        Server::start(|s| {
+            let route = s.get("/a").body(noise(SIZE)).ranges().etag("\"b\"");
+            route.drip(10_000, &gate);
+        }),
+    ];
+    gate.let_one_through();
+    let (out, dir) = fetch(&servers.each_ref(), "-s 2");
+    assert_right(&out, &dir);
+    assert_eq!(servers[1].requests().len(), 1, "{out}");
+    assert!(out.took() < Duration::from_secs(20), "{out}");
+}
+
+#[test]
+fn a_slow_mirror_that_began_is_overtaken() {
+    let gate = Gate::new();
+    let servers = [
+        Server::start(|s| {
+            let route = s.get("/a").body(noise(SIZE)).ranges().etag("\"a\"");
+            route.drip(10_000, &gate);
+        }),
+        tagged("\"b\""),
+    ];
+    gate.let_one_through();
+    let (out, dir) = fetch(&servers.each_ref(), "-s 2");
+    assert_right(&out, &dir);
+    assert!(servers[1].requests().len() > 1, "{out}");
+    assert!(out.took() < Duration::from_secs(20), "{out}");
+}
+
+/// What is wrong with a mirror, its script, and what is said of it.
+type Flaw = (&'static str, fn(&mut Route), &'static str);
+
+const FLAWS: [Flaw; 7] = [
+    (
+        "another size",
+        |route| {
+            route.body(noise(SIZE + 1));
+        },
+        "another size",
+    ),
+    (
+        "another size, and no parts",
+        |route| {
+            route.status(200).body(noise(SIZE - 1)).honours_no_range();
+        },
+        "another size",
+    ),
+    (
+        "no parts",
+        |route| {
+            route.honours_no_range();
+        },
+        "no parts",
+    ),
+    (
+        "nothing",
+        |route| {
+            route.status(404).honours_no_range();
+        },
+        "404",
+    ),
+    (
+        "other parts",
+        |route| {
+            route
+                .status(206)
+                .header("Content-Range", "bytes 1-999999/1000000")
+                .honours_no_range();
+        },
+        "other bytes",
+    ),
+    (
+        "no total",
+        |route| {
+            route
+                .status(206)
+                .header("Content-Range", "bytes 500000-999999/*")
+                .honours_no_range();
+        },
+        "how large",
+    ),
+    (
+        "a coding",
+        |route| {
+            route.header("Content-Encoding", "gzip");
+        },
+        "",
+    ),
+];
+
+#[test]
+fn a_mirror_that_has_another_file_or_none_is_dropped_and_named() {
+    for (flaw, script, said) in FLAWS {
+        let servers = [tagged("\"a\""), mirror(script), tagged("\"c\"")];
+        let (out, dir) = fetch(&servers.each_ref(), "-s 3");
+        println!("{flaw}: {out}");
+        assert_right(&out, &dir);
+        assert_eq!(servers[1].requests().len(), 1, "{flaw}: {out}");
+        assert!(!servers[2].requests().is_empty(), "{flaw}: {out}");
+        out.complains(said);
+        let named = out.stderr().matches(&servers[1].url("/a")).count();
+        assert_eq!(named, usize::from(!said.is_empty()), "{flaw}: {out}");
+        assert!(!out.stderr().contains("again"), "{flaw}: {out}");
+    }
+}
+
+#[test]
+fn where_bytes_of_several_do_not_fit_each_is_asked_alone() {
+    let liar = |tag: &str| {
+        mirror(|route| {
+            route.body(other()).etag(tag);
+        })
+    };
+    // Whoever began, the right file comes from the one who has it.
+    for servers in [
+        [tagged("\"a\""), liar("\"b\"")],
+        [liar("\"b\""), tagged("\"a\"")],
+    ] {
+        let (out, dir) = fetch(&servers.each_ref(), "-s 2");
+        assert_right(&out, &dir);
+        out.complains("each is asked alone");
+    }
+    let servers = ["\"a\"", "\"b\"", "\"c\""].map(liar);
+    let (out, dir) = fetch(&servers.each_ref(), "-s 3");
+    out.code(9).complains("each is asked alone");
+    dir.assert_names(&[]);
+    for server in &servers {
+        out.complains(&server.url("/a"));
+        let whole = server.requests();
+        assert!(whole.iter().any(|request| !asks_part(request)), "{out}");
+        assert!(whole.len() < 10, "{out}");
+    }
+}
+
+#[test]
+fn a_mirror_that_dies_in_mid_file_leaves_its_share_to_the_others() {
+    for dying in [0, 1] {
+        let servers: Vec<_> = (0..3)
+            .map(|place| {
+                Server::start(|s| {
+                    let tag = format!("\"{place}\"");
+                    let route = s.get("/a").body(noise(SIZE)).etag(&tag).ranges();
+                    route.pace(10_000, Duration::from_millis(4));
+                    if place == dying {
+                        let dead = route.cut_rst_at(100_000).then();
+                        dead.cut_rst_at(0);
+                    }
+                })
+            })
+            .collect();
+        let servers: Vec<_> = servers.iter().collect();
+        let (out, dir) = fetch(&servers, "-s 3 -t 2");
+        assert_right(&out, &dir);
+        let whole = servers.iter().flat_map(|server| server.requests());
+        let whole = whole.filter(|request| !asks_part(request)).count();
+        assert_eq!(whole, 1, "no byte is fetched twice: {out}");
+    }
+}
+
+#[test]
+fn a_dead_mirror_holds_nobody_up() {
+    let dead = Server::start(|s| s.close_on_accept());
+    let servers = [&tagged("\"a\""), &dead, &tagged("\"b\"")];
+    let dir = Dir::new();
+    let list = row(&servers, Some(&sha256(&noise(SIZE))));
+    let out = gannet(&dir, &list, "-s 3 --retry-delay 1h").run();
+    assert_right(&out, &dir);
+    assert!(out.took() < Duration::from_secs(15), "{out}");
+}
+
+#[test]
+fn a_mirror_that_asks_for_calm_gets_it_while_the_others_go_on() {
+    for status in [429, 503] {
+        let busy = mirror(|route| {
+            route.status(status).retry_after("60").honours_no_range();
+        });
+        let servers = [&tagged("\"a\""), &busy, &tagged("\"b\"")];
+        let (out, dir) = fetch(&servers, "-s 3");
+        assert_right(&out, &dir);
+        assert_eq!(busy.requests().len(), 1, "{out}");
+        assert!(out.took() < Duration::from_secs(15), "{out}");
+    }
+}
+
+#[test]
+fn all_mirrors_may_fail_for_a_while() {
+    let flaky = |tag: &str| {
+        Server::start(|s| {
+            let route = s.get("/a").body(noise(SIZE)).etag(tag).ranges();
+            route.pace(10_000, Duration::from_millis(1));
+            route.cut_rst_at(150_000).times(4);
+            let rest = route.then().body(noise(SIZE)).etag(tag).ranges();
+            rest.pace(10_000, Duration::from_millis(1));
+        })
+    };
+    let servers = [flaky("\"a\""), flaky("\"b\"")];
+    let (out, dir) = fetch(&servers.each_ref(), "-s 2");
+    assert_right(&out, &dir);
+}
+
+#[test]
+fn the_end_of_all_mirrors_is_the_end_of_the_file() {
+    let dying = |tag: &str| {
+        Server::start(|s| {
+            let route = s.get("/a").body(noise(SIZE)).etag(tag).ranges();
+            route
+                .pace(10_000, Duration::from_millis(1))
+                .cut_rst_at(150_000);
+            route.then().status(404);
+        })
+    };
+    let servers = [dying("\"a\""), dying("\"b\"")];
+    let (out, dir) = fetch(&servers.each_ref(), "-s 2 -t 1");
+    out.code_in(&[4, 8]);
+    assert!(!dir.has("a"));
+    for server in &servers {
+        assert!(server.requests().len() < 8, "{out}");
+    }
+}
+
+#[test]
+fn no_mirror_gets_more_connections_than_are_allowed() {
+    let servers = [tagged("\"a\""), tagged("\"b\"")];
+    let (out, dir) = fetch(&servers.each_ref(), "-s 8 -x 1");
+    assert_right(&out, &dir);
+    for server in &servers {
+        // The server may not have seen yet that a connection was closed when the next one comes.
+        assert!(server.in_flight_max() <= 2, "{out}");
+    }
+}
+
+/// Two mirrors whose bytes wait at a gate, and what an interrupted run has left of their file.
+fn interrupted(dir: &Dir) -> ([Server; 2], [Gate; 2]) {
+    let gates = [Gate::new(), Gate::new()];
+    let serve = |place: usize| {
+        let tag = format!("\"{place}\"");
+        Server::start(|s| {
+            let route = s.get("/a").body(noise(SIZE)).etag(&tag).ranges();
+            route.drip(50_000, &gates[place]);
+        })
+    };
+    let servers = [serve(0), serve(1)];
+    let list = row(&servers.each_ref(), Some(&sha256(&noise(SIZE))));
+    // Standard input stays open, and the row might go on.
+    let lists = Dir::new();
+    let running = dir
+        .gannet()
+        .flags("--min-split 50K -s 2 -i")
+        .arg(lists.write("list", list))
+        .spawn();
+    for (server, gate) in servers.iter().zip(&gates) {
+        server.wait_for_requests(1);
+        (0..3).for_each(|_| gate.let_one_through());
+    }
+    dir.wait_for_size("a.part.gannet", 1);
+    running.signal("INT");
+    running.finish().code(130);
+    let state = String::from_utf8(dir.read("a.part.gannet")).expect("text");
+    assert!(state.contains("\"is_mixed\":true"), "{state}");
+    (servers, gates)
+}
+
+#[test]
+fn what_several_mirrors_had_brought_is_gone_on_from() {
+    let dir = Dir::new();
+    let (servers, gates) = interrupted(&dir);
+    gates.iter().for_each(Gate::open);
+    let list = row(&servers.each_ref(), Some(&sha256(&noise(SIZE))));
+    let out = gannet(&dir, &list, "-s 2").run();
+    assert_right(&out, &dir);
+    let asked = servers.iter().flat_map(Server::requests);
+    let whole = asked.filter(|request| !asks_part(request)).count();
+    assert_eq!(whole, 1, "only the first run began at the start: {out}");
+}
+
+#[test]
+fn without_a_digest_what_several_had_brought_is_not_trusted() {
+    let dir = Dir::new();
+    let (servers, gates) = interrupted(&dir);
+    gates.iter().for_each(Gate::open);
+    let out = gannet(&dir, &row(&servers.each_ref(), None), "-s 2").run();
+    out.complains("no digest is asked for now");
+    assert_right(&out, &dir);
+    let asked = servers[0].requests();
+    let whole = asked.iter().filter(|request| !asks_part(request)).count();
+    assert_eq!(whole, 2, "{out}");
+}
+
+#[test]
+fn what_was_brought_by_several_and_does_not_fit_is_fetched_anew() {
+    let dir = Dir::new();
+    let (servers, gates) = interrupted(&dir);
+    let mut part = dir.read("a.part");
+    part[10_000] ^= 1;
+    dir.write("a.part", part);
+    gates.iter().for_each(Gate::open);
+    let list = row(&servers.each_ref(), Some(&sha256(&noise(SIZE))));
+    let out = gannet(&dir, &list, "-s 2").run();
+    out.complains("what an earlier run has left does not fit");
+    assert_right(&out, &dir);
+}
+
+#[test]
+fn a_metalink_s_mirrors_are_asked_at_once() {
+    let servers = [tagged("\"a\""), tagged("\"b\""), tagged("\"c\"")];
+    let dir = Dir::new();
+    let digest = sha256(&noise(SIZE));
+    let hash = digest.trim_start_matches("sha256:");
+    let urls: String = servers
+        .iter()
+        .zip([2, 1, 3])
+        .map(|(server, priority)| {
+            format!("<url priority=\"{priority}\">{}</url>", server.url("/a"))
+        })
+        .collect();
+    let list = format!(
+        "<?xml version=\"1.0\"?>\n<metalink xmlns=\"urn:ietf:params:xml:ns:metalink\"><file name=\"a\">\
+         <size>{SIZE}</size><hash type=\"sha-256\">{hash}</hash>{urls}</file></metalink>"
+    );
+    let out = gannet(&dir, &list, "-s 3").run();
+    assert_right(&out, &dir);
+    assert!(
+        !asks_part(&servers[1].requests()[0]),
+        "the first by priority began"
+    );
+    for server in [&servers[0], &servers[2]] {
+        assert!(server.requests().iter().all(asks_part), "{out}");
+        assert!(!server.requests().is_empty(), "{out}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_much_faster_than_its_parts_brings_all_itself() {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
+        route.pace(10_000, Duration::from_millis(30));
+        let part = route.then().body(noise(SIZE)).etag("\"v1\"").ranges();
+        part.drip(1000, &gate);
+    });
+    (0..3).for_each(|_| gate.let_one_through());
+    let dir = Dir::new();
+    let out = gannet(&dir, &row(&[&server], None), "-s 2").run();
+    assert_right(&out, &dir);
+    assert_eq!(server.requests().len(), 2, "{out}");
+}
