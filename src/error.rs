@@ -553,3 +553,28 @@ impl MultiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_lack_of_descriptors_passes_and_a_lack_of_space_does_not() {
+        for (errno, is_retryable) in [
+            (Errno::MFILE, true),
+            (Errno::NFILE, true),
+            (Errno::NOSPC, false),
+            (Errno::DQUOT, false),
+            (Errno::IO, false),
+        ] {
+            let fault = Fault::Disk {
+                verb: "write",
+                path: "a".into(),
+                source: io::Error::from_raw_os_error(errno.raw_os_error()),
+            };
+            let error = Error::new(fault, Doing::Writing, None);
+            assert_eq!(error.is_retryable(), is_retryable, "{errno}");
+        }
+    }
+}

@@ -1,10 +1,12 @@
 //! Digests: asked for in every form, announced by servers; right and wrong, small and large, on disk and standard output.
 
+use std::time::Duration;
+
 use gannet::http::Digest;
 use gannet::http::digest::{Algorithm, Hashers};
 
 use crate::harness::{Ca, Dir, Nginx, noise};
-use crate::server::{Gate, Server};
+use crate::server::{Gate, Route, Server};
 
 /// Large enough to go from socket to file unseen, and to be hashed by a thread.
 const LARGE: usize = 5_000_000;
@@ -471,6 +473,123 @@ fn what_was_left_and_does_not_fit_its_digest_is_fetched_anew() {
         assert_eq!(server.requests().len() - before, 2, "{out}");
         if code == 0 {
             dir.assert_file("a", &body);
+        }
+    }
+}
+
+/// A file that comes in two parts: the first answer is cut in the middle.
+fn cut_in_two(then: impl FnOnce(&mut Route)) -> Server {
+    Server::start(|s| {
+        let route = s.get("/a").body(noise(LARGE)).etag("\"v1\"");
+        then(route.cut_at(LARGE / 2).then());
+    })
+}
+
+#[test]
+fn a_part_is_held_to_the_digest_of_its_own_content() {
+    let body = noise(LARGE);
+    let damaged = noise(LARGE + 1)[1..].to_vec();
+    for (bad, code) in [(0, 0), (1, 0), (9, 9)] {
+        let server = cut_in_two(|route| {
+            let mut route = route;
+            for _ in 0..bad {
+                route.body(&damaged).etag("\"v1\"").ranges();
+                route = route.announcing(&body).then();
+            }
+            route.body(&body).etag("\"v1\"").ranges().announcing(&body);
+        });
+        let dir = Dir::new();
+        let run = dir.gannet().flags("-s 1 -t 2 --retry-delay 1ms");
+        let out = run.arg(server.url("/a")).run();
+        out.code(code);
+        let asked = |n: usize| server.requests()[n].header("Range").map(str::to_owned);
+        let tries = if code == 0 { bad + 2 } else { 3 };
+        assert_eq!(server.requests().len(), tries, "{out}");
+        for n in 1..tries {
+            // What came before it is kept.
+            assert_eq!(asked(n).as_deref(), Some("bytes=2500000-"));
+        }
+        if code == 0 {
+            dir.assert_file("a", &body);
+            dir.assert_names(&["a"]);
+        } else {
+            out.complains("the server announced");
+            dir.assert_names(&["a.part", "a.part.gannet"]);
+            let state = String::from_utf8(dir.read("a.part.gannet")).expect("text");
+            assert!(state.contains("[[0,2500000]]"), "{state}");
+        }
+    }
+}
+
+#[test]
+fn each_of_several_parts_is_held_to_the_digest_of_its_own_content() {
+    let body = noise(LARGE);
+    let damaged = noise(LARGE + 1)[1..].to_vec();
+    for (bad, asked) in [
+        (1, sha256(&body)),
+        (3, sha256(&body)),
+        (1, WRONG.to_owned()),
+    ] {
+        let server = Server::start(|s| {
+            let route = s.get("/a").body(&body).etag("\"v1\"").ranges();
+            route.pace(100_000, Duration::from_millis(4));
+            let route = route.then().body(&damaged).etag("\"v1\"").ranges();
+            route.announcing(&body).times(bad);
+            let route = route.then().body(&body).etag("\"v1\"").ranges();
+            route.announcing(&body);
+        });
+        let dir = Dir::new();
+        // So large that none is divided again: what is left of a part cannot be judged.
+        let flags = "-s 4 --min-split 1M --retry-delay 1ms --checksum";
+        let run = dir.gannet().flags(flags).arg(&asked);
+        let out = run.arg(server.url("/a")).run();
+        out.complains("the server announced");
+        if asked == WRONG {
+            out.code(9);
+            dir.assert_names(&[]);
+        } else {
+            out.ok();
+            dir.assert_file("a", &body);
+        }
+    }
+}
+
+#[test]
+fn parts_that_never_are_what_the_server_announces_fail() {
+    let (body, damaged) = (noise(LARGE), noise(LARGE + 1)[1..].to_vec());
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(&body).etag("\"v1\"").ranges();
+        route
+            .pace(100_000, Duration::from_millis(2))
+            .cut_at(LARGE / 2);
+        let route = route.then().body(&damaged).etag("\"v1\"").ranges();
+        route.announcing(&body);
+    });
+    let dir = Dir::new();
+    let run = dir
+        .gannet()
+        .flags("-s 4 --min-split 300K -t 3 --retry-delay 1ms");
+    let out = run.arg(server.url("/a")).run();
+    out.code(9).complains("the server announced");
+    assert!(!dir.has("a"));
+}
+
+#[test]
+fn the_digest_of_the_whole_is_taken_from_the_answer_with_the_rest() {
+    let body = noise(LARGE);
+    for (said, code) in [(&body[..], 0), (b"another", 9)] {
+        let server = cut_in_two(|route| {
+            let field = announced(said);
+            let route = route.body(&body).etag("\"v1\"").ranges();
+            route.header("Repr-Digest", &field);
+        });
+        let dir = Dir::new();
+        let flags = "-t 1 --retry-delay 1ms";
+        let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
+        out.code(code);
+        if code == 9 {
+            out.complains("the server announced");
+            assert!(!dir.has("a"));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! --max-filesize: announced lengths are refused at once, others as soon as they are over.
 
 use crate::harness::{Dir, noise};
-use crate::server::{Script, Server};
+use crate::server::{Route, Script, Server};
 
 /// Fetches `/a` under a limit, and says whether it arrived.
 fn arrives(limit: &str, write: impl FnOnce(&mut Script)) -> bool {
@@ -64,6 +64,53 @@ fn an_announced_length_over_the_limit_needs_no_body() {
     assert!(!arrives("1K", |s| {
         s.get("/a").length(1 << 40).stall_at(0);
     }));
+}
+
+#[test]
+fn what_is_gone_on_with_is_held_to_the_whole_limit() {
+    let ignored: fn(&mut Route) = |_| {};
+    let honoured: fn(&mut Route) = |route| {
+        route.ranges();
+    };
+    for ranges in [ignored, honoured] {
+        for (limit, code) in [("199999", 1), ("200000", 0)] {
+            let server = Server::start(|s| {
+                let route = s.get("/a").body(noise(200_000)).etag("\"v1\"");
+                let route = route.cut_at(120_000).then();
+                ranges(route.body(noise(200_000)).etag("\"v1\""));
+            });
+            let dir = Dir::new();
+            let run = || dir.gannet().flags("-t 0").arg(server.url("/a"));
+            run().run().code(4);
+            let out = run().args(["--max-filesize", limit]).run();
+            out.code(code);
+            assert_eq!(server.requests().len(), 2, "{out}");
+            if code == 0 {
+                dir.assert_file("a", noise(200_000));
+            } else {
+                out.complains("the limit of 199999 bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_another_tool_has_left_is_held_to_the_whole_limit() {
+    let server = Server::start(|s| {
+        s.get("/a").body(noise(200_000)).ranges();
+    });
+    let dir = Dir::new();
+    dir.write("a", &noise(200_000)[..120_000]);
+    let fetch = |limit: &str| {
+        let run = dir.gannet().flags("-c --max-filesize").arg(limit);
+        run.arg(server.url("/a")).run()
+    };
+    fetch("199999")
+        .code(1)
+        .complains("the limit of 199999 bytes");
+    dir.assert_file("a", &noise(200_000)[..120_000]);
+    fetch("200000").ok();
+    dir.assert_file("a", noise(200_000));
 }
 
 #[test]

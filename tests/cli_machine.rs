@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::harness::{Dir, Gannet, noise};
 use crate::server::{Gate, Script, Server};
@@ -111,6 +112,11 @@ fn help_that_cannot_be_written_is_a_failure() {
 
 /// The program with a file system of its own mounted on the folder `disk`; none where this user may not.
 fn with_mount(dir: &Dir, options: &str) -> Option<Gannet> {
+    with_mounted(dir, options, "exec \"$0\" \"$@\"")
+}
+
+/// Shell commands in the place of the program, which is `"$0" "$@"` in them, with such a file system.
+fn with_mounted(dir: &Dir, options: &str, script: &str) -> Option<Gannet> {
     let can = Command::new("unshare")
         .args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"])
         .stderr(Stdio::null())
@@ -120,9 +126,10 @@ fn with_mount(dir: &Dir, options: &str) -> Option<Gannet> {
         return None;
     }
     dir.make_dir("disk");
-    let mount = format!("mount -t tmpfs -o {options} none disk && exec \"$0\" \"$@\"");
-    let shell = format!("exec unshare -rm sh -c '{mount}' \"$0\" \"$@\"");
-    Some(dir.gannet().shell(&shell).flags("-d disk"))
+    let mount = format!("mount -t tmpfs -o {options} none disk && {{ {script}; }}");
+    dir.write("script", mount);
+    let shell = "exec unshare -rm sh -c \"$(cat script)\" \"$0\" \"$@\"";
+    Some(dir.gannet().shell(shell).flags("-d disk"))
 }
 
 #[test]
@@ -144,6 +151,48 @@ fn a_full_disk_has_its_own_exit_code() {
             out.completions().len(),
             1,
             "there is room for the other: {out}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_filled_the_disk_is_gone_on_from_when_there_is_space() {
+    let body = noise(2_000_000);
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(&body).etag("\"v1\"").ranges();
+        route.pace(50_000, Duration::from_millis(1));
+    });
+    for (flags, least) in [("-s 1", 500_000), ("-s 4", 100_000)] {
+        let dir = Dir::new();
+        dir.write("body", &body);
+        // Both runs, and what makes space between them, see the same disk.
+        let first =
+            r#""$0" "$@"; [ $? = 12 ] && ls disk/a.part.gannet && ! ls disk/a && rm disk/ballast"#;
+        let second = r#""$0" "$@" && cmp disk/a body && [ "$(ls disk)" = a ]"#;
+        let script = format!("head -c 1000000 /dev/zero >disk/ballast; {first} && {second}");
+        let Some(gannet) = with_mounted(&dir, "size=2500k", &script) else {
+            return;
+        };
+        let asked = server.requests().len();
+        let gannet = gannet.flags("--min-split 100K -t 0 -q").flags(flags);
+        let out = gannet.arg(server.url("/a")).run();
+        out.ok().complains("No space left");
+        // The second run asks for parts alone, and not for what the first has brought.
+        let requests = server.requests().split_off(asked);
+        let ranges: Vec<_> = requests.iter().map(|one| one.header("Range")).collect();
+        let wholes = ranges.iter().filter(|range| range.is_none()).count();
+        assert_eq!(wholes, 1, "{ranges:?} {out}");
+        let last_start = |range: &str| -> Option<usize> {
+            let start = range.strip_prefix("bytes=")?.split('-').next()?;
+            start.parse().ok()
+        };
+        let furthest = ranges
+            .iter()
+            .flatten()
+            .filter_map(|range| last_start(range));
+        assert!(
+            furthest.max().is_some_and(|start| start >= least),
+            "{ranges:?}"
         );
     }
 }

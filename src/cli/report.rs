@@ -417,3 +417,22 @@ pub(super) fn disk_exit(kind: io::ErrorKind) -> Exit {
 fn stderr() -> io::Result<File> {
     Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_quota_that_is_used_up_is_a_lack_of_space() {
+        for (errno, exit) in [
+            (Errno::NOSPC, Exit::NoSpace),
+            (Errno::DQUOT, Exit::NoSpace),
+            (Errno::FBIG, Exit::LocalFile),
+            (Errno::IO, Exit::LocalFile),
+        ] {
+            let error = io::Error::from_raw_os_error(errno.raw_os_error());
+            assert_eq!(disk_exit(error.kind()), exit, "{errno}");
+        }
+    }
+}

@@ -153,7 +153,7 @@ impl Check {
     }
 
     /// Whether a body of so many bytes is as large as it was to be.
-    fn measure(&self, found: u64) -> Result<(), Fault> {
+    pub(super) fn measure(&self, found: u64) -> Result<(), Fault> {
         match self.size {
             Some(expected) if expected != found => Err(Fault::Size { expected, found }),
             _ => self.measure_pieces(found),
@@ -173,11 +173,19 @@ impl Check {
 
     /// Begins anew for a body of which `frontier` bytes are there already: a thread reads them, but for what it has seen to be right,
     /// and follows what comes behind.
-    pub(super) fn resume(&mut self, frontier: u64, file: Option<io::Result<File>>) {
+    pub(super) fn resume(
+        &mut self,
+        frontier: u64,
+        announced: Option<Digest>,
+        file: Option<io::Result<File>>,
+    ) {
         self.forget();
-        self.announced = None;
+        self.announced = announced;
         let rewound = self.rewound.take().filter(|(_, at)| *at <= frontier);
-        let (tally, hashed) = rewound.unwrap_or_else(|| (self.tally(None), 0));
+        let (tally, hashed) = rewound.unwrap_or_else(|| {
+            let announced = announced.as_ref().map(Digest::algorithm);
+            (self.tally(announced), 0)
+        });
         if tally.is_empty() {
             self.state = State::Passing(tally);
             return;
@@ -269,6 +277,19 @@ impl Check {
         }
     }
 
+    /// Bytes from `at` on count as missing again: whoever has read them begins anew.
+    pub(super) fn reread(
+        &mut self,
+        at: u64,
+        frontier: u64,
+        file: impl FnOnce() -> Option<io::Result<File>>,
+    ) {
+        if matches!(self.state, State::Followed(_, told) if told > at) {
+            self.rewound = None;
+            self.resume(frontier, self.announced, file());
+        }
+    }
+
     /// The body is whole, `size` bytes of it: how it stands.
     ///
     /// # Errors
@@ -345,14 +366,15 @@ fn meet(expected: &Expected, found: &[Digest], is_announced: bool) -> Result<(),
     }
 }
 
-/// What an answer says of the digest of its body. Where nothing is decoded the body is the representation, and a whole one the content too
-/// (RFC 9530 §2 and §3).
+/// What an answer says of the digest of the whole body, though it may have a part of it alone. Where nothing is decoded the body is the
+/// representation, and a whole one the content too (RFC 9530 §2 and §3).
 pub(super) fn announcement(response: &Response) -> Option<Digest> {
-    if response.status != 200 {
-        return None;
-    }
-    let fields = ["repr-digest", "content-digest"];
-    let digests = fields.into_iter().filter_map(|name| {
+    let fields: &[_] = match response.status {
+        200 => &["repr-digest", "content-digest"],
+        206 => &["repr-digest"],
+        _ => return None,
+    };
+    let digests = fields.iter().filter_map(|name| {
         let value = response.headers.get(name)?;
         announced(value)
     });

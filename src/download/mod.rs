@@ -5,6 +5,7 @@
 
 mod check;
 mod hashing;
+mod message;
 mod mirrors;
 pub mod name;
 mod part;
@@ -264,11 +265,26 @@ impl Download {
         }
     }
 
-    /// Has what is there of a body hashed, and what comes behind it.
-    fn resume_check(&mut self) {
+    /// Has what is there of a body hashed, and what comes behind it, if anything says what the digest of the whole is to be.
+    fn resume_check(&mut self, response: &Response) {
+        let announced = check::announcement(response);
         self.check = self.check.take().filter(|check| check.is_asked());
+        if self.check.is_none() && announced.is_some() {
+            self.check = Some(Box::new(Check::new(Vec::new(), None, self.hashing.clone())));
+        }
         if let (Some(check), Body::File(part)) = (&mut self.check, &self.body) {
-            check.resume(part.written(), part.reader());
+            check.resume(part.written(), announced, part.reader());
+        }
+    }
+
+    /// Takes note of what the transfers have brought, but for some of it, from `at` on, that is not what it was said to be.
+    pub fn spoil(&mut self, done: &Ranges, at: u64) {
+        if let Body::File(part) = &mut self.body {
+            part.set_written(done);
+            part.unclaim();
+            if let Some(check) = &mut self.check {
+                check.reread(at, part.written(), || part.reader());
+            }
         }
     }
 
@@ -371,7 +387,7 @@ impl Download {
             return Ok(self.is_unchanged);
         }
         part.open()?;
-        self.resume_check();
+        self.resume_check(&Response::default());
         Ok(true)
     }
 
@@ -440,8 +456,12 @@ impl Sink for Download {
         if let (206, Body::File(part)) = (response.status, &mut self.body) {
             part.append(response)?;
             part.look_whether_divisible(response, self.least);
-            self.resume_check();
-            return Ok(());
+            let size = part.size();
+            self.resume_check(response);
+            return match (&self.check, size) {
+                (Some(check), Some(size)) => check.measure(size),
+                _ => Ok(()),
+            };
         }
         if matches!(response.status, 206 | 300..) {
             return Err(Malformed::Unasked(response.status).into());
@@ -497,6 +517,9 @@ impl Sink for Download {
             Body::Stream(_) | Body::Memory(_) => Ok(None),
             Body::Segment(segment) => segment.target(),
             Body::File(part) => {
+                if part.has_message() {
+                    return Ok(None);
+                }
                 part.target()?;
                 let check = self.check.as_mut();
                 if check.is_some_and(|check| !check.follow(part.written(), || part.reader())) {

@@ -132,6 +132,11 @@ impl Plan {
         }
     }
 
+    /// What a lane has brought is not what it was said to be: it is free again.
+    pub fn spoil(&mut self, range: Range<u64>) {
+        self.done.remove(range);
+    }
+
     /// A lane's transfer is over: what it has not brought is free.
     pub fn close(&mut self, lane: Lane) {
         if let Some(share) = self.shares.try_remove(lane)

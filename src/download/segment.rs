@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::message::Message;
 use super::{Asked, State, Validators};
 use crate::error::Fault;
 use crate::http::{Field, Response};
@@ -44,6 +45,10 @@ pub struct Segment {
     end: u64,
     /// The offset behind the last byte that the answer may have.
     limit: u64,
+    /// The digest of the answer, where that says what it is.
+    message: Option<Box<Message>>,
+    /// What the answer brought, which is not what it said it is.
+    spoilt: Option<Range<u64>>,
 }
 
 impl Segment {
@@ -60,6 +65,8 @@ impl Segment {
             at,
             end,
             limit: end,
+            message: None,
+            spoilt: None,
         }
     }
 
@@ -78,7 +85,20 @@ impl Segment {
             at,
             end: limit,
             limit,
+            message: None,
+            spoilt: None,
         }
+    }
+
+    /// The same with the digest of the answer.
+    pub(super) fn with_message(mut self, message: Option<Box<Message>>) -> Self {
+        self.message = message;
+        self
+    }
+
+    /// What it has brought and is to be thrown away: it is not what the server said it is.
+    pub fn spoilt(&self) -> Option<Range<u64>> {
+        self.spoilt.clone()
     }
 
     /// What it has in common with the others of its file.
@@ -114,6 +134,21 @@ impl Segment {
     /// The request fields that ask for it.
     pub fn ask(&self) -> Vec<Field> {
         self.asked.fields(&self.proof.validators)
+    }
+
+    /// Judges the answer once it is whole; one that others have relieved of its end cannot be.
+    fn judge(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if let Some(message) = &mut self.message {
+            message.update(bytes);
+        }
+        let Some(message) = self.message.take_if(|_| self.at == self.limit) else {
+            return Ok(());
+        };
+        let start = message.start();
+        message.finish().inspect_err(|_| {
+            self.spoilt = Some(start..self.limit);
+            self.at = start;
+        })
     }
 
     fn fault(&self, source: io::Error) -> Fault {
@@ -159,6 +194,7 @@ impl Sink for Segment {
             *validators = theirs;
         }
         self.limit = range.last + 1;
+        self.message = Message::of(response, range.first);
         Ok(())
     }
 
@@ -182,10 +218,13 @@ impl Sink for Segment {
                 Err(error) => return Err(self.fault(error)),
             }
         }
-        Ok(())
+        self.judge(bytes)
     }
 
     fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
+        if self.message.is_some() {
+            return Ok(None);
+        }
         Ok(Some((self.whole.file.as_fd(), self.at)))
     }
 

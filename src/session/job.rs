@@ -120,9 +120,7 @@ impl Job {
         let fields = self.download.ask();
         let conditions = std::mem::replace(&mut self.conditions, fields.len());
         headers.splice(..conditions, fields);
-        *max_size = self
-            .max_size
-            .map(|most| most.saturating_sub(self.download.start()));
+        *max_size = self.max_size;
     }
 
     /// Where it lands.
@@ -156,6 +154,14 @@ impl Job {
 
 impl Sink for Job {
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
+        // The engine has looked at how much comes now; this is how much there will be in all.
+        let part = response.content_range().filter(|_| response.status == 206);
+        let whole = part.and_then(|part| part.total);
+        if let Some(limit) = self.max_size
+            && whole.is_some_and(|size| size > limit)
+        {
+            return Err(Fault::TooLarge { limit });
+        }
         self.download.head(response)?;
         if self.is_divisible() {
             self.has_divisible.set(true);

@@ -62,7 +62,8 @@ impl Session<'_> {
             return self.go_on(multi, number, None, now);
         }
         let is_last = delay.is_none();
-        if error.is_retryable() && split.does_without(multi, (ended, is_last), now)? {
+        let may_help = error.is_retryable() && !is_damage(error);
+        if may_help && split.does_without(multi, (ended, is_last), now)? {
             return self.go_on(multi, number, None, now);
         }
         let url = split.supply.url(ended.server).cloned();
@@ -110,7 +111,7 @@ impl Session<'_> {
         if asks_for_calm(error) || matches!(error.fault(), Fault::ConnectionLost(_)) {
             split.fall_back(ended, now);
         }
-        let may_help = is_retryable || error.status().is_some();
+        let may_help = !is_damage(error) && (is_retryable || error.status().is_some());
         if may_help && split.does_without(multi, (ended, delay.is_none()), now)? {
             return Ok(());
         }
@@ -142,6 +143,11 @@ impl Session<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Whether what came was not what its server said it was: fewer connections would not help.
+fn is_damage(error: &Error) -> bool {
+    matches!(error.fault(), Fault::Digest { .. })
 }
 
 /// Whether the server has had enough for now.

@@ -223,6 +223,12 @@ impl Split {
         let place = self.runs.iter().position(|run| run.id == id)?;
         let run = self.runs.swap_remove(place);
         self.plan.advance(run.lane, segment.at());
+        if let Some(spoilt) = segment.spoilt() {
+            let start = spoilt.start;
+            self.plan.spoil(spoilt);
+            let done = self.plan.done();
+            self.easy.sink.download.spoil(done, start);
+        }
         self.plan.close(run.lane);
         self.supply.mirrors().closed(run.server);
         self.received += segment.at().saturating_sub(run.from);

@@ -1,5 +1,6 @@
 //! One request read and one answer written, byte by byte as the script has it.
 
+use gannet::http::digest::{Algorithm, Hashers};
 use std::io::{self, Read, Write};
 use std::time::Instant;
 
@@ -195,6 +196,7 @@ impl Message {
 
     fn whole(request: &Request, answer: &Answer) -> Self {
         let mut headers = answer.headers.clone();
+        headers.extend(content_digest(answer, 0, answer.body.len()));
         let is_bodyless = matches!(answer.status, 204 | 304) || request.method == "HEAD";
         let mut payload = answer.body.to_vec();
         let mut is_delimited = true;
@@ -230,6 +232,7 @@ impl Message {
             format!("bytes {from}-{}/{}", to - 1, answer.body.len()),
         ));
         headers.push(("Content-Length".to_owned(), (to - from).to_string()));
+        headers.extend(content_digest(answer, from, to));
         let payload = answer.body[from..to].to_vec();
         Self {
             head: head(answer.version, 206, &headers),
@@ -281,6 +284,14 @@ enum Wanted {
     All,
     Part(usize, usize),
     Nothing,
+}
+
+/// The field that announces what is sent, where that was to be.
+fn content_digest(answer: &Answer, from: usize, to: usize) -> Option<(String, String)> {
+    let mut hashers = Hashers::new([Algorithm::Sha256]);
+    hashers.update(&answer.announced.as_ref()?[from..to]);
+    let digest = hashers.finish()[0].to_sri().replace("sha256-", "sha-256=:");
+    Some(("Content-Digest".to_owned(), format!("{digest}:")))
 }
 
 /// What Range and If-Range ask of this answer (RFC 9110 §13.1.5 and §14.2), for `bytes=A-` and `bytes=A-B`.

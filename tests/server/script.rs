@@ -113,6 +113,8 @@ pub(super) struct Answer {
     pub(super) sends_close_notify: bool,
     pub(super) honours_range: bool,
     pub(super) honours_conditions: bool,
+    /// The body whose digests it announces in Content-Digest.
+    pub(super) announced: Option<Arc<[u8]>>,
     /// The Authorization header without which it answers 401.
     pub(super) authorization: Option<String>,
 }
@@ -136,6 +138,7 @@ impl Default for Answer {
             sends_close_notify: true,
             honours_range: false,
             honours_conditions: false,
+            announced: None,
             authorization: None,
         }
     }
@@ -321,6 +324,11 @@ impl Route {
             answer.honours_range = false;
             answer.headers.retain(|(name, _)| name != "Accept-Ranges");
         })
+    }
+
+    /// Announces the digest of what it sends in Content-Digest, as if that were from this body.
+    pub(crate) fn announcing(&mut self, body: impl AsRef<[u8]>) -> &mut Self {
+        self.set(|answer| answer.announced = Some(Arc::from(body.as_ref())))
     }
 
     /// Answers 304 to a fitting If-None-Match.

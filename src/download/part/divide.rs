@@ -67,7 +67,8 @@ impl Part {
         let at = self.run.end;
         self.run = 0..0;
         Ok((
-            Segment::under_way(whole, at, limit, self.state.validators.clone()),
+            Segment::under_way(whole, at, limit, self.state.validators.clone())
+                .with_message(self.message.take()),
             self.state.ranges.clone(),
         ))
     }

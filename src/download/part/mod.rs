@@ -14,6 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::message::Message;
 use super::{Asked, Exists, State, Stored, Validators, name};
 use crate::error::Fault;
 use crate::http::Response;
@@ -45,6 +46,8 @@ pub struct Part {
     run: Range<u64>,
     /// The offset behind the last byte that the present answer may have.
     limit: Option<u64>,
+    /// The digest of what the present answer has, where that is a part and the answer says what it is.
+    message: Option<Box<Message>>,
     /// The part that was asked for, unless the whole was.
     asked: Option<Asked>,
     /// A state stands on the disk, and so many bytes of `state` it claims; none if it is of something else.
@@ -104,6 +107,7 @@ impl Part {
             state: State::default(),
             run: 0..0,
             limit: None,
+            message: None,
             asked: None,
             has_state: false,
             saved: 0,
@@ -229,7 +233,12 @@ impl Part {
         };
         // Of a write that failed, what came before is on the disk: another run need not fetch it again.
         self.run.end += written as u64;
-        result.map_err(|error| self.fault("write", error))
+        result.map_err(|error| self.fault("write", error))?;
+        if let Some(message) = &mut self.message {
+            message.update(bytes);
+            self.judge_message()?;
+        }
+        Ok(())
     }
 
     /// Writes a small body that came at once; false where that has to go the long way.

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use url::Url;
 
 use super::Part;
+use crate::download::message::Message;
 use crate::download::state::LONGEST;
 use crate::download::{Asked, Ranges, Source, State, Validators, name};
 use crate::error::Fault;
@@ -80,6 +81,7 @@ impl Part {
     /// Decides what to ask for next, after whatever has come so far. Gives the request fields for a part, none for the whole.
     pub fn ask(&mut self) -> Vec<Field> {
         self.settle();
+        self.message = None;
         // That is for the next answer to say.
         self.is_divisible = false;
         self.asked = if self.is_unreliable {
@@ -136,7 +138,45 @@ impl Part {
         }
         self.run = asked.start..asked.start;
         self.limit = Some(range.last + 1);
+        self.message = Message::of(response, asked.start);
         Ok(())
+    }
+
+    /// Whether every byte of the present answer has to be seen.
+    pub(in crate::download) fn has_message(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// Whether the present answer is what it said it is, once it is whole; else what it brought counts as missing.
+    pub(super) fn judge_message(&mut self) -> Result<(), Fault> {
+        if self.limit != Some(self.run.end) {
+            return Ok(());
+        }
+        let Some(message) = self.message.take() else {
+            return Ok(());
+        };
+        let (start, end) = (message.start(), self.run.end);
+        message.finish().inspect_err(|_| {
+            self.settle();
+            self.state.ranges.remove(start..end);
+            self.run = start..start;
+            self.unclaim();
+        })
+    }
+
+    /// Something that a state on the disk may claim is missing again: the next is written whatever it claims.
+    pub(in crate::download) fn unclaim(&mut self) {
+        if self.saved > 0 {
+            self.saved = u64::MAX;
+        }
+        if self.state.ranges.is_empty() {
+            self.remove_state();
+        }
+    }
+
+    /// Bytes of the whole, where the server said.
+    pub(in crate::download) fn size(&self) -> Option<u64> {
+        self.state.size
     }
 
     /// Has what was written forgotten, if it was: the answer that follows is a whole body.
@@ -252,9 +292,7 @@ impl Part {
         for range in wrong.iter() {
             self.state.ranges.remove(range);
         }
-        if self.state.ranges.is_empty() {
-            self.remove_state();
-        }
+        self.unclaim();
         self.run = 0..0;
         self.limit = None;
         self.is_proven = true;

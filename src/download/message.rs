@@ -1,0 +1,52 @@
+//! The digest of the content of one answer that has a part of a file, where the answer says what it is (RFC 9530 §2). No I/O.
+
+use crate::error::Fault;
+use crate::http::digest::{Hashers, announced};
+use crate::http::{Digest, Response};
+
+/// The computation for one answer.
+#[derive(Debug)]
+pub(super) struct Message {
+    announced: Digest,
+    hashers: Hashers,
+    /// The offset of its first byte.
+    start: u64,
+}
+
+impl Message {
+    /// The computation for an answer whose first byte belongs at `start`, if it says what is to come of it.
+    pub(super) fn of(response: &Response, start: u64) -> Option<Box<Self>> {
+        let announced = announced(response.headers.get("content-digest")?)?;
+        Some(Box::new(Self {
+            hashers: Hashers::new([announced.algorithm()]),
+            announced,
+            start,
+        }))
+    }
+
+    /// The offset of its first byte.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Takes in the next bytes.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.hashers.update(bytes);
+    }
+
+    /// All of it has come: whether it is what it was said to be.
+    ///
+    /// # Errors
+    /// [`Fault::Digest`]: it is not.
+    pub(super) fn finish(self) -> Result<(), Fault> {
+        let found = self.hashers.finish();
+        if found.contains(&self.announced) {
+            return Ok(());
+        }
+        Err(Fault::Digest {
+            expected: self.announced.to_string(),
+            found: found.iter().map(ToString::to_string).collect(),
+            is_announced: true,
+        })
+    }
+}
