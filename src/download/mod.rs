@@ -177,9 +177,9 @@ impl Download {
         }
     }
 
-    /// Whether some of it did.
-    pub fn is_mixed(&self) -> bool {
-        matches!(&self.body, Body::File(part) if part.is_mixed())
+    /// Whether anything of it has come that the next try may go on with.
+    pub fn has_bytes(&self) -> bool {
+        matches!(&self.body, Body::File(part) if part.has_bytes())
     }
 
     /// Another server, which says this of its version, is to prove what is there from now on.

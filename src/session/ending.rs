@@ -93,6 +93,7 @@ impl Session<'_> {
             && let Some(mirror) = easy.sink.mirrors.pop_front()
         {
             self.report.dropped(&easy.url, error);
+            easy.sink.is_shared |= easy.sink.download.has_bytes();
             easy.sink.tries = 0;
             easy.sink.began = None;
             easy.sink.download.turn_to_another();

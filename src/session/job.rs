@@ -26,7 +26,9 @@ pub(super) struct Job {
     pub(super) place: Place,
     /// Other URLs of the same file, for when the present one has failed for good.
     pub(super) mirrors: VecDeque<Url>,
-    /// What several of them had brought did not fit: each is asked alone.
+    /// Several of them have brought what is there.
+    pub(super) is_shared: bool,
+    /// That did not fit: each is asked alone.
     pub(super) is_alone: bool,
     /// Tries at the present URL, and in all.
     pub(super) tries: u32,
@@ -58,6 +60,7 @@ impl Job {
             number,
             place: Place::typed(0),
             mirrors: VecDeque::new(),
+            is_shared: false,
             is_alone: false,
             tries: 0,
             tries_in_all: 0,
@@ -79,6 +82,7 @@ impl Job {
             number: self.number,
             place: self.place.clone(),
             mirrors: VecDeque::new(),
+            is_shared: false,
             is_alone: false,
             tries: 0,
             tries_in_all: 0,
@@ -163,6 +167,8 @@ impl Sink for Job {
             return Err(Fault::TooLarge { limit });
         }
         self.download.head(response)?;
+        // A whole answer begins with nothing.
+        self.is_shared &= response.status != 200;
         if self.is_divisible() {
             self.has_divisible.set(true);
         }

@@ -265,6 +265,7 @@ impl<'r> Session<'r> {
             number: self.rows,
             place: row.place,
             mirrors: row.mirrors.into(),
+            is_shared: false,
             is_alone: false,
             tries: 0,
             tries_in_all: 0,

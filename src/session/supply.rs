@@ -192,6 +192,8 @@ impl Supply {
             easy.sink.tries = leader.tries;
             easy.sink.began = Some(leader.began);
         }
+        let makers = self.servers.iter().filter(|server| server.has_brought);
+        easy.sink.is_shared |= makers.count() > 1;
         if self.bond.is_some() {
             let servers = self.servers.into_iter().enumerate();
             let others = servers.filter(|(place, server)| *place != self.leader && !server.is_lost);

@@ -13,7 +13,7 @@ use crate::error::{Doing, Error, Fault, MultiError};
 use crate::multi::{Easy, Multi, Outcome};
 
 /// Why a file is started over that several servers have brought.
-const MIXED: &str =
+const SHARED: &str =
     "what several mirrors have brought does not fit the digest; each is asked alone";
 
 /// What waits for digests.
@@ -74,7 +74,7 @@ impl Session<'_> {
     ) -> Result<(), MultiError> {
         let job = &mut easy.sink;
         let is_readable = !matches!(error.fault(), Fault::Disk { .. });
-        let is_mixed = is_readable && job.download.is_mixed();
+        let is_shared = is_readable && std::mem::take(&mut job.is_shared);
         match job.download.repair(job.mirrors.len()) {
             Repair::Again => {
                 self.report.retrying(&Retrying {
@@ -105,8 +105,8 @@ impl Session<'_> {
                 easy.sink.tries -= 1;
                 Self::add(multi, easy, None)
             }
-            Repair::Impossible if is_mixed => {
-                self.report.warned(&easy.url, MIXED);
+            Repair::Impossible if is_shared => {
+                self.report.warned(&easy.url, SHARED);
                 easy.sink.is_alone = true;
                 easy.sink.tries -= 1;
                 Self::add(multi, easy, None)

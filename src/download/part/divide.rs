@@ -84,9 +84,9 @@ impl Part {
         self.state.is_mixed = true;
     }
 
-    /// Whether some of what is there is of such servers.
-    pub fn is_mixed(&self) -> bool {
-        self.state.is_mixed
+    /// Whether anything is there.
+    pub fn has_bytes(&self) -> bool {
+        !self.run.is_empty() || !self.state.ranges.is_empty()
     }
 
     /// Whether the server names its version by a strong entity tag: others may name it the same.
