@@ -572,54 +572,89 @@ impl Random {
     }
 }
 
+/// So many random numbers of runs, or as many as are asked for.
+fn seeds() -> impl Iterator<Item = u64> {
+    let number = |name: &str, otherwise| {
+        let set = std::env::var(name).ok();
+        set.map_or(otherwise, |set| set.parse().expect("a number"))
+    };
+    let first = number("GANNET_MIRROR_SEED", 1);
+    let seeds = first..first + number("GANNET_MIRROR_RUNS", 8);
+    seeds.inspect(|seed| println!("GANNET_MIRROR_SEED={seed}"))
+}
+
+/// Three mirrors of any mood, of which one is right; their tags may be the same, unless they are to be their `own`.
+fn moody(random: &mut Random, is_own: bool) -> Vec<Server> {
+    let right = random.below(3);
+    let serve = |place| {
+        let mood = if place == right { 0 } else { random.below(9) };
+        let tag = match is_own {
+            true => format!("\"{place}\""),
+            false => format!("\"{}\"", random.below(4)),
+        };
+        let beat = Duration::from_millis(random.below(4) as u64);
+        println!("mirror {place}: mood {mood}, tag {tag}, {beat:?}");
+        Server::start(|s| {
+            let route = s.get("/a").body(noise(SIZE)).etag(&tag).ranges();
+            MOODS[mood](route.pace(10_000, beat));
+        })
+    };
+    (0..3).map(serve).collect()
+}
+
+/// Begins a run up to twice, and kills it when any number of bytes has come.
+fn begin_and_kill(random: &mut Random, dir: &Dir, list: &str, flags: &str) {
+    let lists = Dir::new();
+    for _ in 0..random.below(3) {
+        let running = dir
+            .gannet()
+            .flags("--min-split 50K --retry-delay 1ms -i")
+            .arg(lists.write("list", list))
+            .flags(flags)
+            .spawn();
+        let size = random.below(SIZE) as u64;
+        let has_grown = || std::fs::metadata(dir.join("a.part")).is_ok_and(|f| f.len() > size);
+        // That it is still there is shown by a signal that does nothing.
+        while !has_grown() && !dir.has("a") && running.signal_if_there("0") {
+            std::thread::yield_now();
+        }
+        running.signal_if_there("KILL");
+        running.finish();
+    }
+}
+
 #[test]
 fn one_right_mirror_is_enough_whatever_the_others_do_and_whenever_a_run_is_killed() {
-    let seed = std::env::var("GANNET_MIRROR_SEED").ok();
-    let seed = seed.map_or(1, |seed| seed.parse().expect("a number"));
-    let runs = std::env::var("GANNET_MIRROR_RUNS").ok();
-    let runs = runs.map_or(12, |runs| runs.parse().expect("a number"));
     let digest = sha256(&noise(SIZE));
-    for seed in seed..seed + runs {
-        println!("GANNET_MIRROR_SEED={seed}");
+    for seed in seeds() {
         let mut random = Random(seed);
-        let right = random.below(3);
-        let servers: Vec<_> = (0..3)
-            .map(|place| {
-                let mood = if place == right { 0 } else { random.below(9) };
-                let tag = format!("\"{}\"", random.below(4));
-                let beat = Duration::from_millis(random.below(4) as u64);
-                println!("mirror {place}: mood {mood}, tag {tag}, {beat:?}");
-                Server::start(|s| {
-                    let route = s.get("/a").body(noise(SIZE)).etag(&tag).ranges();
-                    MOODS[mood](route.pace(10_000, beat));
-                })
-            })
-            .collect();
+        let servers = moody(&mut random, false);
         let servers: Vec<_> = servers.iter().collect();
         let flags = format!("-s {}", 1 + random.below(5));
         let dir = Dir::new();
-        let lists = Dir::new();
         let list = row(&servers, Some(&digest));
-        for _ in 0..random.below(3) {
-            let running = dir
-                .gannet()
-                .flags("--min-split 50K --retry-delay 1ms -i")
-                .arg(lists.write("list", &list))
-                .flags(&flags)
-                .spawn();
-            let size = random.below(SIZE) as u64;
-            let grown = || std::fs::metadata(dir.join("a.part")).is_ok_and(|f| f.len() > size);
-            // Shown to be there by a signal that does nothing.
-            while !grown() && !dir.has("a") && running.signal_if_there("0") {
-                std::thread::yield_now();
-            }
-            running.signal_if_there("KILL");
-            running.finish();
-            assert!(!dir.has("a") || dir.read("a") == noise(SIZE));
-        }
+        begin_and_kill(&mut random, &dir, &list, &flags);
+        assert!(!dir.has("a") || dir.read("a") == noise(SIZE));
         let out = gannet(&dir, &list, &flags).run();
         assert_right(&out, &dir);
         let asked: usize = servers.iter().map(|server| server.requests().len()).sum();
         assert!(asked < 150, "{asked} requests: {out}");
+    }
+}
+
+#[test]
+fn without_a_digest_no_two_versions_are_ever_spliced() {
+    for seed in seeds() {
+        let mut random = Random(seed);
+        let servers = moody(&mut random, true);
+        let servers: Vec<_> = servers.iter().collect();
+        let flags = format!("-s {}", 1 + random.below(5));
+        let dir = Dir::new();
+        let list = row(&servers, None);
+        begin_and_kill(&mut random, &dir, &list, &flags);
+        let out = gannet(&dir, &list, &flags).run();
+        out.ok();
+        let versions = [noise(SIZE), other(), noise(SIZE - 1)];
+        assert!(versions.contains(&dir.read("a")), "{out}");
     }
 }

@@ -16,6 +16,7 @@ mod early;
 mod ending;
 mod failures;
 mod job;
+mod lane;
 mod lock;
 mod places;
 mod plan;

@@ -8,15 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::job::Job;
+use super::lane::Run;
 use super::report::ActiveFile;
 use super::supply::Supply;
 use crate::download::plan::Lane;
 use crate::download::{Body, Plan, Ramp, Ranges, Segment, Tries, Whole};
 use crate::error::MultiError;
 use crate::multi::{Easy, Multi, Outcome, TransferId};
-
-/// How far back a speed looks, in seconds.
-const MEMORY: f64 = 2.0;
 
 /// A transfer that has not brought a byte for so long after it was opened has no speed.
 const MUTE: Duration = Duration::from_secs(2);
@@ -64,21 +62,6 @@ pub(super) struct Ended {
     /// Who was asked, and when.
     pub(super) server: usize,
     pub(super) opened: Instant,
-}
-
-/// One of its transfers.
-#[derive(Debug)]
-struct Run {
-    id: TransferId,
-    lane: Lane,
-    server: usize,
-    opened: Instant,
-    /// Where it began, and where it was when its speed was measured last.
-    from: u64,
-    seen: (Instant, u64),
-    speed: Option<f64>,
-    /// Its answer has all up to the end of the file.
-    has_all: bool,
 }
 
 impl Split {
@@ -591,22 +574,6 @@ impl Split {
         easy.timeout = self.easy.timeout.map(left);
         easy.is_extra = true;
         easy
-    }
-}
-
-impl Run {
-    /// Takes in that it has come up to `at`.
-    fn measure(&mut self, at: u64, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.seen.0).as_secs_f64();
-        if elapsed > 0.0 {
-            let fresh = at.saturating_sub(self.seen.1) as f64 / elapsed;
-            // Servers that limit a speed send in bursts: what counts is the last seconds.
-            let weight = (elapsed / MEMORY).min(1.0);
-            let speed = self
-                .speed
-                .map_or(fresh, |speed| speed + weight * (fresh - speed));
-            self.speed = Some(speed);
-        }
     }
 }
 
