@@ -16,7 +16,6 @@ mod early;
 mod ending;
 mod failures;
 mod job;
-mod lane;
 mod lock;
 mod places;
 mod plan;

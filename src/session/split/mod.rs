@@ -2,19 +2,22 @@
 //!
 //! `download::Plan` divides, `download::Ramp` counts and `download::Mirrors` chooses; here they meet the transfers.
 
-use std::ops::Range;
+mod fill;
+mod lane;
+
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::job::Job;
-use super::lane::Run;
 use super::report::ActiveFile;
 use super::supply::Supply;
 use crate::download::plan::Lane;
 use crate::download::{Body, Plan, Ramp, Ranges, Segment, Tries, Whole};
 use crate::error::MultiError;
 use crate::multi::{Easy, Multi, Outcome, TransferId};
+use lane::Run;
+
+pub(super) use fill::like;
 
 /// A transfer that has not brought a byte for so long after it was opened has no speed.
 const MUTE: Duration = Duration::from_secs(2);
@@ -428,125 +431,6 @@ impl Split {
         }
     }
 
-    /// How many transfers are wanted now.
-    fn wanted(&self) -> usize {
-        let ramp = self.ramp.as_ref().map(Ramp::wanted);
-        ramp.unwrap_or(self.most).min(self.most)
-    }
-
-    /// How many more are wanted. One that waits and waits for its first byte stands in nobody's way.
-    fn missing(&self) -> usize {
-        let is_mute = |run: &&Run| !run.has_all && run.speed.is_some() && run.seen.1 == run.from;
-        let mute = self.runs.iter().filter(is_mute).count();
-        let wanted = self.wanted().saturating_sub(self.runs.len() - mute);
-        wanted.min(self.allowed.saturating_sub(self.runs.len()))
-    }
-
-    /// Opens transfers until there are as many as are wanted; `delay` holds for the first.
-    pub(super) fn fill(
-        &mut self,
-        multi: &mut Multi<Job>,
-        mut delay: Option<Duration>,
-        now: Instant,
-    ) -> Result<(), MultiError> {
-        self.look(multi, None);
-        while self.missing() > 0 {
-            let wanted = self.wanted();
-            let Some((server, rest)) = self.next_server(wanted, now) else {
-                break;
-            };
-            let Some((lane, range)) = self.open(multi, server) else {
-                break;
-            };
-            let mut easy = self.ask(server, range.clone(), now);
-            easy.delay = delay.take().max(rest);
-            let id = self.start(multi, easy, now)?;
-            self.supply.mirrors().opened(server);
-            self.runs.push(Run {
-                id,
-                lane,
-                server,
-                opened: now,
-                from: range.start,
-                seen: (now, range.start),
-                speed: None,
-                has_all: false,
-            });
-        }
-        Ok(())
-    }
-
-    /// Whom to ask next, and after what time: where nothing comes from anywhere and all rest, it is who is back first.
-    fn next_server(&mut self, wanted: usize, now: Instant) -> Option<(usize, Option<Duration>)> {
-        let is_idle = self.runs.is_empty();
-        let mirrors = self.supply.mirrors();
-        if let Some(server) = mirrors.next(wanted, now) {
-            return Some((server, None));
-        }
-        let (server, rest) = mirrors.soonest(now).filter(|_| is_idle)?;
-        Some((server, Some(rest)))
-    }
-
-    /// Gives out a share, to be had from a server.
-    fn open(&mut self, multi: &mut Multi<Job>, server: usize) -> Option<(Lane, Range<u64>)> {
-        let missing = self.missing() as u64;
-        let mirrors = self.supply.mirrors();
-        let pace = mirrors.speed(server).unwrap_or(self.best);
-        let runs = &self.runs;
-        let speed = |lane| {
-            let run = runs.iter().find(|run| run.lane == lane)?;
-            run.speed.or(mirrors.speed(run.server))
-        };
-        let opened = self.plan.open(missing, pace, speed)?;
-        if let Some(lane) = opened.shrunk {
-            self.set_end(multi, lane);
-        }
-        Some((opened.lane, opened.range))
-    }
-
-    /// Starts a transfer, over a connection that was opened for it if there is one.
-    fn start(
-        &mut self,
-        multi: &mut Multi<Job>,
-        mut easy: Easy<Job>,
-        now: Instant,
-    ) -> Result<TransferId, MultiError> {
-        let mut early = std::mem::take(&mut self.early).into_iter();
-        for id in early.by_ref() {
-            if multi.easy(id).is_none_or(|to| to.url != easy.url) {
-                self.early.push(id);
-                continue;
-            }
-            match multi.replace(id, &mut easy, now) {
-                Ok(()) => {
-                    self.early.extend(early);
-                    return Ok(id);
-                }
-                Err(MultiError::AbortedByCallback) => return Err(MultiError::AbortedByCallback),
-                // It has failed.
-                Err(_) => drop(multi.remove(id, now)),
-            }
-        }
-        multi.add(easy)
-    }
-
-    /// Begins with transfers that only connect.
-    pub(super) fn begin_with(&mut self, early: Vec<TransferId>) {
-        self.early = early;
-    }
-
-    /// Lets go of those that were not needed.
-    pub(super) fn drop_early(
-        &mut self,
-        multi: &mut Multi<Job>,
-        now: Instant,
-    ) -> Result<(), MultiError> {
-        for id in self.early.drain(..) {
-            multi.remove(id, now)?;
-        }
-        Ok(())
-    }
-
     /// Has a transfer end where its share does.
     fn set_end(&self, multi: &mut Multi<Job>, lane: Lane) {
         let end = self.plan.rest(lane).end;
@@ -556,45 +440,5 @@ impl Split {
         {
             segment.set_end(end);
         }
-    }
-
-    /// The transfer that asks a server for a part.
-    fn ask(&self, server: usize, range: Range<u64>, now: Instant) -> Easy<Job> {
-        let whole = Rc::clone(&self.whole);
-        let segment = Segment::new(whole, range, self.supply.proof(server));
-        let mut easy = like(&self.easy, self.easy.sink.segment(segment));
-        if let Some(url) = self.supply.url(server) {
-            easy.url.clone_from(url);
-        }
-        easy.sink.aim(&mut easy.own_headers, &mut easy.max_size);
-        let left = |timeout: Duration| {
-            let spent = now.saturating_duration_since(self.began);
-            timeout.saturating_sub(spent).max(Duration::from_millis(1))
-        };
-        easy.timeout = self.easy.timeout.map(left);
-        easy.is_extra = true;
-        easy
-    }
-}
-
-/// A transfer that asks as another does, for another sink.
-pub(super) fn like(easy: &Easy<Job>, sink: Job) -> Easy<Job> {
-    Easy {
-        url: easy.url.clone(),
-        method: easy.method,
-        sink,
-        headers: Arc::clone(&easy.headers),
-        own_headers: easy.own_headers.clone(),
-        credentials: easy.credentials.clone(),
-        max_redirects: easy.max_redirects,
-        max_size: easy.max_size,
-        delay: None,
-        connect_timeout: easy.connect_timeout,
-        stall_timeout: easy.stall_timeout,
-        timeout: easy.timeout,
-        max_recv_speed: easy.max_recv_speed,
-        min_speed: easy.min_speed,
-        is_extra: false,
-        is_connect_only: false,
     }
 }
