@@ -127,6 +127,11 @@ fn lists_that_coreutils_wrote_are_fetched_and_checked() {
         ("sha224sum", &[]),
         ("sha384sum", &["--tag"]),
         ("sha512sum", &[]),
+        ("shasum", &["-a", "256"]),
+        ("shasum", &["-a", "512", "--tag"]),
+        ("cksum", &["-a", "sha256"]),
+        ("openssl", &["dgst", "-sha256"]),
+        ("openssl", &["dgst", "-sha1", "-r"]),
     ] {
         let dir = Dir::new();
         let Some(Listed { files, list }) = listed_by(&dir, tool, flags) else {
@@ -152,6 +157,26 @@ fn lists_that_coreutils_wrote_are_fetched_and_checked() {
         for (name, body) in &files {
             dir.assert_file(&format!("out/{name}"), body);
         }
+    }
+}
+
+#[test]
+fn lists_that_cannot_be_read_say_what_they_are() {
+    for (tool, flags, why) in [
+        ("b2sum", &["--tag"][..], "unknown algorithm 'BLAKE2b'"),
+        ("cksum", &["-a", "sm3"], "unknown algorithm 'SM3'"),
+        ("sha256sum", &["-z"], "lines that end in NUL"),
+    ] {
+        let dir = Dir::new();
+        let Some(Listed { list, .. }) = listed_by(&dir, tool, flags) else {
+            continue;
+        };
+        let out = dir
+            .gannet()
+            .flags("-i - -d out --base http://127.0.0.1:1/")
+            .input(&list)
+            .run();
+        out.code(2).complains(why);
     }
 }
 

@@ -45,6 +45,7 @@ mod engine;
 mod fuzz_seeds; // the fuzz targets' seeds, and mutations of them // the engine's contract, and the same tests under two event loops
 
 mod generated; // the man page and the completions are what the flags say
+mod kills; // 200 kills, by hand
 mod sim; // whole runs over a simulated network, in virtual time
 mod soak; // 50,000 transfers, by hand
 mod tidy; // who may import whom, what is forbidden where, how long things are

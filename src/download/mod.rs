@@ -331,6 +331,11 @@ impl Download {
         }
     }
 
+    /// Whether much of it is there, and another run could not go on with any.
+    pub fn lacks_state(&self) -> bool {
+        matches!(&self.body, Body::File(part) if part.lacks_state())
+    }
+
     /// Why it was started over, if nobody has been told yet.
     pub fn take_notice(&mut self) -> Option<&'static str> {
         match &mut self.body {

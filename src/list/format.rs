@@ -78,7 +78,7 @@ pub(super) fn by_line(line: &Line<'_>) -> Option<Format> {
     match text.trim_ascii_start() {
         [] | [b'#', ..] => None,
         [b'{', ..] => Some(Format::Jsonl),
-        _ if sums::entry(text).is_ok() => Some(Format::Sums),
+        _ if sums::entry(text).is_ok() || sums::is_tagged(text) => Some(Format::Sums),
         _ => Some(Format::Urls),
     }
 }

@@ -64,6 +64,9 @@ impl Sums {
     }
 
     fn row(&self, line: &[u8], place: Place) -> Result<Row, String> {
+        if line.contains(&0) {
+            return Err("lines that end in NUL, as with -z, are not read".into());
+        }
         let (name, digest) = entry(line)?;
         let mut row = if name.contains("://") {
             Row::new(resolve(&name, None)?, place)?
@@ -124,6 +127,15 @@ pub(super) fn entry(line: &[u8]) -> Result<(String, Expected), String> {
         name.to_owned()
     };
     Ok((name, digest))
+}
+
+/// Whether a line is tagged with an algorithm, known or not, and has a digest in hex.
+pub(super) fn is_tagged(line: &[u8]) -> bool {
+    let line = str::from_utf8(line).unwrap_or_default();
+    let tagged = tagged(line.strip_prefix('\\').unwrap_or(line));
+    tagged.is_some_and(|(_, _, encoded)| {
+        encoded.len() >= 32 && encoded.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 /// `SHA256 (name) = HEX`, as `sha256sum --tag` and BSD write it, or `SHA2-256(name)= HEX`, as openssl does.

@@ -64,8 +64,11 @@ pub use report::{
     ActiveFile, BadRow, Completion, Landing, Report, Retrying, Snapshot, Totals, Verdict,
 };
 
-/// How often the states of incomplete files are written: as much work is lost at most by a kill.
-const SAVES_EVERY: Duration = Duration::from_secs(1);
+/// How often incomplete files are looked at that have no state yet; one of some size gets its first.
+const LOOKS_EVERY: Duration = Duration::from_millis(250);
+
+/// All states are written at every so many looks: a second's work is lost at most by a kill.
+const LOOKS_A_SAVE: u32 = 4;
 
 /// The smallest share of a file, in bytes, where nothing was said of it: where the number of shares is found by trying, and where it was said.
 const LEAST: u64 = 8 << 20;
@@ -136,8 +139,9 @@ struct Session<'r> {
     /// Who computes digests, and what waits for some.
     hashing: Hashing,
     waiting: HashMap<TaskId, Waiting>,
-    /// When the states of incomplete files are written next.
-    saves_at: Option<Instant>,
+    /// When incomplete files are looked at next, and how often they were.
+    looks_at: Option<Instant>,
+    looks: u32,
     /// Files that several transfers bring, by their numbers.
     splits: HashMap<u64, Split>,
     /// Connections for a file that may be divided.
@@ -174,7 +178,8 @@ impl<'r> Session<'r> {
             lock: None,
             hashing,
             waiting: HashMap::new(),
-            saves_at: None,
+            looks_at: None,
+            looks: 0,
             splits: HashMap::new(),
             early: Early::default(),
             tends_at: None,
@@ -330,26 +335,34 @@ impl<'r> Session<'r> {
 
     /// Writes the states of incomplete files, at intervals and when the run is to stop: another run goes on from there.
     fn save_states(&mut self, multi: &mut Multi<Job>, now: Instant) {
-        if !self.is_stopped && self.saves_at.is_some_and(|at| now < at) {
+        if !self.is_stopped && self.looks_at.is_some_and(|at| now < at) {
             return;
         }
         let is_idle = multi.running() == multi.sleeping();
-        let is_due = self.is_stopped || self.saves_at.is_some();
-        self.saves_at = now.checked_add(SAVES_EVERY).filter(|_| !is_idle);
+        let is_due = self.is_stopped || self.looks_at.is_some();
+        self.looks_at = now.checked_add(LOOKS_EVERY).filter(|_| !is_idle);
         if !is_due {
             return;
         }
+        self.looks = self.looks.wrapping_add(1);
+        let is_for_all = self.is_stopped || self.looks.is_multiple_of(LOOKS_A_SAVE);
         for waiting in self.waiting.values_mut() {
             let (Waiting::Body(easy, _) | Waiting::Standing(easy, _)) = waiting;
-            easy.sink.download.save(&easy.url);
+            if is_for_all || easy.sink.download.lacks_state() {
+                easy.sink.download.save(&easy.url);
+            }
         }
         for split in self.splits.values_mut() {
-            split.save(multi);
+            if is_for_all || split.easy.sink.download.lacks_state() {
+                split.save(multi);
+            }
         }
         let ids: Vec<_> = multi.transfers().map(|(id, ..)| id).collect();
         for id in ids {
             if let Some((url, job)) = multi.sink_mut(id) {
-                job.download.save(url);
+                if is_for_all || job.download.lacks_state() {
+                    job.download.save(url);
+                }
                 Self::warn_of(&mut *self.report, url, job);
             }
         }
@@ -463,7 +476,7 @@ impl Application<Job> for Session<'_> {
         } else {
             None
         };
-        let times = [settles, self.progress_due(), self.saves_at, self.tends_at];
+        let times = [settles, self.progress_due(), self.looks_at, self.tends_at];
         times.into_iter().flatten().min()
     }
 

@@ -66,7 +66,7 @@ pub(super) fn answer(stream: &mut Stream, request: &Request, answer: &Answer, lo
     }
     let mut under_way = UnderWay(Some(log));
     let message = Message::new(request, answer);
-    if write(stream, &message, answer, &mut under_way).is_err() {
+    if write(stream, &message, answer, &mut under_way, log).is_err() {
         return Ending::Close;
     }
     match answer.fault {
@@ -115,6 +115,7 @@ fn write(
     message: &Message,
     answer: &Answer,
     under_way: &mut UnderWay<'_>,
+    log: &Log,
 ) -> io::Result<()> {
     let mut payload = message.payload.clone();
     match answer.fault {
@@ -148,6 +149,7 @@ fn write(
         }
         stream.write_all(&piece)?;
         stream.flush()?;
+        log.note(|seen| seen.sent += piece.len());
     }
     Ok(())
 }

@@ -46,6 +46,8 @@ pub(super) struct Seen {
     pub(super) in_flight: usize,
     pub(super) in_flight_max: usize,
     pub(super) stalled: usize,
+    /// Bytes of bodies, in their framing.
+    pub(super) sent: usize,
 }
 
 impl Log {

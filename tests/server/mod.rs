@@ -116,6 +116,11 @@ impl Server {
         format!("{scheme}://{host}:{}{path}", self.port())
     }
 
+    /// Bytes of bodies that were sent so far.
+    pub(crate) fn sent(&self) -> usize {
+        self.shared.log.read(|seen| seen.sent)
+    }
+
     /// All requests so far, in the order in which their heads were complete.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.log.read(|seen| seen.requests.clone())

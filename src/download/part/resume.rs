@@ -16,6 +16,9 @@ use crate::http::{Field, Response};
 /// How often a file may be another than before in one run; then it is given up.
 pub(super) const MOST_CHANGES: u32 = 2;
 
+/// From so many bytes on a body is worth a state before the others get theirs.
+const MUCH: u64 = 1 << 20;
+
 /// What is cut off a body, in bytes, so that its state has room on a full disk.
 const CUT: u64 = 256 * 1024;
 
@@ -328,6 +331,12 @@ impl Part {
         if result.is_ok() {
             self.saved = self.state.ranges.count();
         }
+    }
+
+    /// Whether much is there, and no state claims any of it.
+    pub(in crate::download) fn lacks_state(&self) -> bool {
+        let held = self.state.ranges.count() + (self.run.end - self.run.start);
+        self.saved == 0 && (held >= MUCH || self.is_divided)
     }
 
     fn write_state(&mut self) -> io::Result<()> {
