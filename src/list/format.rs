@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::jsonl::Jsonl;
-use super::lines::Line;
+use super::lines::{Line, UTF8_MARK};
 use super::metalink::Metalink;
 use super::sums::{self, Sums};
 use super::urls::Urls;
@@ -63,11 +63,32 @@ impl Reader {
     }
 }
 
-/// Parts what comes before the first byte that says something: blanks, line ends, and a byte order mark.
-pub(super) fn split_blank(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let is_blank = |byte: &u8| b" \t\r\n\xEF\xBB\xBF".contains(byte);
-    let at = bytes.iter().position(|byte| !is_blank(byte));
-    bytes.split_at(at.unwrap_or(bytes.len()))
+/// What comes before the first byte that says something: a byte order mark, blanks and line ends, in pieces of any size.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    /// Bytes of a mark that have come, from the first of all on; none once it cannot come any more.
+    mark: Option<usize>,
+    has_begun: bool,
+}
+
+impl Opening {
+    /// How many of the next bytes say nothing. What follows them is no document if a mark was begun and is none.
+    pub(super) fn pass(&mut self, bytes: &[u8]) -> (usize, bool) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.mark = Some(0);
+        }
+        for (at, byte) in bytes.iter().enumerate() {
+            match self.mark.take() {
+                Some(come) if *byte == UTF8_MARK[come] => {
+                    self.mark = Some(come + 1).filter(|come| *come < UTF8_MARK.len());
+                }
+                Some(1..) => return (at, true),
+                _ if b" \t\r\n".contains(byte) => {}
+                _ => return (at, false),
+            }
+        }
+        (bytes.len(), false)
+    }
 }
 
 /// The format of a list by its first line; `None` for a line that is blank or a comment.

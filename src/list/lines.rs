@@ -4,7 +4,7 @@
 /// The longest line that is read, in bytes, without its newline.
 pub(super) const LONGEST_LINE: usize = 64 * 1024;
 
-const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(super) const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
 const UTF16_MARKS: [&[u8]; 2] = [b"\xFF\xFE", b"\xFE\xFF"];
 
 /// One line of the input.

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use url::Url;
 
-use self::format::Reader;
+use self::format::{Opening, Reader};
 use self::lines::Lines;
 use self::metalink::Metalink;
 use crate::http::Expected;
@@ -167,6 +167,16 @@ pub enum Split {
     Most(NonZeroU32),
 }
 
+/// As it is written.
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Most(most) => most.fmt(f),
+        }
+    }
+}
+
 impl FromStr for Split {
     type Err = &'static str;
 
@@ -245,7 +255,8 @@ pub struct Rows {
     reader: Reader,
     source: Arc<str>,
     base: Option<Url>,
-    /// How many line ends came before anything else.
+    /// What came before anything else, and how many line ends of it.
+    opening: Opening,
     blank_lines: u64,
     /// Nothing has come since `settle`.
     is_settled: bool,
@@ -270,6 +281,7 @@ impl Rows {
             reader: Reader::new(format, &source, base.as_ref()),
             source,
             base,
+            opening: Opening::default(),
             blank_lines: 0,
             is_settled: false,
         }
@@ -282,13 +294,14 @@ impl Rows {
         }
         self.is_settled = false;
         if matches!(self.reader, Reader::Unknown) {
-            let (blank, rest) = format::split_blank(bytes);
+            let (blank, is_torn) = self.opening.pass(bytes);
+            let (blank, rest) = bytes.split_at(blank);
             self.lines.feed(blank);
             self.blank_lines += blank.iter().filter(|&&byte| byte == b'\n').count() as u64;
             bytes = rest;
             match bytes.first() {
                 None => return,
-                Some(b'<') => {
+                Some(b'<') if !is_torn => {
                     let metalink = Metalink::new(Arc::clone(&self.source), self.base.clone());
                     self.reader = Reader::Metalink(metalink.below(self.blank_lines));
                 }

@@ -33,6 +33,9 @@ impl fmt::Display for Row {
         for header in &options.headers {
             option("header", header)?;
         }
+        if let Some(split) = &options.split {
+            option("split", split)?;
+        }
         for (key, value) in [("max-size", options.max_size), ("size", options.size)] {
             if let Some(value) = value {
                 option(key, &value)?;
@@ -77,7 +80,7 @@ mod tests {
         let sri = "sha1-qZk+NkcGgWq6PiVxeFDCbJzQ2J0=";
         let list = format!(
             "http://h/a\nhttp://me:pw@h/b?q#md5=900150983cd24fb0d6963f7d28e17f72\thttps://i/b\n out=x y/z\n dir=d\n header=A: b\n \
-             header=C:\n user-agent=u/1\n referer=http://r/\n max-size=1K\n size=7\n checksum={sri} {sri}\nhttp://h/c name\n"
+             header=C:\n user-agent=u/1\n referer=http://r/\n max-size=1K\n size=7\n split=4\n checksum={sri} {sri}\nhttp://h/c name\n split=auto\n"
         );
         let rows = read(&list);
         let written: String = rows.iter().map(ToString::to_string).collect();

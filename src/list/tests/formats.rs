@@ -249,6 +249,30 @@ fn a_file_that_cannot_be_used_does_not_spoil_the_others() {
 }
 
 #[test]
+fn a_torn_byte_order_mark_is_no_mark_however_the_list_is_cut() {
+    let list: &[&[u8]] = &[b"\xEF", b"\r\n ", b"<metalink/>"];
+    let whole = shown(Format::Auto, None, list.concat());
+    let mut rows = Rows::in_format(Format::Auto, "list", None);
+    let mut cut = Vec::new();
+    for piece in list {
+        rows.feed(piece);
+        cut.extend(std::iter::from_fn(|| rows.next_row()));
+    }
+    rows.finish();
+    cut.extend(std::iter::from_fn(|| rows.next_row()));
+    let cut: Vec<_> = cut
+        .into_iter()
+        .map(|row| row.unwrap_err().to_string())
+        .collect();
+    assert_eq!(cut, whole);
+    assert!(
+        whole[0].starts_with("list:1: the line is not UTF-8"),
+        "{whole:?}"
+    );
+    assert!(shown(Format::Auto, None, b"\xEF\xBB\xBF\n <metalink></metalink>").is_empty());
+}
+
+#[test]
 fn a_hostile_document_is_one_fault() {
     let bomb = "<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]>\n<metalink><file name='x'><url>http://h/&b;</url></file></metalink>";
     let cases: [(Vec<u8>, &str); 8] = [
