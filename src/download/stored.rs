@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::Validators;
 use crate::http::Field;
-use crate::sys::{self, Entry, Folder};
+use crate::sys::{Entry, Folder};
 
 /// The validators of a fetched file (RFC 9110 §8.8), and how to tell that it is still as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +20,13 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// The note for a body of `size` bytes that is complete now, if it is worth one.
-    pub(super) fn note(validators: &Validators, size: u64) -> Option<Vec<u8>> {
+    /// The note for a body of `size` bytes that is complete since a time, in nanoseconds since 1970 by the clock that stamps files, if it is
+    /// worth one.
+    pub(super) fn note(validators: &Validators, size: u64, completed: i128) -> Option<Vec<u8>> {
         let (etag, last_modified) = (
             validators.etag.as_deref().unwrap_or(""),
             validators.last_modified.as_deref().unwrap_or(""),
         );
-        let completed = sys::file_clock();
         let note = || format!("1\n{size}\n{completed}\n{etag}\n{last_modified}\n").into_bytes();
         validators.is_useful().then(note)
     }
@@ -100,7 +100,7 @@ mod tests {
             last_modified: Some("Sun, 09 Sep 2001 01:46:40 GMT".to_owned()),
             ..Validators::default()
         };
-        let note = Stored::note(&validators, 7).unwrap();
+        let note = Stored::note(&validators, 7, 1).unwrap();
         let read = Stored::parse(str::from_utf8(&note).unwrap()).unwrap();
         assert_eq!((read.size, &read.validators), (7, &validators));
         let condition: Vec<_> = read.condition().iter().map(ToString::to_string).collect();
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_answer_without_validators_is_not_worth_storing() {
-        assert_eq!(Stored::note(&Validators::default(), 7), None);
+        assert_eq!(Stored::note(&Validators::default(), 7, 1), None);
     }
 
     #[test]

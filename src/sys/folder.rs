@@ -30,6 +30,13 @@ pub fn file_clock() -> i128 {
     i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
 }
 
+/// When an open file was written last, by that clock.
+pub fn stamp(file: &File) -> Option<i128> {
+    rustix::fs::fstat(file)
+        .ok()
+        .map(|found| Entry(found).modified())
+}
+
 /// Locks an open file against other processes; a file system without locks has none to offer.
 fn lock(file: &OwnedFd) -> io::Result<()> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {

@@ -304,7 +304,7 @@ impl Part {
         }
         if let Some(file) = self.file.as_ref().filter(|_| self.is_unnamed) {
             if self.notes_all {
-                self.note(file);
+                self.note(file, sys::file_clock());
             }
             self.seal(file)?;
             match self.folder.link(file, &self.name) {
@@ -320,10 +320,10 @@ impl Part {
         self.finish_named()
     }
 
-    /// Notes the validators with a complete file.
-    fn note(&self, file: &File) {
+    /// Notes the validators with a file that is complete since a time.
+    fn note(&self, file: &File, completed: i128) {
         let size = self.state.ranges.end().max(self.run.end);
-        if let Some(note) = Stored::note(&self.state.validators, size) {
+        if let Some(note) = Stored::note(&self.state.validators, size, completed) {
             sys::note(file, &note);
         }
     }
@@ -354,7 +354,8 @@ impl Part {
     fn finish_named(&mut self) -> Result<Placed, Fault> {
         self.create()?;
         if let Some(file) = &self.file {
-            self.note(file);
+            // A file that was looked at is stamped by a finer clock than others (Linux 6.13), and this one may have been.
+            self.note(file, sys::stamp(file).unwrap_or_else(sys::file_clock));
             self.seal(file)?;
         }
         let part = self.part_name();
