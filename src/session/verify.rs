@@ -46,6 +46,7 @@ impl Session<'_> {
             if outcome.received >= PIECE || easy.sink.download.has_more() {
                 // A server may give less than it was asked for (RFC 9110 §15.3.7), and there may be holes: that is no failed try.
                 easy.sink.tries -= 1;
+                easy.sink.tries_in_all -= 1;
                 return Self::add(multi, easy, None);
             }
             let error = Error::new(fault, Doing::Receiving, outcome.address);

@@ -13,7 +13,7 @@ use crate::download::{Asked, Ranges, Source, State, Validators, name};
 use crate::error::Fault;
 use crate::http::{Field, Response};
 
-/// How often a file may be another than before in one run; then it is given up.
+/// How often a file may be another than before in one run; then it is asked for as a whole.
 pub(super) const MOST_CHANGES: u32 = 2;
 
 /// From so many bytes on a body is worth a state before the others get theirs.
@@ -192,10 +192,7 @@ impl Part {
             } else {
                 "the server sends no parts"
             });
-            self.changes += u32::from(has_changed);
-            if self.changes > MOST_CHANGES {
-                return Err(Fault::Changed);
-            }
+            self.count_change(has_changed);
         }
         self.foreign = None;
         self.forget()
@@ -209,12 +206,12 @@ impl Part {
                 why
             }
             _ => {
-                self.changes += 1;
+                self.count_change(true);
                 "the file changed on the server"
             }
         };
         let had_asked = self.asked.take().is_some() || std::mem::take(&mut self.is_divided);
-        if !had_asked || self.changes > MOST_CHANGES {
+        if !had_asked {
             return false;
         }
         self.notice = Some(why);
@@ -224,11 +221,19 @@ impl Part {
         true
     }
 
+    /// Counts a change. Servers that name each answer's version anew, or have a file that never rests, have no parts to continue.
+    fn count_change(&mut self, has_changed: bool) {
+        self.changes += u32::from(has_changed);
+        self.is_unreliable |= self.changes > MOST_CHANGES;
+    }
+
     /// Whether what is there is all of a file of `size` bytes.
     pub(in crate::download) fn is_all(&mut self, size: Option<u64>) -> bool {
         self.settle();
         let there = self.foreign.unwrap_or(self.state.ranges.frontier());
-        self.asked.is_some() && there > 0 && size == Some(there)
+        // What an earlier answer said of the size is not to be what this one denies.
+        let is_agreed = self.state.size.is_none_or(|size| size == there);
+        self.asked.is_some() && there > 0 && size == Some(there) && is_agreed
     }
 
     /// Whether what is there is another tool's, at the final name.
