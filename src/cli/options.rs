@@ -80,6 +80,8 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
             longest: flags.retry.max_time.and_then(span),
             statuses: flags.retry.on.as_ref().map(|codes| codes.0.clone()),
         },
+        seed: None,
+        hashing_threads: None,
         request,
         options,
         is_traced: flags.reporting.verbose > 0,

@@ -1,7 +1,7 @@
 //! Digests of files that are being written: threads that read behind whoever writes, while the bytes are still in memory.
 //!
 //! A task follows one file up to where it is known to be written. A few threads serve any number of tasks in turn: one that has come
-//! up to that mark waits for no thread, and no thread waits for it.
+//! up to that mark waits for no thread, and no thread waits for it. Without threads whoever writes reads behind itself.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -33,7 +33,9 @@ pub struct Hashing(Arc<Shared>);
 struct Shared {
     work: Mutex<Work>,
     has_work: Condvar,
-    /// Called, on a thread of its own, when there are answers.
+    /// Threads at most, where that was said.
+    most: Option<usize>,
+    /// Called, on the thread that has them, when there are answers.
     wake: OnceLock<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -68,16 +70,26 @@ struct Reading {
 impl Default for Hashing {
     /// Threads are started when there is something to do.
     fn default() -> Self {
-        Self(Arc::new(Shared {
-            work: Mutex::default(),
-            has_work: Condvar::new(),
-            wake: OnceLock::new(),
-        }))
+        Self::of(None)
     }
 }
 
 impl Hashing {
-    /// Has `wake` called, on a thread of its own, when there are answers. A second one is ignored.
+    /// On so many threads at most; with 0, on the one that says what was written.
+    pub fn on(threads: usize) -> Self {
+        Self::of(Some(threads))
+    }
+
+    fn of(most: Option<usize>) -> Self {
+        Self(Arc::new(Shared {
+            work: Mutex::default(),
+            has_work: Condvar::new(),
+            most,
+            wake: OnceLock::new(),
+        }))
+    }
+
+    /// Has `wake` called, on the thread that has them, when there are answers. A second one is ignored.
     pub fn set_wake(&self, wake: Arc<dyn Fn() + Send + Sync>) {
         let _ = self.0.wake.set(wake);
     }
@@ -135,7 +147,12 @@ impl Hashing {
             return;
         }
         work.ready.push_back(id);
-        if work.idle == 0 && work.threads < most_threads() {
+        let most = self.0.most.unwrap_or_else(most_threads);
+        if most == 0 {
+            drop(work);
+            return self.0.work_off();
+        }
+        if work.idle == 0 && work.threads < most {
             let shared = Arc::clone(&self.0);
             let thread = thread::Builder::new().name("digests".to_owned());
             match thread.spawn(move || shared.serve()) {
@@ -194,6 +211,21 @@ impl Shared {
             let result = reading.read_to(frontier.min(reading.hashed + TURN), &mut buffer);
             work = self.lock();
             if work.put_back(id, reading, result) {
+                self.wake();
+            }
+        }
+    }
+
+    /// Does all that there is to do.
+    fn work_off(&self) {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let next = self.lock().take();
+            let Some((id, mut reading, frontier)) = next else {
+                return;
+            };
+            let result = reading.read_to(frontier, &mut buffer);
+            if self.lock().put_back(id, reading, result) {
                 self.wake();
             }
         }
@@ -363,6 +395,19 @@ mod tests {
         hashing.finish(id, 6);
         let (_, digests) = next(&hashing, &woken);
         assert_eq!(digests.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn without_threads_the_answer_is_there_when_the_last_byte_is() {
+        let hashing = Hashing::on(0);
+        let bytes = vec![7; 3 * CHUNK];
+        let id = hashing.follow(file_of(&bytes), hashers(), 0);
+        hashing.advance(id, 2 * CHUNK as u64);
+        assert!(hashing.answers().is_empty());
+        hashing.finish(id, 3 * CHUNK as u64);
+        let (answered, digests) = hashing.answers().remove(0);
+        assert_eq!((answered, digests.unwrap().digests), (id, digest(&bytes)));
+        assert_eq!(hashing.0.lock().threads, 0);
     }
 
     #[test]

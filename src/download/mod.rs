@@ -44,7 +44,7 @@ pub use plan::Plan;
 pub use ramp::Ramp;
 pub use range::Asked;
 pub use ranges::Ranges;
-pub use retry::{Decision, Retry, Tries};
+pub use retry::{Decision, Jitter, Retry, Tries};
 pub use segment::{Proof, Segment, Whole};
 pub use state::{Source, State};
 pub use stored::Stored;

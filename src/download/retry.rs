@@ -34,6 +34,26 @@ impl Default for Retry {
     }
 }
 
+/// Numbers from 0 to 1 that a seed decides: with the same seed, delays are the same.
+#[derive(Debug, Clone)]
+pub struct Jitter(u64);
+
+impl Jitter {
+    /// The numbers of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next of them: a step of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators").
+    pub fn draw(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) as f64 / u64::MAX as f64
+    }
+}
+
 /// What to do after a failed try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -143,6 +163,19 @@ mod tests {
                 .iter()
                 .all(|decision| *decision == Decision::Again(Duration::ZERO))
         );
+    }
+
+    #[test]
+    fn a_seed_decides_every_delay_and_two_seeds_differ() {
+        let draws = |seed| -> Vec<f64> {
+            let mut jitter = Jitter::new(seed);
+            (0..100).map(|_| jitter.draw()).collect()
+        };
+        assert_eq!(draws(7), draws(7));
+        assert_ne!(draws(7), draws(8));
+        assert!(draws(7).iter().all(|draw| (0.0..=1.0).contains(draw)));
+        let mean = draws(7).iter().sum::<f64>() / 100.0;
+        assert!((0.4..0.6).contains(&mean), "{mean}");
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! The end of a transfer: the file is complete, is tried again, started over, or given up.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Session;
 use super::job::Job;
 use super::report::{Retrying, Verdict};
-use crate::download::{Body, Decision, Placed, Retry, Tries};
+use crate::download::{Body, Decision, Jitter, Placed, Retry, Tries};
 use crate::error::{Doing, Error, Fault, MultiError};
 use crate::multi::{Easy, Multi, Outcome};
 
@@ -72,7 +71,7 @@ impl Session<'_> {
         }
         let job = &easy.sink;
         let decision = if job.download.can_start_over() {
-            decide(&self.plan.retry, &self.random, error, job.tried(now), now)
+            decide(&self.plan.retry, &mut self.jitter, error, job.tried(now))
         } else {
             Decision::GiveUp
         };
@@ -154,13 +153,6 @@ impl Session<'_> {
 }
 
 /// Whether a file is tried again after a failure, and when.
-pub(super) fn decide(
-    retry: &Retry,
-    random: &RandomState,
-    error: &Error,
-    tries: Tries,
-    now: Instant,
-) -> Decision {
-    let random = random.hash_one(now) as f64 / u64::MAX as f64;
-    retry.decide(error, tries, random, SystemTime::now())
+pub(super) fn decide(retry: &Retry, jitter: &mut Jitter, error: &Error, tries: Tries) -> Decision {
+    retry.decide(error, tries, jitter.draw(), SystemTime::now())
 }

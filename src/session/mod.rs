@@ -29,8 +29,8 @@ mod telling;
 mod verify;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::hash::RandomState;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::RawFd;
@@ -51,7 +51,7 @@ use source::{Item, Source};
 use split::Split;
 use verify::Waiting;
 
-use crate::download::{Hashing, TaskId};
+use crate::download::{Hashing, Jitter, TaskId};
 use crate::error::{Error, Fault, MultiError};
 use crate::http::{Field, auth};
 use crate::list::{Row, RowOptions, Split as Wanted};
@@ -143,7 +143,7 @@ struct Session<'r> {
     looks_at: Option<Instant>,
     looks: u32,
     /// Files that several transfers bring, by their numbers.
-    splits: HashMap<u64, Split>,
+    splits: BTreeMap<u64, Split>,
     /// Connections for a file that may be divided.
     early: Early,
     /// When they are looked after next.
@@ -152,7 +152,7 @@ struct Session<'r> {
     has_divisible: Rc<Cell<bool>>,
     /// What transfers did since the report was last told.
     traces: Rc<RefCell<Vec<(TransferId, Trace)>>>,
-    random: RandomState,
+    jitter: Jitter,
     started: Instant,
 }
 
@@ -160,7 +160,10 @@ impl<'r> Session<'r> {
     fn new(mut plan: Plan, report: &'r mut dyn Report) -> Self {
         let source = Source::new(&mut plan);
         // Nobody waits for a digest before the run starts, and is told then how to be woken.
-        let hashing = Hashing::default();
+        let hashing = plan
+            .hashing_threads
+            .map_or_else(Hashing::default, Hashing::on);
+        let seed = plan.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         Self {
             places: Places::new(&plan, hashing.clone()),
             promised: Promised::new(&mut plan),
@@ -180,12 +183,12 @@ impl<'r> Session<'r> {
             waiting: HashMap::new(),
             looks_at: None,
             looks: 0,
-            splits: HashMap::new(),
+            splits: BTreeMap::new(),
             early: Early::default(),
             tends_at: None,
             has_divisible: Rc::default(),
             traces: Rc::default(),
-            random: RandomState::new(),
+            jitter: Jitter::new(seed),
             started: Instant::now(),
         }
     }

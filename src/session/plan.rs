@@ -66,6 +66,11 @@ pub struct Plan {
     pub is_dry_run: bool,
     /// When to try again.
     pub retry: Retry,
+    /// What decides how long retries wait, within their bounds; without it, each run draws its own.
+    pub seed: Option<u64>,
+    /// Threads that compute digests; none of them is started before there is work. With 0, whoever writes computes them; without it there
+    /// may be one a processor.
+    pub hashing_threads: Option<usize>,
     /// How each transfer is made.
     pub request: Request,
     /// How connections are made. The limits of transfers are the session's own to set.
@@ -128,6 +133,8 @@ impl Plan {
             is_fail_fast: false,
             is_dry_run: false,
             retry: Retry::default(),
+            seed: None,
+            hashing_threads: None,
             request: Request::default(),
             options: Options::default(),
             is_traced: false,

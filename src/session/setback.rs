@@ -31,7 +31,7 @@ impl Session<'_> {
             return self.split_failed(multi, number, error, now);
         }
         let tries = split.tried(ended, now);
-        let delay = match decide(&self.plan.retry, &self.random, error, tries, now) {
+        let delay = match decide(&self.plan.retry, &mut self.jitter, error, tries) {
             Decision::Again(delay) => Some(delay),
             Decision::GiveUp => None,
         };

@@ -3,7 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use gannet::multi::{Multi, Options, Ready, Sink, Target};
 use gannet::reactor::{Application, Drive};
@@ -26,6 +28,9 @@ impl Drive for Driver {
         options: Options,
     ) -> io::Result<()> {
         let deadline = Rc::new(Cell::new(None));
+        let is_woken = Arc::new(AtomicBool::new(false));
+        let wake = Arc::clone(&is_woken);
+        app.set_wake(Arc::new(move || wake.store(true, Ordering::Relaxed)));
         let mut multi = self.multi(&deadline, options);
         app.start(&mut multi);
         let mut still = 0;
@@ -35,55 +40,73 @@ impl Drive for Driver {
             if app.is_over(&multi) {
                 return Ok(());
             }
-            if let Some(turns) = &mut self.signal_in {
-                *turns = turns.saturating_sub(1);
-                if *turns == 0 {
-                    self.signal_in = None;
-                    app.signalled(2);
-                }
+            let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+            let has_news = self.net.borrow().has_news() || is_woken.load(Ordering::Relaxed);
+            if !has_news && !is_due(deadline.get()) {
+                self.wait([deadline.get(), app.due()]);
+                still = 0;
             }
             still += 1;
             assert!(still < BUSY, "a busy loop");
-            let ready = self.net.borrow_mut().ready();
-            for (number, mask) in &ready {
-                // The mask is a hint: now and then there is none.
-                let mask = if self.net.borrow_mut().random.once_in(4) {
-                    Ready::EMPTY
-                } else {
-                    *mask
-                };
-                multi.socket_action(Target::Socket(*number), mask, now)?;
-                complete(app, &mut multi, now)?;
-            }
-            self.resolve(&mut multi)?;
-            if deadline.get().is_some_and(|at| at <= now) {
-                deadline.set(None);
-                multi.socket_action(Target::Timeout, Ready::EMPTY, now)?;
-                complete(app, &mut multi, now)?;
-            }
-            app.tick(&multi, now);
-            let is_due = self.net.borrow().has_news() || deadline.get().is_some_and(|at| at <= now);
-            if !is_due && !app.is_over(&multi) {
-                self.net.borrow().assert_drained();
-                let times = [deadline.get(), app.due(), self.net.borrow().next()];
-                let next = times.into_iter().flatten().min();
-                let next = next.unwrap_or_else(|| panic!("nothing would ever happen again"));
-                let mut net = self.net.borrow_mut();
-                // Loops are late, never early.
-                let late = net.random.delay(Duration::from_millis(20));
-                net.now = next.max(now) + late;
-                still = 0;
-            }
+            self.act(app, &mut multi, &deadline, &is_woken)?;
         }
     }
 }
 
 impl Driver {
-    fn multi<S: Sink>(
-        &self,
-        deadline: &Rc<Cell<Option<std::time::Instant>>>,
-        options: Options,
-    ) -> Multi<S> {
+    /// Lets time pass until something happens.
+    fn wait(&self, times: [Option<Instant>; 2]) {
+        let net = &mut *self.net.borrow_mut();
+        net.assert_drained();
+        let next = times.into_iter().chain([net.next()]).flatten().min();
+        let next = next.unwrap_or_else(|| panic!("nothing would ever happen again"));
+        // Loops are late, never early.
+        let late = net.random.delay(Duration::from_millis(20));
+        net.now = next.max(net.now) + late;
+    }
+
+    /// Acts on whatever has happened.
+    fn act<S: Sink>(
+        &mut self,
+        app: &mut impl Application<S>,
+        multi: &mut Multi<S>,
+        deadline: &Cell<Option<Instant>>,
+        is_woken: &AtomicBool,
+    ) -> io::Result<()> {
+        let now = self.net.borrow().now;
+        if let Some(turns) = &mut self.signal_in {
+            *turns = turns.saturating_sub(1);
+            if *turns == 0 {
+                self.signal_in = None;
+                app.signalled(2);
+            }
+        }
+        let ready = self.net.borrow_mut().ready();
+        for (number, mask) in ready {
+            // The mask is a hint: now and then there is none.
+            let mask = if self.net.borrow_mut().random.once_in(4) {
+                Ready::EMPTY
+            } else {
+                mask
+            };
+            multi.socket_action(Target::Socket(number), mask, now)?;
+            complete(app, multi, now)?;
+        }
+        self.resolve(multi)?;
+        complete(app, multi, now)?;
+        if is_woken.swap(false, Ordering::Relaxed) {
+            app.woken(multi, now)?;
+        }
+        if deadline.get().is_some_and(|at| at <= now) {
+            deadline.set(None);
+            multi.socket_action(Target::Timeout, Ready::EMPTY, now)?;
+            complete(app, multi, now)?;
+        }
+        app.tick(multi, now);
+        Ok(())
+    }
+
+    fn multi<S: Sink>(&self, deadline: &Rc<Cell<Option<Instant>>>, options: Options) -> Multi<S> {
         let mut multi = Multi::new();
         multi.set_options(options);
         let net = Rc::clone(&self.net);
@@ -110,7 +133,7 @@ impl Driver {
     /// Answers the lookups whose time has come.
     fn resolve<S: Sink>(&self, multi: &mut Multi<S>) -> io::Result<()> {
         let now = self.net.borrow().now;
-        let due = |(at, _): &mut (std::time::Instant, String)| *at <= now;
+        let due = |(at, _): &mut (Instant, String)| *at <= now;
         let answered: Vec<_> = self.net.borrow_mut().lookups.extract_if(.., due).collect();
         for (_, host) in answered {
             multi.resolved(&host, Ok(Net::addresses(&host)), now)?;
@@ -122,7 +145,7 @@ impl Driver {
 fn complete<S: Sink>(
     app: &mut impl Application<S>,
     multi: &mut Multi<S>,
-    now: std::time::Instant,
+    now: Instant,
 ) -> io::Result<()> {
     while let Some(done) = multi.info_read() {
         app.completed(multi, done, now)?;

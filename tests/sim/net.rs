@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use gannet::multi::{Interest, Ready, Wire};
 
 use super::random::Random;
+use super::reply::Request;
 use super::site::{Cut, Site};
 
 /// Hosts are `h0.test` to `h2.test`.
@@ -209,13 +210,16 @@ impl Net {
         let head: Vec<u8> = connection.request.drain(..end + 4).collect();
         assert!(connection.request.is_empty(), "nothing is sent ahead");
         let head = String::from_utf8(head).expect("a head is text");
-        let answer = self.site.answer(&head, &mut self.random);
+        let request = Request::read(&head);
+        let (reply, cut) = self.site.answer(&request, &mut self.random);
+        let is_cut = matches!(cut, Some(Cut::Close | Cut::Reset));
+        let (bytes, closes) = reply.encode(is_cut, &mut self.random);
         let mut at = self.now + self.random.delay(Duration::from_secs(5));
-        let (length, cut) = match answer.cut {
-            Some((length, cut)) => (length, Some(cut)),
-            None => (answer.bytes.len(), None),
+        let length = match cut {
+            Some(_) => self.random.below(bytes.len()),
+            None => bytes.len(),
         };
-        let mut rest = &answer.bytes[..length];
+        let mut rest = &bytes[..length];
         let most = if self.random.once_in(4) { 7 } else { 200_000 };
         while !rest.is_empty() {
             let dribbles = connection.pieces.len() < 40;
@@ -233,7 +237,7 @@ impl Net {
             Some(Cut::Stall) => None,
             Some(Cut::Reset) => Some(End::Reset),
             Some(Cut::Close) => Some(End::Close),
-            None if answer.closes => Some(End::Close),
+            None if closes => Some(End::Close),
             None => None,
         };
         connection.is_over = end.is_some() || cut == Some(Cut::Stall);

@@ -1,8 +1,11 @@
-//! The servers of a simulated run: files, versions of them, redirects, ranges, and the faults that are still to come.
+//! The servers of a simulated run: files, versions of them, redirects, what they make of ranges, and the faults that are still to come.
 
 use std::sync::OnceLock;
 
+use gannet::http::digest::{Algorithm, Hashers};
+
 use super::random::Random;
+use super::reply::{Reply, Request};
 use crate::harness::noise;
 
 /// No file has more bytes.
@@ -18,10 +21,58 @@ pub(super) enum Kind {
     Missing,
 }
 
+/// What a server makes of a request for a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parts {
+    /// What RFC 9110 §14 says.
+    Right,
+    /// It sends the whole.
+    Never,
+    /// It sends less than was asked for.
+    Short,
+    /// It sends what is one byte further on, and says so.
+    Late,
+    /// It sends the whole as if it were a part.
+    FromStart,
+    /// It does not say which bytes it sends.
+    Mute,
+    /// It says another size of the whole.
+    OtherTotal,
+    /// It sends more than it says.
+    Long,
+    /// It has no such part, it says.
+    Refused,
+    /// It does not look at If-Range.
+    Blind,
+}
+
+/// By what a version can be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tags {
+    Strong,
+    Weak,
+    /// Another one with each answer.
+    Fresh,
+    None,
+}
+
+/// What its URL promises of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Promise {
+    Nothing,
+    /// The digest of its first version.
+    Digest,
+    /// A digest that it never has.
+    WrongDigest,
+}
+
 /// A file: what it holds is told by its number and its version alone.
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) kind: Kind,
+    pub(super) promise: Promise,
+    pub(super) parts: Parts,
+    pub(super) tags: Tags,
     size: usize,
     /// Redirects on the way to it.
     pub(super) redirects: usize,
@@ -47,16 +98,6 @@ pub(super) enum Cut {
     Stall,
 }
 
-/// An answer, as it goes to the wire.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) bytes: Vec<u8>,
-    /// It goes no further than so many bytes.
-    pub(super) cut: Option<(usize, Cut)>,
-    /// The connection closes behind it.
-    pub(super) closes: bool,
-}
-
 /// The largest sizes lie round the edges of buffers.
 fn size(random: &mut Random) -> usize {
     match random.below(40) {
@@ -70,12 +111,32 @@ fn size(random: &mut Random) -> usize {
 
 impl File {
     fn new(random: &mut Random) -> Self {
+        use Parts::{Blind, FromStart, Late, Long, Mute, Never, OtherTotal, Refused, Right, Short};
         let faults = [0, 0, 1, 1, 2, 3][random.below(6)];
+        let odd = [
+            Never, Short, Late, FromStart, Mute, OtherTotal, Long, Refused, Blind,
+        ];
         Self {
             kind: if random.once_in(20) {
                 Kind::Missing
             } else {
                 Kind::There
+            },
+            promise: match random.below(12) {
+                0 | 1 => Promise::Digest,
+                2 => Promise::WrongDigest,
+                _ => Promise::Nothing,
+            },
+            parts: if random.once_in(4) {
+                *random.pick(&odd)
+            } else {
+                Right
+            },
+            tags: match random.below(16) {
+                0 => Tags::Weak,
+                1 => Tags::Fresh,
+                2 => Tags::None,
+                _ => Tags::Strong,
             },
             size: size(random),
             redirects: [0, 0, 0, 0, 1, 1, 3][random.below(7)],
@@ -88,12 +149,28 @@ impl File {
     }
 
     /// Every byte of a version.
-    pub(super) fn content(&self, number: usize, version: usize) -> Vec<u8> {
+    pub(super) fn content(&self, number: usize, version: usize) -> &'static [u8] {
         // Versions differ in length as well as in bytes; no part of one is where another has it.
         let size = self.size / (1 + version * (number % 2)) + version * (number % 3);
         let from = Random::new((number * 1000 + version) as u64).below(LARGEST);
         let noise = NOISE.get_or_init(|| noise(2 * LARGEST));
-        noise[from..from + size].to_vec()
+        &noise[from..from + size]
+    }
+
+    /// Whether what the server says of parts can be believed.
+    pub(super) fn is_honest(&self) -> bool {
+        self.parts == Parts::Right && self.tags == Tags::Strong
+    }
+
+    /// The entity tag of an answer, as a field.
+    fn tag(&self) -> String {
+        let (version, request) = (self.version, self.requests);
+        match self.tags {
+            Tags::Strong => format!("\"v{version}\""),
+            Tags::Weak => format!("W/\"v{version}\""),
+            Tags::Fresh => format!("\"v{version}-{request}\""),
+            Tags::None => String::new(),
+        }
     }
 }
 
@@ -104,14 +181,30 @@ impl Site {
         }
     }
 
-    /// The path at which a file begins.
+    /// The path at which a file begins, and what its URL promises.
     pub(super) fn path(&self, number: usize) -> String {
-        format!("/{}/{number}", self.files[number].redirects)
+        let file = &self.files[number];
+        let mut path = format!("/{}/{number}", file.redirects);
+        if file.promise != Promise::Nothing {
+            let mut hashers = Hashers::new([Algorithm::Sha256]);
+            hashers.update(file.content(number, 0));
+            if file.promise == Promise::WrongDigest {
+                hashers.update(b"and more");
+            }
+            let digest = hashers.finish()[0].to_string();
+            path.push_str(&format!("#{}", digest.replace(':', "=")));
+        }
+        path
     }
 
-    /// Answers a request: its path is the redirects still to come, and the number of a file.
-    pub(super) fn answer(&mut self, head: &str, random: &mut Random) -> Answer {
-        let path = head.split(' ').nth(1).unwrap_or_default();
+    /// Answers a request: its path is the redirects still to come, and the number of a file. Gives also what is to go wrong with
+    /// the answer.
+    pub(super) fn answer(
+        &mut self,
+        request: &Request,
+        random: &mut Random,
+    ) -> (Reply, Option<Cut>) {
+        let path = &request.path;
         let parts: Vec<usize> = path
             .split('/')
             .filter_map(|part| part.parse().ok())
@@ -127,128 +220,40 @@ impl Site {
         if redirects > 0 {
             let host = random.below(3);
             let location = format!("http://h{host}.test/{}/{number}", redirects - 1);
-            let fields = format!("Location: {location}\r\n");
-            return Reply::new(302, &fields, b"elsewhere".to_vec()).encode(None, random);
+            return (
+                Reply::new(302, b"elsewhere").with("Location", location),
+                None,
+            );
         }
         let fault = (file.faults > 0 && random.once_in(2)).then(|| {
             file.faults -= 1;
             random.below(8)
         });
         if fault == Some(0) {
-            let (status, fields) = *random.pick(&[
-                (500, ""),
-                (503, "Retry-After: 2\r\n"),
-                (429, "Retry-After: 1\r\n"),
-                (408, ""),
-            ]);
-            return Reply::new(status, fields, b"not now".to_vec()).encode(None, random);
+            return (refusal(random), None);
         }
         let reply = if file.kind == Kind::Missing {
-            Reply::new(404, "", b"no such file".to_vec())
+            Reply::new(404, b"no such file")
         } else {
-            let version = file.version;
-            let content = file.content(number, version);
-            Reply::of(content, &format!("\"v{version}\""), head)
+            let content = file.content(number, file.version);
+            Reply::of(content, &file.tag(), file.parts, request)
         };
         let cut = fault.map(|fault| match fault {
             1..=3 => Cut::Close,
             4..=6 => Cut::Reset,
             _ => Cut::Stall,
         });
-        reply.encode(cut, random)
+        (reply, cut)
     }
 }
 
-/// The value of a request's field.
-fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        key.eq_ignore_ascii_case(name).then(|| value.trim())
-    })
-}
-
-/// An answer before it is put in a framing.
-struct Reply {
-    status: u16,
-    fields: String,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    fn new(status: u16, fields: &str, body: Vec<u8>) -> Self {
-        Self {
-            status,
-            fields: fields.to_owned(),
-            body,
-        }
-    }
-
-    /// The whole of a file, or what the request asks for of it (RFC 9110 §14.2, §13.1.5).
-    fn of(content: Vec<u8>, etag: &str, head: &str) -> Self {
-        let fields = format!("ETag: {etag}\r\nAccept-Ranges: bytes\r\n");
-        if field(head, "If-None-Match") == Some(etag) {
-            return Self::new(304, &fields, Vec::new());
-        }
-        let is_same = field(head, "If-Range").is_none_or(|known| known == etag);
-        let range = field(head, "Range").filter(|_| is_same);
-        let Some((first, last)) =
-            range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'))
-        else {
-            return Self::new(200, &fields, content);
-        };
-        let total = content.len();
-        let first: usize = first.parse().expect("a range from its beginning");
-        let last = last
-            .parse()
-            .unwrap_or(usize::MAX)
-            .min(total.saturating_sub(1));
-        if first >= total {
-            let fields = format!("{fields}Content-Range: bytes */{total}\r\n");
-            return Self::new(416, &fields, Vec::new());
-        }
-        let fields = format!("{fields}Content-Range: bytes {first}-{last}/{total}\r\n");
-        Self::new(206, &fields, content[first..=last].to_vec())
-    }
-
-    /// The bytes, in one of the framings (RFC 9112 §6.3).
-    fn encode(self, cut: Option<Cut>, random: &mut Random) -> Answer {
-        let mut bytes = Vec::new();
-        if random.once_in(10) {
-            bytes.extend(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
-        }
-        let mut closes = random.once_in(6);
-        // Where the connection's end is the body's, a cut cannot be told from it.
-        let framing = match random.below(6) {
-            0 if cut.is_none() || cut == Some(Cut::Stall) => 0,
-            1 | 2 => 1,
-            _ => 2,
-        };
-        bytes.extend(format!("HTTP/1.1 {} Whatever\r\n{}", self.status, self.fields).bytes());
-        if closes && random.once_in(2) {
-            bytes.extend(b"Connection: close\r\n");
-        }
-        match framing {
-            _ if self.status == 304 => bytes.extend(b"\r\n"),
-            0 => {
-                closes = true;
-                bytes.extend(b"\r\n");
-                bytes.extend_from_slice(&self.body);
-            }
-            1 => {
-                bytes.extend(b"Transfer-Encoding: chunked\r\n\r\n");
-                for chunk in self.body.chunks(1 + random.below(5_000)) {
-                    bytes.extend(format!("{:x}\r\n", chunk.len()).bytes());
-                    bytes.extend_from_slice(chunk);
-                    bytes.extend(b"\r\n");
-                }
-                bytes.extend(b"0\r\n\r\n");
-            }
-            _ => {
-                bytes.extend(format!("Content-Length: {}\r\n\r\n", self.body.len()).bytes());
-                bytes.extend_from_slice(&self.body);
-            }
-        }
-        let cut = cut.map(|cut| (random.below(bytes.len()), cut));
-        Answer { bytes, cut, closes }
+/// One of the answers that ask to come again.
+fn refusal(random: &mut Random) -> Reply {
+    let status = *random.pick(&[500, 503, 429, 408]);
+    let reply = Reply::new(status, b"not now");
+    match random.below(4) {
+        0 => reply.with("Retry-After", random.below(9).to_string()),
+        1 => reply.with("Retry-After", "Thu, 01 Jan 1970 00:00:07 GMT".to_owned()),
+        _ => reply,
     }
 }
