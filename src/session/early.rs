@@ -58,7 +58,11 @@ impl Session<'_> {
         let mirrors = easy.sink.mirrors.iter().filter(|_| has_bond);
         let urls: Vec<_> = std::iter::once(&easy.url).chain(mirrors).cloned().collect();
         let number = easy.sink.number;
-        let wanted = (wanted.get() as usize).min(1 + MOST);
+        // Redirects may bring the file back to an origin where it has left its place: there must be another.
+        let limits = &self.plan.options.limits;
+        let caps = [limits.per_origin, limits.connections, 1 + MOST];
+        let most = caps.into_iter().filter(|cap| *cap > 0).min();
+        let wanted = (wanted.get() as usize).min(most.unwrap_or(1));
         for url in urls.iter().cycle().take(wanted).skip(1) {
             let download = Download::new(Body::Memory(Vec::new()), &self.hashing);
             let job = Job::aside(number, download, &self.has_divisible);

@@ -99,6 +99,7 @@ pub fn run_on(driver: &mut impl Drive, plan: Plan, report: &mut dyn Report) -> i
     let mut session = Session::new(plan, report);
     session.sleepers = room.sleepers;
     session.plan.jobs = room.jobs;
+    session.plan.options.limits.connections = room.connections;
     session.places.keep_folders(room.folders);
     session.begin_failures();
     session.begin_lock();
