@@ -15,6 +15,9 @@ use super::net::Net;
 /// Turns without time passing, after which the loop is a busy one.
 const BUSY: usize = 20_000;
 
+/// Turns in all, after which a run goes on for ever.
+const ENDLESS: usize = 500_000;
+
 pub(super) struct Driver {
     pub(super) net: Rc<RefCell<Net>>,
     /// Turns until a signal comes, if one does.
@@ -33,7 +36,7 @@ impl Drive for Driver {
         app.set_wake(Arc::new(move || wake.store(true, Ordering::Relaxed)));
         let mut multi = self.multi(&deadline, options);
         app.start(&mut multi);
-        let mut still = 0;
+        let (mut still, mut turns) = (0, 0);
         loop {
             let now = self.net.borrow().now;
             app.refill(&mut multi, now)?;
@@ -47,7 +50,9 @@ impl Drive for Driver {
                 still = 0;
             }
             still += 1;
+            turns += 1;
             assert!(still < BUSY, "a busy loop");
+            assert!(turns < ENDLESS, "a run without an end");
             self.act(app, &mut multi, &deadline, &is_woken)?;
         }
     }
