@@ -367,6 +367,30 @@ pub enum Malformed {
 }
 
 impl Fault {
+    /// The same fault for another transfer of the same origin, where it is one of reaching that.
+    pub(crate) fn of_reaching(&self) -> Option<Self> {
+        match self {
+            Self::Resolve { host, reason } => Some(Self::Resolve {
+                host: host.clone(),
+                reason: reason.clone(),
+            }),
+            Self::Connect(source) if !is_lack_of_descriptors(source) => {
+                let again = source.raw_os_error().map(io::Error::from_raw_os_error);
+                let again =
+                    again.unwrap_or_else(|| io::Error::new(source.kind(), source.to_string()));
+                Some(Self::Connect(again))
+            }
+            Self::Timeout {
+                kind: kind @ (Timeout::Lookup | Timeout::Connect | Timeout::Handshake),
+                limit,
+            } => Some(Self::Timeout {
+                kind: *kind,
+                limit: *limit,
+            }),
+            _ => None,
+        }
+    }
+
     /// As [`Error::asks_for_calm`].
     pub(crate) fn asks_for_calm(&self) -> bool {
         match self {

@@ -36,6 +36,7 @@ mod narrow;
 mod options;
 mod pool;
 mod rate;
+mod reach;
 mod ready;
 mod sessions;
 mod shared;
@@ -338,10 +339,10 @@ impl<S: Sink> Multi<S> {
         self.running
     }
 
-    /// How many of the running transfers cannot start before a certain time: until their delay is over, or their
-    /// origin is held no longer.
+    /// How many of the running transfers cannot start before a certain time: until their delay is over, their
+    /// origin is held no longer, or another has found out whether it can be reached.
     pub fn sleeping(&self) -> usize {
-        self.sleeping + self.pool.waiting_for_held()
+        self.sleeping + self.pool.asleep()
     }
 
     /// Every transfer that was added and not removed, in no order.

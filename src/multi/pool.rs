@@ -15,6 +15,7 @@ use url::Url;
 use super::info::TransferId;
 use super::narrow::Narrow;
 use super::options::Protocol;
+use super::reach::Reach;
 use super::sessions::Sessions;
 use super::timers::Timers;
 use super::transfer::Prepared;
@@ -98,6 +99,9 @@ struct Entry {
     held: Option<Instant>,
     /// It has asked for less.
     narrow: Option<Narrow>,
+    reach: Reach,
+    /// How many wait, and cannot go on before a certain time.
+    asleep: usize,
     /// When a byte last came from it, to whichever transfer.
     last_byte: Option<Instant>,
 }
@@ -131,6 +135,8 @@ impl Entry {
             prepared: Prepared::default(),
             held: None,
             narrow: None,
+            reach: Reach::default(),
+            asleep: 0,
             last_byte: None,
         }
     }
@@ -152,7 +158,8 @@ impl Entry {
         // Who wants a connection apart does not wait for what the others would share, where it is known what is spoken.
         let has_patience =
             self.patience == Patience::Waiting && !(is_apart && self.speaks.is_some());
-        let may_open = is_below(self.open, limits.per_origin) && !has_patience;
+        let may_open =
+            is_below(self.open, limits.per_origin) && !has_patience && !self.reach.is_barred();
         if let Some(connection) = self.sessions.best() {
             let wants_another =
                 self.sessions.are_bottleneck() || (is_apart && !self.sessions.is_idle(connection));
@@ -190,6 +197,8 @@ pub(super) struct Pool {
     ready: BTreeSet<(Turn, usize)>,
     /// Origins that are held, by the time at which they are let go.
     held: BTreeSet<(Instant, usize)>,
+    /// How many wait that cannot go on before a certain time.
+    asleep: usize,
     /// When patience with a connection that is being opened ends.
     patience: Timers,
 }
@@ -305,6 +314,7 @@ impl Pool {
             Place::New => {
                 entry.open += 1;
                 self.open += 1;
+                entry.reach.try_it(id, self.tickets);
                 if entry.speaks.is_none_or(|version| version == Version::Http2)
                     && entry.patience == Patience::Ready
                 {
@@ -401,12 +411,32 @@ impl Pool {
         }
     }
 
-    /// How many wait for a place at an origin that is held.
-    pub(super) fn waiting_for_held(&self) -> usize {
-        self.held
-            .iter()
-            .map(|(_, key)| self.entries[*key].waiting.len())
-            .sum()
+    /// How many wait for a place at an origin that is held, or that one of them is trying to reach for all.
+    pub(super) fn asleep(&self) -> usize {
+        self.asleep
+    }
+
+    /// A transfer's connection did not come about: gives those whose try that was too, and who have waited for it.
+    pub(super) fn not_reached(&mut self, key: usize, by: TransferId) -> Vec<TransferId> {
+        let entry = &mut self.entries[key];
+        let last = entry.reach.failed(by).unwrap_or(0);
+        let waiting = entry.waiting.iter();
+        let sharing = waiting.filter(|(turn, _)| turn.ticket <= last);
+        let sharing = sharing.map(|(_, id)| *id).collect();
+        self.refresh(key);
+        sharing
+    }
+
+    /// A transfer no longer tries to connect.
+    pub(super) fn stop_trying(&mut self, key: usize, id: TransferId) {
+        if self.entries[key].reach.give_up(id).is_some() {
+            self.refresh(key);
+        }
+    }
+
+    /// A connection that stood is about to close.
+    pub(super) fn fell(&mut self, key: usize) {
+        self.entries[key].reach.fell();
     }
 
     /// When the next origin is let go, or no longer waited for.
@@ -418,6 +448,7 @@ impl Pool {
     /// A connection stands, and this is what it speaks. One of HTTP/2 may carry so many streams; it has one already.
     pub(super) fn opened(&mut self, key: usize, connection: usize, streams: Option<usize>) {
         let entry = &mut self.entries[key];
+        entry.reach.stood();
         entry.speaks = Some(if streams.is_some() {
             Version::Http2
         } else {
@@ -557,6 +588,9 @@ impl Pool {
     /// Brings `ready` in line with an origin's queue and its own cap.
     fn refresh(&mut self, key: usize) {
         let entry = &mut self.entries[key];
+        let is_asleep = entry.held.is_some() || entry.reach.is_barred();
+        let asleep = entry.waiting.len() * usize::from(is_asleep);
+        self.asleep = self.asleep + asleep - std::mem::replace(&mut entry.asleep, asleep);
         let ready = if entry.held.is_none() && entry.offer(&self.limits).is_some() {
             entry.waiting.keys().next().copied()
         } else {

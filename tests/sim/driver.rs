@@ -141,7 +141,7 @@ impl Driver {
         let due = |(at, _): &mut (Instant, String)| *at <= now;
         let answered: Vec<_> = self.net.borrow_mut().lookups.extract_if(.., due).collect();
         for (_, host) in answered {
-            multi.resolved(&host, Ok(Net::addresses(&host)), now)?;
+            multi.resolved(&host, Net::addresses(&host), now)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! versions, byte by byte, or with the error that it has coming.
 //! `GANNET_SIM_RUNS=100000` makes more runs, on all processors; `GANNET_SIM_SEED=17` those from that seed on.
 
+mod dead;
 mod driver;
 mod net;
 mod random;

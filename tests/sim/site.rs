@@ -181,6 +181,15 @@ impl Site {
         }
     }
 
+    /// Has every file there, whole and unchanged.
+    pub(super) fn calm(&mut self) {
+        for file in &mut self.files {
+            (file.kind, file.promise) = (Kind::There, Promise::Nothing);
+            (file.faults, file.all_faults, file.changes_at) = (0, 0, None);
+            file.redirects = 0;
+        }
+    }
+
     /// The path at which a file begins, and what its URL promises.
     pub(super) fn path(&self, number: usize) -> String {
         let file = &self.files[number];

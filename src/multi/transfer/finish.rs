@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{After, Delivery, State, Step};
 use crate::conn::Interest;
-use crate::error::{Error, Fault, Malformed};
+use crate::error::{Doing, Error, Fault, Malformed};
 use crate::multi::connection::{Connection, Talk};
 use crate::multi::info::{Done, Outcome, TransferId};
 use crate::multi::pool::Place;
@@ -124,10 +124,35 @@ impl<S: Sink> Multi<S> {
 
     fn complete_with(&mut self, id: TransferId, fault: Fault, now: Instant) {
         let transfer = &self.transfers[id.index as usize];
-        let error = Error::new(fault, transfer.state.doing(), transfer.address)
-            .redirected_to(transfer.redirected.clone());
+        let doing = transfer.state.doing();
+        let error =
+            Error::new(fault, doing, transfer.address).redirected_to(transfer.redirected.clone());
+        let is_reaching = matches!(
+            doing,
+            Doing::Resolving | Doing::Connecting | Doing::Handshaking
+        );
+        let origin = transfer.origin.filter(|_| is_reaching);
+        if let Some((key, fault)) = origin.zip(error.fault().of_reaching()) {
+            self.fail_with(id, key, (&fault, &error));
+        }
         self.complete(id, Err(error));
         self.give_places(now);
+    }
+
+    /// Ends those who have waited for a transfer to reach their origin, which it has not: the try was theirs too.
+    fn fail_with(&mut self, id: TransferId, key: usize, (fault, error): (&Fault, &Error)) {
+        let since = self.transfer(id).clocks.dispatched;
+        for sharing in self.pool.not_reached(key, id) {
+            let Some(fault) = fault.of_reaching() else {
+                continue;
+            };
+            self.tracer.info(sharing, || {
+                "another has tried to connect, in vain".to_owned()
+            });
+            let redirected = self.transfer(sharing).redirected.clone();
+            let error = Error::new(fault, error.doing(), error.address()).redirected_to(redirected);
+            self.complete_since(sharing, Err(error), since);
+        }
     }
 
     fn outcome(&self, id: TransferId, now: Instant) -> Outcome {
@@ -153,7 +178,17 @@ impl<S: Sink> Multi<S> {
 
     /// Completes a transfer: everything that it held is let go, and its message is queued.
     pub(in crate::multi) fn complete(&mut self, id: TransferId, result: Result<Outcome, Error>) {
-        let dispatched = self.transfer(id).clocks.dispatched;
+        self.complete_since(id, result, None);
+    }
+
+    /// The same for one that was not dispatched, but took part in what another did since a time.
+    fn complete_since(
+        &mut self,
+        id: TransferId,
+        result: Result<Outcome, Error>,
+        since: Option<Instant>,
+    ) {
+        let dispatched = self.transfer(id).clocks.dispatched.or(since);
         self.let_go(id);
         self.running -= 1;
         let message = self.messages.push(Done {
@@ -203,6 +238,8 @@ impl<S: Sink> Multi<S> {
         if let Some(turn) = transfer.turn.take() {
             self.pool.stop_waiting(key, turn);
         }
+        self.pool.stop_trying(key, id);
+        let transfer = &mut self.transfers[id.index as usize];
         match transfer.place.take() {
             Some(Place::New) => self.pool.closed(key, None),
             Some(Place::Reuse(connection)) => self.pool.keep(key, connection),
@@ -255,7 +292,9 @@ impl<S: Sink> Multi<S> {
         if connection.http2().is_some_and(|http2| http2.answers == 0) {
             self.pool.bore_no_fruit(connection.origin);
         }
-        if !connection.is_established {
+        if connection.is_established {
+            self.pool.fell(connection.origin);
+        } else {
             self.pool.not_opened(connection.origin);
         }
         self.pool.closed(connection.origin, Some(key));
