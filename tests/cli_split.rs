@@ -512,6 +512,23 @@ fn runs_that_are_killed_anywhere_are_gone_on_from() {
 }
 
 #[test]
+fn connections_opened_early_go_with_a_file_that_is_whole_before_its_answer_is() {
+    let body = noise(20_000);
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(&body).etag("\"v1\"").ranges();
+        // All of the one chunk with its head of six bytes, but not the last one, which is empty.
+        let rest = route.cut_at(5_000).then().status(206).etag("\"v1\"");
+        let rest = rest.header("Content-Range", "bytes 5000-19999/20000");
+        rest.body(&body[5_000..]).chunked(15_000).stall_at(15_006);
+    });
+    let dir = Dir::new();
+    let run = |flags| dir.gannet().flags(flags).arg(server.url("/a")).run();
+    run("-t 0 -s 1").code(4);
+    run("-t 0 -s 4 --min-split 1K").ok();
+    dir.assert_file("a", &body);
+}
+
+#[test]
 fn a_digest_is_checked_though_the_parts_come_out_of_order() {
     let server = slow(tagged);
     let wrong = "0".repeat(64);

@@ -52,7 +52,11 @@ impl Drive for Driver {
             still += 1;
             turns += 1;
             assert!(still < BUSY, "a busy loop");
-            assert!(turns < ENDLESS, "a run without an end");
+            assert!(
+                turns < ENDLESS,
+                "a run without an end, of {} transfers",
+                multi.running()
+            );
             self.act(app, &mut multi, &deadline, &is_woken)?;
         }
     }

@@ -268,6 +268,7 @@ impl Split {
         multi: &mut Multi<Job>,
         now: Instant,
     ) -> Result<(), MultiError> {
+        self.drop_early(multi, now)?;
         self.look(multi, None);
         while !self.runs.is_empty() {
             self.drop_run(multi, 0, now)?;
