@@ -368,6 +368,46 @@ fn a_signed_url_that_has_expired_is_asked_for_anew() {
 }
 
 #[test]
+fn a_signature_that_has_expired_in_mid_file_is_had_anew() {
+    let body = noise(100_000);
+    for flags in ["", "-s 4 --min-split 5K"] {
+        let server = Server::start(|s| {
+            let door = s.get("/door").redirect(302, "/old");
+            // The door goes on handing the old one out for a while.
+            let door = door.then().redirect(302, "/old").times(2);
+            door.then().redirect(302, "/new");
+            let old = s.get("/old").body(&body).etag("\"v1\"").ranges();
+            old.cut_at(50_000).then().status(403);
+            s.get("/new").body(&body).etag("\"v1\"").ranges();
+        });
+        let dir = Dir::new();
+        let gannet = dir.gannet().flags("--retry-delay 1ms").flags(flags);
+        gannet.arg(server.url("/door")).run().ok();
+        dir.assert_file("door", &body);
+        let last = server.requests().pop().expect("a request");
+        assert!(last.header("Range").is_some(), "{flags}");
+    }
+}
+
+#[test]
+fn another_run_asks_the_first_url_for_a_new_signature() {
+    let body = noise(100_000);
+    let server = Server::start(|s| {
+        let door = s.get("/door").redirect(302, "/old");
+        door.then().redirect(302, "/new");
+        let old = s.get("/old").body(&body).etag("\"v1\"").ranges();
+        old.cut_at(50_000).then().status(403);
+        s.get("/new").body(&body).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    let run = || dir.gannet().flags("-t 0").arg(server.url("/door")).run();
+    run().code(4);
+    run().ok();
+    dir.assert_file("door", &body);
+    assert_eq!(server.paths(), ["/door", "/old", "/door", "/new"]);
+}
+
+#[test]
 fn statuses_to_retry_can_be_named() {
     let server = Server::start(|s| {
         s.get("/a").status(404).then().body(b"1");

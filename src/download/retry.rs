@@ -70,13 +70,15 @@ pub struct Tries {
     pub count: u32,
     /// Time since the first began.
     pub elapsed: Duration,
+    /// Part of the file is there: the server has allowed it before.
+    pub is_begun: bool,
 }
 
 impl Retry {
     /// Decides after the last of `tries` has failed with `error`. `random` is a number from 0 to 1, for full jitter:
     /// many transfers that failed together do not come back together. `wall` is the time of day, for a Retry-After that is a date.
     pub fn decide(&self, error: &Error, tries: Tries, random: f64, wall: SystemTime) -> Decision {
-        if !self.may_help(error) || tries.count > self.retries {
+        if !self.may_help(error, tries) || tries.count > self.retries {
             return Decision::GiveUp;
         }
         let delay = self.delay(error, tries.count, random, wall);
@@ -89,9 +91,11 @@ impl Retry {
     }
 
     /// Whether another try may go better.
-    fn may_help(&self, error: &Error) -> bool {
+    fn may_help(&self, error: &Error, tries: Tries) -> bool {
         match (error.status(), &self.statuses) {
             (Some(status), Some(statuses)) => statuses.contains(&status),
+            // What a redirect leads to may be signed for a while only. The next try begins at the first URL, and is led elsewhere.
+            (Some(403), None) if tries.is_begun && error.redirected().is_some() => true,
             _ => error.is_retryable(),
         }
     }
@@ -128,6 +132,7 @@ mod tests {
         Tries {
             count,
             elapsed: Duration::ZERO,
+            is_begun: false,
         }
     }
 
@@ -197,6 +202,26 @@ mod tests {
     }
 
     #[test]
+    fn a_redirect_whose_target_is_forbidden_in_mid_file_is_asked_for_anew() {
+        let forbidden = |to: Option<&str>| {
+            let to = to.map(|to| to.parse().unwrap());
+            status(403, None).redirected_to(to)
+        };
+        let decide = |error: &Error, is_begun| {
+            let tries = Tries {
+                is_begun,
+                ..after(1)
+            };
+            Retry::default().decide(error, tries, 1.0, WALL)
+        };
+        let again = Decision::Again(Duration::from_secs(1));
+        let signed = forbidden(Some("http://a/?signature"));
+        assert_eq!(decide(&signed, true), again);
+        assert_eq!(decide(&signed, false), Decision::GiveUp);
+        assert_eq!(decide(&forbidden(None), true), Decision::GiveUp);
+    }
+
+    #[test]
     fn a_server_s_own_delay_is_obeyed_up_to_a_limit() {
         let retry = Retry::default();
         let asked = |seconds| status(503, Some(RetryAfter::Delay(Duration::from_secs(seconds))));
@@ -229,6 +254,7 @@ mod tests {
             let tries = Tries {
                 count: 1,
                 elapsed: Duration::from_secs(seconds),
+                is_begun: false,
             };
             let asked = RetryAfter::Delay(Duration::from_secs(asked));
             retry.decide(&status(503, Some(asked)), tries, 1.0, WALL)

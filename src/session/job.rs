@@ -103,6 +103,7 @@ impl Job {
         Tries {
             count: self.tries,
             elapsed: self.began.map_or(Duration::ZERO, |at| now - at),
+            is_begun: self.download.start() > 0,
         }
     }
 

@@ -129,6 +129,7 @@ impl Supply {
         Tries {
             count,
             elapsed: elapsed.unwrap_or(Duration::ZERO),
+            is_begun: true,
         }
     }
 
