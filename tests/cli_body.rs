@@ -222,6 +222,31 @@ fn a_success_of_another_number_is_a_success() {
 }
 
 #[test]
+fn a_part_that_is_all_of_it_is_the_whole() {
+    arrives(b"hello", |s| {
+        let route = s.get("/a").status(206).body(b"hello");
+        route.header("Content-Range", "bytes 0-4/5");
+    });
+    for range in ["bytes 0-4/6", "bytes 0-3/5", "bytes 0-4/*", "bytes 1-5/6"] {
+        let server = Server::start(|s| {
+            let route = s.get("/a").status(206).body(b"hello");
+            route.header("Content-Range", range);
+        });
+        let dir = Dir::new();
+        dir.gannet().arg(server.url("/a")).run().code(7);
+        dir.assert_names(&[]);
+    }
+}
+
+#[test]
+fn chunks_that_are_announced_twice_are_chunks() {
+    arrives(b"hello", |s| {
+        let route = s.get("/a").body(b"hello").chunked(2);
+        route.header("Transfer-Encoding", "chunked");
+    });
+}
+
+#[test]
 fn a_part_that_no_one_asked_for_is_not_taken_for_the_whole() {
     let server = Server::start(|s| {
         s.get("/a")

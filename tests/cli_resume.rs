@@ -246,6 +246,16 @@ fn lies() -> Vec<Lie> {
             r.header("Content-Encoding", "gzip");
             part(r, "bytes 120000-299999/300000", 180_000);
         }),
+        ("a part that calls itself the whole", |r| {
+            r.body(other(180_000));
+        }),
+        ("less than the rest as the whole", |r| {
+            r.body(other(100_000));
+        }),
+        ("a whole that says it is a part", |r| {
+            r.header("Content-Range", "bytes 120000-299999/300000")
+                .body(other(SIZE));
+        }),
         ("an error that says nothing", |r| {
             r.status(416);
         }),
@@ -255,9 +265,33 @@ fn lies() -> Vec<Lie> {
     ]
 }
 
+/// Statuses that say nothing of the part that was asked for.
+fn evasions() -> Vec<Lie> {
+    vec![
+        ("nothing", |r| {
+            r.status(204);
+        }),
+        ("another success", |r| {
+            r.status(203).body(other(SIZE));
+        }),
+        ("no change", |r| {
+            r.status(304);
+        }),
+        ("a bad request", |r| {
+            r.status(400);
+        }),
+        ("a condition that failed", |r| {
+            r.status(412);
+        }),
+        ("something that is not implemented", |r| {
+            r.status(501);
+        }),
+    ]
+}
+
 #[test]
 fn no_answer_that_lies_about_its_range_is_believed() {
-    for (lie, script) in lies() {
+    for (lie, script) in lies().into_iter().chain(evasions()) {
         let server = Server::start(|s| {
             let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
             let lying = route.then().etag("\"v1\"");
@@ -272,6 +306,20 @@ fn no_answer_that_lies_about_its_range_is_believed() {
         dir.assert_file("a", noise(SIZE));
         dir.assert_names(&["a"]);
     }
+}
+
+#[test]
+fn a_whole_that_is_as_long_as_the_rest_is_asked_for_again() {
+    let server = cut(tagged, |route| {
+        // Without a word of its version it may well be the rest.
+        route.body(other(SIZE - CUT)).honours_no_range();
+        route.then().body(other(1000)).etag("\"v2\"");
+    });
+    let dir = Dir::new();
+    twice(&server, &dir, "").ok();
+    assert_eq!(server.requests().len(), 3);
+    dir.assert_file("a", other(1000));
+    dir.assert_names(&["a"]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ use url::Url;
 
 use crate::error::{Fault, Malformed};
 use crate::http::digest::{Algorithm, Pieces};
-use crate::http::{Digest, Expected, Field, Response, disposition};
+use crate::http::{ContentRange, Digest, Expected, Field, Response, disposition};
 use crate::multi::Sink;
 use check::Check;
 
@@ -316,6 +316,11 @@ impl Download {
         }
     }
 
+    /// Whether the present try asks for what is missing, and not for the whole.
+    pub fn asks_part(&self) -> bool {
+        matches!(&self.body, Body::File(part) if part.has_asked())
+    }
+
     /// The offset of the first byte that the present try brings.
     pub fn start(&self) -> u64 {
         match &self.body {
@@ -428,6 +433,19 @@ impl Download {
     }
 }
 
+/// Whether an answer says nothing of the whole, which was asked for. A part that is all of it is the whole under another status: some
+/// servers answer so, and everybody takes it.
+fn is_unasked(response: &Response) -> bool {
+    let length = response.content_length();
+    let is_all = |range: ContentRange| {
+        range.first == 0 && range.total == Some(range.last + 1) && range.total == length
+    };
+    match response.status {
+        206 => !response.content_range().is_some_and(is_all),
+        status => status >= 300,
+    }
+}
+
 impl Body {
     /// How many bytes of it have come.
     fn written(&self) -> u64 {
@@ -453,12 +471,12 @@ impl Sink for Download {
         if let Body::Segment(segment) = &mut self.body {
             return segment.head(response);
         }
-        let asks_part = matches!(&self.body, Body::File(part) if part.has_asked());
+        let asks_part = self.asks_part();
         if response.status == 304 && self.known.is_some() && !asks_part {
             self.is_unchanged = true;
             return Ok(());
         }
-        if let (206, Body::File(part)) = (response.status, &mut self.body) {
+        if let (206, true, Body::File(part)) = (response.status, asks_part, &mut self.body) {
             part.append(response)?;
             part.look_whether_divisible(response, self.least);
             let size = part.size();
@@ -468,8 +486,10 @@ impl Sink for Download {
                 _ => Ok(()),
             };
         }
-        if matches!(response.status, 206 | 300..) {
-            return Err(Malformed::Unasked(response.status).into());
+        match &self.body {
+            Body::File(part) if asks_part => part.is_whole(response)?,
+            _ if is_unasked(response) => return Err(Malformed::Unasked(response.status).into()),
+            _ => {}
         }
         if self.takes_name {
             let given = response

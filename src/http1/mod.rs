@@ -61,8 +61,8 @@ pub use request::{encode, encode_fields, encode_line};
 const MAX_HEAD: usize = 256 * 1024;
 /// Header lines of one head.
 const MAX_HEADERS: usize = 512;
-/// Interim answers before the final one.
-const MAX_INTERIM: u32 = 32;
+/// Interim answers before the final one: who is long in preparing one may say so every few seconds (102).
+const MAX_INTERIM: u32 = 128;
 /// Empty lines before a status line.
 const MAX_BLANK_LINES: u8 = 8;
 /// Bytes of a chunk's size line, its end included.

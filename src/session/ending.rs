@@ -63,10 +63,14 @@ impl Session<'_> {
         error: &Error,
         now: Instant,
     ) -> Result<(), MultiError> {
-        if matches!(
-            error.fault(),
-            Fault::Status { status: 416, .. } | Fault::BadRange(_) | Fault::Changed
-        ) {
+        let is_misfit = match error.fault() {
+            Fault::BadRange(_) | Fault::Changed => true,
+            Fault::Status { status, .. } => {
+                *status == 416 || easy.sink.download.asks_part() && refuses_parts(*status)
+            }
+            _ => false,
+        };
+        if is_misfit {
             return self.misfit(multi, easy, error, now);
         }
         let job = &easy.sink;
@@ -150,6 +154,12 @@ impl Session<'_> {
         self.note_failure(easy.sink.row.as_deref());
         self.tell(&easy, Duration::ZERO, 0, Verdict::Failed(error));
     }
+}
+
+/// Whether a status may be about the request for a part, and the whole may be had all the same: servers and walls that know neither Range
+/// nor If-Range, or take that for a condition like others.
+fn refuses_parts(status: u16) -> bool {
+    matches!(status, 400 | 412 | 501)
 }
 
 /// Whether a file is tried again after a failure, and when.

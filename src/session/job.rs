@@ -169,7 +169,7 @@ impl Sink for Job {
         }
         self.download.head(response)?;
         // A whole answer begins with nothing.
-        self.is_shared &= response.status != 200;
+        self.is_shared &= self.download.asks_part();
         if self.is_divisible() {
             self.has_divisible.set(true);
         }

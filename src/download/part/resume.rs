@@ -198,12 +198,42 @@ impl Part {
         self.forget()
     }
 
+    /// Checks that an answer to a request for a part, which does not call itself one, is the whole.
+    ///
+    /// # Errors
+    /// [`Fault::BadRange`]: it may be a part all the same, or is neither.
+    pub(in crate::download) fn is_whole(&self, response: &Response) -> Result<(), Fault> {
+        let Some(asked) = self.asked else {
+            return Ok(());
+        };
+        let length = response.content_length();
+        let size = self.state.size;
+        let rest = asked
+            .end
+            .or(size)
+            .map(|end| end.saturating_sub(asked.start));
+        let is_other_size = length.is_some_and(|length| Some(length) != size);
+        let is_as_long_as_asked = asked.start > 0 && length.is_some() && length == rest;
+        let is_same_version = self.state.validators.prove(&Validators::of(response));
+        if response.status != 200 || response.headers.get("content-range").is_some() {
+            Err(Fault::BadRange("it is neither a part nor the whole"))
+        } else if is_other_size && (is_same_version || is_as_long_as_asked) {
+            Err(Fault::BadRange("it is not as long as the whole"))
+        } else {
+            Ok(())
+        }
+    }
+
     /// After an answer that does not continue what is there: whether the whole may be asked for. What was written is forgotten.
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         let why = match fault {
             Fault::BadRange(why) => {
                 self.is_unreliable = true;
                 why
+            }
+            Fault::Status { status, .. } if *status != 416 => {
+                self.is_unreliable = true;
+                "the server sends no parts"
             }
             _ => {
                 self.count_change(true);
