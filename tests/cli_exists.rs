@@ -1,6 +1,8 @@
 //! What happens when the final name is taken already: --exists in its five values.
 
-use crate::harness::{Dir, noise};
+use std::fs;
+
+use crate::harness::{Dir, Output, noise};
 use crate::server::{Gate, Server};
 
 fn serving(body: &[u8]) -> Server {
@@ -83,6 +85,24 @@ fn rename_keeps_both() {
     dir.assert_file("a", b"old");
     dir.assert_file("a.2", b"new");
     assert!(out.completion().path.ends_with("a.2"), "{out}");
+}
+
+#[test]
+fn a_folder_is_in_the_way_as_a_file_is() {
+    let server = serving(b"new");
+    for (exists, code) in [
+        ("rename", 0),
+        ("error", 11),
+        ("verify", 3),
+        ("overwrite", 3),
+        ("skip", 3),
+    ] {
+        let dir = Dir::new();
+        dir.make_dir("a");
+        let out = dir.gannet().args(["--exists", exists]);
+        out.arg(server.url("/a")).run().code(code);
+        assert_eq!(dir.has("a.1"), code == 0, "{exists}");
+    }
 }
 
 #[test]
@@ -178,6 +198,62 @@ fn a_name_taken_in_this_run_is_not_one_that_exists() {
             .ok();
         dir.assert_names(&["a", "a.1"]);
         dir.assert_file("a.1", b"2");
+    }
+}
+
+/// A run with a state on the disk, in whose way something is put before its body ends.
+fn with_something_in_the_way(flags: &str, put: impl FnOnce(&Dir)) -> (Dir, Output) {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(noise(300_000)).etag("\"v1\"");
+        route.drip(200_000, &gate);
+    });
+    let dir = Dir::new();
+    let running = dir.gannet().flags(flags).arg(server.url("/a")).spawn();
+    gate.let_one_through();
+    dir.wait_for_size("a.part.gannet", 1);
+    put(&dir);
+    gate.open();
+    let out = running.finish();
+    (dir, out)
+}
+
+#[test]
+fn a_name_that_is_taken_meanwhile_leaves_nothing_else_behind() {
+    let taken = |dir: &Dir| drop(dir.write("a", b"other"));
+    let (dir, out) = with_something_in_the_way("--exists rename", taken);
+    out.ok();
+    dir.assert_names(&["a", "a.1"]);
+    dir.assert_file("a.1", noise(300_000));
+    let (dir, out) = with_something_in_the_way("--exists skip", taken);
+    out.ok();
+    assert_eq!(out.completion().word, "kept", "{out}");
+    dir.assert_names(&["a"]);
+    dir.assert_file("a", b"other");
+    let (dir, out) = with_something_in_the_way("", taken);
+    out.ok();
+    dir.assert_names(&["a"]);
+    dir.assert_file("a", noise(300_000));
+}
+
+#[test]
+fn a_part_that_somebody_else_changed_does_not_become_the_file() {
+    let changes: [fn(&Dir); 3] = [
+        |dir| fs::remove_file(dir.join("a.part")).expect("removed"),
+        |dir| {
+            fs::remove_file(dir.join("a.part")).expect("removed");
+            dir.write("a.part", b"other");
+        },
+        |dir| {
+            let part = fs::File::options().write(true).open(dir.join("a.part"));
+            part.and_then(|part| part.set_len(400_000)).expect("longer");
+        },
+    ];
+    for change in changes {
+        let (dir, out) = with_something_in_the_way("", change);
+        out.code(3)
+            .complains("a.part: another program has changed it");
+        dir.assert_names(&[]);
     }
 }
 

@@ -92,3 +92,19 @@ fn a_list_that_cannot_be_written_ends_the_run() {
     out.code(3).complains("no/folder/again");
     assert_eq!(server.connections(), 0);
 }
+
+#[test]
+fn what_was_typed_of_a_single_file_is_written_too() {
+    let server = Server::start(|s| {
+        s.get("/a").status(404).then().body(b"b");
+    });
+    let dir = Dir::new();
+    let digest = "md5:92eb5ffee6ae2fec3ad71c777531578f";
+    let run = dir.gannet().flags("-d out -o sub/named --failed again");
+    let run = run.args(["--checksum", digest]).arg(server.url("/a"));
+    run.run().code(8);
+    let again = String::from_utf8(dir.read("again")).expect("text");
+    assert!(again.contains(digest), "{again}");
+    dir.gannet().flags("-i again -d out").run().ok();
+    dir.assert_names(&["again", "out/sub/named"]);
+}

@@ -313,6 +313,18 @@ fn a_list_of_digests_is_looked_up_by_name() {
 }
 
 #[test]
+fn a_file_is_looked_up_by_the_name_that_was_typed_for_it_too() {
+    let server = Server::start(abc);
+    let dir = Dir::new();
+    dir.write("SUMS", format!("{}  sub/x\n", sha256(b"a")));
+    for (path, name, code) in [("/a", "y/x", 0), ("/b", "x", 9), ("/a", "y", 9)] {
+        let run = dir.gannet().flags("--checksums SUMS -o").arg(name);
+        run.arg(server.url(path)).run().code(code);
+    }
+    dir.assert_names(&["SUMS", "y/x"]);
+}
+
+#[test]
 fn a_file_without_an_entry_is_not_let_through() {
     let server = Server::start(abc);
     let dir = Dir::new();

@@ -135,3 +135,97 @@ fn a_lock_that_cannot_be_read_ends_the_run() {
     assert_eq!(server.connections(), 0);
     dir.assert_file("bad", b"{}");
 }
+
+#[test]
+fn locked_holds_a_file_to_its_name_however_that_is_asked_for() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"a");
+    });
+    let dir = Dir::new();
+    let run = |flags: &str, options: &str| {
+        let list = format!("{}\n{options}", server.url("/a"));
+        dir.gannet().flags(flags).flags("-i -").input(list).run()
+    };
+    run("-d one --lock lock", "  dir=sub\n  out=x\n").ok();
+    for right in [
+        "",
+        "  dir=sub\n",
+        "  out=sub/x\n",
+        "  out=./sub/x\n",
+        "  dir=sub\n  out=x\n",
+    ] {
+        let flags = "-d two --exists overwrite --lock lock --locked";
+        run(flags, right).ok();
+        dir.assert_names(&["lock", "one/sub/x", "two/sub/x"]);
+    }
+    for wrong in ["  dir=other\n", "  out=x\n", "  dir=sub\n  out=y\n"] {
+        run("-d three --lock lock --locked", wrong)
+            .code(9)
+            .complains("has it as 'sub/x'");
+    }
+    for (typed, code) in [("sub/x", 0), ("x", 9), ("sub/y", 9), ("../x", 9)] {
+        let out = dir
+            .gannet()
+            .flags("-d two --exists overwrite --lock lock --locked -o");
+        out.arg(typed).arg(server.url("/a")).run().code(code);
+    }
+    dir.assert_names(&["lock", "one/sub/x", "two/sub/x"]);
+}
+
+#[test]
+fn the_server_does_not_name_a_file_that_is_locked() {
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(b"a");
+        let route = route.header("Content-Disposition", "attachment; filename=x");
+        let route = route.then().body(b"a");
+        route.header("Content-Disposition", "attachment; filename=y");
+    });
+    let dir = Dir::new();
+    for flags in ["", "--locked -d two"] {
+        let run = dir.gannet().flags("--lock lock --content-disposition");
+        run.flags(flags).arg(server.url("/a")).run().ok();
+    }
+    dir.assert_names(&["lock", "two/x", "x"]);
+}
+
+#[test]
+fn no_credentials_are_written_down_and_a_fragment_is_no_other_url() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"a");
+    });
+    let dir = Dir::new();
+    let host = format!("user:secret@127.0.0.1:{}", server.port());
+    let url = format!("http://{host}/a#sha256={SHA256_OF_A}");
+    let run = |flags: &str, url: &str| dir.gannet().flags(flags).arg(url).run();
+    run("--lock lock", &url).ok();
+    let text = lock(&dir);
+    assert!(
+        text.contains(&format!("\"{}\"", server.url("/a"))),
+        "{text}"
+    );
+    for url in [&server.url("/a"), &url] {
+        run("--lock lock --locked -d other", url).ok();
+    }
+}
+
+#[test]
+fn a_file_is_known_by_its_first_url_though_another_went_on_with_it() {
+    let server = Server::start(|s| {
+        s.get("/a").status(404);
+        let route = s.get("/b").body(noise(300_000)).etag("\"v1\"").ranges();
+        let route = route.cut_at(100_000).then();
+        route.body(noise(300_000)).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    let list = format!("{}\t{}\n", server.url("/a"), server.url("/b"));
+    let run = || {
+        let run = dir.gannet().flags("-t 0 --lock lock --failed again -i -");
+        run.input(&list).run()
+    };
+    run().code(4);
+    assert_eq!(dir.read("again"), list.as_bytes());
+    run().ok();
+    assert_eq!(server.requests().len(), 3);
+    let text = lock(&dir);
+    assert!(text.contains(&server.url("/a")) && !text.contains(&server.url("/b")));
+}

@@ -6,12 +6,14 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::Session;
 use super::job::Job;
 use super::places::Misplaced;
 use super::plan::{Output, Plan};
 use super::report::{BadRow, Landing};
+use crate::download::name;
 use crate::error::Fault;
 use crate::http::Digest;
 use crate::http::digest::Algorithm;
@@ -32,6 +34,7 @@ struct Document {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
+    /// Without credentials and fragment.
     url: String,
     /// Relative to the target folder.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +45,43 @@ struct Entry {
     sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     etag: Option<String>,
+}
+
+impl Entry {
+    /// Gives a row that names no file the name of this one; false where it names another.
+    fn names(&self, row: &mut Row, plan: &Plan) -> bool {
+        let own = self.out.as_deref().map(Path::new);
+        match &plan.output {
+            Output::Stdout => return true,
+            Output::File(path) => {
+                let path = plan.dir.join(path);
+                return path.strip_prefix(&plan.dir).ok() == own;
+            }
+            Output::ByName => {}
+        }
+        let options = row.options.as_ref();
+        let dir = options.and_then(|options| options.dir.as_deref());
+        let Ok(dir) = dir.map_or(Ok(PathBuf::new()), name::beneath) else {
+            // It has no place at all, and hears of that elsewhere.
+            return true;
+        };
+        let Some(out) = &row.out else {
+            let rest = own.and_then(|own| own.strip_prefix(&dir).ok()?.to_str());
+            row.out = rest.map(str::to_owned);
+            return rest.is_some() || own.is_none();
+        };
+        name::beneath(out).is_ok_and(|out| Some(&*dir.join(out)) == own)
+    }
+}
+
+/// What a URL is known by: the file may be seen by others, so no credentials stand in it, and a fragment is not asked for.
+fn key(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_fragment(None);
+    // Neither can fail: a URL that is fetched has a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
 }
 
 /// A lock file, and what this run adds to it.
@@ -70,13 +110,13 @@ impl Lock {
     }
 
     /// Holds a row to its entry: its digest, its size and its name.
-    fn bind(&self, row: &mut Row, output: &Output) -> Result<(), Misplaced> {
+    fn bind(&self, row: &mut Row, plan: &Plan) -> Result<(), Misplaced> {
         if !self.is_binding {
             return Ok(());
         }
         let refuse = |why: String| Misplaced::Fault(Fault::NoDigest(why));
         let path = self.path.display();
-        let Some(entry) = self.entries.get(row.url.as_str()) else {
+        let Some(entry) = self.entries.get(&key(&row.url)) else {
             return Err(refuse(format!("it is not in {path}")));
         };
         let digest = format!("sha256:{}", entry.sha256).parse();
@@ -92,12 +132,9 @@ impl Lock {
             }
             _ => options.size = Some(entry.size),
         }
-        if *output == Output::ByName && options.dir.is_none() {
-            if row.out.is_some() && row.out != entry.out {
-                let out = entry.out.as_deref().unwrap_or_default().escape_debug();
-                return Err(refuse(format!("{path} has it as '{out}'")));
-            }
-            row.out.clone_from(&entry.out);
+        if !entry.names(row, plan) {
+            let out = entry.out.as_deref().unwrap_or_default().escape_debug();
+            return Err(refuse(format!("{path} has it as '{out}'")));
         }
         Ok(())
     }
@@ -151,7 +188,7 @@ impl Session<'_> {
     pub(super) fn bind(&self, row: &mut Row) -> Result<(), Misplaced> {
         self.lock
             .as_ref()
-            .map_or(Ok(()), |lock| lock.bind(row, &self.plan.output))
+            .map_or(Ok(()), |lock| lock.bind(row, &self.plan))
     }
 
     /// A file is right, and stands where it belongs.
@@ -171,7 +208,7 @@ impl Session<'_> {
             Landing::Stdout | Landing::Nowhere => None,
         };
         let entry = Entry {
-            url: url.to_string(),
+            url: key(url),
             out,
             size,
             sha256: hex(&sha256),

@@ -225,12 +225,16 @@ impl<'r> Session<'r> {
 
     /// Starts on a row: finds its place, and adds its first transfer.
     fn begin(&mut self, multi: &mut Multi<Job>, mut row: Row) -> Result<(), MultiError> {
+        self.places.tell_typed(&mut row);
         let bound = self.bind(&mut row);
         if let Err(why) = bound.and_then(|()| self.promised.add_to(&mut row)) {
             self.misplaced(row, why);
             return Ok(());
         }
         self.rows += 1;
+        // Its place may have another of its mirrors come first.
+        let url = self.lock.is_some().then(|| Box::new(row.url.clone()));
+        let kept = self.kept(&row);
         let (mut download, is_renamed, standing) = match self.places.place(&mut row) {
             Ok(Placement::Begin {
                 download,
@@ -261,7 +265,6 @@ impl<'r> Session<'r> {
         let wanted = row.options.as_ref().and_then(|options| options.split);
         let wanted = wanted.unwrap_or(self.plan.split);
         download.least = self.least_share(wanted);
-        let kept = self.kept(&row);
         let options = row
             .options
             .map_or_else(RowOptions::default, |options| *options);
@@ -279,7 +282,7 @@ impl<'r> Session<'r> {
             tries: 0,
             tries_in_all: 0,
             began: None,
-            url: self.lock.is_some().then(|| Box::new(row.url.clone())),
+            url,
             row: kept,
             is_renamed,
             max_size: max_size.or(self.plan.request.max_size),

@@ -79,7 +79,8 @@ impl Places {
             root: plan.dir.clone(),
             output: plan.output.clone(),
             exists: plan.exists,
-            takes_names: plan.takes_names,
+            // A lock file has the names.
+            takes_names: plan.takes_names && !plan.is_locked,
             is_newer_only: plan.is_newer_only,
             has_lock: plan.lock.is_some(),
             care: Care {
@@ -100,6 +101,18 @@ impl Places {
     /// Keeps so many folders open for rows to come.
     pub(super) fn keep_folders(&mut self, most: usize) {
         self.kept_folders = most;
+    }
+
+    /// Has a row know the name that was typed for its file, as far as a list could have it.
+    pub(super) fn tell_typed(&self, row: &mut Row) {
+        let Output::File(path) = &self.output else {
+            return;
+        };
+        let names = [path.to_str(), path.file_name().and_then(OsStr::to_str)];
+        let mut names = names.into_iter().flatten();
+        row.out = names
+            .find(|name| name::beneath(name).is_ok())
+            .map(str::to_owned);
     }
 
     /// Where a row would go, without a look at the disk; `None` is standard output.
@@ -171,7 +184,7 @@ impl Places {
             // Another row of this run made it.
             return Ok(self.begin_beside(folder, &relative.join(name)));
         }
-        if entry.is_folder() {
+        if entry.is_folder() && !matches!(self.exists, Exists::Rename | Exists::Error) {
             return Err(disk("replace", path(), io::ErrorKind::IsADirectory.into()));
         }
         if self.resume == Resume::Vouched && entry.is_file() {

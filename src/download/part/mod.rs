@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -353,6 +353,7 @@ impl Part {
 
     fn finish_named(&mut self) -> Result<Placed, Fault> {
         self.create()?;
+        self.look_whether_ours()?;
         if let Some(file) = &self.file {
             // A file that was looked at is stamped by a finer clock than others (Linux 6.13), and this one may have been.
             self.note(file, sys::stamp(file).unwrap_or_else(sys::file_clock));
@@ -372,12 +373,30 @@ impl Part {
             result => result.map(|()| Placed::There),
         };
         let placed = placed.map_err(|error| self.fault("rename to", error))?;
+        self.remove_state();
         if placed == Placed::There {
             self.file = None;
-            self.remove_state();
             self.sync_name()?;
         }
         Ok(placed)
+    }
+
+    /// Checks that `NAME.part` is still the file that was written, and as long: what somebody else has put in its place, or has cut, is not
+    /// what is renamed.
+    fn look_whether_ours(&mut self) -> Result<(), Fault> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let metadata = file
+            .metadata()
+            .map_err(|source| self.part_fault("look at", source))?;
+        let size = self.state.ranges.end().max(self.run.end);
+        if metadata.nlink() > 0 && metadata.len() == size {
+            return Ok(());
+        }
+        self.discard();
+        let source = io::Error::other("another program has changed it");
+        Err(self.part_fault("complete", source))
     }
 
     /// Takes the first of `name.1`, `name.2`… that nothing has.
@@ -387,9 +406,12 @@ impl Part {
             candidate.push(name::numbered("", number));
             match self.folder.rename(part, &candidate) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                result => {
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    // It is that of the name before.
+                    self.remove_state();
                     self.name = candidate;
-                    return result;
+                    return Ok(());
                 }
             }
         }
