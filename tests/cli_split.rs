@@ -519,7 +519,10 @@ fn connections_opened_early_go_with_a_file_that_is_whole_before_its_answer_is() 
         // All of the one chunk with its head of six bytes, but not the last one, which is empty.
         let rest = route.cut_at(5_000).then().status(206).etag("\"v1\"");
         let rest = rest.header("Content-Range", "bytes 5000-19999/20000");
-        rest.body(&body[5_000..]).chunked(15_000).stall_at(15_006);
+        let rest = rest.body(&body[5_000..]).chunked(15_000);
+        // On a machine that is busy it may come after its head, and be divided.
+        let parts = rest.stall_at(15_006).then();
+        parts.body(&body).etag("\"v1\"").ranges();
     });
     let dir = Dir::new();
     let run = |flags| dir.gannet().flags(flags).arg(server.url("/a")).run();
