@@ -66,11 +66,11 @@ fn a_file_arrives_and_what_happens_can_be_watched() {
         talk.linger();
     });
     let dir = Dir::new();
-    let out = fetch(&dir, &server, "-vv -H X-Secret:1 -u me:hunter2 -t 0");
+    let out = fetch(&dir, &server, "-vv -H X-Plain:1 -u me:hunter2 -t 0");
     out.ok()
         .traces('*', "stream 1")
         .traces('>', "GET /a HTTP/2")
-        .traces('>', "x-secret: 1")
+        .traces('>', "x-plain: 1")
         .traces('>', "authorization: ***")
         .traces('<', "HTTP/2 200")
         .traces('<', "content-length: 300000");

@@ -29,6 +29,7 @@ mod cli_network; // dead ports, bad names, --resolve, -4 and -6
 mod cli_nginx; // many files from a real server, every byte compared
 mod cli_pieces; // a metalink's digests of pieces
 mod cli_pipe; // lists that come slowly, readers that leave early
+mod cli_privacy; // credentials, and where they must not come out
 mod cli_redirect; // redirects, and where they may lead
 mod cli_report; // completion and failure lines, -q, -v, colour, summary
 mod cli_resume; // NAME.part and its state: what the next run goes on with

@@ -537,7 +537,7 @@ pub(crate) struct Reporting {
 
     /// Write the rows that failed to FILE, as a list to read again
     ///
-    /// With all their options, mirrors and digests. Rows that were under way when the run was stopped are among them. FILE is written when the run ends, and
+    /// With all their options, mirrors and digests, and with their credentials: only its owner may read FILE. Rows that were under way when the run was stopped are among them. FILE is written when the run ends, and
     /// is empty if nothing failed.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) failed: Option<PathBuf>,

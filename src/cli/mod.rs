@@ -20,6 +20,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue};
 use gannet::session;
 
 use exit::Exit;
@@ -30,7 +31,7 @@ use report::Console;
 pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
     let flags = match Flags::read(command_line) {
         Ok(flags) => flags,
-        Err(error) => return tell(&error).into(),
+        Err(error) => return tell(&without_secret(error)).into(),
     };
     match run(flags) {
         Ok(exit) => exit.into(),
@@ -40,6 +41,20 @@ pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode
             exit.into()
         }
     }
+}
+
+/// What is wrong with a header field or a URL is told without what may be a secret of it.
+fn without_secret(mut error: clap::Error) -> clap::Error {
+    let named = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    let is_header = named(ContextKind::InvalidArg).starts_with("--header");
+    if is_header || named(ContextKind::InvalidValue).contains('@') {
+        let mask = ContextValue::String("***".to_owned());
+        error.insert(ContextKind::InvalidValue, mask);
+    }
+    error
 }
 
 /// Prints what the parser has to say: a usage error, or the help that was asked for. Help that cannot be written is an error,

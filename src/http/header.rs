@@ -104,8 +104,7 @@ impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.iter().map(|(name, value)| {
             let name = String::from_utf8_lossy(name);
-            let is_secret = is_credential(&name) || name.eq_ignore_ascii_case("set-cookie");
-            let value = if is_secret {
+            let value = if is_secret(&name) {
                 MASK.into()
             } else {
                 String::from_utf8_lossy(value)
@@ -191,7 +190,7 @@ impl fmt::Display for Field {
         match self.value() {
             None => write!(f, "{}:", self.name),
             Some("") => write!(f, "{};", self.name),
-            Some(_) if self.is_credential() => write!(f, "{}: {MASK}", self.name),
+            Some(_) if is_secret(&self.name) => write!(f, "{}: {MASK}", self.name),
             Some(value) => write!(f, "{}: {value}", self.name),
         }
     }
@@ -208,6 +207,27 @@ pub(crate) fn is_credential(name: &str) -> bool {
     ["Authorization", "Cookie", "Proxy-Authorization"]
         .iter()
         .any(|secret| name.eq_ignore_ascii_case(secret.as_ref()))
+}
+
+/// Whether the value of a field of that name is shown to nobody: a credential, or what its name makes look like one (`X-Api-Key`,
+/// `Private-Token`).
+pub(crate) fn is_secret(name: &str) -> bool {
+    const NAMES: [&str; 2] = ["Set-Cookie", "Proxy-Authenticate"];
+    const PARTS: [&str; 8] = [
+        "token",
+        "secret",
+        "passw",
+        "api-key",
+        "apikey",
+        "session",
+        "signature",
+        "x-auth",
+    ];
+    let lower = name.to_ascii_lowercase();
+    is_credential(name)
+        || NAMES.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+        || PARTS.iter().any(|part| lower.contains(part))
+        || lower.ends_with("-key")
 }
 
 /// The bytes of a field's value without the whitespace around it, as text where it is text.
@@ -332,7 +352,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_field_read_back_from_what_it_shows_is_the_same(text in "[a-zA-Z0-9-]{1,9}[:;]{0,2}\\PC{0,20}") {
-            if let Ok(field) = Field::parse(&text) && !field.is_credential() {
+            if let Ok(field) = Field::parse(&text) && !is_secret(field.name()) {
                 prop_assert_eq!(Field::parse(&field.to_string()), Ok(field));
             }
         }

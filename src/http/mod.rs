@@ -17,8 +17,8 @@ use std::fmt;
 
 pub use auth::Credentials;
 pub use digest::{Digest, Expected};
-pub(crate) use header::is_credential;
 pub use header::{Field, Headers};
+pub(crate) use header::{is_credential, is_secret};
 pub use origin::{Origin, Scheme, request_target};
 pub use range::ContentRange;
 pub use response::Response;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::info::TransferId;
-use crate::http::Response;
+use crate::http::{Response, is_secret};
 
 /// One thing that a transfer did. Credentials are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,42 +65,64 @@ impl Tracer {
 
 /// A header line as text, without the value where that is a credential.
 fn masked(line: &[u8]) -> String {
-    const SECRET: [&str; 5] = [
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "set-cookie",
-        "proxy-authenticate",
-    ];
-    let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
     let text = String::from_utf8_lossy(line);
-    match std::str::from_utf8(name) {
-        Ok(name) if name.eq_ignore_ascii_case("location") => without_userinfo(&text),
-        Ok(name)
-            if SECRET
-                .iter()
-                .any(|secret| name.eq_ignore_ascii_case(secret)) =>
-        {
-            format!("{name}: ***")
-        }
-        _ => text.into_owned(),
+    match text.split_once(':') {
+        Some((name, _)) if is_secret(name) => format!("{name}: ***"),
+        _ => without_userinfo(&text),
     }
 }
 
-/// A line that holds a URL, without what stands between its `//` and the `@` of its authority.
+/// A line without what stands between the `//` and the `@` of an authority, in every URL that it may hold.
 fn without_userinfo(line: &str) -> String {
-    let Some((before, rest)) = line.split_once("//") else {
-        return line.to_owned();
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{before}//***{}", &rest[at..]),
-        None => line.to_owned(),
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, url)) = rest.split_once("//") {
+        let end = url.find(|c: char| "/?#<>\"' ".contains(c));
+        let (authority, behind) = url.split_at(end.unwrap_or(url.len()));
+        let host = authority
+            .rfind('@')
+            .map_or(authority, |at| &authority[at..]);
+        let mask = if host.len() < authority.len() {
+            "***"
+        } else {
+            ""
+        };
+        shown.extend([before, "//", mask, host]);
+        rest = behind;
     }
+    shown + rest
 }
 
 impl fmt::Debug for Tracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Tracer").field(&self.0.is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_shown_to_nobody() {
+        for (line, shown) in [
+            ("authorization: Bearer x", "authorization: ***"),
+            ("X-Api-Key: x", "X-Api-Key: ***"),
+            ("PRIVATE-TOKEN: x", "PRIVATE-TOKEN: ***"),
+            ("set-cookie: a=b", "set-cookie: ***"),
+            (
+                "WWW-Authenticate: Basic realm=a",
+                "WWW-Authenticate: Basic realm=a",
+            ),
+            ("Location: //u:p@h/a//b@c", "Location: //***@h/a//***@c"),
+            (
+                "Link: <http://u@h/>; rel=x, <http://i/>",
+                "Link: <http://***@h/>; rel=x, <http://i/>",
+            ),
+            ("GET /a HTTP/1.1", "GET /a HTTP/1.1"),
+            ("Referer: https://u:p@q@h?x", "Referer: https://***@h?x"),
+        ] {
+            assert_eq!(masked(line.as_bytes()), shown);
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The rows that failed or were not finished, written as a list that can be read again.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Session;
@@ -29,7 +30,7 @@ impl Failures {
             PathBuf::from(part)
         });
         let file = match &part {
-            Some(part) => File::create(part)?,
+            Some(part) => owned(part)?,
             None => File::options().write(true).open(path)?,
         };
         Ok(Self {
@@ -50,6 +51,19 @@ impl Failures {
             None => Ok(()),
         }
     }
+}
+
+/// Makes or empties a file that nobody else may read: rows have their credentials with them, else they could not be fetched again.
+fn owned(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 impl Session<'_> {

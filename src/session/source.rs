@@ -1,7 +1,7 @@
 //! Where rows come from: URLs that were typed, then one list after the other, each read only as far as needed.
 
 use std::os::fd::RawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use url::Url;
@@ -76,9 +76,7 @@ impl Source {
                 };
                 match Input::open(&path, self.format, self.base.clone()) {
                     Ok(input) => self.input = Some(input),
-                    Err(error) => {
-                        self.broken = Some(BadRow::List(path.display().to_string(), error))
-                    }
+                    Err(error) => self.broken = Some(BadRow::List(shown(&path), error)),
                 }
                 continue;
             };
@@ -127,5 +125,14 @@ impl Source {
             .input
             .take()
             .map(|input| BadRow::List(input.name().to_owned(), error));
+    }
+}
+
+/// The name of a list in a message: a URL may have been typed in its place.
+fn shown(path: &Path) -> String {
+    let name = path.display().to_string();
+    match Url::parse(&name) {
+        Ok(url) if url.has_host() => auth::masked(&url),
+        _ => name,
     }
 }

@@ -198,6 +198,8 @@ fn judge(
     (version, verdict): (Option<usize>, &Result<(), String>),
     may_fail: bool,
 ) -> Result<(), &'static str> {
+    // Who says a size that the bytes never come up to has no file that could be right.
+    let may_fail = may_fail || file.parts == Parts::OtherTotal;
     let said = match verdict {
         Ok(()) if file.kind == Kind::Missing => return Err("not on the server, and"),
         Ok(()) if version.is_none() => return Err("not there, and"),
@@ -213,8 +215,6 @@ fn judge(
         (_, Promise::Digest) => version == Some(0) || is_other && file.version > 0,
         (_, Promise::WrongDigest) => is_other,
     };
-    // Who says a size that the bytes never come up to has no file that could be right.
-    let may_fail = may_fail || file.parts == Parts::OtherTotal;
     if is_right || may_fail && !is_other && !said.is_empty() {
         Ok(())
     } else {
