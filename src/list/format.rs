@@ -93,13 +93,17 @@ impl Opening {
 
 /// The format of a list by its first line; `None` for a line that is blank or a comment.
 pub(super) fn by_line(line: &Line<'_>) -> Option<Format> {
-    let Line::Text(text) = line else {
+    let (Line::Text(text) | Line::TooLong(text)) = line else {
         return Some(Format::Urls);
+    };
+    let is_sum = || {
+        let is_whole = matches!(line, Line::Text(_));
+        is_whole && (sums::entry(text).is_ok() || sums::is_tagged(text))
     };
     match text.trim_ascii_start() {
         [] | [b'#', ..] => None,
         [b'{', ..] => Some(Format::Jsonl),
-        _ if sums::entry(text).is_ok() || sums::is_tagged(text) => Some(Format::Sums),
+        _ if is_sum() => Some(Format::Sums),
         _ => Some(Format::Urls),
     }
 }

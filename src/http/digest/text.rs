@@ -90,7 +90,9 @@ fn algorithm(name: &str) -> Result<Algorithm, String> {
 /// (W3C Subresource Integrity §3.1).
 fn sri(algorithm: Algorithm, encoded: &str) -> Result<Digest, String> {
     let encoded = encoded.split('?').next().unwrap_or_default();
-    let bytes = BASE64.decode(encoded).ok();
+    // Its grammar is that of Content Security Policy, which has the letters for URLs too.
+    let bytes = BASE64.decode(encoded.replace('-', "+").replace('_', "/"));
+    let bytes = bytes.ok();
     let digest = bytes.and_then(|bytes| Digest::new(algorithm, &bytes));
     digest.ok_or_else(|| {
         format!(
@@ -217,6 +219,8 @@ mod tests {
     #[test]
     fn of_several_hashes_the_strongest_counts() {
         let long = "sha512-3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw==";
+        let for_urls = long.replace('+', "-").replace('/', "_");
+        assert_eq!(read(&for_urls), read(long));
         let several = format!("sha256-{BASE64_OF_IT}  {long} sha1-qZk+NkcGgWq6PiVxeFDCbJzQ2J0=");
         assert!(read(&several).starts_with("sha512:ddaf35a1"));
         assert_eq!(

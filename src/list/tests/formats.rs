@@ -331,6 +331,23 @@ fn the_beginning_tells_the_format() {
         assert_eq!(all.len(), 1, "{list:?}: {all:?}");
         assert!(all[0].starts_with(first), "{list:?}: {all:?}");
     }
+    // A first line that is too long tells it too.
+    let long = "x".repeat(100_000);
+    for list in [
+        format!("{{\"url\":\"{long}\"}}\n{{\"url\":\"http://h/a\"}}\n"),
+        format!("http://h/{long}\nhttp://h/a\n"),
+    ] {
+        let all = shown(Format::Auto, None, &list);
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert!(
+            all[0].contains("64 KiB") && all[1] == "2 http://h/a",
+            "{all:?}"
+        );
+    }
+    assert_eq!(
+        shown(Format::Auto, None, format!("#{long}\nhttp://h/a")).len(),
+        1
+    );
     for blank in ["", "\n \r\n", "\u{feff}", "# comment\n"] {
         assert!(shown(Format::Auto, None, blank).is_empty(), "{blank:?}");
     }
