@@ -1,7 +1,7 @@
 //! --lock writes down what was fetched from where, --locked insists on it.
 
 use crate::harness::{Dir, noise};
-use crate::server::Server;
+use crate::server::{Gate, Server};
 
 const SHA256_OF_A: &str = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
 
@@ -228,4 +228,22 @@ fn a_file_is_known_by_its_first_url_though_another_went_on_with_it() {
     assert_eq!(server.requests().len(), 3);
     let text = lock(&dir);
     assert!(text.contains(&server.url("/a")) && !text.contains(&server.url("/b")));
+}
+
+#[test]
+fn lists_that_cannot_be_written_leave_nothing_beside() {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        s.get("/a").body(b"a").wait_for(&gate);
+    });
+    let dir = Dir::new();
+    let run = dir.gannet().flags("--lock lock --failed failed");
+    let running = run.arg(server.url("/a")).spawn();
+    server.wait_for_requests(1);
+    dir.make_dir("lock");
+    dir.make_dir("failed");
+    gate.open();
+    let out = running.finish();
+    out.code(3).complains("lock").complains("failed");
+    dir.assert_names(&["a"]);
 }

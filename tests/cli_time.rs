@@ -96,6 +96,53 @@ fn only_what_is_newer_is_fetched() {
 }
 
 #[test]
+fn what_a_server_without_conditions_sends_is_not_taken_unless_newer() {
+    for size in [1000, 3_000_000] {
+        let server = Server::start(|s| {
+            let route = s.get("/a").body(noise(size));
+            route.header("Last-Modified", MODIFIED);
+        });
+        let local = vec![b'x'; size];
+        let second = Duration::from_secs(1);
+        // Which time a file has that another tool made, what it holds, and whether it stays.
+        for (time, body, word) in [
+            (modified() + second, &local[..], "kept"),
+            (modified(), &local, "kept"),
+            (modified() - second, &local, "done"),
+            (modified() + second, &local[..size - 1], "done"),
+        ] {
+            let dir = Dir::new();
+            dir.write("a", body);
+            set_time(&dir, "a", time);
+            let out = dir.gannet().flags("-N").arg(server.url("/a")).run();
+            assert_eq!(out.ok().completion().word, word, "{out}");
+            let remote = noise(size);
+            dir.assert_file("a", if word == "kept" { body } else { &remote });
+            dir.assert_names(&["a"]);
+            let out = dir.gannet().flags("-N").arg(server.url("/a")).run();
+            assert_eq!(out.ok().completion().word, "kept", "{out}");
+        }
+    }
+}
+
+#[test]
+fn a_large_file_of_the_same_tag_is_not_fetched_though_the_server_sends_it() {
+    let body = noise(20_000_000);
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(&body).etag("\"v1\"").then();
+        let weak = route.body(&body).etag("\"v1\"").then();
+        weak.body(&body).etag("W/\"v1\"");
+    });
+    let dir = Dir::new();
+    for word in ["done", "kept", "done"] {
+        let out = dir.gannet().arg(server.url("/a")).run();
+        assert_eq!(out.ok().completion().word, word, "{out}");
+        dir.assert_names(&["a"]);
+    }
+    assert!(server.sent() < 2 * body.len() + body.len() / 2);
+}
+
+#[test]
 fn newer_only_and_exists_do_not_go_together() {
     Dir::new()
         .gannet()

@@ -157,7 +157,7 @@ pub(crate) struct Output {
 
     /// Fetch a file that is there only if the server has a newer one
     ///
-    /// The server is asked with what is known of the file, or else with its time, whoever made it; a file that the server calls unchanged is kept.
+    /// The server is asked with what is known of the file, or else with its time, whoever made it; a file that the server calls unchanged, or sends as large and no newer, is kept.
     /// With a digest asked for, that alone decides.
     #[arg(short = 'N', long, conflicts_with = "exists", hide_short_help = true)]
     pub(crate) timestamping: bool,

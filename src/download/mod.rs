@@ -53,6 +53,9 @@ pub use tally::{Found, Tally};
 pub use template::Template;
 pub use validators::Validators;
 
+/// A body of at most this many bytes that comes in one piece goes the short way.
+const SMALL: u64 = 64 * 1024;
+
 /// What to do when the final name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Exists {
@@ -472,7 +475,9 @@ impl Sink for Download {
             return segment.head(response);
         }
         let asks_part = self.asks_part();
-        if response.status == 304 && self.known.is_some() && !asks_part {
+        if let Some(known) = self.known.as_ref().filter(|_| !asks_part)
+            && (response.status == 304 || response.status == 200 && known.is_still(response, SMALL))
+        {
             self.is_unchanged = true;
             return Ok(());
         }
@@ -519,6 +524,8 @@ impl Sink for Download {
     fn wanted(&self) -> Option<u64> {
         match &self.body {
             Body::Segment(segment) => segment.wanted(),
+            // Of a whole answer that is the file which stands there, nothing is.
+            Body::File(_) if self.is_unchanged => Some(0),
             Body::File(_) | Body::Stream(_) | Body::Memory(_) => None,
         }
     }

@@ -7,7 +7,7 @@ use std::str;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::Validators;
-use crate::http::Field;
+use crate::http::{Field, Response};
 use crate::sys::{Entry, Folder};
 
 /// The validators of a fetched file (RFC 9110 §8.8), and how to tell that it is still as it was.
@@ -17,6 +17,8 @@ pub struct Stored {
     /// When it was complete, in nanoseconds since 1970, by the clock that stamps files: whoever wrote to it since did so later.
     completed: i128,
     validators: Validators,
+    /// Only what is newer is wanted.
+    is_newer_only: bool,
 }
 
 impl Stored {
@@ -48,6 +50,7 @@ impl Stored {
                 last_modified: Some(httpdate::fmt_http_date(modified)),
                 ..Validators::default()
             },
+            is_newer_only: true,
         })
     }
 
@@ -68,7 +71,29 @@ impl Stored {
                 last_modified: text()?,
                 ..Validators::default()
             },
+            is_newer_only: false,
         })
+    }
+
+    /// The same, where only what is newer is wanted.
+    pub fn unless_newer(mut self) -> Self {
+        self.is_newer_only = true;
+        self
+    }
+
+    /// Whether a whole answer, from a server that knows no conditions, is the file that stands there: one of the same strong entity tag,
+    /// or one that is not newer where that is all that counts. A body that is `small` comes as fast as it is told from another.
+    pub(super) fn is_still(&self, response: &Response, small: u64) -> bool {
+        let theirs = Validators::of(response);
+        let etag = &self.validators.etag;
+        let is_older = || {
+            let times = theirs.modified().zip(self.validators.modified());
+            let has_tag = etag.is_none() || *etag == theirs.etag;
+            times.is_some_and(|(theirs, own)| theirs <= own) && has_tag
+        };
+        let is_proven = self.size > small && self.validators.prove(&theirs);
+        response.content_length() == Some(self.size)
+            && (is_proven || self.is_newer_only && is_older())
     }
 
     /// Its entity tag.

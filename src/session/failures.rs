@@ -124,6 +124,9 @@ impl Session<'_> {
 
     fn lose_failures(&mut self, error: io::Error) {
         if let Some(failures) = self.failures.take() {
+            if let Some(part) = &failures.part {
+                let _ = fs::remove_file(part);
+            }
             let name = failures.path.display().to_string();
             self.report.bad_row(&BadRow::Output(name, error));
         }

@@ -149,8 +149,10 @@ impl Lock {
         text.push(b'\n');
         let mut part = self.path.clone().into_os_string();
         part.push(".part");
-        fs::write(&part, text)?;
-        fs::rename(part, &self.path)
+        let written = fs::write(&part, text).and_then(|()| fs::rename(&part, &self.path));
+        written.inspect_err(|_| {
+            let _ = fs::remove_file(&part);
+        })
     }
 }
 

@@ -224,7 +224,14 @@ impl Places {
     /// What is known of a file that stands there.
     fn known(&self, folder: &Folder, name: &OsStr, entry: &Entry) -> Option<Stored> {
         let by_time = || self.is_newer_only.then(|| Stored::by_time(entry)).flatten();
-        Stored::read(folder, name, entry).or_else(by_time)
+        let stored = Stored::read(folder, name, entry).map(|stored| {
+            if self.is_newer_only {
+                stored.unless_newer()
+            } else {
+                stored
+            }
+        });
+        stored.or_else(by_time)
     }
 
     /// Has everything that stands in the target folder, and the rest of its file system, reach the disk.

@@ -15,13 +15,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::message::Message;
-use super::{Asked, Exists, State, Stored, Validators, name};
+use super::{Asked, Exists, SMALL, State, Stored, Validators, name};
 use crate::error::Fault;
 use crate::http::Response;
 use crate::sys::{self, Folder};
-
-/// A body of at most this many bytes that comes in one piece goes the short way.
-const SMALL: usize = 64 * 1024;
 
 /// A body on its way to a final name. Nothing is created before there is a byte to write, or a whole body without any.
 /// What is there when this is dropped without [`Part::finish`] stays if its state was [saved](Part::save), and else is removed.
@@ -210,7 +207,7 @@ impl Part {
     /// Appends to the body.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let length = bytes.len() as u64;
-        let is_short = self.file.is_none() && !self.has_state && bytes.len() <= SMALL;
+        let is_short = self.file.is_none() && !self.has_state && length <= SMALL;
         if is_short && self.state.size == Some(length) && self.write_whole(bytes)? {
             return Ok(());
         }
