@@ -806,3 +806,34 @@ fn the_flags_decide_what_is_spoken() {
         .run()
         .code(2);
 }
+
+#[test]
+fn a_stream_that_is_too_slow_ends_alone_and_its_next_try_shares_the_connection() {
+    let body = noise(100_000);
+    let whole = body.clone();
+    let server = once(move |talk| {
+        let streams = talk.requests(2);
+        let length = whole.len().to_string();
+        for (stream, part) in streams.iter().zip([10, 5_000]) {
+            talk.say(head(*stream, "200", &[("content-length", &length)], 0));
+            talk.say(data(*stream, &whole[..part], 0));
+        }
+        // Nothing more comes for either: the first has too few bytes when its time is up, the second enough.
+        let ended = talk.expect(RST_STREAM);
+        assert_eq!((ended.stream, ended.code()), (streams[0], CANCEL));
+        talk.say(data(streams[1], &whole[5_000..], END_STREAM));
+        let again = talk.request().expect("another try");
+        talk.say(answer(again, &whole));
+        talk.linger();
+    });
+    let dir = Dir::new();
+    let out = fetch_many(
+        &dir,
+        &server,
+        2,
+        "--min-speed 1K:1s -t 1 --retry-delay 1ms --stall-timeout 20s",
+    );
+    out.ok().complains("too slow");
+    assert_many(&dir, 2, &body);
+    assert_eq!(server.connections(), 1);
+}
