@@ -169,7 +169,7 @@ fn a_retry_keeps_the_bytes_it_has() {
 }
 
 #[test]
-fn a_file_that_changes_again_and_again_is_asked_for_as_a_whole() {
+fn a_file_that_changes_again_and_again_is_given_up() {
     let server = Server::start(|s| {
         let mut route = s.get("/a").body(noise(SIZE)).etag("\"v0\"").ranges();
         for version in 1..10 {
@@ -184,16 +184,9 @@ fn a_file_that_changes_again_and_again_is_asked_for_as_a_whole() {
         .flags("-t 9 --retry-delay 1ms")
         .arg(server.url("/a"))
         .run();
-    out.ok();
-    dir.assert_file("a", noise(SIZE));
-    let requests = server.requests();
-    let asked: Vec<_> = requests
-        .iter()
-        .map(|request| request.header("range"))
-        .collect();
-    // Three times it was another than the one begun; nobody asks for parts of such a file.
-    assert_eq!(asked.iter().filter(|range| range.is_some()).count(), 3);
-    assert!(asked[4..].iter().all(Option::is_none), "{asked:?}");
+    out.code(10).complains("changed");
+    assert_eq!(server.requests().len(), 4);
+    assert!(!dir.has("a"));
 }
 
 /// What it is, and the script of it.
@@ -342,6 +335,30 @@ fn a_server_that_lies_each_time_is_not_asked_for_parts_again() {
     let asked: Vec<_> = server.requests().iter().map(ranges).collect();
     assert_eq!(asked, [false, true, false, false, false], "{out}");
     dir.assert_file("a", noise(SIZE));
+}
+
+#[test]
+fn a_server_that_refuses_every_part_is_asked_for_the_whole_from_then_on() {
+    for range in ["bytes */300000", "bytes */x"] {
+        let server = Server::start(|s| {
+            let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+            let refusal = cut.then().status(416).header("Content-Range", range);
+            let cuts = refusal.then().body(noise(SIZE)).etag("\"v1\"");
+            let cuts = cuts.cut_at(CUT).times(3).then();
+            cuts.body(noise(SIZE)).etag("\"v1\"");
+        });
+        let dir = Dir::new();
+        let out = dir
+            .gannet()
+            .flags("-t 9 --retry-delay 1ms")
+            .arg(server.url("/a"))
+            .run();
+        out.ok();
+        dir.assert_file("a", noise(SIZE));
+        let requests = server.requests();
+        let parts = requests.iter().filter(|r| r.header("Range").is_some());
+        assert_eq!(parts.count(), 1, "{range}");
+    }
 }
 
 #[test]

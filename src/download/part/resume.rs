@@ -13,7 +13,7 @@ use crate::download::{Asked, Ranges, Source, State, Validators, name};
 use crate::error::Fault;
 use crate::http::{Field, Response};
 
-/// How often a file may be another than before in one run; then it is asked for as a whole.
+/// How often a file may be another than before in one run; then it is given up.
 pub(super) const MOST_CHANGES: u32 = 2;
 
 /// From so many bytes on a body is worth a state before the others get theirs.
@@ -192,7 +192,7 @@ impl Part {
             } else {
                 "the server sends no parts"
             });
-            self.count_change(has_changed);
+            self.count_change(has_changed)?;
         }
         self.foreign = None;
         self.forget()
@@ -231,12 +231,17 @@ impl Part {
                 self.is_unreliable = true;
                 why
             }
-            Fault::Status { status, .. } if *status != 416 => {
+            // A 416 is a change where the file ends before what was asked for; else it says that parts are not to be had.
+            Fault::Status { status, size, .. }
+                if *status != 416 || size.is_none_or(|size| self.reaches_into(size)) =>
+            {
                 self.is_unreliable = true;
                 "the server sends no parts"
             }
             _ => {
-                self.count_change(true);
+                if self.count_change(true).is_err() {
+                    return false;
+                }
                 "the file changed on the server"
             }
         };
@@ -251,10 +256,22 @@ impl Part {
         true
     }
 
-    /// Counts a change. Servers that name each answer's version anew, or have a file that never rests, have no parts to continue.
-    fn count_change(&mut self, has_changed: bool) {
+    /// Whether what was asked for begins before the end of a file of `size` bytes.
+    fn reaches_into(&self, size: u64) -> bool {
+        let is_before = |asked: &Asked| asked.start < size;
+        self.asked.as_ref().is_some_and(is_before) || self.state.size == Some(size)
+    }
+
+    /// Counts a change.
+    ///
+    /// # Errors
+    /// [`Fault::Changed`]: there have been too many.
+    fn count_change(&mut self, has_changed: bool) -> Result<(), Fault> {
         self.changes += u32::from(has_changed);
-        self.is_unreliable |= self.changes > MOST_CHANGES;
+        if self.changes > MOST_CHANGES {
+            return Err(Fault::Changed);
+        }
+        Ok(())
     }
 
     /// Whether what is there is all of a file of `size` bytes.
