@@ -20,11 +20,10 @@ pub fn run(bytes: &[u8]) {
 fn assert_shown(field: &Field) {
     let shown = field.to_string();
     let again = Field::parse(&shown).expect("what is shown can be typed");
-    if !field.is_credential() {
-        assert_eq!(&again, field);
-    } else if field.value().is_some_and(|value| !value.is_empty()) {
-        assert_eq!(again.value(), Some("***"));
-    }
+    // What its name makes look like a credential is not shown either.
+    let is_masked = again.name() == field.name() && again.value() == Some("***");
+    let must_be = field.is_credential() && field.value().is_some_and(|value| !value.is_empty());
+    assert!(is_masked || !must_be && again == *field, "{shown}");
 }
 
 /// A field stands on a line of its own, and means to a reader what it means here.
