@@ -215,28 +215,6 @@ fn what_stands_behind_a_body_belongs_to_no_other_file() {
 }
 
 #[test]
-fn what_stands_behind_a_later_answer_of_a_connection_belongs_to_no_other_file() {
-    let evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
-    let server = Server::start(|s| {
-        s.get("/a").body(b"first");
-        s.get("/b").body(b"second");
-        s.get("/c").body(b"third").after(evil);
-        s.get("/d").body(b"fourth");
-    });
-    let dir = Dir::new();
-    let names = ["a", "b", "c", "d"];
-    dir.gannet()
-        .flags("-j 1 -t 0")
-        .args(names.map(|name| server.url(&format!("/{name}"))))
-        .run()
-        .ok();
-    for (name, body) in names.iter().zip(["first", "second", "third", "fourth"]) {
-        dir.assert_file(name, body);
-    }
-    assert_eq!(server.connections(), 2);
-}
-
-#[test]
 fn a_success_of_another_number_is_a_success() {
     arrives(b"hello", |s| {
         s.get("/a").status(203).body(b"hello");

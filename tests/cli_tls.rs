@@ -186,33 +186,6 @@ fn tls_connections_are_kept_and_used_again() {
 }
 
 #[test]
-fn what_stands_behind_a_later_answer_of_a_tls_connection_belongs_to_no_other_file() {
-    let evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
-    let ca = Ca::new();
-    let server = Server::start_tls(&ca.issue().config(), |s| {
-        for at in 0..9 {
-            let route = s.get(&format!("/{at}")).body(noise(at));
-            if at % 3 == 2 {
-                route.after(evil);
-            }
-        }
-    });
-    let dir = Dir::new();
-    let cacert = ca.write(&dir);
-    let urls = (0..9).map(|at| server.url(&format!("/{at}")));
-    dir.gannet()
-        .flags("-j 1 -t 0 -d out --cacert")
-        .arg(cacert)
-        .args(urls)
-        .run()
-        .ok();
-    for at in 0..9 {
-        dir.assert_file(&format!("out/{at}"), noise(at));
-    }
-    assert_eq!(server.connections(), 3);
-}
-
-#[test]
 fn a_stale_tls_connection_is_replaced_without_anyone_noticing() {
     let ca = Ca::new();
     let server = Server::start_tls(&ca.issue().config(), |s| {

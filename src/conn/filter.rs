@@ -60,10 +60,6 @@ pub(crate) trait Filter: fmt::Debug {
         scratch: &mut Scratch,
     ) -> Result<Received, Fault>;
 
-    /// Whether a receive that brought `count` bytes, and had room for `room`, took all that had come by then. The end of the
-    /// stream may have come too.
-    fn took_all(&self, count: usize, room: usize) -> bool;
-
     /// Takes bytes to send; gives how many it took, 0 when the socket takes none now.
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Fault>;
 

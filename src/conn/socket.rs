@@ -142,14 +142,6 @@ impl Filter for Socket {
         }
     }
 
-    fn took_all(&self, count: usize, room: usize) -> bool {
-        match self {
-            // The kernel gives all that it has, where there is room (epoll(7)).
-            Self::Tcp(_) => count < room,
-            Self::Wire(_) => false,
-        }
-    }
-
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         loop {
             let written = match self {

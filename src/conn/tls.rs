@@ -35,8 +35,6 @@ pub(crate) struct Tls {
     is_established: bool,
     /// The peer said close_notify.
     has_ended: bool,
-    /// The last receive took all that lay below.
-    has_taken_all: bool,
     /// It has failed, and must not be run again.
     is_broken: bool,
 }
@@ -85,7 +83,6 @@ impl Tls {
             has_started: false,
             is_established: false,
             has_ended: false,
-            has_taken_all: false,
             is_broken: false,
         })
     }
@@ -177,9 +174,6 @@ impl Tls {
         let have = self.incoming.len();
         wire[..have].copy_from_slice(&self.incoming);
         let received = self.below.recv(&mut wire[have..], limit, scratch);
-        if let Ok(Received::Bytes(n)) = received {
-            self.has_taken_all = self.below.took_all(n, limit.min(wire.len() - have));
-        }
         let result = match received {
             Ok(Received::Bytes(n)) => self.process(&mut wire[..have + n], out, None).map(|done| {
                 self.incoming.clear();
@@ -271,11 +265,6 @@ impl Filter for Tls {
                 received => return Ok(received),
             }
         }
-    }
-
-    fn took_all(&self, _: usize, _: usize) -> bool {
-        let holds_none = self.incoming.is_empty() && self.early.is_empty();
-        self.has_taken_all && holds_none && !self.has_ended
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Fault> {

@@ -146,13 +146,9 @@ impl<S: Sink> Multi<S> {
                 tracer: &mut self.tracer,
             };
             if let Some(rest) = reader.take(&buffer[..shown])? {
-                // That it is still open was seen when it was used again: only its first answer is looked behind.
-                let is_trusted = connection.requests > 1
-                    && shown > 0
-                    && filter.took_all(shown, limit.min(buffer.len()));
                 let is_clean = rest == 0
                     && http1.exchange.is_reusable()
-                    && (is_trusted || is_drained(filter.as_mut(), buffer, &mut self.scratch));
+                    && is_drained(filter.as_mut(), buffer, &mut self.scratch);
                 return self.settle(id, is_clean, now);
             }
             if has_enough(&self.transfers[id.index as usize]) {
