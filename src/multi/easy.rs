@@ -1,10 +1,12 @@
 //! What to do: one request, where its body goes, and the limits it keeps. Plain data.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+use crate::http::auth::masked;
 use crate::http::{Credentials, Field, Method};
 
 /// How many times the stall timeout a transfer may be without a byte while its origin sends bytes to others.
@@ -18,7 +20,7 @@ pub const PATIENCE: u32 = 4;
 /// assert_eq!(easy.max_redirects, 20);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Easy<S> {
     /// What to fetch. The fragment is not sent; user information is used as Basic credentials.
     pub url: Url,
@@ -82,5 +84,29 @@ impl<S> Easy<S> {
             is_extra: false,
             is_connect_only: false,
         }
+    }
+}
+
+/// What it fetches and where that goes, without a secret: user information is masked, headers are left out.
+impl<S: fmt::Debug> fmt::Debug for Easy<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Easy")
+            .field("url", &masked(&self.url))
+            .field("method", &self.method)
+            .field("sink", &self.sink)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_password() {
+        let url = "https://me:secret@host.example/file".parse().unwrap();
+        let shown = format!("{:?}", Easy::new(url, ()));
+        assert!(shown.contains("***@host.example/file"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
     }
 }
