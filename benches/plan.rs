@@ -7,8 +7,8 @@ use gannet::download::{Plan, Ranges};
 
 const MIB: u64 = 1 << 20;
 
-/// Divides a file of `size` bytes among `lanes`, which write `step` bytes in turn, the later ones slower, until all is there.
-/// Gives the number of shares.
+/// Divides a file of `size` bytes among `lanes`, which write `step` bytes in turn, the later ones
+/// slower, until all is there. Gives the number of shares.
 fn fetch(size: u64, lanes: usize, step: u64) -> usize {
     let mut plan = Plan::new(size, MIB, Ranges::default());
     let mut running = vec![plan.adopt(0, 0)];

@@ -1,7 +1,8 @@
 //! The engine alone: fetches every URL of a list, so many at a time, and throws the bodies away.
 //!
-//! `cargo run --release --example discard -- LIST JOBS [CACERT]` prints transfers, failures, bytes and seconds. It shows how an
-//! application stands on `reactor` and `multi`, and what the engine costs without files.
+//! `cargo run --release --example discard -- LIST JOBS [CACERT]` prints transfers, failures, bytes
+//! and seconds. It shows how an application stands on `reactor` and `multi`, and what the engine
+//! costs without files.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Lines};

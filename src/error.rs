@@ -181,7 +181,8 @@ pub enum Fault {
         expected: String,
         /// What it is.
         found: String,
-        /// The server itself announced it (RFC 9530): the body was damaged on its way, and another try may bring it whole.
+        /// The server itself announced it (RFC 9530): the body was damaged on its way, and another
+        /// try may bring it whole.
         is_announced: bool,
     },
     /// A piece of the body is not the one that was promised.
@@ -538,10 +539,12 @@ impl StdError for Error {
 
 /// Why a call on a multi failed: CURLMcode, by name and number.
 ///
-/// Left out because Rust's types make them impossible: `BAD_HANDLE` (1: there is no invalid `Multi`), `OUT_OF_MEMORY` (3: allocation
-/// aborts), `ADDED_ALREADY` (7: `add` takes the easy by value), `RECURSIVE_API_CALL` (8: the functions cannot
-/// reach the multi that calls them), `UNKNOWN_OPTION` (6: options are fields), `WAKEUP_FAILURE` (9) and `UNRECOVERABLE_POLL` (12: the engine
-/// neither wakes nor polls). `CALL_MULTI_PERFORM` (−1) is known as [`MultiError::CALL_MULTI_PERFORM`] and never returned.
+/// Left out because Rust's types make them impossible: `BAD_HANDLE` (1: there is no invalid
+/// `Multi`), `OUT_OF_MEMORY` (3: allocation aborts), `ADDED_ALREADY` (7: `add` takes the easy by
+/// value), `RECURSIVE_API_CALL` (8: the functions cannot reach the multi that calls them),
+/// `UNKNOWN_OPTION` (6: options are fields), `WAKEUP_FAILURE` (9) and `UNRECOVERABLE_POLL` (12: the
+/// engine neither wakes nor polls). `CALL_MULTI_PERFORM` (−1) is known as
+/// [`MultiError::CALL_MULTI_PERFORM`] and never returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MultiError {

@@ -1,4 +1,5 @@
-//! Digests: asked for in every form, announced by servers; right and wrong, small and large, on disk and standard output.
+//! Digests: asked for in every form, announced by servers; right and wrong, small and large, on
+//! disk and standard output.
 
 use std::time::Duration;
 

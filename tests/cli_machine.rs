@@ -1,5 +1,5 @@
-//! A machine that gives out: few descriptors, closed streams, full and read-only disks, folders that go away, names that
-//! are links, and a program that is stopped and goes on.
+//! A machine that gives out: few descriptors, closed streams, full and read-only disks, folders
+//! that go away, names that are links, and a program that is stopped and goes on.
 
 use std::fs;
 use std::os::unix::fs::symlink;

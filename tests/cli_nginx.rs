@@ -1,4 +1,5 @@
-//! Many files from a real nginx, and from Apache httpd over HTTP/2, every byte compared: small and large, HTTP and TLS, connections that it ends.
+//! Many files from a real nginx, and from Apache httpd over HTTP/2, every byte compared: small and
+//! large, HTTP and TLS, connections that it ends.
 
 use crate::harness::{Apache, Dir, Nginx, noise};
 

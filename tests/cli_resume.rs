@@ -364,7 +364,8 @@ fn a_server_that_refuses_every_part_is_asked_for_the_whole_from_then_on() {
 #[test]
 fn a_server_that_takes_its_size_back_is_asked_for_the_whole() {
     let server = Server::start(|s| {
-        // No length, in one chunk with a head of seven bytes: the size is what the part says, a byte more than there is.
+        // No length, in one chunk with a head of seven bytes: the size is what the part says, a
+        // byte more than there is.
         let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").chunked(SIZE);
         let part = route.cut_at(CUT).then().status(206).etag("\"v1\"");
         let part = part.header("Content-Range", "bytes 119993-299999/300001");

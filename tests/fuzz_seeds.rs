@@ -1,5 +1,5 @@
-//! The fuzz targets without a fuzzer: each runs its seeds, and a fixed number of mutations of them, the same every time.
-//! A failure shows the input, which makes a seed of its own.
+//! The fuzz targets without a fuzzer: each runs its seeds, and a fixed number of mutations of them,
+//! the same every time. A failure shows the input, which makes a seed of its own.
 
 use std::collections::BTreeSet;
 use std::fs;

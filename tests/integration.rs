@@ -1,4 +1,5 @@
-//! The program end to end, against a scripted server and a real nginx; and the house rules. One binary, a module a topic.
+//! The program end to end, against a scripted server and a real nginx; and the house rules. One
+//! binary, a module a topic.
 
 #[expect(unreachable_pub, reason = "fuzz/ has it as a library")]
 mod fuzz; // what the fuzz targets do
@@ -42,9 +43,8 @@ mod cli_tls; // certificates good and bad, truncation
 mod cli_trust; // --capath, --cert, --tls-min, --pinnedpubkey, and what a refusal says
 mod cli_usage; // --help, --version, flags that are wrong
 
-mod engine;
-mod fuzz_seeds; // the fuzz targets' seeds, and mutations of them // the engine's contract, and the same tests under two event loops
-
+mod engine; // the engine's contract, and the same tests under two event loops
+mod fuzz_seeds; // the fuzz targets' seeds, and mutations of them
 mod generated; // the man page and the completions are what the flags say
 mod kills; // 200 kills, by hand
 mod sim; // whole runs over a simulated network, in virtual time

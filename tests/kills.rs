@@ -1,7 +1,9 @@
-//! Many runs by hand that are killed (-9) at random points, and gone on with: every file ends right, no partial one ever stands at
-//! its final name, and what is fetched twice is counted and bounded.
+//! Many runs by hand that are killed (-9) at random points, and gone on with: every file ends
+//! right, no partial one ever stands at its final name, and what is fetched twice is counted and
+//! bounded.
 //!
-//! `cargo test --release --test integration kills -- --ignored --nocapture`; GANNET_KILLS says how many, GANNET_KILLS_SEED which.
+//! `cargo test --release --test integration kills -- --ignored --nocapture`; GANNET_KILLS says how
+//! many, GANNET_KILLS_SEED which.
 
 use std::env;
 use std::sync::Mutex;

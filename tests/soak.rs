@@ -1,4 +1,5 @@
-//! A long run by hand: 50,000 transfers of which one in twenty goes wrong once, over one process; nothing may be left behind.
+//! A long run by hand: 50,000 transfers of which one in twenty goes wrong once, over one process;
+//! nothing may be left behind.
 //!
 //! `cargo test --release --test integration soak -- --ignored --nocapture`
 

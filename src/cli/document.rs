@@ -1,4 +1,5 @@
-//! The document of --report: every file and the totals, as one JSON object that appears by a rename when the run has ended.
+//! The document of --report: every file and the totals, as one JSON object that appears by a rename
+//! when the run has ended.
 //!
 //! Entries are written as files complete, so a long run costs no memory.
 

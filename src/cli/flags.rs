@@ -1,7 +1,8 @@
 //! What can be typed. Help, man page and completions come from here alone.
 //!
-//! This file and `values.rs` stand on clap, humantime, url, base64 and std only, so that tests can include them by their path. What was
-//! typed is turned into what is wanted elsewhere (`options.rs`).
+//! This file and `values.rs` stand on clap, humantime, url, base64 and std only, so that tests can
+//! include them by their path. What was typed is turned into what is wanted elsewhere
+//! (`options.rs`).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -85,9 +86,10 @@ pub(crate) struct Input {
 
     /// Take only the Kth of N shares of all URLs
     ///
-    /// For lists that several workers share: each URL falls to one of them, by a hash that never changes. With 'auto' the
-    /// scheduler's environment says which worker this is: Slurm arrays, AWS Batch arrays, Kubernetes indexed Jobs and GNU parallel (the last two
-    /// with GANNET_SHARDS=N), or else GANNET_SHARD=K/N.
+    /// For lists that several workers share: each URL falls to one of them, by a hash that never
+    /// changes. With 'auto' the scheduler's environment says which worker this is: Slurm arrays,
+    /// AWS Batch arrays, Kubernetes indexed Jobs and GNU parallel (the last two with
+    /// GANNET_SHARDS=N), or else GANNET_SHARD=K/N.
     #[arg(long, value_name = "K/N", hide_short_help = true)]
     pub(crate) shard: Option<String>,
 
@@ -139,9 +141,9 @@ pub(crate) struct Output {
 
     /// Name files after their URLs by TEMPLATE
     ///
-    /// It may have {host}, {path} (with its folders), {name} (the last part of the path), {stem} and {ext} (what comes before and after its last
-    /// dot) and {index} (the number of the row, from 1), and slashes, which make folders below --dir. A name that a list gives
-    /// goes before.
+    /// It may have {host}, {path} (with its folders), {name} (the last part of the path), {stem}
+    /// and {ext} (what comes before and after its last dot) and {index} (the number of the row,
+    /// from 1), and slashes, which make folders below --dir. A name that a list gives goes before.
     #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["output", "content_disposition"], hide_short_help = true)]
     pub(crate) name: Option<String>,
 
@@ -157,8 +159,9 @@ pub(crate) struct Output {
 
     /// Fetch a file that is there only if the server has a newer one
     ///
-    /// The server is asked with what is known of the file, or else with its time, whoever made it; a file that the server calls unchanged, or sends as large and no newer, is kept.
-    /// With a digest asked for, that alone decides.
+    /// The server is asked with what is known of the file, or else with its time, whoever made it;
+    /// a file that the server calls unchanged, or sends as large and no newer, is kept. With a
+    /// digest asked for, that alone decides.
     #[arg(short = 'N', long, conflicts_with = "exists", hide_short_help = true)]
     pub(crate) timestamping: bool,
 
@@ -202,25 +205,26 @@ pub(crate) enum Exists {
 pub(crate) struct Integrity {
     /// Fail unless the file of a single URL has this digest
     ///
-    /// Written as ALG:HEX or ALG=HEX, or as subresource integrity, ALG-BASE64. ALG is sha256, sha512, sha1, md5, blake3, sha384 or sha224. Can be
-    /// given several times, and then all of them are checked. A file that fails does not take its final name. A URL can ask for
-    /// the same with a fragment, as in URL#sha256=HEX, and a list with checksum=. With --exists verify a file that is there and has the
-    /// digest is kept without asking the server.
+    /// Written as ALG:HEX or ALG=HEX, or as subresource integrity, ALG-BASE64. ALG is sha256,
+    /// sha512, sha1, md5, blake3, sha384 or sha224. Can be given several times, and then all of
+    /// them are checked. A file that fails does not take its final name. A URL can ask for the same
+    /// with a fragment, as in URL#sha256=HEX, and a list with checksum=. With --exists verify a
+    /// file that is there and has the digest is kept without asking the server.
     #[arg(long, value_name = "ALG:HEX", conflicts_with = "input_file")]
     pub(crate) checksum: Vec<String>,
 
     /// Fail unless each file has the digest that FILE has of its name
     ///
-    /// FILE is as sha256sum and its like write it, SHA256SUMS for example, and may be a URL: it is fetched first. A file is
-    /// looked up by the last part of its URL, or else by its own name. One that is not in FILE fails unless something else says what its digest is
-    /// to be.
+    /// FILE is as sha256sum and its like write it, SHA256SUMS for example, and may be a URL: it is
+    /// fetched first. A file is looked up by the last part of its URL, or else by its own name. One
+    /// that is not in FILE fails unless something else says what its digest is to be.
     #[arg(long, value_name = "FILE|URL", hide_short_help = true)]
     pub(crate) checksums: Option<String>,
 
     /// Write to FILE what was fetched from where
     ///
-    /// FILE is JSON, with the URL, name, size, SHA-256 and entity tag of each file. What it held of other URLs stays in it. It is written
-    /// when the run ends, in one step.
+    /// FILE is JSON, with the URL, name, size, SHA-256 and entity tag of each file. What it held of
+    /// other URLs stays in it. It is written when the run ends, in one step.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) lock: Option<PathBuf>,
 
@@ -253,9 +257,10 @@ pub(crate) struct Concurrency {
 
     /// Fetch each file over N connections
     ///
-    /// With auto a file begins with one connection and gets more, up to 16, while they add speed. All parts are of one
-    /// version of the file: that takes a server that sends parts, and a strong ETag or date. Where one is missing, the file comes over
-    /// one connection. Mirrors are asked at once where a digest is asked for, or all have one ETag.
+    /// With auto a file begins with one connection and gets more, up to 16, while they add speed.
+    /// All parts are of one version of the file: that takes a server that sends parts, and a strong
+    /// ETag or date. Where one is missing, the file comes over one connection. Mirrors are asked at
+    /// once where a digest is asked for, or all have one ETag.
     #[arg(short, long, value_name = "N|auto", value_parser = split, default_value = "auto")]
     pub(crate) split: Split,
 
@@ -283,9 +288,10 @@ pub(crate) struct Concurrency {
 pub(crate) struct Resume {
     /// Continue partial files that another tool has left
     ///
-    /// A partial file at the final name, as wget and curl leave it, is continued without proof that the file is still the
-    /// same: you vouch for that. It moves to NAME.part when the server has sent more of it. A file that is as
-    /// large as the server's is kept; a larger one is fetched anew.
+    /// A partial file at the final name, as wget and curl leave it, is continued without proof that
+    /// the file is still the same: you vouch for that. It moves to NAME.part when the server has
+    /// sent more of it. A file that is as large as the server's is kept; a larger one is fetched
+    /// anew.
     #[arg(short, long = "continue", conflicts_with = "no_resume")]
     pub(crate) r#continue: bool,
 
@@ -321,8 +327,8 @@ pub(crate) struct Http {
 
     /// Log in with the bearer token that the environment variable VAR holds
     ///
-    /// Like a user's password it is never sent to another origin than that of each URL; unlike that it stands in no list
-    /// of processes.
+    /// Like a user's password it is never sent to another origin than that of each URL; unlike that
+    /// it stands in no list of processes.
     #[arg(
         long,
         value_name = "VAR",
@@ -387,8 +393,9 @@ pub(crate) struct Tls {
 
     /// Accept servers with this public key only
     ///
-    /// Each HASH is sha256// and the Base64 of the SHA-256 digest of a server's SubjectPublicKeyInfo; several are separated
-    /// by semicolons. This is checked in addition to the certificate, and with --insecure too.
+    /// Each HASH is sha256// and the Base64 of the SHA-256 digest of a server's
+    /// SubjectPublicKeyInfo; several are separated by semicolons. This is checked in addition to
+    /// the certificate, and with --insecure too.
     #[arg(long, value_name = "HASH", value_parser = pins, hide_short_help = true)]
     pub(crate) pinnedpubkey: Option<Pins>,
 
@@ -431,8 +438,8 @@ pub(crate) struct Network {
 
     /// Give up a transfer that takes longer than DUR
     ///
-    /// The clock starts when the transfer does, not while it waits for its turn. Without this, or with 0, a transfer may
-    /// take as long as it likes.
+    /// The clock starts when the transfer does, not while it waits for its turn. Without this, or
+    /// with 0, a transfer may take as long as it likes.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
 
@@ -486,8 +493,9 @@ pub(crate) struct Retry {
 
     /// Retry the HTTP statuses CODES, and no others
     ///
-    /// They are separated by commas. Without this 408, 425, 429, 500, 502, 503, 504, 522 and 524 are tried again. Failures
-    /// of the network are in any case, a certificate that is not accepted never.
+    /// They are separated by commas. Without this 408, 425, 429, 500, 502, 503, 504, 522 and 524
+    /// are tried again. Failures of the network are in any case, a certificate that is not accepted
+    /// never.
     #[arg(id = "retry_on", long = "retry-on", value_name = "CODES", value_parser = codes, hide_short_help = true)]
     pub(crate) on: Option<Codes>,
 }
@@ -537,8 +545,9 @@ pub(crate) struct Reporting {
 
     /// Write the rows that failed to FILE, as a list to read again
     ///
-    /// With all their options, mirrors and digests, and with their credentials: only its owner may read FILE. Rows that were under way when the run was stopped are among them. FILE is written when the run ends, and
-    /// is empty if nothing failed.
+    /// With all their options, mirrors and digests, and with their credentials: only its owner may
+    /// read FILE. Rows that were under way when the run was stopped are among them. FILE is written
+    /// when the run ends, and is empty if nothing failed.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) failed: Option<PathBuf>,
 

@@ -1,8 +1,8 @@
 //! The command line: the binary's own, which the library cannot see.
 //!
-//! `flags` is what can be typed (`values` reads its words), `options` turns that into what is wanted, `report` prints how
-//! it goes (`line` for people, `record` and `document` for programs), `progress` draws how it stands, `format` writes figures,
-//! `exit` is what the shell is told.
+//! `flags` is what can be typed (`values` reads its words), `options` turns that into what is
+//! wanted, `report` prints how it goes (`line` for people, `record` and `document` for programs),
+//! `progress` draws how it stands, `format` writes figures, `exit` is what the shell is told.
 
 mod document;
 mod exit;
@@ -57,8 +57,8 @@ fn without_secret(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Prints what the parser has to say: a usage error, or the help that was asked for. Help that cannot be written is an error,
-/// unless its reader has had enough.
+/// Prints what the parser has to say: a usage error, or the help that was asked for. Help that
+/// cannot be written is an error, unless its reader has had enough.
 fn tell(said: &clap::Error) -> Exit {
     match said.print() {
         _ if said.use_stderr() => Exit::Usage,

@@ -1,6 +1,7 @@
 //! What is printed: completion lines on standard output; errors, warnings and the summary on standard error.
 //!
-//! Lines are gathered and written in one go before the run waits, or with the next redraw while bars stand on the screen.
+//! Lines are gathered and written in one go before the run waits, or with the next redraw while
+//! bars stand on the screen.
 
 use std::fmt::Write as _;
 use std::fs::File;

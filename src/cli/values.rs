@@ -1,5 +1,5 @@
-//! Values of flags as they are typed, and what is wrong with them. Like `flags.rs` this stands on few crates, so that tests can
-//! include it by its path.
+//! Values of flags as they are typed, and what is wrong with them. Like `flags.rs` this stands on
+//! few crates, so that tests can include it by its path.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;

@@ -1,7 +1,8 @@
 //! A connection is a stack of filters: a [`Socket`] at the bottom, TLS above it where the origin asks for it.
 //!
-//! Nothing here waits, reads a clock or knows of transfers. The engine calls [`Filter::open`] until the stack stands,
-//! then [`Filter::send`] and [`Filter::recv`], and watches the socket for what the stack says it [`wants`](Filter::wants).
+//! Nothing here waits, reads a clock or knows of transfers. The engine calls [`Filter::open`] until
+//! the stack stands, then [`Filter::send`] and [`Filter::recv`], and watches the socket for what
+//! the stack says it [`wants`](Filter::wants).
 
 mod eyeballs;
 mod filter;

@@ -15,7 +15,8 @@ use crate::error::Fault;
 /// Idle time before the kernel probes a silent peer, and between probes.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// A connection to a peer, connected or about to be. It closes with its last holder, so that whoever watches it can outlive the stack.
+/// A connection to a peer, connected or about to be. It closes with its last holder, so that
+/// whoever watches it can outlive the stack.
 #[derive(Debug, Clone)]
 pub(crate) enum Socket {
     /// The kernel's TCP.

@@ -62,7 +62,8 @@ struct Processed {
 }
 
 impl Tls {
-    /// A session with `host`, a name or an address, whose certificate it will check, and to which it offers these protocols (RFC 7301).
+    /// A session with `host`, a name or an address, whose certificate it will check, and to which
+    /// it offers these protocols (RFC 7301).
     pub(crate) fn new(
         config: &Config,
         host: &str,
@@ -338,7 +339,8 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// A refused certificate is for ever, and so is a protocol that is not spoken: HTTP/1.1 always is; anything else may go better the next time.
+/// A refused certificate is for ever, and so is a protocol that is not spoken: HTTP/1.1 always is;
+/// anything else may go better the next time.
 fn fault(error: rustls::Error) -> Fault {
     match &error {
         rustls::Error::InvalidCertificate(refused) => Fault::Certificate(why(refused).into()),

@@ -1,4 +1,5 @@
-//! Whom TLS connections trust, who they say they are, and what they agree to: options, and the configuration made of them.
+//! Whom TLS connections trust, who they say they are, and what they agree to: options, and the
+//! configuration made of them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,8 @@ pub struct TlsOptions {
     pub roots: TrustRoots,
     /// Accept any certificate: the connection is private from nobody who can stand in the way.
     pub insecure: bool,
-    /// SHA-256 digests of the public keys that servers may have (the SubjectPublicKeyInfo, RFC 7469 §2.4), insecure or not;
-    /// none is any key.
+    /// SHA-256 digests of the public keys that servers may have (the SubjectPublicKeyInfo,
+    /// RFC 7469 §2.4), insecure or not; none is any key.
     pub pins: Vec<[u8; 32]>,
     /// What to show to servers that ask who this is.
     pub identity: Option<Identity>,

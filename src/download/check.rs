@@ -1,7 +1,7 @@
 //! Whether a body is the one that was promised: its digests, computed while it comes.
 //!
-//! A small body, or one that is not kept, is hashed as it passes. Of a larger one threads hash what is written, behind whoever
-//! writes it: see `hashing`.
+//! A small body, or one that is not kept, is hashed as it passes. Of a larger one threads hash what
+//! is written, behind whoever writes it: see `hashing`.
 
 use std::fs::File;
 use std::io;
@@ -33,7 +33,8 @@ pub(super) struct Check {
     size: Option<u64>,
     /// What the digests of its pieces are to be.
     pieces: Option<Arc<Pieces>>,
-    /// The pieces that were wrong at the last look, how often some were fetched again, and a computation that has seen all before them.
+    /// The pieces that were wrong at the last look, how often some were fetched again, and a
+    /// computation that has seen all before them.
     wrong: Ranges,
     repairs: usize,
     rewound: Option<(Tally, u64)>,
@@ -171,8 +172,8 @@ impl Check {
         }
     }
 
-    /// Begins anew for a body of which `frontier` bytes are there already: a thread reads them, but for what it has seen to be right,
-    /// and follows what comes behind.
+    /// Begins anew for a body of which `frontier` bytes are there already: a thread reads them, but
+    /// for what it has seen to be right, and follows what comes behind.
     pub(super) fn resume(
         &mut self,
         frontier: u64,
@@ -207,7 +208,8 @@ impl Check {
         has_digests || self.size.is_some() || self.recorded.is_some()
     }
 
-    /// What to do about the pieces that were found wrong, and which they are; there are so many places to have them from.
+    /// What to do about the pieces that were found wrong, and which they are; there are so many
+    /// places to have them from.
     pub(super) fn repair(&mut self, places: usize) -> (Repair, Ranges) {
         let wrong = std::mem::take(&mut self.wrong);
         let most = MOST_REPAIRS_IN_ALL.min(MOST_REPAIRS.saturating_mul(places));
@@ -244,7 +246,8 @@ impl Check {
         }
     }
 
-    /// The next bytes are moved to the file without being seen: a thread is to read them there. `frontier` bytes were written so far.
+    /// The next bytes are moved to the file without being seen: a thread is to read them there.
+    /// `frontier` bytes were written so far.
     ///
     /// Whether that can be done: without it the bytes have to pass.
     pub(super) fn follow(
@@ -366,8 +369,9 @@ fn meet(expected: &Expected, found: &[Digest], is_announced: bool) -> Result<(),
     }
 }
 
-/// What an answer says of the digest of the whole body, though it may have a part of it alone. Where nothing is decoded the body is the
-/// representation, and a whole one the content too (RFC 9530 §2 and §3).
+/// What an answer says of the digest of the whole body, though it may have a part of it alone.
+/// Where nothing is decoded the body is the representation, and a whole one the content too
+/// (RFC 9530 §2 and §3).
 pub(super) fn announcement(response: &Response) -> Option<Digest> {
     let fields: &[_] = match response.status {
         200 => &["repr-digest", "content-digest"],

@@ -1,7 +1,9 @@
-//! Digests of files that are being written: threads that read behind whoever writes, while the bytes are still in memory.
+//! Digests of files that are being written: threads that read behind whoever writes, while the
+//! bytes are still in memory.
 //!
-//! A task follows one file up to where it is known to be written. A few threads serve any number of tasks in turn: one that has come
-//! up to that mark waits for no thread, and no thread waits for it. Without threads whoever writes reads behind itself.
+//! A task follows one file up to where it is known to be written. A few threads serve any number of
+//! tasks in turn: one that has come up to that mark waits for no thread, and no thread waits for
+//! it. Without threads whoever writes reads behind itself.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

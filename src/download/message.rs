@@ -1,4 +1,5 @@
-//! The digest of the content of one answer that has a part of a file, where the answer says what it is (RFC 9530 §2). No I/O.
+//! The digest of the content of one answer that has a part of a file, where the answer says what it
+//! is (RFC 9530 §2). No I/O.
 
 use crate::error::Fault;
 use crate::http::digest::{Hashers, announced};

@@ -1,5 +1,5 @@
-//! Which of its mirrors a file's next share is asked of: each is tried at first, then whoever is fastest has it. Pure; the clock is
-//! an argument.
+//! Which of its mirrors a file's next share is asked of: each is tried at first, then whoever is
+//! fastest has it. Pure; the clock is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -79,8 +79,9 @@ impl Mirrors {
         }
     }
 
-    /// The best of a mirror's connections brings so many bytes a second. To be told some times a second: what a better one showed before
-    /// is forgotten by and by, since it may be over while others are stuck.
+    /// The best of a mirror's connections brings so many bytes a second. To be told some times a
+    /// second: what a better one showed before is forgotten by and by, since it may be over while
+    /// others are stuck.
     pub fn measured(&mut self, place: usize, speed: f64) {
         if let Some(mirror) = self.mirrors.get_mut(place) {
             let before = mirror.speed.unwrap_or(0.0);
@@ -145,7 +146,8 @@ impl Mirrors {
         }
     }
 
-    /// Which mirror the next share is asked of, where `wanted` connections are wanted in all; `None` where none has room.
+    /// Which mirror the next share is asked of, where `wanted` connections are wanted in all;
+    /// `None` where none has room.
     pub fn next(&self, wanted: usize, now: Instant) -> Option<usize> {
         let awake = |mirror: &Mirror| mirror.rests_until.is_none_or(|until| until <= now);
         let usable = |(_, mirror): &(usize, &Mirror)| {

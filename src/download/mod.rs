@@ -1,7 +1,7 @@
 //! Policy for one file: its name, its tries, where its bytes land. Knows nothing of sockets.
 //!
-//! A [`Download`] is the sink of its own transfers: of each try, until the body is whole, or the server says that the file
-//! which stands at the final name is still the same.
+//! A [`Download`] is the sink of its own transfers: of each try, until the body is whole, or the
+//! server says that the file which stands at the final name is still the same.
 
 mod check;
 mod hashing;
@@ -147,8 +147,9 @@ impl Download {
         Self::new(Body::Segment(segment), &self.hashing)
     }
 
-    /// Hands what is missing over to several transfers: gives the share of the one under way, and what is there. `None` where the
-    /// file cannot be made, or not be read by whoever is to hash it, or there is none.
+    /// Hands what is missing over to several transfers: gives the share of the one under way, and
+    /// what is there. `None` where the file cannot be made, or not be read by whoever is to hash
+    /// it, or there is none.
     pub fn divide(&mut self) -> Option<(Segment, Ranges)> {
         let Body::File(part) = &mut self.body else {
             return None;
@@ -224,7 +225,8 @@ impl Download {
         Some((size, *digest, etag.map(str::to_owned)))
     }
 
-    /// The file that stands at the final name has this size and these digests; should it be kept, that is what is known of it.
+    /// The file that stands at the final name has this size and these digests; should it be kept,
+    /// that is what is known of it.
     pub fn stands(&mut self, size: u64, digests: Vec<Digest>) {
         self.standing = Some(size);
         if let Some(check) = &mut self.check {
@@ -232,12 +234,12 @@ impl Download {
         }
     }
 
-    /// Whether the body, which is whole, is what it was to be. Where its digests are not known yet, [`Download::hashed`] is to be
-    /// called with the task's answer, and then this again.
+    /// Whether the body, which is whole, is what it was to be. Where its digests are not known yet,
+    /// [`Download::hashed`] is to be called with the task's answer, and then this again.
     ///
     /// # Errors
-    /// [`Fault::Digest`], [`Fault::Piece`], [`Fault::Size`] or [`Fault::PieceCount`]: it is another; [`Fault::Disk`]: it could not be
-    /// read.
+    /// [`Fault::Digest`], [`Fault::Piece`], [`Fault::Size`] or [`Fault::PieceCount`]: it is
+    /// another; [`Fault::Disk`]: it could not be read.
     pub fn verify(&mut self) -> Result<Checked, Fault> {
         if self.is_unchanged {
             // What stands there was looked at before it was asked about.
@@ -268,7 +270,8 @@ impl Download {
         }
     }
 
-    /// Has what is there of a body hashed, and what comes behind it, if anything says what the digest of the whole is to be.
+    /// Has what is there of a body hashed, and what comes behind it, if anything says what the
+    /// digest of the whole is to be.
     fn resume_check(&mut self, response: &Response) {
         let announced = check::announcement(response);
         self.check = self.check.take().filter(|check| check.is_asked());
@@ -280,7 +283,8 @@ impl Download {
         }
     }
 
-    /// Takes note of what the transfers have brought, but for some of it, from `at` on, that is not what it was said to be.
+    /// Takes note of what the transfers have brought, but for some of it, from `at` on, that is not
+    /// what it was said to be.
     pub fn spoil(&mut self, done: &Ranges, at: u64) {
         if let Body::File(part) = &mut self.body {
             part.set_written(done);
@@ -352,8 +356,8 @@ impl Download {
         }
     }
 
-    /// Has the pieces that were found wrong count as missing: the next try asks for them. There are so many `mirrors` beside the
-    /// present URL; where there are any, the next try goes to one.
+    /// Has the pieces that were found wrong count as missing: the next try asks for them. There are
+    /// so many `mirrors` beside the present URL; where there are any, the next try goes to one.
     pub fn repair(&mut self, mirrors: usize) -> Repair {
         let (Some(check), Body::File(part)) = (&mut self.check, &mut self.body) else {
             return Repair::Impossible;
@@ -383,7 +387,8 @@ impl Download {
         }
     }
 
-    /// The server has nothing behind what is there: whether that is all of a file of `size` bytes. It is to be verified then.
+    /// The server has nothing behind what is there: whether that is all of a file of `size` bytes.
+    /// It is to be verified then.
     ///
     /// # Errors
     /// [`Fault::Disk`] and [`Fault::BadRange`]: what is there cannot be opened, or is not what it was.
@@ -404,7 +409,8 @@ impl Download {
         Ok(true)
     }
 
-    /// What came is not what was promised: none of it is used again. Whether an earlier run may be to blame for it, and not the server.
+    /// What came is not what was promised: none of it is used again. Whether an earlier run may be
+    /// to blame for it, and not the server.
     pub fn discard(&mut self) -> bool {
         match &mut self.body {
             Body::File(part) => part.discard(),
@@ -436,8 +442,8 @@ impl Download {
     }
 }
 
-/// Whether an answer says nothing of the whole, which was asked for. A part that is all of it is the whole under another status: some
-/// servers answer so, and everybody takes it.
+/// Whether an answer says nothing of the whole, which was asked for. A part that is all of it is
+/// the whole under another status: some servers answer so, and everybody takes it.
 fn is_unasked(response: &Response) -> bool {
     let length = response.content_length();
     let is_all = |range: ContentRange| {

@@ -229,9 +229,9 @@ impl Names {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         let folder = self.folder(path);
         let own = self.key(&folder, name, "");
-        // Of the pairs of {x, x.part, x.part.gannet…} and {y, y.part, y.part.gannet…}, only x = y, x.… = y and x = y.… can be
-        // equal: no two suffixes end alike.
-        // Where no name has a suffix of ours, nothing but the name itself can be in the way.
+        // Of the pairs of {x, x.part, x.part.gannet…} and {y, y.part, y.part.gannet…}, only x = y,
+        // x.… = y and x = y.… can be equal: no two suffixes end alike. Where no name has a suffix
+        // of ours, nothing but the name itself can be in the way.
         let suffixes = [PART, STATE, NEXT_STATE];
         self.has_suffixed |= suffixes
             .iter()

@@ -1,5 +1,6 @@
-//! How one file is divided among several transfers. Pure arithmetic: which bytes each is to bring, who gives half of its share
-//! away, who is overtaken. Every byte is brought, whoever fails, splits or is stolen from.
+//! How one file is divided among several transfers. Pure arithmetic: which bytes each is to bring,
+//! who gives half of its share away, who is overtaken. Every byte is brought, whoever fails, splits
+//! or is stolen from.
 
 use std::ops::Range;
 
@@ -10,7 +11,8 @@ use super::Ranges;
 /// A share that is left in less time than this, in seconds, is not worth another request.
 const WORTHWHILE: f64 = 0.25;
 
-/// So many bytes come with the head of the first answer, at most: they are no reason to leave its share larger than the others.
+/// So many bytes come with the head of the first answer, at most: they are no reason to leave its
+/// share larger than the others.
 const WITH_HEAD: u64 = 256 * 1024;
 
 /// One transfer's share, by its number.
@@ -91,7 +93,8 @@ impl Plan {
             .map_or(0..0, |share| share.at..share.end)
     }
 
-    /// Takes in a transfer that began at `from` and is at `at`: it brings what is missing from there on, up to what is there already.
+    /// Takes in a transfer that began at `from` and is at `at`: it brings what is missing from
+    /// there on, up to what is there already.
     pub fn adopt(&mut self, from: u64, at: u64) -> Lane {
         let gap = self.done.gaps(self.size).find(|gap| gap.end > at);
         let end = gap.map_or(at, |gap| gap.end);
@@ -115,7 +118,8 @@ impl Plan {
         (!share.has_rival && share.at < share.end).then_some(next)
     }
 
-    /// Has a lane bring what another was to bring, which is the next [behind](Self::behind) it, and all between: the other is closed.
+    /// Has a lane bring what another was to bring, which is the next [behind](Self::behind) it, and
+    /// all between: the other is closed.
     pub fn take_back(&mut self, lane: Lane, other: Lane) {
         let end = self.rest(other).end;
         self.close(other);
@@ -171,9 +175,10 @@ impl Plan {
             .find_map(|(lane, share)| is_there(share).then_some(lane))
     }
 
-    /// Gives out a share, the first of `count` that are wanted now: of what nobody brings, or of what the slowest has left, or
-    /// all of that near the end. `pace` is what its transfer is expected to bring, in bytes a second, and `speed` what a lane does,
-    /// where that is known: who is slower has the smaller part.
+    /// Gives out a share, the first of `count` that are wanted now: of what nobody brings, or of
+    /// what the slowest has left, or all of that near the end. `pace` is what its transfer is
+    /// expected to bring, in bytes a second, and `speed` what a lane does, where that is known: who
+    /// is slower has the smaller part.
     pub fn open(
         &mut self,
         count: u64,

@@ -1,4 +1,5 @@
-//! How many connections one file is worth: opened one after another while they add speed. Pure; the clock is an argument.
+//! How many connections one file is worth: opened one after another while they add speed. Pure; the
+//! clock is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -119,8 +120,8 @@ impl Ramp {
 mod tests {
     use super::*;
 
-    /// Runs a ramp for so many seconds against a link, whose speed depends on the connections, and gives the number at the end and
-    /// the most there were.
+    /// Runs a ramp for so many seconds against a link, whose speed depends on the connections, and
+    /// gives the number at the end and the most there were.
     fn run(most: usize, seconds: u32, link: impl Fn(usize) -> f64) -> (usize, usize) {
         let mut now = Instant::now();
         let mut ramp = Ramp::new(most, now, 0);

@@ -1,5 +1,5 @@
-//! A request for a part of a file, and what an answer to it must be before a byte of it is put beside those that are there
-//! (RFC 9110 §13.1.5 and §14). Pure.
+//! A request for a part of a file, and what an answer to it must be before a byte of it is put
+//! beside those that are there (RFC 9110 §13.1.5 and §14). Pure.
 
 use super::{State, Validators};
 use crate::error::Fault;
@@ -26,17 +26,18 @@ impl Asked {
                 .strong()
                 .map(|validator| format!("If-Range: {validator}")),
         ];
-        // A validator that cannot be sent, from a state that was tampered with, is left out: nothing will be proved then.
+        // A validator that cannot be sent, from a state that was tampered with, is left out:
+        // nothing will be proved then.
         let fields = lines.into_iter().flatten();
         fields.filter_map(|line| Field::parse(&line).ok()).collect()
     }
 
-    /// Checks a 206 against what is held, and gives the offset behind its last byte. `is_vouched`: somebody else says that
-    /// the version is the same, so it need only not be another.
+    /// Checks a 206 against what is held, and gives the offset behind its last byte. `is_vouched`:
+    /// somebody else says that the version is the same, so it need only not be another.
     ///
     /// # Errors
-    /// [`Fault::Changed`]: it is of another version. [`Fault::BadRange`]: it is not the part that was asked for, or that
-    /// cannot be told.
+    /// [`Fault::Changed`]: it is of another version. [`Fault::BadRange`]: it is not the part that
+    /// was asked for, or that cannot be told.
     pub fn check(
         &self,
         held: &State,

@@ -44,7 +44,8 @@ impl Jitter {
         Self(seed)
     }
 
-    /// The next of them: a step of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators").
+    /// The next of them: a step of splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
+    /// number generators").
     pub fn draw(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -75,8 +76,9 @@ pub struct Tries {
 }
 
 impl Retry {
-    /// Decides after the last of `tries` has failed with `error`. `random` is a number from 0 to 1, for full jitter:
-    /// many transfers that failed together do not come back together. `wall` is the time of day, for a Retry-After that is a date.
+    /// Decides after the last of `tries` has failed with `error`. `random` is a number from 0 to 1,
+    /// for full jitter: many transfers that failed together do not come back together. `wall` is
+    /// the time of day, for a Retry-After that is a date.
     pub fn decide(&self, error: &Error, tries: Tries, random: f64, wall: SystemTime) -> Decision {
         if !self.may_help(error, tries) || tries.count > self.retries {
             return Decision::GiveUp;
@@ -94,7 +96,8 @@ impl Retry {
     fn may_help(&self, error: &Error, tries: Tries) -> bool {
         match (error.status(), &self.statuses) {
             (Some(status), Some(statuses)) => statuses.contains(&status),
-            // What a redirect leads to may be signed for a while only. The next try begins at the first URL, and is led elsewhere.
+            // What a redirect leads to may be signed for a while only. The next try begins at the
+            // first URL, and is led elsewhere.
             (Some(403), None) if tries.is_begun && error.redirected().is_some() => true,
             _ => error.is_retryable(),
         }

@@ -30,7 +30,8 @@ pub struct Whole {
 pub struct Proof {
     /// What its server says of that version; nothing at first, where another began the file.
     pub validators: Validators,
-    /// Another server began it, and a digest of the whole is asked for: the size is to be right, and no validator another than before.
+    /// Another server began it, and a digest of the whole is asked for: the size is to be right,
+    /// and no validator another than before.
     pub is_vouched: bool,
 }
 

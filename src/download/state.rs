@@ -1,5 +1,5 @@
-//! `NAME.part.gannet`: what is known of the incomplete body beside it, so that another run can go on with it. Pure: bytes
-//! in, bytes out; `part` reads and writes the file.
+//! `NAME.part.gannet`: what is known of the incomplete body beside it, so that another run can go
+//! on with it. Pure: bytes in, bytes out; `part` reads and writes the file.
 //!
 //! It holds no secret: of the URL, neither user information nor query, but a hash of the query.
 
@@ -106,7 +106,8 @@ impl State {
     /// Reads a state.
     ///
     /// # Errors
-    /// [`Unusable`]: it is damaged, or of another format. Ranges that overlap, are out of order or lie beyond the size are damage.
+    /// [`Unusable`]: it is damaged, or of another format. Ranges that overlap, are out of order or
+    /// lie beyond the size are damage.
     pub fn parse(bytes: &[u8]) -> Result<Self, Unusable> {
         let damaged = |_| Unusable::Damaged;
         let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
@@ -167,7 +168,8 @@ impl State {
     }
 }
 
-/// FNV-1a in 64 bits: the same in every build, which the standard library's hash does not promise. It tells URLs apart; it keeps nothing safe.
+/// FNV-1a in 64 bits: the same in every build, which the standard library's hash does not promise.
+/// It tells URLs apart; it keeps nothing safe.
 fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -1,7 +1,7 @@
 //! What is known of a file that was fetched before: enough to ask the server whether it is still the same.
 //!
-//! It stands with the file, as an extended attribute, and holds no URL. Where a file system has no such attributes nothing is known, and the file
-//! is fetched anew.
+//! It stands with the file, as an extended attribute, and holds no URL. Where a file system has no
+//! such attributes nothing is known, and the file is fetched anew.
 
 use std::str;
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,7 +14,8 @@ use crate::sys::{Entry, Folder};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     size: u64,
-    /// When it was complete, in nanoseconds since 1970, by the clock that stamps files: whoever wrote to it since did so later.
+    /// When it was complete, in nanoseconds since 1970, by the clock that stamps files: whoever
+    /// wrote to it since did so later.
     completed: i128,
     validators: Validators,
     /// Only what is newer is wanted.
@@ -22,8 +23,8 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// The note for a body of `size` bytes that is complete since a time, in nanoseconds since 1970 by the clock that stamps files, if it is
-    /// worth one.
+    /// The note for a body of `size` bytes that is complete since a time, in nanoseconds since 1970
+    /// by the clock that stamps files, if it is worth one.
     pub(super) fn note(validators: &Validators, size: u64, completed: i128) -> Option<Vec<u8>> {
         let (etag, last_modified) = (
             validators.etag.as_deref().unwrap_or(""),
@@ -81,8 +82,9 @@ impl Stored {
         self
     }
 
-    /// Whether a whole answer, from a server that knows no conditions, is the file that stands there: one of the same strong entity tag,
-    /// or one that is not newer where that is all that counts. A body that is `small` comes as fast as it is told from another.
+    /// Whether a whole answer, from a server that knows no conditions, is the file that stands
+    /// there: one of the same strong entity tag, or one that is not newer where that is all that
+    /// counts. A body that is `small` comes as fast as it is told from another.
     pub(super) fn is_still(&self, response: &Response, small: u64) -> bool {
         let theirs = Validators::of(response);
         let etag = &self.validators.etag;

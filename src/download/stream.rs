@@ -22,8 +22,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Standard output. One that was closed is the null device by now: the standard library sees to that before `main`, and
-    /// what is thrown away on purpose looks the same.
+    /// Standard output. One that was closed is the null device by now: the standard library sees to
+    /// that before `main`, and what is thrown away on purpose looks the same.
     pub fn stdout() -> Self {
         Self {
             named: None,

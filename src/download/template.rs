@@ -1,4 +1,5 @@
-//! Names of files after a pattern: `{host}/{path}`. What a URL puts in is made safe; the pattern itself must stay beneath its folder.
+//! Names of files after a pattern: `{host}/{path}`. What a URL puts in is made safe; the pattern
+//! itself must stay beneath its folder.
 
 use std::path::PathBuf;
 
@@ -22,7 +23,8 @@ enum Piece {
 }
 
 impl Template {
-    /// Reads a pattern: text with `{host}`, `{path}`, `{name}`, `{stem}`, `{ext}` and `{index}`; `{{` and `}}` are braces.
+    /// Reads a pattern: text with `{host}`, `{path}`, `{name}`, `{stem}`, `{ext}` and `{index}`;
+    /// `{{` and `}}` are braces.
     ///
     /// # Errors
     /// What is wrong with it, fit to print.

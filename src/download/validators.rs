@@ -12,7 +12,8 @@ pub struct Validators {
     pub etag: Option<String>,
     /// Last-Modified, as it came.
     pub last_modified: Option<String>,
-    /// The file cannot have changed again within the second that Last-Modified names: Date is at least one later (§8.8.2.2).
+    /// The file cannot have changed again within the second that Last-Modified names: Date is at
+    /// least one later (§8.8.2.2).
     pub is_date_strong: bool,
     /// Content-Encoding, where it is not identity: the bytes are those of the coded form.
     pub encoding: Option<String>,
@@ -44,8 +45,8 @@ impl Validators {
         httpdate::parse_http_date(self.last_modified.as_deref()?).ok()
     }
 
-    /// The one that proves two versions to be the same byte for byte, as If-Range wants it: a strong ETag, or where there is
-    /// no ETag at all, a date that is strong (§13.1.5).
+    /// The one that proves two versions to be the same byte for byte, as If-Range wants it: a
+    /// strong ETag, or where there is no ETag at all, a date that is strong (§13.1.5).
     pub fn strong(&self) -> Option<&str> {
         match &self.etag {
             Some(etag) => is_strong_etag(etag).then_some(etag),

@@ -6,9 +6,10 @@ use super::grammar::trim;
 
 /// The file name in a Content-Disposition, as sent, where there is one that is not empty.
 ///
-/// `filename*` (RFC 8187: UTF-8 or ISO-8859-1) goes before `filename`, if it can be read; of several of a name the first
-/// counts. Values come as real servers send them: quoted or not, unquoted with spaces, without a
-/// closing quote, in raw UTF-8 or Latin-1, without a disposition type.
+/// `filename*` (RFC 8187: UTF-8 or ISO-8859-1) goes before `filename`, if it can be read; of
+/// several of a name the first counts. Values come as real servers send them: quoted or not,
+/// unquoted with spaces, without a closing quote, in raw UTF-8 or Latin-1, without a disposition
+/// type.
 ///
 /// ```
 /// use gannet::http::disposition::file_name;

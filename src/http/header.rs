@@ -209,8 +209,8 @@ pub(crate) fn is_credential(name: &str) -> bool {
         .any(|secret| name.eq_ignore_ascii_case(secret.as_ref()))
 }
 
-/// Whether the value of a field of that name is shown to nobody: a credential, or what its name makes look like one (`X-Api-Key`,
-/// `Private-Token`).
+/// Whether the value of a field of that name is shown to nobody: a credential, or what its name
+/// makes look like one (`X-Api-Key`, `Private-Token`).
 pub(crate) fn is_secret(name: &str) -> bool {
     const NAMES: [&str; 2] = ["Set-Cookie", "Proxy-Authenticate"];
     const PARTS: [&str; 8] = [

@@ -89,9 +89,10 @@ enum Coding {
     Chunked,
 }
 
-/// Transfer-Encoding over all its lines (RFC 9112 §6.1), and whether it holds nothing but what it should. `identity`,
-/// gone since RFC 7230, says nothing and is passed over; so is a line that merely says again what the one before it said: a server and
-/// a proxy have both added it, and the body is in chunks once.
+/// Transfer-Encoding over all its lines (RFC 9112 §6.1), and whether it holds nothing but what it
+/// should. `identity`, gone since RFC 7230, says nothing and is passed over; so is a line that
+/// merely says again what the one before it said: a server and a proxy have both added it, and the
+/// body is in chunks once.
 fn transfer_coding(headers: &Headers) -> Result<(Coding, bool), Malformed> {
     let lines = || headers.get_all("transfer-encoding");
     if lines().next().is_none() {

@@ -117,7 +117,8 @@ impl Reader {
         });
         match bytes.first() {
             _ if is_prefix => Ok(()),
-            // Only TLS says so little: a server that speaks it answers a plain request with an alert (RFC 8446 §5.1, §6).
+            // Only TLS says so little: a server that speaks it answers a plain request with an
+            // alert (RFC 8446 §5.1, §6).
             Some(&ALERT) if seen == 0 => Err(Malformed::Tls),
             _ => Err(Malformed::NotHttp),
         }

@@ -63,8 +63,9 @@ fn field_line(line: &[u8], headers: &mut Headers) -> (bool, Certainty) {
     (true, Certainty::Sure)
 }
 
-/// Version and status of a status line: `HTTP/1.`, a digit, whitespace, three digits, and anything or nothing behind
-/// whitespace (RFC 9112 §4). Later versions of HTTP/1 are read as 1.1 (RFC 9110 §2.5), statuses up to 999 as final ones.
+/// Version and status of a status line: `HTTP/1.`, a digit, whitespace, three digits, and anything
+/// or nothing behind whitespace (RFC 9112 §4). Later versions of HTTP/1 are read as 1.1
+/// (RFC 9110 §2.5), statuses up to 999 as final ones.
 fn status_line(line: &[u8]) -> Result<(Version, u16), Malformed> {
     let (version, rest) = match line.strip_prefix(b"HTTP/1.") {
         Some([b'0', rest @ ..]) => (Version::Http10, rest),

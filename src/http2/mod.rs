@@ -1,8 +1,9 @@
 //! HTTP/2 as a client speaks it (RFC 9113), without I/O: an adapter round the h2 crate, which is driven by hand.
 //!
-//! A [`Session`] is one connection's share of it. Bytes that arrived go in, bytes to be sent come out, and each stream is asked
-//! for what has happened to it once it was woken. There is no runtime: h2 reads and writes memory ([`wire`]), the connection has
-//! a waker that does nothing, because whoever feeds it polls it, and each stream one that queues its slot ([`woken`]).
+//! A [`Session`] is one connection's share of it. Bytes that arrived go in, bytes to be sent come
+//! out, and each stream is asked for what has happened to it once it was woken. There is no
+//! runtime: h2 reads and writes memory ([`wire`]), the connection has a waker that does nothing,
+//! because whoever feeds it polls it, and each stream one that queues its slot ([`woken`]).
 //!
 //! ```text
 //!  a slot:   ──request──▶ Waiting ─┬─ Head ─▶ Body ─┬─ End ─▶ Over ──leave──▶ free

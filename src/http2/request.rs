@@ -1,4 +1,5 @@
-//! The head of a request as HTTP/2 has it (RFC 9113 §8.3.1): pseudo-fields, and fields in lower case that say nothing of connections.
+//! The head of a request as HTTP/2 has it (RFC 9113 §8.3.1): pseudo-fields, and fields in lower
+//! case that say nothing of connections.
 
 use std::fmt::Write as _;
 
@@ -30,8 +31,9 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The fields of requests to an origin. A Host among them becomes the authority, in place of the origin's own; what
-    /// is specific to a connection is left out, also what a Connection among them names. Credentials are never indexed by the compression (RFC 7541 §7.1.3).
+    /// The fields of requests to an origin. A Host among them becomes the authority, in place of
+    /// the origin's own; what is specific to a connection is left out, also what a Connection among
+    /// them names. Credentials are never indexed by the compression (RFC 7541 §7.1.3).
     ///
     /// # Errors
     /// [`Unsendable`]: a name, a value or the Host cannot stand in a request.

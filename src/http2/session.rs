@@ -176,8 +176,8 @@ impl Session {
         self.cap = self.cap.min(streams.max(1));
     }
 
-    /// Lets bodies that nobody takes just now, of so many streams, not stand in the way of the others: the window of the connection is
-    /// widened by theirs.
+    /// Lets bodies that nobody takes just now, of so many streams, not stand in the way of the
+    /// others: the window of the connection is widened by theirs.
     pub fn make_room_for(&mut self, resting: usize) {
         let theirs = u64::from(self.windows.stream) * resting as u64;
         let window = u64::from(self.windows.connection) + theirs;
@@ -226,7 +226,8 @@ impl Session {
         Some(number)
     }
 
-    /// What has happened in a slot since it was asked last. After anything but [`Event::Pending`] and [`Event::End`], ask again.
+    /// What has happened in a slot since it was asked last. After anything but [`Event::Pending`]
+    /// and [`Event::End`], ask again.
     ///
     /// # Errors
     /// [`Broken`]: the stream has ended before its answer was whole. [Leave](Self::leave) it.

@@ -30,8 +30,9 @@ pub enum Event<'a> {
 /// What ended a stream before its answer was whole.
 #[derive(Debug)]
 pub enum Broken {
-    /// The peer has not begun on the request, and says so: it may be sent again, elsewhere or later (RFC 9113 §8.7). With
-    /// the fault that it is where that leads nowhere, and whether this stream alone was refused.
+    /// The peer has not begun on the request, and says so: it may be sent again, elsewhere or later
+    /// (RFC 9113 §8.7). With the fault that it is where that leads nowhere, and whether this stream
+    /// alone was refused.
     Unprocessed {
         /// What to say of it.
         fault: Fault,
@@ -232,8 +233,9 @@ impl Stream {
     }
 }
 
-/// What an error of h2 means for a stream whose head has come, or has not. Where it has, the peer had begun on the request, whatever
-/// it says: its answer was handed on, and is not begun anew behind the back of whoever took it.
+/// What an error of h2 means for a stream whose head has come, or has not. Where it has, the peer
+/// had begun on the request, whatever it says: its answer was handed on, and is not begun anew
+/// behind the back of whoever took it.
 fn broken(error: &h2::Error, has_head: bool) -> Broken {
     let Some(reason) = error.reason() else {
         return Broken::Lost;
@@ -254,8 +256,8 @@ fn broken(error: &h2::Error, has_head: bool) -> Broken {
             is_refused: true,
         },
         (true, false) => Broken::Fault(Fault::StreamReset(code)),
-        // What is wrong with the head of this stream will be wrong the next time too; a body that was cut, or what another
-        // stream did to the connection, need not.
+        // What is wrong with the head of this stream will be wrong the next time too; a body that
+        // was cut, or what another stream did to the connection, need not.
         (false, false) if !has_head => Broken::Fault(Malformed::Http2(code).into()),
         (false, _) => Broken::Fault(Fault::Http2(code)),
     }

@@ -1,9 +1,11 @@
-//! The wire as the h2 crate sees it: bytes in memory, put there and fetched by hand. It never waits; where there is nothing, or
-//! no room, it says so, and whoever drives the session calls again.
+//! The wire as the h2 crate sees it: bytes in memory, put there and fetched by hand. It never
+//! waits; where there is nothing, or no room, it says so, and whoever drives the session calls
+//! again.
 //!
-//! h2 takes memory for a frame when it has read its head, and copies what it had read of it by then. So a read ends where a frame does
-//! whose next one would not fit, or behind the head of that: each body is copied once, to memory of its own size. And a field section is
-//! read alone: when h2 gives the connection up over it, the last thing that was read says whose it was.
+//! h2 takes memory for a frame when it has read its head, and copies what it had read of it by
+//! then. So a read ends where a frame does whose next one would not fit, or behind the head of
+//! that: each body is copied once, to memory of its own size. And a field section is read alone:
+//! when h2 gives the connection up over it, the last thing that was read says whose it was.
 
 use std::cell::RefCell;
 use std::io;
@@ -15,8 +17,8 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes waiting to be sent beyond which h2 is told to wait. Whoever floods us with what must be answered is not read from
-/// until it has taken the answers.
+/// Bytes waiting to be sent beyond which h2 is told to wait. Whoever floods us with what must be
+/// answered is not read from until it has taken the answers.
 const OUTPUT_LIMIT: usize = 64 * 1024;
 
 /// What arrived and what is to be sent.

@@ -17,8 +17,8 @@ pub struct Checksums {
 }
 
 impl Checksums {
-    /// Reads a list named `name`. Lines that are no entries are passed over, so the list may be signed; a file that has no entry in it
-    /// is not let through.
+    /// Reads a list named `name`. Lines that are no entries are passed over, so the list may be
+    /// signed; a file that has no entry in it is not let through.
     ///
     /// # Errors
     /// It has no entry at all.
@@ -47,8 +47,8 @@ impl Checksums {
         Ok(checksums)
     }
 
-    /// Adds to a row the digests of the file that has its URL's base name, or else of the one that its own name has. Of several
-    /// files of one name that one counts whose path the URL ends with.
+    /// Adds to a row the digests of the file that has its URL's base name, or else of the one that
+    /// its own name has. Of several files of one name that one counts whose path the URL ends with.
     ///
     /// # Errors
     /// What keeps the row from being checked: no entry, or several that differ.

@@ -63,7 +63,8 @@ impl Reader {
     }
 }
 
-/// What comes before the first byte that says something: a byte order mark, blanks and line ends, in pieces of any size.
+/// What comes before the first byte that says something: a byte order mark, blanks and line ends,
+/// in pieces of any size.
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     /// Bytes of a mark that have come, from the first of all on; none once it cannot come any more.

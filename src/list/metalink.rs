@@ -1,4 +1,5 @@
-//! Metalink documents: RFC 5854, and version 3 as older tools write it. A document is held whole, up to a limit, and read a file at a time.
+//! Metalink documents: RFC 5854, and version 3 as older tools write it. A document is held whole,
+//! up to a limit, and read a file at a time.
 
 use std::collections::VecDeque;
 use std::io::Cursor;
@@ -237,8 +238,8 @@ fn add(file: &mut Option<(u64, File)>, text: &str) {
     }
 }
 
-/// What a reference stands for: a character, by its number or by one of the five names that need no declaration. Whatever a
-/// document declares itself stands for nothing.
+/// What a reference stands for: a character, by its number or by one of the five names that need no
+/// declaration. Whatever a document declares itself stands for nothing.
 fn resolved(reference: &BytesRef<'_>) -> Result<String, String> {
     let character = reference.resolve_char_ref().map_err(|_| "not XML")?;
     character

@@ -1,7 +1,9 @@
-//! A lazy stream of rows out of a URL list. [`Input`] reads the bytes, [`Rows`] makes rows and errors of them without I/O.
+//! A lazy stream of rows out of a URL list. [`Input`] reads the bytes, [`Rows`] makes rows and
+//! errors of them without I/O.
 //!
-//! Within [`Rows`], `lines` cuts bytes of any shape into lines of bounded length; `urls`, `jsonl` and `sums` read the lines of
-//! the formats of these names, and `metalink` a document; `format` chooses among them. `reference` reads one URL as people write it.
+//! Within [`Rows`], `lines` cuts bytes of any shape into lines of bounded length; `urls`, `jsonl`
+//! and `sums` read the lines of the formats of these names, and `metalink` a document; `format`
+//! chooses among them. `reference` reads one URL as people write it.
 //!
 //! In the `urls` format a row is held back until something shows that it has all its indented options:
 //!
@@ -263,7 +265,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// A list of URLs named `source` (`-` is shown as `standard input`), whose relative references are resolved against `base`.
+    /// A list of URLs named `source` (`-` is shown as `standard input`), whose relative references
+    /// are resolved against `base`.
     pub fn new(source: &str, base: Option<Url>) -> Self {
         Self::in_format(Format::Urls, source, base)
     }
@@ -353,7 +356,8 @@ impl Rows {
         if is_due { urls.take() } else { None }
     }
 
-    /// Whether a row, or the error of one, is held back that [`settle`](Self::settle) or [`finish`](Self::finish) would give out.
+    /// Whether a row, or the error of one, is held back that [`settle`](Self::settle) or
+    /// [`finish`](Self::finish) would give out.
     pub fn is_holding(&self) -> bool {
         self.holds() && (self.lines.is_finished() || !self.lines.has_indent_begun())
     }

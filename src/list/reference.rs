@@ -56,7 +56,8 @@ pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
     Ok(url)
 }
 
-/// The digests that a URL's fragment asks for: `#sha256=HEX`, perhaps among other parts parted by `&`, as package indexes write it.
+/// The digests that a URL's fragment asks for: `#sha256=HEX`, perhaps among other parts parted by
+/// `&`, as package indexes write it.
 pub(super) fn fragment_digests(url: &Url) -> Result<Vec<Expected>, String> {
     let Some(fragment) = url.fragment() else {
         return Ok(Vec::new());

@@ -2,8 +2,8 @@
 
 use url::{Position, Url};
 
-/// Where the schedulers that count their workers say which one this is: name, the number of the first, the variable of the count, and of the first
-/// number where that is not fixed.
+/// Where the schedulers that count their workers say which one this is: name, the number of the
+/// first, the variable of the count, and of the first number where that is not fixed.
 const SCHEDULERS: [Scheduler; 4] = [
     Scheduler {
         index: "SLURM_ARRAY_TASK_ID",
@@ -116,8 +116,8 @@ impl Shard {
         ))
     }
 
-    /// Whether a URL is of this share. Each URL is of one share alone, the same one wherever and whenever this is asked; its fragment
-    /// does not matter.
+    /// Whether a URL is of this share. Each URL is of one share alone, the same one wherever and
+    /// whenever this is asked; its fragment does not matter.
     pub fn has(&self, url: &Url) -> bool {
         self.count < 2 || hash(url[..Position::AfterQuery].as_bytes()) % self.count == self.index
     }
@@ -128,8 +128,8 @@ fn number(text: &str) -> Option<u64> {
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-/// FNV-1a, and the last step of splitmix64, so that few workers get even shares too. It is part of the contract: workers of
-/// different versions share a list.
+/// FNV-1a, and the last step of splitmix64, so that few workers get even shares too. It is part of
+/// the contract: workers of different versions share a list.
 fn hash(bytes: &[u8]) -> u64 {
     let fnv = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -1,4 +1,5 @@
-//! The `sums` format: digests and names as `sha256sum` and its like write them, plain or tagged, and as `openssl dgst` does.
+//! The `sums` format: digests and names as `sha256sum` and its like write them, plain or tagged,
+//! and as `openssl dgst` does.
 
 use std::sync::Arc;
 

@@ -46,7 +46,8 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    /// Takes a transfer that holds nothing any more out of every table, its message too. A dead multi that is empty lives again.
+    /// Takes a transfer that holds nothing any more out of every table, its message too. A dead
+    /// multi that is empty lives again.
     pub(super) fn take_out(&mut self, id: TransferId) -> Easy<S> {
         let transfer = self.transfers.remove(id.index as usize);
         if let Some(message) = transfer.message {
@@ -213,7 +214,8 @@ impl<S: Sink> Multi<S> {
             })
     }
 
-    /// Drops the entries at the head of the queue whose transfers have gone, or have run already: they are no reason to be called.
+    /// Drops the entries at the head of the queue whose transfers have gone, or have run already:
+    /// they are no reason to be called.
     fn forget_stale(&mut self) {
         while let Some(id) = self.runnable.front().copied() {
             if self.has(id) && self.transfer(id).is_runnable {
@@ -260,7 +262,8 @@ impl<S: Sink> Multi<S> {
         Ok(())
     }
 
-    /// Completes every transfer with the abort, and closes every connection. The multi is dead until all transfers are removed.
+    /// Completes every transfer with the abort, and closes every connection. The multi is dead
+    /// until all transfers are removed.
     pub(super) fn abort(&mut self) {
         let live = |(_, transfer): (usize, &Transfer<S>)| {
             (transfer.state != State::Done).then_some(transfer.id)

@@ -42,29 +42,31 @@ pub struct Easy<S> {
     pub delay: Option<Duration>,
     /// Longest time for lookup, connection and handshake together.
     pub connect_timeout: Option<Duration>,
-    /// Longest time without a byte. While others have bytes from the same origin, a transfer that has none is starved rather
-    /// than stalled: it is given up to [`PATIENCE`] times as long.
+    /// Longest time without a byte. While others have bytes from the same origin, a transfer that
+    /// has none is starved rather than stalled: it is given up to [`PATIENCE`] times as long.
     pub stall_timeout: Option<Duration>,
-    /// Bytes a second that are to come at least, on average over each span of this length, from the request on. Does not
-    /// count while a rate limit or a pause holds the transfer back.
+    /// Bytes a second that are to come at least, on average over each span of this length, from the
+    /// request on. Does not count while a rate limit or a pause holds the transfer back.
     pub min_speed: Option<(u64, Duration)>,
     /// Longest time for the whole transfer.
     pub timeout: Option<Duration>,
     /// Bytes a second received at most.
     pub max_recv_speed: Option<u64>,
     /// It belongs to a transfer that is under way: it is first in turn, and not one of those that
-    /// [`Limits::transfers`](super::Limits::transfers) bounds. Over HTTP/2 it has a connection to itself, where one may be
-    /// opened: beside the other on one connection it would bring nothing sooner.
+    /// [`Limits::transfers`](super::Limits::transfers) bounds. Over HTTP/2 it has a connection to
+    /// itself, where one may be opened: beside the other on one connection it would bring nothing
+    /// sooner.
     pub is_extra: bool,
-    /// It only connects (libcurl: `CURLOPT_CONNECT_ONLY`), and stands by with its connection until [`Multi::replace`] gives
-    /// it something to fetch.
+    /// It only connects (libcurl: `CURLOPT_CONNECT_ONLY`), and stands by with its connection until
+    /// [`Multi::replace`] gives it something to fetch.
     ///
     /// [`Multi::replace`]: super::Multi::replace
     pub is_connect_only: bool,
 }
 
 impl<S> Easy<S> {
-    /// A GET of `url` into `sink`, with the defaults of the command line: 20 redirects, 10 s to connect, 30 s without a byte.
+    /// A GET of `url` into `sink`, with the defaults of the command line: 20 redirects, 10 s to
+    /// connect, 30 s without a byte.
     pub fn new(url: Url, sink: S) -> Self {
         Self {
             url,

@@ -51,7 +51,8 @@ impl SocketChange<'_> {
     }
 }
 
-/// The socket, for pollers that want an owner and not a number: duplicate it, and let go of that at [`Interest::Remove`].
+/// The socket, for pollers that want an owner and not a number: duplicate it, and let go of that at
+/// [`Interest::Remove`].
 impl AsFd for SocketChange<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()

@@ -1,7 +1,9 @@
-//! Many transfers over shared connections, none of them waited for: an engine with the contract of libcurl's multi_socket interface.
+//! Many transfers over shared connections, none of them waited for: an engine with the contract of
+//! libcurl's multi_socket interface.
 //!
-//! The engine owns its sockets and reads and writes them; it never waits and never reads a clock. The application waits,
-//! on any event loop, for the sockets and the one timeout that it is told of, and hands in the time:
+//! The engine owns its sockets and reads and writes them; it never waits and never reads a clock.
+//! The application waits, on any event loop, for the sockets and the one timeout that it is told
+//! of, and hands in the time:
 //!
 //! ```no_run
 //! use std::time::Instant;
@@ -22,8 +24,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`Multi`] is the face; the states of a transfer are drawn in `transfer/mod.rs`. An `Ok` from a call says nothing of single
-//! transfers: their results come from the info queue alone.
+//! [`Multi`] is the face; the states of a transfer are drawn in `transfer/mod.rs`. An `Ok` from a
+//! call says nothing of single transfers: their results come from the info queue alone.
 
 mod alarm;
 mod connection;
@@ -193,8 +195,8 @@ impl<S: Sink> Multi<S> {
         self.lookups.set_function(Box::new(function));
     }
 
-    /// Sets the function that makes connections, in the place of the kernel's TCP. It is called for each attempt, with the
-    /// address that is tried, and must not wait.
+    /// Sets the function that makes connections, in the place of the kernel's TCP. It is called for
+    /// each attempt, with the address that is tried, and must not wait.
     pub fn set_dial_function(
         &mut self,
         function: impl FnMut(SocketAddr) -> io::Result<Rc<dyn Wire>> + 'static,
@@ -210,8 +212,8 @@ impl<S: Sink> Multi<S> {
     /// Adds a transfer. It starts with the next call of [`Multi::socket_action`]; a timeout of zero says so.
     ///
     /// # Errors
-    /// [`MultiError::AbortedByCallback`] while the multi is dead, or when the timer function kills it now; the transfer is
-    /// not in the multi then.
+    /// [`MultiError::AbortedByCallback`] while the multi is dead, or when the timer function kills
+    /// it now; the transfer is not in the multi then.
     pub fn add(&mut self, easy: Easy<S>) -> Result<TransferId, MultiError> {
         if self.is_dead {
             return Err(MultiError::AbortedByCallback);
@@ -251,7 +253,8 @@ impl<S: Sink> Multi<S> {
         if !self.is_dead {
             self.give_places(now);
         }
-        // What a function says here cannot end this call: the transfer is gone already. The next call finds the multi dead.
+        // What a function says here cannot end this call: the transfer is gone already. The next
+        // call finds the multi dead.
         let _ = self.conclude(now);
         Ok(easy)
     }
@@ -259,11 +262,12 @@ impl<S: Sink> Multi<S> {
     /// Acts on a socket's activity, or on the timeout's expiry; runs also whatever else is due.
     /// Gives how many transfers are still running.
     ///
-    /// `ready` is a hint: an empty one works as the right one would. A socket that is not the engine's any more is no error.
+    /// `ready` is a hint: an empty one works as the right one would. A socket that is not the
+    /// engine's any more is no error.
     ///
     /// # Errors
-    /// [`MultiError::AbortedByCallback`]: the multi is dead; every transfer completes with that result, and the multi lives again
-    /// once all are removed.
+    /// [`MultiError::AbortedByCallback`]: the multi is dead; every transfer completes with that
+    /// result, and the multi lives again once all are removed.
     pub fn socket_action(
         &mut self,
         target: Target,
@@ -404,13 +408,15 @@ impl<S: Sink> Multi<S> {
         Ok(())
     }
 
-    /// Gives a transfer that [only connects](Easy::is_connect_only) something to fetch from the same origin: it goes on with
-    /// `easy`, over the connection that it has or is opening, and is as [extra](Easy::is_extra) as it was. The easy that it had
-    /// is in the place of the new one then. On an error nothing has changed.
+    /// Gives a transfer that [only connects](Easy::is_connect_only) something to fetch from the
+    /// same origin: it goes on with `easy`, over the connection that it has or is opening, and is
+    /// as [extra](Easy::is_extra) as it was. The easy that it had is in the place of the new one
+    /// then. On an error nothing has changed.
     ///
     /// # Errors
-    /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::BadFunctionArgument`]: it has completed, does not only
-    /// connect, or connects to another origin. [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
+    /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::BadFunctionArgument`]: it has
+    /// completed, does not only connect, or connects to another origin.
+    /// [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
     pub fn replace(
         &mut self,
         id: TransferId,
@@ -437,7 +443,8 @@ impl<S: Sink> Multi<S> {
         self.announce_runnable()
     }
 
-    /// Keeps so many of the [transfers](Limits::transfers) that may run at once for what the application does with extra ones.
+    /// Keeps so many of the [transfers](Limits::transfers) that may run at once for what the
+    /// application does with extra ones.
     ///
     /// # Errors
     /// [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
@@ -465,7 +472,8 @@ impl<S: Sink> Multi<S> {
     /// Holds a transfer that is receiving: it gives its socket up, and the clock of stalls stands still.
     ///
     /// # Errors
-    /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
+    /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::AbortedByCallback`] as for
+    /// [`Multi::socket_action`].
     pub fn pause(&mut self, id: TransferId, now: Instant) -> Result<(), MultiError> {
         self.set_paused(id, true)?;
         self.drive(id, now);

@@ -1,7 +1,8 @@
 //! How many connections of an origin may be busy after it has asked for less, and how that grows back: pure.
 
-/// A cap on an origin's busy connections, which it brought upon itself by a 429 or 503. It halves with each such answer, and grows by one
-/// whenever as many transfers have gone well as it lets run; once it is where it came from there is none.
+/// A cap on an origin's busy connections, which it brought upon itself by a 429 or 503. It halves
+/// with each such answer, and grows by one whenever as many transfers have gone well as it lets
+/// run; once it is where it came from there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Narrow {
     cap: usize,

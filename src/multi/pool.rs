@@ -1,9 +1,11 @@
 //! Places: which transfer may have which connection, who waits for one, and which idle connections are kept.
 //!
-//! A transfer asks for a place when it is dispatched. It gets an idle connection to its origin, a stream on one of HTTP/2, or leave
-//! to open one, or it waits. While it is not known whether an origin speaks HTTP/2, or known that it does, one
-//! connection is opened at a time: the others wait, a while, for what it will carry. Each freed place starts the one that has waited longest among those that it fits; nobody
-//! else is looked at, so a hundred thousand waiting transfers cost a wake-up nothing.
+//! A transfer asks for a place when it is dispatched. It gets an idle connection to its origin, a
+//! stream on one of HTTP/2, or leave to open one, or it waits. While it is not known whether an
+//! origin speaks HTTP/2, or known that it does, one connection is opened at a time: the others
+//! wait, a while, for what it will carry. Each freed place starts the one that has waited longest
+//! among those that it fits; nobody else is looked at, so a hundred thousand waiting transfers cost
+//! a wake-up nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -22,7 +24,8 @@ use super::transfer::Prepared;
 use crate::error::Fault;
 use crate::http::{Origin, Version};
 
-/// Longest time for which transfers wait for what a first connection will turn out to speak, before they open their own.
+/// Longest time for which transfers wait for what a first connection will turn out to speak, before
+/// they open their own.
 const WAIT_FOR_FIRST: Duration = Duration::from_secs(2);
 
 /// How many transfers and connections there may be. 0 is no cap.
@@ -60,8 +63,9 @@ pub(super) enum Place {
     New,
 }
 
-/// The order in which waiting transfers are served: those dispatched already (redirected, or their connection was found dead)
-/// before those that are not, then first come first served; those that only connect are last.
+/// The order in which waiting transfers are served: those dispatched already (redirected, or their
+/// connection was found dead) before those that are not, then first come first served; those that
+/// only connect are last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
     pub(super) is_connect_only: bool,
@@ -364,8 +368,8 @@ impl Pool {
         self.refresh(key);
     }
 
-    /// An origin has asked to be left alone until a time: it is held, and fewer of its connections will be busy afterwards.
-    /// What is under way may ask too; that is one and the same request.
+    /// An origin has asked to be left alone until a time: it is held, and fewer of its connections
+    /// will be busy afterwards. What is under way may ask too; that is one and the same request.
     pub(super) fn back_off(&mut self, key: usize, until: Instant) {
         let entry = &mut self.entries[key];
         if entry.held.is_none() {
@@ -460,7 +464,8 @@ impl Pool {
         self.settle_patience(key, Patience::Ready);
     }
 
-    /// A connection could not be opened. Where it is not even known what it would have spoken, nobody waits for the next one.
+    /// A connection could not be opened. Where it is not even known what it would have spoken,
+    /// nobody waits for the next one.
     pub(super) fn not_opened(&mut self, key: usize) {
         let is_known = self.entries[key].speaks.is_some();
         let patience = if is_known {

@@ -1,7 +1,8 @@
 //! Whether an origin can be reached, and who finds out for all: pure.
 //!
-//! After some failures in a row, while no connection to it stands, an origin is in doubt. One transfer at a time tries then, for all
-//! that wait when it begins: if no connection comes about, the try was theirs too; if one does, all go on.
+//! After some failures in a row, while no connection to it stands, an origin is in doubt. One
+//! transfer at a time tries then, for all that wait when it begins: if no connection comes about,
+//! the try was theirs too; if one does, all go on.
 
 use super::info::TransferId;
 

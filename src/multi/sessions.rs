@@ -1,4 +1,5 @@
-//! The HTTP/2 connections to one origin: how many streams each carries, how many it may, and which one the next stream goes to.
+//! The HTTP/2 connections to one origin: how many streams each carries, how many it may, and which
+//! one the next stream goes to.
 
 /// Streams with long bodies on one connection from which on that connection may be what holds them back.
 const MANY_BULKY: usize = 4;

@@ -1,5 +1,5 @@
-//! What happens to a connection of HTTP/2 as a whole: bytes that come are for many transfers, bytes that go are of many, and when it
-//! ends it ends for all of them.
+//! What happens to a connection of HTTP/2 as a whole: bytes that come are for many transfers, bytes
+//! that go are of many, and when it ends it ends for all of them.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use crate::error::Fault;
 /// Bytes that one connection receives before others have their turn.
 pub(super) const BUDGET: usize = 2 * 1024 * 1024;
 
-/// Bytes that are taken out of their frames at once. Their memory is used again for the next ones; more of it would be given back to the
-/// system and asked for anew each time.
+/// Bytes that are taken out of their frames at once. Their memory is used again for the next ones;
+/// more of it would be given back to the system and asked for anew each time.
 const SLICE: usize = 64 * 1024;
 
 impl<S: Sink> Multi<S> {
@@ -106,8 +106,8 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    /// A connection has ended. Streams whose answers were whole are not affected; the others learn of it, one by one, and the last
-    /// to leave closes it.
+    /// A connection has ended. Streams whose answers were whole are not affected; the others learn
+    /// of it, one by one, and the last to leave closes it.
     pub(super) fn lose(&mut self, key: usize, lost: Lost, now: Instant) {
         let connection = &mut self.connections[key];
         let sockets = connection.sockets();
@@ -129,7 +129,8 @@ impl<S: Sink> Multi<S> {
         self.wake_streams(key, now);
     }
 
-    /// Takes note that a connection has something to send, or may have: it does so at the end of this call, all at once.
+    /// Takes note that a connection has something to send, or may have: it does so at the end of
+    /// this call, all at once.
     pub(super) fn mark_unsent(&mut self, key: usize) {
         if let Some(http2) = self.connections.get_mut(key).and_then(Connection::http2)
             && !std::mem::replace(&mut http2.is_unsent, true)
@@ -149,7 +150,8 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    /// Sends what a connection has to send, and says what is wanted of its socket. True when nobody uses it, nor ever will.
+    /// Sends what a connection has to send, and says what is wanted of its socket. True when nobody
+    /// uses it, nor ever will.
     fn transmit(&mut self, key: usize) -> Option<bool> {
         let connection = self.connections.get_mut(key)?;
         let origin = connection.origin;
@@ -213,8 +215,8 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    /// Takes a transfer off a connection of HTTP/2: a stream whose answer is not whole is reset. The connection goes on with the
-    /// others, or is kept as idle.
+    /// Takes a transfer off a connection of HTTP/2: a stream whose answer is not whole is reset.
+    /// The connection goes on with the others, or is kept as idle.
     pub(super) fn leave_stream(&mut self, id: TransferId, key: usize) {
         let transfer = &mut self.transfers[id.index as usize];
         let was_resting = std::mem::take(&mut transfer.is_resting);

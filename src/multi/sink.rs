@@ -18,8 +18,8 @@ pub trait Sink {
     /// Any [`Fault`]: the answer is not wanted, or there is no place for its body.
     fn head(&mut self, response: &Response) -> Result<(), Fault>;
 
-    /// How many more bytes it takes; `None` is all that come. It is shown no more than that, and at 0 the transfer ends as a
-    /// success, whatever is still to come.
+    /// How many more bytes it takes; `None` is all that come. It is shown no more than that, and at
+    /// 0 the transfer ends as a success, whatever is still to come.
     fn wanted(&self) -> Option<u64> {
         None
     }
@@ -30,8 +30,8 @@ pub trait Sink {
     /// Any [`Fault`]: they could not be written.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 
-    /// A file that the next bytes may be moved to without being seen, and the offset in it at which they belong. Asked for
-    /// only when many are still to come, unencrypted and of a known number.
+    /// A file that the next bytes may be moved to without being seen, and the offset in it at which
+    /// they belong. Asked for only when many are still to come, unencrypted and of a known number.
     ///
     /// # Errors
     /// Any [`Fault`]: the file cannot be made.

@@ -1,4 +1,5 @@
-//! The only code that waits while transfers run: one poll for sockets, the timeout, signals, what other threads have done and the list.
+//! The only code that waits while transfers run: one poll for sockets, the timeout, signals, what
+//! other threads have done and the list.
 //!
 //! [`run`] is libcurl's "typical usage" of the multi_socket interface, step by step. What the steps are for,
 //! the [`Application`] knows.

@@ -1,5 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP as events of the poll: the second one ends the process at once, wherever it is. SIGXFSZ is caught
-//! and forgotten.
+//! SIGINT, SIGTERM and SIGHUP as events of the poll: the second one ends the process at once,
+//! wherever it is. SIGXFSZ is caught and forgotten.
 
 use std::fmt;
 use std::io;

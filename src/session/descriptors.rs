@@ -1,7 +1,8 @@
 //! How many files and sockets a run may have open, and what that leaves room for. Pure: the limit is an argument.
 
-/// Descriptors that belong to no row, at most: the standard streams and copies of two of them, the poll and two copies, signals, the waker,
-/// the splicing pipe, the list, the run's folder; and for a moment a folder on the way to another, a file that is looked at, a lookup's socket.
+/// Descriptors that belong to no row, at most: the standard streams and copies of two of them, the
+/// poll and two copies, signals, the waker, the splicing pipe, the list, the run's folder; and for
+/// a moment a folder on the way to another, a file that is looked at, a lookup's socket.
 const RESERVED: usize = 18;
 
 /// A row that waits has its folder open, and its file twice while it waits for its digest.
@@ -33,7 +34,8 @@ pub(super) struct Descriptors {
 }
 
 impl Descriptors {
-    /// Divides what `limit` leaves beside `foreign` descriptors that were open before the run, when `jobs` rows are wanted at once.
+    /// Divides what `limit` leaves beside `foreign` descriptors that were open before the run, when
+    /// `jobs` rows are wanted at once.
     pub(super) fn divide(limit: usize, foreign: usize, jobs: usize) -> Self {
         let free = limit.saturating_sub(RESERVED + foreign);
         let connections = (free / (RUNNING + WAITING + 1)).max(1);

@@ -1,4 +1,5 @@
-//! Files that several transfers bring: when one is divided, and what becomes of a transfer that ends; of one that failed, `setback` says.
+//! Files that several transfers bring: when one is divided, and what becomes of a transfer that
+//! ends; of one that failed, `setback` says.
 //!
 //! ```text
 //! a head that allows it ─► divide ─► fill ◄── tend: how fast each is, how many are wanted

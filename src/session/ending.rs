@@ -156,8 +156,9 @@ impl Session<'_> {
     }
 }
 
-/// Whether a status may be about the request for a part, and the whole may be had all the same: servers and walls that know neither Range
-/// nor If-Range, or take that for a condition like others.
+/// Whether a status may be about the request for a part, and the whole may be had all the same:
+/// servers and walls that know neither Range nor If-Range, or take that for a condition like
+/// others.
 fn refuses_parts(status: u16) -> bool {
     matches!(status, 400 | 412 | 501)
 }

@@ -21,7 +21,8 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// Begins a list that is to stand at `path`. One that stands there stays until this one is whole: it may be the one that is read.
+    /// Begins a list that is to stand at `path`. One that stands there stays until this one is
+    /// whole: it may be the one that is read.
     fn create(path: &Path) -> io::Result<Self> {
         let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
         let part = (!is_special).then(|| {
@@ -53,7 +54,8 @@ impl Failures {
     }
 }
 
-/// Makes or empties a file that nobody else may read: rows have their credentials with them, else they could not be fetched again.
+/// Makes or empties a file that nobody else may read: rows have their credentials with them, else
+/// they could not be fetched again.
 fn owned(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     let file = options

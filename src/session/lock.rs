@@ -74,7 +74,8 @@ impl Entry {
     }
 }
 
-/// What a URL is known by: the file may be seen by others, so no credentials stand in it, and a fragment is not asked for.
+/// What a URL is known by: the file may be seen by others, so no credentials stand in it, and a
+/// fragment is not asked for.
 fn key(url: &Url) -> String {
     let mut url = url.clone();
     url.set_fragment(None);

@@ -8,7 +8,8 @@
 //!                   Report ◄────────────────────────────────────────── verify ◄───────── the end of a body
 //! ```
 //!
-//! The session is the one place that knows both files and transfers. It holds no list: rows are read as there is room for them.
+//! The session is the one place that knows both files and transfers. It holds no list: rows are
+//! read as there is room for them.
 
 mod descriptors;
 mod divide;
@@ -70,7 +71,8 @@ const LOOKS_EVERY: Duration = Duration::from_millis(250);
 /// All states are written at every so many looks: a second's work is lost at most by a kill.
 const LOOKS_A_SAVE: u32 = 4;
 
-/// The smallest share of a file, in bytes, where nothing was said of it: where the number of shares is found by trying, and where it was said.
+/// The smallest share of a file, in bytes, where nothing was said of it: where the number of shares
+/// is found by trying, and where it was said.
 const LEAST: u64 = 8 << 20;
 const LEAST_TYPED: u64 = 1 << 20;
 

@@ -14,12 +14,14 @@ use crate::error::Fault;
 use crate::list::Row;
 use crate::sys::{self, Entry, Folder};
 
-/// Names of finished files that are remembered. Beyond that the disk remembers: a file that changed after this many were known
-/// was made by this run. So the longest list takes no more memory than one of this length.
+/// Names of finished files that are remembered. Beyond that the disk remembers: a file that changed
+/// after this many were known was made by this run. So the longest list takes no more memory than
+/// one of this length.
 const REMEMBERED: usize = 100_000;
 
-/// Files of a run whose validators are noted however small they are. In a longer run a small body goes without: noting it costs a fifth of fetching
-/// it, and fetching it again tells as well whether it is the same.
+/// Files of a run whose validators are noted however small they are. In a longer run a small body
+/// goes without: noting it costs a fifth of fetching it, and fetching it again tells as well
+/// whether it is the same.
 const NOTED: usize = 1000;
 
 /// Where a row goes.
@@ -130,7 +132,8 @@ impl Places {
         Ok(Some(self.root.join(path)))
     }
 
-    /// Finds a row's place, decides what to do about a file that stands there, and looks for what an earlier run has left.
+    /// Finds a row's place, decides what to do about a file that stands there, and looks for what
+    /// an earlier run has left.
     pub(super) fn place(&mut self, row: &mut Row) -> Result<Placement, Misplaced> {
         let mut placement = self.find(row)?;
         if let Placement::Begin { download, .. } = &mut placement

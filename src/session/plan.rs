@@ -68,8 +68,8 @@ pub struct Plan {
     pub retry: Retry,
     /// What decides how long retries wait, within their bounds; without it, each run draws its own.
     pub seed: Option<u64>,
-    /// Threads that compute digests; none of them is started before there is work. With 0, whoever writes computes them; without it there
-    /// may be one a processor.
+    /// Threads that compute digests; none of them is started before there is work. With 0, whoever
+    /// writes computes them; without it there may be one a processor.
     pub hashing_threads: Option<usize>,
     /// How each transfer is made.
     pub request: Request,

@@ -1,5 +1,5 @@
-//! What digests files are to have, beside those that their rows name: `--checksum` and `--checksums`. A list of them that is on a server
-//! is fetched before anything else.
+//! What digests files are to have, beside those that their rows name: `--checksum` and
+//! `--checksums`. A list of them that is on a server is fetched before anything else.
 
 use std::io;
 

@@ -1,4 +1,5 @@
-//! What becomes of a divided file when one of its transfers fails: others bring its share, its server rests or is dropped, or the file fails.
+//! What becomes of a divided file when one of its transfers fails: others bring its share, its
+//! server rests or is dropped, or the file fails.
 
 use std::time::{Duration, Instant};
 
@@ -91,7 +92,8 @@ impl Session<'_> {
         self.go_on(multi, number, None, now)
     }
 
-    /// The only server that is left has failed: others of its transfers bring the share, or another does later, or the file has failed.
+    /// The only server that is left has failed: others of its transfers bring the share, or another
+    /// does later, or the file has failed.
     fn only_one_failed(
         &mut self,
         multi: &mut Multi<Job>,

@@ -1,5 +1,5 @@
-//! The servers that one file comes from: what each says of its version, and how often it was tried. Which of them is asked next,
-//! `download::Mirrors` knows.
+//! The servers that one file comes from: what each says of its version, and how often it was tried.
+//! Which of them is asked next, `download::Mirrors` knows.
 
 use std::time::{Duration, Instant};
 
@@ -36,8 +36,9 @@ struct Server {
 }
 
 impl Supply {
-    /// The server that a file's first transfer asks, and says this of its version; and its mirrors, where something holds the bytes of all to
-    /// one version. No origin gets more than `per_origin` connections.
+    /// The server that a file's first transfer asks, and says this of its version; and its mirrors,
+    /// where something holds the bytes of all to one version. No origin gets more than `per_origin`
+    /// connections.
     pub(super) fn new(
         easy: &Easy<Job>,
         validators: &Validators,
@@ -118,7 +119,8 @@ impl Supply {
         others.any(|(_, other)| !proves(other))
     }
 
-    /// The tries at a server so far, after a transfer that was begun at `opened` has failed; those that failed with it do not count.
+    /// The tries at a server so far, after a transfer that was begun at `opened` has failed; those
+    /// that failed with it do not count.
     pub(super) fn tried(&self, server: usize, opened: Instant, now: Instant) -> Tries {
         let server = self.servers.get(server);
         let count = server.map_or(1, |server| {
@@ -133,7 +135,8 @@ impl Supply {
         }
     }
 
-    /// Whether a failure belongs with an earlier one: a fault of the line, or of the server, meets many transfers at once.
+    /// Whether a failure belongs with an earlier one: a fault of the line, or of the server, meets
+    /// many transfers at once.
     pub(super) fn is_counted(&self, server: usize, opened: Instant) -> bool {
         let server = self.servers.get(server);
         server.is_some_and(|server| server.has_failed_since(opened))
@@ -170,8 +173,8 @@ impl Supply {
         (self.leader > 0 && leader.has_brought).then_some(&leader.proof.validators)
     }
 
-    /// Does without a server, where there is another; `is_lost` says that it is not worth asking for the whole either. Gives the URL of the
-    /// one that leads now, if that has changed.
+    /// Does without a server, where there is another; `is_lost` says that it is not worth asking
+    /// for the whole either. Gives the URL of the one that leads now, if that has changed.
     pub(super) fn drop(&mut self, server: usize, is_lost: bool) -> Option<Url> {
         self.mirrors.drop(server);
         if let Some(server) = self.servers.get_mut(server) {

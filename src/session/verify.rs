@@ -1,5 +1,5 @@
-//! Between the end of a body and its final name: is it what was promised? Digests that are not known yet are waited for here, while
-//! other transfers go on.
+//! Between the end of a body and its final name: is it what was promised? Digests that are not
+//! known yet are waited for here, while other transfers go on.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -44,7 +44,8 @@ impl Session<'_> {
     ) -> Result<(), MultiError> {
         if let Some(fault) = easy.sink.download.missing() {
             if outcome.received >= PIECE || easy.sink.download.has_more() {
-                // A server may give less than it was asked for (RFC 9110 §15.3.7), and there may be holes: that is no failed try.
+                // A server may give less than it was asked for (RFC 9110 §15.3.7), and there may be
+                // holes: that is no failed try.
                 easy.sink.tries -= 1;
                 easy.sink.tries_in_all -= 1;
                 return Self::add(multi, easy, None);
@@ -85,7 +86,8 @@ impl Session<'_> {
                     delay: Duration::ZERO,
                     tries: job.tries,
                 });
-                // That a piece is wrong says nothing of the others, and the next mirror may have it right: it is asked alone.
+                // That a piece is wrong says nothing of the others, and the next mirror may have it
+                // right: it is asked alone.
                 job.is_alone = true;
                 if let Some(mirror) = job.mirrors.pop_front() {
                     let other = std::mem::replace(&mut easy.url, mirror);

@@ -175,8 +175,8 @@ impl Folder {
         Ok(new.into())
     }
 
-    /// Opens a file that is there for writing, and locks it until it is closed; `None` where none is. A symbolic link in its
-    /// place is not followed, and nothing but a plain file is taken.
+    /// Opens a file that is there for writing, and locks it until it is closed; `None` where none
+    /// is. A symbolic link in its place is not followed, and nothing but a plain file is taken.
     ///
     /// # Errors
     /// `ResourceBusy` where another process writes it, `InvalidInput` for what is no file, or what the system says.
@@ -237,8 +237,8 @@ impl Folder {
         renamed
     }
 
-    /// A new file without a name, for [`Folder::link`]: nobody sees it before it has one, and it is gone if it never gets one.
-    /// `None` where the file system has no such files.
+    /// A new file without a name, for [`Folder::link`]: nobody sees it before it has one, and it is
+    /// gone if it never gets one. `None` where the file system has no such files.
     pub fn create_unnamed(&self) -> Option<File> {
         if self.lacks_unnamed.get() {
             return None;

@@ -38,7 +38,8 @@ pub fn stdout() -> io::Result<File> {
     Ok(stdout.as_fd().try_clone_to_owned()?.into())
 }
 
-/// Writes all of `bytes`, without a buffer of its own. What cannot be written now is waited for, until the run is to stop.
+/// Writes all of `bytes`, without a buffer of its own. What cannot be written now is waited for,
+/// until the run is to stop.
 ///
 /// # Errors
 /// `Interrupted` when it was stopped, or what the system says.

@@ -1,7 +1,7 @@
 //! What becomes of a signal before anybody has set a handler for it.
 
-/// Whether the process ignores a signal: its parent may have wanted that, as nohup does with SIGHUP. Where the system does not
-/// say, it is not ignored.
+/// Whether the process ignores a signal: its parent may have wanted that, as nohup does with
+/// SIGHUP. Where the system does not say, it is not ignored.
 pub fn is_ignored(signal: i32) -> bool {
     std::fs::read_to_string("/proc/self/status")
         .is_ok_and(|status| mask(&status).is_some_and(|mask| mask >> (signal - 1) & 1 == 1))

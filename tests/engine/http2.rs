@@ -1,4 +1,5 @@
-//! HTTP/2: shared sockets (S3), streams and their caps (L5), and what removing, pausing and clocks mean on a stream (R3, S5, K7).
+//! HTTP/2: shared sockets (S3), streams and their caps (L5), and what removing, pausing and clocks
+//! mean on a stream (R3, S5, K7).
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -244,7 +245,8 @@ fn s5_a_rate_limited_stream_stalls_alone() {
     assert_eq!(fake.result(slow).unwrap().received, 3000);
 }
 
-/// L5: a hundred, where the peer allows more; those beyond wait where no further connection may be opened, first come first served.
+/// L5: a hundred, where the peer allows more; those beyond wait where no further connection may be
+/// opened, first come first served.
 #[test]
 fn l5_a_connection_carries_a_hundred_streams() {
     let peer = Peer::new();
@@ -558,7 +560,8 @@ fn a_first_connection_that_fails_lets_the_others_open_theirs() {
     let _others = [(); 2].map(|()| peer.accept(&mut fake));
 }
 
-/// A peer that floods and does not listen is not read from any more: its answers are bounded, and what it said waits for them to go.
+/// A peer that floods and does not listen is not read from any more: its answers are bounded, and
+/// what it said waits for them to go.
 #[test]
 fn what_must_be_answered_is_read_as_fast_as_the_answers_go() {
     const PINGS: usize = 20_000;

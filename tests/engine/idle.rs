@@ -1,4 +1,5 @@
-//! Idleness: nothing wakes what only waits (E2), everything that waits is woken by something (E3), pauses and limits among it.
+//! Idleness: nothing wakes what only waits (E2), everything that waits is woken by something (E3),
+//! pauses and limits among it.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! One face over two event loops: the reactor, which is mio's and edge-triggered, and the example's, which is poll(2)'s and level-triggered.
+//! One face over two event loops: the reactor, which is mio's and edge-triggered, and the
+//! example's, which is poll(2)'s and level-triggered.
 
 use std::collections::HashMap;
 use std::os::fd::RawFd;

@@ -120,7 +120,8 @@ fn t4_a_runnable_transfer_means_a_timeout_of_zero() {
     assert_eq!(timers(&fake), [Some(Duration::ZERO)]);
 }
 
-/// T5: within a call the timer function comes last, and once. The ledger holds every call to that; here is one that does both.
+/// T5: within a call the timer function comes last, and once. The ledger holds every call to that;
+/// here is one that does both.
 #[test]
 fn t5_the_timer_is_evaluated_last() {
     let peer = Peer::new();
@@ -174,7 +175,8 @@ fn everything_ends_and_begins_anew(mut fake: Fake<Vec<u8>>, peer: &Peer, added: 
     assert!(fake.result(id).is_ok());
 }
 
-/// S8, K6: the call says so, every transfer completes with that result, until all are removed nothing works, then all does.
+/// S8, K6: the call says so, every transfer completes with that result, until all are removed
+/// nothing works, then all does.
 #[test]
 fn s8_k6_an_error_from_the_socket_function_aborts_everything() {
     let peer = Peer::new();

@@ -1,5 +1,5 @@
-//! Content-Disposition (`http::disposition`): a name is never empty nor longer than what it came from, survives both ways
-//! of writing it, and is harmless once made safe.
+//! Content-Disposition (`http::disposition`): a name is never empty nor longer than what it came
+//! from, survives both ways of writing it, and is harmless once made safe.
 
 use gannet::download::name::safe;
 use gannet::http::disposition::file_name;

@@ -1,5 +1,5 @@
-//! Request fields as a user gives them (`http::Field`): what is accepted is one line on the wire and read back as given;
-//! what is refused says so on one line.
+//! Request fields as a user gives them (`http::Field`): what is accepted is one line on the wire
+//! and read back as given; what is refused says so on one line.
 
 use gannet::http::{Field, Method};
 use gannet::http1::{Event, Exchange, encode};

@@ -1,5 +1,6 @@
-//! Answers of HTTP/1.1 (`http1::Exchange`): whatever comes, and however it is cut, an exchange says the same, takes no more
-//! than it was given, hands out no more than it took, ends once, and carries on only where nothing is in doubt.
+//! Answers of HTTP/1.1 (`http1::Exchange`): whatever comes, and however it is cut, an exchange says
+//! the same, takes no more than it was given, hands out no more than it took, ends once, and
+//! carries on only where nothing is in doubt.
 
 use gannet::error::Malformed;
 use gannet::http::{Method, Response};

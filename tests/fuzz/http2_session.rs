@@ -1,5 +1,6 @@
-//! What a server says over HTTP/2 (`http2::Session`): whatever comes, and however it is cut, nothing panics, each stream says
-//! the same, no more comes out than went in, what waits to be sent is bounded, and after the end nobody waits.
+//! What a server says over HTTP/2 (`http2::Session`): whatever comes, and however it is cut,
+//! nothing panics, each stream says the same, no more comes out than went in, what waits to be sent
+//! is bounded, and after the end nobody waits.
 
 use gannet::http::{Method, Origin};
 use gannet::http2::{Broken, Event, Fields, Readiness, Session, Windows};

@@ -1,5 +1,5 @@
-//! Lists of URLs (`list::Rows`): any cut gives the same rows, no line is lost, every row can be fetched, and every error
-//! can be printed.
+//! Lists of URLs (`list::Rows`): any cut gives the same rows, no line is lost, every row can be
+//! fetched, and every error can be printed.
 
 use std::iter;
 

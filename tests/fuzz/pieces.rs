@@ -1,5 +1,5 @@
-//! Bytes cut into pieces, as a network or a pipe would: at places that the bytes themselves decide, so that a finding is
-//! one file and nothing else.
+//! Bytes cut into pieces, as a network or a pipe would: at places that the bytes themselves decide,
+//! so that a finding is one file and nothing else.
 
 /// Everything at once.
 pub(super) fn whole(bytes: &[u8]) -> Vec<&[u8]> {

@@ -1,4 +1,5 @@
-//! Location (`http::redirect`): it leads to a URL of http or https that carries no userinfo and can be sent, or nowhere.
+//! Location (`http::redirect`): it leads to a URL of http or https that carries no userinfo and can
+//! be sent, or nowhere.
 
 use gannet::error::Fault;
 use gannet::http::redirect::target;

@@ -1,5 +1,5 @@
-//! The fields of an answer that decide something (`http::Response`): numbers, ranges, dates and validators are read within
-//! their bounds or not at all.
+//! The fields of an answer that decide something (`http::Response`): numbers, ranges, dates and
+//! validators are read within their bounds or not at all.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,5 @@
-//! What holds for lists of every format: any cut gives the same rows, every row can be fetched, every error can be printed.
+//! What holds for lists of every format: any cut gives the same rows, every row can be fetched,
+//! every error can be printed.
 
 use std::iter;
 

@@ -1,5 +1,5 @@
-//! The state of an incomplete file (`download::state`): what is read is consistent, comes back as it was written, and asks for
-//! no more than one line of a request each.
+//! The state of an incomplete file (`download::state`): what is read is consistent, comes back as
+//! it was written, and asks for no more than one line of a request each.
 
 use gannet::download::{Asked, State};
 

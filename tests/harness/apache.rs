@@ -1,8 +1,9 @@
-//! A real Apache httpd with mod_http2 on a loopback port, over TLS, serving the folder `www` of the test's folder: the second opinion
-//! on HTTP/2, beside nginx.
+//! A real Apache httpd with mod_http2 on a loopback port, over TLS, serving the folder `www` of the
+//! test's folder: the second opinion on HTTP/2, beside nginx.
 //!
-//! It makes its own sockets, so a port that was free a moment ago is tried, and another one if that has gone. A shell holds it: when the
-//! pipe from the test closes, for whatever reason, httpd goes too.
+//! It makes its own sockets, so a port that was free a moment ago is tried, and another one if that
+//! has gone. A shell holds it: when the pipe from the test closes, for whatever reason, httpd goes
+//! too.
 
 use std::env;
 use std::fs;

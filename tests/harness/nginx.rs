@@ -1,7 +1,8 @@
 //! A real nginx on two random loopback ports, HTTP and TLS, serving the folder `www` of the test's folder.
 //!
-//! The listening sockets are made here and handed down the way nginx hands them to its own successor (NGINX="3;4;"), so no port is ever
-//! raced for and no start waited for. A shell holds it: when the pipe from the test closes, for whatever reason, nginx goes too.
+//! The listening sockets are made here and handed down the way nginx hands them to its own
+//! successor (NGINX="3;4;"), so no port is ever raced for and no start waited for. A shell holds
+//! it: when the pipe from the test closes, for whatever reason, nginx goes too.
 
 use std::env;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Frames of HTTP/2, byte by byte (RFC 9113 §4 and §6), and field sections without compression (RFC 7541 §6.2.2): what a scripted
-//! server says, right or wrong.
+//! Frames of HTTP/2, byte by byte (RFC 9113 §4 and §6), and field sections without compression
+//! (RFC 7541 §6.2.2): what a scripted server says, right or wrong.
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;

@@ -1,4 +1,5 @@
-//! A scripted HTTP/2 server on loopback, in the clear or over TLS: a thread a connection, and the test says what each of them does, frame by frame.
+//! A scripted HTTP/2 server on loopback, in the clear or over TLS: a thread a connection, and the
+//! test says what each of them does, frame by frame.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

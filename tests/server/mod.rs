@@ -1,4 +1,5 @@
-//! A scripted server on loopback: a thread a connection, a builder line a behaviour ([`Script`]), everything seen recorded ([`Request`]).
+//! A scripted server on loopback: a thread a connection, a builder line a behaviour ([`Script`]),
+//! everything seen recorded ([`Request`]).
 //!
 //! It stops when it is dropped, whatever its connections are doing.
 

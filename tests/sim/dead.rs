@@ -1,5 +1,5 @@
-//! Hosts that cannot be reached, in virtual time: a list with a thousand rows of one costs little more than one row, and rows of others
-//! go by.
+//! Hosts that cannot be reached, in virtual time: a list with a thousand rows of one costs little
+//! more than one row, and rows of others go by.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -88,7 +88,8 @@ fn a_thousand_rows_of_a_dead_host_hold_up_nobody_and_end_together() {
                 let most = Duration::from_secs(connecting + 1);
                 assert!(is_well && since < most, "{host}: {since:?}");
             } else {
-                // Until it is in doubt; then three tries, each perhaps behind one that was under way already, and the delays.
+                // Until it is in doubt; then three tries, each perhaps behind one that was under
+                // way already, and the delays.
                 let most = Duration::from_secs(connecting + 3 * 2 * connecting + 1 + 2 + 1);
                 assert!(!is_well && since < most, "{host}: {since:?}");
                 assert_eq!(tries, 3, "{host}");

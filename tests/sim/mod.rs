@@ -1,9 +1,11 @@
-//! Whole runs over a simulated network in virtual time: the real session, engine and files; only the sockets and the clock are not.
+//! Whole runs over a simulated network in virtual time: the real session, engine and files; only
+//! the sockets and the clock are not.
 //!
-//! A seed decides everything: how bytes are cut into pieces and when they come, which sockets are told of in which order, what
-//! goes wrong and where, what servers make of ranges, how many transfers bring a file, how long retries wait. Every file must end as one of its
-//! versions, byte by byte, or with the error that it has coming.
-//! `GANNET_SIM_RUNS=100000` makes more runs, on all processors; `GANNET_SIM_SEED=17` those from that seed on.
+//! A seed decides everything: how bytes are cut into pieces and when they come, which sockets are
+//! told of in which order, what goes wrong and where, what servers make of ranges, how many
+//! transfers bring a file, how long retries wait. Every file must end as one of its versions, byte
+//! by byte, or with the error that it has coming. `GANNET_SIM_RUNS=100000` makes more runs, on all
+//! processors; `GANNET_SIM_SEED=17` those from that seed on.
 
 mod dead;
 mod driver;
@@ -154,7 +156,8 @@ fn check(net: &Net, verdicts: &Verdicts, (totals, retries): (&Totals, usize), fo
             None => assert!(totals.signal.is_some(), "file {number} was forgotten"),
             Some((tries, verdict)) => {
                 let (tries, odd) = (*tries as usize, usize::from(!file.is_honest()));
-                // What an earlier run has left may be to blame for a digest, and a server that contradicts itself for much.
+                // What an earlier run has left may be to blame for a digest, and a server that
+                // contradicts itself for much.
                 let again = usize::from(file.promise != Promise::Nothing) + 100 * odd;
                 let most = 1 + faults + file.version + again;
                 assert!(

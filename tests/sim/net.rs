@@ -1,4 +1,5 @@
-//! The network of a simulated run: connections in memory, in virtual time, whose bytes come when and in the pieces that a seed says.
+//! The network of a simulated run: connections in memory, in virtual time, whose bytes come when
+//! and in the pieces that a seed says.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -93,8 +94,8 @@ impl Net {
         net
     }
 
-    /// The addresses of a host: several, some of which are dead, at least one of which is not. All of `h7.test` are walls, all of
-    /// `h8.test` refuse, and `h9.test` has none.
+    /// The addresses of a host: several, some of which are dead, at least one of which is not. All
+    /// of `h7.test` are walls, all of `h8.test` refuse, and `h9.test` has none.
     pub(super) fn addresses(host: &str) -> Addresses {
         let number = host.as_bytes()[1] - b'0';
         let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, number, last));

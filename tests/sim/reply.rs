@@ -1,4 +1,5 @@
-//! Requests and answers of a simulated run, apart from the version of HTTP that they go over: what a server has for what it is asked.
+//! Requests and answers of a simulated run, apart from the version of HTTP that they go over: what
+//! a server has for what it is asked.
 
 use super::random::Random;
 use super::site::Parts;
@@ -68,7 +69,8 @@ impl Reply {
         self
     }
 
-    /// The whole of a file, or what the request asks for of it (RFC 9110 §14.2, §13.1.5), as far as this server goes along.
+    /// The whole of a file, or what the request asks for of it (RFC 9110 §14.2, §13.1.5), as far as
+    /// this server goes along.
     pub(super) fn of(content: &'static [u8], tag: &str, parts: Parts, request: &Request) -> Self {
         let is_known = |known: &Option<String>| known.as_deref() == Some(tag) && !tag.is_empty();
         if is_known(&request.if_none_match) {
@@ -111,8 +113,9 @@ impl Reply {
         reply.with("ETag", tag.to_owned())
     }
 
-    /// The bytes of HTTP/1.1, in one of the framings (RFC 9112 §6.3), and whether the connection closes behind them. Where its end is
-    /// the body's, a body that `is_cut` could not be told from a whole one.
+    /// The bytes of HTTP/1.1, in one of the framings (RFC 9112 §6.3), and whether the connection
+    /// closes behind them. Where its end is the body's, a body that `is_cut` could not be told from
+    /// a whole one.
     pub(super) fn encode(self, is_cut: bool, random: &mut Random) -> (Vec<u8>, bool) {
         let mut bytes = Vec::with_capacity(self.body.len() + 300);
         if random.once_in(10) {

@@ -1,4 +1,5 @@
-//! The servers of a simulated run: files, versions of them, redirects, what they make of ranges, and the faults that are still to come.
+//! The servers of a simulated run: files, versions of them, redirects, what they make of ranges,
+//! and the faults that are still to come.
 
 use std::sync::OnceLock;
 
@@ -206,8 +207,8 @@ impl Site {
         path
     }
 
-    /// Answers a request: its path is the redirects still to come, and the number of a file. Gives also what is to go wrong with
-    /// the answer.
+    /// Answers a request: its path is the redirects still to come, and the number of a file. Gives
+    /// also what is to go wrong with the answer.
     pub(super) fn answer(
         &mut self,
         request: &Request,

@@ -9,8 +9,9 @@ use crate::http::{Response, Version};
 use std::rc::Rc;
 
 impl Part {
-    /// Takes note whether what is missing may be divided into shares of at least `least` bytes: there is a strong validator to hold
-    /// all to one version, and the server has not said that it sends no parts.
+    /// Takes note whether what is missing may be divided into shares of at least `least` bytes:
+    /// there is a strong validator to hold all to one version, and the server has not said that it
+    /// sends no parts.
     pub(in crate::download) fn look_whether_divisible(
         &mut self,
         response: &Response,

@@ -1,6 +1,8 @@
-//! A file while it is incomplete, `NAME.part`, and the rename that completes it. `resume` has what outlives a try or a run.
+//! A file while it is incomplete, `NAME.part`, and the rename that completes it. `resume` has what
+//! outlives a try or a run.
 //!
-//! A small body that comes at once never is incomplete: it is written to a file without a name, which then gets the final one.
+//! A small body that comes at once never is incomplete: it is written to a file without a name,
+//! which then gets the final one.
 
 mod divide;
 mod resume;
@@ -20,8 +22,9 @@ use crate::error::Fault;
 use crate::http::Response;
 use crate::sys::{self, Folder};
 
-/// A body on its way to a final name. Nothing is created before there is a byte to write, or a whole body without any.
-/// What is there when this is dropped without [`Part::finish`] stays if its state was [saved](Part::save), and else is removed.
+/// A body on its way to a final name. Nothing is created before there is a byte to write, or a
+/// whole body without any. What is there when this is dropped without [`Part::finish`] stays if its
+/// state was [saved](Part::save), and else is removed.
 #[derive(Debug)]
 pub struct Part {
     folder: Rc<Folder>,
@@ -352,7 +355,8 @@ impl Part {
         self.create()?;
         self.look_whether_ours()?;
         if let Some(file) = &self.file {
-            // A file that was looked at is stamped by a finer clock than others (Linux 6.13), and this one may have been.
+            // A file that was looked at is stamped by a finer clock than others (Linux 6.13), and
+            // this one may have been.
             self.note(file, sys::stamp(file).unwrap_or_else(sys::file_clock));
             self.seal(file)?;
         }
@@ -378,8 +382,8 @@ impl Part {
         Ok(placed)
     }
 
-    /// Checks that `NAME.part` is still the file that was written, and as long: what somebody else has put in its place, or has cut, is not
-    /// what is renamed.
+    /// Checks that `NAME.part` is still the file that was written, and as long: what somebody else
+    /// has put in its place, or has cut, is not what is renamed.
     fn look_whether_ours(&mut self) -> Result<(), Fault> {
         let Some(file) = &self.file else {
             return Ok(());

@@ -1,5 +1,5 @@
-//! What of a body outlives a try or a run: which part is asked for next, which answer continues what is there, and the state
-//! beside it on the disk.
+//! What of a body outlives a try or a run: which part is asked for next, which answer continues
+//! what is there, and the state beside it on the disk.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -36,7 +36,8 @@ impl Part {
         self
     }
 
-    /// Looks for what an earlier run has left, and gives which of `urls` it came from. `has_digest`: a digest of the whole is asked for.
+    /// Looks for what an earlier run has left, and gives which of `urls` it came from.
+    /// `has_digest`: a digest of the whole is asked for.
     pub fn recall<'u>(
         &mut self,
         urls: impl IntoIterator<Item = &'u Url>,
@@ -81,7 +82,8 @@ impl Part {
         }
     }
 
-    /// Decides what to ask for next, after whatever has come so far. Gives the request fields for a part, none for the whole.
+    /// Decides what to ask for next, after whatever has come so far. Gives the request fields for a
+    /// part, none for the whole.
     pub fn ask(&mut self) -> Vec<Field> {
         self.settle();
         self.message = None;
@@ -224,14 +226,16 @@ impl Part {
         }
     }
 
-    /// After an answer that does not continue what is there: whether the whole may be asked for. What was written is forgotten.
+    /// After an answer that does not continue what is there: whether the whole may be asked for.
+    /// What was written is forgotten.
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         let why = match fault {
             Fault::BadRange(why) => {
                 self.is_unreliable = true;
                 why
             }
-            // A 416 is a change where the file ends before what was asked for; else it says that parts are not to be had.
+            // A 416 is a change where the file ends before what was asked for; else it says that
+            // parts are not to be had.
             Fault::Status { status, size, .. }
                 if *status != 416 || size.is_none_or(|size| self.reaches_into(size)) =>
             {
@@ -296,7 +300,8 @@ impl Part {
         self.open_earlier()
     }
 
-    /// Forgets what was written: it is wrong. Whether some of it was there before this run, so that the server may be right.
+    /// Forgets what was written: it is wrong. Whether some of it was there before this run, so that
+    /// the server may be right.
     pub(in crate::download) fn discard(&mut self) -> bool {
         self.run = 0..0;
         self.limit = None;
@@ -336,9 +341,9 @@ impl Part {
             && self.state.size.is_some_and(|size| frontier < size)
     }
 
-    /// Has pieces count as missing: they are wrong. What comes in their place is proved by their digests, so its version need not be;
-    /// another server has validators of its own, where the next try goes `elsewhere`. False where nothing can be put beside what is
-    /// there.
+    /// Has pieces count as missing: they are wrong. What comes in their place is proved by their
+    /// digests, so its version need not be; another server has validators of its own, where the
+    /// next try goes `elsewhere`. False where nothing can be put beside what is there.
     pub(in crate::download) fn lose(&mut self, wrong: &Ranges, elsewhere: bool) -> bool {
         self.settle();
         if self.is_same || self.create().is_err() {
@@ -362,7 +367,8 @@ impl Part {
         self.notice.take()
     }
 
-    /// Writes the state, if there is anything new that another run could go on with. `url` is where the body comes from.
+    /// Writes the state, if there is anything new that another run could go on with. `url` is where
+    /// the body comes from.
     pub fn save(&mut self, url: &Url) {
         self.settle();
         let is_worth_it = self.can_resume() && self.state.ranges.count() != self.saved;
@@ -420,7 +426,8 @@ impl Part {
         self.saved = 0;
     }
 
-    /// Creates `NAME.part`, or takes the one that is there and empties it. No state of what it held before outlives that.
+    /// Creates `NAME.part`, or takes the one that is there and empties it. No state of what it held
+    /// before outlives that.
     pub(super) fn create_part(&mut self) -> io::Result<File> {
         let part = self.part_name();
         // In a folder that was empty nothing of an earlier run can stand.
@@ -460,8 +467,9 @@ impl Part {
         Ok(())
     }
 
-    /// Moves another tool's partial file of `size` bytes out of the final name, where no partial file may stand. The state comes
-    /// first: a kill leaves either the file where it was, or all that is needed to go on.
+    /// Moves another tool's partial file of `size` bytes out of the final name, where no partial
+    /// file may stand. The state comes first: a kill leaves either the file where it was, or all
+    /// that is needed to go on.
     fn take_foreign(&mut self, size: u64) -> io::Result<()> {
         let part = self.part_name();
         // Whoever writes `NAME.part` has it locked.

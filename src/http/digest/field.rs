@@ -6,8 +6,8 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::{Algorithm, Digest};
 
-/// The strongest digest that a field's value announces, of those whose algorithm is known. A value that is no dictionary announces
-/// none: a field that cannot be parsed is ignored (RFC 9651 §4.2).
+/// The strongest digest that a field's value announces, of those whose algorithm is known. A value
+/// that is no dictionary announces none: a field that cannot be parsed is ignored (RFC 9651 §4.2).
 ///
 /// ```
 /// use gannet::http::digest::announced;

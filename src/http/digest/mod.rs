@@ -1,6 +1,7 @@
 //! Digests of files: which there are, how people and servers write them, and how they are computed. No I/O.
 //!
-//! `text` reads them as people write them, `field` as servers do, `hasher` computes them; `pieces` has those of a file's pieces.
+//! `text` reads them as people write them, `field` as servers do, `hasher` computes them; `pieces`
+//! has those of a file's pieces.
 
 mod field;
 mod hasher;

@@ -30,8 +30,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 impl FromStr for Expected {
     type Err = String;
 
-    /// Reads a digest in any form. Of several hashes in the form of Subresource Integrity the strongest count, and those by unknown
-    /// algorithms do not (W3C Subresource Integrity §3.3.3 and §3.3.4).
+    /// Reads a digest in any form. Of several hashes in the form of Subresource Integrity the
+    /// strongest count, and those by unknown algorithms do not (W3C Subresource Integrity §3.3.3
+    /// and §3.3.4).
     ///
     /// # Errors
     /// What is wrong with it, fit to print.
@@ -72,7 +73,8 @@ fn one(text: &str) -> Result<Digest, String> {
     encoded_digest(algorithm(name)?, encoded)
 }
 
-/// Whether this may be the name of an algorithm that is followed by a sign: a `=` that ends base 64 follows no such name.
+/// Whether this may be the name of an algorithm that is followed by a sign: a `=` that ends base 64
+/// follows no such name.
 fn is_name(text: &str) -> bool {
     let Some((family, size)) = text.split_once('-') else {
         return text.bytes().all(|byte| byte.is_ascii_alphanumeric());

@@ -74,8 +74,8 @@ impl Clocks {
         }
     }
 
-    /// Gives a transfer without bytes more time where `origin`, the last byte from its origin, went to others within its
-    /// limit: true when it is starved, and not yet for too long.
+    /// Gives a transfer without bytes more time where `origin`, the last byte from its origin, went
+    /// to others within its limit: true when it is starved, and not yet for too long.
     pub(in crate::multi) fn bear_with<S>(
         &mut self,
         easy: &Easy<S>,

@@ -1,4 +1,5 @@
-//! The end of an exchange, and of a transfer: what becomes of the connection, of a redirect, of an error; the state Done.
+//! The end of an exchange, and of a transfer: what becomes of the connection, of a redirect, of an
+//! error; the state Done.
 
 use std::time::{Duration, Instant};
 
@@ -201,7 +202,8 @@ impl<S: Sink> Multi<S> {
         transfer.message = Some(message);
     }
 
-    /// Lets go of whatever a transfer holds, in whatever state it is. The places that this frees are still to be given away.
+    /// Lets go of whatever a transfer holds, in whatever state it is. The places that this frees
+    /// are still to be given away.
     pub(in crate::multi) fn let_go(&mut self, id: TransferId) {
         self.drop_connection(id);
         self.give_back(id);

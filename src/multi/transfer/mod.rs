@@ -18,8 +18,9 @@
 //! An error leads from any state to Done. `request.rs` has what is sent, `answer.rs` what becomes of what is received,
 //! `splice.rs` the short way to a file, `clocks.rs` the times.
 //!
-//! A transfer that waits is woken by its socket, by its time, by a free place, or by an answer of the resolver;
-//! one that stopped at its budget is runnable; one that is paused waits for the application. There is no other way to sleep.
+//! A transfer that waits is woken by its socket, by its time, by a free place, or by an answer of
+//! the resolver; one that stopped at its budget is runnable; one that is paused waits for the
+//! application. There is no other way to sleep.
 
 mod answer;
 mod clocks;

@@ -116,8 +116,9 @@ pub(super) fn stream_request<S>(
     request.map_err(unsendable)
 }
 
-/// Has the fields of a request written. What was given wins over the defaults, the transfer's own fields over the shared
-/// ones; credentials and a Host that was given stay at home, with the first URL's origin.
+/// Has the fields of a request written. What was given wins over the defaults, the transfer's own
+/// fields over the shared ones; credentials and a Host that was given stay at home, with the first
+/// URL's origin.
 fn with_fields<S, T>(
     easy: &Easy<S>,
     origin: &Origin,

@@ -108,8 +108,8 @@ impl<S: Sink> Multi<S> {
         });
     }
 
-    /// Looks at a connection of HTTP/2 that was idle and so out of sight: what has come meanwhile was of the peer's own accord, and may
-    /// be its goodbye.
+    /// Looks at a connection of HTTP/2 that was idle and so out of sight: what has come meanwhile
+    /// was of the peer's own accord, and may be its goodbye.
     fn look_after_idling(&mut self, key: usize, now: Instant) {
         let Some((since, call)) = self.connections[key].idle_since.take() else {
             return;

@@ -1,4 +1,5 @@
-//! One request and its answer on a stream of HTTP/2: the states Send and Receive, and what becomes of a stream that was broken.
+//! One request and its answer on a stream of HTTP/2: the states Send and Receive, and what becomes
+//! of a stream that was broken.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -16,8 +17,8 @@ use crate::multi::options::Protocol;
 use crate::multi::shared::BUDGET;
 use crate::multi::{Multi, Sink};
 
-/// Connections in a row that answered nobody, from which on nothing is begun again free of charge: a server that goes on like
-/// that is to be waited for.
+/// Connections in a row that answered nobody, from which on nothing is begun again free of charge:
+/// a server that goes on like that is to be waited for.
 const FRUITLESS: u32 = 5;
 /// Bytes of a body from which on it counts as a long one.
 const BULKY: u64 = 1024 * 1024;
@@ -72,7 +73,8 @@ impl<S: Sink> Multi<S> {
         Ok(Step::Go(State::Receive))
     }
 
-    /// Receives the answer as far as it has come, or until the budget is spent: much may have come while the stream was at rest.
+    /// Receives the answer as far as it has come, or until the budget is spent: much may have come
+    /// while the stream was at rest.
     pub(super) fn receive_on_stream(
         &mut self,
         id: TransferId,
@@ -148,7 +150,8 @@ impl<S: Sink> Multi<S> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Lets a stream lie for a while. Its body stays where it is, within its window; the others are not held up by that.
+    /// Lets a stream lie for a while. Its body stays where it is, within its window; the others are
+    /// not held up by that.
     pub(super) fn let_lie(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
         let transfer = &mut self.transfers[id.index as usize];
         transfer.clocks.rest();
@@ -237,7 +240,8 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    /// The server takes fewer streams at once than it said, and than this connection has. False when this is the only one.
+    /// The server takes fewer streams at once than it said, and than this connection has. False
+    /// when this is the only one.
     fn narrow(&mut self, id: TransferId) -> bool {
         let Some(key) = self.shared_by(id) else {
             return false;
@@ -266,8 +270,8 @@ impl<S: Sink> Multi<S> {
         self.pool.insist_on_http1(origin);
     }
 
-    /// What to say of a stream whose connection has ended; and whether nobody need be told, because it had served before and nothing of this
-    /// answer had come.
+    /// What to say of a stream whose connection has ended; and whether nobody need be told, because
+    /// it had served before and nothing of this answer had come.
     fn loss(&self, id: TransferId) -> (Fault, bool) {
         let transfer = &self.transfers[id.index as usize];
         let connection = transfer
@@ -286,8 +290,8 @@ impl<S: Sink> Multi<S> {
         (lost.fault(body), !has_head && http2.answers > 0)
     }
 
-    /// Begins a transfer again, free of charge, on whatever connection there is. There is an end to this: each connection answers at
-    /// least one, or is among the few that may answer nobody.
+    /// Begins a transfer again, free of charge, on whatever connection there is. There is an end to
+    /// this: each connection answers at least one, or is among the few that may answer nobody.
     pub(super) fn begin_again(
         &mut self,
         id: TransferId,
@@ -307,7 +311,8 @@ impl<S: Sink> Multi<S> {
         Ok(Step::Wait)
     }
 
-    /// A stream has stalled. Where the whole connection was as silent, it is most likely dead, and gets no further streams.
+    /// A stream has stalled. Where the whole connection was as silent, it is most likely dead, and
+    /// gets no further streams.
     pub(super) fn suspect(&mut self, id: TransferId, fault: &Fault, now: Instant) {
         let Fault::Timeout {
             kind: Timeout::Stall | Timeout::Answer,

@@ -22,7 +22,8 @@ pub(super) use fill::like;
 /// A transfer that has not brought a byte for so long after it was opened has no speed.
 const MUTE: Duration = Duration::from_secs(2);
 
-/// How long the speed of a part is watched before what it was to bring is taken back, how many times sooner it must be there then…
+/// How long the speed of a part is watched before what it was to bring is taken back, how many
+/// times sooner it must be there then…
 const PATIENCE: Duration = Duration::from_millis(600);
 const SOONER: f64 = 2.0;
 
@@ -166,8 +167,9 @@ impl Split {
         self.easy.sink.tries_in_all += 1;
     }
 
-    /// Makes do with fewer transfers from a server after one has failed, where others bring bytes from there: it may serve only so
-    /// many, and what is left of its share can be had later. One that had brought bytes is worth another try, unless it `was_last`.
+    /// Makes do with fewer transfers from a server after one has failed, where others bring bytes
+    /// from there: it may serve only so many, and what is left of its share can be had later. One
+    /// that had brought bytes is worth another try, unless it `was_last`.
     pub(super) fn does_without(
         &mut self,
         multi: &mut Multi<Job>,
@@ -290,7 +292,8 @@ impl Split {
         multi.remove(run.id, now).map(drop)
     }
 
-    /// Leaves all that is missing to the one transfer that can bring it by itself, if there is one: the server sends the others nothing.
+    /// Leaves all that is missing to the one transfer that can bring it by itself, if there is one:
+    /// the server sends the others nothing.
     pub(super) fn leave_to_one(
         &mut self,
         multi: &mut Multi<Job>,
@@ -316,8 +319,8 @@ impl Split {
         (self.allowed, self.most, self.ramp) = (1, 1, None);
     }
 
-    /// Has an answer that has all up to the end of the file, and is much faster than who brings what comes next, bring that itself: there are
-    /// servers that send parts slowly.
+    /// Has an answer that has all up to the end of the file, and is much faster than who brings
+    /// what comes next, bring that itself: there are servers that send parts slowly.
     fn take_back(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
         let mut whole = self.runs.iter().filter(|run| run.has_all);
         let Some((lane, Some(fast))) = whole.next().map(|run| (run.lane, run.speed)) else {
