@@ -124,9 +124,7 @@ impl<'a> Record<'a> {
             error: Some(Trouble {
                 message: match bad {
                     BadRow::Line(error) => error.message.clone(),
-                    BadRow::Typed(message) => message.clone(),
-                    BadRow::List(name, error) => format!("cannot read {name}: {error}"),
-                    BadRow::Output(name, error) => format!("cannot write {name}: {error}"),
+                    BadRow::Typed(_) | BadRow::List(..) | BadRow::Output(..) => bad.to_string(),
                 },
                 exit: exit.code(),
             }),

@@ -284,14 +284,7 @@ impl Report for Console {
             return;
         }
         let text = self.err.word("fail", "31");
-        let _ = match bad {
-            BadRow::Line(error) => writeln!(text, "  -  {}", Safe(error)),
-            BadRow::Typed(message) => writeln!(text, "  -  {}", Safe(message)),
-            BadRow::List(name, error) => writeln!(text, "  -  cannot read {}: {error}", Safe(name)),
-            BadRow::Output(name, error) => {
-                writeln!(text, "  -  cannot write {}: {error}", Safe(name))
-            }
-        };
+        let _ = writeln!(text, "  -  {}", Safe(bad));
     }
 
     fn retrying(&mut self, retry: &Retrying<'_>) {

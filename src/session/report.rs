@@ -1,6 +1,7 @@
 //! What a run tells as it goes: each completion, each bad line, progress, and the totals.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use crate::error::Error;
 use crate::list::{ListError, Place};
 use crate::multi::{Outcome, Trace};
 
-/// Whom a run reports to. None of its methods may wait long.
+/// Whom a run reports to. None of its methods may wait long. What a report has no use for it need not
+/// define: the default is to do nothing.
 pub trait Report {
     /// A file is done with.
     fn completed(&mut self, completion: &Completion<'_>);
@@ -19,28 +21,42 @@ pub trait Report {
     fn bad_row(&mut self, error: &BadRow);
 
     /// A try failed and there will be another.
-    fn retrying(&mut self, retry: &Retrying<'_>);
+    fn retrying(&mut self, retry: &Retrying<'_>) {
+        let _ = retry;
+    }
 
     /// A file is started over, for this reason.
-    fn warned(&mut self, url: &Url, why: &str);
+    fn warned(&mut self, url: &Url, why: &str) {
+        let _ = (url, why);
+    }
 
     /// A mirror is not asked any more for its file, which others have: this is what is wrong with it.
-    fn dropped(&mut self, url: &Url, why: &Error);
+    fn dropped(&mut self, url: &Url, why: &Error) {
+        let _ = (url, why);
+    }
 
     /// In a dry run: what would be fetched, and where to.
-    fn planned(&mut self, url: &str, path: Option<&Path>);
+    fn planned(&mut self, url: &str, path: Option<&Path>) {
+        let _ = (url, path);
+    }
 
     /// What transfer `number` does.
-    fn traced(&mut self, number: u64, trace: &Trace);
+    fn traced(&mut self, number: u64, trace: &Trace) {
+        let _ = (number, trace);
+    }
 
     /// When [`Report::progress`] is due next, as time since the run began; `None` is never.
-    fn due(&self) -> Option<Duration>;
+    fn due(&self) -> Option<Duration> {
+        None
+    }
 
     /// How the run stands, asked for when it is due.
-    fn progress(&mut self, snapshot: Snapshot<'_, '_>);
+    fn progress(&mut self, snapshot: Snapshot<'_, '_>) {
+        let _ = snapshot;
+    }
 
     /// What was said so far is to reach whoever reads it: the run is about to wait.
-    fn flush(&mut self);
+    fn flush(&mut self) {}
 }
 
 /// How a file was done with.
@@ -114,6 +130,18 @@ pub enum BadRow {
     List(String, std::io::Error),
     /// A file that the run was to write beside what it fetches: its name, and why it cannot.
     Output(String, std::io::Error),
+}
+
+/// What is wrong, in words. It may have characters of a list or a name that drive a terminal.
+impl fmt::Display for BadRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(error) => error.fmt(f),
+            Self::Typed(message) => f.write_str(message),
+            Self::List(name, error) => write!(f, "cannot read {name}: {error}"),
+            Self::Output(name, error) => write!(f, "cannot write {name}: {error}"),
+        }
+    }
 }
 
 /// How a run stands.

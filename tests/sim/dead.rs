@@ -2,13 +2,10 @@
 //! more than one row, and rows of others go by.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use gannet::multi::Trace;
-use gannet::session::{self, BadRow, Completion, Plan, Report, Retrying, Snapshot, Verdict};
-use url::Url;
+use gannet::session::{self, BadRow, Completion, Plan, Report, Verdict};
 
 use super::driver::Driver;
 use super::net::Net;
@@ -33,24 +30,6 @@ impl Report for Ends {
     fn bad_row(&mut self, _: &BadRow) {
         panic!("no row is bad");
     }
-
-    fn retrying(&mut self, _: &Retrying<'_>) {}
-
-    fn warned(&mut self, _: &Url, _: &str) {}
-
-    fn dropped(&mut self, _: &Url, _: &gannet::Error) {}
-
-    fn planned(&mut self, _: &str, _: Option<&Path>) {}
-
-    fn traced(&mut self, _: u64, _: &Trace) {}
-
-    fn due(&self) -> Option<Duration> {
-        None
-    }
-
-    fn progress(&mut self, _: Snapshot<'_, '_>) {}
-
-    fn flush(&mut self) {}
 }
 
 /// Runs these URLs with so many retries, and gives what came of them.

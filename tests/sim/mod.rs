@@ -25,9 +25,7 @@ use std::{env, fs, panic, thread};
 
 use gannet::list::Split;
 use gannet::multi::Trace;
-use gannet::session::{
-    self, BadRow, Completion, Plan, Report, Retrying, Snapshot, Totals, Verdict,
-};
+use gannet::session::{self, BadRow, Completion, Plan, Report, Retrying, Totals, Verdict};
 
 use driver::Driver;
 use net::Net;
@@ -71,21 +69,9 @@ impl Report for Verdicts {
         }
     }
 
-    fn dropped(&mut self, _: &url::Url, _: &gannet::Error) {}
-
-    fn planned(&mut self, _: &str, _: Option<&Path>) {}
-
     fn traced(&mut self, number: u64, trace: &Trace) {
         println!("[{number}] {trace:?}");
     }
-
-    fn due(&self) -> Option<Duration> {
-        None
-    }
-
-    fn progress(&mut self, _: Snapshot<'_, '_>) {}
-
-    fn flush(&mut self) {}
 }
 
 /// One run from a seed, ended by a signal and made again until it has ended by itself; gives how many files it was of.
