@@ -559,6 +559,29 @@ fn a_part_without_a_state_is_not_believed() {
 }
 
 #[test]
+fn what_a_killed_run_has_left_does_not_outlive_a_small_body_that_comes_at_once() {
+    let server = Server::start(|s| {
+        s.get("/a").body(noise(50_000)).etag("\"v1\"").ranges();
+    });
+    for flags in ["", "--no-resume", "-c", "--exists overwrite"] {
+        for left in [
+            &["a.part"][..],
+            &["a.part.gannet"],
+            &["a.part", "a.part.gannet"],
+        ] {
+            let dir = Dir::new();
+            for name in left {
+                dir.write(name, noise(100));
+            }
+            let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
+            out.ok();
+            dir.assert_file("a", noise(50_000));
+            dir.assert_names(&["a"]);
+        }
+    }
+}
+
+#[test]
 fn a_state_without_its_part_is_cleared_away() {
     let server = cut(tagged, tagged);
     let dir = Dir::new();

@@ -378,10 +378,8 @@ pub(super) fn announcement(response: &Response) -> Option<Digest> {
         206 => &["repr-digest"],
         _ => return None,
     };
-    let digests = fields.iter().filter_map(|name| {
-        let value = response.headers.get(name)?;
-        announced(value)
-    });
+    let lines = |name: &&str| announced(response.headers.get_all(name));
+    let digests = fields.iter().filter_map(lines);
     digests.max_by_key(Digest::algorithm)
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Message {
 impl Message {
     /// The computation for an answer whose first byte belongs at `start`, if it says what is to come of it.
     pub(super) fn of(response: &Response, start: u64) -> Option<Box<Self>> {
-        let announced = announced(response.headers.get("content-digest")?)?;
+        let announced = announced(response.headers.get_all("content-digest"))?;
         Some(Box::new(Self {
             hashers: Hashers::new([announced.algorithm()]),
             announced,

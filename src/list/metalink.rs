@@ -70,6 +70,8 @@ struct Document {
     buffer: Vec<u8>,
     /// The names of the elements that are open.
     open: Vec<String>,
+    /// An element has been seen, or there is nothing to be one.
+    has_root: bool,
 }
 
 /// A file as far as it has been read.
@@ -167,6 +169,7 @@ impl Document {
     fn new(bytes: Vec<u8>) -> Self {
         let newlines = (0..).zip(&bytes).filter(|(_, byte)| **byte == b'\n');
         let newlines = newlines.map(|(at, _)| at).collect();
+        let has_root = bytes.trim_ascii().is_empty();
         let mut reader = Reader::from_reader(Cursor::new(bytes));
         reader.config_mut().expand_empty_elements = true;
         Self {
@@ -174,6 +177,7 @@ impl Document {
             newlines,
             buffer: Vec::new(),
             open: Vec::new(),
+            has_root,
         }
     }
 
@@ -209,6 +213,7 @@ impl Document {
                         Some((_, file)) => file.element(name, &start),
                     }
                     self.open.push(name.to_owned());
+                    self.has_root = true;
                 }
                 Event::End(_) => {
                     let name = self.open.pop().unwrap_or_default();
@@ -221,6 +226,9 @@ impl Document {
                 Event::Text(text) => add(&mut file, &text),
                 Event::CData(text) => add(&mut file, &text),
                 Event::GeneralRef(reference) => add(&mut file, &resolved(&reference)?),
+                Event::Eof if !self.has_root => {
+                    return Err("not a metalink: no element is in it".into());
+                }
                 Event::Eof if self.open.is_empty() && file.is_none() => return Ok(None),
                 Event::Eof => return Err("the document ends before its last element does".into()),
                 _ => {}

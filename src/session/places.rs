@@ -138,13 +138,15 @@ impl Places {
         let mut placement = self.find(row)?;
         if let Placement::Begin { download, .. } = &mut placement
             && let Body::File(part) = &mut download.body
-            && self.resume != Resume::Never
             && !part.folder().was_empty()
         {
-            let place = part.recall(
-                [&row.url].into_iter().chain(&row.mirrors),
-                row.has_digests(),
-            );
+            let place = match self.resume {
+                Resume::Never => part.look_for_leftovers(),
+                _ => part.recall(
+                    [&row.url].into_iter().chain(&row.mirrors),
+                    row.has_digests(),
+                ),
+            };
             // What is there came from one of the mirrors: it goes on with that one.
             if let Some(mirror) = place.and_then(|place| row.mirrors.get_mut(place.wrapping_sub(1)))
             {

@@ -6,7 +6,9 @@ use gannet::http::{Digest, Expected};
 
 /// Takes a digest in any form.
 pub fn run(bytes: &[u8]) {
-    announced(bytes).iter().for_each(assert_fit);
+    announced(bytes.split(|byte| *byte == b'\n'))
+        .iter()
+        .for_each(assert_fit);
     let text = String::from_utf8_lossy(bytes);
     match text.parse::<Expected>() {
         Ok(expected) => {

@@ -50,7 +50,8 @@ pub struct Part {
     message: Option<Box<Message>>,
     /// The part that was asked for, unless the whole was.
     asked: Option<Asked>,
-    /// A state stands on the disk, and so many bytes of `state` it claims; none if it is of something else.
+    /// Something of an earlier try or run stands on the disk, and so many bytes of `state` a state
+    /// of it claims; none if it is of something else.
     has_state: bool,
     saved: u64,
     /// The caller says that what is there is of the present version, whether that can be proved or not.

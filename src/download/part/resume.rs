@@ -44,7 +44,10 @@ impl Part {
         has_digest: bool,
     ) -> Option<usize> {
         let state = match self.folder.read(&self.beside(name::STATE), LONGEST) {
-            Ok(None) => return None,
+            Ok(None) => {
+                self.has_state = self.stands(name::PART);
+                return None;
+            }
             Ok(Some(bytes)) => State::parse(&bytes).map_err(|why| why.as_str()),
             Err(_) => Err("its state cannot be read"),
         };
@@ -80,6 +83,19 @@ impl Part {
                 None
             }
         }
+    }
+
+    /// Looks whether an earlier run has left anything, none of which is to be gone on with: a body
+    /// that comes at once is not to leave it lying beside its file. Gives the place of no URL.
+    pub fn look_for_leftovers(&mut self) -> Option<usize> {
+        self.has_state = self.stands(name::PART) || self.stands(name::STATE);
+        None
+    }
+
+    /// Whether a file stands beside the final name.
+    fn stands(&self, suffix: &str) -> bool {
+        let entry = self.folder.entry(&self.beside(suffix)).ok().flatten();
+        entry.is_some_and(|entry| entry.is_file())
     }
 
     /// Decides what to ask for next, after whatever has come so far. Gives the request fields for a

@@ -6,18 +6,23 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::{Algorithm, Digest};
 
-/// The strongest digest that a field's value announces, of those whose algorithm is known. A value
-/// that is no dictionary announces none: a field that cannot be parsed is ignored (RFC 9651 §4.2).
+/// The strongest digest that a field announces, of those whose algorithm is known. `lines` are its
+/// values, since a dictionary may come on several lines. What is no dictionary announces none: a
+/// field that cannot be parsed is ignored (RFC 9651 §4.2).
 ///
 /// ```
 /// use gannet::http::digest::announced;
 ///
-/// let digest = announced(b"unixsum=:AA==:, sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:").unwrap();
+/// let digest = announced([&b"unixsum=:AA==:, sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:"[..]]).unwrap();
 /// assert!(digest.to_string().starts_with("sha256:ba7816bf"));
 /// ```
-pub fn announced(value: &[u8]) -> Option<Digest> {
+pub fn announced<'l>(lines: impl IntoIterator<Item = &'l [u8]>) -> Option<Digest> {
     let mut strongest: Option<Digest> = None;
-    for member in std::str::from_utf8(value).ok()?.split(',') {
+    for member in lines
+        .into_iter()
+        .flat_map(|line| line.split(|byte| *byte == b','))
+    {
+        let member = std::str::from_utf8(member).ok()?;
         let (key, item) = member.trim_matches([' ', '\t']).split_once('=')?;
         // Base 64 has neither semicolon nor comma, so what follows a semicolon is a parameter.
         let encoded = item.split(';').next().unwrap_or_default();
@@ -48,7 +53,7 @@ mod tests {
     use super::*;
 
     fn shown(value: &str) -> Option<String> {
-        announced(value.as_bytes()).map(|digest| digest.to_string())
+        announced([value.as_bytes()]).map(|digest| digest.to_string())
     }
 
     /// The examples of RFC 9530, §2 and appendix B.
@@ -67,6 +72,14 @@ mod tests {
     }
 
     #[test]
+    fn the_lines_of_a_field_are_one_dictionary() {
+        let lines = [SHA256, SHA512];
+        let digest = announced(lines.map(str::as_bytes)).unwrap();
+        assert!(digest.to_string().starts_with("sha512:60c01a9b"));
+        assert_eq!(announced([SHA256, "broken"].map(str::as_bytes)), None);
+    }
+
+    #[test]
     fn what_is_unknown_or_damaged_is_ignored() {
         for value in [
             "",
@@ -82,6 +95,6 @@ mod tests {
             assert_eq!(shown(value), None, "{value}");
         }
         assert_eq!(shown(&format!("{SHA256}, broken")), None);
-        assert_eq!(announced(b"sha-256=:\xff:"), None);
+        assert_eq!(announced([&b"sha-256=:\xff:"[..]]), None);
     }
 }

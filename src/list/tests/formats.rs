@@ -302,6 +302,12 @@ fn a_hostile_document_is_one_fault() {
         assert_eq!(all.len(), 1, "{part}: {all:?}");
         assert!(all[0].starts_with(part), "{part}: {all:?}");
     }
+    // What has no element at all is no empty list.
+    let all = shown(Format::Metalink, None, "http://h/a\n");
+    assert_eq!(all, ["list:2: not a metalink: no element is in it"]);
+    for blank in ["", " \n", "<metalink/>"] {
+        assert_eq!(shown(Format::Metalink, None, blank), [""; 0]);
+    }
     let long = format!(
         "<metalink><file name='a'><url>http://h/{}</url></file></metalink>",
         "x".repeat(1 << 20)
