@@ -1,5 +1,5 @@
-//! The program end to end, against a scripted server and a real nginx; and the house rules. One
-//! binary, a module a topic.
+//! The program end to end, against a scripted server and a real nginx; the engine under other event
+//! loops; and the rules that the code keeps. One binary, with a module for each topic.
 
 #[expect(unreachable_pub, reason = "fuzz/ has it as a library")]
 mod fuzz; // what the fuzz targets do

@@ -343,8 +343,8 @@ pub(crate) struct Http {
 
     /// Speak HTTP/2 only
     ///
-    /// Without it https servers are asked, and http ones spoken to in HTTP/1.1. With it a http server is taken to speak
-    /// HTTP/2 without being asked.
+    /// Without it https servers are asked, and http ones spoken to in HTTP/1.1. With it an http
+    /// server is taken to speak HTTP/2 without being asked.
     #[arg(long, conflicts_with = "http1_1", hide_short_help = true)]
     pub(crate) http2: bool,
 
