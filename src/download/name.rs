@@ -1,6 +1,7 @@
 //! Names of files that strangers choose, made safe, and the names taken in one batch. Pure: whether a file exists is
 //! asked of the caller.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -55,10 +56,13 @@ pub(super) fn from_segment(segment: &str) -> String {
 /// (`x.part.gannet` becomes `x.part_gannet`, lest a server plants one), at most [`LONGEST_NAME`] bytes
 /// with a short extension kept. A leading `~`, `-` or `.` stays: only shells give them a meaning.
 pub fn safe(name: &str) -> String {
-    let replaced: String = name
-        .chars()
-        .map(|c| if is_forbidden(c) { '_' } else { c })
-        .collect();
+    let replaced: Cow<'_, str> = if name.bytes().all(is_plain) {
+        name.into()
+    } else {
+        name.chars()
+            .map(|c| if is_forbidden(c) { '_' } else { c })
+            .collect()
+    };
     let name = cut(trim(&replaced));
     let name = if is_device(&name) {
         cut(&format!("_{name}"))
@@ -136,24 +140,28 @@ fn is_forbidden(character: char) -> bool {
         )
 }
 
+/// What nearly all names consist of: no such byte is forbidden, nor part of a character that is.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'/' | b'\\')
+}
+
 /// Device names that some systems see behind any extension and in any case.
 fn is_device(name: &str) -> bool {
-    let stem = name
-        .split('.')
-        .next()
-        .unwrap_or(name)
-        .trim_end_matches(' ')
-        .to_ascii_uppercase();
-    if matches!(
-        stem.as_str(),
-        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$"
-    ) {
+    let stem = name.split('.').next().unwrap_or(name);
+    let stem = stem.trim_end_matches(' ');
+    let is = |device: &&str| stem.eq_ignore_ascii_case(device);
+    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"]
+        .iter()
+        .any(is)
+    {
         return true;
     }
+    let has_number =
+        |port: &str| port.eq_ignore_ascii_case("COM") || port.eq_ignore_ascii_case("LPT");
     let number = stem
-        .strip_prefix("COM")
-        .or_else(|| stem.strip_prefix("LPT"));
-    let mut digits = number.unwrap_or_default().chars();
+        .split_at_checked(3)
+        .filter(|(port, _)| has_number(port));
+    let mut digits = number.map_or("", |(_, number)| number).chars();
     matches!(
         (digits.next(), digits.next()),
         (Some('0'..='9' | '¹' | '²' | '³'), None)

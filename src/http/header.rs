@@ -14,6 +14,8 @@ pub struct Headers {
     bytes: Vec<u8>,
     /// Where each lies. The spans follow one another without a gap.
     spans: Vec<Span>,
+    /// The [`mark`]s of all names: most fields that are asked for did not come, and are not looked for.
+    marks: u64,
 }
 
 /// One field in [`Headers`]' buffer: its name is `start..middle`, its value `middle..end`.
@@ -34,6 +36,7 @@ impl Headers {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
+        self.marks = 0;
     }
 
     /// Adds a field. The value is taken as it is: whoever parses it trims it (RFC 9110 §5.5).
@@ -44,6 +47,7 @@ impl Headers {
         self.bytes.extend_from_slice(value);
         let end = self.bytes.len();
         self.spans.push(Span { start, middle, end });
+        self.marks |= mark(name);
     }
 
     /// Continues the last field's value on a folded line, joined by one space (RFC 9112 §5.2).
@@ -65,9 +69,15 @@ impl Headers {
 
     /// Every value of that name, whatever its case, in order.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.iter()
-            .filter(move |(given, _)| given.eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| value)
+        let may_be_there = self.marks & mark(name.as_bytes()) != 0;
+        let spans = if may_be_there { &self.spans[..] } else { &[] };
+        spans
+            .iter()
+            .filter(move |span| {
+                span.middle - span.start == name.len()
+                    && self.bytes[span.start..span.middle].eq_ignore_ascii_case(name.as_bytes())
+            })
+            .map(|span| &self.bytes[span.middle..span.end])
     }
 
     /// Names and values, in order.
@@ -97,6 +107,12 @@ impl Headers {
             self.spans.shrink_to(0);
         }
     }
+}
+
+/// One of 64 bits for a name, the same in any case.
+fn mark(name: &[u8]) -> u64 {
+    let first = name.first().map_or(0, u8::to_ascii_lowercase);
+    1 << ((usize::from(first) + name.len() * 5) % 64)
 }
 
 /// For logs: values as text, cookies and credentials masked.

@@ -115,11 +115,12 @@ impl Response {
 /// [`Malformed::ContentLength`] for anything but digits that fit, and for values that differ.
 pub(crate) fn content_length(headers: &Headers) -> Result<Option<u64>, Malformed> {
     let mut length = None;
-    let values = headers.get_all("content-length");
-    for value in values.flat_map(|line| line.split(|&byte| byte == b',')) {
-        let number = decimal(trim(value)).ok_or(Malformed::ContentLength)?;
-        if *length.get_or_insert(number) != number {
-            return Err(Malformed::ContentLength);
+    for line in headers.get_all("content-length") {
+        for value in line.split(|&byte| byte == b',') {
+            let number = decimal(trim(value)).ok_or(Malformed::ContentLength)?;
+            if *length.get_or_insert(number) != number {
+                return Err(Malformed::ContentLength);
+            }
         }
     }
     Ok(length)

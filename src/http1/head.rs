@@ -150,7 +150,7 @@ impl LineScan {
                     at += 1;
                 }
                 (Self::Inside, _) => {
-                    at += bytes[at..].iter().position(|&byte| byte == b'\n')? + 1;
+                    at += memchr::memchr(b'\n', &bytes[at..])? + 1;
                     *self = Self::Start;
                 }
                 _ => *self = Self::Inside,

@@ -42,7 +42,7 @@ impl Lines {
         if self.start == self.buffer.len() {
             self.clear();
             if self.is_skipping {
-                let Some(newline) = newline(bytes) else {
+                let Some(newline) = memchr::memchr(b'\n', bytes) else {
                     return;
                 };
                 self.is_skipping = false;
@@ -73,7 +73,8 @@ impl Lines {
         if self.is_skipping && !self.skip() {
             return None;
         }
-        let found = newline(&self.buffer[self.scanned..]).map(|offset| self.scanned + offset);
+        let found =
+            memchr::memchr(b'\n', &self.buffer[self.scanned..]).map(|offset| self.scanned + offset);
         let (end, next) = match found {
             Some(newline) => (newline, newline + 1),
             None => {
@@ -113,7 +114,7 @@ impl Lines {
 
     /// Drops bytes up to the end of a line that is too long; false while that end has not come.
     fn skip(&mut self) -> bool {
-        let Some(newline) = newline(&self.buffer[self.start..]) else {
+        let Some(newline) = memchr::memchr(b'\n', &self.buffer[self.start..]) else {
             self.clear();
             return false;
         };
@@ -137,22 +138,6 @@ fn without_mark(number: u64, line: &[u8]) -> &[u8] {
     } else {
         line
     }
-}
-
-/// Where the first newline is; whole blocks without one are passed at the speed of vector code.
-fn newline(bytes: &[u8]) -> Option<usize> {
-    const BLOCK: usize = 32;
-    let has_none = |block: &&[u8]| {
-        !block
-            .iter()
-            .fold(false, |found, &byte| found | (byte == b'\n'))
-    };
-    let passed = bytes.chunks(BLOCK).take_while(has_none).count() * BLOCK;
-    let offset = bytes
-        .get(passed..)?
-        .iter()
-        .position(|&byte| byte == b'\n')?;
-    Some(passed + offset)
 }
 
 #[cfg(test)]

@@ -56,6 +56,62 @@ pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Reads one URL after another. Those of a list mostly share what stands before the path, which is not read again
+/// where it is written as it was in the one before.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    base: Option<Url>,
+    /// What stood before the path of the last URL that had both.
+    written: String,
+    /// That URL.
+    last: Option<Url>,
+}
+
+impl Resolver {
+    /// Relative references are to `base`.
+    pub(super) fn new(base: Option<Url>) -> Self {
+        Self {
+            base,
+            written: String::new(),
+            last: None,
+        }
+    }
+
+    /// Whether there is a base that references may be relative to.
+    pub(super) fn has_base(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// [`resolve`], to the same ends.
+    pub(super) fn resolve(&mut self, text: &str) -> Result<Url, String> {
+        if let Some(last) = &self.last
+            && let Some(path) = text.strip_prefix(&self.written)
+            && is_path(path)
+            && let Ok(url) = last.join(path)
+        {
+            return Ok(url);
+        }
+        let url = resolve(text, self.base.as_ref())?;
+        let slashes = text.find("://").map(|colon| colon + 3);
+        let rest = slashes.and_then(|start| text[start..].find(['/', '?', '#', '\\']));
+        if let Some((start, length)) = slashes.zip(rest)
+            && shape(text) == Shape::Http
+        {
+            text[..start + length].clone_into(&mut self.written);
+            self.last = Some(url.clone());
+        }
+        Ok(url)
+    }
+}
+
+/// Whether a text is a path from the root, and what is behind it, and cannot be read as anything else.
+fn is_path(text: &str) -> bool {
+    text.starts_with('/')
+        && !text[1..].starts_with(['/', '\\'])
+        && !text.ends_with(' ')
+        && !has_control(text)
+}
+
 /// The digests that a URL's fragment asks for: `#sha256=HEX`, perhaps among other parts parted by
 /// `&`, as package indexes write it.
 pub(super) fn fragment_digests(url: &Url) -> Result<Vec<Expected>, String> {
@@ -223,6 +279,31 @@ mod tests {
                 "{text}: {}",
                 fault(text)
             );
+        }
+    }
+
+    #[test]
+    fn what_was_read_before_changes_nothing() {
+        let before = "http://me:pw@Host.example:81/a/b?c#d";
+        for text in [
+            "http://me:pw@Host.example:81/x",
+            "http://me:pw@Host.example:81//other.example/x",
+            "http://me:pw@Host.example:81/\\other.example/x",
+            "http://me:pw@Host.example:81/../x/./y",
+            "http://me:pw@Host.example:81",
+            "http://me:pw@Host.example:81?q",
+            "http://me:pw@Host.example:811/x",
+            "http://me:pw@Host.example:81/x  ",
+            "http://me:pw@Host.example:81/\tx",
+            "http://me:pw@host.example:81/x",
+            "/x",
+            "x.example/y",
+        ] {
+            let mut resolver = Resolver::new(None);
+            assert_eq!(resolver.resolve(before), resolve(before, None));
+            for _ in 0..2 {
+                assert_eq!(resolver.resolve(text), resolve(text, None), "{text}");
+            }
         }
     }
 

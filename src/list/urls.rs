@@ -8,7 +8,7 @@ use url::Url;
 
 use super::excerpt::{quote, quote_url};
 use super::lines::Line;
-use super::reference::resolve;
+use super::reference::Resolver;
 use super::size::parse_size;
 use super::value::{file, filled, header, once, plain};
 use super::{ListError, Place, Row};
@@ -34,7 +34,7 @@ enum Above {
 #[derive(Debug)]
 pub(super) struct Urls {
     source: Arc<str>,
-    base: Option<Url>,
+    urls: Resolver,
     above: Above,
 }
 
@@ -43,7 +43,7 @@ impl Urls {
     pub(super) fn new(source: Arc<str>, base: Option<Url>) -> Self {
         Self {
             source,
-            base,
+            urls: Resolver::new(base),
             above: Above::Nothing,
         }
     }
@@ -63,7 +63,10 @@ impl Urls {
                 None
             }
             _ if is_too_long => self.begin(self.error(number, TOO_LONG)),
-            _ => self.begin(self.entry(number, text)),
+            _ => {
+                let entry = self.entry(number, text);
+                self.begin(entry)
+            }
         }
     }
 
@@ -102,28 +105,26 @@ impl Urls {
 
     /// The row of a line that is not indented. Faults quote the whole line, since a password may be torn apart by the
     /// very space or tab at fault.
-    fn entry(&self, number: u64, line: &[u8]) -> Result<Row, ListError> {
-        let fault = |fault: String| ListError {
+    fn entry(&mut self, number: u64, line: &[u8]) -> Result<Row, ListError> {
+        let place = self.place(number);
+        let row = match str::from_utf8(line).map(|text| text.trim_end_matches(BLANKS)) {
+            Err(_) => Err("the line is not UTF-8".into()),
+            Ok(text) if text.contains('\t') => self.mirrors(text, place),
+            Ok(text) => self.destination(text, place),
+        };
+        row.map_err(|fault| ListError {
             place: self.place(number),
             message: format!("{fault}: {}", quote(line)),
-        };
-        let text = str::from_utf8(line).map_err(|_| fault("the line is not UTF-8".into()))?;
-        let text = text.trim_end_matches(BLANKS);
-        let row = if text.contains('\t') {
-            self.mirrors(text, self.place(number))
-        } else {
-            self.destination(text, self.place(number))
-        };
-        row.map_err(fault)
+        })
     }
 
     /// `URL` or `URL DEST`.
-    fn destination(&self, text: &str, place: Place) -> Result<Row, String> {
+    fn destination(&mut self, text: &str, place: Place) -> Result<Row, String> {
         let (url, out) = match text.split_once(' ') {
             Some((url, rest)) => (url, Some(rest.trim_start_matches(' '))),
             None => (text, None),
         };
-        let mut row = Row::new(resolve(url, self.base.as_ref())?, place)?;
+        let mut row = Row::new(self.urls.resolve(url)?, place)?;
         let Some(out) = out else {
             return Ok(row);
         };
@@ -138,7 +139,7 @@ impl Urls {
     }
 
     /// `URL TAB URL …`, at least one. A second field without a scheme is more likely a file name than a host.
-    fn mirrors(&self, text: &str, place: Place) -> Result<Row, String> {
+    fn mirrors(&mut self, text: &str, place: Place) -> Result<Row, String> {
         let fields = text
             .split('\t')
             .map(|field| field.trim_matches(' '))
@@ -148,12 +149,12 @@ impl Urls {
             if field.contains(' ') {
                 return Err("a destination beside mirrors (use out=)".into());
             }
-            if row.is_some() && self.base.is_none() && !field.contains("://") {
+            if row.is_some() && !self.urls.has_base() && !field.contains("://") {
                 return Err(
                     "a mirror without a scheme (a destination is separated by a space)".into(),
                 );
             }
-            let url = resolve(field, self.base.as_ref())?;
+            let url = self.urls.resolve(field)?;
             match &mut row {
                 None => row = Some(Row::new(url, place.clone())?),
                 Some(row) => row.add_mirror(url)?,

@@ -246,13 +246,13 @@ impl Connection {
     }
 
     /// Every socket of the connection.
-    pub(super) fn sockets(&self) -> Vec<RawFd> {
-        match &self.stage {
-            Stage::Racing { attempts, .. } => {
-                attempts.iter().map(|(_, socket)| socket.number()).collect()
-            }
-            Stage::Connected { socket, .. } => vec![*socket],
-        }
+    pub(super) fn sockets(&self) -> impl Iterator<Item = RawFd> {
+        let (attempts, connected) = match &self.stage {
+            Stage::Racing { attempts, .. } => (&attempts[..], None),
+            Stage::Connected { socket, .. } => (&[][..], Some(*socket)),
+        };
+        let racing = attempts.iter().map(|(_, socket)| socket.number());
+        racing.chain(connected)
     }
 
     /// The address it is connected to, or tries.

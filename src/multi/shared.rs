@@ -110,7 +110,7 @@ impl<S: Sink> Multi<S> {
     /// of it, one by one, and the last to leave closes it.
     pub(super) fn lose(&mut self, key: usize, lost: Lost, now: Instant) {
         let connection = &mut self.connections[key];
-        let sockets = connection.sockets();
+        let sockets: Vec<_> = connection.sockets().collect();
         let origin = connection.origin;
         let Some(http2) = connection.http2() else {
             return;
@@ -225,7 +225,7 @@ impl<S: Sink> Multi<S> {
         let calls = self.calls;
         let connection = &mut self.connections[key];
         let origin = connection.origin;
-        let sockets = connection.sockets();
+        let sockets: Vec<_> = connection.sockets().collect();
         let Some(http2) = connection.http2() else {
             return;
         };

@@ -23,12 +23,12 @@ impl Part {
         };
         let rest = size.saturating_sub(self.run.end);
         let has_holes = self.state.ranges.end() > self.run.end;
-        let is_refused = response
-            .headers
-            .get("accept-ranges")
-            .is_some_and(|value| value.eq_ignore_ascii_case(b"none"));
+        let is_refused = || {
+            let accepted = response.headers.get("accept-ranges");
+            accepted.is_some_and(|value| value.eq_ignore_ascii_case(b"none"))
+        };
         self.is_divisible = (rest / 2 >= least || has_holes)
-            && !is_refused
+            && !is_refused()
             // A server may have several versions at once, one behind each of its faces: one answer is of one version.
             && self.changes < MOST_CHANGES
             && !self.is_unreliable

@@ -331,8 +331,9 @@ impl Part {
 
     /// Gives a whole file its time, and has it reach the disk, as far as that was asked for: before it has its name.
     fn seal(&self, file: &File) -> Result<(), Fault> {
-        let modified = self.state.validators.modified();
-        if let Some(modified) = modified.filter(|_| self.care.has_remote_time) {
+        if self.care.has_remote_time
+            && let Some(modified) = self.state.validators.modified()
+        {
             file.set_modified(modified)
                 .map_err(|error| self.fault("set the time of", error))?;
         }

@@ -112,9 +112,8 @@ impl<S: Sink> Multi<S> {
                     self.tracer.info(id, || format!("connecting to {address}"));
                 }
                 Action::Wait(until) => {
-                    let sockets = self.connections[key].sockets();
                     self.transfer(id).clocks.wake = until;
-                    for socket in sockets {
+                    for socket in self.connections[key].sockets() {
                         self.sockets.want(socket, id, Interest::Out);
                     }
                     return Ok(Step::Wait);
