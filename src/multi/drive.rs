@@ -62,7 +62,7 @@ impl<S: Sink> Multi<S> {
         // Places that nobody freed: the limits were raised, or an origin is held no longer.
         self.pool.let_go(now);
         self.give_places(now);
-        for key in std::mem::take(&mut self.restless) {
+        for key in std::mem::take(&mut self.runnable_connections) {
             self.attend(key, now);
         }
         for _ in 0..TURNS {
@@ -92,7 +92,8 @@ impl<S: Sink> Multi<S> {
                 self.make_runnable(id);
             }
         }
-        self.restless.append(&mut self.yielded_connections);
+        self.runnable_connections
+            .append(&mut self.yielded_connections);
     }
 
     /// Has whoever uses a connection go on.
@@ -223,13 +224,14 @@ impl<S: Sink> Multi<S> {
             }
             self.runnable.pop_front();
         }
-        self.restless.retain(|key| self.connections.contains(*key));
+        self.runnable_connections
+            .retain(|key| self.connections.contains(*key));
     }
 
     pub(super) fn expiry(&self) -> Option<Expiry> {
         if self.is_dead {
             None
-        } else if self.runnable.is_empty() && self.restless.is_empty() {
+        } else if self.runnable.is_empty() && self.runnable_connections.is_empty() {
             let times = [self.timers.next(), self.pool.next_let_go()];
             times.into_iter().flatten().min().map(Expiry::At)
         } else {
@@ -278,7 +280,7 @@ impl<S: Sink> Multi<S> {
         }
         self.runnable.clear();
         self.yielded.clear();
-        self.restless.clear();
+        self.runnable_connections.clear();
         self.yielded_connections.clear();
         self.alarm.forget();
         // The function has said that it is broken; that it says so of the removals too is no news.

@@ -90,6 +90,7 @@ pub use trace::Trace;
 pub struct Multi<S: Sink> {
     options: Options,
     transfers: Slab<Transfer<S>>,
+    /// Tells a transfer from those that had its place in the slab before.
     generation: u32,
     connections: Slab<Connection>,
     pool: Pool,
@@ -104,17 +105,22 @@ pub struct Multi<S: Sink> {
     /// Who spent its budget in this call, and goes on in the next.
     yielded: Vec<TransferId>,
     /// Connections of HTTP/2 that have more to be received, and those that have become so in this call.
-    restless: Vec<usize>,
+    runnable_connections: Vec<usize>,
     yielded_connections: Vec<usize>,
     /// Connections of HTTP/2 that have something to send at the end of this call.
     unsent: Vec<usize>,
+    /// The info queue.
     messages: Messages,
+    /// Transfers that have not completed, and those of them that wait until their delay is over.
     running: usize,
     sleeping: usize,
+    /// A function has failed: nothing runs until every transfer is removed.
     is_dead: bool,
     scratch: Scratch,
     splicer: Splicer,
+    /// Made when the first https URL comes up.
     tls_config: Option<Config>,
+    /// The limit of all transfers together.
     rate: Option<Rate>,
     /// Calls so far: what became idle in this one has not been out of sight.
     calls: u64,
@@ -143,7 +149,7 @@ impl<S: Sink> Multi<S> {
             dial: None,
             runnable: VecDeque::new(),
             yielded: Vec::new(),
-            restless: Vec::new(),
+            runnable_connections: Vec::new(),
             yielded_connections: Vec::new(),
             unsent: Vec::new(),
             messages: Messages::default(),

@@ -179,13 +179,13 @@ impl<S: Sink> Multi<S> {
             Err(fault) => {
                 // What had come before is still to be had.
                 http2.unwritable = Some(Lost::new(&fault));
-                self.restless.push(key);
+                self.runnable_connections.push(key);
                 Interest::In
             }
         };
         if was_clogged && !http2.session.is_clogged() {
             // What came meanwhile was announced meanwhile, and may not be again.
-            self.restless.push(key);
+            self.runnable_connections.push(key);
         }
         let capacity = http2.capacity();
         let user = http2.users.iter().next().map(|(_, id)| *id);

@@ -31,6 +31,7 @@ mod verify;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::num::NonZeroU32;
@@ -52,7 +53,7 @@ use source::{Item, Source};
 use split::Split;
 use verify::Waiting;
 
-use crate::download::{Hashing, Jitter, TaskId};
+use crate::download::{Download, Hashing, Jitter, TaskId};
 use crate::error::{Error, Fault, MultiError};
 use crate::http::{Field, auth};
 use crate::list::{Row, RowOptions, Split as Wanted};
@@ -159,6 +160,20 @@ struct Session<'r> {
     started: Instant,
 }
 
+/// What is found out about a row before its first transfer is made.
+struct Admitted {
+    /// The first of its URLs, where the lock file is to have it.
+    url: Option<Box<Url>>,
+    /// A copy of the row, where it is to be written should it fail.
+    kept: Option<Box<Row>>,
+    own_headers: Vec<Field>,
+    download: Box<Download>,
+    /// Another row had its name.
+    is_renamed: bool,
+    /// The file that stands at its name, if it is kept should its digests be right.
+    standing: Option<File>,
+}
+
 impl<'r> Session<'r> {
     fn new(mut plan: Plan, report: &'r mut dyn Report) -> Self {
         let source = Source::new(&mut plan);
@@ -227,50 +242,61 @@ impl<'r> Session<'r> {
 
     /// Starts on a row: finds its place, and adds its first transfer.
     fn begin(&mut self, multi: &mut Multi<Job>, mut row: Row) -> Result<(), MultiError> {
-        self.places.tell_typed(&mut row);
-        let bound = self.bind(&mut row);
-        if let Err(why) = bound.and_then(|()| self.promised.add_to(&mut row)) {
-            self.misplaced(row, why);
-            return Ok(());
+        match self.admit(&mut row) {
+            Ok(Some(admitted)) => self.add_first(multi, row, admitted),
+            Ok(None) => Ok(()),
+            Err(why) => {
+                self.misplaced(row, why);
+                Ok(())
+            }
         }
-        self.rows += 1;
+    }
+
+    /// Finds a row's place. `None`: its file is kept as it is, and the report has been told.
+    fn admit(&mut self, row: &mut Row) -> Result<Option<Admitted>, Misplaced> {
+        self.places.tell_typed(row);
+        self.bind(row)?;
+        self.promised.add_to(row)?;
         // Its place may have another of its mirrors come first.
         let url = self.lock.is_some().then(|| Box::new(row.url.clone()));
-        let kept = self.kept(&row);
-        let (mut download, is_renamed, standing) = match self.places.place(&mut row) {
-            Ok(Placement::Begin {
+        let kept = self.kept(row);
+        match self.places.place(row)? {
+            Placement::Begin {
                 download,
                 is_renamed,
                 standing,
-            }) => (download, is_renamed, standing),
-            Ok(Placement::Kept(path)) => {
+            } => Ok(Some(Admitted {
+                own_headers: own_headers(row).map_err(Misplaced::Row)?,
+                url,
+                kept,
+                download,
+                is_renamed,
+                standing,
+            })),
+            Placement::Kept(path) => {
+                self.rows += 1;
                 self.totals.kept += 1;
                 let name = path.file_name().unwrap_or_default();
                 let landing = Landing::File(path.parent().unwrap_or(Path::new("")), name);
-                self.tell_untried(&row, landing, Verdict::Kept);
-                return Ok(());
+                self.tell_untried(row, landing, Verdict::Kept);
+                Ok(None)
             }
-            Err(why) => {
-                self.rows -= 1;
-                self.misplaced(row, why);
-                return Ok(());
-            }
-        };
-        let own_headers = match own_headers(&row) {
-            Ok(headers) => headers,
-            Err(why) => {
-                self.rows -= 1;
-                self.misplaced(row, Misplaced::Row(why));
-                return Ok(());
-            }
-        };
-        let wanted = row.options.as_ref().and_then(|options| options.split);
-        let wanted = wanted.unwrap_or(self.plan.split);
-        download.least = self.least_share(wanted);
-        let options = row
-            .options
-            .map_or_else(RowOptions::default, |options| *options);
-        let max_size = options.max_size;
+        }
+    }
+
+    /// Adds the first transfer of a row that has a place, unless the file that stands there is to be
+    /// looked at before.
+    fn add_first(
+        &mut self,
+        multi: &mut Multi<Job>,
+        row: Row,
+        admitted: Admitted,
+    ) -> Result<(), MultiError> {
+        self.rows += 1;
+        let options = row.options.map_or_else(RowOptions::default, |all| *all);
+        let split = options.split.unwrap_or(self.plan.split);
+        let mut download = admitted.download;
+        download.least = self.least_share(split);
         download.expect(options.digests, options.size, options.pieces);
         if self.lock.is_some() {
             download.record();
@@ -284,19 +310,19 @@ impl<'r> Session<'r> {
             tries: 0,
             tries_in_all: 0,
             began: None,
-            url,
-            row: kept,
-            is_renamed,
-            max_size: max_size.or(self.plan.request.max_size),
+            url: admitted.url,
+            row: admitted.kept,
+            is_renamed: admitted.is_renamed,
+            max_size: options.max_size.or(self.plan.request.max_size),
             conditions: 0,
-            split: wanted,
+            split,
             has_divisible: Rc::clone(&self.has_divisible),
             download,
         };
         let mut easy = self.easy(row.url, job);
-        easy.own_headers = own_headers;
+        easy.own_headers = admitted.own_headers;
         Self::warn_of(self.report, &easy.url, &mut easy.sink);
-        match standing {
+        match admitted.standing {
             Some(file) => self.look_at_standing(multi, file, easy),
             None => Self::add(multi, easy, None),
         }

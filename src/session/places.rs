@@ -132,8 +132,7 @@ impl Places {
         Ok(Some(self.root.join(path)))
     }
 
-    /// Finds a row's place, decides what to do about a file that stands there, and looks for what
-    /// an earlier run has left.
+    /// Finds a row's place, and looks for what an earlier run has left of its body.
     pub(super) fn place(&mut self, row: &mut Row) -> Result<Placement, Misplaced> {
         let mut placement = self.find(row)?;
         if let Placement::Begin { download, .. } = &mut placement
@@ -156,6 +155,7 @@ impl Places {
         Ok(placement)
     }
 
+    /// Finds a row's name, and decides what to do about a file that stands there.
     fn find(&mut self, row: &Row) -> Result<Placement, Misplaced> {
         if self.output == Output::Stdout {
             let stream = Stream::stdout();
@@ -193,37 +193,63 @@ impl Places {
             return Err(disk("replace", path(), io::ErrorKind::IsADirectory.into()));
         }
         if self.resume == Resume::Vouched && entry.is_file() {
-            let has_digests = row.has_digests();
-            let known = Stored::read(&folder, &name, &entry).filter(|_| !has_digests);
-            let file = folder.open(&name).ok().filter(|_| has_digests);
-            let part = Part::new(folder, name, self.exists).standing();
-            let part = match known {
-                Some(_) => part,
-                None => part.continuing(entry.size(), &row.url),
-            };
-            return Ok(self.begin_with(part, is_renamed, known, file));
+            return Ok(self.continue_standing(row, folder, name, is_renamed, &entry));
         }
         match self.exists {
             Exists::Skip => Ok(Placement::Kept(path())),
             Exists::Error => Err(Misplaced::Fault(Fault::Exists(path()))),
             Exists::Overwrite | Exists::Verify => {
-                let is_verified = self.exists == Exists::Verify;
-                let has_digests = row.has_digests();
-                let size = row.options.as_ref().and_then(|options| options.size);
-                let has_size = size.is_none_or(|size| size == entry.size());
-                let may_be_it = has_size && (has_digests || self.has_lock);
-                let known = (is_verified && has_size && !has_digests)
-                    .then(|| self.known(&folder, &name, &entry))
-                    .flatten();
-                // What cannot be read is fetched anew.
-                let file = (is_verified && may_be_it)
-                    .then(|| folder.open(&name).ok())
-                    .flatten();
-                let part = Part::new(folder, name, self.exists).standing();
-                Ok(self.begin_with(part, is_renamed, known, file))
+                Ok(self.replace_standing(row, folder, name, is_renamed, &entry))
             }
             Exists::Rename => Ok(self.begin_beside(folder, &relative.join(name))),
         }
+    }
+
+    /// Begins a download that continues the file at its final name, for which the user vouches. One
+    /// that is known or has a digest is complete if it is right.
+    fn continue_standing(
+        &self,
+        row: &Row,
+        folder: Rc<Folder>,
+        name: OsString,
+        is_renamed: bool,
+        entry: &Entry,
+    ) -> Placement {
+        let has_digests = row.has_digests();
+        let known = Stored::read(&folder, &name, entry).filter(|_| !has_digests);
+        let file = folder.open(&name).ok().filter(|_| has_digests);
+        let part = Part::new(folder, name, self.exists).standing();
+        let part = match known {
+            Some(_) => part,
+            None => part.continuing(entry.size(), &row.url),
+        };
+        self.begin_with(part, is_renamed, known, file)
+    }
+
+    /// Begins a download that replaces the file at its final name, unless that may be kept and turns
+    /// out to be the same.
+    fn replace_standing(
+        &self,
+        row: &Row,
+        folder: Rc<Folder>,
+        name: OsString,
+        is_renamed: bool,
+        entry: &Entry,
+    ) -> Placement {
+        let is_verified = self.exists == Exists::Verify;
+        let has_digests = row.has_digests();
+        let size = row.options.as_ref().and_then(|options| options.size);
+        let has_size = size.is_none_or(|size| size == entry.size());
+        let may_be_it = has_size && (has_digests || self.has_lock);
+        let known = (is_verified && has_size && !has_digests)
+            .then(|| self.known(&folder, &name, entry))
+            .flatten();
+        // What cannot be read is fetched anew.
+        let file = (is_verified && may_be_it)
+            .then(|| folder.open(&name).ok())
+            .flatten();
+        let part = Part::new(folder, name, self.exists).standing();
+        self.begin_with(part, is_renamed, known, file)
     }
 
     /// What is known of a file that stands there.

@@ -171,25 +171,7 @@ impl<S: Sink> Multi<S> {
         transfer.address = Some(address);
         transfer.clocks.wake = None;
         self.tracer.info(id, || format!("connected to {address}"));
-        let filter: Box<dyn Filter> = Box::new(socket);
-        let origin = self.pool.origin(pool_key);
-        let stack = if origin.is_tls() {
-            match self.tls_config.as_ref().map_or_else(
-                || Config::load(&self.options.tls),
-                |config| Ok(config.clone()),
-            ) {
-                Ok(config) => {
-                    let protocols = self.pool.protocol(pool_key).offer();
-                    let stack = Tls::new(&config, &origin.host, protocols, filter);
-                    self.tls_config = Some(config);
-                    stack.map(|tls| -> Box<dyn Filter> { Box::new(tls) })
-                }
-                Err(fault) => Err(fault),
-            }
-        } else {
-            Ok(filter)
-        };
-        match stack {
+        match self.stack(pool_key, socket) {
             Ok(filter) => {
                 self.connections[key].stage = Stage::Connected {
                     socket: number,
@@ -203,6 +185,24 @@ impl<S: Sink> Multi<S> {
                 Err(fault)
             }
         }
+    }
+
+    /// The layers of a connection to an origin: the socket, and TLS above it where the URL is https.
+    fn stack(&mut self, pool_key: usize, socket: Socket) -> Result<Box<dyn Filter>, Fault> {
+        let socket: Box<dyn Filter> = Box::new(socket);
+        let origin = self.pool.origin(pool_key);
+        if !origin.is_tls() {
+            return Ok(socket);
+        }
+        // Read when the first https URL comes up: a run without any need not pay for it.
+        let config = match &self.tls_config {
+            Some(config) => config.clone(),
+            None => Config::load(&self.options.tls)?,
+        };
+        let protocols = self.pool.protocol(pool_key).offer();
+        let tls = Tls::new(&config, &origin.host, protocols, socket);
+        self.tls_config = Some(config);
+        Ok(Box::new(tls?))
     }
 
     /// Opens the layers above the socket.
@@ -278,7 +278,7 @@ impl<S: Sink> Multi<S> {
             connection.talk = Talk::Http2(Box::new(http2));
             self.transfer(id).slot = slot;
             // TLS stops reading as soon as it stands: what had come by then is no event any more.
-            self.restless.push(key);
+            self.runnable_connections.push(key);
         }
         self.pool.opened(origin, key, streams);
         self.give_places(now);
