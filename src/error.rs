@@ -163,6 +163,9 @@ pub enum Fault {
     /// The server's certificate was refused. Retrying will not help.
     #[error("certificate not accepted: {0}")]
     Certificate(#[source] Box<dyn StdError + Send + Sync>),
+    /// The server does not accept the client's certificate, or that it has none. Retrying will not help.
+    #[error("TLS failed: {0}")]
+    IdentityRefused(String),
     /// The handshake failed, or a record was damaged.
     #[error("TLS failed: {0}")]
     Tls(#[source] Box<dyn StdError + Send + Sync>),

@@ -135,6 +135,10 @@ fn a_server_may_not_name_a_path() {
         assert!(found != "." && found != "..", "{name}: {found}");
     }
     name_of("/a", Some("attachment; filename*=UTF-8''..%2F..%2Fevil%00"));
+    for path in ["/etc/b", "b/", r"C:\\temp\\b", r"..\\b\\", r"a\\..//b"] {
+        let (found, _) = name_of("/a", Some(&format!("attachment; filename=\"{path}\"")));
+        assert_eq!(found, "b", "{path}");
+    }
 }
 
 #[test]

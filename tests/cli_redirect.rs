@@ -246,8 +246,23 @@ fn the_body_of_a_redirect_is_never_in_the_file() {
 }
 
 #[test]
+fn a_choice_is_followed_where_the_server_has_made_it() {
+    let server = Server::start(|s| {
+        s.get("/a").redirect(300, "/b").body(b"a list of choices");
+        s.get("/b").body(b"the one it prefers");
+        s.get("/c").status(300).body(b"a list of choices");
+    });
+    let dir = Dir::new();
+    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.assert_file("a", b"the one it prefers");
+    let out = dir.gannet().arg(server.url("/c")).run();
+    out.code(7).complains("status 300");
+    dir.assert_names(&["a"]);
+}
+
+#[test]
 fn the_kinds_that_are_no_redirects_are_not_followed() {
-    for status in [300, 304, 305, 306] {
+    for status in [304, 305, 306] {
         let server = Server::start(|s| {
             s.get("/a").status(status).header("Location", "/b");
             s.get("/b").body(b"wrong");

@@ -316,6 +316,33 @@ fn a_whole_that_is_as_long_as_the_rest_is_asked_for_again() {
 }
 
 #[test]
+fn a_body_that_ends_with_its_connection_has_the_size_that_was_announced_of_its_version() {
+    for (version, length, is_whole) in [
+        ("\"v1\"", SIZE - 9, false),
+        ("\"v1\"", SIZE, true),
+        ("\"v2\"", SIZE - 9, true),
+    ] {
+        let whole = noise(SIZE);
+        let body = &whole[..length];
+        let server = cut(tagged, |route| {
+            route
+                .body(body)
+                .etag(version)
+                .no_length()
+                .honours_no_range();
+            route.then().body(noise(SIZE)).etag("\"v1\"").ranges();
+        });
+        let dir = Dir::new();
+        let out = twice(&server, &dir, "-t 1 --retry-delay 1ms");
+        out.ok();
+        dir.assert_file("a", if is_whole { body } else { &whole });
+        dir.assert_names(&["a"]);
+        let requests = server.requests().len();
+        assert_eq!(requests, if is_whole { 2 } else { 3 }, "{version}: {out}");
+    }
+}
+
+#[test]
 fn a_server_that_lies_each_time_is_not_asked_for_parts_again() {
     let server = Server::start(|s| {
         let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);

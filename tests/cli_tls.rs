@@ -260,6 +260,25 @@ fn a_body_that_ends_with_close_notify_is_whole() {
 }
 
 #[test]
+fn what_is_damaged_behind_a_whole_body_does_not_cost_it() {
+    let ca = Ca::new();
+    for config in [ca.issue().config(), ca.issue().config_tls12()] {
+        let server = Server::start_tls(&config, |s| {
+            s.get("/a").body(noise(5000)).damage_at(5000, b"not TLS");
+        });
+        let dir = Dir::new();
+        let cacert = ca.write(&dir);
+        let list = format!("{}\n", server.url("/a")).repeat(20);
+        dir.write("list", list);
+        // Most of the time both come at once.
+        let gannet = dir.gannet().flags("-t 0 -i list -d out --cacert");
+        gannet.arg(cacert).run().ok();
+        dir.assert_file("out/a", noise(5000));
+        dir.assert_file("out/a.19", noise(5000));
+    }
+}
+
+#[test]
 fn a_cut_under_a_length_is_a_cut_with_close_notify_or_without() {
     for notify in [true, false] {
         let (out, dir) = without_notify(|s| {

@@ -366,7 +366,10 @@ impl Report for Console {
 fn exit_for(error: &Error) -> Exit {
     match error.fault() {
         Fault::UnsupportedScheme(_) | Fault::BadUrl(_) => Exit::Usage,
-        Fault::TrustRoots(_) | Fault::Identity { .. } | Fault::Certificate(_) => Exit::Tls,
+        Fault::TrustRoots(_)
+        | Fault::Identity { .. }
+        | Fault::Certificate(_)
+        | Fault::IdentityRefused(_) => Exit::Tls,
         Fault::Tls(_) if error.doing() == Doing::Handshaking => Exit::Tls,
         Fault::Malformed(_)
         | Fault::TooManyRedirects(_)

@@ -37,6 +37,8 @@ pub(crate) struct Tls {
     has_ended: bool,
     /// It has failed, and must not be run again.
     is_broken: bool,
+    /// What has broken it, until that is told: first comes what was received before.
+    broken_by: Option<Fault>,
 }
 
 /// What the application has the session write.
@@ -85,37 +87,53 @@ impl Tls {
             is_established: false,
             has_ended: false,
             is_broken: false,
+            broken_by: None,
         })
     }
 
     /// Runs the session over `wire`; plaintext goes to `out` and, where that has no room, to `early`;
-    /// `app` is encrypted once the session takes it.
+    /// `app` is encrypted once the session takes it. Plaintext goes before what is wrong behind it:
+    /// that is told by the next run.
     fn process(
         &mut self,
         wire: &mut [u8],
         out: &mut [u8],
-        mut app: Option<App<'_>>,
+        app: Option<App<'_>>,
     ) -> Result<Processed, Fault> {
         let mut done = Processed {
             consumed: 0,
             produced: 0,
         };
         if self.is_broken {
-            return Err(Fault::Tls("the session has failed".into()));
+            let told = || Fault::Tls("the session has failed".into());
+            return Err(self.broken_by.take().unwrap_or_else(told));
         }
+        let Err(fault) = self.run(wire, out, app, &mut done) else {
+            return Ok(done);
+        };
+        // It must not be run again, not even for the alert that would tell the peer why: what it has
+        // left unread would meet other bytes than it expects.
+        self.is_broken = true;
+        if done.produced == 0 && self.early.is_empty() {
+            return Err(fault);
+        }
+        self.broken_by = Some(fault);
+        done.consumed = wire.len();
+        Ok(done)
+    }
+
+    /// As [`process`](Self::process), without regard for what has happened before.
+    fn run(
+        &mut self,
+        wire: &mut [u8],
+        out: &mut [u8],
+        mut app: Option<App<'_>>,
+        done: &mut Processed,
+    ) -> Result<(), Fault> {
         loop {
             let UnbufferedStatus { mut discard, state } =
                 self.session.process_tls_records(&mut wire[done.consumed..]);
-            let state = match state {
-                Ok(state) => state,
-                Err(error) => {
-                    // It must not be run again, not even for the alert that would tell the peer why: what it has
-                    // left unread would meet other bytes than it expects.
-                    self.is_broken = true;
-                    return Err(fault(error));
-                }
-            };
-            match state {
+            match state.map_err(fault)? {
                 ConnectionState::ReadTraffic(mut traffic) => {
                     while let Some(record) = traffic.next_record() {
                         let record = record.map_err(fault)?;
@@ -142,7 +160,7 @@ impl Tls {
                     self.is_established = true;
                     let Some(app) = app.take() else {
                         done.consumed += discard;
-                        return Ok(done);
+                        return Ok(());
                     };
                     append(&mut self.outgoing, app.len() + 512, |room| {
                         let encrypted = match app {
@@ -157,7 +175,7 @@ impl Tls {
                 }
                 _ => {
                     done.consumed += discard;
-                    return Ok(done);
+                    return Ok(());
                 }
             }
             done.consumed += discard;
@@ -171,6 +189,9 @@ impl Tls {
         limit: usize,
         scratch: &mut Scratch,
     ) -> Result<Received, Fault> {
+        if let Some(fault) = self.broken_by.take() {
+            return Err(fault);
+        }
         let mut wire = scratch.take();
         let have = self.incoming.len();
         wire[..have].copy_from_slice(&self.incoming);
@@ -350,6 +371,9 @@ fn fault(error: rustls::Error) -> Fault {
             Fault::VersionRefused
         }
         rustls::Error::InvalidMessage(_) => Fault::Tls("what came is not TLS".into()),
+        rustls::Error::AlertReceived(alert) if is_of_identity(*alert) => {
+            Fault::IdentityRefused(said(*alert))
+        }
         rustls::Error::AlertReceived(alert) => Fault::Tls(said(*alert).into()),
         _ => Fault::Tls(error.into()),
     }
@@ -379,12 +403,28 @@ fn why(refused: &CertificateError) -> String {
     }
 }
 
+/// Whether an alert from a server is about the certificate that the client has shown, or has not
+/// (RFC 8446 §6.2). From TLS 1.3 on it comes when the client takes the handshake to be over.
+fn is_of_identity(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::CertificateRequired
+    )
+}
+
 /// The alert with which the server ended it (RFC 8446 §6.2), and what that means of the most frequent ones.
 fn said(alert: AlertDescription) -> String {
     let meaning = match alert {
         AlertDescription::ProtocolVersion => ": it speaks none of the versions that are allowed",
         AlertDescription::HandshakeFailure => ": it accepts nothing that was offered",
-        AlertDescription::CertificateRequired | AlertDescription::BadCertificate => {
+        alert if is_of_identity(alert) => {
             ": it wants another certificate of the client's, or one at all"
         }
         _ => "",

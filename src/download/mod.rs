@@ -25,7 +25,6 @@ mod validators;
 use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
 use std::sync::Arc;
 
 use url::Url;
@@ -455,6 +454,12 @@ fn is_unasked(response: &Response) -> bool {
     }
 }
 
+/// The last part of a path that a server has given for a name, whatever system it thinks of (RFC 6266 §4.3).
+fn last_part(path: &str) -> &str {
+    let mut parts = path.rsplit(['/', '\\']);
+    parts.find(|part| !part.is_empty()).unwrap_or(path)
+}
+
 impl Body {
     /// How many bytes of it have come.
     fn written(&self) -> u64 {
@@ -507,14 +512,7 @@ impl Sink for Download {
                 .headers
                 .get("content-disposition")
                 .and_then(disposition::file_name);
-            self.given_name = given.map(|name| {
-                name::safe(
-                    Path::new(&name)
-                        .file_name()
-                        .and_then(|n| n.to_str())
-                        .unwrap_or(&name),
-                )
-            });
+            self.given_name = given.map(|name| name::safe(last_part(&name)));
         }
         match &mut self.body {
             Body::File(part) => {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, percent_encode};
 use url::Url;
 
+use super::Response;
 use super::grammar::trim;
 use crate::error::Fault;
 
@@ -15,9 +16,13 @@ const BEYOND_ASCII: &AsciiSet = &AsciiSet::EMPTY;
 /// How much of a server's own words goes into a message.
 const QUOTED: usize = 32;
 
-/// Whether the status sends a GET elsewhere (RFC 9110 §15.4): 301, 302, 303, 307 and 308; not 300, 304, 305.
-pub fn is_redirect(status: u16) -> bool {
-    matches!(status, 301 | 302 | 303 | 307 | 308)
+/// Whether an answer sends a GET elsewhere (RFC 9110 §15.4): 301, 302, 303, 307 and 308, and a 300
+/// whose Location is the choice that the server prefers (§15.4.1); not 304, 305.
+pub fn is_redirect(response: &Response) -> bool {
+    match response.status {
+        300 => response.location().is_some(),
+        status => matches!(status, 301 | 302 | 303 | 307 | 308),
+    }
 }
 
 /// Where a Location leads from a URL (RFC 9110 §10.2.2).
@@ -90,9 +95,20 @@ mod tests {
     }
 
     #[test]
-    fn five_statuses_are_redirects() {
-        let all: Vec<u16> = (100..1000).filter(|&status| is_redirect(status)).collect();
-        assert_eq!(all, [301, 302, 303, 307, 308]);
+    fn five_statuses_are_redirects_and_a_sixth_that_says_where_to() {
+        let redirects = |location: Option<&[u8]>| -> Vec<u16> {
+            let mut response = Response::default();
+            if let Some(location) = location {
+                response.headers.push(b"Location", location);
+            }
+            let is_one = |status: &u16| {
+                response.status = *status;
+                is_redirect(&response)
+            };
+            (100..1000).filter(is_one).collect()
+        };
+        assert_eq!(redirects(None), [301, 302, 303, 307, 308]);
+        assert_eq!(redirects(Some(b"/x")), [300, 301, 302, 303, 307, 308]);
     }
 
     #[test]

@@ -38,6 +38,14 @@ impl Response {
         }
     }
 
+    /// Whether nothing but the end of its connection says where the body ends (RFC 9112 §6.3).
+    pub fn ends_with_connection(&self) -> bool {
+        let is_framed = |name| self.headers.get(name).is_some();
+        self.version < Version::Http2
+            && !is_framed("content-length")
+            && !is_framed("transfer-encoding")
+    }
+
     /// Content-Type, whole, where it is text (RFC 9110 §8.3).
     pub fn content_type(&self) -> Option<&str> {
         self.headers.get("content-type").and_then(text)

@@ -107,6 +107,8 @@ pub(super) enum Lost {
     Broken(io::ErrorKind, Option<i32>),
     /// A layer above did.
     Tls(String),
+    /// The peer wants another certificate.
+    Identity(String),
 }
 
 impl Lost {
@@ -114,6 +116,7 @@ impl Lost {
         match fault {
             Fault::ConnectionLost(error) => Self::Broken(error.kind(), error.raw_os_error()),
             Fault::Tls(reason) => Self::Tls(reason.to_string()),
+            Fault::IdentityRefused(reason) => Self::Identity(reason.clone()),
             other => Self::Tls(other.to_string()),
         }
     }
@@ -128,7 +131,24 @@ impl Lost {
             }
             (Self::Broken(kind, None), _) => Fault::ConnectionLost((*kind).into()),
             (Self::Tls(reason), _) => Fault::Tls(reason.clone().into()),
+            (Self::Identity(reason), _) => Fault::IdentityRefused(reason.clone()),
         }
+    }
+}
+
+impl Http1 {
+    /// Sends what is left of the request; true when nothing is.
+    ///
+    /// # Errors
+    /// What `filter` failed with.
+    pub(super) fn transmit(&mut self, filter: &mut dyn Filter) -> Result<bool, Fault> {
+        while self.taken < self.request.len() {
+            match filter.send(&self.request[self.taken..])? {
+                0 => return Ok(false),
+                taken => self.taken += taken,
+            }
+        }
+        filter.flush()
     }
 }
 
@@ -292,6 +312,7 @@ mod tests {
         let refused = Fault::Tls("the server wants a certificate".into());
         for told in [
             refused,
+            Fault::IdentityRefused("the server wants another".to_owned()),
             Fault::ConnectionLost(io::Error::from_raw_os_error(104)),
         ] {
             let lost = Lost::new(&told);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use gannet::multi::{Easy, Interest, Options, Ready, Target};
-use gannet::{MultiError, error::Fault};
+use gannet::{MultiError, error::Fault, http::Field};
 
 use super::fake::Fake;
 use super::ledger::Told;
@@ -29,6 +29,24 @@ fn connected(fake: &Fake<Vec<u8>>) -> Vec<Interest> {
 
 /// S1: pieces of an answer change nothing of what is wanted, and nothing is told of them.
 /// S2: registered for reading, removed. On loopback a connection stands at once, or is waited for.
+#[test]
+fn what_a_server_said_before_it_would_take_no_more_is_its_answer() {
+    let peer = Peer::new();
+    let mut fake = Fake::new();
+    let mut easy = peer.easy("/");
+    let long = format!("X: {}", "x".repeat(16 << 20));
+    easy.headers = [Field::parse(&long).expect("a field")].into();
+    let id = fake.add(easy).expect("added");
+    let mut talk = peer.accept(&mut fake);
+    fake.settle();
+    talk.say("HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n\r\n");
+    // What it has not read makes of its close a reset.
+    drop(talk);
+    fake.until("an end", |fake| fake.read() > 0);
+    let error = fake.result(id).expect_err("an error status");
+    assert_eq!(error.status(), Some(431), "{error}");
+}
+
 #[test]
 fn s1_s2_only_changes_are_told() {
     let peer = Peer::new();

@@ -201,9 +201,11 @@ impl Part {
     /// Takes note of the head of a whole body, and forgets what was written before.
     pub(super) fn begin(&mut self, response: &Response) -> Result<(), Fault> {
         let validators = Validators::of(response);
+        let known = self.size_known_of(response, &validators);
         self.start_over(&validators)?;
         self.state.validators = validators;
-        self.state.size = response.content_length();
+        self.state.size = response.content_length().or(known);
+        self.limit = known;
         self.is_same = false;
         Ok(())
     }

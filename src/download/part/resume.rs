@@ -200,6 +200,15 @@ impl Part {
         self.state.size
     }
 
+    /// How long a whole body has to be that ends with its connection, where an earlier answer has
+    /// said so of the same version: nothing else tells it from one that was cut.
+    pub(super) fn size_known_of(&self, response: &Response, theirs: &Validators) -> Option<u64> {
+        let is_known = self.asked.is_some()
+            && response.ends_with_connection()
+            && self.state.validators.prove(theirs);
+        self.state.size.filter(|_| is_known)
+    }
+
     /// Has what was written forgotten, if it was: the answer that follows is a whole body.
     pub(super) fn start_over(&mut self, theirs: &Validators) -> Result<(), Fault> {
         self.settle();

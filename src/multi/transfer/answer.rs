@@ -76,7 +76,7 @@ pub(super) fn head<S: Sink>(
     } else {
         response.content_length()
     };
-    if redirect::is_redirect(status) {
+    if redirect::is_redirect(response) {
         let after = match redirected(transfer, response) {
             Ok(url) => After::Redirect(Box::new(url)),
             Err(fault) => After::Fail(fault),

@@ -47,13 +47,13 @@ impl<S: Sink> Multi<S> {
         let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
             return Ok(Step::Go(State::Connect));
         };
-        while http1.taken < http1.request.len() {
-            match filter.send(&http1.request[http1.taken..])? {
-                0 => break,
-                taken => http1.taken += taken,
-            }
-        }
-        if http1.taken == http1.request.len() && filter.flush()? {
+        let is_sent = match http1.transmit(filter.as_mut()) {
+            // What the server said before it left is still there to be read: perhaps it would not
+            // have so long a request.
+            Err(Fault::ConnectionLost(_)) => return Ok(Step::Go(State::Receive)),
+            result => result?,
+        };
+        if is_sent {
             // TLS stops reading as soon as it stands: what had come by then is no event any more.
             let may_have_more = connection.requests == 1 && filter.plain().is_none();
             if transfer.is_paused || may_have_more {
