@@ -276,6 +276,9 @@ fn evasions() -> Vec<Lie> {
         ("a condition that failed", |r| {
             r.status(412);
         }),
+        ("fields that are too long", |r| {
+            r.status(431);
+        }),
         ("something that is not implemented", |r| {
             r.status(501);
         }),

@@ -157,10 +157,10 @@ impl Session<'_> {
 }
 
 /// Whether a status may be about the request for a part, and the whole may be had all the same:
-/// servers and walls that know neither Range nor If-Range, or take that for a condition like
-/// others.
+/// servers and walls that know neither Range nor If-Range, take that for a condition like others, or
+/// want no entity tag as long as the one that they gave.
 fn refuses_parts(status: u16) -> bool {
-    matches!(status, 400 | 412 | 501)
+    matches!(status, 400 | 412 | 431 | 501)
 }
 
 /// Whether a file is tried again after a failure, and when.
