@@ -1,25 +1,28 @@
 //! TLS: who is trusted and who is not, and bodies that end without a close_notify.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 
-use crate::harness::{Ca, Dir, Leaf, Output, noise};
+use crate::harness::{Ca, Dir, Gannet, Leaf, Output, noise};
 use crate::server::{Script, Server};
 
 fn hello(s: &mut Script) {
     s.get("/a").body(b"hello");
 }
 
+/// A call of the program that trusts this certificate alone.
+fn trusting(certificate: &Path, dir: &Dir) -> Gannet {
+    dir.gannet().arg("--cacert").arg(certificate)
+}
+
 /// A certificate that must not be accepted: exit 5, one try, no request, no file; and `-k` accepts it.
 fn refused(ca: &Ca, config: &Arc<ServerConfig>) -> Output {
     let server = Server::start_tls(config, hello);
     let dir = Dir::new();
-    let cacert = ca.write(&dir);
-    let out = dir
-        .gannet()
-        .flags("--retry-delay 1ms -d out --cacert")
-        .arg(cacert)
+    let out = trusting(&ca.write(&dir), &dir)
+        .flags("--retry-delay 1ms -d out")
         .arg(server.url("/a"))
         .run();
     out.code(5)
@@ -44,10 +47,7 @@ fn an_authority_named_by_cacert_is_trusted() {
     let ca = Ca::new();
     let server = Server::start_tls(&ca.issue().config(), hello);
     let dir = Dir::new();
-    let cacert = ca.write(&dir);
-    dir.gannet()
-        .arg("--cacert")
-        .arg(cacert)
+    trusting(&ca.write(&dir), &dir)
         .arg(server.url("/a"))
         .run()
         .ok();
@@ -125,10 +125,7 @@ fn tls_1_2_is_spoken() {
     let ca = Ca::new();
     let server = Server::start_tls(&ca.issue().config_tls12(), hello);
     let dir = Dir::new();
-    let cacert = ca.write(&dir);
-    dir.gannet()
-        .arg("--cacert")
-        .arg(cacert)
+    trusting(&ca.write(&dir), &dir)
         .arg(server.url("/a"))
         .run()
         .ok();
@@ -146,10 +143,7 @@ fn a_large_body_arrives_whole_over_both_versions() {
             s.get("/b").body(&body).chunked(10_000);
         });
         let dir = Dir::new();
-        let cacert = ca.write(&dir);
-        dir.gannet()
-            .arg("--cacert")
-            .arg(cacert)
+        trusting(&ca.write(&dir), &dir)
             .args([server.url("/a"), server.url("/b")])
             .run()
             .ok();
@@ -167,11 +161,9 @@ fn tls_connections_are_kept_and_used_again() {
         }
     });
     let dir = Dir::new();
-    let cacert = ca.write(&dir);
     let urls = (0..20).map(|at| server.url(&format!("/{at}")));
-    dir.gannet()
-        .flags("-j 2 -d out --cacert")
-        .arg(cacert)
+    trusting(&ca.write(&dir), &dir)
+        .flags("-j 2 -d out")
         .args(urls)
         .run()
         .ok();
@@ -195,11 +187,9 @@ fn a_stale_tls_connection_is_replaced_without_anyone_noticing() {
         }
     });
     let dir = Dir::new();
-    let cacert = ca.write(&dir);
     let urls = (0..7).map(|at| server.url(&format!("/{at}")));
-    dir.gannet()
-        .flags("-j 1 -t 0 -d out --cacert")
-        .arg(cacert)
+    trusting(&ca.write(&dir), &dir)
+        .flags("-j 1 -t 0 -d out")
         .args(urls)
         .run()
         .ok();
@@ -211,11 +201,8 @@ fn without_notify(write: impl FnOnce(&mut Script)) -> (Output, Dir) {
     let ca = Ca::new();
     let server = Server::start_tls(&ca.issue().config(), write);
     let dir = Dir::new();
-    let cacert = ca.write(&dir);
-    let out = dir
-        .gannet()
-        .flags("-t 0 --cacert")
-        .arg(cacert)
+    let out = trusting(&ca.write(&dir), &dir)
+        .flags("-t 0")
         .arg(server.url("/a"))
         .run();
     (out, dir)
@@ -308,10 +295,8 @@ fn a_cut_tls_body_is_fetched_again() {
             .body(&body);
     });
     let dir = Dir::new();
-    let cacert = ca.write(&dir);
-    dir.gannet()
-        .flags("--retry-delay 1ms --cacert")
-        .arg(cacert)
+    trusting(&ca.write(&dir), &dir)
+        .flags("--retry-delay 1ms")
         .arg(server.url("/a"))
         .run()
         .ok();
@@ -369,10 +354,7 @@ fn a_self_signed_authority_that_is_named_is_trusted_as_a_server() {
     for config in [leaf.config(), leaf.config_tls12()] {
         let server = Server::start_tls(&config, hello);
         let dir = Dir::new();
-        let cacert = leaf.write(&dir);
-        dir.gannet()
-            .arg("--cacert")
-            .arg(cacert)
+        trusting(&leaf.write(&dir), &dir)
             .arg(server.url("/a"))
             .run()
             .ok();
@@ -386,11 +368,7 @@ fn a_self_signed_authority_vouches_for_its_own_names_and_for_no_stranger() {
     let leaf = Leaf::authority_for(&["other.example"]);
     let server = Server::start_tls(&leaf.config(), hello);
     let dir = Dir::new();
-    let cacert = leaf.write(&dir);
-    let out = dir
-        .gannet()
-        .arg("--cacert")
-        .arg(cacert)
+    let out = trusting(&leaf.write(&dir), &dir)
         .arg(server.url("/a"))
         .run();
     out.code(5).complains("certificate");

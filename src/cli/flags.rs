@@ -494,8 +494,8 @@ pub(crate) struct Retry {
     /// Retry the HTTP statuses CODES, and no others
     ///
     /// They are separated by commas. Without this 408, 425, 429, 500, 502, 503, 504, 522 and 524
-    /// are tried again. Failures of the network are in any case, a certificate that is not accepted
-    /// never.
+    /// are tried again. Failures of the network are tried again in any case, a certificate that is
+    /// not accepted never is.
     #[arg(id = "retry_on", long = "retry-on", value_name = "CODES", value_parser = codes, hide_short_help = true)]
     pub(crate) on: Option<Codes>,
 }

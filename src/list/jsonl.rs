@@ -8,9 +8,8 @@ use url::Url;
 use super::excerpt::quote;
 use super::lines::Line;
 use super::reference::parse_url;
-use super::urls::{TOO_LONG, UTF16};
 use super::value::{file, filled, header, once};
-use super::{ListError, Place, Row};
+use super::{ListError, Place, Row, read_alone};
 
 /// The reader of one list's lines.
 #[derive(Debug)]
@@ -30,13 +29,7 @@ impl Jsonl {
             source: Arc::clone(&self.source),
             line: number,
         };
-        let row = match line {
-            Line::Text(text) if matches!(text.trim_ascii(), [] | [b'#', ..]) => return None,
-            Line::Text(text) => self.row(text, place.clone()),
-            Line::TooLong(_) => Err(TOO_LONG.into()),
-            Line::Utf16 => Err(UTF16.into()),
-        };
-        Some(row.map_err(|message| ListError { place, message }))
+        read_alone(place, line, |text, place| self.row(text, place))
     }
 
     fn row(&self, line: &[u8], place: Place) -> Result<Row, String> {

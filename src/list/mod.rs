@@ -27,8 +27,9 @@ use thiserror::Error;
 use url::Url;
 
 use self::format::{Opening, Reader};
-use self::lines::Lines;
+use self::lines::{Line, Lines};
 use self::metalink::Metalink;
+use self::urls::{TOO_LONG, UTF16};
 use crate::http::Expected;
 use crate::http::digest::Pieces;
 
@@ -191,6 +192,22 @@ impl FromStr for Split {
                 .map_err(|_| "is neither a number from 1 on nor \"auto\""),
         }
     }
+}
+
+/// Reads a line of a format in which each line is a row by itself. Blank lines are none, and neither
+/// are comments.
+fn read_alone(
+    place: Place,
+    line: &Line<'_>,
+    row: impl FnOnce(&[u8], Place) -> Result<Row, String>,
+) -> Option<Result<Row, ListError>> {
+    let row = match line {
+        Line::Text(text) if matches!(text.trim_ascii(), [] | [b'#', ..]) => return None,
+        Line::Text(text) => row(text, place.clone()),
+        Line::TooLong(_) => Err(TOO_LONG.into()),
+        Line::Utf16 => Err(UTF16.into()),
+    };
+    Some(row.map_err(|message| ListError { place, message }))
 }
 
 /// Where in a list something stands; displayed as `urls.txt:12`.

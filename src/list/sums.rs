@@ -9,8 +9,7 @@ use url::Url;
 use super::excerpt::{has_control, quote};
 use super::lines::Line;
 use super::reference::resolve;
-use super::urls::{TOO_LONG, UTF16};
-use super::{ListError, Place, Row};
+use super::{ListError, Place, Row, read_alone};
 use crate::http::Expected;
 use crate::http::digest::untagged;
 
@@ -53,15 +52,10 @@ impl Sums {
             source: Arc::clone(&self.source),
             line: number,
         };
-        let row = match line {
-            Line::Text(text) if matches!(text.trim_ascii(), [] | [b'#', ..]) => return None,
-            Line::Text(text) => self
-                .row(text, place.clone())
-                .map_err(|fault| format!("{fault}: {}", quote(text))),
-            Line::TooLong(_) => Err(TOO_LONG.into()),
-            Line::Utf16 => Err(UTF16.into()),
-        };
-        Some(row.map_err(|message| ListError { place, message }))
+        read_alone(place, line, |text, place| {
+            self.row(text, place)
+                .map_err(|fault| format!("{fault}: {}", quote(text)))
+        })
     }
 
     fn row(&self, line: &[u8], place: Place) -> Result<Row, String> {
