@@ -346,6 +346,21 @@ fn a_body_that_ends_with_its_connection_has_the_size_that_was_announced_of_its_v
 }
 
 #[test]
+fn a_server_that_cuts_the_whole_each_time_is_given_up() {
+    let size = 3 << 20;
+    let server = Server::start(|s| {
+        let whole = s.get("/a").body(noise(size)).etag("\"v1\"");
+        let cut = whole.cut_at(size / 2).then();
+        cut.body(&noise(size)[9..]).etag("\"v1\"").no_length();
+    });
+    let dir = Dir::new();
+    let gannet = dir.gannet().flags("-s 1 -t 3 --retry-delay 1ms");
+    gannet.arg(server.url("/a")).run().code(4);
+    assert_eq!(server.requests().len(), 4);
+    assert!(!dir.has("a"));
+}
+
+#[test]
 fn a_server_that_lies_each_time_is_not_asked_for_parts_again() {
     let server = Server::start(|s| {
         let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);

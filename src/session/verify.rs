@@ -43,7 +43,8 @@ impl Session<'_> {
         now: Instant,
     ) -> Result<(), MultiError> {
         if let Some(fault) = easy.sink.download.missing() {
-            if outcome.received >= PIECE || easy.sink.download.has_more() {
+            let is_much = outcome.received >= PIECE && easy.sink.download.asks_part();
+            if is_much || easy.sink.download.has_more() {
                 // A server may give less than it was asked for (RFC 9110 §15.3.7), and there may be
                 // holes: that is no failed try.
                 easy.sink.tries -= 1;
