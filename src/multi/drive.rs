@@ -60,10 +60,10 @@ impl<S: Sink> Multi<S> {
     /// Runs expired timers and runnable transfers, so many that the call stays short.
     pub(super) fn run_due(&mut self, now: Instant) {
         // Places that nobody freed: the limits were raised, or an origin is held no longer.
-        self.pool.let_go(now);
+        self.pool.release_due(now);
         self.give_places(now);
         for key in std::mem::take(&mut self.runnable_connections) {
-            self.attend(key, now);
+            self.drive_connection(key, now);
         }
         for _ in 0..TURNS {
             let Some(index) = self.timers.pop_expired(now) else {
@@ -73,7 +73,7 @@ impl<S: Sink> Multi<S> {
                 let id = transfer.id;
                 // A last look first: if the application was late, what it was waited for may well have come.
                 if let Some(key) = self.shared_by(id) {
-                    self.attend(key, now);
+                    self.drive_connection(key, now);
                 }
                 self.drive(id, now);
                 self.expire(id, now);
@@ -97,10 +97,10 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Has whoever uses a connection go on.
-    pub(super) fn look(&mut self, key: usize, now: Instant) {
+    pub(super) fn drive_user(&mut self, key: usize, now: Instant) {
         let user = match self.connections.get(key).map(|connection| &connection.talk) {
             Some(Talk::Http1(http1)) => http1.user,
-            Some(Talk::Http2(_)) => return self.attend(key, now),
+            Some(Talk::Http2(_)) => return self.drive_connection(key, now),
             None => None,
         };
         if let Some(id) = user {
@@ -232,7 +232,7 @@ impl<S: Sink> Multi<S> {
         if self.is_dead {
             None
         } else if self.runnable.is_empty() && self.runnable_connections.is_empty() {
-            let times = [self.timers.next(), self.pool.next_let_go()];
+            let times = [self.timers.next(), self.pool.next_release()];
             times.into_iter().flatten().min().map(Expiry::At)
         } else {
             Some(Expiry::Now)

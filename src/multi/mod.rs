@@ -289,7 +289,7 @@ impl<S: Sink> Multi<S> {
             Target::Timeout => self.alarm.forget(),
             Target::Socket(socket) => {
                 if let Some(key) = self.sockets.connection(socket) {
-                    self.look(key, now);
+                    self.drive_user(key, now);
                 }
             }
         }

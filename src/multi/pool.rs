@@ -92,7 +92,7 @@ struct Entry {
     insists_on_http1: bool,
     patience: Patience,
     /// Connections of HTTP/2 in a row that answered nobody.
-    fruitless: u32,
+    unanswered: u32,
     waiting: BTreeMap<Turn, TransferId>,
     /// The place of this entry in `ready`.
     ready: Option<Turn>,
@@ -129,7 +129,7 @@ impl Entry {
             speaks,
             insists_on_http1: false,
             patience: Patience::Ready,
-            fruitless: 0,
+            unanswered: 0,
             users: 0,
             open: 0,
             idle: Vec::new(),
@@ -398,7 +398,7 @@ impl Pool {
     }
 
     /// Lets go of the origins whose time has come.
-    pub(super) fn let_go(&mut self, now: Instant) {
+    pub(super) fn release_due(&mut self, now: Instant) {
         while let Some((until, key)) = self
             .held
             .first()
@@ -439,12 +439,12 @@ impl Pool {
     }
 
     /// A connection that stood is about to close.
-    pub(super) fn fell(&mut self, key: usize) {
-        self.entries[key].reach.fell();
+    pub(super) fn disconnected(&mut self, key: usize) {
+        self.entries[key].reach.disconnected();
     }
 
     /// When the next origin is let go, or no longer waited for.
-    pub(super) fn next_let_go(&self) -> Option<Instant> {
+    pub(super) fn next_release(&self) -> Option<Instant> {
         let held = self.held.first().map(|(until, _)| *until);
         held.into_iter().chain(self.patience.next()).min()
     }
@@ -452,7 +452,7 @@ impl Pool {
     /// A connection stands, and this is what it speaks. One of HTTP/2 may carry so many streams; it has one already.
     pub(super) fn opened(&mut self, key: usize, connection: usize, streams: Option<usize>) {
         let entry = &mut self.entries[key];
-        entry.reach.stood();
+        entry.reach.connected();
         entry.speaks = Some(if streams.is_some() {
             Version::Http2
         } else {
@@ -507,18 +507,18 @@ impl Pool {
     }
 
     /// A connection of HTTP/2 has answered.
-    pub(super) fn bore_fruit(&mut self, key: usize) {
-        self.entries[key].fruitless = 0;
+    pub(super) fn answered(&mut self, key: usize) {
+        self.entries[key].unanswered = 0;
     }
 
     /// A connection of HTTP/2 has closed and had answered nobody.
-    pub(super) fn bore_no_fruit(&mut self, key: usize) {
-        self.entries[key].fruitless += 1;
+    pub(super) fn closed_unanswered(&mut self, key: usize) {
+        self.entries[key].unanswered += 1;
     }
 
     /// How many connections of HTTP/2 in a row answered nobody.
-    pub(super) fn fruitless(&self, key: usize) -> u32 {
-        self.entries[key].fruitless
+    pub(super) fn unanswered(&self, key: usize) -> u32 {
+        self.entries[key].unanswered
     }
 
     /// A stream's body has turned out to be long.
@@ -763,7 +763,7 @@ mod tests {
         let (mut pool, keys) = pool(Limits::default(), &["a"; 12]);
         // Four are under way, the others wait.
         pool.hold(keys[0], now);
-        pool.let_go(now);
+        pool.release_due(now);
         pool.limits.transfers = 4;
         assert_eq!(started(&mut pool), [0, 1, 2, 3]);
         pool.set_limits(Limits::default(), Protocol::Negotiated);
@@ -773,7 +773,7 @@ mod tests {
         for _ in 0..4 {
             pool.closed(keys[0], None);
         }
-        pool.let_go(now);
+        pool.release_due(now);
         assert_eq!(started(&mut pool), [4, 5]);
         pool.went_well(keys[0]);
         pool.went_well(keys[0]);
@@ -792,11 +792,11 @@ mod tests {
         pool.hold(keys[0], later);
         pool.hold(keys[0], now);
         assert_eq!(started(&mut pool), [1]);
-        assert_eq!(pool.next_let_go(), Some(later));
-        pool.let_go(now);
+        assert_eq!(pool.next_release(), Some(later));
+        pool.release_due(now);
         assert_eq!(started(&mut pool), [0; 0]);
-        pool.let_go(later);
-        assert_eq!(pool.next_let_go(), None);
+        pool.release_due(later);
+        assert_eq!(pool.next_release(), None);
         assert_eq!(started(&mut pool), [0]);
     }
 
@@ -808,7 +808,7 @@ mod tests {
         pool.hold(key, now);
         pool.leave(key);
         assert_eq!(pool.entries.len(), 1);
-        pool.let_go(now);
+        pool.release_due(now);
         assert!(pool.entries.is_empty() && pool.by_origin.is_empty());
     }
 }

@@ -41,14 +41,14 @@ impl Reach {
     }
 
     /// A connection stands.
-    pub(super) fn stood(&mut self) {
+    pub(super) fn connected(&mut self) {
         self.standing += 1;
         self.failures = 0;
         self.attempt = None;
     }
 
     /// A connection that stood has closed.
-    pub(super) fn fell(&mut self) {
+    pub(super) fn disconnected(&mut self) {
         self.standing = self.standing.saturating_sub(1);
     }
 
@@ -106,14 +106,14 @@ mod tests {
     fn a_connection_that_stands_ends_all_doubt() {
         let mut reach = after(DOUBT);
         reach.try_it(id(8), 20);
-        reach.stood();
+        reach.connected();
         assert!(!reach.is_barred());
         // Who is refused beside it may be one too many, and no sign of a dead host.
         for index in 0..9 {
             reach.try_it(id(index), 30);
             assert_eq!(reach.failed(id(index)), None);
         }
-        reach.fell();
+        reach.disconnected();
         reach.try_it(id(9), 40);
         assert!(!reach.is_barred());
     }

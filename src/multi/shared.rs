@@ -26,7 +26,7 @@ impl<S: Sink> Multi<S> {
 
     /// Takes what has come over a connection until the kernel has no more of it or the budget is spent, and has the
     /// transfers go on that it is for.
-    pub(super) fn attend(&mut self, key: usize, now: Instant) {
+    pub(super) fn drive_connection(&mut self, key: usize, now: Instant) {
         let mut buffer = self.scratch.take();
         let mut budget = BUDGET;
         while let Some(Connection {

@@ -209,7 +209,7 @@ impl<S: Sink> Multi<S> {
     /// Gives the socket up for a while; no byte can come, so no clock counts the time without one.
     fn rest(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
         if self.shared_by(id).is_some() {
-            return self.let_lie(id, now);
+            return self.rest_stream(id, now);
         }
         let transfer = &mut self.transfers[id.index as usize];
         transfer.clocks.rest();

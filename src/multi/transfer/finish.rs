@@ -292,10 +292,10 @@ impl<S: Sink> Multi<S> {
             filter.close();
         }
         if connection.http2().is_some_and(|http2| http2.answers == 0) {
-            self.pool.bore_no_fruit(connection.origin);
+            self.pool.closed_unanswered(connection.origin);
         }
         if connection.is_established {
-            self.pool.fell(connection.origin);
+            self.pool.disconnected(connection.origin);
         } else {
             self.pool.not_opened(connection.origin);
         }

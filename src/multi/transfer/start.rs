@@ -120,7 +120,7 @@ impl<S: Sink> Multi<S> {
         if now.saturating_duration_since(since) >= IDLE_AGE {
             self.lose(key, Lost::Ended, now);
         } else {
-            self.attend(key, now);
+            self.drive_connection(key, now);
         }
     }
 

@@ -143,7 +143,7 @@ impl<S: Sink> Multi<S> {
             }
             Event::End => {
                 http2.answers += 1;
-                self.pool.bore_fruit(origin);
+                self.pool.answered(origin);
                 return self.settle(id, true, now).map(ControlFlow::Break);
             }
         }
@@ -152,7 +152,7 @@ impl<S: Sink> Multi<S> {
 
     /// Lets a stream lie for a while. Its body stays where it is, within its window; the others are
     /// not held up by that.
-    pub(super) fn let_lie(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
+    pub(super) fn rest_stream(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
         let transfer = &mut self.transfers[id.index as usize];
         transfer.clocks.rest();
         let was_resting = std::mem::replace(&mut transfer.is_resting, true);
@@ -236,7 +236,7 @@ impl<S: Sink> Multi<S> {
             && let Talk::Http2(http2) = &mut connection.talk
         {
             http2.answers += 1;
-            self.pool.bore_fruit(connection.origin);
+            self.pool.answered(connection.origin);
         }
     }
 
@@ -299,8 +299,8 @@ impl<S: Sink> Multi<S> {
         now: Instant,
     ) -> Result<Step, Fault> {
         let transfer = &mut self.transfers[id.index as usize];
-        let fruitless = transfer.origin.map_or(0, |key| self.pool.fruitless(key));
-        if fruitless >= FRUITLESS {
+        let unanswered = transfer.origin.map_or(0, |key| self.pool.unanswered(key));
+        if unanswered >= FRUITLESS {
             return Err(fault);
         }
         transfer.clocks.rest();
