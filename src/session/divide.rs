@@ -63,7 +63,7 @@ impl Session<'_> {
 
     /// Files that are in the engine, however many transfers each has there.
     pub(super) fn files(&self, multi: &Multi<Job>) -> usize {
-        let segments: usize = self.splits.values().map(Split::runs).sum();
+        let segments: usize = self.splits.values().map(Split::transfers).sum();
         (multi.running() + self.splits.len()).saturating_sub(segments + self.early.count())
     }
 

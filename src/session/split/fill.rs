@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Split;
-use super::lane::Run;
+use super::transfer::Transfer;
 use crate::download::plan::Lane;
 use crate::download::{Ramp, Segment};
 use crate::error::MultiError;
@@ -34,7 +34,7 @@ impl Split {
             easy.delay = delay.take().max(rest);
             let id = self.start(multi, easy, now)?;
             self.supply.mirrors().opened(server);
-            self.runs.push(Run {
+            self.transfers.push(Transfer {
                 id,
                 lane,
                 server,
@@ -50,7 +50,7 @@ impl Split {
 
     /// Whom to ask next, and after what time: where nothing comes from anywhere and all rest, it is who is back first.
     fn next_server(&mut self, wanted: usize, now: Instant) -> Option<(usize, Option<Duration>)> {
-        let is_idle = self.runs.is_empty();
+        let is_idle = self.transfers.is_empty();
         let mirrors = self.supply.mirrors();
         if let Some(server) = mirrors.next(wanted, now) {
             return Some((server, None));
@@ -64,10 +64,10 @@ impl Split {
         let missing = self.missing() as u64;
         let mirrors = self.supply.mirrors();
         let pace = mirrors.speed(server).unwrap_or(self.best);
-        let runs = &self.runs;
+        let transfers = &self.transfers;
         let speed = |lane| {
-            let run = runs.iter().find(|run| run.lane == lane)?;
-            run.speed.or(mirrors.speed(run.server))
+            let transfer = transfers.iter().find(|transfer| transfer.lane == lane)?;
+            transfer.speed.or(mirrors.speed(transfer.server))
         };
         let opened = self.plan.open(missing, pace, speed)?;
         if let Some(lane) = opened.shrunk {
@@ -127,10 +127,12 @@ impl Split {
 
     /// How many more are wanted. One that waits and waits for its first byte stands in nobody's way.
     fn missing(&self) -> usize {
-        let is_mute = |run: &&Run| !run.has_all && run.speed.is_some() && run.seen.1 == run.from;
-        let mute = self.runs.iter().filter(is_mute).count();
-        let wanted = self.wanted().saturating_sub(self.runs.len() - mute);
-        wanted.min(self.allowed.saturating_sub(self.runs.len()))
+        let is_mute = |transfer: &&Transfer| {
+            !transfer.has_all && transfer.speed.is_some() && transfer.seen.1 == transfer.from
+        };
+        let mute = self.transfers.iter().filter(is_mute).count();
+        let wanted = self.wanted().saturating_sub(self.transfers.len() - mute);
+        wanted.min(self.allowed.saturating_sub(self.transfers.len()))
     }
 
     /// The transfer that asks a server for a part.

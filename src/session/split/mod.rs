@@ -3,7 +3,7 @@
 //! `download::Plan` divides, `download::Ramp` counts and `download::Mirrors` chooses; here they meet the transfers.
 
 mod fill;
-mod lane;
+mod transfer;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::download::plan::Lane;
 use crate::download::{Body, Plan, Ramp, Ranges, Segment, Tries, Whole};
 use crate::error::MultiError;
 use crate::multi::{Easy, Multi, Outcome, TransferId};
-use lane::Run;
+use transfer::Transfer;
 
 pub(super) use fill::like;
 
@@ -44,7 +44,7 @@ pub(super) struct Split {
     /// How many there may be, and how many are left of that after refusals.
     allowed: usize,
     most: usize,
-    runs: Vec<Run>,
+    transfers: Vec<Transfer>,
     /// Transfers that have connected in good time, and are given shares first.
     early: Vec<TransferId>,
     /// The fastest that one of them was, in bytes a second.
@@ -82,7 +82,7 @@ impl Split {
         let whole = Rc::clone(segment.whole());
         let mut plan = Plan::new(whole.size, least, done);
         let at = segment.at();
-        let run = Run {
+        let transfer = Transfer {
             id,
             lane: plan.adopt(start, at),
             server: 0,
@@ -100,7 +100,7 @@ impl Split {
             ramp: None,
             allowed: 1,
             most: 1,
-            runs: vec![run],
+            transfers: vec![transfer],
             early: Vec::new(),
             best: 0.0,
             began: now,
@@ -117,8 +117,8 @@ impl Split {
     }
 
     /// How many transfers there are.
-    pub(super) fn runs(&self) -> usize {
-        self.runs.len()
+    pub(super) fn transfers(&self) -> usize {
+        self.transfers.len()
     }
 
     /// Whether every byte is there.
@@ -177,15 +177,15 @@ impl Split {
         now: Instant,
     ) -> Result<bool, MultiError> {
         self.look(multi, None);
-        let brings = |run: &Run| {
-            let has_begun = run.has_all || self.plan.rest(run.lane).start > run.from;
-            run.server == ended.server && has_begun
+        let brings = |transfer: &Transfer| {
+            let has_begun = transfer.has_all || self.plan.rest(transfer.lane).start > transfer.from;
+            transfer.server == ended.server && has_begun
         };
-        if ended.brought > 0 && !was_last || !self.runs.iter().any(brings) {
+        if ended.brought > 0 && !was_last || !self.transfers.iter().any(brings) {
             return Ok(false);
         }
         self.supply.lower(ended.server, now);
-        if self.runs.len() == 1 && !self.supply.mirrors().has_another(ended.server) {
+        if self.transfers.len() == 1 && !self.supply.mirrors().has_another(ended.server) {
             // It need not be asked again where its answer has all the rest.
             self.leave_to_one(multi, now)?;
         }
@@ -208,34 +208,37 @@ impl Split {
         segment: &Segment,
         now: Instant,
     ) -> Option<Ended> {
-        let place = self.runs.iter().position(|run| run.id == id)?;
-        let run = self.runs.swap_remove(place);
-        self.plan.advance(run.lane, segment.at());
+        let place = self
+            .transfers
+            .iter()
+            .position(|transfer| transfer.id == id)?;
+        let transfer = self.transfers.swap_remove(place);
+        self.plan.advance(transfer.lane, segment.at());
         if let Some(spoilt) = segment.spoilt() {
             let start = spoilt.start;
             self.plan.spoil(spoilt);
             let done = self.plan.done();
             self.easy.sink.download.spoil(done, start);
         }
-        self.plan.close(run.lane);
-        self.supply.mirrors().closed(run.server);
-        self.received += segment.at().saturating_sub(run.from);
-        let brought = segment.at().saturating_sub(run.from);
+        self.plan.close(transfer.lane);
+        self.supply.mirrors().closed(transfer.server);
+        self.received += segment.at().saturating_sub(transfer.from);
+        let brought = segment.at().saturating_sub(transfer.from);
         if brought > 0 {
-            self.supply.brought(run.server, segment.validators());
+            self.supply.brought(transfer.server, segment.validators());
         }
-        let elapsed = now.saturating_duration_since(run.opened).as_secs_f64();
-        if elapsed > 0.0 && brought > 0 && run.speed.is_none() {
+        let elapsed = now.saturating_duration_since(transfer.opened).as_secs_f64();
+        if elapsed > 0.0 && brought > 0 && transfer.speed.is_none() {
             // It was too quick to be measured on the way.
             let speed = brought as f64 / elapsed;
             self.best = self.best.max(speed);
-            self.supply.mirrors().measured(run.server, speed);
+            self.supply.mirrors().measured(transfer.server, speed);
         }
         Some(Ended {
             missing: segment.end().saturating_sub(segment.at()),
             brought,
-            server: run.server,
-            opened: run.opened,
+            server: transfer.server,
+            opened: transfer.opened,
         })
     }
 
@@ -257,8 +260,12 @@ impl Split {
         self.look(multi, None);
         while let Some(lane) = self.plan.superfluous() {
             self.plan.close(lane);
-            if let Some(place) = self.runs.iter().position(|run| run.lane == lane) {
-                self.drop_run(multi, place, now)?;
+            if let Some(place) = self
+                .transfers
+                .iter()
+                .position(|transfer| transfer.lane == lane)
+            {
+                self.drop_transfer(multi, place, now)?;
             }
         }
         Ok(())
@@ -272,24 +279,24 @@ impl Split {
     ) -> Result<(), MultiError> {
         self.drop_early(multi, now)?;
         self.look(multi, None);
-        while !self.runs.is_empty() {
-            self.drop_run(multi, 0, now)?;
+        while !self.transfers.is_empty() {
+            self.drop_transfer(multi, 0, now)?;
         }
         Ok(())
     }
 
-    fn drop_run(
+    fn drop_transfer(
         &mut self,
         multi: &mut Multi<Job>,
         place: usize,
         now: Instant,
     ) -> Result<(), MultiError> {
-        let run = self.runs.swap_remove(place);
-        let progress = multi.progress(run.id).unwrap_or_default();
+        let transfer = self.transfers.swap_remove(place);
+        let progress = multi.progress(transfer.id).unwrap_or_default();
         self.received += progress.received;
-        self.plan.close(run.lane);
-        self.supply.mirrors().closed(run.server);
-        multi.remove(run.id, now).map(drop)
+        self.plan.close(transfer.lane);
+        self.supply.mirrors().closed(transfer.server);
+        multi.remove(transfer.id, now).map(drop)
     }
 
     /// Leaves all that is missing to the one transfer that can bring it by itself, if there is one:
@@ -301,15 +308,17 @@ impl Split {
     ) -> Result<bool, MultiError> {
         self.look(multi, None);
         let frontier = self.plan.done().frontier();
-        let is_enough = |run: &Run| run.has_all && frontier >= self.plan.rest(run.lane).start;
-        let Some(place) = self.runs.iter().position(is_enough) else {
+        let is_enough = |transfer: &Transfer| {
+            transfer.has_all && frontier >= self.plan.rest(transfer.lane).start
+        };
+        let Some(place) = self.transfers.iter().position(is_enough) else {
             return Ok(false);
         };
-        let survivor = self.runs.swap_remove(place);
+        let survivor = self.transfers.swap_remove(place);
         self.drop_all(multi, now)?;
         self.plan.extend(survivor.lane);
         let lane = survivor.lane;
-        self.runs.push(survivor);
+        self.transfers.push(survivor);
         self.set_end(multi, lane);
         Ok(true)
     }
@@ -322,26 +331,27 @@ impl Split {
     /// Has an answer that has all up to the end of the file, and is much faster than who brings
     /// what comes next, bring that itself: there are servers that send parts slowly.
     fn take_back(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
-        let mut whole = self.runs.iter().filter(|run| run.has_all);
-        let Some((lane, Some(fast))) = whole.next().map(|run| (run.lane, run.speed)) else {
+        let mut whole = self.transfers.iter().filter(|transfer| transfer.has_all);
+        let Some((lane, Some(fast))) = whole.next().map(|transfer| (transfer.lane, transfer.speed))
+        else {
             return Ok(());
         };
         let Some(other) = self.plan.behind(lane) else {
             return Ok(());
         };
-        let is_slow = |run: &Run| {
+        let is_slow = |transfer: &Transfer| {
             let rest = self.plan.rest(other);
-            let alone = (rest.end - rest.start) as f64 / run.speed.unwrap_or(fast).max(1.0);
+            let alone = (rest.end - rest.start) as f64 / transfer.speed.unwrap_or(fast).max(1.0);
             let back = (rest.end - self.plan.rest(lane).start) as f64 / fast.max(1.0);
-            run.lane == other
-                && now.saturating_duration_since(run.opened) >= PATIENCE
+            transfer.lane == other
+                && now.saturating_duration_since(transfer.opened) >= PATIENCE
                 && alone > SOONER * back
                 && alone > WORTHWHILE + back
         };
-        if let Some(place) = self.runs.iter().position(is_slow) {
-            let server = self.runs[place].server;
+        if let Some(place) = self.transfers.iter().position(is_slow) {
+            let server = self.transfers[place].server;
             self.plan.take_back(lane, other);
-            self.drop_run(multi, place, now)?;
+            self.drop_transfer(multi, place, now)?;
             self.supply.lower(server, now);
             self.set_end(multi, lane);
         }
@@ -380,7 +390,10 @@ impl Split {
 
     /// Bytes received so far, those fetched twice too, and how many are still missing.
     pub(super) fn progress(&self, multi: &Multi<Job>) -> (u64, u64) {
-        let progress = self.runs.iter().filter_map(|run| multi.progress(run.id));
+        let progress = self
+            .transfers
+            .iter()
+            .filter_map(|transfer| multi.progress(transfer.id));
         let received = progress.map(|progress| progress.received).sum::<u64>();
         let missing = self.plan.size() - self.plan.done().count();
         (self.received + received, missing)
@@ -398,35 +411,35 @@ impl Split {
 
     /// Takes in how far each transfer has come; with `now`, also how fast it is.
     fn look(&mut self, multi: &Multi<Job>, now: Option<Instant>) {
-        for run in &mut self.runs {
-            let Some(easy) = multi.easy(run.id) else {
+        for transfer in &mut self.transfers {
+            let Some(easy) = multi.easy(transfer.id) else {
                 continue;
             };
             let Body::Segment(segment) = &easy.sink.download.body else {
                 continue;
             };
             let at = segment.at();
-            self.plan.advance(run.lane, at);
-            if at > run.from {
-                self.supply.brought(run.server, segment.validators());
+            self.plan.advance(transfer.lane, at);
+            if at > transfer.from {
+                self.supply.brought(transfer.server, segment.validators());
             }
             let Some(now) = now else { continue };
-            let is_dispatched = || multi.progress(run.id).is_some_and(|p| p.is_dispatched);
-            let is_mute = now.saturating_duration_since(run.opened) > MUTE && is_dispatched();
-            if at > run.from || is_mute {
-                run.measure(at, now);
+            let is_dispatched = || multi.progress(transfer.id).is_some_and(|p| p.is_dispatched);
+            let is_mute = now.saturating_duration_since(transfer.opened) > MUTE && is_dispatched();
+            if at > transfer.from || is_mute {
+                transfer.measure(at, now);
             }
-            run.seen = (now, at);
-            self.best = self.best.max(run.speed.unwrap_or(0.0));
+            transfer.seen = (now, at);
+            self.best = self.best.max(transfer.speed.unwrap_or(0.0));
         }
         if now.is_none() {
             return;
         }
         // A further connection to a server is expected to do as well as the best one there.
         let speeds = || {
-            self.runs
+            self.transfers
                 .iter()
-                .filter_map(|run| Some((run.server, run.speed?)))
+                .filter_map(|transfer| Some((transfer.server, transfer.speed?)))
         };
         for (server, _) in speeds() {
             let same = speeds().filter(|(other, _)| *other == server);
@@ -438,8 +451,8 @@ impl Split {
     /// Has a transfer end where its share does.
     fn set_end(&self, multi: &mut Multi<Job>, lane: Lane) {
         let end = self.plan.rest(lane).end;
-        let run = self.runs.iter().find(|run| run.lane == lane);
-        if let Some((_, job)) = run.and_then(|run| multi.sink_mut(run.id))
+        let transfer = self.transfers.iter().find(|transfer| transfer.lane == lane);
+        if let Some((_, job)) = transfer.and_then(|transfer| multi.sink_mut(transfer.id))
             && let Body::Segment(segment) = &mut job.download.body
         {
             segment.set_end(end);

@@ -10,7 +10,7 @@ const MEMORY: f64 = 2.0;
 
 /// One of the transfers that bring a file.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct Transfer {
     pub(super) id: TransferId,
     pub(super) lane: Lane,
     pub(super) server: usize,
@@ -23,7 +23,7 @@ pub(super) struct Run {
     pub(super) has_all: bool,
 }
 
-impl Run {
+impl Transfer {
     /// Takes in that it has come up to `at`.
     pub(super) fn measure(&mut self, at: u64, now: Instant) {
         let elapsed = now.saturating_duration_since(self.seen.0).as_secs_f64();
