@@ -267,6 +267,17 @@ fn a_mirror_that_has_another_file_or_none_is_dropped_and_named() {
 }
 
 #[test]
+fn a_mirror_that_refuses_a_range_nobody_asked_for_leaves_the_file_to_the_next() {
+    let odd = mirror(|route| {
+        route.status(416).honours_no_range();
+    });
+    let (out, dir) = fetch(&[&odd, &tagged("\"a\"")], "-s 1");
+    assert_right(&out, &dir);
+    assert_eq!(odd.requests().len(), 1, "{out}");
+    out.complains(&odd.url("/a"));
+}
+
+#[test]
 fn where_bytes_of_several_do_not_fit_each_is_asked_alone() {
     let liar = |tag: &str| {
         mirror(|route| {

@@ -59,7 +59,7 @@ impl Session<'_> {
     pub(super) fn failed(
         &mut self,
         multi: &mut Multi<Job>,
-        mut easy: Easy<Job>,
+        easy: Easy<Job>,
         error: &Error,
         now: Instant,
     ) -> Result<(), MultiError> {
@@ -92,7 +92,17 @@ impl Session<'_> {
             });
             return Self::add(multi, easy, Some(delay));
         }
-        if job.download.can_start_over()
+        self.turn_to_mirror(multi, easy, error)
+    }
+
+    /// Nothing more is to be had from the present URL: the next mirror is asked, if there is one.
+    fn turn_to_mirror(
+        &mut self,
+        multi: &mut Multi<Job>,
+        mut easy: Easy<Job>,
+        error: &Error,
+    ) -> Result<(), MultiError> {
+        if easy.sink.download.can_start_over()
             && let Some(mirror) = easy.sink.mirrors.pop_front()
         {
             self.report.dropped(&easy.url, error);
@@ -134,8 +144,7 @@ impl Session<'_> {
             }
         }
         if !easy.sink.download.may_start_over(error.fault()) {
-            self.give_up(easy, error);
-            return Ok(());
+            return self.turn_to_mirror(multi, easy, error);
         }
         Self::warn_of(self.report, &easy.url, &mut easy.sink);
         easy.sink.tries -= 1;
