@@ -72,7 +72,7 @@ impl Session<'_> {
         if let Some(delay) = delay {
             let tries = split.tried(ended, now).count;
             split.supply.mirrors().rest(ended.server, now + delay);
-            split.count_failure(ended, now);
+            split.count_failure(ended);
             self.report.retrying(&Retrying {
                 number,
                 url: &url,
@@ -128,7 +128,7 @@ impl Session<'_> {
             delay,
             tries,
         });
-        split.count_failure(ended, now);
+        split.count_failure(ended);
         self.go_on(multi, number, Some(delay), now)
     }
 

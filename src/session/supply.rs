@@ -28,8 +28,8 @@ struct Server {
     /// Tries so far, and when the first began.
     tries: u32,
     began: Instant,
-    /// When a transfer failed last that had begun after the one that failed before: failures of one moment are one try.
-    failed: Option<Instant>,
+    /// How often a transfer has failed that was begun after the failure before: failures of one moment are one try.
+    era: u32,
     has_brought: bool,
     /// It has nothing to give, in shares or as a whole.
     is_lost: bool,
@@ -68,7 +68,7 @@ impl Supply {
                 },
                 tries: if is_first { job.tries } else { 1 },
                 began: job.began.filter(|_| is_first).unwrap_or(now),
-                failed: None,
+                era: 0,
                 has_brought: is_first,
                 is_lost: false,
             });
@@ -119,12 +119,17 @@ impl Supply {
         others.any(|(_, other)| !proves(other))
     }
 
-    /// The tries at a server so far, after a transfer that was begun at `opened` has failed; those
+    /// After how many failures a transfer is begun that asks a server now.
+    pub(super) fn era(&self, server: usize) -> u32 {
+        self.servers.get(server).map_or(0, |server| server.era)
+    }
+
+    /// The tries at a server so far, after a transfer that was begun in an `era` has failed; those
     /// that failed with it do not count.
-    pub(super) fn tried(&self, server: usize, opened: Instant, now: Instant) -> Tries {
+    pub(super) fn tried(&self, server: usize, era: u32, now: Instant) -> Tries {
         let server = self.servers.get(server);
         let count = server.map_or(1, |server| {
-            let is_counted = server.has_failed_since(opened);
+            let is_counted = server.era > era;
             server.tries - u32::from(is_counted && server.tries > 1)
         });
         let elapsed = server.map(|server| now.saturating_duration_since(server.began));
@@ -137,17 +142,16 @@ impl Supply {
 
     /// Whether a failure belongs with an earlier one: a fault of the line, or of the server, meets
     /// many transfers at once.
-    pub(super) fn is_counted(&self, server: usize, opened: Instant) -> bool {
-        let server = self.servers.get(server);
-        server.is_some_and(|server| server.has_failed_since(opened))
+    pub(super) fn is_counted(&self, server: usize, era: u32) -> bool {
+        self.era(server) > era
     }
 
-    /// Counts a failed try of a transfer that was begun at `opened`.
-    pub(super) fn count_failure(&mut self, server: usize, opened: Instant, now: Instant) {
+    /// Counts a failed try of a transfer that was begun in an `era`.
+    pub(super) fn count_failure(&mut self, server: usize, era: u32) {
         if let Some(server) = self.servers.get_mut(server)
-            && !server.has_failed_since(opened)
+            && server.era == era
         {
-            server.failed = Some(now);
+            server.era += 1;
             server.tries += 1;
         }
     }
@@ -156,7 +160,7 @@ impl Supply {
     pub(super) fn lower(&mut self, server: usize, now: Instant) {
         self.mirrors.lower(server, now);
         if let Some(server) = self.servers.get_mut(server) {
-            server.failed = Some(now);
+            server.era += 1;
         }
     }
 
@@ -203,11 +207,5 @@ impl Supply {
             let others = servers.filter(|(place, server)| *place != self.leader && !server.is_lost);
             easy.sink.mirrors = others.map(|(_, server)| server.url).collect();
         }
-    }
-}
-
-impl Server {
-    fn has_failed_since(&self, opened: Instant) -> bool {
-        self.failed.is_some_and(|failed| opened <= failed)
     }
 }

@@ -39,6 +39,7 @@ impl Split {
                 lane,
                 server,
                 opened: now,
+                era: self.supply.era(server),
                 from: range.start,
                 seen: (now, range.start),
                 speed: None,

@@ -63,9 +63,9 @@ pub(super) struct Ended {
     pub(super) missing: u64,
     /// Bytes that it has.
     pub(super) brought: u64,
-    /// Who was asked, and when.
+    /// Who was asked, and after how many failures.
     pub(super) server: usize,
-    pub(super) opened: Instant,
+    pub(super) era: u32,
 }
 
 impl Split {
@@ -87,6 +87,7 @@ impl Split {
             lane: plan.adopt(start, at),
             server: 0,
             opened: now,
+            era: 0,
             from: at,
             seen: (now, at),
             speed: None,
@@ -146,7 +147,7 @@ impl Split {
 
     /// The origin has had enough of it.
     pub(super) fn fall_back(&mut self, ended: Ended, now: Instant) {
-        if self.supply.is_counted(ended.server, ended.opened) {
+        if self.supply.is_counted(ended.server, ended.era) {
             return;
         }
         let bytes = self.plan.done().count();
@@ -158,12 +159,12 @@ impl Split {
 
     /// The tries so far of what has failed.
     pub(super) fn tried(&self, ended: Ended, now: Instant) -> Tries {
-        self.supply.tried(ended.server, ended.opened, now)
+        self.supply.tried(ended.server, ended.era, now)
     }
 
     /// Counts a failed try.
-    pub(super) fn count_failure(&mut self, ended: Ended, now: Instant) {
-        self.supply.count_failure(ended.server, ended.opened, now);
+    pub(super) fn count_failure(&mut self, ended: Ended) {
+        self.supply.count_failure(ended.server, ended.era);
         self.easy.sink.tries_in_all += 1;
     }
 
@@ -238,7 +239,7 @@ impl Split {
             missing: segment.end().saturating_sub(segment.at()),
             brought,
             server: transfer.server,
-            opened: transfer.opened,
+            era: transfer.era,
         })
     }
 
@@ -342,7 +343,7 @@ impl Split {
         let is_slow = |transfer: &Transfer| {
             let rest = self.plan.rest(other);
             let alone = (rest.end - rest.start) as f64 / transfer.speed.unwrap_or(fast).max(1.0);
-            let back = (rest.end - self.plan.rest(lane).start) as f64 / fast.max(1.0);
+            let back = rest.end.saturating_sub(self.plan.rest(lane).start) as f64 / fast.max(1.0);
             transfer.lane == other
                 && now.saturating_duration_since(transfer.opened) >= PATIENCE
                 && alone > SOONER * back

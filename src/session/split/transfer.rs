@@ -15,6 +15,8 @@ pub(super) struct Transfer {
     pub(super) lane: Lane,
     pub(super) server: usize,
     pub(super) opened: Instant,
+    /// How often its server had failed by then.
+    pub(super) era: u32,
     /// Where it began, and where it was when its speed was measured last.
     pub(super) from: u64,
     pub(super) seen: (Instant, u64),
