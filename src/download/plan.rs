@@ -32,6 +32,11 @@ impl Share {
     fn overlaps(&self, other: &Self) -> bool {
         self.at < other.end && other.at < self.end
     }
+
+    /// Bytes that are still to come. A transfer may be past an end that it was given on the way.
+    fn left(&self) -> u64 {
+        self.end.saturating_sub(self.at)
+    }
 }
 
 /// A share that was given out.
@@ -90,7 +95,7 @@ impl Plan {
     pub fn rest(&self, lane: Lane) -> Range<u64> {
         self.shares
             .get(lane)
-            .map_or(0..0, |share| share.at..share.end)
+            .map_or(0..0, |share| share.at..share.end.max(share.at))
     }
 
     /// Takes in a transfer that began at `from` and is at `at`: it brings what is missing from
@@ -190,7 +195,7 @@ impl Plan {
         }
         let pace = pace.max(1.0);
         let speed = |lane: Lane| speed(lane).unwrap_or(pace).max(1.0);
-        let left = |lane: Lane, share: &Share| (share.end - share.at) as f64 / speed(lane);
+        let left = |lane: Lane, share: &Share| share.left() as f64 / speed(lane);
         let mut slowest: Vec<(f64, Lane)> = self
             .shares
             .iter()
@@ -396,6 +401,17 @@ mod tests {
         let mut plan = Plan::new(10 * M, 8 * M, done);
         plan.adopt(5 * M, 5 * M);
         assert_eq!(open_all(&mut plan, 3), [5 * M..7 * M, 9 * M..10 * M]);
+    }
+
+    #[test]
+    fn a_lane_that_is_past_its_end_has_nothing_left_and_takes_nothing_back() {
+        let mut plan = Plan::new(100, 1, Ranges::default());
+        let first = plan.adopt(0, 0);
+        let second = plan.open(1, 1.0, |_| Some(1.0)).unwrap();
+        assert_eq!(second.range, 50..100);
+        plan.advance(first, 70);
+        assert_eq!(plan.rest(first), 70..70);
+        assert_eq!(plan.behind(first), None);
     }
 
     #[test]
