@@ -837,3 +837,29 @@ fn a_stream_that_is_too_slow_ends_alone_and_its_next_try_shares_the_connection()
     assert_many(&dir, 2, &body);
     assert_eq!(server.connections(), 1);
 }
+
+/// A small body is written to a file without a name. One that is all there, but for the stream's
+/// end, is gone on from like any other.
+#[test]
+fn a_small_body_whose_stream_never_ended_is_gone_on_from_and_checked() {
+    let server = each(|talk, stream| {
+        let fields = [("content-length", "5"), ("etag", "\"v1\"")];
+        talk.say(head(stream, "200", &fields, 0));
+        talk.say(data(stream, b"whole", 0));
+        // The answer to this says that the body has been taken.
+        talk.say(frame(PING, 0, 0, b"are you?"));
+        talk.expect(PING);
+        talk.say(reset(stream, CANCEL));
+        let stream = talk.request().expect("another try");
+        let range = ("content-range", "bytes 4-4/5");
+        talk.say(head(stream, "206", &[range, ("etag", "\"v1\"")], 0));
+        talk.say(data(stream, b"e", END_STREAM));
+        talk.linger();
+    });
+    let dir = Dir::new();
+    let digest =
+        "--checksum sha256:5d5766cf2d78701614200418ee1450690d9af12c84d52545e4802f001ad53099";
+    fetch(&dir, &server, &format!("--retry-delay 1ms {digest}")).ok();
+    dir.assert_file("out/a", b"whole");
+    assert_eq!(server.requests(), 2);
+}

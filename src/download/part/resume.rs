@@ -146,8 +146,8 @@ impl Part {
             return Err(crate::error::Malformed::Unasked(response.status).into());
         };
         let range = asked.check(&self.state, response, self.is_vouched || self.is_proven)?;
-        if self.file.is_none() && self.foreign.is_none() {
-            self.open_earlier()?;
+        if self.foreign.is_none() {
+            self.open()?;
         }
         self.state.size = range.total;
         if self.state.validators == Validators::default() {
@@ -317,12 +317,13 @@ impl Part {
         self.foreign.is_some()
     }
 
-    /// Opens what is there.
+    /// Opens what is there: whoever goes on with it, or hashes it, needs a file that has a name.
     pub(in crate::download) fn open(&mut self) -> Result<(), Fault> {
-        if self.file.is_some() {
-            return Ok(());
+        match &self.file {
+            Some(_) if self.is_unnamed => self.create().map(drop),
+            Some(_) => Ok(()),
+            None => self.open_earlier(),
         }
-        self.open_earlier()
     }
 
     /// Forgets what was written: it is wrong. Whether some of it was there before this run, so that
