@@ -241,7 +241,10 @@ impl<S: Sink> Multi<S> {
 
     /// The end of every call: tells the functions what has changed, the timer function last.
     pub(super) fn conclude(&mut self, now: Instant) -> Result<(), MultiError> {
-        self.transmit_all();
+        if self.transmit_all() {
+            // It may have freed a place, and no event will say so.
+            self.give_places(now);
+        }
         if self.sockets.flush(&mut self.messages) {
             self.abort();
         }

@@ -584,3 +584,23 @@ fn what_must_be_answered_is_read_as_fast_as_the_answers_go() {
     assert!(sent > PINGS * 17, "{sent}");
     assert!(most < 128 * 1024, "{most}");
 }
+
+/// L5: a connection that takes no further streams closes behind its last one and makes room for
+/// another, though no event says so.
+#[test]
+fn l5_a_connection_that_allows_no_streams_any_more_makes_room_for_another() {
+    let peer = Peer::new();
+    let mut fake = engine(Limits {
+        per_origin: 1,
+        ..Limits::default()
+    });
+    let id = add(&mut fake, &peer);
+    let mut side = Side::accept(&peer, &mut fake, &[]);
+    let stream = side.requests(&mut fake, 1)[0];
+    side.say(frames::settings(&[max_streams(0)]));
+    side.say(head(stream, "302", &[("location", "/b")], END_STREAM));
+    let mut other = Side::accept(&peer, &mut fake, &[]);
+    let stream = other.requests(&mut fake, 1)[0];
+    other.say(answer(stream, b"elsewhere"));
+    assert_eq!(fake.result(id).unwrap().received, 9);
+}
