@@ -10,6 +10,7 @@ use gannet::session::{self, BadRow, Completion, Plan, Report, Verdict};
 use super::driver::Driver;
 use super::net::Net;
 use super::random::Random;
+use super::site::Site;
 use crate::harness::Dir;
 
 /// When each file ended, after how many tries, and whether well.
@@ -45,10 +46,7 @@ fn ends(urls: Vec<String>, net: Net, retries: u32) -> Ends {
     plan.retry.retries = retries;
     plan.seed = Some(7);
     plan.hashing_threads = Some(0);
-    let mut driver = Driver {
-        net,
-        signal_in: None,
-    };
+    let mut driver = Driver { net, ends_in: None };
     session::run_on(&mut driver, plan, &mut ends).expect("a run");
     ends
 }
@@ -56,14 +54,19 @@ fn ends(urls: Vec<String>, net: Net, retries: u32) -> Ends {
 #[test]
 fn a_thousand_rows_of_a_dead_host_hold_up_nobody_and_end_together() {
     for (host, connecting) in [("h7", 10), ("h8", 0), ("h9", 0)] {
-        let net = Net::calm(Instant::now(), 10, Random::new(3));
+        let site = Site::calm(10, &mut Random::new(3));
         let dead = (0..1000).map(|at| format!("http://{host}.test/0/{at}"));
-        let live = (0..10).map(|at| format!("http://h0.test{}", net.site.path(at)));
+        let live: Vec<_> = (0..10)
+            .map(|at| format!("http://h0.test{}", site.path(at)))
+            .collect();
+        let site = Rc::new(RefCell::new(site));
+        let net = Net::calm(Instant::now(), site, Random::new(3));
         let ends = ends(dead.chain(live).collect(), net, 2).ends;
         assert_eq!(ends.len(), 1010);
         for (name, since, tries, is_well) in ends {
             if name == "h0.test" {
-                // Those that try at first have their time, all at once; nobody else waits for the host.
+                // Those that try at first have their time, all at once; nobody else waits for the
+                // host.
                 let most = Duration::from_secs(connecting + 1);
                 assert!(is_well && since < most, "{host}: {since:?}");
             } else {

@@ -1,11 +1,12 @@
 //! A loop in virtual time over the simulated network, in the place of the reactor.
 
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use gannet::multi::{Multi, Options, Ready, Sink, Target};
 use gannet::reactor::{Application, Drive};
@@ -20,8 +21,17 @@ const ENDLESS: usize = 500_000;
 
 pub(super) struct Driver {
     pub(super) net: Rc<RefCell<Net>>,
-    /// Turns until a signal comes, if one does.
-    pub(super) signal_in: Option<usize>,
+    /// Turns until the run is ended from outside, if it is.
+    pub(super) ends_in: Option<(usize, Outside)>,
+}
+
+/// What ends a run from outside.
+#[derive(Debug, Clone)]
+pub(super) enum Outside {
+    Signal,
+    /// What stands in the one folder then is moved to the other: nothing that happens later changes
+    /// it.
+    Kill(PathBuf, PathBuf),
 }
 
 impl Drive for Driver {
@@ -72,6 +82,7 @@ impl Driver {
         // Loops are late, never early.
         let late = net.random.delay(Duration::from_millis(20));
         net.now = next.max(net.now) + late;
+        net.speak();
     }
 
     /// Acts on whatever has happened.
@@ -83,12 +94,19 @@ impl Driver {
         is_woken: &AtomicBool,
     ) -> io::Result<()> {
         let now = self.net.borrow().now;
-        if let Some(turns) = &mut self.signal_in {
+        if let Some((turns, _)) = &mut self.ends_in {
             *turns = turns.saturating_sub(1);
-            if *turns == 0 {
-                self.signal_in = None;
-                app.signalled(2);
+        }
+        match self.ends_in.take_if(|(turns, _)| *turns == 0) {
+            Some((_, Outside::Signal)) => app.signalled(2),
+            Some((_, Outside::Kill(from, to))) => {
+                for entry in fs::read_dir(from)? {
+                    let entry = entry?;
+                    fs::rename(entry.path(), to.join(entry.file_name()))?;
+                }
+                return Err(io::Error::other("killed"));
             }
+            None => {}
         }
         let ready = self.net.borrow_mut().ready();
         for (number, mask) in ready {

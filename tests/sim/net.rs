@@ -12,20 +12,22 @@ use std::time::{Duration, Instant};
 
 use gannet::multi::{Addresses, Interest, Ready, Wire};
 
+use super::http2::{Fate, Peer};
 use super::random::Random;
-use super::reply::Request;
-use super::site::{Cut, Site};
+use super::reply::{Answer, Cut, Request, Serve};
 
 #[derive(Debug)]
 pub(super) struct Net {
     pub(super) now: Instant,
     pub(super) random: Random,
-    pub(super) site: Site,
+    site: Rc<RefCell<dyn Serve>>,
     connections: BTreeMap<RawFd, Connection>,
     pub(super) lookups: Vec<(Instant, String)>,
     /// Attempts that are still to fail at an address that works, and were in the beginning.
     dial_faults: usize,
     pub(super) all_dial_faults: usize,
+    /// Where HTTP/2 is spoken: how many connections are still to meet a fate.
+    fates: Option<usize>,
     /// Events come once, as under edge-triggered polling.
     is_edge: bool,
     null: Rc<File>,
@@ -50,6 +52,9 @@ struct Piece {
 struct Connection {
     /// When it stands, or fails; a wall answers never.
     connects: Option<Result<Instant, Instant>>,
+    /// Who speaks HTTP/2 at its other end, and when the last of what he has said arrives.
+    peer: Option<Peer>,
+    last: Instant,
     /// What is on its way to the client, in order of its arrival.
     pieces: VecDeque<Piece>,
     end: Option<(Instant, End)>,
@@ -60,16 +65,17 @@ struct Connection {
     /// The last answer said that it is the last, or will never end.
     is_over: bool,
     interest: Interest,
-    /// Happenings that would make an edge: of input, of room for output; and how many of each have been told.
+    /// Happenings that would make an edge: of input, of room for output; and how many of each have
+    /// been told.
     arrivals: Vec<Instant>,
     openings: Vec<Instant>,
     told: (usize, usize),
 }
 
 impl Net {
-    pub(super) fn new(now: Instant, files: usize, random: Random) -> Self {
+    /// One whose hosts all have the same servers.
+    pub(super) fn new(now: Instant, site: Rc<RefCell<dyn Serve>>, random: Random) -> Self {
         let mut random = random;
-        let site = Site::new(files, &mut random);
         let most = if random.once_in(8) { 12 } else { 3 };
         let dial_faults = random.below(most);
         Self {
@@ -79,16 +85,22 @@ impl Net {
             lookups: Vec::new(),
             dial_faults,
             all_dial_faults: dial_faults,
+            fates: None,
             is_edge: random.once_in(2),
             null: Rc::new(File::open("/dev/null").expect("the null device")),
             random,
         }
     }
 
+    /// The same where HTTP/2 is spoken, and so many connections meet a fate of their own.
+    pub(super) fn over_http2(mut self, fates: usize) -> Self {
+        self.fates = Some(fates);
+        self
+    }
+
     /// One in which nothing goes wrong or takes time, but for hosts that are dead.
-    pub(super) fn calm(now: Instant, files: usize, random: Random) -> Self {
-        let mut net = Self::new(now, files, random);
-        net.site.calm();
+    pub(super) fn calm(now: Instant, site: Rc<RefCell<dyn Serve>>, random: Random) -> Self {
+        let mut net = Self::new(now, site, random);
         net.random.is_prompt = true;
         (net.dial_faults, net.all_dial_faults) = (0, 0);
         net
@@ -101,7 +113,7 @@ impl Net {
         let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, number, last));
         // 1 works, 2 refuses, 3 is a wall.
         let last: &[u8] = match number {
-            0 => &[1],
+            0 | 3..=6 => &[1],
             1 => &[2, 1, 3],
             2 => &[3, 1],
             7 => &[3],
@@ -132,8 +144,13 @@ impl Net {
         let number = (3..)
             .find(|number| !this.connections.contains_key(number))
             .expect("a number");
+        let peer = this.fates.as_mut().map(|fates| {
+            let has_fate = *fates > 0 && this.random.once_in(2);
+            *fates -= usize::from(has_fate);
+            Peer::new(has_fate.then(|| Fate::any(&mut this.random)))
+        });
         this.connections
-            .insert(number, Connection::new(this.now, connects));
+            .insert(number, Connection::new(this.now, connects, peer));
         Ok(Rc::new(Line {
             number,
             net: Rc::clone(net),
@@ -195,7 +212,8 @@ impl Net {
         has_answer || self.connections.values().any(is_news)
     }
 
-    /// Nobody who was told of bytes, and wants them, has left any: under edges there would be no second word of them.
+    /// Nobody who was told of bytes, and wants them, has left any: under edges there would be no
+    /// second word of them.
     pub(super) fn assert_drained(&self) {
         for (number, connection) in &self.connections {
             let wants_in = matches!(connection.interest, Interest::In | Interest::InOut);
@@ -207,13 +225,29 @@ impl Net {
     /// When something happens next of its own.
     pub(super) fn next(&self) -> Option<Instant> {
         let times = self.connections.values().flat_map(Connection::times);
+        let speakers = self.connections.values();
+        let times = times.chain(speakers.filter_map(|connection| connection.peer.as_ref()?.next()));
         let lookups = self.lookups.iter().map(|(at, _)| *at);
         times.chain(lookups).filter(|at| *at > self.now).min()
+    }
+
+    /// Has whoever speaks of his own say what he has to say by now.
+    pub(super) fn speak(&mut self) {
+        for connection in self.connections.values_mut() {
+            connection.speak(self.now, &mut self.random);
+        }
     }
 
     /// Acts on a request, once it is whole.
     fn serve(&mut self, number: RawFd) {
         let connection = self.connections.get_mut(&number).expect("open");
+        if let Some(peer) = &mut connection.peer {
+            let heard = std::mem::take(&mut connection.request);
+            let site = &mut *self.site.borrow_mut();
+            peer.hear(&heard, site, self.now, &mut self.random);
+            connection.speak(self.now, &mut self.random);
+            return;
+        }
         let Some(end) = connection
             .request
             .windows(4)
@@ -225,7 +259,8 @@ impl Net {
         assert!(connection.request.is_empty(), "nothing is sent ahead");
         let head = String::from_utf8(head).expect("a head is text");
         let request = Request::read(&head);
-        let (reply, cut) = self.site.answer(&request, &mut self.random);
+        let answer = self.site.borrow_mut().answer(&request, &mut self.random);
+        let Answer { reply, cut, pace } = answer;
         let is_cut = matches!(cut, Some(Cut::Close | Cut::Reset));
         let (bytes, closes) = reply.encode(is_cut, &mut self.random);
         let mut at = self.now + self.random.delay(Duration::from_secs(5));
@@ -233,39 +268,24 @@ impl Net {
             Some(_) => self.random.below(bytes.len()),
             None => bytes.len(),
         };
-        let mut rest = &bytes[..length];
-        let most = if self.random.once_in(4) { 7 } else { 200_000 };
-        while !rest.is_empty() {
-            let dribbles = connection.pieces.len() < 40;
-            let piece = if dribbles {
-                1 + self.random.below(most)
-            } else {
-                rest.len()
-            };
-            let (piece, more) = rest.split_at(piece.min(rest.len()));
-            connection.arrive(at, piece);
-            at += self.random.delay(Duration::from_secs(3));
-            rest = more;
-        }
-        let end = match cut {
-            Some(Cut::Stall) => None,
-            Some(Cut::Reset) => Some(End::Reset),
-            Some(Cut::Close) => Some(End::Close),
-            None if closes => Some(End::Close),
-            None => None,
-        };
-        connection.is_over = end.is_some() || cut == Some(Cut::Stall);
-        if let Some(end) = end {
-            connection.end = Some((at, end));
-            connection.arrivals.push(at);
+        at = connection.arrive_in_pieces(at, &bytes[..length], pace, &mut self.random);
+        connection.is_over = cut.is_some() || closes;
+        match cut {
+            Some(Cut::Stall) => {}
+            Some(Cut::Reset) => connection.end_at(at, End::Reset),
+            Some(Cut::Close) => connection.end_at(at, End::Close),
+            None if closes => connection.end_at(at, End::Close),
+            None => {}
         }
     }
 }
 
 impl Connection {
-    fn new(now: Instant, connects: Option<Result<Instant, Instant>>) -> Self {
+    fn new(now: Instant, connects: Option<Result<Instant, Instant>>, peer: Option<Peer>) -> Self {
         Self {
             connects,
+            peer,
+            last: now,
             pieces: VecDeque::new(),
             end: None,
             full_until: now,
@@ -288,6 +308,55 @@ impl Connection {
             received: 0,
         });
         self.arrivals.push(at);
+    }
+
+    /// Has bytes arrive in pieces, from some time on; gives when the last of them has.
+    fn arrive_in_pieces(
+        &mut self,
+        mut at: Instant,
+        mut rest: &[u8],
+        pace: Duration,
+        random: &mut Random,
+    ) -> Instant {
+        let most = if random.once_in(4) { 7 } else { 200_000 };
+        while !rest.is_empty() {
+            let dribbles = self.pieces.len() < 40;
+            let piece = if dribbles {
+                1 + random.below(most)
+            } else {
+                rest.len()
+            };
+            let (piece, more) = rest.split_at(piece.min(rest.len()));
+            self.arrive(at, piece);
+            at += random.delay(pace);
+            rest = more;
+        }
+        at
+    }
+
+    fn end_at(&mut self, at: Instant, end: End) {
+        self.end = Some((at, end));
+        self.arrivals.push(at);
+    }
+
+    /// Has the other end say what it has to say by now.
+    fn speak(&mut self, now: Instant, random: &mut Random) {
+        let Some(peer) = &mut self.peer else { return };
+        let (bytes, end) = peer.speak(now, random);
+        if !bytes.is_empty() {
+            let at = self
+                .last
+                .max(now + random.delay(Duration::from_millis(300)));
+            self.last = self.arrive_in_pieces(at, &bytes, Duration::from_millis(300), random);
+        }
+        if end.is_some() && !self.is_over {
+            self.is_over = true;
+            match end {
+                Some(Cut::Reset) => self.end_at(self.last.max(now), End::Reset),
+                Some(Cut::Close) => self.end_at(self.last.max(now), End::Close),
+                _ => {}
+            }
+        }
     }
 
     fn is_watched(&self) -> bool {

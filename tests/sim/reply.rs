@@ -1,8 +1,46 @@
 //! Requests and answers of a simulated run, apart from the version of HTTP that they go over: what
 //! a server has for what it is asked.
 
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::time::Duration;
+
 use super::random::Random;
 use super::site::Parts;
+
+/// Who answers requests.
+pub(super) trait Serve: Debug {
+    /// The answer to a request, and what goes wrong with it.
+    fn answer(&mut self, request: &Request, random: &mut Random) -> Answer;
+}
+
+/// What a server makes of a request.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) reply: Reply,
+    /// It ends before its time.
+    pub(super) cut: Option<Cut>,
+    /// From one piece of it to the next, at most.
+    pub(super) pace: Duration,
+}
+
+/// What ends an answer before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    Close,
+    Reset,
+    Stall,
+}
+
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        Self {
+            reply,
+            cut: None,
+            pace: Duration::from_secs(3),
+        }
+    }
+}
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -31,6 +69,14 @@ impl Request {
         }
     }
 
+    /// The numbers that its path is made of.
+    pub(super) fn numbers<const N: usize>(&self) -> [usize; N] {
+        let parts = self.path.split('/').filter_map(|part| part.parse().ok());
+        let numbers: Vec<usize> = parts.collect();
+        let numbers = numbers.try_into();
+        numbers.unwrap_or_else(|_| panic!("a request for {}", self.path))
+    }
+
     /// The bytes asked for of so many; `None` where there are none such.
     fn part(&self, total: usize) -> Option<(usize, usize)> {
         let range = self
@@ -52,15 +98,15 @@ impl Request {
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) fields: Vec<(&'static str, String)>,
-    pub(super) body: &'static [u8],
+    pub(super) body: Cow<'static, [u8]>,
 }
 
 impl Reply {
-    pub(super) fn new(status: u16, body: &'static [u8]) -> Self {
+    pub(super) fn new(status: u16, body: impl Into<Cow<'static, [u8]>>) -> Self {
         Self {
             status,
             fields: Vec::new(),
-            body,
+            body: body.into(),
         }
     }
 
@@ -69,12 +115,28 @@ impl Reply {
         self
     }
 
+    /// One of the answers that ask to come again.
+    pub(super) fn refusal(random: &mut Random) -> Self {
+        let status = *random.pick(&[500, 503, 429, 408]);
+        let reply = Self::new(status, &b"not now"[..]);
+        match random.below(4) {
+            0 => reply.with("Retry-After", random.below(9).to_string()),
+            1 => reply.with("Retry-After", "Thu, 01 Jan 1970 00:00:07 GMT".to_owned()),
+            _ => reply,
+        }
+    }
+
     /// The whole of a file, or what the request asks for of it (RFC 9110 §14.2, §13.1.5), as far as
     /// this server goes along.
-    pub(super) fn of(content: &'static [u8], tag: &str, parts: Parts, request: &Request) -> Self {
+    pub(super) fn of(
+        content: Cow<'static, [u8]>,
+        tag: &str,
+        parts: Parts,
+        request: &Request,
+    ) -> Self {
         let is_known = |known: &Option<String>| known.as_deref() == Some(tag) && !tag.is_empty();
         if is_known(&request.if_none_match) {
-            return Self::new(304, b"").tagged(tag);
+            return Self::new(304, &b""[..]).tagged(tag);
         }
         let is_same =
             parts == Parts::Blind || request.if_range.is_none() || is_known(&request.if_range);
@@ -84,7 +146,9 @@ impl Reply {
         let total = content.len();
         let Some((first, last)) = request.part(total).filter(|_| parts != Parts::Refused) else {
             let range = format!("bytes */{total}");
-            return Self::new(416, b"").tagged(tag).with("Content-Range", range);
+            return Self::new(416, &b""[..])
+                .tagged(tag)
+                .with("Content-Range", range);
         };
         let (first, last) = match parts {
             Parts::FromStart => (0, last),
@@ -94,8 +158,12 @@ impl Reply {
             _ => (first, last),
         };
         let body = match parts {
-            Parts::Long => &content[first..],
-            _ => &content[first..=last],
+            Parts::Long => first..total,
+            _ => first..last + 1,
+        };
+        let body = match content {
+            Cow::Borrowed(content) => Cow::Borrowed(&content[body]),
+            Cow::Owned(content) => Cow::Owned(content[body].to_vec()),
         };
         let total = total + usize::from(parts == Parts::OtherTotal);
         let reply = Self::new(206, body).tagged(tag);
@@ -139,7 +207,7 @@ impl Reply {
             0 => {
                 closes = true;
                 bytes.extend(b"\r\n");
-                bytes.extend_from_slice(self.body);
+                bytes.extend_from_slice(&self.body);
             }
             1 => {
                 bytes.extend(b"Transfer-Encoding: chunked\r\n\r\n");
@@ -152,7 +220,7 @@ impl Reply {
             }
             _ => {
                 bytes.extend(format!("Content-Length: {}\r\n\r\n", self.body.len()).bytes());
-                bytes.extend_from_slice(self.body);
+                bytes.extend_from_slice(&self.body);
             }
         }
         (bytes, closes)

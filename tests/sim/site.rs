@@ -6,14 +6,17 @@ use std::sync::OnceLock;
 use gannet::http::digest::{Algorithm, Hashers};
 
 use super::random::Random;
-use super::reply::{Reply, Request};
+use super::reply::{Answer, Cut, Reply, Request, Serve};
 use crate::harness::noise;
 
 /// No file has more bytes.
-const LARGEST: usize = 601_000;
+pub(super) const LARGEST: usize = 601_000;
 
-/// What all files are parts of.
-static NOISE: OnceLock<Vec<u8>> = OnceLock::new();
+/// What all files are parts of: twice as much as the largest.
+pub(super) fn all_noise() -> &'static [u8] {
+    static NOISE: OnceLock<Vec<u8>> = OnceLock::new();
+    NOISE.get_or_init(|| noise(2 * LARGEST))
+}
 
 /// How a file's URL answers, faults aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,14 +94,6 @@ pub(super) struct Site {
     pub(super) files: Vec<File>,
 }
 
-/// What ends an answer before its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cut {
-    Close,
-    Reset,
-    Stall,
-}
-
 /// The largest sizes lie round the edges of buffers.
 fn size(random: &mut Random) -> usize {
     match random.below(40) {
@@ -154,8 +149,7 @@ impl File {
         // Versions differ in length as well as in bytes; no part of one is where another has it.
         let size = self.size / (1 + version * (number % 2)) + version * (number % 3);
         let from = Random::new((number * 1000 + version) as u64).below(LARGEST);
-        let noise = NOISE.get_or_init(|| noise(2 * LARGEST));
-        &noise[from..from + size]
+        &all_noise()[from..from + size]
     }
 
     /// Whether what the server says of parts can be believed.
@@ -182,13 +176,15 @@ impl Site {
         }
     }
 
-    /// Has every file there, whole and unchanged.
-    pub(super) fn calm(&mut self) {
-        for file in &mut self.files {
+    /// The same with every file there, whole and unchanged.
+    pub(super) fn calm(files: usize, random: &mut Random) -> Self {
+        let mut site = Self::new(files, random);
+        for file in &mut site.files {
             (file.kind, file.promise) = (Kind::There, Promise::Nothing);
             (file.faults, file.all_faults, file.changes_at) = (0, 0, None);
             file.redirects = 0;
         }
+        site
     }
 
     /// The path at which a file begins, and what its URL promises.
@@ -206,22 +202,12 @@ impl Site {
         }
         path
     }
+}
 
-    /// Answers a request: its path is the redirects still to come, and the number of a file. Gives
-    /// also what is to go wrong with the answer.
-    pub(super) fn answer(
-        &mut self,
-        request: &Request,
-        random: &mut Random,
-    ) -> (Reply, Option<Cut>) {
-        let path = &request.path;
-        let parts: Vec<usize> = path
-            .split('/')
-            .filter_map(|part| part.parse().ok())
-            .collect();
-        let [redirects, number] = parts[..] else {
-            panic!("a request for {path}");
-        };
+/// Requests have as their path the redirects still to come, and the number of a file.
+impl Serve for Site {
+    fn answer(&mut self, request: &Request, random: &mut Random) -> Answer {
+        let [redirects, number] = request.numbers();
         let file = &mut self.files[number];
         file.requests += 1;
         if file.changes_at == Some(file.requests) {
@@ -230,40 +216,30 @@ impl Site {
         if redirects > 0 {
             let host = random.below(3);
             let location = format!("http://h{host}.test/{}/{number}", redirects - 1);
-            return (
-                Reply::new(302, b"elsewhere").with("Location", location),
-                None,
-            );
+            let reply = Reply::new(302, &b"elsewhere"[..]).with("Location", location);
+            return reply.into();
         }
         let fault = (file.faults > 0 && random.once_in(2)).then(|| {
             file.faults -= 1;
             random.below(8)
         });
         if fault == Some(0) {
-            return (refusal(random), None);
+            return Reply::refusal(random).into();
         }
         let reply = if file.kind == Kind::Missing {
-            Reply::new(404, b"no such file")
+            Reply::new(404, &b"no such file"[..])
         } else {
             let content = file.content(number, file.version);
-            Reply::of(content, &file.tag(), file.parts, request)
+            Reply::of(content.into(), &file.tag(), file.parts, request)
         };
         let cut = fault.map(|fault| match fault {
             1..=3 => Cut::Close,
             4..=6 => Cut::Reset,
             _ => Cut::Stall,
         });
-        (reply, cut)
-    }
-}
-
-/// One of the answers that ask to come again.
-fn refusal(random: &mut Random) -> Reply {
-    let status = *random.pick(&[500, 503, 429, 408]);
-    let reply = Reply::new(status, b"not now");
-    match random.below(4) {
-        0 => reply.with("Retry-After", random.below(9).to_string()),
-        1 => reply.with("Retry-After", "Thu, 01 Jan 1970 00:00:07 GMT".to_owned()),
-        _ => reply,
+        Answer {
+            cut,
+            ..reply.into()
+        }
     }
 }
