@@ -311,7 +311,7 @@ fn a_part_that_fails_is_fetched_again_and_the_others_are_kept() {
 
 #[test]
 fn an_origin_that_takes_one_connection_is_left_with_one() {
-    let refusals: [fn(&mut Route); 4] = [
+    let refusals: [fn(&mut Route); 5] = [
         |route| {
             route.cut_rst_at(0);
         },
@@ -320,6 +320,10 @@ fn an_origin_that_takes_one_connection_is_left_with_one() {
         },
         |route| {
             route.status(429).header("Retry-After", "0");
+        },
+        // Nothing of the file waits for this: the first answer has it all.
+        |route| {
+            route.status(429).header("Retry-After", "100");
         },
         |route| {
             route.status(500);

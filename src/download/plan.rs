@@ -115,6 +115,16 @@ impl Plan {
         }
     }
 
+    /// Has a lane go on behind its share, as far as nobody brings what is there and it is missing.
+    pub fn reach(&mut self, lane: Lane) {
+        let end = self.rest(lane).end;
+        let taken = self.taken();
+        let behind = taken.gaps(self.size).find(|gap| gap.start == end);
+        if let Some((share, gap)) = self.shares.get_mut(lane).zip(behind) {
+            share.end = gap.end;
+        }
+    }
+
     /// The lane that brings what comes next behind a lane's own share, if it is the only one that brings it.
     pub fn behind(&self, lane: Lane) -> Option<Lane> {
         let end = self.rest(lane).end;
@@ -245,10 +255,7 @@ impl Plan {
 
     /// A share of what nobody brings, so large that `count` of them are all.
     fn free(&self, count: u64) -> Option<Range<u64>> {
-        let mut taken = self.done.clone();
-        for (_, share) in &self.shares {
-            taken.insert(share.at..share.end);
-        }
+        let taken = self.taken();
         let total: u64 = taken.gaps(self.size).map(|gap| gap.end - gap.start).sum();
         let gap = taken.gaps(self.size).next()?;
         let length = total.div_ceil(count.max(1)).max(self.least);
@@ -260,6 +267,15 @@ impl Plan {
             gap.start + length
         };
         Some(gap.start..end)
+    }
+
+    /// What is there, and what is somebody's share.
+    fn taken(&self) -> Ranges {
+        let mut taken = self.done.clone();
+        for (_, share) in &self.shares {
+            taken.insert(share.at..share.end);
+        }
+        taken
     }
 
     fn opened(&mut self, range: Range<u64>, shrunk: Option<Lane>) -> Opened {
@@ -325,6 +341,27 @@ mod tests {
         let mut plan = plan_at(32 * M);
         plan.adopt(0, 32 * M);
         assert_eq!(open_all(&mut plan, 2)[0], 32 * M..48 * M);
+    }
+
+    #[test]
+    fn a_lane_reaches_as_far_as_nobody_else_brings_anything() {
+        let there = Ranges::in_order(iter::once(40 * M..44 * M)).unwrap();
+        let mut plan = Plan::new(64 * M, M, there);
+        let first = plan.adopt(0, 0);
+        let ranges = open_all(&mut plan, 4);
+        let others: Vec<_> = ranges.iter().map(|range| range.start).skip(1).collect();
+        let close = |plan: &mut Plan, start| {
+            let mut shares = plan.shares.iter();
+            let (lane, _) = shares.find(|(_, share)| share.at == start).unwrap();
+            plan.close(lane);
+        };
+        for start in others {
+            plan.reach(first);
+            assert_eq!(plan.rest(first).end, start.min(40 * M));
+            close(&mut plan, start);
+        }
+        plan.reach(first);
+        assert_eq!(plan.rest(first).end, 40 * M);
     }
 
     #[test]

@@ -189,8 +189,20 @@ impl Split {
         if self.transfers.len() == 1 && !self.supply.mirrors().has_another(ended.server) {
             // It need not be asked again where its answer has all the rest.
             self.leave_to_one(multi, now)?;
+        } else {
+            self.reach(multi);
         }
         Ok(true)
+    }
+
+    /// Has an answer that has all up to the end of the file go on where nobody else brings anything:
+    /// it may be long before the server serves another.
+    fn reach(&mut self, multi: &mut Multi<Job>) {
+        let whole = self.transfers.iter().find(|transfer| transfer.has_all);
+        if let Some(lane) = whole.map(|transfer| transfer.lane) {
+            self.plan.reach(lane);
+            self.set_end(multi, lane);
+        }
     }
 
     /// Does without a server, where there is another: `is_lost` if it is not worth asking for the whole either.
