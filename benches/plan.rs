@@ -26,7 +26,7 @@ fn fetch(size: u64, lanes: usize, step: u64) -> usize {
             let rest = plan.rest(lane);
             plan.advance(lane, rest.end.min(rest.start + step / (lane as u64 + 1)));
         }
-        while let Some(lane) = plan.superfluous() {
+        while let Some(lane) = plan.superfluous(None) {
             plan.close(lane);
             running.retain(|running| *running != lane);
         }

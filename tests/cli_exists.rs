@@ -238,16 +238,18 @@ fn a_name_that_is_taken_meanwhile_leaves_nothing_else_behind() {
 
 #[test]
 fn a_part_that_somebody_else_changed_does_not_become_the_file() {
-    let changes: [fn(&Dir); 3] = [
-        |dir| fs::remove_file(dir.join("a.part")).expect("removed"),
-        |dir| {
+    let set_len = |dir: &Dir, size| {
+        let part = fs::File::options().write(true).open(dir.join("a.part"));
+        part.and_then(|part| part.set_len(size)).expect("resized");
+    };
+    let changes: [&dyn Fn(&Dir); 4] = [
+        &|dir| fs::remove_file(dir.join("a.part")).expect("removed"),
+        &|dir| {
             fs::remove_file(dir.join("a.part")).expect("removed");
             dir.write("a.part", b"other");
         },
-        |dir| {
-            let part = fs::File::options().write(true).open(dir.join("a.part"));
-            part.and_then(|part| part.set_len(400_000)).expect("longer");
-        },
+        &|dir| set_len(dir, 400_000),
+        &|dir| set_len(dir, 100_000),
     ];
     for change in changes {
         let (dir, out) = with_something_in_the_way("", change);

@@ -216,6 +216,23 @@ fn two_names_from_servers_that_are_one_stand_side_by_side() {
 }
 
 #[test]
+fn a_name_that_was_typed_or_listed_goes_before_the_servers() {
+    let server = Server::start(|s| {
+        s.get("/x")
+            .body(b"1")
+            .header("Content-Disposition", "attachment; filename=given");
+    });
+    let dir = Dir::new();
+    let run = dir.gannet().flags("--content-disposition -o typed");
+    run.arg(server.url("/x")).run().ok();
+    dir.assert_names(&["typed"]);
+    let list = format!("{0}\n  out=listed\n{0}\n", server.url("/x"));
+    let run = dir.gannet().flags("--content-disposition -i -");
+    run.input(list).run().ok();
+    dir.assert_names(&["given", "listed", "typed"]);
+}
+
+#[test]
 fn a_file_named_like_anothers_partial_does_not_mix_with_it() {
     let (body, other) = (noise(50_000), noise(40_000));
     let gate = Gate::new();

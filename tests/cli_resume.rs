@@ -35,7 +35,8 @@ fn twice(server: &Server, dir: &Dir, flags: &str) -> Output {
         let out = dir.gannet().flags(zero).flags(flags);
         out.arg(server.url("/a")).run()
     };
-    run("").code(4);
+    let first = flags.matches("--content-disposition").next();
+    run(first.unwrap_or_default()).code(4);
     assert!(!dir.has("a"));
     run(flags)
 }
@@ -681,6 +682,32 @@ fn an_error_behind_all_that_there_is_of_an_endless_body_is_success() {
     assert_eq!(last_asked(&server), asked("bytes=300000-", "\"v1\""));
     dir.assert_file("a", noise(SIZE));
     dir.assert_names(&["a"]);
+}
+
+#[test]
+fn what_a_server_has_named_keeps_that_name_when_another_run_goes_on_with_it() {
+    let name = ("Content-Disposition", "attachment; filename=\"given\"");
+    let other = ("Content-Disposition", "attachment; filename=\"other\"");
+    for (second, expected) in [
+        (None, "given"),
+        (Some(name), "given"),
+        (Some(other), "other"),
+    ] {
+        let first = |route: &mut Route| {
+            route.etag("\"v1\"").header(name.0, name.1);
+        };
+        let then = |route: &mut Route| {
+            route.etag("\"v1\"");
+            if let Some((field, value)) = second {
+                route.header(field, value);
+            }
+        };
+        let server = cut(first, then);
+        let dir = Dir::new();
+        twice(&server, &dir, "--content-disposition").ok();
+        dir.assert_file(expected, noise(SIZE));
+        dir.assert_names(&[expected]);
+    }
 }
 
 #[test]

@@ -419,6 +419,32 @@ fn a_part_that_is_stuck_is_overtaken() {
 }
 
 #[test]
+fn who_began_a_file_goes_on_with_it_until_another_has_begun_too() {
+    let gate = Gate::new();
+    let silences: [&dyn Fn(&mut Route); 2] = [
+        &|route| {
+            route.wait_for(&gate).status(403);
+        },
+        &|route| {
+            route.body(noise(SIZE)).etag("\"v1\"").ranges().stall_at(0);
+        },
+    ];
+    for silence in silences {
+        let server = Server::start(|s| {
+            // It is over with its share long before the others are refused, or given nothing.
+            let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
+            silence(route.then());
+        });
+        let (out, dir) = fetch(&server, "-s 4 -t 0");
+        out.ok();
+        dir.assert_file("a", noise(SIZE));
+        dir.assert_names(&["a"]);
+        assert!(out.took() < Duration::from_secs(20), "{out}");
+    }
+    gate.open();
+}
+
+#[test]
 fn no_more_connections_to_an_origin_than_are_allowed() {
     let server = slow(tagged);
     let (out, dir) = fetch(&server, "-s 8 -x 2");

@@ -106,8 +106,6 @@ pub struct Download {
     pub least: Option<u64>,
     /// Whether the server may name the file.
     pub takes_name: bool,
-    /// The name that the server gave, made safe.
-    pub given_name: Option<String>,
     /// Its digests, where there are any to check.
     check: Option<Box<Check>>,
     /// The size of the file that stands at the final name, where it was hashed.
@@ -125,7 +123,6 @@ impl Download {
             body,
             least: None,
             takes_name: false,
-            given_name: None,
             check: None,
             standing: None,
             hashing: hashing.clone(),
@@ -454,6 +451,13 @@ fn is_unasked(response: &Response) -> bool {
     }
 }
 
+/// The name that an answer gives its body, made safe.
+fn given_name(response: &Response) -> Option<String> {
+    let given = response.headers.get("content-disposition")?;
+    let given = disposition::file_name(given)?;
+    Some(name::safe(last_part(&given)))
+}
+
 /// The last part of a path that a server has given for a name, whatever system it thinks of (RFC 6266 §4.3).
 fn last_part(path: &str) -> &str {
     let mut parts = path.rsplit(['/', '\\']);
@@ -494,6 +498,9 @@ impl Sink for Download {
         }
         if let (206, true, Body::File(part)) = (response.status, asks_part, &mut self.body) {
             part.append(response)?;
+            if let Some(given) = given_name(response).filter(|_| self.takes_name) {
+                part.note_given_name(Some(given));
+            }
             part.look_whether_divisible(response, self.least);
             let size = part.size();
             self.resume_check(response);
@@ -507,16 +514,10 @@ impl Sink for Download {
             _ if is_unasked(response) => return Err(Malformed::Unasked(response.status).into()),
             _ => {}
         }
-        if self.takes_name {
-            let given = response
-                .headers
-                .get("content-disposition")
-                .and_then(disposition::file_name);
-            self.given_name = given.map(|name| name::safe(last_part(&name)));
-        }
         match &mut self.body {
             Body::File(part) => {
                 part.begin(response)?;
+                part.note_given_name(given_name(response).filter(|_| self.takes_name));
                 part.look_whether_divisible(response, self.least);
             }
             Body::Segment(_) | Body::Stream(_) => {}

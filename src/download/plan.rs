@@ -143,11 +143,12 @@ impl Plan {
         }
     }
 
-    /// A lane has written all before `at`.
+    /// A lane has written all before `at`, which may lie behind the end of its share.
     pub fn advance(&mut self, lane: Lane, at: u64) {
         if let Some(share) = self.shares.get_mut(lane) {
             self.done.insert(share.at..at.max(share.at));
             share.at = at.max(share.at);
+            share.end = share.end.max(share.at);
         }
     }
 
@@ -176,8 +177,9 @@ impl Plan {
         rivals.map(|(other, _)| other)
     }
 
-    /// A lane whose bytes are all there: it has come to its end, or others have brought them.
-    pub fn superfluous(&self) -> Option<Lane> {
+    /// A lane, other than a `spared` one, whose bytes are all there: it has come to its end, or
+    /// others have brought them.
+    pub fn superfluous(&self, spared: Option<Lane>) -> Option<Lane> {
         let is_there = |share: &Share| {
             share.at >= share.end
                 || self
@@ -187,6 +189,7 @@ impl Plan {
         };
         self.shares
             .iter()
+            .filter(|(lane, _)| Some(*lane) != spared)
             .find_map(|(lane, share)| is_there(share).then_some(lane))
     }
 
@@ -393,7 +396,7 @@ mod tests {
         });
         plan.advance(slow, 4 * M);
         plan.advance(fast, 40 * M);
-        assert_eq!(plan.superfluous(), Some(fast));
+        assert_eq!(plan.superfluous(None), Some(fast));
         plan.close(fast);
         let opened = plan.open(1, 1e7, |_| Some(1e6)).unwrap();
         assert_eq!((opened.range, opened.shrunk), (12 * M..20 * M, Some(slow)));
@@ -427,7 +430,7 @@ mod tests {
         plan.close(other.lane);
         plan.advance(rival.lane, M);
         plan.close(rival.lane);
-        assert_eq!(plan.superfluous(), Some(stuck));
+        assert_eq!(plan.superfluous(None), Some(stuck));
         plan.close(stuck);
         assert!(plan.is_done());
     }
@@ -487,7 +490,7 @@ mod tests {
                     }
                     (2, Some(lane)) => plan.close(lane),
                     (3, _) => {
-                        if let Some(lane) = plan.superfluous() {
+                        if let Some(lane) = plan.superfluous(None) {
                             plan.close(lane);
                         }
                     }

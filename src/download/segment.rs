@@ -1,5 +1,6 @@
 //! One transfer's share of a file that several bring: where it writes, where it ends, and which answers it believes.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::message::Message;
+use super::part::{foreign_change, is_cut};
 use super::{Asked, State, Validators};
 use crate::error::Fault;
 use crate::http::{Field, Response};
@@ -23,6 +25,12 @@ pub struct Whole {
     pub path: PathBuf,
     /// Bytes of it.
     pub size: u64,
+    /// Somebody has brought a byte beside the one who began the file. Until then nobody knows
+    /// whether the server has more for another than a refusal, or anything at all.
+    pub has_begun: Cell<bool>,
+    /// How far the one who began the file has come, which may be behind the end of its share: what
+    /// others bring of that is not written a second time.
+    pub reach: Cell<u64>,
 }
 
 /// How an answer is known to be of the version that is wanted.
@@ -137,6 +145,41 @@ impl Segment {
         self.asked.fields(&self.proof.validators)
     }
 
+    /// Whether it leaves the end of its share behind: it is the one that began the file, and nobody
+    /// has begun on what lies there.
+    fn goes_on(&self) -> bool {
+        self.is_first() && self.has_all_behind() && !self.whole.has_begun.get()
+    }
+
+    /// Checks that what it has written is still there.
+    fn look_whether_cut(&self) -> Result<(), Fault> {
+        if self.at > self.asked.start && is_cut(&self.whole.file, self.at) {
+            return Err(self.fault(foreign_change()));
+        }
+        Ok(())
+    }
+
+    /// Has the others know how far the one that began the file has come, and that one that another
+    /// brings bytes.
+    fn tell_of_bytes(&self) {
+        if self.is_first() {
+            self.whole.reach.set(self.at);
+        } else {
+            self.whole.has_begun.set(true);
+        }
+    }
+
+    /// How many of the next bytes are there already: the one that began the file has brought them.
+    fn superfluous(&self) -> u64 {
+        let reach = Some(self.whole.reach.get()).filter(|_| !self.is_first());
+        reach.unwrap_or(0).saturating_sub(self.at)
+    }
+
+    /// Whether it is the one that began the file.
+    fn is_first(&self) -> bool {
+        self.asked.end.is_none()
+    }
+
     /// Judges the answer once it is whole; one that others have relieved of its end cannot be.
     fn judge(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         if let Some(message) = &mut self.message {
@@ -200,14 +243,18 @@ impl Sink for Segment {
     }
 
     fn wanted(&self) -> Option<u64> {
-        Some(self.end.saturating_sub(self.at))
+        let end = if self.goes_on() { self.limit } else { self.end };
+        Some(end.saturating_sub(self.at))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         if bytes.len() as u64 > self.limit.saturating_sub(self.at) {
             return Err(Fault::BadRange("it is longer than it says"));
         }
-        let mut written = 0;
+        self.look_whether_cut()?;
+        let mut written =
+            usize::try_from(self.superfluous()).map_or(bytes.len(), |there| there.min(bytes.len()));
+        self.at += written as u64;
         while written < bytes.len() {
             match self.whole.file.write_at(&bytes[written..], self.at) {
                 Ok(0) => return Err(self.fault(ErrorKind::WriteZero.into())),
@@ -219,18 +266,21 @@ impl Sink for Segment {
                 Err(error) => return Err(self.fault(error)),
             }
         }
+        self.tell_of_bytes();
         self.judge(bytes)
     }
 
     fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
-        if self.message.is_some() {
+        if self.message.is_some() || self.superfluous() > 0 {
             return Ok(None);
         }
+        self.look_whether_cut()?;
         Ok(Some((self.whole.file.as_fd(), self.at)))
     }
 
     fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
         self.at += result.map_err(|error| self.fault(error))? as u64;
+        self.tell_of_bytes();
         Ok(())
     }
 }

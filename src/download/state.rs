@@ -27,6 +27,8 @@ pub struct State {
     pub ranges: Ranges,
     /// Some of it came from servers that the validators say nothing of: it is good only where a digest is asked for.
     pub is_mixed: bool,
+    /// The name that its server gave it, where that was asked for.
+    pub given_name: Option<String>,
 }
 
 /// A URL as a state names it.
@@ -94,6 +96,8 @@ struct Written {
     ranges: Vec<(u64, u64)>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_mixed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    given_name: Option<String>,
 }
 
 /// The version alone: the rest of another format may look like anything.
@@ -134,6 +138,7 @@ impl State {
             },
             ranges,
             is_mixed: written.is_mixed,
+            given_name: written.given_name,
         })
     }
 
@@ -161,6 +166,7 @@ impl State {
                 .map(|held| (held.start, held.end))
                 .collect(),
             is_mixed: self.is_mixed,
+            given_name: self.given_name.clone(),
         };
         let mut bytes = serde_json::to_vec(&written).unwrap_or_default();
         bytes.push(b'\n');
@@ -193,6 +199,7 @@ mod tests {
             },
             ranges: Ranges::in_order([0..10, 20..100]).unwrap(),
             is_mixed: true,
+            given_name: Some("given".to_owned()),
         }
     }
 

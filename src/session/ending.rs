@@ -45,7 +45,7 @@ impl Session<'_> {
         match &mut job.download.body {
             Body::Stream(_) | Body::Segment(_) | Body::Memory(_) => Ok(Placed::There),
             Body::File(part) => {
-                if let Some(given) = job.download.given_name.take() {
+                if let Some(given) = part.given_name().filter(|_| job.download.takes_name) {
                     job.is_renamed |= self.places.take_given_name(part, &given)?;
                 }
                 let placed = part.finish()?;

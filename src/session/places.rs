@@ -169,9 +169,14 @@ impl Places {
         let (name, is_renamed) = self.claim(row, &relative, wanted)?;
         let folder = self.folder(&relative);
         let folder = folder.map_err(|(path, source)| disk("open folder", path, source))?;
-        if self.takes_names {
+        // A name that was typed, or that a list gives, goes before one that a server gives.
+        if self.takes_names && row.out.is_none() && self.output == Output::ByName {
             // What stands at the name that the server will give is seen to when that is known.
-            return Ok(self.begin(folder, name, is_renamed));
+            let mut placement = self.begin(folder, name, is_renamed);
+            if let Placement::Begin { download, .. } = &mut placement {
+                download.takes_name = true;
+            }
+            return Ok(placement);
         }
         if folder.was_empty() && self.forgets_since.is_none() {
             return Ok(self.begin(folder, name, is_renamed));
@@ -354,7 +359,6 @@ impl Places {
         let part = part.with_care(self.care);
         let mut download = Box::new(Download::new(Body::File(part), &self.hashing));
         download.known = known;
-        download.takes_name = self.takes_names;
         Placement::Begin {
             download,
             is_renamed,

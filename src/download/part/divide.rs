@@ -1,12 +1,13 @@
 //! A file that several transfers bring: when that may be, and what they need of it.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::Part;
 use super::resume::MOST_CHANGES;
 use crate::download::{Ranges, Segment, Validators, Whole};
 use crate::error::Fault;
 use crate::http::{Response, Version};
-
-use std::rc::Rc;
 
 impl Part {
     /// Takes note whether what is missing may be divided into shares of at least `least` bytes:
@@ -63,6 +64,8 @@ impl Part {
             file,
             path: self.path(),
             size,
+            has_begun: Cell::new(false),
+            reach: Cell::new(0),
         });
         let limit = self.limit.take().unwrap_or(size);
         let at = self.run.end;

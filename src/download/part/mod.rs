@@ -210,6 +210,16 @@ impl Part {
         Ok(())
     }
 
+    /// Takes note of the name that its server gives it.
+    pub(super) fn note_given_name(&mut self, given: Option<String>) {
+        self.state.given_name = given;
+    }
+
+    /// The name that its server gave it, in this run or an earlier one, made safe.
+    pub fn given_name(&self) -> Option<String> {
+        self.state.given_name.as_deref().map(name::safe)
+    }
+
     /// Appends to the body.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let length = bytes.len() as u64;
@@ -221,7 +231,7 @@ impl Part {
         if self.limit.is_some_and(|limit| length > limit - at) {
             return Err(Fault::BadRange("it is longer than it says"));
         }
-        let file = self.create()?;
+        let file = self.create_uncut(at)?;
         let mut written = 0;
         let result = loop {
             match file.write_at(&bytes[written..], at + written as u64) {
@@ -267,7 +277,7 @@ impl Part {
     /// The file and the offset in it, for bytes that are moved there from outside.
     pub(super) fn target(&mut self) -> Result<(BorrowedFd<'_>, u64), Fault> {
         let at = self.run.end;
-        let file: &File = self.create()?;
+        let file: &File = self.create_uncut(at)?;
         Ok((file.as_fd(), at))
     }
 
@@ -287,6 +297,15 @@ impl Part {
         let file = file.map_err(|source| self.part_fault("create", source))?;
         self.is_unnamed = false;
         Ok(self.file.insert(file))
+    }
+
+    /// The same, for what belongs at `at`: all before is still there.
+    fn create_uncut(&mut self, at: u64) -> Result<&File, Fault> {
+        if is_cut(self.create()?, at) {
+            self.discard();
+            return Err(self.changed("write"));
+        }
+        self.create()
     }
 
     fn part_fault(&self, verb: &'static str, source: io::Error) -> Fault {
@@ -400,8 +419,11 @@ impl Part {
             return Ok(());
         }
         self.discard();
-        let source = io::Error::other("another program has changed it");
-        Err(self.part_fault("complete", source))
+        Err(self.changed("complete"))
+    }
+
+    fn changed(&self, verb: &'static str) -> Fault {
+        self.part_fault(verb, foreign_change())
     }
 
     /// Takes the first of `name.1`, `name.2`… that nothing has.
@@ -439,6 +461,17 @@ impl Part {
             .replace(&old, &new)
             .map_err(|error| self.fault("rename to", error))
     }
+}
+
+/// Whether bytes before `at` are missing that were written: to write on would leave a hole, and
+/// nobody could tell.
+pub(super) fn is_cut(file: &File, at: u64) -> bool {
+    at > 0 && file.metadata().is_ok_and(|found| found.len() < at)
+}
+
+/// Why a file that another program has changed is not written, or not completed.
+pub(super) fn foreign_change() -> io::Error {
+    io::Error::other("another program has changed it")
 }
 
 impl Drop for Part {

@@ -229,6 +229,7 @@ impl Split {
         self.plan.advance(transfer.lane, segment.at());
         if let Some(spoilt) = segment.spoilt() {
             let start = spoilt.start;
+            self.whole.reach.set(0);
             self.plan.spoil(spoilt);
             let done = self.plan.done();
             self.easy.sink.download.spoil(done, start);
@@ -271,7 +272,10 @@ impl Split {
         now: Instant,
     ) -> Result<(), MultiError> {
         self.look(multi, None);
-        while let Some(lane) = self.plan.superfluous() {
+        let mut first = self.transfers.iter().filter(|one| one.has_all);
+        let is_alone = !self.whole.has_begun.get();
+        let spared = first.next().filter(|_| is_alone).map(|one| one.lane);
+        while let Some(lane) = self.plan.superfluous(spared) {
             self.plan.close(lane);
             if let Some(place) = self
                 .transfers
