@@ -247,3 +247,31 @@ fn lists_that_cannot_be_written_leave_nothing_beside() {
     out.code(3).complains("lock").complains("failed");
     dir.assert_names(&["a"]);
 }
+
+#[test]
+fn a_url_that_is_fetched_twice_is_locked_twice() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let (a, list) = (server.url("/a"), "{}\n  out=x\n{}\n  out=y\n");
+    for list in [
+        list,
+        "{}\n{}\n",
+        "{}\n  out=x\n{}\n{}\n",
+        "{}\n{}\n  out=A\n",
+    ] {
+        let dir = Dir::new();
+        let run = |flags: &str| {
+            let run = dir.gannet().flags("-i - --lock lock").flags(flags);
+            run.input(list.replace("{}", a.as_str())).run()
+        };
+        run("").ok();
+        let names = dir.names();
+        run("--locked").ok();
+        assert_eq!(dir.names(), names);
+        // What is fetched again takes the place of what was known, and adds nothing to it.
+        let lock = dir.read("lock");
+        run("").ok();
+        assert_eq!(dir.read("lock"), lock);
+    }
+}

@@ -1,6 +1,6 @@
 //! The lock file: what was fetched from where, so that another run can insist on the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -92,7 +92,44 @@ pub(super) struct Lock {
     /// Nothing may differ from it.
     is_binding: bool,
     /// By URL.
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, Known>,
+}
+
+/// What is known of a URL: a file, or several where a list has it more than once.
+#[derive(Debug, Default)]
+struct Known {
+    /// With the number of each one's row, and in the order of their rows.
+    files: Vec<(u64, Entry)>,
+    /// The places of those that rows are held to already.
+    taken: BTreeSet<usize>,
+    /// They were fetched by this run.
+    is_new: bool,
+}
+
+impl Known {
+    /// The file that the next row is held to: one that has the name it asks for, and that no row
+    /// before it was held to if there is such a one. It gets that file's name.
+    fn next(&mut self, row: &mut Row, plan: &Plan) -> Result<&Entry, Option<&Entry>> {
+        let all = 0..self.files.len();
+        let free = all.clone().filter(|place| !self.taken.contains(place));
+        let place = free
+            .chain(all.clone())
+            .find(|place| self.files[*place].1.names(row, plan));
+        let Some(place) = place else {
+            return Err(self.files.first().map(|(_, entry)| entry));
+        };
+        self.taken.insert(place);
+        Ok(&self.files[place].1)
+    }
+
+    /// The file of a row was fetched: what an earlier run knew is forgotten.
+    fn add(&mut self, number: u64, entry: Entry) {
+        if !std::mem::replace(&mut self.is_new, true) {
+            self.files.clear();
+        }
+        let place = self.files.partition_point(|(other, _)| *other < number);
+        self.files.insert(place, (number, entry));
+    }
 }
 
 impl Lock {
@@ -102,49 +139,60 @@ impl Lock {
             result => Some(result?),
         };
         let files = text.map_or(Ok(Vec::new()), |text| parse(&text))?;
-        let entries = files.into_iter().map(|entry| (entry.url.clone(), entry));
+        let mut entries = BTreeMap::<_, Known>::new();
+        for entry in files {
+            let known = entries.entry(entry.url.clone()).or_default();
+            known.files.push((0, entry));
+        }
         Ok(Self {
             path: path.to_owned(),
             is_binding,
-            entries: entries.collect(),
+            entries,
         })
     }
 
     /// Holds a row to its entry: its digest, its size and its name.
-    fn bind(&self, row: &mut Row, plan: &Plan) -> Result<(), Misplaced> {
+    fn bind(&mut self, row: &mut Row, plan: &Plan) -> Result<(), Misplaced> {
         if !self.is_binding {
             return Ok(());
         }
         let refuse = |why: String| Misplaced::Fault(Fault::NoDigest(why));
         let path = self.path.display();
-        let Some(entry) = self.entries.get(&key(&row.url)) else {
+        let Some(known) = self.entries.get_mut(&key(&row.url)) else {
             return Err(refuse(format!("it is not in {path}")));
         };
+        let entry = known.next(row, plan).map_err(|other| {
+            let out = other.and_then(|other| other.out.as_deref());
+            let out = out.unwrap_or_default().escape_debug();
+            refuse(format!("{path} has it as '{out}'"))
+        })?;
         let digest = format!("sha256:{}", entry.sha256).parse();
         let digest = digest.and_then(|digest| row.expect_all(&[digest]));
         digest.map_err(|why| refuse(format!("{path}: {why}")))?;
         let options = row.options.get_or_insert_default();
         match options.size {
-            Some(size) if size != entry.size => {
-                return Err(refuse(format!(
-                    "{path} has {} bytes, not {size}",
-                    entry.size
-                )));
+            Some(size) if size != entry.size => Err(refuse(format!(
+                "{path} has {} bytes, not {size}",
+                entry.size
+            ))),
+            _ => {
+                options.size = Some(entry.size);
+                Ok(())
             }
-            _ => options.size = Some(entry.size),
         }
-        if !entry.names(row, plan) {
-            let out = entry.out.as_deref().unwrap_or_default().escape_debug();
-            return Err(refuse(format!("{path} has it as '{out}'")));
-        }
-        Ok(())
+    }
+
+    /// All files, by their URLs and then by their rows.
+    fn files(&self) -> impl Iterator<Item = &Entry> {
+        let known = self.entries.values();
+        known.flat_map(|known| known.files.iter().map(|(_, entry)| entry))
     }
 
     /// Writes the file anew, in one step.
     fn save(&self) -> io::Result<()> {
         let document = Document {
             version: VERSION,
-            files: self.entries.values().cloned().collect(),
+            files: self.files().cloned().collect(),
         };
         let mut text = serde_json::to_vec_pretty(&document).map_err(io::Error::other)?;
         text.push(b'\n');
@@ -188,15 +236,17 @@ impl Session<'_> {
     }
 
     /// Holds a row to the lock file.
-    pub(super) fn bind(&self, row: &mut Row) -> Result<(), Misplaced> {
+    pub(super) fn bind(&mut self, row: &mut Row) -> Result<(), Misplaced> {
         self.lock
-            .as_ref()
+            .as_mut()
             .map_or(Ok(()), |lock| lock.bind(row, &self.plan))
     }
 
     /// A file is right, and stands where it belongs.
     pub(super) fn lock_in(&mut self, job: &Job) {
-        let Some(lock) = &mut self.lock else { return };
+        let Some(lock) = self.lock.as_mut().filter(|lock| !lock.is_binding) else {
+            return;
+        };
         let (Some(url), Some(found)) = (&job.url, job.download.found()) else {
             return;
         };
@@ -217,7 +267,8 @@ impl Session<'_> {
             sha256: hex(&sha256),
             etag,
         };
-        lock.entries.insert(entry.url.clone(), entry);
+        let known = lock.entries.entry(entry.url.clone()).or_default();
+        known.add(job.number, entry);
     }
 
     /// The run has ended: what it fetched is written down, unless it was held to what was.
