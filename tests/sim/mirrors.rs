@@ -1,5 +1,5 @@
-//! Files that come from several mirrors, in turn or at once, whatever any of them says, has or does
-//! not do; over as many runs as are interrupted, by a signal or a kill.
+//! Files that come from several mirrors, in turn or at once, over HTTP/1.1 or HTTP/2, whatever any
+//! of them says, has or does not do; over as many runs as are interrupted, by a signal or a kill.
 
 use std::cell::RefCell;
 use std::fs;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use gannet::multi::Protocol;
 use gannet::session::{self, Totals};
 
 use super::driver::{Driver, Outside};
@@ -21,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(3 * 3600);
 
 /// What may go wrong beside what its mirrors do, and how often each of them is tried again.
 struct Allowed {
-    dial_faults: usize,
+    connection_faults: usize,
     retries: usize,
 }
 
@@ -51,11 +52,20 @@ fn run(seed: u64) -> usize {
     let farm = Rc::new(RefCell::new(Farm::new(files, &mut random)));
     let own = Random::new(random.next());
     let net = Net::new(Instant::now(), Rc::clone(&farm) as _, own);
+    let fates = random.once_in(5).then(|| random.below(3));
+    let net = match fates {
+        Some(fates) => net.over_http2(fates),
+        None => net,
+    };
     let net = Rc::new(RefCell::new(net));
     let (mut folder, lists) = (Dir::in_memory(), Dir::in_memory());
     let mut plan = plan(Vec::new(), folder.path(), &mut random);
+    if fates.is_some() {
+        plan.options.protocol = Protocol::Http2;
+    }
     let allowed = Allowed {
-        dial_faults: net.borrow().all_dial_faults,
+        // A connection that falls silent may cost two tries.
+        connection_faults: net.borrow().all_dial_faults + 2 * fates.unwrap_or(0),
         retries: plan.retry.retries as usize,
     };
     for ends_left in (0..=random.below(3)).rev() {
@@ -134,7 +144,7 @@ fn judge(
     (is_there, verdict): (bool, &Result<(), String>),
     allowed: &Allowed,
 ) -> Result<(), &'static str> {
-    let (retries, others) = (allowed.retries, allowed.dial_faults);
+    let (retries, others) = (allowed.retries, allowed.connection_faults);
     match verdict {
         Ok(()) if !is_there => Err("not there, and"),
         Ok(()) => Ok(()),
