@@ -346,3 +346,26 @@ fn a_file_that_stands_there_is_known_by_its_pieces() {
     assert_eq!(out.completion().word, "done", "{out}");
     dir.assert_file("a", &body);
 }
+
+/// The state then names the version of whoever brought the piece, and the rest is of another's.
+#[test]
+fn what_another_mirror_has_mended_is_not_gone_on_with_unless_a_digest_is_asked_for() {
+    let body = noise(SIZE);
+    let server = Server::start(|s| {
+        let bad = damaged(&body, &[0, 5 * PIECE]);
+        let first = s.get("/first").body(bad).ranges().etag("\"first\"");
+        first.then().status(404);
+        let second = s.get("/second").body(&body).ranges();
+        second.etag("\"second\"").then().status(404);
+    });
+    let urls = [server.url("/first"), server.url("/second")];
+    let dir = Dir::new();
+    let document = metalink(&pieces(&body, PIECE), &urls);
+    fetch(&dir, "-s 1 -t 0", document).run().code(8);
+    let state = String::from_utf8(dir.read("a.part.gannet")).expect("text");
+    assert!(state.contains("\"second\\\""), "{state}");
+    let list = format!("{}\n  out=a\n", urls.join("\t"));
+    let out = fetch(&dir, "-s 1 -t 0", list).run();
+    out.complains("no digest is asked for now");
+    assert!(!dir.has("a"), "{out}");
+}

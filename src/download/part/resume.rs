@@ -384,6 +384,8 @@ impl Part {
         self.is_proven = true;
         if elsewhere {
             self.state.validators = Validators::default();
+            // What is left stays under the name of whoever brings these, which says nothing of it.
+            self.set_mixed();
         }
         true
     }
