@@ -863,3 +863,30 @@ fn a_small_body_whose_stream_never_ended_is_gone_on_from_and_checked() {
     dir.assert_file("out/a", b"whole");
     assert_eq!(server.requests(), 2);
 }
+
+#[test]
+fn what_a_stream_said_that_did_not_end_is_not_held_against_the_next_answer() {
+    let server = H2Server::start(|talk| {
+        talk.greet(&[]);
+        let Some(stream) = talk.request() else { return };
+        if talk.number == 1 {
+            talk.say(head(stream, "200", &[("etag", "\"v1\"")], 0));
+            talk.say(data(stream, b"old", END_STREAM));
+        } else {
+            talk.say(head(stream, "304", &[("etag", "\"v1\"")], 0));
+            talk.say(frame(PING, 0, 0, b"are you?"));
+            talk.expect(PING);
+            talk.say(reset(stream, CANCEL));
+            let stream = talk.request().expect("another try");
+            talk.say(head(stream, "200", &[("etag", "\"v2\"")], 0));
+            talk.say(data(stream, b"new", END_STREAM));
+        }
+        talk.linger();
+    });
+    let dir = Dir::new();
+    fetch(&dir, &server, "").ok();
+    dir.assert_file("out/a", b"old");
+    fetch(&dir, &server, "--retry-delay 1ms").ok();
+    dir.assert_file("out/a", b"new");
+    dir.assert_names(&["out/a"]);
+}

@@ -308,6 +308,8 @@ impl Download {
 
     /// The request fields for the next try: for what is missing, or for another version than the one that is known.
     pub fn ask(&mut self) -> Vec<Field> {
+        // What a try has been told that failed all the same, the next may be told otherwise.
+        self.is_unchanged = false;
         let part = match &mut self.body {
             Body::File(part) => part.ask(),
             Body::Segment(segment) => segment.ask(),
