@@ -111,8 +111,8 @@ impl Headers {
 
 /// One of 64 bits for a name, the same in any case.
 fn mark(name: &[u8]) -> u64 {
-    let first = name.first().map_or(0, u8::to_ascii_lowercase);
-    1 << ((usize::from(first) + name.len() * 5) % 64)
+    let lower = |byte: Option<&u8>| byte.map_or(0, |byte| usize::from(byte.to_ascii_lowercase()));
+    1 << ((name.len() + 3 * lower(name.first()) + 5 * lower(name.last())) % 64)
 }
 
 /// For logs: values as text, cookies and credentials masked.
