@@ -305,6 +305,21 @@ fn where_bytes_of_several_do_not_fit_each_is_asked_alone() {
     }
 }
 
+/// The one that takes the lead has brought nothing of it.
+#[test]
+fn who_leads_a_file_that_another_has_brought_does_not_answer_for_it() {
+    let liar = mirror(|route| {
+        route.body(other()).etag("\"a\"").honours_no_range();
+    });
+    let right = Server::start(|s| {
+        let route = s.get("/a").status(500);
+        route.then().body(noise(SIZE)).ranges().etag("\"b\"");
+    });
+    let (out, dir) = fetch(&[&liar, &right], "-s 2 --retry-delay 1h");
+    assert_right(&out, &dir);
+    out.complains("no parts").complains("each is asked alone");
+}
+
 #[test]
 fn a_mirror_that_lies_with_the_right_tag_is_found_out_by_the_digest() {
     for servers in [

@@ -200,8 +200,10 @@ impl Supply {
             easy.sink.tries = leader.tries;
             easy.sink.began = Some(leader.began);
         }
-        let makers = self.servers.iter().filter(|server| server.has_brought);
-        easy.sink.is_shared |= makers.count() > 1;
+        // Should it be wrong, it is not for the one that leads alone to answer for it.
+        let mut servers = self.servers.iter().enumerate();
+        easy.sink.is_shared |=
+            servers.any(|(place, server)| place != self.leader && server.has_brought);
         if self.bond.is_some() {
             let servers = self.servers.into_iter().enumerate();
             let others = servers.filter(|(place, server)| *place != self.leader && !server.is_lost);
