@@ -270,3 +270,21 @@ fn an_unknown_value_is_a_usage_error() {
         .code(2);
     assert_eq!(server.connections(), 0);
 }
+
+#[test]
+fn a_file_that_is_kept_has_nothing_of_another_version_beside_it() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"whole").etag("\"v1\"").conditional();
+    });
+    let digest = "5d5766cf2d78701614200418ee1450690d9af12c84d52545e4802f001ad53099";
+    for flags in [String::new(), format!("--checksum sha256:{digest}")] {
+        let dir = Dir::new();
+        let fetch = || dir.gannet().flags(&flags).arg(server.url("/a")).run();
+        fetch().ok();
+        dir.write("a.part", b"some of anoth");
+        dir.write("a.part.gannet", b"{}");
+        let out = fetch();
+        assert_eq!(out.completion().word, "kept", "{out}");
+        dir.assert_names(&["a"]);
+    }
+}

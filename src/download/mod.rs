@@ -416,6 +416,15 @@ impl Download {
         }
     }
 
+    /// The file that stands at the final name is kept: nothing stays beside it.
+    pub fn put_away(&mut self) {
+        if let Body::File(part) = &mut self.body
+            && !part.is_foreign()
+        {
+            part.put_away();
+        }
+    }
+
     /// The next try is at another URL of the same file: what was learnt of the server does not count.
     pub fn turn_to_another(&mut self) {
         if let Body::File(part) = &mut self.body {

@@ -17,6 +17,7 @@ impl Session<'_> {
             return self.checksums_arrived(&mut easy);
         }
         if easy.sink.download.is_unchanged {
+            easy.sink.download.put_away();
             self.lock_in(&easy.sink);
             self.totals.kept += 1;
             return self.tell(&easy, elapsed, 0, Verdict::Kept);

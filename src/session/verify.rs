@@ -168,6 +168,7 @@ impl Session<'_> {
         if !is_right {
             return Self::add(multi, easy, None);
         }
+        easy.sink.download.put_away();
         self.lock_in(&easy.sink);
         self.totals.kept += 1;
         self.tell(&easy, Duration::ZERO, 0, Verdict::Kept);

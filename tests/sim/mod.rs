@@ -93,6 +93,13 @@ impl Report for Verdicts {
         }
     }
 
+    /// Shown when the test fails.
+    fn dropped(&mut self, url: &url::Url, error: &gannet::Error) {
+        if number("GANNET_SIM_SEED").is_some() {
+            println!("{url} is dropped: {error}");
+        }
+    }
+
     fn traced(&mut self, number: u64, trace: &Trace) {
         println!("[{number}] {trace:?}");
     }

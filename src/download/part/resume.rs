@@ -444,6 +444,16 @@ impl Part {
         self.file.as_ref().map_or(Ok(()), |file| file.set_len(end))
     }
 
+    /// The file that stands at the final name is kept: what is there of another, of this run or an
+    /// earlier one, goes when this is dropped.
+    pub(in crate::download) fn put_away(&mut self) {
+        if self.has_state && self.file.is_none() {
+            // Who has it locked still writes it.
+            self.file = self.folder.open_locked(&self.part_name()).ok().flatten();
+        }
+        self.remove_state();
+    }
+
     pub(super) fn remove_state(&mut self) {
         if std::mem::take(&mut self.has_state) {
             for suffix in [name::STATE, name::NEXT_STATE] {
