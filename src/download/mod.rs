@@ -189,12 +189,13 @@ impl Download {
         }
     }
 
-    /// Takes note of what the transfers have brought.
-    pub fn set_written(&mut self, done: &Ranges) {
+    /// Takes note of what the transfers have brought. Nobody writes again what is before `settled`,
+    /// so that it may be hashed.
+    pub fn set_written(&mut self, done: &Ranges, settled: u64) {
         if let Body::File(part) = &mut self.body {
             part.set_written(done);
             if let Some(check) = &mut self.check {
-                check.advance(part.written());
+                check.advance(settled.min(part.written()));
             }
         }
     }
@@ -266,16 +267,16 @@ impl Download {
         }
     }
 
-    /// Has what is there of a body hashed, and what comes behind it, if anything says what the
-    /// digest of the whole is to be.
-    fn resume_check(&mut self, response: &Response) {
+    /// Has what is there of a body hashed up to `settled`, from where on an answer may write it
+    /// again, and what comes behind it, if anything says what the digest of the whole is to be.
+    fn resume_check(&mut self, response: &Response, settled: u64) {
         let announced = check::announcement(response);
         self.check = self.check.take().filter(|check| check.is_asked());
         if self.check.is_none() && announced.is_some() {
             self.check = Some(Box::new(Check::new(Vec::new(), None, self.hashing.clone())));
         }
         if let (Some(check), Body::File(part)) = (&mut self.check, &self.body) {
-            check.resume(part.written(), announced, part.reader());
+            check.resume(settled.min(part.written()), announced, part.reader());
         }
     }
 
@@ -403,7 +404,7 @@ impl Download {
             return Ok(self.is_unchanged);
         }
         part.open()?;
-        self.resume_check(&Response::default());
+        self.resume_check(&Response::default(), u64::MAX);
         Ok(true)
     }
 
@@ -513,8 +514,8 @@ impl Sink for Download {
                 part.note_given_name(Some(given));
             }
             part.look_whether_divisible(response, self.least);
-            let size = part.size();
-            self.resume_check(response);
+            let (size, start) = (part.size(), part.start());
+            self.resume_check(response, start);
             return match (&self.check, size) {
                 (Some(check), Some(size)) => check.measure(size),
                 _ => Ok(()),

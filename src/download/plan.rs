@@ -76,6 +76,13 @@ impl Plan {
         &self.done
     }
 
+    /// How many bytes from the first on are there, and nobody brings again: of two who bring the same
+    /// bytes, one may have other ones.
+    pub fn settled(&self) -> u64 {
+        let under_way = self.shares.iter().map(|(_, share)| share.at);
+        under_way.fold(self.done.frontier(), u64::min)
+    }
+
     /// Bytes of the whole.
     pub fn size(&self) -> u64 {
         self.size
@@ -441,6 +448,19 @@ mod tests {
         let mut plan = Plan::new(10 * M, 8 * M, done);
         plan.adopt(5 * M, 5 * M);
         assert_eq!(open_all(&mut plan, 3), [5 * M..7 * M, 9 * M..10 * M]);
+    }
+
+    #[test]
+    fn what_a_rival_may_write_again_is_not_settled() {
+        let mut plan = Plan::new(100, 60, Ranges::default());
+        let slow = plan.adopt(0, 0);
+        plan.advance(slow, 10);
+        let rival = plan.open(1, 1000.0, |_| Some(1.0)).unwrap();
+        assert_eq!(rival.range, 10..100);
+        plan.advance(rival.lane, 90);
+        assert_eq!((plan.done().frontier(), plan.settled()), (90, 10));
+        plan.close(slow);
+        assert_eq!(plan.settled(), 90);
     }
 
     #[test]

@@ -390,7 +390,8 @@ impl Split {
         if let Some(validators) = self.supply.relied_on() {
             self.easy.sink.download.rely_on(validators);
         }
-        self.easy.sink.download.set_written(self.plan.done());
+        let download = &mut self.easy.sink.download;
+        download.set_written(self.plan.done(), self.plan.settled());
     }
 
     /// The file, for its end, and what came of its transfers in all.
