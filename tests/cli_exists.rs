@@ -1,6 +1,9 @@
 //! What happens when the final name is taken already: --exists in its five values.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use crate::harness::{Dir, Output, noise};
 use crate::server::{Gate, Server};
@@ -239,7 +242,7 @@ fn a_name_that_is_taken_meanwhile_leaves_nothing_else_behind() {
 #[test]
 fn a_part_that_somebody_else_changed_does_not_become_the_file() {
     let set_len = |dir: &Dir, size| {
-        let part = fs::File::options().write(true).open(dir.join("a.part"));
+        let part = File::options().write(true).open(dir.join("a.part"));
         part.and_then(|part| part.set_len(size)).expect("resized");
     };
     let changes: [&dyn Fn(&Dir); 4] = [
@@ -287,4 +290,34 @@ fn a_file_that_is_kept_has_nothing_of_another_version_beside_it() {
         assert_eq!(out.completion().word, "kept", "{out}");
         dir.assert_names(&["a"]);
     }
+}
+
+/// Where a file is looked at and written again, Linux stamps it and all after it by a finer clock.
+#[test]
+fn a_file_is_known_again_whatever_clock_stamps_it() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"whole").etag("\"v1\"").conditional();
+    });
+    let dir = Dir::new();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let other = File::create(dir.join("other")).unwrap();
+            while !is_over.load(Ordering::Relaxed) {
+                other.write_all_at(b"x", 0).unwrap();
+                other.metadata().unwrap();
+            }
+        });
+        let fetch = || dir.gannet().flags("-d in").arg(server.url("/a")).run();
+        let fetch_anew = || {
+            let _ = fs::remove_file(dir.join("in/a"));
+            [fetch(), fetch()]
+        };
+        let outs: Vec<_> = (0..12).map(|_| fetch_anew()).collect();
+        is_over.store(true, Ordering::Relaxed);
+        for [first, second] in outs {
+            assert_eq!(first.completion().word, "done");
+            assert_eq!(second.completion().word, "kept", "{second}");
+        }
+    });
 }

@@ -411,7 +411,7 @@ impl Places {
         name: OsString,
     ) -> Result<(OsString, bool), Misplaced> {
         if self.names.len() >= REMEMBERED {
-            self.forgets_since.get_or_insert_with(sys::file_clock);
+            self.forgets_since.get_or_insert_with(sys::earliest_stamp);
         }
         let path = folder.join(&name);
         if self.names.claim(&path) {

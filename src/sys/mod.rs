@@ -7,7 +7,7 @@ mod output;
 mod pipe;
 mod signal;
 
-pub use folder::{Entry, Folder, file_clock, note, stamp};
+pub use folder::{Entry, Folder, earliest_stamp, latest_stamp, note, stamp};
 pub use limit::{foreign_files, raise_open_files};
 pub use output::{stdout, stop_flag, write_all};
 pub use pipe::{Moved, Pipe};

@@ -326,7 +326,7 @@ impl Part {
         }
         if let Some(file) = self.file.as_ref().filter(|_| self.is_unnamed) {
             if self.notes_all {
-                self.note(file, sys::file_clock());
+                self.note(file, sys::latest_stamp());
             }
             self.seal(file)?;
             match self.folder.link(file, &self.name) {
@@ -380,7 +380,7 @@ impl Part {
         if let Some(file) = &self.file {
             // A file that was looked at is stamped by a finer clock than others (Linux 6.13), and
             // this one may have been.
-            self.note(file, sys::stamp(file).unwrap_or_else(sys::file_clock));
+            self.note(file, sys::stamp(file).unwrap_or_else(sys::latest_stamp));
             self.seal(file)?;
         }
         let part = self.part_name();
