@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use url::Url;
 
@@ -250,6 +250,21 @@ pub enum RetryAfter {
     Date(SystemTime),
 }
 
+/// `for 5m`, `until 2026-11-23T06:00:00Z`.
+impl fmt::Display for RetryAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Dates can be written from 1970 to the end of 9999.
+        let years = UNIX_EPOCH..UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+        match self {
+            Self::Delay(delay) => write!(f, "for {}", humantime::format_duration(*delay)),
+            Self::Date(date) if years.contains(date) => {
+                write!(f, "until {}", humantime::format_rfc3339_seconds(*date))
+            }
+            Self::Date(_) => f.write_str("for years"),
+        }
+    }
+}
+
 /// Which clock ran out. Each starts when the transfer is dispatched, not while it waits for a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -487,6 +502,14 @@ impl Error {
         }
     }
 
+    /// When the server wants to be asked again, where it said so.
+    pub fn retry_after(&self) -> Option<RetryAfter> {
+        match self.0.fault {
+            Fault::Status { retry_after, .. } => retry_after,
+            _ => None,
+        }
+    }
+
     /// Whether the server asks to be left alone for a while: 429, 503, or ENHANCE_YOUR_CALM (RFC 9113 §7).
     pub fn asks_for_calm(&self) -> bool {
         self.0.fault.asks_for_calm()
@@ -588,6 +611,26 @@ impl MultiError {
 mod tests {
     use super::*;
     use rustix::io::Errno;
+
+    #[test]
+    fn any_time_to_ask_again_can_be_said() {
+        let far = UNIX_EPOCH + Duration::from_secs(1 << 50);
+        let old = UNIX_EPOCH - Duration::from_secs(1);
+        let said = [
+            RetryAfter::Delay(Duration::from_secs(90)),
+            RetryAfter::Date(UNIX_EPOCH),
+            RetryAfter::Date(old),
+            RetryAfter::Date(far),
+        ]
+        .map(|asked| asked.to_string());
+        let words = [
+            "for 1m 30s",
+            "until 1970-01-01T00:00:00Z",
+            "for years",
+            "for years",
+        ];
+        assert_eq!(said, words);
+    }
 
     #[test]
     fn a_lack_of_descriptors_passes_and_a_lack_of_space_does_not() {

@@ -125,6 +125,8 @@ fn a_header_that_would_break_the_request_is_a_usage_error() {
         "X: 1\nEvil: 2",
         "Bad Name: 1",
         "X\r\nY: 1",
+        "Content-Length: 5",
+        "transfer-encoding: chunked",
     ] {
         dir.gannet()
             .args(["-H", header])

@@ -605,6 +605,20 @@ fn a_part_without_a_state_is_not_believed() {
 }
 
 #[test]
+fn a_part_that_has_another_name_too_is_not_emptied_under_it() {
+    let server = Server::start(|s| {
+        s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    dir.write("theirs", other(CUT));
+    std::fs::hard_link(dir.join("theirs"), dir.join("a.part")).unwrap();
+    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_file("theirs", other(CUT));
+    dir.assert_names(&["a", "theirs"]);
+}
+
+#[test]
 fn what_a_killed_run_has_left_does_not_outlive_a_small_body_that_comes_at_once() {
     let server = Server::start(|s| {
         s.get("/a").body(noise(50_000)).etag("\"v1\"").ranges();

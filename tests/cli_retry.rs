@@ -155,6 +155,27 @@ fn a_wait_that_the_server_asks_for_is_kept() {
 }
 
 #[test]
+fn who_gives_up_says_what_the_server_asked_for() {
+    let server = Server::start(|s| {
+        s.get("/long").status(503).retry_after("600");
+        s.get("/date")
+            .status(429)
+            .retry_after("Fri, 31 Dec 9999 23:59:59 GMT");
+    });
+    let dir = Dir::new();
+    for (path, words) in [
+        ("/long", "it asks to be left alone for 10m (1 try)"),
+        (
+            "/date",
+            "it asks to be left alone until 9999-12-31T23:59:59Z (1 try)",
+        ),
+    ] {
+        let out = dir.gannet().arg(server.url(path)).run();
+        out.code(8).complains(words);
+    }
+}
+
+#[test]
 fn no_wait_is_a_wait_too() {
     let server = Server::start(|s| {
         s.get("/a").status(503).retry_after("0").then().body(b"ok");

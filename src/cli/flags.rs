@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum, ValueHint};
+use gannet::http::Field;
 use url::Url;
 
 use super::values::{
-    Codes, MinSpeed, Pins, Resolve, Split, base_url, codes, duration, field_value, header,
-    min_speed, one_or_more, pins, resolve, size, split,
+    Codes, MinSpeed, Pins, Resolve, Split, base_url, codes, duration, field_value, min_speed,
+    one_or_more, pins, resolve, size, split,
 };
 
 /// Fetch many files at once over HTTP and HTTPS
@@ -307,8 +308,8 @@ pub(crate) struct Http {
     ///
     /// Can be given several times. An Authorization or Cookie header given here stays with the origin of each URL: it
     /// does not follow a redirect to another one.
-    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = header)]
-    pub(crate) headers: Vec<(String, String)>,
+    #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = Field::parse)]
+    pub(crate) headers: Vec<Field>,
 
     /// Send this User-Agent
     #[arg(short = 'U', long, value_name = "NAME", visible_short_alias = 'A', value_parser = field_value)]

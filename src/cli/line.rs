@@ -59,6 +59,9 @@ pub(super) fn fail_line(text: &mut String, completion: &Completion<'_>, error: &
     if let Some(url) = error.redirected() {
         let _ = write!(text, " at {}", Safe(masked(url)));
     }
+    if let Some(after) = error.retry_after() {
+        let _ = write!(text, ", it asks to be left alone {after}");
+    }
     let _ = match completion.tries {
         0 => Ok(()),
         1 => write!(text, " (1 try)"),

@@ -151,15 +151,10 @@ fn request(flags: &Flags) -> Result<Request> {
     ];
     let named = named
         .into_iter()
-        .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}: {value}")));
-    let given = flags
-        .http
-        .headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}"));
-    let headers: Result<Vec<Field>, String> =
-        named.chain(given).map(|line| Field::parse(&line)).collect();
-    let mut headers = headers.map_err(|why| anyhow!("--header: {why}"))?;
+        .filter_map(|(name, value)| Some(Field::parse(&format!("{name}: {}", value.as_ref()?))));
+    let given = flags.http.headers.iter().cloned().map(Ok);
+    let headers: Result<Vec<Field>, String> = named.chain(given).collect();
+    let mut headers = headers.map_err(|why| anyhow!(why))?;
     if let Some(variable) = &flags.http.bearer_env {
         headers.push(bearer(variable)?);
     }

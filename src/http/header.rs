@@ -145,7 +145,8 @@ impl Field {
     /// # Errors
     ///
     /// Says what is wrong with the name (RFC 9110 §5.1) or the value (§5.5: no CR, LF, NUL or other control
-    /// character but tab). The message never repeats the value, nor anything else that might be a secret.
+    /// character but tab), or that the field would announce a body. The message never repeats the value, nor
+    /// anything else that might be a secret.
     ///
     /// ```
     /// use gannet::http::Field;
@@ -168,6 +169,15 @@ impl Field {
         let name = name.trim_matches([' ', '\t']);
         if name.is_empty() {
             return Err("a header needs a name before its colon".to_owned());
+        }
+        // Without a body to match they would make the next request on the connection part of this one.
+        let is_framing = |framing: &str| name.eq_ignore_ascii_case(framing);
+        if value.is_some()
+            && ["Content-Length", "Transfer-Encoding"]
+                .into_iter()
+                .any(is_framing)
+        {
+            return Err(format!("{name} is for requests that have a body"));
         }
         let is_bad = |c: &char| !u8::try_from(*c).is_ok_and(is_token_byte);
         if let Some(bad) = name.chars().find(is_bad) {
@@ -348,6 +358,8 @@ mod tests {
             "X: a\u{7f}",
             "É: x",
             "X\t: ok\u{1}",
+            "Content-length: 4",
+            "Transfer-Encoding: chunked",
         ] {
             assert!(Field::parse(text).is_err(), "{text:?}");
         }

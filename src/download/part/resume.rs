@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 
 use url::Url;
 
@@ -477,6 +478,11 @@ impl Part {
                 };
                 self.has_state = true;
                 self.remove_state();
+                if file.metadata()?.nlink() > 1 {
+                    // Under its other names it belongs to somebody else.
+                    self.folder.remove(&part)?;
+                    return self.folder.create_new(&part);
+                }
                 file.set_len(0)?;
                 file
             }
