@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::{Ca, Dir, Output, noise};
-use crate::server::Server;
+use crate::server::{Request, Server};
 
 /// Each secret has this in it, and its base64 one of the others.
 const SECRET: &str = "hunter2";
@@ -161,6 +161,23 @@ fn a_list_s_credentials_come_out_nowhere_either() {
     let again = gannet().env("TOKEN", "hunter2").flags("-i failed").run();
     assert_private(&again, &dir, &["failed", "list"]);
     assert!(again.failures().len() > 5, "{again}");
+}
+
+#[test]
+fn a_netrc_s_logins_come_out_nowhere_either() {
+    let server = server();
+    let dir = Dir::new();
+    let logins = "machine 127.0.0.1 login hunter2-user password hunter2-password";
+    dir.write("netrc", logins);
+    for json in ["", "--json"] {
+        let gannet = dir.gannet().flags(FLAGS).flags(json).arg("--netrc=netrc");
+        let out = gannet.args(PATHS.map(|path| server.url(path))).run();
+        assert_ne!(out.exit_code(), Some(0), "{out}");
+        assert!(dir.has("out/cut.part.gannet"), "{out}");
+        assert_private(&out, &dir, &["netrc"]);
+    }
+    let is_sent = |request: &Request| request.header("authorization").is_some();
+    assert!(server.requests().iter().all(is_sent));
 }
 
 #[test]

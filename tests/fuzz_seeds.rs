@@ -172,6 +172,11 @@ fn list_urls_keeps_its_promises() {
 }
 
 #[test]
+fn netrc_keeps_its_promises() {
+    replay("netrc");
+}
+
+#[test]
 fn redirect_keeps_its_promises() {
     replay("redirect");
 }

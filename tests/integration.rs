@@ -26,6 +26,7 @@ mod cli_machine; // few descriptors, closed streams, full disks, links, stopped 
 mod cli_malformed; // answers that are not HTTP
 mod cli_mirrors; // one file from several mirrors at once
 mod cli_names; // names from URLs and servers, safe and apart
+mod cli_netrc; // --netrc: each host its own login
 mod cli_network; // dead ports, bad names, --resolve, -4 and -6
 mod cli_nginx; // many files from a real server, every byte compared
 mod cli_pieces; // a metalink's digests of pieces

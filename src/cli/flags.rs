@@ -338,6 +338,21 @@ pub(crate) struct Http {
     )]
     pub(crate) bearer_env: Option<String>,
 
+    /// Log in with what ~/.netrc, or FILE, has for each host
+    ///
+    /// The file of the environment variable NETRC goes before ~/.netrc. A host's login is sent to that host alone, with
+    /// Basic authentication, also where a redirect leads there, but in the clear to none after https. The 'default'
+    /// one is for the hosts of the URLs themselves. --user, user information in a URL and an Authorization header go
+    /// before; a URL with a user but no password gets that user's password.
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        hide_short_help = true
+    )]
+    pub(crate) netrc: Option<Option<PathBuf>>,
+
     /// Speak HTTP/1.1 only
     #[arg(id = "http1_1", long = "http1.1", hide_short_help = true)]
     pub(crate) http1_1: bool,

@@ -1,9 +1,11 @@
 //! The command line: the binary's own, which the library cannot see.
 //!
 //! `flags` is what can be typed (`values` reads its words), `options` turns that into what is
-//! wanted, `report` prints how it goes (`line` for people, `record` and `document` for programs),
-//! `progress` draws how it stands, `format` writes figures, `exit` is what the shell is told.
+//! wanted (`credentials` reads files for it), `report` prints how it goes (`line` for people,
+//! `record` and `document` for programs), `progress` draws how it stands, `format` writes figures,
+//! `exit` is what the shell is told.
 
+mod credentials;
 mod document;
 mod exit;
 mod flags;

@@ -14,6 +14,7 @@ use gannet::multi::{
 };
 use gannet::session::{Durability, ListPlace, Output, Plan, Request, Resume};
 
+use super::credentials;
 use super::flags::{self, Exists, Flags, Fsync, InputFormat, Oldest, Tls};
 use super::values;
 
@@ -29,7 +30,10 @@ pub(crate) fn is_stdout(path: &Path) -> bool {
 /// Something typed cannot be done; the message says which flag.
 pub(crate) fn plan(flags: Flags) -> Result<Plan> {
     let request = request(&flags)?;
-    let options = options(&flags);
+    let mut options = options(&flags);
+    if let Some(typed) = flags.http.netrc {
+        options.netrc = credentials::netrc(typed)?.map(Arc::new);
+    }
     let digests = flags.integrity.checksum.iter().map(|text| {
         let digest = text.parse::<Expected>();
         digest.map_err(|why| anyhow!("--checksum: {why}"))
@@ -213,6 +217,7 @@ fn options(flags: &Flags) -> Options {
             (_, true) => Protocol::Http2,
             _ => Protocol::Negotiated,
         },
+        netrc: None,
         windows: Windows::default(),
     }
 }

@@ -15,6 +15,12 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// A user and a password, either of which may be empty. A user with a colon in it will be taken
+    /// for another one (RFC 7617 §2).
+    pub fn new(user: Vec<u8>, password: Vec<u8>) -> Self {
+        Self { user, password }
+    }
+
     /// Reads `user:password`. The first colon divides them (RFC 7617 §2); without one the password is empty.
     pub fn parse(text: &str) -> Self {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
@@ -30,6 +36,16 @@ impl Credentials {
             user: percent_decode_str(url.username()).collect(),
             password: percent_decode_str(url.password().unwrap_or_default()).collect(),
         })
+    }
+
+    /// The user.
+    pub(super) fn user(&self) -> &[u8] {
+        &self.user
+    }
+
+    /// The same user with another password.
+    pub(super) fn with_password(self, password: Vec<u8>) -> Self {
+        Self { password, ..self }
     }
 
     /// The value of an Authorization field: `Basic` and base64 (RFC 7617 §2).

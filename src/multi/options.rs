@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::lookup::Family;
 use super::pool::Limits;
 use crate::conn::TlsOptions;
-use crate::http::{Origin, Version};
+use crate::http::{Netrc, Origin, Version};
 use crate::http2::Windows;
 
 /// The options of a multi: libcurl's CURLMOPT limits, and what decides how connections are made.
@@ -24,6 +25,9 @@ pub struct Options {
     pub max_recv_speed: Option<u64>,
     /// Which version of HTTP is spoken.
     pub protocol: Protocol,
+    /// Logins by host, for where an easy has none of its own: that of a host goes to it alone, on
+    /// redirects too. The default one goes to the first URL's origin only.
+    pub netrc: Option<Arc<Netrc>>,
     /// How much may be on its way to us over HTTP/2. Rate limits make the windows of a stream smaller.
     pub windows: Windows,
 }

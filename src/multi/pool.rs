@@ -217,6 +217,8 @@ impl Pool {
         self.limits = limits;
         self.protocol = protocol;
         for key in self.entries.iter().map(|(key, _)| key).collect::<Vec<_>>() {
+            // Who logs in may have changed too.
+            self.entries[key].prepared = Prepared::default();
             self.refresh(key);
         }
     }

@@ -13,6 +13,7 @@ pub mod list_jsonl;
 pub mod list_metalink;
 pub mod list_sums;
 pub mod list_urls;
+pub mod netrc;
 mod pieces;
 pub mod redirect;
 pub mod response_words;
@@ -23,7 +24,7 @@ pub mod state;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("digest", digest::run),
     ("disposition", disposition::run),
     ("file_name", file_name::run),
@@ -34,6 +35,7 @@ pub const TARGETS: [Target; 13] = [
     ("list_metalink", list_metalink::run),
     ("list_sums", list_sums::run),
     ("list_urls", list_urls::run),
+    ("netrc", netrc::run),
     ("redirect", redirect::run),
     ("response_words", response_words::run),
     ("state", state::run),

@@ -28,7 +28,7 @@ impl Request {
     }
 
     /// The target up to its query.
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
 }

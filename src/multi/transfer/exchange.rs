@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::answer::{Reader, ended, has_enough};
-use super::request::write_head;
+use super::request::Asking;
 use super::splice::Arrived;
 use super::{Delivery, State, Step, Transfer};
 use crate::conn::{Filter, Interest, Received, Scratch};
@@ -40,7 +40,12 @@ impl<S: Sink> Multi<S> {
             http1.taken = 0;
             http1.request.clear();
             let (origin, prepared) = self.pool.prepared(connection.origin);
-            write_head(transfer, origin, prepared, &mut http1.request)?;
+            let asking = Asking {
+                transfer,
+                origin,
+                netrc: self.options.netrc.as_deref(),
+            };
+            asking.write_head(prepared, &mut http1.request)?;
             http1.exchange.begin(transfer.easy.method);
             self.tracer.sent(id, &http1.request);
         }

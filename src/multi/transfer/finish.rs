@@ -65,6 +65,7 @@ impl<S: Sink> Multi<S> {
                 self.leave_origin(id);
                 let transfer = self.transfer(id);
                 transfer.redirects += 1;
+                transfer.was_tls |= transfer.url().scheme() == "https";
                 transfer.address = None;
                 transfer.redirected = Some(*url);
                 transfer.needs_fresh = false;

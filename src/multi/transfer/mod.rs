@@ -129,6 +129,8 @@ pub(super) struct Transfer<S> {
     /// Where redirects have led; the easy's URL before the first.
     pub(super) redirected: Option<Url>,
     pub(super) redirects: u32,
+    /// A redirect has led away from https.
+    pub(super) was_tls: bool,
     /// The key of the origin it holds in the pool.
     pub(super) origin: Option<usize>,
     /// Its place in the queue while it is pending, and what it got there.
@@ -166,6 +168,7 @@ impl<S> Transfer<S> {
             state: State::Init,
             redirected: None,
             redirects: 0,
+            was_tls: false,
             origin: None,
             turn: None,
             place: None,

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use url::Url;
-
 use super::Transfer;
 use crate::error::Fault;
-use crate::http::{Credentials, Field, Origin, Unsendable, request_target};
+use crate::http::{Credentials, Field, Netrc, Origin, Unsendable, request_target};
 use crate::http1;
 use crate::http2::{self, Fields};
 use crate::multi::Easy;
@@ -57,108 +55,121 @@ fn unsendable(error: Unsendable) -> Fault {
     Fault::BadUrl(error.to_string())
 }
 
-/// Whether a request has fields that others of its origin may not have; and whether it goes to the first URL's origin.
-fn is_special<S>(transfer: &Transfer<S>, origin: &Origin) -> (bool, bool) {
-    let easy = &transfer.easy;
-    let has_userinfo = !easy.url.username().is_empty() || easy.url.password().is_some();
-    let is_special = transfer.redirected.is_some() || !easy.own_headers.is_empty() || has_userinfo;
-    let is_home = transfer.redirected.is_none() || origin.is_of(&easy.url);
-    (is_special, is_home || !is_special)
+/// A transfer's next request, and to whom it goes.
+pub(super) struct Asking<'a, S> {
+    pub(super) transfer: &'a Transfer<S>,
+    pub(super) origin: &'a Origin,
+    /// Logins of hosts.
+    pub(super) netrc: Option<&'a Netrc>,
 }
 
-/// Writes the head of the transfer's next request, for HTTP/1.1.
-pub(super) fn write_head<S>(
-    transfer: &Transfer<S>,
-    origin: &Origin,
-    prepared: &mut Prepared,
-    out: &mut Vec<u8>,
-) -> Result<(), Fault> {
-    let easy = &transfer.easy;
-    http1::encode_line(out, easy.method, request_target(transfer.url())).map_err(unsendable)?;
-    let (is_special, is_home) = is_special(transfer, origin);
-    if is_special {
-        return with_fields(easy, origin, is_home, |fields| {
-            http1::encode_fields(out, fields)
-        });
-    }
-    prepared.make_ready_for(easy);
-    if prepared.bytes.is_empty() {
-        let mut bytes = Vec::new();
-        with_fields(easy, origin, true, |fields| {
-            http1::encode_fields(&mut bytes, fields)
-        })?;
-        prepared.bytes = bytes;
-    }
-    out.extend_from_slice(&prepared.bytes);
-    Ok(())
-}
-
-/// The transfer's next request, for HTTP/2.
-pub(super) fn stream_request<S>(
-    transfer: &Transfer<S>,
-    origin: &Origin,
-    prepared: &mut Prepared,
-) -> Result<http2::Request, Fault> {
-    let easy = &transfer.easy;
-    let target = request_target(transfer.url());
-    let (is_special, is_home) = is_special(transfer, origin);
-    let make = || with_fields(easy, origin, is_home, |fields| Fields::new(origin, fields));
-    let request = if is_special {
-        make()?.request(easy.method, target)
-    } else {
+impl<S> Asking<'_, S> {
+    /// Writes its head, for HTTP/1.1.
+    pub(super) fn write_head(
+        &self,
+        prepared: &mut Prepared,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let easy = &self.transfer.easy;
+        let target = request_target(self.transfer.url());
+        http1::encode_line(out, easy.method, target).map_err(unsendable)?;
+        if self.is_special() {
+            return self.with_fields(|fields| http1::encode_fields(out, fields));
+        }
         prepared.make_ready_for(easy);
-        let fields = match &mut prepared.fields {
-            Some(fields) => fields,
-            none => none.insert(make()?),
+        if prepared.bytes.is_empty() {
+            let mut bytes = Vec::new();
+            self.with_fields(|fields| http1::encode_fields(&mut bytes, fields))?;
+            prepared.bytes = bytes;
+        }
+        out.extend_from_slice(&prepared.bytes);
+        Ok(())
+    }
+
+    /// The same for HTTP/2.
+    pub(super) fn stream_request(&self, prepared: &mut Prepared) -> Result<http2::Request, Fault> {
+        let easy = &self.transfer.easy;
+        let target = request_target(self.transfer.url());
+        let make = || self.with_fields(|fields| Fields::new(self.origin, fields));
+        let request = if self.is_special() {
+            make()?.request(easy.method, target)
+        } else {
+            prepared.make_ready_for(easy);
+            let fields = match &mut prepared.fields {
+                Some(fields) => fields,
+                none => none.insert(make()?),
+            };
+            fields.request(easy.method, target)
         };
-        fields.request(easy.method, target)
-    };
-    request.map_err(unsendable)
-}
+        request.map_err(unsendable)
+    }
 
-/// Has the fields of a request written. What was given wins over the defaults, the transfer's own
-/// fields over the shared ones; credentials and a Host that was given stay at home, with the first
-/// URL's origin.
-fn with_fields<S, T>(
-    easy: &Easy<S>,
-    origin: &Origin,
-    is_home: bool,
-    write: impl for<'a> FnOnce(&mut Pairs<'a>) -> Result<T, Unsendable>,
-) -> Result<T, Fault> {
-    let may_go = |field: &&Field| {
-        is_home || !(field.is_credential() || field.name().eq_ignore_ascii_case("Host"))
-    };
-    let own = || easy.own_headers.iter().filter(may_go);
-    let has_own = |name: &str| own().any(|field| field.name().eq_ignore_ascii_case(name));
-    let shared = || {
-        let fields = easy.headers.iter().filter(may_go);
-        fields.filter(|field| !has_own(field.name()))
-    };
-    let given = || own().chain(shared());
-    let is_given = |name: &str| given().any(|field| field.name().eq_ignore_ascii_case(name));
+    /// Whether it has fields that others of its origin may not have.
+    fn is_special(&self) -> bool {
+        let easy = &self.transfer.easy;
+        let has_userinfo = !easy.url.username().is_empty() || easy.url.password().is_some();
+        self.transfer.redirected.is_some() || !easy.own_headers.is_empty() || has_userinfo
+    }
 
-    let authority = origin.authority();
-    let basic = if is_home {
-        basic(easy.credentials.as_deref(), &easy.url)
-    } else {
-        None
-    };
-    let defaults = [
-        Some(("Host", authority.as_str())),
-        Some(("User-Agent", USER_AGENT)),
-        Some(("Accept", "*/*")),
-        basic.as_deref().map(|basic| ("Authorization", basic)),
-    ];
-    let defaults = defaults.into_iter().flatten();
-    let defaults = defaults.filter(|(name, _)| !is_given(name));
-    let given = given().filter_map(|field| Some((field.name(), field.value()?)));
-    write(&mut defaults.chain(given)).map_err(unsendable)
-}
+    /// Whether it goes to the first URL's origin.
+    fn is_home(&self) -> bool {
+        self.transfer.redirected.is_none() || self.origin.is_of(&self.transfer.easy.url)
+    }
 
-/// The value of Authorization, from what was given or what stands in the URL.
-fn basic(given: Option<&Credentials>, url: &Url) -> Option<String> {
-    match given {
-        Some(credentials) => Some(credentials.basic()),
-        None => Credentials::from_url(url).map(|credentials| credentials.basic()),
+    /// Has its fields written. What was given wins over the defaults, the transfer's own fields over
+    /// the shared ones; credentials and a Host that was given stay at home, with the first URL's
+    /// origin.
+    fn with_fields<T>(
+        &self,
+        write: impl for<'f> FnOnce(&mut Pairs<'f>) -> Result<T, Unsendable>,
+    ) -> Result<T, Fault> {
+        let easy = &self.transfer.easy;
+        let is_home = self.is_home();
+        let may_go = |field: &&Field| {
+            is_home || !(field.is_credential() || field.name().eq_ignore_ascii_case("Host"))
+        };
+        let own = || easy.own_headers.iter().filter(may_go);
+        let has_own = |name: &str| own().any(|field| field.name().eq_ignore_ascii_case(name));
+        let shared = || {
+            let fields = easy.headers.iter().filter(may_go);
+            fields.filter(|field| !has_own(field.name()))
+        };
+        let given = || own().chain(shared());
+        let is_given = |name: &str| given().any(|field| field.name().eq_ignore_ascii_case(name));
+
+        let authority = self.origin.authority();
+        let basic = self.login().map(|login| login.basic());
+        let defaults = [
+            Some(("Host", authority.as_str())),
+            Some(("User-Agent", USER_AGENT)),
+            Some(("Accept", "*/*")),
+            basic.as_deref().map(|basic| ("Authorization", basic)),
+        ];
+        let defaults = defaults.into_iter().flatten();
+        let defaults = defaults.filter(|(name, _)| !is_given(name));
+        let given = given().filter_map(|field| Some((field.name(), field.value()?)));
+        write(&mut defaults.chain(given)).map_err(unsendable)
+    }
+
+    /// Who logs in: at home what was given, or stands in the URL, or is known of the host; elsewhere
+    /// only who is known of just that host, and nobody in the clear once it has been over TLS.
+    fn login(&self) -> Option<Credentials> {
+        let easy = &self.transfer.easy;
+        let host = &self.origin.host;
+        if !self.is_home() {
+            let is_safe = self.origin.is_tls() || !self.transfer.was_tls;
+            return self.netrc.filter(|_| is_safe)?.named(host);
+        }
+        if let Some(given) = &easy.credentials {
+            return Some(Credentials::clone(given));
+        }
+        let Some(typed) = Credentials::from_url(&easy.url) else {
+            return self.netrc?.of_host(host);
+        };
+        let lacks_password = easy.url.password().is_none();
+        match self.netrc.filter(|_| lacks_password) {
+            Some(netrc) => Some(netrc.complete(host, typed)),
+            None => Some(typed),
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::{body, has_enough, head};
 use super::exchange::spend;
-use super::request::stream_request;
+use super::request::Asking;
 use super::{Delivery, State, Step};
 use crate::conn::Interest;
 use crate::error::{Fault, Timeout};
@@ -55,7 +55,12 @@ impl<S: Sink> Multi<S> {
             Readiness::Never => return self.begin_again(id, Fault::NoAnswer, now),
         }
         let (origin, prepared) = self.pool.prepared(*origin);
-        let request = stream_request(transfer, origin, prepared)?;
+        let asking = Asking {
+            transfer,
+            origin,
+            netrc: self.options.netrc.as_deref(),
+        };
+        let request = asking.stream_request(prepared)?;
         let text = self.tracer.is_on().then(|| shown(&request));
         let Some(number) = http2.session.request(slot, transfer.easy.method, request) else {
             return self.begin_again(id, Fault::NoAnswer, now);

@@ -1,0 +1,477 @@
+//! [`Netrc`]: the logins that a netrc file has, by host, and how such a file is read. Who reads the
+//! file, and which request gets a login of it, is decided elsewhere.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use url::Host;
+
+use super::Credentials;
+
+/// What a netrc file says. `Debug` shows nothing of it.
+///
+/// The words `machine`, `default`, `login`, `password`, `account` and `macdef` count in any case,
+/// and are read as curl reads them: parted by blanks and line ends; one that begins with `"` ends
+/// at the next one of its line, and a backslash in it makes `\n`, `\r`, `\t`, or takes what follows
+/// as it is. A word that begins with `#` makes a comment of the rest of its line.
+///
+/// ```
+/// use gannet::http::{Credentials, Netrc};
+/// let netrc = Netrc::parse(b"machine example.org login me password \"pass word\"")?;
+/// assert_eq!(netrc.named("example.org"), Some(Credentials::parse("me:pass word")));
+/// assert_eq!(netrc.named("example.com"), None);
+/// # Ok::<(), gannet::http::NetrcError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Netrc {
+    /// In the order of the file.
+    entries: Vec<Entry>,
+}
+
+/// What is said of one machine.
+#[derive(Clone, Default)]
+struct Entry {
+    /// As the host of an [`Origin`](super::Origin); none is the default.
+    machine: Option<String>,
+    user: Option<Vec<u8>>,
+    password: Option<Vec<u8>>,
+}
+
+/// What in a netrc file cannot be understood. It repeats nothing of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct NetrcError {
+    /// The line, from 1.
+    pub line: usize,
+    what: &'static str,
+}
+
+impl Netrc {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// An unknown word (it may be the second half of a password with a blank in it), one that lacks
+    /// its value or its machine, one whose quotes do not end on its line.
+    pub fn parse(file: &[u8]) -> Result<Self, NetrcError> {
+        let mut words = Words::new(file);
+        let mut netrc = Self::default();
+        while let Some(word) = words.next()? {
+            let line = words.line;
+            let entry = match Keyword::of(&word) {
+                Some(Keyword::Machine) => {
+                    let machine = Some(host(&words.value()?));
+                    netrc.begin(machine);
+                    continue;
+                }
+                Some(Keyword::Default) => {
+                    netrc.begin(None);
+                    continue;
+                }
+                Some(Keyword::Macdef) => {
+                    words.skip_macro();
+                    continue;
+                }
+                _ => netrc.entries.last_mut().ok_or(NetrcError {
+                    line,
+                    what: "neither 'machine' nor 'default' goes before this",
+                })?,
+            };
+            match Keyword::of(&word) {
+                Some(Keyword::Login) => entry.user = Some(words.value()?),
+                Some(Keyword::Password) => entry.password = Some(words.value()?),
+                Some(Keyword::Account) => drop(words.value()?),
+                _ => {
+                    let what = "an unknown word; what has blanks or begins with # is put in quotes";
+                    return Err(NetrcError { line, what });
+                }
+            }
+        }
+        Ok(netrc)
+    }
+
+    fn begin(&mut self, machine: Option<String>) {
+        self.entries.push(Entry {
+            machine,
+            ..Entry::default()
+        });
+    }
+
+    /// The login of a host that the file names. Of several the first counts.
+    pub fn named(&self, host: &str) -> Option<Credentials> {
+        self.of(host).find_map(Entry::credentials)
+    }
+
+    /// The login of a host, which is the default where the file does not name it. A host that is
+    /// named without a login has none.
+    pub fn of_host(&self, host: &str) -> Option<Credentials> {
+        if self.of(host).next().is_some() {
+            return self.named(host);
+        }
+        self.defaults().find_map(Entry::credentials)
+    }
+
+    /// Gives a user the password that the file has for that user on a host, or by default.
+    pub fn complete(&self, host: &str, user: Credentials) -> Credentials {
+        let mut entries = self.of(host).chain(self.defaults());
+        let entry = entries.find(|entry| entry.user.as_deref() == Some(user.user()));
+        match entry.and_then(|entry| entry.password.clone()) {
+            Some(password) => user.with_password(password),
+            None => user,
+        }
+    }
+
+    fn of(&self, host: &str) -> impl Iterator<Item = &Entry> {
+        let is_of = move |entry: &&Entry| entry.machine.as_deref() == Some(host);
+        self.entries.iter().filter(is_of)
+    }
+
+    fn defaults(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.machine.is_none())
+    }
+}
+
+impl fmt::Debug for Netrc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Netrc(***)")
+    }
+}
+
+impl Entry {
+    /// With an empty half for one that is not said, if the other is.
+    fn credentials(&self) -> Option<Credentials> {
+        if self.user.is_none() && self.password.is_none() {
+            return None;
+        }
+        let half = |half: &Option<Vec<u8>>| half.clone().unwrap_or_default();
+        Some(Credentials::new(half(&self.user), half(&self.password)))
+    }
+}
+
+/// A name as URLs have it: lower case, IDNA applied, IPv6 without its brackets. What is no host is
+/// kept, and will be asked for by none.
+fn host(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    let bare = name.trim_matches(['[', ']']);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return address.to_string();
+    }
+    Host::parse(bare).map_or_else(|_| bare.to_owned(), |host| host.to_string())
+}
+
+/// The words that mean something.
+#[derive(Clone, Copy)]
+enum Keyword {
+    Machine,
+    Default,
+    Login,
+    Password,
+    Account,
+    Macdef,
+}
+
+impl Keyword {
+    fn of(word: &[u8]) -> Option<Self> {
+        let known = [
+            (&b"machine"[..], Self::Machine),
+            (b"default", Self::Default),
+            (b"login", Self::Login),
+            (b"password", Self::Password),
+            (b"account", Self::Account),
+            (b"macdef", Self::Macdef),
+        ];
+        let is_it = |(name, _): &(&[u8], Self)| word.eq_ignore_ascii_case(name);
+        known.into_iter().find(is_it).map(|(_, keyword)| keyword)
+    }
+}
+
+/// The words of a file.
+struct Words<'f> {
+    rest: &'f [u8],
+    /// The line of the last word, from 1.
+    line: usize,
+    /// Line ends between that word and `rest`.
+    ends: usize,
+    /// Whether a comment stood before the last word.
+    is_after_comment: bool,
+}
+
+impl<'f> Words<'f> {
+    fn new(file: &'f [u8]) -> Self {
+        Self {
+            rest: file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file),
+            line: 1,
+            ends: 0,
+            is_after_comment: false,
+        }
+    }
+
+    /// The next word, if there is one.
+    fn next(&mut self) -> Result<Option<Vec<u8>>, NetrcError> {
+        self.is_after_comment = false;
+        while let Some((&byte, rest)) = self.rest.split_first() {
+            match byte {
+                b'\n' => self.ends += 1,
+                0..=b' ' => {}
+                b'#' => {
+                    self.is_after_comment = true;
+                    self.skip_line();
+                    continue;
+                }
+                _ => break,
+            }
+            self.rest = rest;
+        }
+        self.line += std::mem::take(&mut self.ends);
+        match self.rest.split_first() {
+            None => Ok(None),
+            Some((b'"', quoted)) => self.quoted(quoted).map(Some),
+            Some(_) => {
+                let end = self.rest.iter().position(|&byte| byte <= b' ');
+                let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+                self.rest = rest;
+                Ok(Some(word.to_vec()))
+            }
+        }
+    }
+
+    /// What stands in quotes, the first of which is taken off already.
+    fn quoted(&mut self, quoted: &'f [u8]) -> Result<Vec<u8>, NetrcError> {
+        let mut word = Vec::new();
+        let mut bytes = quoted.iter();
+        loop {
+            match bytes.next() {
+                Some(b'"') => break,
+                Some(b'\\') => match bytes.next() {
+                    Some(b'n') => word.push(b'\n'),
+                    Some(b'r') => word.push(b'\r'),
+                    Some(b't') => word.push(b'\t'),
+                    None | Some(b'\r' | b'\n') => return self.wrong(UNENDED),
+                    Some(&other) => word.push(other),
+                },
+                None | Some(b'\n') => return self.wrong(UNENDED),
+                Some(&byte) => word.push(byte),
+            }
+        }
+        self.rest = bytes.as_slice();
+        Ok(word)
+    }
+
+    /// The value of the word that came last.
+    fn value(&mut self) -> Result<Vec<u8>, NetrcError> {
+        let line = self.line;
+        let value = self.next()?.filter(|_| !self.is_after_comment);
+        value.ok_or(NetrcError {
+            line,
+            what: "a word without its value; one that begins with # is put in quotes",
+        })
+    }
+
+    /// Goes on behind the blank line that ends a macro.
+    fn skip_macro(&mut self) {
+        self.skip_line();
+        while !self.rest.is_empty() {
+            self.rest = &self.rest[1..];
+            self.ends += 1;
+            let line = self.rest.split(|&byte| byte == b'\n').next();
+            let is_blank = line.is_some_and(|line| line.trim_ascii().is_empty());
+            self.skip_line();
+            if is_blank {
+                break;
+            }
+        }
+    }
+
+    /// Goes on at the end of the line.
+    fn skip_line(&mut self) {
+        let end = self.rest.iter().position(|&byte| byte == b'\n');
+        self.rest = &self.rest[end.unwrap_or(self.rest.len())..];
+    }
+
+    fn wrong<T>(&self, what: &'static str) -> Result<T, NetrcError> {
+        let line = self.line;
+        Err(NetrcError { line, what })
+    }
+}
+
+const UNENDED: &str = "quotes that do not end on their line";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(file: &str) -> Netrc {
+        Netrc::parse(file.as_bytes()).unwrap()
+    }
+
+    /// What goes to a host, as `user:password`.
+    fn login(file: &str, host: &str) -> Option<String> {
+        parsed(file).of_host(host).map(shown)
+    }
+
+    fn shown(credentials: Credentials) -> String {
+        use base64::Engine as _;
+        let basic = credentials.basic();
+        let coded = basic.strip_prefix("Basic ").unwrap();
+        let bytes = base64::engine::general_purpose::STANDARD.decode(coded);
+        String::from_utf8_lossy(&bytes.unwrap()).into_owned()
+    }
+
+    fn wrong(file: &str) -> (usize, String) {
+        let error = Netrc::parse(file.as_bytes()).unwrap_err();
+        (error.line, error.to_string())
+    }
+
+    #[test]
+    fn each_host_has_the_login_that_it_is_named_with() {
+        let file =
+            "machine a.example login u password p\nmachine b.example\n\tlogin v\n\tpassword q\n";
+        assert_eq!(login(file, "a.example").as_deref(), Some("u:p"));
+        assert_eq!(login(file, "b.example").as_deref(), Some("v:q"));
+        for other in ["example", "x.a.example", "A.EXAMPLE", ""] {
+            assert_eq!(login(file, other), None, "{other}");
+        }
+        assert_eq!(login("", "a.example"), None);
+    }
+
+    #[test]
+    fn words_stand_on_any_lines_and_lines_end_in_any_way() {
+        for file in [
+            "machine h login u password p",
+            "machine\nh\nlogin\n\n\nu\npassword\np",
+            "machine h\r\nlogin u\r\npassword p\r\n",
+            "\u{feff}machine h login u password p",
+            "\t machine\th\u{b} login  u password p\0",
+            "MACHINE h Login u PASSWORD p",
+            "machine h account a login u account b password p",
+            "machine h login x password y login u password p",
+            "# password x\nmachine h # login x\nlogin u password p#",
+        ] {
+            let expected = if file.contains("p#") { "u:p#" } else { "u:p" };
+            assert_eq!(login(file, "h").as_deref(), Some(expected), "{file:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_hold_blanks_and_a_backslash_takes_what_follows() {
+        for (word, expected) in [
+            (r#""a b""#, "a b"),
+            (r##""#a""##, "#a"),
+            (r#""""#, ""),
+            (r#""a\"b\\c""#, "a\"b\\c"),
+            (r#""\n\r\t\x""#, "\n\r\tx"),
+            ("\"a\tb\"", "a\tb"),
+            // Outside of quotes they mean nothing.
+            (r"a\n", r"a\n"),
+            (r#"a"b"#, r#"a"b"#),
+            ("é#", "é#"),
+        ] {
+            let file = format!("machine h login u password {word}\nmachine i login v");
+            assert_eq!(login(&file, "h"), Some(format!("u:{expected}")), "{file}");
+            assert_eq!(login(&file, "i").as_deref(), Some("v:"), "{file}");
+        }
+        assert_eq!(
+            login(r#""machine""h""login""u""password""p""#, "h").as_deref(),
+            Some("u:p")
+        );
+    }
+
+    #[test]
+    fn macros_are_passed_over_up_to_their_blank_line() {
+        let unix = "machine g login a password b\nmacdef init\nmachine h login x\n\"\nput a\n\nmachine h login u\n";
+        for file in [
+            unix.to_owned(),
+            unix.replace('\n', "\r\n"),
+            unix.replace("\n\n", "\n \t\n"),
+            unix.replace("\n\n", "\n\n\n"),
+            unix.replace(" init\n", "\n"),
+        ] {
+            assert_eq!(login(&file, "h").as_deref(), Some("u:"), "{file:?}");
+            assert_eq!(login(&file, "g").as_deref(), Some("a:b"), "{file:?}");
+        }
+        for file in ["macdef", "macdef a", "macdef a\n", "macdef a\nx y z"] {
+            assert_eq!(login(file, "h"), None, "{file:?}");
+        }
+        assert_eq!(wrong("macdef a\nb\n\nlost\n").0, 4);
+    }
+
+    #[test]
+    fn the_default_is_for_hosts_that_are_not_named() {
+        let file = "default login d password e\nmachine h login u password p\nmachine bare\n";
+        assert_eq!(login(file, "other").as_deref(), Some("d:e"));
+        assert_eq!(login(file, "h").as_deref(), Some("u:p"));
+        assert_eq!(login(file, "bare"), None);
+        assert_eq!(parsed(file).named("other"), None);
+        assert_eq!(login("default", "h"), None);
+    }
+
+    #[test]
+    fn of_several_logins_the_first_counts_unless_a_user_is_named() {
+        let netrc = parsed(
+            "machine h login u password p\nmachine h login v password q\nmachine i login u\n\
+             default login w password r",
+        );
+        assert_eq!(netrc.of_host("h").map(shown).as_deref(), Some("u:p"));
+        let completed = |host, user| shown(netrc.complete(host, Credentials::parse(user)));
+        assert_eq!(completed("h", "u"), "u:p");
+        assert_eq!(completed("h", "v"), "v:q");
+        assert_eq!(completed("h", "w"), "w:r");
+        assert_eq!(completed("h", "U"), "U:");
+        assert_eq!(completed("i", "u"), "u:");
+        assert_eq!(completed("i", "v"), "v:");
+    }
+
+    #[test]
+    fn half_a_login_has_an_empty_other_half() {
+        assert_eq!(login("machine h login u", "h").as_deref(), Some("u:"));
+        assert_eq!(login("machine h password p", "h").as_deref(), Some(":p"));
+        let second = "machine h\nmachine h login u password p";
+        assert_eq!(login(second, "h").as_deref(), Some("u:p"));
+    }
+
+    #[test]
+    fn hosts_are_compared_as_urls_have_them() {
+        for (name, host) in [
+            ("Example.ORG", "example.org"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("::1", "::1"),
+            ("[::1]", "::1"),
+            ("0:0::1", "::1"),
+            ("127.1", "127.0.0.1"),
+        ] {
+            let file = format!("machine {name} login u password p");
+            assert_eq!(login(&file, host).as_deref(), Some("u:p"), "{name}");
+        }
+        let odd = "machine a/b:c login u password p";
+        assert_eq!(login(odd, "a"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_named_by_its_line_and_not_repeated() {
+        for (file, line) in [
+            ("hunter2", 1),
+            ("\n\nlogin hunter2", 3),
+            ("machine h login u password hunter2 hunter2", 1),
+            ("machine h\n\nlogin u\npassword pass hunter2\n", 4),
+            ("machine h login u\npassword", 2),
+            ("machine h login", 1),
+            ("machine", 1),
+            ("machine\n# hunter2\nh", 1),
+            ("machine h\nlogin u password #hunter2\n", 2),
+            ("machine h\nlogin u password \"hunter2\n\"", 2),
+            ("machine h login u password \"hunter2\\", 1),
+            ("machine h login u password \"hunter2\\\n\"", 1),
+            ("machine h login u password \"hunter2", 1),
+            ("machine h port 80", 1),
+        ] {
+            let (found, said) = wrong(file);
+            assert_eq!(found, line, "{file:?}: {said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_it_is_shown() {
+        let netrc = parsed("machine h login u password hunter2");
+        assert_eq!(format!("{netrc:?}"), "Netrc(***)");
+    }
+}
