@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use crate::harness::{Dir, Output, noise};
-use crate::server::{Gate, Request, Route, Server};
+use crate::server::{Gate, Request, Route, Script, Server};
 
 const SIZE: usize = 300_000;
 const CUT: usize = 120_000;
@@ -359,6 +359,41 @@ fn a_server_that_cuts_the_whole_each_time_is_given_up() {
     gannet.arg(server.url("/a")).run().code(4);
     assert_eq!(server.requests().len(), 4);
     assert!(!dir.has("a"));
+}
+
+/// `whole` in answers that are cut after `each` bytes.
+fn cut_each(s: &mut Script, whole: &[u8], each: usize) {
+    let route = s.get("/a").body(whole).etag("\"v1\"").ranges();
+    route.cut_at(each).times(100);
+}
+
+#[test]
+fn tries_that_bring_much_are_counted_anew() {
+    let whole = noise(9 << 20);
+    for (each, flags, is_enough) in [
+        (3 << 19, "-s 1 -t 1", true),
+        (3 << 19, "-s 2 -t 1", true),
+        (1 << 19, "-s 1 -t 3", false),
+    ] {
+        let server = Server::start(|s| cut_each(s, &whole, each));
+        let dir = Dir::new();
+        let gannet = dir.gannet().flags(flags).flags("--retry-delay 1ms");
+        let out = gannet.arg(server.url("/a")).run();
+        if is_enough {
+            out.ok();
+            dir.assert_file("a", &whole);
+        } else {
+            out.code(4).complains("(4 tries)");
+        }
+    }
+}
+
+#[test]
+fn no_try_is_counted_anew_where_nothing_was_to_be_tried_again() {
+    let server = Server::start(|s| cut_each(s, &noise(9 << 20), 3 << 20));
+    let dir = Dir::new();
+    let out = dir.gannet().flags("-s 1 -t 0").arg(server.url("/a")).run();
+    out.code(4).complains("(1 try)");
 }
 
 #[test]

@@ -482,6 +482,9 @@ pub(crate) enum Oldest {
 #[command(next_help_heading = "Retry")]
 pub(crate) struct Retry {
     /// Try up to N times more after the first
+    ///
+    /// Tries are counted anew after one that went on with what was there and brought a MiB or more, so that a
+    /// large file comes whole from a server that cuts its answers.
     #[arg(
         id = "retry",
         short = 't',

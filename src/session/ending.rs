@@ -60,7 +60,7 @@ impl Session<'_> {
     pub(super) fn failed(
         &mut self,
         multi: &mut Multi<Job>,
-        easy: Easy<Job>,
+        mut easy: Easy<Job>,
         error: &Error,
         now: Instant,
     ) -> Result<(), MultiError> {
@@ -73,6 +73,11 @@ impl Session<'_> {
         };
         if is_misfit {
             return self.misfit(multi, easy, error, now);
+        }
+        if let Body::File(part) = &mut easy.sink.download.body
+            && part.has_come_further()
+        {
+            easy.sink.tries = 1;
         }
         let job = &easy.sink;
         let decision = if job.download.can_start_over() {

@@ -31,6 +31,7 @@ impl Session<'_> {
         if is_disk || has_changed {
             return self.split_failed(multi, number, error, now);
         }
+        split.count_anew(ended);
         let tries = split.tried(ended, now);
         let delay = match decide(&self.plan.retry, &mut self.jitter, error, tries) {
             Decision::Again(delay) => Some(delay),

@@ -64,6 +64,8 @@ pub struct Part {
     is_inherited: bool,
     /// How often the file was another than before, in this run.
     changes: u32,
+    /// How far tries that went on with what was there have come when they were counted anew.
+    furthest: u64,
     /// The server was found not to send what is asked of it.
     is_unreliable: bool,
     /// Several transfers may bring what is missing; several do.
@@ -117,6 +119,7 @@ impl Part {
             foreign: None,
             is_inherited: false,
             changes: 0,
+            furthest: 0,
             is_unreliable: false,
             is_divisible: false,
             is_divided: false,

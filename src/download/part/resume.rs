@@ -17,7 +17,7 @@ use crate::http::{Field, Response};
 /// How often a file may be another than before in one run; then it is given up.
 pub(super) const MOST_CHANGES: u32 = 2;
 
-/// From so many bytes on a body is worth a state before the others get theirs.
+/// From so many bytes on a body is worth a state before the others get theirs, and a failed try its while.
 const MUCH: u64 = 1 << 20;
 
 /// What is cut off a body, in bytes, so that its state has room on a full disk.
@@ -302,6 +302,18 @@ impl Part {
             return Err(Fault::Changed);
         }
         Ok(())
+    }
+
+    /// Whether the present try, which has failed, went on with what was there, and came a MiB further
+    /// than those of which this was said before: no server can have that said more often than the file
+    /// is long. To be asked once a try.
+    pub fn has_come_further(&mut self) -> bool {
+        let has_gone_on = self.start() > 0 && self.run.end >= self.start() + MUCH;
+        let is_further = has_gone_on && self.run.end >= self.furthest + MUCH;
+        if is_further {
+            self.furthest = self.run.end;
+        }
+        is_further
     }
 
     /// Whether what is there is all of a file of `size` bytes.

@@ -19,6 +19,9 @@ use transfer::Transfer;
 
 pub(super) use fill::like;
 
+/// Bytes for which a try was worth it though it failed.
+const MUCH: u64 = 1 << 20;
+
 /// A transfer that has not brought a byte for so long after it was opened has no speed.
 const MUTE: Duration = Duration::from_secs(2);
 
@@ -54,6 +57,8 @@ pub(super) struct Split {
     received: u64,
     /// What came of the first that ended.
     outcome: Option<Outcome>,
+    /// Bytes that were there when tries were last counted anew.
+    furthest: u64,
 }
 
 /// What is known of a transfer that is over.
@@ -107,6 +112,7 @@ impl Split {
             began: now,
             received: at - start.min(at),
             outcome: None,
+            furthest: 0,
         }
     }
 
@@ -154,6 +160,17 @@ impl Split {
         if let Some(ramp) = &mut self.ramp {
             ramp.fall_back(now, bytes);
             self.most = ramp.wanted();
+        }
+    }
+
+    /// Counts the tries of a server anew whose transfer has brought much before it failed, where the
+    /// file has come further by that than at the last time: a server that cuts its answers is gone on with
+    /// as long as that helps.
+    pub(super) fn count_anew(&mut self, ended: Ended) {
+        let done = self.plan.done().count();
+        if ended.brought >= MUCH && done >= self.furthest + MUCH {
+            self.furthest = done;
+            self.supply.succeeded(ended.server);
         }
     }
 
