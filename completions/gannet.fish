@@ -62,6 +62,7 @@ always\t'always'
 never\t'never'"
 complete -c gannet -l failed -d 'Write the rows that failed to FILE, as a list to read again' -r -F
 complete -c gannet -l strict -d 'Let a bad line in a list end the run'
+complete -c gannet -l no-config -d 'Read no configuration: neither gannet.toml nor GANNET_ variables'
 complete -c gannet -l content-disposition -d 'Let the server name the file'
 complete -c gannet -s N -l timestamping -d 'Fetch a file that is there only if the server has a newer one'
 complete -c gannet -l remote-time -d 'Give files the server\'s Last-Modified as their time'

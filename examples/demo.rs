@@ -54,7 +54,7 @@ fn run() -> Result<String> {
         .arg(&list)
         .arg("-d")
         .arg(&downloads)
-        .args(["-j", "16"]);
+        .args(["-j", "16", "--no-config"]);
     let status = gannet
         .status()
         .map_err(|error| format!("{}: {error}", program.display()))?;

@@ -104,6 +104,10 @@ pub(crate) struct Input {
     /// after it. Without this the line is reported and counted as failed, and the rest goes on.
     #[arg(long)]
     pub(crate) strict: bool,
+
+    /// Read no configuration: neither gannet.toml nor GANNET_ variables
+    #[arg(id = "no_config", long = "no-config", hide_short_help = true)]
+    pub(crate) _no_config: bool,
 }
 
 /// How a list is written.

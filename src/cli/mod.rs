@@ -1,10 +1,11 @@
 //! The command line: the binary's own, which the library cannot see.
 //!
-//! `flags` is what can be typed (`values` reads its words), `options` turns that into what is
-//! wanted (`credentials` reads files for it), `report` prints how it goes (`line` for people,
-//! `record` and `document` for programs), `progress` draws how it stands, `format` writes figures,
-//! `exit` is what the shell is told.
+//! `flags` is what can be typed (`values` reads its words), `config` what can be said of them
+//! beforehand, `options` turns that into what is wanted (`credentials` reads files for it), `report`
+//! prints how it goes (`line` for people, `record` and `document` for programs), `progress` draws how
+//! it stands, `format` writes figures, `exit` is what the shell is told.
 
+mod config;
 mod credentials;
 mod document;
 mod exit;
@@ -31,18 +32,24 @@ use report::Console;
 
 /// Runs a command line, program name first, and says what the shell is to be told.
 pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let flags = match Flags::read(command_line) {
+    let line = match config::complete(command_line.into_iter().collect()) {
+        Ok(line) => line,
+        Err(error) => return complain(&error, Exit::Usage).into(),
+    };
+    let flags = match Flags::read(line) {
         Ok(flags) => flags,
         Err(error) => return tell(&without_secret(error)).into(),
     };
     match run(flags) {
         Ok(exit) => exit.into(),
-        Err((error, exit)) => {
-            // Without anybody to tell there is still the exit code.
-            let _ = writeln!(std::io::stderr(), "gannet: {error:#}");
-            exit.into()
-        }
+        Err((error, exit)) => complain(&error, exit).into(),
     }
+}
+
+fn complain(error: &anyhow::Error, exit: Exit) -> Exit {
+    // Without anybody to tell there is still the exit code.
+    let _ = writeln!(std::io::stderr(), "gannet: {error:#}");
+    exit
 }
 
 /// What is wrong with a header field or a URL is told without what may be a secret of it.
