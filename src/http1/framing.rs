@@ -90,9 +90,9 @@ enum Coding {
 }
 
 /// Transfer-Encoding over all its lines (RFC 9112 §6.1), and whether it holds nothing but what it
-/// should. `identity`, gone since RFC 7230, says nothing and is passed over; so is a line that
-/// merely says again what the one before it said: a server and a proxy have both added it, and the
-/// body is in chunks once.
+/// should. `identity`, gone since RFC 7230, says nothing and is passed over, as an empty list does
+/// (RFC 9110 §5.6.1.2); so is a line that merely says again what the one before it said: a server
+/// and a proxy have both added it, and the body is in chunks once.
 fn transfer_coding(headers: &Headers) -> Result<(Coding, bool), Malformed> {
     let lines = || headers.get_all("transfer-encoding");
     if lines().next().is_none() {
@@ -108,7 +108,7 @@ fn transfer_coding(headers: &Headers) -> Result<(Coding, bool), Malformed> {
     let mut codings = elements(lines()).filter(|coding| !is_identity(coding));
     match (codings.next(), codings.next()) {
         (Some(only), None) if is_chunked(only) => Ok((Coding::Chunked, !has_identity)),
-        (None, None) if has_identity => Ok((Coding::None, false)),
+        (None, None) => Ok((Coding::None, false)),
         _ => Err(Malformed::TransferEncoding),
     }
 }
@@ -205,10 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn no_coding_at_all_is_none_but_leaves_a_doubt() {
+        for value in ["", ",", " , ,"] {
+            let fields = [("Transfer-Encoding", value), FIVE];
+            assert_eq!(get(200, &fields), Ok((Body::Length(5), false)), "{value:?}");
+        }
+    }
+
+    #[test]
     fn any_other_transfer_coding_is_refused() {
         for value in [
-            "",
-            ",",
             "gzip",
             "gzip, chunked",
             "chunked, gzip",

@@ -172,7 +172,7 @@ fn read(head: &[u8], response: &mut Response) -> Result<Certainty, Malformed> {
 /// whether it could.
 #[inline(never)]
 fn strict<const N: usize>(head: &[u8], response: &mut Response) -> bool {
-    // Left uninitialized: to clear 512 slots would cost more than to parse ten lines.
+    // Left uninitialized: to clear 2,048 slots would cost more than to parse ten lines.
     let mut slots = [const { MaybeUninit::uninit() }; N];
     let mut parsed = httparse::Response::new(&mut []);
     let config = ParserConfig::default();
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_may_have_512_lines_and_no_more() {
+    fn a_head_may_have_2_048_lines_and_no_more() {
         for ending in ["\r\n", "\n"] {
             let head = |lines| {
                 format!(
@@ -313,14 +313,14 @@ mod tests {
                     format!("A: b{ending}").repeat(lines)
                 )
             };
-            for lines in [64, 65, 512] {
+            for lines in [64, 65, MAX_HEADERS] {
                 let (mut reader, mut response) = reader();
                 let result = reader.receive(head(lines).as_bytes(), &mut response);
                 assert_eq!(result.unwrap().1, Some(Certainty::Sure));
                 assert_eq!(response.headers.len(), lines);
             }
             assert_eq!(
-                received(head(513).as_bytes()),
+                received(head(MAX_HEADERS + 1).as_bytes()),
                 Err(Malformed::TooManyHeaders)
             );
         }

@@ -60,7 +60,7 @@ pub use request::{encode, encode_fields, encode_line};
 /// Bytes of one head, from its status line to its empty line.
 const MAX_HEAD: usize = 256 * 1024;
 /// Header lines of one head.
-const MAX_HEADERS: usize = 512;
+const MAX_HEADERS: usize = 2048;
 /// Interim answers before the final one: who is long in preparing one may say so every few seconds (102).
 const MAX_INTERIM: u32 = 128;
 /// Empty lines before a status line.
