@@ -69,6 +69,7 @@ complete -c gannet -l remote-time -d 'Give files the server\'s Last-Modified as 
 complete -c gannet -s c -l continue -d 'Continue partial files that another tool has left'
 complete -c gannet -l no-resume -d 'Start over instead of resuming what an earlier run has left'
 complete -c gannet -l locked -d 'Refuse whatever differs from the file of --lock'
+complete -c gannet -l compressed -d 'Let servers compress what they send, and decompress it'
 complete -c gannet -l http1.1 -d 'Speak HTTP/1.1 only'
 complete -c gannet -l http2 -d 'Speak HTTP/2 only'
 complete -c gannet -s k -l insecure -d 'Do not verify certificates'

@@ -116,6 +116,10 @@ pub enum Fault {
         expected: Option<u64>,
     },
 
+    /// The body is not what its Content-Encoding says.
+    #[error("{0}")]
+    Undecodable(Undecodable),
+
     /// The connection broke the rules of HTTP/2, or a body did (RFC 9113 §5.4): by whose stream is not known.
     #[error("the server broke the rules of HTTP/2: {0}")]
     Http2(ErrorCode),
@@ -385,6 +389,43 @@ pub enum Malformed {
     Unsolicited,
 }
 
+/// Why the codings of a body cannot be undone (RFC 9110 §8.4).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Undecodable {
+    /// A coding that is not known; its name, escaped.
+    #[error("unrecognized content encoding '{0}'")]
+    Unknown(String),
+    /// More codings, one in the other, than the limit.
+    #[error("more than {0} content encodings, one in the other")]
+    TooMany(usize),
+    /// The bytes are not what the coding of this name makes, or not those that it has the checksum of.
+    #[error("the body is damaged: it is no {0}, or its checksum is wrong")]
+    Damaged(&'static str),
+    /// The body ended, and the coding of this name has more to come: it was cut before it was sent.
+    #[error("the body ends in the middle of what is coded as {0}")]
+    Cut(&'static str),
+    /// More of the body would have to be kept in memory than the limit. In bytes.
+    #[error("the body needs a {coding} window of {window} bytes, and {most} is the limit")]
+    Window {
+        /// The coding.
+        coding: &'static str,
+        /// What it needs.
+        window: u64,
+        /// The limit.
+        most: u64,
+    },
+    /// The body needs a dictionary that nobody has sent.
+    #[error("the body needs a {0} dictionary")]
+    Dictionary(&'static str),
+}
+
+impl From<Undecodable> for Fault {
+    fn from(why: Undecodable) -> Self {
+        Self::Undecodable(why)
+    }
+}
+
 impl Fault {
     /// The same fault for another transfer of the same origin, where it is one of reaching that.
     pub(crate) fn of_reaching(&self) -> Option<Self> {
@@ -523,6 +564,7 @@ impl Error {
                 matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524)
             }
             Fault::Truncated { .. }
+            | Fault::Undecodable(Undecodable::Cut(_))
             | Fault::Resolve { .. }
             | Fault::Connect(_)
             | Fault::ConnectionLost(_)

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::harness::coding::gzip;
 use crate::harness::{Dir, Gannet, noise};
 use crate::server::{Gate, Script, Server};
 
@@ -153,6 +154,23 @@ fn a_full_disk_has_its_own_exit_code() {
             "there is room for the other: {out}"
         );
     }
+}
+
+#[test]
+fn a_few_bytes_that_decode_to_more_than_the_disk_has_end_alone() {
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(gzip(&vec![0; 20 << 20]));
+        route.header("Content-Encoding", "gzip");
+        s.get("/b").body(noise(500));
+    });
+    let dir = Dir::new();
+    let Some(gannet) = with_mount(&dir, "size=1m") else {
+        return;
+    };
+    let gannet = gannet.flags("--compressed");
+    let out = gannet.args([server.url("/a"), server.url("/b")]).run();
+    out.code(12).complains("No space left").complains("/a");
+    assert_eq!(out.completions().len(), 1, "{out}");
 }
 
 #[test]

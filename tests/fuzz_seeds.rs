@@ -132,6 +132,11 @@ fn disposition_keeps_its_promises() {
 }
 
 #[test]
+fn encoding_keeps_its_promises() {
+    replay("encoding");
+}
+
+#[test]
 fn file_name_keeps_its_promises() {
     replay("file_name");
 }

@@ -8,6 +8,7 @@ mod server; // the scripted server, and its own tests
 
 mod cli_auth; // -u, userinfo, and who gets to see them
 mod cli_body; // framings: lengths, chunks, closes, 1xx, empty, coded
+mod cli_compressed; // --compressed: bodies that come coded and land decoded
 mod cli_config; // gannet.toml and GANNET_ variables
 mod cli_connections; // -j, -x, keep-alive, stale connections, few descriptors
 mod cli_digest; // --checksum, fragments, checksum=, Repr-Digest

@@ -357,6 +357,15 @@ pub(crate) struct Http {
     )]
     pub(crate) netrc: Option<Option<PathBuf>>,
 
+    /// Let servers compress what they send, and decompress it
+    ///
+    /// Servers are offered gzip, br and zstd (or what a -H 'Accept-Encoding: ...' says), and each file
+    /// is what comes out: sizes and digests that are asked for are its own. A file that comes
+    /// compressed comes over one connection, and is started over rather than resumed. Without this
+    /// nothing is offered, and bytes are stored as they are sent.
+    #[arg(long, hide_short_help = true)]
+    pub(crate) compressed: bool,
+
     /// Speak HTTP/1.1 only
     #[arg(id = "http1_1", long = "http1.1", hide_short_help = true)]
     pub(crate) http1_1: bool,

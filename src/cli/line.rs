@@ -16,7 +16,7 @@ pub(super) fn done_line(text: &mut String, completion: &Completion<'_>, outcome:
         text,
         "  {}  {}  {}  {}  ",
         outcome.status,
-        Size(bytes),
+        Size(completion.decoded.unwrap_or(bytes)),
         Span(elapsed),
         Speed(bytes, elapsed)
     );

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use gannet::download;
-use gannet::http::{Credentials, Expected, Field};
+use gannet::http::{Credentials, Expected, Field, encoding};
 use gannet::list::{Format, Shard, Split, parse_url};
 use gannet::multi::{
     Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots, Windows,
@@ -162,8 +162,11 @@ fn request(flags: &Flags) -> Result<Request> {
     if let Some(variable) = &flags.http.bearer_env {
         headers.push(bearer(variable)?);
     }
+    let offer = || encoding::take_offer(&mut headers).unwrap_or_else(encoding::offer);
+    let decoding = flags.http.compressed.then(offer);
     Ok(Request {
         headers: headers.into(),
+        decoding,
         credentials: flags
             .http
             .user

@@ -44,6 +44,9 @@ pub(super) struct Record<'a> {
     address: Option<SocketAddr>,
     /// Bytes received, and the time that the last try took.
     bytes: u64,
+    /// Bytes of the file, where it was decoded from those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decoded: Option<u64>,
     seconds: f64,
     tries: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +106,9 @@ impl<'a> Record<'a> {
                 .and_then(|outcome| outcome.address)
                 .or_else(|| error.and_then(Error::address)),
             bytes: completion.bytes,
+            decoded: completion
+                .decoded
+                .filter(|_| matches!(completion.verdict, Verdict::Done(_))),
             seconds: completion.elapsed.as_secs_f64(),
             tries: completion.tries,
             error: error.map(|error| Trouble {

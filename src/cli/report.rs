@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use gannet::error::{Doing, Error, Fault};
+use gannet::error::{Doing, Error, Fault, Undecodable};
 use gannet::http::auth::masked;
 use gannet::multi::Trace;
 use gannet::session::{BadRow, Completion, Report, Retrying, Snapshot, Totals, Verdict};
@@ -371,12 +371,6 @@ fn exit_for(error: &Error) -> Exit {
         | Fault::Certificate(_)
         | Fault::IdentityRefused(_) => Exit::Tls,
         Fault::Tls(_) if error.doing() == Doing::Handshaking => Exit::Tls,
-        Fault::Malformed(_)
-        | Fault::TooManyRedirects(_)
-        | Fault::BadRedirect(_)
-        | Fault::Http2(_)
-        | Fault::VersionRefused
-        | Fault::Http11Required => Exit::Protocol,
         Fault::Status {
             status: 401 | 407, ..
         } => Exit::Authentication,
@@ -391,6 +385,7 @@ fn exit_for(error: &Error) -> Exit {
         | Fault::NoDigest(_) => Exit::Integrity,
         Fault::Disk { source, .. } => disk_exit(source.kind()),
         Fault::Truncated { .. }
+        | Fault::Undecodable(Undecodable::Cut(_))
         | Fault::Resolve { .. }
         | Fault::Connect(_)
         | Fault::ConnectionLost(_)
@@ -399,6 +394,13 @@ fn exit_for(error: &Error) -> Exit {
         | Fault::GoneAway(_)
         | Fault::Tls(_)
         | Fault::TlsTruncated { .. } => Exit::Network,
+        Fault::Malformed(_)
+        | Fault::Undecodable(_)
+        | Fault::TooManyRedirects(_)
+        | Fault::BadRedirect(_)
+        | Fault::Http2(_)
+        | Fault::VersionRefused
+        | Fault::Http11Required => Exit::Protocol,
         _ => Exit::Other,
     }
 }

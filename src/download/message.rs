@@ -1,5 +1,5 @@
-//! The digest of the content of one answer that has a part of a file, where the answer says what it
-//! is (RFC 9530 §2). No I/O.
+//! The digest of the content of one answer, where the answer says what it is (RFC 9530 §2) and that is
+//! not the digest of the file: it has a part of that, or is coded. No I/O.
 
 use crate::error::Fault;
 use crate::http::digest::{Hashers, announced};
@@ -23,6 +23,15 @@ impl Message {
             announced,
             start,
         }))
+    }
+
+    /// The computation for an answer that has the whole, and says this of it.
+    pub(super) fn of_whole(announced: Digest) -> Box<Self> {
+        Box::new(Self {
+            hashers: Hashers::new([announced.algorithm()]),
+            announced,
+            start: 0,
+        })
     }
 
     /// The offset of its first byte.

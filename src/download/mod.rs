@@ -4,6 +4,7 @@
 //! server says that the file which stands at the final name is still the same.
 
 mod check;
+mod coded;
 mod hashing;
 mod message;
 mod mirrors;
@@ -34,6 +35,7 @@ use crate::http::digest::{Algorithm, Pieces};
 use crate::http::{ContentRange, Digest, Expected, Field, Response, disposition};
 use crate::multi::Sink;
 use check::Check;
+use coded::Coded;
 
 pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
@@ -106,6 +108,12 @@ pub struct Download {
     pub least: Option<u64>,
     /// Whether the server may name the file.
     pub takes_name: bool,
+    /// The request fields that offer codings to undo; `None` where bodies land as they are sent.
+    offer: Option<Arc<[Field]>>,
+    /// The most bytes that it may have, where what comes is not what lands.
+    limit: Option<u64>,
+    /// The codings of the present answer, which are undone.
+    coded: Option<Box<Coded>>,
     /// Its digests, where there are any to check.
     check: Option<Box<Check>>,
     /// The size of the file that stands at the final name, where it was hashed.
@@ -123,6 +131,9 @@ impl Download {
             body,
             least: None,
             takes_name: false,
+            offer: None,
+            limit: None,
+            coded: None,
             check: None,
             standing: None,
             hashing: hashing.clone(),
@@ -135,6 +146,23 @@ impl Download {
             let check = Check::new(asked, size, self.hashing.clone());
             self.check = Some(Box::new(check.with_pieces(pieces)));
         }
+    }
+
+    /// Has codings undone, which these request fields offer to the server whenever the whole is asked
+    /// for; of what is decoded, so many bytes are taken at most.
+    pub fn decode(&mut self, offer: Arc<[Field]>, limit: Option<u64>) {
+        self.offer = Some(offer);
+        self.limit = limit;
+    }
+
+    /// Whether codings are undone: then the bytes that come may not be those that count.
+    pub fn decodes(&self) -> bool {
+        self.offer.is_some()
+    }
+
+    /// Bytes of the file so far, where it is decoded from what comes.
+    pub fn decoded(&self) -> Option<u64> {
+        self.coded.as_ref().map(|_| self.body.written())
     }
 
     /// The download of a share of the same file.
@@ -316,10 +344,15 @@ impl Download {
             Body::Segment(segment) => segment.ask(),
             Body::Stream(_) | Body::Memory(_) => Vec::new(),
         };
-        match &self.known {
+        let mut fields = match &self.known {
             Some(known) if part.is_empty() => known.condition(),
             _ => part,
+        };
+        // A part of a coded form fits no file: a request for one offers nothing.
+        if let Some(offer) = self.offer.as_ref().filter(|_| !self.asks_part()) {
+            fields.extend_from_slice(offer);
         }
+        fields
     }
 
     /// Whether the present try asks for what is missing, and not for the whole.
@@ -380,6 +413,9 @@ impl Download {
 
     /// What is wrong with a body whose last answer was whole.
     pub fn missing(&mut self) -> Option<Fault> {
+        if let Some(coded) = &mut self.coded {
+            return coded.finish().err();
+        }
         match &mut self.body {
             Body::File(part) => part.missing(),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => None,
@@ -439,6 +475,30 @@ impl Download {
             Body::File(part) => part.may_start_over(fault),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
         }
+    }
+
+    /// Whether so many bytes are more than there may be.
+    fn bound(&self, size: u64) -> Result<(), Fault> {
+        match self.limit {
+            Some(limit) if size > limit => Err(Fault::TooLarge { limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the next bytes of the file.
+    fn land(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.bound(self.body.written().saturating_add(bytes.len() as u64))?;
+        match &mut self.body {
+            Body::File(part) => part.write(bytes)?,
+            Body::Segment(segment) => segment.write(bytes)?,
+            Body::Stream(out) => out.write(bytes)?,
+            Body::Memory(held) => held.extend_from_slice(bytes),
+        }
+        if let Some(check) = &mut self.check {
+            let body = &self.body;
+            check.written(bytes, body.written(), || body.reader());
+        }
+        Ok(())
     }
 
     /// Whether another try can still lead to a right file.
@@ -501,6 +561,7 @@ impl Sink for Download {
         if let Body::Segment(segment) = &mut self.body {
             return segment.head(response);
         }
+        self.coded = None;
         let asks_part = self.asks_part();
         if let Some(known) = self.known.as_ref().filter(|_| !asks_part)
             && (response.status == 304 || response.status == 200 && known.is_still(response, SMALL))
@@ -526,16 +587,26 @@ impl Sink for Download {
             _ if is_unasked(response) => return Err(Malformed::Unasked(response.status).into()),
             _ => {}
         }
+        if self.decodes() {
+            self.coded = Coded::of(response)?;
+        }
+        if self.coded.is_none() {
+            self.bound(response.content_length().unwrap_or(0))?;
+        }
         match &mut self.body {
             Body::File(part) => {
-                part.begin(response)?;
+                part.begin(response, self.coded.is_some())?;
                 part.note_given_name(given_name(response).filter(|_| self.takes_name));
                 part.look_whether_divisible(response, self.least);
             }
             Body::Segment(_) | Body::Stream(_) => {}
             Body::Memory(bytes) => bytes.clear(),
         }
-        self.begin_check(response)
+        match self.coded {
+            // What its head says of a body holds for the coded form.
+            Some(_) => self.begin_check(&Response::default()),
+            None => self.begin_check(response),
+        }
     }
 
     fn wanted(&self) -> Option<u64> {
@@ -548,21 +619,17 @@ impl Sink for Download {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        match &mut self.body {
-            Body::File(part) => part.write(bytes)?,
-            Body::Segment(segment) => segment.write(bytes)?,
-            Body::Stream(out) => out.write(bytes)?,
-            Body::Memory(held) => held.extend_from_slice(bytes),
-        }
-        if let Some(check) = &mut self.check {
-            let body = &self.body;
-            check.written(bytes, body.written(), || body.reader());
-        }
-        Ok(())
+        let Some(mut coded) = self.coded.take() else {
+            return self.land(bytes);
+        };
+        let result = coded.decode(bytes, &mut |decoded| self.land(decoded));
+        self.coded = Some(coded);
+        result
     }
 
     fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
         match &mut self.body {
+            _ if self.coded.is_some() => Ok(None),
             Body::Stream(_) | Body::Memory(_) => Ok(None),
             Body::Segment(segment) => segment.target(),
             Body::File(part) => {
@@ -588,6 +655,6 @@ impl Sink for Download {
         if let Some(check) = &mut self.check {
             check.advance(self.body.written());
         }
-        Ok(())
+        self.bound(self.body.written())
     }
 }

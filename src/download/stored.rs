@@ -20,17 +20,56 @@ pub struct Stored {
     validators: Validators,
     /// Only what is newer is wanted.
     is_newer_only: bool,
+    /// What the file is of the body that came.
+    form: Form,
+}
+
+/// What a file is of the body that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Form {
+    /// The same; no coding was in it.
+    #[default]
+    Plain,
+    /// The same, in a coding.
+    Coded,
+    /// What it decodes to.
+    Decoded,
+}
+
+impl Form {
+    const ALL: [Self; 3] = [Self::Plain, Self::Coded, Self::Decoded];
+
+    /// As it is written.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Coded => "coded",
+            Self::Decoded => "decoded",
+        }
+    }
 }
 
 impl Stored {
     /// The note for a body of `size` bytes that is complete since a time, in nanoseconds since 1970
     /// by the clock that stamps files, if it is worth one.
-    pub(super) fn note(validators: &Validators, size: u64, completed: i128) -> Option<Vec<u8>> {
+    pub(super) fn note(
+        validators: &Validators,
+        is_decoded: bool,
+        size: u64,
+        completed: i128,
+    ) -> Option<Vec<u8>> {
+        let form = match (is_decoded, &validators.encoding) {
+            (true, _) => Form::Decoded,
+            (false, Some(_)) => Form::Coded,
+            (false, None) => Form::Plain,
+        };
+        let form = form.as_str();
         let (etag, last_modified) = (
             validators.etag.as_deref().unwrap_or(""),
             validators.last_modified.as_deref().unwrap_or(""),
         );
-        let note = || format!("1\n{size}\n{completed}\n{etag}\n{last_modified}\n").into_bytes();
+        let note =
+            || format!("1\n{size}\n{completed}\n{etag}\n{last_modified}\n{form}\n").into_bytes();
         validators.is_useful().then(note)
     }
 
@@ -52,6 +91,7 @@ impl Stored {
                 ..Validators::default()
             },
             is_newer_only: true,
+            form: Form::default(),
         })
     }
 
@@ -64,16 +104,28 @@ impl Stored {
                 .next()
                 .map(|line| (!line.is_empty()).then(|| line.to_owned()))
         };
+        let validators = Validators {
+            etag: text()?,
+            last_modified: text()?,
+            ..Validators::default()
+        };
+        let form = lines.next().unwrap_or_default();
         Some(Self {
             size,
             completed,
-            validators: Validators {
-                etag: text()?,
-                last_modified: text()?,
-                ..Validators::default()
-            },
+            validators,
             is_newer_only: false,
+            form: Form::ALL.into_iter().find(|known| known.as_str() == form)?,
         })
+    }
+
+    /// Whether the file is what a run would fetch that undoes codings, or one that does not.
+    pub fn is_for(&self, decodes: bool) -> bool {
+        match self.form {
+            Form::Plain => true,
+            Form::Coded => !decodes,
+            Form::Decoded => decodes,
+        }
     }
 
     /// The same, where only what is newer is wanted.
@@ -127,7 +179,7 @@ mod tests {
             last_modified: Some("Sun, 09 Sep 2001 01:46:40 GMT".to_owned()),
             ..Validators::default()
         };
-        let note = Stored::note(&validators, 7, 1).unwrap();
+        let note = Stored::note(&validators, false, 7, 1).unwrap();
         let read = Stored::parse(str::from_utf8(&note).unwrap()).unwrap();
         assert_eq!((read.size, &read.validators), (7, &validators));
         let condition: Vec<_> = read.condition().iter().map(ToString::to_string).collect();
@@ -142,7 +194,7 @@ mod tests {
 
     #[test]
     fn an_answer_without_validators_is_not_worth_storing() {
-        assert_eq!(Stored::note(&Validators::default(), 7, 1), None);
+        assert_eq!(Stored::note(&Validators::default(), false, 7, 1), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod digest;
 pub mod disposition;
+pub mod encoding;
 pub(crate) mod grammar;
 mod header;
 mod netrc;

@@ -125,7 +125,8 @@ impl Job {
         let fields = self.download.ask();
         let conditions = std::mem::replace(&mut self.conditions, fields.len());
         headers.splice(..conditions, fields);
-        *max_size = self.max_size;
+        // The engine counts what comes, and that may be less than it decodes to.
+        *max_size = self.max_size.filter(|_| !self.download.decodes());
     }
 
     /// Where it lands.

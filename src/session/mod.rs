@@ -38,6 +38,7 @@ use std::num::NonZeroU32;
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use url::Url;
@@ -55,7 +56,7 @@ use verify::Waiting;
 
 use crate::download::{Download, Hashing, Jitter, TaskId};
 use crate::error::{Error, Fault, MultiError};
-use crate::http::{Field, auth};
+use crate::http::{Field, auth, encoding};
 use crate::list::{Row, RowOptions, Split as Wanted};
 use crate::multi::{Done, Easy, Multi, Trace, TransferId};
 use crate::reactor::{Application, Drive, Reactor, Wake};
@@ -301,6 +302,12 @@ impl<'r> Session<'r> {
         if self.lock.is_some() {
             download.record();
         }
+        let mut own_headers = admitted.own_headers;
+        let max_size = options.max_size.or(self.plan.request.max_size);
+        if let Some(offer) = &self.plan.request.decoding {
+            let own = encoding::take_offer(&mut own_headers);
+            download.decode(own.unwrap_or_else(|| Arc::clone(offer)), max_size);
+        }
         let job = Job {
             number: self.rows,
             place: row.place,
@@ -313,14 +320,14 @@ impl<'r> Session<'r> {
             url: admitted.url,
             row: admitted.kept,
             is_renamed: admitted.is_renamed,
-            max_size: options.max_size.or(self.plan.request.max_size),
+            max_size,
             conditions: 0,
             split,
             has_divisible: Rc::clone(&self.has_divisible),
             download,
         };
         let mut easy = self.easy(row.url, job);
-        easy.own_headers = admitted.own_headers;
+        easy.own_headers = own_headers;
         Self::warn_of(self.report, &easy.url, &mut easy.sink);
         match admitted.standing {
             Some(file) => self.look_at_standing(multi, file, easy),

@@ -62,6 +62,8 @@ pub(super) struct Places {
     /// Who computes the digests of downloads.
     hashing: Hashing,
     resume: Resume,
+    /// Codings are undone.
+    decodes: bool,
     names: Names,
     /// When more names were known than are remembered, by the clock that stamps files.
     forgets_since: Option<i128>,
@@ -90,6 +92,7 @@ impl Places {
                 is_synced: plan.durability == Durability::File,
             },
             resume: plan.resume,
+            decodes: plan.request.decoding.is_some(),
             template: plan.template.clone(),
             rows: 0,
             names: Names::default(),
@@ -225,9 +228,11 @@ impl Places {
         let file = folder.open(&name).ok().filter(|_| has_digests);
         let part = Part::new(folder, name, self.exists).standing();
         let part = match known {
+            // What is known is whole, in whatever form.
             Some(_) => part,
             None => part.continuing(entry.size(), &row.url),
         };
+        let known = known.filter(|known| known.is_for(self.decodes));
         self.begin_with(part, is_renamed, known, file)
     }
 
@@ -260,7 +265,14 @@ impl Places {
     /// What is known of a file that stands there.
     fn known(&self, folder: &Folder, name: &OsStr, entry: &Entry) -> Option<Stored> {
         let by_time = || self.is_newer_only.then(|| Stored::by_time(entry)).flatten();
-        let stored = Stored::read(folder, name, entry).map(|stored| {
+        let stored = Stored::read(folder, name, entry);
+        if stored
+            .as_ref()
+            .is_some_and(|stored| !stored.is_for(self.decodes))
+        {
+            return None;
+        }
+        let stored = stored.map(|stored| {
             if self.is_newer_only {
                 stored.unless_newer()
             } else {
@@ -356,6 +368,7 @@ impl Places {
         } else {
             part
         };
+        let part = if self.decodes { part.decoding() } else { part };
         let part = part.with_care(self.care);
         let mut download = Box::new(Download::new(Body::File(part), &self.hashing));
         download.known = known;

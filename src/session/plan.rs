@@ -167,6 +167,8 @@ pub enum Output {
 pub struct Request {
     /// Header fields.
     pub headers: Arc<[Field]>,
+    /// Codings are undone, and these fields offer them to servers; without it bodies land as they are sent.
+    pub decoding: Option<Arc<[Field]>>,
     /// Basic credentials, for the origin of each URL.
     pub credentials: Option<Arc<Credentials>>,
     /// Redirects followed at most.
@@ -189,6 +191,7 @@ impl Default for Request {
     fn default() -> Self {
         Self {
             headers: Arc::from([]),
+            decoding: None,
             credentials: None,
             max_redirects: 20,
             max_size: None,

@@ -85,6 +85,8 @@ pub struct Completion<'a> {
     pub is_renamed: bool,
     /// Bytes received.
     pub bytes: u64,
+    /// Bytes of the file, where it was decoded from those.
+    pub decoded: Option<u64>,
     /// Time that the last try took.
     pub elapsed: Duration,
     /// How often it was tried.

@@ -5,6 +5,7 @@
 
 pub mod digest;
 pub mod disposition;
+pub mod encoding;
 pub mod file_name;
 pub mod header_field;
 pub mod http1_answer;
@@ -24,9 +25,10 @@ pub mod state;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("digest", digest::run),
     ("disposition", disposition::run),
+    ("encoding", encoding::run),
     ("file_name", file_name::run),
     ("header_field", header_field::run),
     ("http1_answer", http1_answer::run),

@@ -2,6 +2,7 @@
 
 mod apache;
 mod ca;
+pub(crate) mod coding;
 mod command;
 mod dir;
 mod nginx;

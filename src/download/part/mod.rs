@@ -72,6 +72,10 @@ pub struct Part {
     is_divisible: bool,
     is_divided: bool,
     is_multiplexed: bool,
+    /// Codings are to be undone; those of the present answer are, so that nothing can be put beside
+    /// what it brings.
+    decodes: bool,
+    is_decoded: bool,
     /// Why it was started over, until somebody is told.
     notice: Option<&'static str>,
 }
@@ -124,6 +128,8 @@ impl Part {
             is_divisible: false,
             is_divided: false,
             is_multiplexed: false,
+            decodes: false,
+            is_decoded: false,
             notice: None,
         }
     }
@@ -137,6 +143,12 @@ impl Part {
     /// The same without a note for small bodies: to fetch them again costs less than to note so many.
     pub fn without_small_notes(mut self) -> Self {
         self.notes_all = false;
+        self
+    }
+
+    /// The same with codings undone.
+    pub fn decoding(mut self) -> Self {
+        self.decodes = true;
         self
     }
 
@@ -201,14 +213,17 @@ impl Part {
         }
     }
 
-    /// Takes note of the head of a whole body, and forgets what was written before.
-    pub(super) fn begin(&mut self, response: &Response) -> Result<(), Fault> {
+    /// Takes note of the head of a whole body, and forgets what was written before. One that
+    /// `is_coded` will be decoded: nothing says how long it will be.
+    pub(super) fn begin(&mut self, response: &Response, is_coded: bool) -> Result<(), Fault> {
         let validators = Validators::of(response);
         let known = self.size_known_of(response, &validators);
         self.start_over(&validators)?;
         self.state.validators = validators;
-        self.state.size = response.content_length().or(known);
-        self.limit = known;
+        self.is_decoded = is_coded;
+        self.limit = known.filter(|_| !is_coded);
+        let size = response.content_length().or(known);
+        self.state.size = size.filter(|_| !is_coded);
         self.is_same = false;
         Ok(())
     }
@@ -348,7 +363,8 @@ impl Part {
     /// Notes the validators with a file that is complete since a time.
     fn note(&self, file: &File, completed: i128) {
         let size = self.state.ranges.end().max(self.run.end);
-        if let Some(note) = Stored::note(&self.state.validators, size, completed) {
+        let validators = &self.state.validators;
+        if let Some(note) = Stored::note(validators, self.is_decoded, size, completed) {
             sys::note(file, &note);
         }
     }

@@ -70,6 +70,9 @@ impl Part {
                 Some(_) if state.is_mixed && !has_digest => {
                     Err("several mirrors have brought it, and no digest is asked for now")
                 }
+                Some(_) if self.decodes && state.validators.encoding.is_some() => {
+                    Err("it is coded, and is to be decoded now")
+                }
                 Some(place) => Ok((place, state)),
             }
         });
@@ -385,7 +388,7 @@ impl Part {
     /// next try goes `elsewhere`. False where nothing can be put beside what is there.
     pub(in crate::download) fn lose(&mut self, wrong: &Ranges, elsewhere: bool) -> bool {
         self.settle();
-        if self.is_same || self.create().is_err() {
+        if self.is_same || self.is_decoded || self.create().is_err() {
             return false;
         }
         for range in wrong.iter() {
@@ -546,7 +549,8 @@ impl Part {
     }
 
     fn can_resume(&self) -> bool {
-        self.is_vouched || self.state.validators.strong().is_some()
+        // A part has other bytes than those that a coded form was decoded to.
+        !self.is_decoded && (self.is_vouched || self.state.validators.strong().is_some())
     }
 
     /// Counts what the present try has written among what is there.

@@ -1,0 +1,57 @@
+//! The coding br (RFC 7932). Its windows are of 16 MiB at most; the larger ones of a later draft are refused.
+
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+
+use super::{Coding, Step};
+use crate::error::Undecodable;
+
+type State = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
+
+/// One stream.
+pub(super) struct Brotli {
+    state: Box<State>,
+    is_whole: bool,
+}
+
+impl Brotli {
+    pub(super) fn new() -> Self {
+        let alloc = StandardAlloc::default;
+        Self {
+            state: Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())),
+            is_whole: false,
+        }
+    }
+}
+
+impl Coding for Brotli {
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable> {
+        if self.is_whole {
+            return match input {
+                [] => Ok(Step::NONE),
+                _ => Err(Undecodable::Damaged("br")),
+            };
+        }
+        let (mut consumed, mut produced, mut total) = (0, 0, 0);
+        let result = BrotliDecompressStream(
+            &mut input.len(),
+            &mut consumed,
+            input,
+            &mut output.len(),
+            &mut produced,
+            output,
+            &mut total,
+            &mut self.state,
+        );
+        match result {
+            BrotliResult::ResultFailure => Err(Undecodable::Damaged("br")),
+            result => {
+                self.is_whole = matches!(result, BrotliResult::ResultSuccess);
+                Ok(Step { consumed, produced })
+            }
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+}
