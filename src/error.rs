@@ -2,6 +2,8 @@
 //!
 //! An `Ok` from a call says nothing of single transfers; their results come from the info queue alone.
 
+mod proxy;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -11,6 +13,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use url::Url;
+
+pub use proxy::{ProxyFault, SocksReply};
 
 /// What ended a transfer: the fault, what was being done, and the last address tried.
 ///
@@ -25,6 +29,7 @@ struct Inner {
     doing: Doing,
     address: Option<SocketAddr>,
     redirected: Option<Url>,
+    proxy: Option<String>,
 }
 
 /// What a transfer was doing when it ended.
@@ -144,6 +149,14 @@ pub enum Fault {
         host: String,
         /// What the resolver said.
         reason: String,
+    },
+    /// The proxy does not connect to the host.
+    #[error("the proxy {proxy} {fault}")]
+    Proxy {
+        /// Which, as a URL without a login.
+        proxy: String,
+        /// Why.
+        fault: ProxyFault,
     },
     /// No connection could be opened.
     #[error("cannot connect: {0}")]
@@ -279,6 +292,8 @@ pub enum Timeout {
     Connect,
     /// Connecting, which did not get beyond the handshake.
     Handshake,
+    /// Connecting, which did not get through the proxy.
+    Proxy,
     /// No byte of the answer arrived for too long.
     Answer,
     /// No further byte arrived for too long.
@@ -295,6 +310,7 @@ impl fmt::Display for Timeout {
             Self::Lookup => "looking up the host",
             Self::Connect => "connecting",
             Self::Handshake => "the TLS handshake",
+            Self::Proxy => "connecting through the proxy",
             Self::Answer => "waiting for the answer",
             Self::Stall => "the transfer stalled and",
             Self::Speed => "the transfer was too slow and",
@@ -440,14 +456,30 @@ impl Fault {
                     again.unwrap_or_else(|| io::Error::new(source.kind(), source.to_string()));
                 Some(Self::Connect(again))
             }
+            Self::Proxy { proxy, fault } => Some(Self::Proxy {
+                proxy: proxy.clone(),
+                fault: fault.clone(),
+            }),
             Self::Timeout {
-                kind: kind @ (Timeout::Lookup | Timeout::Connect | Timeout::Handshake),
+                kind:
+                    kind @ (Timeout::Lookup | Timeout::Connect | Timeout::Handshake | Timeout::Proxy),
                 limit,
             } => Some(Self::Timeout {
                 kind: *kind,
                 limit: *limit,
             }),
             _ => None,
+        }
+    }
+
+    /// The same fault as one of the handshake with a proxy: whose certificate it is has to be said.
+    pub(crate) fn of_proxy(self) -> Self {
+        match self {
+            Self::Certificate(why) => Self::Certificate(format!("the proxy's: {why}").into()),
+            Self::Tls(why) => Self::Tls(format!("with the proxy: {why}").into()),
+            Self::IdentityRefused(why) => Self::IdentityRefused(format!("with the proxy: {why}")),
+            Self::VersionRefused => Self::Tls("with the proxy: it does not speak HTTP/1.1".into()),
+            other => other,
         }
     }
 
@@ -469,6 +501,14 @@ impl From<Malformed> for Fault {
 
 /// The well-known meaning of an error status, for messages.
 fn status_text(status: u16) -> String {
+    meaning(status).map_or_else(
+        || format!("the server answered with status {status}"),
+        str::to_owned,
+    )
+}
+
+/// What a status means, where that is well known.
+fn meaning(status: u16) -> Option<&'static str> {
     let reason = match status {
         400 => "bad request",
         401 => "unauthorized",
@@ -492,9 +532,14 @@ fn status_text(status: u16) -> String {
         502 => "bad gateway",
         503 => "service unavailable",
         504 => "gateway timeout",
-        _ => return format!("the server answered with status {status}"),
+        _ => return None,
     };
-    reason.to_owned()
+    Some(reason)
+}
+
+/// Whether a status says that it may be another one soon.
+fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524)
 }
 
 impl Error {
@@ -505,7 +550,15 @@ impl Error {
             doing,
             address,
             redirected: None,
+            proxy: None,
         }))
+    }
+
+    /// The same for a transfer through a proxy, which is named without its login.
+    #[must_use]
+    pub fn through(mut self, proxy: Option<String>) -> Self {
+        self.0.proxy = proxy;
+        self
     }
 
     /// The same for a transfer that redirects had led to another URL.
@@ -535,6 +588,11 @@ impl Error {
         self.0.redirected.as_ref()
     }
 
+    /// The proxy that the transfer took, if it took one: the address is then the proxy's.
+    pub fn proxy(&self) -> Option<&str> {
+        self.0.proxy.as_deref()
+    }
+
     /// The status code, when the server's answer was the fault.
     pub fn status(&self) -> Option<u16> {
         match self.0.fault {
@@ -560,9 +618,8 @@ impl Error {
     /// statuses that say so themselves (408, 425, 429, 500, 502, 503, 504, 522, 524).
     pub fn is_retryable(&self) -> bool {
         match &self.0.fault {
-            Fault::Status { status, .. } => {
-                matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524)
-            }
+            Fault::Status { status, .. } => is_passing(*status),
+            Fault::Proxy { fault, .. } => fault.is_retryable(),
             Fault::Truncated { .. }
             | Fault::Undecodable(Undecodable::Cut(_))
             | Fault::Resolve { .. }

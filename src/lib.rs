@@ -28,8 +28,8 @@
 //! - [`list`]: lists of URLs as streams of rows; [`download`]: policy for one file, without sockets;
 //!   [`reactor`]: the one loop that waits
 //! - [`multi`]: many transfers over shared connections
-//! - `conn`: a connection as a stack of filters, TCP and TLS
-//! - [`http1`], [`http2`]: the protocols, without I/O
+//! - `conn`: a connection as a stack of filters: TCP, TLS, tunnels through proxies
+//! - [`http1`], [`http2`], [`socks`]: the protocols, without I/O
 //! - [`http`]: the words that every version of HTTP shares
 //! - [`error`], and [`sys`]: errors, and the few system calls that the standard library lacks
 //!
@@ -46,6 +46,7 @@ pub mod list;
 pub mod multi;
 pub mod reactor;
 pub mod session;
+pub mod socks;
 pub mod sys;
 
 pub use error::{Error, MultiError};

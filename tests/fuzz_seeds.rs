@@ -122,6 +122,11 @@ fn replay(name: &str) {
 }
 
 #[test]
+fn connect_answer_keeps_its_promises() {
+    replay("connect_answer");
+}
+
+#[test]
 fn digest_keeps_its_promises() {
     replay("digest");
 }
@@ -182,6 +187,11 @@ fn netrc_keeps_its_promises() {
 }
 
 #[test]
+fn proxy_keeps_its_promises() {
+    replay("proxy");
+}
+
+#[test]
 fn redirect_keeps_its_promises() {
     replay("redirect");
 }
@@ -189,6 +199,11 @@ fn redirect_keeps_its_promises() {
 #[test]
 fn response_words_keeps_its_promises() {
     replay("response_words");
+}
+
+#[test]
+fn socks_answers_keeps_its_promises() {
+    replay("socks_answers");
 }
 
 #[test]

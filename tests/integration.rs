@@ -34,6 +34,7 @@ mod cli_nginx; // many files from a real server, every byte compared
 mod cli_pieces; // a metalink's digests of pieces
 mod cli_pipe; // lists that come slowly, readers that leave early
 mod cli_privacy; // credentials, and where they must not come out
+mod cli_proxy; // -p, --noproxy, the variables, real proxies
 mod cli_redirect; // redirects, and where they may lead
 mod cli_report; // completion and failure lines, -q, -v, colour, summary
 mod cli_resume; // NAME.part and its state: what the next run goes on with
@@ -44,6 +45,7 @@ mod cli_time; // -N, --remote-time, --fsync
 mod cli_timeout; // stalls, connecting, the whole
 mod cli_tls; // certificates good and bad, truncation
 mod cli_trust; // --capath, --cert, --tls-min, --pinnedpubkey, and what a refusal says
+mod cli_tunnel; // CONNECT and SOCKS5 through proxies that do anything
 mod cli_usage; // --help, --version, flags that are wrong
 
 mod engine; // the engine's contract, and the same tests under two event loops

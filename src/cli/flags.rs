@@ -452,6 +452,23 @@ pub(crate) struct Network {
     #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = resolve, hide_short_help = true)]
     pub(crate) resolve: Vec<Resolve>,
 
+    /// Connect by the proxy at URL
+    ///
+    /// URL is [SCHEME://][USER[:PASS]@]HOST[:PORT], and the scheme one of http (if there is none),
+    /// https, socks5 and socks5h. To https URLs, and over SOCKS to all, the proxy makes a tunnel;
+    /// other requests are given to it. With socks5 names are looked up here, with socks5h by the
+    /// proxy. Without this the variables http_proxy, https_proxy and all_proxy name proxies; an
+    /// empty URL says that there is none.
+    #[arg(short, long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) proxy: Option<String>,
+
+    /// Connect to the hosts in LIST without a proxy
+    ///
+    /// Names, each for itself and all below it, addresses and networks such as 10.0.0.0/8, separated
+    /// by commas; * is every host. Without this the variable no_proxy has such a list.
+    #[arg(long, value_name = "LIST", hide_short_help = true)]
+    pub(crate) noproxy: Option<String>,
+
     /// Give up connecting after DUR
     ///
     /// 0 lifts the limit.

@@ -70,9 +70,12 @@ pub(super) fn fail_line(text: &mut String, completion: &Completion<'_>, error: &
     if completion.place.is_listed() {
         let _ = write!(text, " [{}]", Safe(completion.place));
     }
-    if let Some(address) = error.address() {
-        let _ = write!(text, " [{address}]");
-    }
+    let _ = match (error.address(), error.proxy()) {
+        (Some(address), Some(proxy)) => write!(text, " [{address}, the proxy {}]", Safe(proxy)),
+        (Some(address), None) => write!(text, " [{address}]"),
+        (None, Some(proxy)) => write!(text, " [by the proxy {}]", Safe(proxy)),
+        (None, None) => Ok(()),
+    };
     text.push('\n');
 }
 

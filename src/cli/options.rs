@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use gannet::download;
-use gannet::http::{Credentials, Expected, Field, encoding};
+use gannet::http::{Credentials, Expected, Field, NoProxy, Proxies, Proxy, encoding};
 use gannet::list::{Format, Shard, Split, parse_url};
 use gannet::multi::{
     Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots, Windows,
@@ -30,7 +30,7 @@ pub(crate) fn is_stdout(path: &Path) -> bool {
 /// Something typed cannot be done; the message says which flag.
 pub(crate) fn plan(flags: Flags) -> Result<Plan> {
     let request = request(&flags)?;
-    let mut options = options(&flags);
+    let mut options = options(&flags)?;
     if let Some(typed) = flags.http.netrc {
         options.netrc = credentials::netrc(typed)?.map(Arc::new);
     }
@@ -198,9 +198,9 @@ fn bearer(variable: &str) -> Result<Field> {
         .ok_or_else(|| anyhow!("--bearer-env: what the variable {variable} holds is no token"))
 }
 
-fn options(flags: &Flags) -> Options {
+fn options(flags: &Flags) -> Result<Options> {
     let overrides = flags.network.resolve.iter();
-    Options {
+    Ok(Options {
         limits: Limits {
             per_origin: flags.concurrency.per_host.map_or(0, |n| n as usize),
             ..Limits::default()
@@ -210,6 +210,7 @@ fn options(flags: &Flags) -> Options {
             (_, true) => Family::V6,
             _ => Family::Any,
         },
+        proxies: proxies(&flags.network)?,
         overrides: overrides
             .map(|entry| ((entry.host.clone(), entry.port), entry.addresses.clone()))
             .collect(),
@@ -222,7 +223,29 @@ fn options(flags: &Flags) -> Options {
         },
         netrc: None,
         windows: Windows::default(),
-    }
+    })
+}
+
+/// What the flags say of proxies, and where they are silent, the environment. An error repeats no
+/// URL: it may hold a password.
+fn proxies(flags: &flags::Network) -> Result<Proxies> {
+    let variable = |name: &str| {
+        let value = env::var_os(name).filter(|value| !value.is_empty())?;
+        Some(value.to_string_lossy().into_owned())
+    };
+    let mut proxies = match flags.proxy.as_deref() {
+        Some("") => Proxies::default(),
+        Some(typed) => {
+            let proxy = typed.parse::<Proxy>();
+            Proxies::all(proxy.map_err(|why| anyhow!("--proxy: {why}"))?)
+        }
+        None => Proxies::from_environment(variable)
+            .map_err(|(name, why)| anyhow!("the variable {name}: {why}"))?,
+    };
+    let from_environment = || variable("no_proxy").or_else(|| variable("NO_PROXY"));
+    let exempt = flags.noproxy.clone().or_else(from_environment);
+    proxies.exempt = NoProxy::parse(&exempt.unwrap_or_default());
+    Ok(proxies)
 }
 
 fn tls(flags: &Tls) -> TlsOptions {

@@ -371,6 +371,8 @@ fn exit_for(error: &Error) -> Exit {
         | Fault::Certificate(_)
         | Fault::IdentityRefused(_) => Exit::Tls,
         Fault::Tls(_) if error.doing() == Doing::Handshaking => Exit::Tls,
+        Fault::Proxy { fault, .. } if fault.is_authentication() => Exit::Authentication,
+        Fault::Proxy { fault, .. } if fault.is_malformed() => Exit::Protocol,
         Fault::Status {
             status: 401 | 407, ..
         } => Exit::Authentication,
@@ -387,6 +389,7 @@ fn exit_for(error: &Error) -> Exit {
         Fault::Truncated { .. }
         | Fault::Undecodable(Undecodable::Cut(_))
         | Fault::Resolve { .. }
+        | Fault::Proxy { .. }
         | Fault::Connect(_)
         | Fault::ConnectionLost(_)
         | Fault::NoAnswer

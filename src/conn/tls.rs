@@ -5,11 +5,12 @@
 //! and the first request leave in one segment.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, ClientConfig};
 use rustls_pki_types::{ServerName, UnixTime};
 
 use super::filter::{Filter, Interest, Opened, Received, Scratch};
@@ -39,6 +40,8 @@ pub(crate) struct Tls {
     is_broken: bool,
     /// What has broken it, until that is told: first comes what was received before.
     broken_by: Option<Fault>,
+    /// The peer is a proxy.
+    is_to_proxy: bool,
 }
 
 /// What the application has the session write.
@@ -72,11 +75,33 @@ impl Tls {
         protocols: &[&[u8]],
         below: Box<dyn Filter>,
     ) -> Result<Self, Fault> {
+        Self::begin(config.shared(), host, protocols, below)
+    }
+
+    /// A session with a proxy, in which HTTP/1.1 is spoken.
+    pub(crate) fn to_proxy(
+        config: &Config,
+        host: &str,
+        below: Box<dyn Filter>,
+    ) -> Result<Self, Fault> {
+        let tls = Self::begin(config.shared_with_proxies(), host, &[b"http/1.1"], below)?;
+        Ok(Self {
+            is_to_proxy: true,
+            ..tls
+        })
+    }
+
+    fn begin(
+        config: Arc<ClientConfig>,
+        host: &str,
+        protocols: &[&[u8]],
+        below: Box<dyn Filter>,
+    ) -> Result<Self, Fault> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Fault::BadUrl(format!("'{host}' cannot stand in a certificate")))?;
         let protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        let session = UnbufferedClientConnection::new_with_alpn(config.shared(), name, protocols)
-            .map_err(fault)?;
+        let session =
+            UnbufferedClientConnection::new_with_alpn(config, name, protocols).map_err(fault)?;
         Ok(Self {
             below,
             session,
@@ -88,6 +113,7 @@ impl Tls {
             has_ended: false,
             is_broken: false,
             broken_by: None,
+            is_to_proxy: false,
         })
     }
 
@@ -209,6 +235,28 @@ impl Tls {
         result
     }
 
+    /// Goes on with the handshake.
+    fn shake_hands(&mut self, scratch: &mut Scratch) -> Result<Opened, Fault> {
+        if !self.has_started {
+            self.has_started = true;
+            self.write(None)?;
+        }
+        while !self.is_established {
+            self.flush()?;
+            match self.recv_once(&mut [], usize::MAX, scratch) {
+                Ok(Received::Bytes(_)) => {}
+                Ok(Received::WouldBlock) => return Ok(Opened::Wait),
+                Ok(Received::End { .. }) => {
+                    return Err(Fault::Tls(
+                        "the server closed the connection during the handshake".into(),
+                    ));
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(Opened::Ready)
+    }
+
     /// Runs the session without new bytes, to have it write: the ClientHello, an alert, a request.
     fn write(&mut self, app: Option<App<'_>>) -> Result<(), Fault> {
         let mut incoming = std::mem::take(&mut self.incoming);
@@ -243,24 +291,14 @@ impl Filter for Tls {
         if matches!(self.below.open(scratch)?, Opened::Wait) {
             return Ok(Opened::Wait);
         }
-        if !self.has_started {
-            self.has_started = true;
-            self.write(None)?;
-        }
-        while !self.is_established {
-            self.flush()?;
-            match self.recv_once(&mut [], usize::MAX, scratch) {
-                Ok(Received::Bytes(_)) => {}
-                Ok(Received::WouldBlock) => return Ok(Opened::Wait),
-                Ok(Received::End { .. }) => {
-                    return Err(Fault::Tls(
-                        "the server closed the connection during the handshake".into(),
-                    ));
-                }
-                Err(fault) => return Err(fault),
+        let shaken = self.shake_hands(scratch);
+        shaken.map_err(|fault| {
+            if self.is_to_proxy {
+                fault.of_proxy()
+            } else {
+                fault
             }
-        }
-        Ok(Opened::Ready)
+        })
     }
 
     fn recv(
@@ -322,6 +360,7 @@ impl Filter for Tls {
         let _ = self
             .write(Some(App::CloseNotify))
             .and_then(|()| self.flush());
+        self.below.close();
     }
 
     fn socket(&self) -> &Socket {

@@ -77,33 +77,52 @@ impl TlsVersion {
 
 /// The loaded configuration, one for all connections of an engine: they share its session tickets.
 #[derive(Debug, Clone)]
-pub(crate) struct Config(Arc<ClientConfig>);
+pub(crate) struct Config {
+    origins: Arc<ClientConfig>,
+    /// The same roots, without what is for origins alone: pinned keys, and who this is.
+    proxies: Arc<ClientConfig>,
+}
 
 impl Config {
     /// Loads the roots and builds the configuration.
     pub(crate) fn load(options: &TlsOptions) -> Result<Self, Fault> {
         let provider = Arc::new(provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&options.oldest.and_later())
-            .map_err(|error| Fault::Tls(error.into()))?;
-        let verifier = builder
+        let trusted = verifier(options, Arc::clone(&provider))?;
+        let pinned = pinned(options, Arc::clone(&trusted), &provider)?;
+        let builder = || {
+            ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(&options.oldest.and_later())
+                .map_err(|error| Fault::Tls(error.into()))
+        };
+        let origins = builder()?
             .dangerous()
-            .with_custom_certificate_verifier(verifier(options, provider)?);
-        let config = match &options.identity {
-            None => verifier.with_no_client_auth(),
+            .with_custom_certificate_verifier(pinned);
+        let origins = match &options.identity {
+            None => origins.with_no_client_auth(),
             Some(identity) => {
                 let (chain, key) = load_identity(identity)?;
-                verifier
+                origins
                     .with_client_auth_cert(chain, key)
                     .map_err(|error| unusable(&identity.key, error))?
             }
         };
-        Ok(Self(Arc::new(config)))
+        let proxies = builder()?
+            .dangerous()
+            .with_custom_certificate_verifier(trusted);
+        Ok(Self {
+            origins: Arc::new(origins),
+            proxies: Arc::new(proxies.with_no_client_auth()),
+        })
     }
 
-    /// The configuration, for one more connection.
+    /// The configuration, for one more connection to an origin.
     pub(super) fn shared(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.origins)
+    }
+
+    /// The same to a proxy.
+    pub(super) fn shared_with_proxies(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.proxies)
     }
 }
 
@@ -117,19 +136,28 @@ fn provider() -> CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
 
+/// Who is trusted.
 fn verifier(
     options: &TlsOptions,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, Fault> {
-    let verifier: Arc<dyn ServerCertVerifier> = if options.insecure {
-        Arc::new(AcceptAny::new(Arc::clone(&provider)))
+    Ok(if options.insecure {
+        Arc::new(AcceptAny::new(provider))
     } else {
-        Arc::new(load_roots(&options.roots, Arc::clone(&provider))?)
-    };
+        Arc::new(load_roots(&options.roots, provider)?)
+    })
+}
+
+/// The same for those alone that have one of the pinned keys, where there are any.
+fn pinned(
+    options: &TlsOptions,
+    trusted: Arc<dyn ServerCertVerifier>,
+    provider: &CryptoProvider,
+) -> Result<Arc<dyn ServerCertVerifier>, Fault> {
     if options.pins.is_empty() {
-        return Ok(verifier);
+        return Ok(trusted);
     }
-    let pinned = Pinned::new(verifier, options.pins.clone(), &provider);
+    let pinned = Pinned::new(trusted, options.pins.clone(), provider);
     Ok(Arc::new(pinned.map_err(Fault::TrustRoots)?))
 }
 

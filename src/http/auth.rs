@@ -39,8 +39,13 @@ impl Credentials {
     }
 
     /// The user.
-    pub(super) fn user(&self) -> &[u8] {
+    pub(crate) fn user(&self) -> &[u8] {
         &self.user
+    }
+
+    /// The password; empty where there is none.
+    pub(crate) fn password(&self) -> &[u8] {
+        &self.password
     }
 
     /// The same user with another password.

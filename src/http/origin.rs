@@ -85,12 +85,21 @@ impl Origin {
         self.host.parse().ok()
     }
 
-    /// The value of the Host field: the port only where it is not the scheme's own, IPv6 in brackets (RFC 9110 §7.2).
-    pub fn authority(&self) -> String {
-        let mut authority = match self.ip() {
+    /// Host and port, as CONNECT has them: the port always, IPv6 in brackets (RFC 9112 §3.2.3).
+    pub fn host_and_port(&self) -> String {
+        format!("{}:{}", self.uri_host(), self.port)
+    }
+
+    fn uri_host(&self) -> String {
+        match self.ip() {
             Some(IpAddr::V6(address)) => format!("[{address}]"),
             _ => self.host.clone(),
-        };
+        }
+    }
+
+    /// The value of the Host field: the port only where it is not the scheme's own, IPv6 in brackets (RFC 9110 §7.2).
+    pub fn authority(&self) -> String {
+        let mut authority = self.uri_host();
         if self.port != self.scheme.default_port() {
             // Writing to a String cannot fail.
             let _ = write!(authority, ":{}", self.port);
@@ -161,6 +170,16 @@ mod tests {
             ("http://bücher.example/", "xn--bcher-kva.example"),
         ] {
             assert_eq!(origin(url).unwrap().authority(), expected);
+        }
+    }
+
+    #[test]
+    fn a_tunnel_is_asked_for_with_the_port_in_any_case() {
+        for (url, expected) in [
+            ("https://example.com/", "example.com:443"),
+            ("http://[::1]/", "[::1]:80"),
+        ] {
+            assert_eq!(origin(url).unwrap().host_and_port(), expected);
         }
     }
 

@@ -44,6 +44,7 @@
 //! ```
 
 mod chunked;
+mod connect;
 mod exchange;
 mod framing;
 mod head;
@@ -54,6 +55,7 @@ mod properties;
 mod replay;
 mod request;
 
+pub use connect::{ConnectAnswer, connect};
 pub use exchange::{Closed, Event, Exchange};
 pub use request::{encode, encode_fields, encode_line};
 

@@ -38,10 +38,15 @@ fn append<'a>(
 ///
 /// [`Unsendable::Target`]; then `out` is as it was.
 pub fn encode_line(out: &mut Vec<u8>, method: Method, target: &str) -> Result<(), Unsendable> {
+    append_line(out, method.as_str(), target)
+}
+
+/// The same for any method.
+pub(super) fn append_line(out: &mut Vec<u8>, method: &str, target: &str) -> Result<(), Unsendable> {
     if target.is_empty() || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Unsendable::Target);
     }
-    for part in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+    for part in [method, " ", target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
     Ok(())

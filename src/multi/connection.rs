@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Instant;
@@ -21,6 +21,8 @@ use crate::http2::{Session, Windows};
 pub(super) struct Connection {
     /// Its origin's key in the pool.
     pub(super) origin: usize,
+    /// The origin's address that a proxy is told, where it has to be.
+    pub(super) target: Option<Target>,
     pub(super) stage: Stage,
     pub(super) talk: Talk,
     /// Requests that were sent over it.
@@ -31,6 +33,13 @@ pub(super) struct Connection {
     pub(super) has_stood_by: bool,
     /// When, and in which call, it became idle.
     pub(super) idle_since: Option<(Instant, u64)>,
+}
+
+/// One of an origin's addresses, and how many come after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) address: IpAddr,
+    pub(super) left: usize,
 }
 
 /// How far the connection has come.
@@ -196,9 +205,10 @@ impl fmt::Debug for Dial {
 }
 
 impl Connection {
-    pub(super) fn new(origin: usize, user: TransferId, race: Race) -> Self {
+    pub(super) fn new(origin: usize, user: TransferId, race: Race, target: Option<Target>) -> Self {
         Self {
             origin,
+            target,
             stage: Stage::Racing {
                 race,
                 attempts: Vec::new(),

@@ -136,8 +136,10 @@ impl<S: Sink> Multi<S> {
             .connection
             .and_then(|key| self.connections.get(key));
         let has_begun = connection.is_some_and(|connection| connection.has_begun(transfer.slot));
+        let proxy = transfer.origin.and_then(|key| self.pool.route(key).proxy());
         match (kind, transfer.state) {
             (Timeout::Connect, State::Resolve) => Timeout::Lookup,
+            (Timeout::Connect, State::Handshake) if proxy.is_some() => Timeout::Proxy,
             (Timeout::Connect, State::Handshake) => Timeout::Handshake,
             (Timeout::Stall, State::Receive) if !has_begun => Timeout::Answer,
             _ => kind,

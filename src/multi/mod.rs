@@ -40,6 +40,7 @@ mod pool;
 mod rate;
 mod reach;
 mod ready;
+mod route;
 mod sessions;
 mod shared;
 mod sink;
@@ -168,6 +169,7 @@ impl<S: Sink> Multi<S> {
     pub fn set_options(&mut self, options: Options) {
         self.pool
             .set_limits(options.limits.clone(), options.protocol);
+        self.pool.set_proxies(options.proxies.clone());
         self.rate = options.max_recv_speed.map(Rate::new);
         self.tls_config = None;
         self.options = options;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::lookup::Family;
 use super::pool::Limits;
 use crate::conn::TlsOptions;
-use crate::http::{Netrc, Origin, Version};
+use crate::http::{Netrc, Origin, Proxies, Version};
 use crate::http2::Windows;
 
 /// The options of a multi: libcurl's CURLMOPT limits, and what decides how connections are made.
@@ -17,6 +17,8 @@ pub struct Options {
     pub limits: Limits,
     /// Which address family connections use.
     pub family: Family,
+    /// Through whom connections are made, and to whom without.
+    pub proxies: Proxies,
     /// Addresses to use for a host and port instead of looking the host up. Hosts are in lower case.
     pub overrides: HashMap<(String, u16), Vec<IpAddr>>,
     /// How TLS connections are made.

@@ -18,11 +18,12 @@ use super::info::TransferId;
 use super::narrow::Narrow;
 use super::options::Protocol;
 use super::reach::Reach;
+use super::route::Route;
 use super::sessions::Sessions;
 use super::timers::Timers;
 use super::transfer::Prepared;
 use crate::error::Fault;
-use crate::http::{Origin, Version};
+use crate::http::{Origin, Proxies, Version};
 
 /// Longest time for which transfers wait for what a first connection will turn out to speak, before
 /// they open their own.
@@ -78,6 +79,7 @@ pub(super) struct Turn {
 #[derive(Debug)]
 struct Entry {
     origin: Origin,
+    route: Route,
     /// Transfers that hold this entry: it goes with the last of them and the last connection.
     users: usize,
     /// Connections open or being opened.
@@ -122,9 +124,10 @@ enum Patience {
 }
 
 impl Entry {
-    fn new(origin: Origin, speaks: Option<Version>) -> Self {
+    fn new(origin: Origin, route: Route, speaks: Option<Version>) -> Self {
         Self {
             origin,
+            route,
             sessions: Sessions::default(),
             speaks,
             insists_on_http1: false,
@@ -185,6 +188,7 @@ impl Entry {
 pub(super) struct Pool {
     limits: Limits,
     protocol: Protocol,
+    proxies: Proxies,
     entries: Slab<Entry>,
     by_origin: HashMap<Origin, usize>,
     /// The entry that was held last: the next URL is most likely of the same origin.
@@ -223,6 +227,11 @@ impl Pool {
         }
     }
 
+    /// Sets the proxies of origins that are new.
+    pub(super) fn set_proxies(&mut self, proxies: Proxies) {
+        self.proxies = proxies;
+    }
+
     /// The next ticket: a larger one comes later.
     pub(super) fn ticket(&mut self) -> u64 {
         self.tickets += 1;
@@ -238,7 +247,9 @@ impl Pool {
                 Some(key) => *key,
                 None => {
                     let speaks = self.protocol.known(&origin);
-                    let key = self.entries.insert(Entry::new(origin.clone(), speaks));
+                    let route = Route::to(&origin, &self.proxies, self.protocol);
+                    let entry = Entry::new(origin.clone(), route, speaks);
+                    let key = self.entries.insert(entry);
                     self.by_origin.insert(origin, key);
                     key
                 }
@@ -266,10 +277,15 @@ impl Pool {
         &self.entries[key].origin
     }
 
-    /// An origin, and what is kept of its requests.
-    pub(super) fn prepared(&mut self, key: usize) -> (&Origin, &mut Prepared) {
+    /// The way to an origin.
+    pub(super) fn route(&self, key: usize) -> &Route {
+        &self.entries[key].route
+    }
+
+    /// An origin, the way to it, and what is kept of its requests.
+    pub(super) fn prepared(&mut self, key: usize) -> (&Origin, &Route, &mut Prepared) {
         let entry = &mut self.entries[key];
-        (&entry.origin, &mut entry.prepared)
+        (&entry.origin, &entry.route, &mut entry.prepared)
     }
 
     pub(super) fn winner(&self, key: usize) -> Option<SocketAddr> {

@@ -3,6 +3,7 @@
 //! Two callers share them: `fuzz/`, where libFuzzer looks for new inputs, and `fuzz_seeds.rs` beside this folder, which
 //! runs the seeds and mutations of them among the ordinary tests. So nothing here needs more than gannet and url.
 
+pub mod connect_answer;
 pub mod digest;
 pub mod disposition;
 pub mod encoding;
@@ -16,16 +17,19 @@ pub mod list_sums;
 pub mod list_urls;
 pub mod netrc;
 mod pieces;
+pub mod proxy;
 pub mod redirect;
 pub mod response_words;
 mod rows;
+pub mod socks_answers;
 pub mod state;
 
 /// A target's name and its body, which panics where a promise is broken.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 18] = [
+    ("connect_answer", connect_answer::run),
     ("digest", digest::run),
     ("disposition", disposition::run),
     ("encoding", encoding::run),
@@ -38,7 +42,9 @@ pub const TARGETS: [Target; 15] = [
     ("list_sums", list_sums::run),
     ("list_urls", list_urls::run),
     ("netrc", netrc::run),
+    ("proxy", proxy::run),
     ("redirect", redirect::run),
     ("response_words", response_words::run),
+    ("socks_answers", socks_answers::run),
     ("state", state::run),
 ];

@@ -1,4 +1,4 @@
-//! Test equipment: a folder of its own, the program under test, nginx, certificates.
+//! Test equipment: a folder of its own, the program under test, nginx, proxies, certificates.
 
 mod apache;
 mod ca;
@@ -7,6 +7,7 @@ mod command;
 mod dir;
 mod nginx;
 mod output;
+mod proxies;
 mod running;
 
 pub(crate) use apache::Apache;
@@ -15,6 +16,7 @@ pub(crate) use command::Gannet;
 pub(crate) use dir::Dir;
 pub(crate) use nginx::Nginx;
 pub(crate) use output::Output;
+pub(crate) use proxies::{Microsocks, Tinyproxy};
 pub(crate) use running::Running;
 
 /// Bytes that are alike nowhere, so that a part in the wrong place shows.

@@ -36,6 +36,13 @@ impl Stream {
         }
     }
 
+    /// A read that has nothing to read ends after so long, with an error that says so.
+    pub(super) fn set_turn(&self, turn: Duration) {
+        self.tcp()
+            .set_read_timeout(Some(turn))
+            .expect("read timeout");
+    }
+
     /// Closes as well-behaved servers do.
     pub(super) fn close(mut self) {
         if let Self::Tls(tls) = &mut self {

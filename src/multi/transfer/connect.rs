@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::{State, Step};
-use crate::conn::{Action, Config, Dialled, Filter, Interest, Opened, Race, Socket, Tls};
+use crate::conn::{Action, Dialled, Interest, Opened, Race, Socket};
 use crate::error::Fault;
-use crate::multi::connection::{Connection, Http2, Stage, Talk};
+use crate::multi::connection::{Connection, Http2, Stage, Talk, Target};
 use crate::multi::info::TransferId;
 use crate::multi::options::Protocol;
 use crate::multi::{Multi, Sink, Windows};
@@ -16,7 +16,7 @@ use crate::multi::{Multi, Sink, Windows};
 const SMALL_WINDOW: u64 = 64 * 1024;
 
 impl<S: Sink> Multi<S> {
-    /// Finds the host's addresses: in the URL itself, in the overrides, among the known ones, or by asking.
+    /// Finds out whom to connect to: the origin, or its proxy; and what a proxy that looks no names up is to be told.
     pub(in crate::multi) fn resolve(
         &mut self,
         id: TransferId,
@@ -26,37 +26,26 @@ impl<S: Sink> Multi<S> {
             return Ok(Step::Go(State::Init));
         };
         let origin = self.pool.origin(key);
-        let (host, port) = (origin.host.clone(), origin.port);
-        let found = if let Some(address) = origin.ip() {
-            Ok(vec![address])
-        } else if let Some(addresses) = self
-            .options
-            .overrides
-            .get(&(host.to_ascii_lowercase(), port))
-        {
-            Ok(addresses.clone())
-        } else {
-            match self.lookups.find(&host, id, now) {
-                Some(found) => found,
-                None => {
-                    self.tracer.info(id, || format!("looking up {host}"));
-                    return Ok(Step::Wait);
-                }
-            }
+        let route = self.pool.route(key);
+        let own = (origin.host.clone(), origin.port);
+        let tells_address = route.tells_address();
+        let peer = match route.proxy() {
+            Some(proxy) => (proxy.host.clone(), proxy.port),
+            None => own.clone(),
         };
-        let family = self.options.family;
-        let addresses: Vec<IpAddr> = found
-            .map_err(|reason| Fault::Resolve {
-                host: host.clone(),
-                reason,
-            })?
-            .into_iter()
-            .filter(|address| family.has(address))
-            .collect();
-        if addresses.is_empty() {
-            return Err(Fault::Resolve {
-                host,
-                reason: "it has no address of the family asked for".to_owned(),
+        let port = peer.1;
+        let Some(addresses) = self.addresses(id, peer, now)? else {
+            return Ok(Step::Wait);
+        };
+        let mut target = None;
+        if tells_address {
+            let Some(addresses) = self.addresses(id, own, now)? else {
+                return Ok(Step::Wait);
+            };
+            let refused = self.transfer(id).refused % addresses.len();
+            target = Some(Target {
+                address: addresses[refused],
+                left: addresses.len() - refused - 1,
             });
         }
         let addresses: Vec<_> = addresses
@@ -64,11 +53,48 @@ impl<S: Sink> Multi<S> {
             .map(|ip| SocketAddr::new(ip, port))
             .collect();
         let race = Race::new(&addresses, self.pool.winner(key));
-        let connection = self.connections.insert(Connection::new(key, id, race));
+        let connection = Connection::new(key, id, race, target);
+        let connection = self.connections.insert(connection);
         let transfer = self.transfer(id);
         transfer.place = None;
         transfer.connection = Some(connection);
         Ok(Step::Go(State::Connect))
+    }
+
+    /// The addresses of a host, at least one: in its name itself, in the overrides, among the known ones, or by asking.
+    fn addresses(
+        &mut self,
+        id: TransferId,
+        (host, port): (String, u16),
+        now: Instant,
+    ) -> Result<Option<Vec<IpAddr>>, Fault> {
+        let family = self.options.family;
+        let place = (host.to_ascii_lowercase(), port);
+        let found = if let Ok(address) = host.parse() {
+            Ok(vec![address])
+        } else if let Some(addresses) = self.options.overrides.get(&place) {
+            Ok(addresses.clone())
+        } else {
+            match self.lookups.find(&host, id, now) {
+                Some(found) => found,
+                None => {
+                    self.tracer.info(id, || format!("looking up {host}"));
+                    return Ok(None);
+                }
+            }
+        };
+        let found = found.map(|mut addresses| {
+            addresses.retain(|address| family.has(address));
+            addresses
+        });
+        match found {
+            Ok(addresses) if !addresses.is_empty() => Ok(Some(addresses)),
+            Ok(_) => Err(Fault::Resolve {
+                host,
+                reason: "it has no address of the family asked for".to_owned(),
+            }),
+            Err(reason) => Err(Fault::Resolve { host, reason }),
+        }
     }
 
     /// Races the addresses until a socket is connected.
@@ -171,7 +197,8 @@ impl<S: Sink> Multi<S> {
         transfer.address = Some(address);
         transfer.clocks.wake = None;
         self.tracer.info(id, || format!("connected to {address}"));
-        match self.stack(pool_key, socket) {
+        let target = self.connections[key].target;
+        match self.stack(pool_key, target.map(|target| target.address), socket) {
             Ok(filter) => {
                 self.connections[key].stage = Stage::Connected {
                     socket: number,
@@ -187,24 +214,6 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    /// The layers of a connection to an origin: the socket, and TLS above it where the URL is https.
-    fn stack(&mut self, pool_key: usize, socket: Socket) -> Result<Box<dyn Filter>, Fault> {
-        let socket: Box<dyn Filter> = Box::new(socket);
-        let origin = self.pool.origin(pool_key);
-        if !origin.is_tls() {
-            return Ok(socket);
-        }
-        // Read when the first https URL comes up: a run without any need not pay for it.
-        let config = match &self.tls_config {
-            Some(config) => config.clone(),
-            None => Config::load(&self.options.tls)?,
-        };
-        let protocols = self.pool.protocol(pool_key).offer();
-        let tls = Tls::new(&config, &origin.host, protocols, socket);
-        self.tls_config = Some(config);
-        Ok(Box::new(tls?))
-    }
-
     /// Opens the layers above the socket.
     pub(in crate::multi) fn handshake(
         &mut self,
@@ -214,7 +223,8 @@ impl<S: Sink> Multi<S> {
         let Some(key) = self.transfer(id).connection else {
             return Ok(Step::Go(State::Init));
         };
-        let Stage::Connected { socket, filter, .. } = &mut self.connections[key].stage else {
+        let connection = &mut self.connections[key];
+        let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
             return Ok(Step::Go(State::Connect));
         };
         match filter.open(&mut self.scratch)? {
@@ -223,7 +233,11 @@ impl<S: Sink> Multi<S> {
                 Ok(Step::Wait)
             }
             Opened::Ready => {
-                self.tracer.info(id, || filter.describe());
+                let route = self.pool.route(connection.origin);
+                self.tracer.info(id, || match route.proxy() {
+                    Some(proxy) => format!("{}, by the proxy {proxy}", filter.describe()),
+                    None => filter.describe(),
+                });
                 self.transfer(id).clocks.connecting = None;
                 self.agree(id, key, now)?;
                 Ok(Step::Go(State::Send))

@@ -39,10 +39,11 @@ impl<S: Sink> Multi<S> {
             connection.requests += 1;
             http1.taken = 0;
             http1.request.clear();
-            let (origin, prepared) = self.pool.prepared(connection.origin);
+            let (origin, route, prepared) = self.pool.prepared(connection.origin);
             let asking = Asking {
                 transfer,
                 origin,
+                route,
                 netrc: self.options.netrc.as_deref(),
             };
             asking.write_head(prepared, &mut http1.request)?;
@@ -59,8 +60,9 @@ impl<S: Sink> Multi<S> {
             result => result?,
         };
         if is_sent {
-            // TLS stops reading as soon as it stands: what had come by then is no event any more.
-            let may_have_more = connection.requests == 1 && filter.plain().is_none();
+            // TLS and tunnels stop reading as soon as they stand: what had come by then is no event any more.
+            let may_have_more = connection.requests == 1
+                && (filter.plain().is_none() || self.pool.route(connection.origin).is_tunnel());
             if transfer.is_paused || may_have_more {
                 return Ok(Step::Go(State::Receive));
             }

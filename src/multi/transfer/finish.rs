@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{After, Delivery, State, Step};
 use crate::conn::Interest;
-use crate::error::{Doing, Error, Fault, Malformed};
+use crate::error::{Doing, Error, Fault, Malformed, ProxyFault};
 use crate::multi::connection::{Connection, Talk};
 use crate::multi::info::{Done, Outcome, TransferId};
 use crate::multi::pool::Place;
@@ -68,6 +68,7 @@ impl<S: Sink> Multi<S> {
                 transfer.was_tls |= transfer.url().scheme() == "https";
                 transfer.address = None;
                 transfer.redirected = Some(*url);
+                transfer.refused = 0;
                 transfer.needs_fresh = false;
                 Ok(Step::Go(State::Init))
             }
@@ -107,6 +108,9 @@ impl<S: Sink> Multi<S> {
             self.requeue(id, true, now);
             return;
         }
+        if self.has_another_target(id, &fault) {
+            return self.turn_to_next_target(id, now);
+        }
         self.suspect(id, &fault, now);
         let transfer = &self.transfers[id.index as usize];
         if matches!(transfer.delivery, Delivery::Drain(..)) {
@@ -124,11 +128,42 @@ impl<S: Sink> Multi<S> {
         self.complete_with(id, fault, now);
     }
 
+    /// Whether the proxy could not connect to the address that it was told, and the origin has others.
+    fn has_another_target(&self, id: TransferId, fault: &Fault) -> bool {
+        let is_refusal = matches!(
+            fault,
+            Fault::Proxy {
+                fault: ProxyFault::Socks(_),
+                ..
+            }
+        );
+        let connection = self.transfers[id.index as usize].connection;
+        let target = connection.and_then(|key| self.connections.get(key)?.target);
+        is_refusal && target.is_some_and(|target| target.left > 0)
+    }
+
+    /// Has the proxy told another address: there is no race behind a proxy.
+    fn turn_to_next_target(&mut self, id: TransferId, now: Instant) {
+        self.tracer.info(id, || {
+            "the proxy could not connect: telling it the next address".to_owned()
+        });
+        self.drop_connection(id);
+        let transfer = self.transfer(id);
+        transfer.refused += 1;
+        transfer.clocks.wake = None;
+        if let Some(key) = transfer.origin {
+            self.pool.stop_trying(key, id);
+        }
+        self.requeue(id, true, now);
+    }
+
     fn complete_with(&mut self, id: TransferId, fault: Fault, now: Instant) {
         let transfer = &self.transfers[id.index as usize];
         let doing = transfer.state.doing();
-        let error =
-            Error::new(fault, doing, transfer.address).redirected_to(transfer.redirected.clone());
+        let proxy = transfer.origin.and_then(|key| self.pool.route(key).proxy());
+        let error = Error::new(fault, doing, transfer.address)
+            .redirected_to(transfer.redirected.clone())
+            .through(proxy.map(ToString::to_string));
         let is_reaching = matches!(
             doing,
             Doing::Resolving | Doing::Connecting | Doing::Handshaking
@@ -152,7 +187,9 @@ impl<S: Sink> Multi<S> {
                 "another has tried to connect, in vain".to_owned()
             });
             let redirected = self.transfer(sharing).redirected.clone();
-            let error = Error::new(fault, error.doing(), error.address()).redirected_to(redirected);
+            let error = Error::new(fault, error.doing(), error.address())
+                .redirected_to(redirected)
+                .through(error.proxy().map(str::to_owned));
             self.complete_since(sharing, Err(error), since);
         }
     }

@@ -29,6 +29,7 @@ mod exchange;
 mod finish;
 mod request;
 mod splice;
+mod stack;
 mod start;
 mod stream;
 
@@ -141,6 +142,8 @@ pub(super) struct Transfer<S> {
     pub(super) slot: usize,
     /// The last address tried.
     pub(super) address: Option<SocketAddr>,
+    /// How many of the origin's addresses its proxy could not connect to.
+    pub(super) refused: usize,
     /// The last connection was found dead: take a new one.
     pub(super) needs_fresh: bool,
     /// Its stream is not listened to just now.
@@ -175,6 +178,7 @@ impl<S> Transfer<S> {
             connection: None,
             slot: 0,
             address: None,
+            refused: 0,
             needs_fresh: false,
             is_resting: false,
             is_bulky: false,

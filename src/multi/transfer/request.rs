@@ -8,6 +8,7 @@ use crate::http::{Credentials, Field, Netrc, Origin, Unsendable, request_target}
 use crate::http1;
 use crate::http2::{self, Fields};
 use crate::multi::Easy;
+use crate::multi::route::Route;
 
 /// What gannet calls itself (RFC 9110 §10.1.5).
 const USER_AGENT: &str = concat!("gannet/", env!("CARGO_PKG_VERSION"));
@@ -59,6 +60,8 @@ fn unsendable(error: Unsendable) -> Fault {
 pub(super) struct Asking<'a, S> {
     pub(super) transfer: &'a Transfer<S>,
     pub(super) origin: &'a Origin,
+    /// The way there.
+    pub(super) route: &'a Route,
     /// Logins of hosts.
     pub(super) netrc: Option<&'a Netrc>,
 }
@@ -72,7 +75,11 @@ impl<S> Asking<'_, S> {
     ) -> Result<(), Fault> {
         let easy = &self.transfer.easy;
         let target = request_target(self.transfer.url());
-        http1::encode_line(out, easy.method, target).map_err(unsendable)?;
+        let line = match self.route {
+            Route::Forward(_) => http1::encode_line(out, easy.method, &self.absolute(target)),
+            _ => http1::encode_line(out, easy.method, target),
+        };
+        line.map_err(unsendable)?;
         if self.is_special() {
             return self.with_fields(|fields| http1::encode_fields(out, fields));
         }
@@ -84,6 +91,13 @@ impl<S> Asking<'_, S> {
         }
         out.extend_from_slice(&prepared.bytes);
         Ok(())
+    }
+
+    /// The target of a request that a proxy is to make (RFC 9112 §3.2.2). The URL's userinfo has no
+    /// place in it (RFC 9110 §4.2.4).
+    fn absolute(&self, target: &str) -> String {
+        let (scheme, authority) = (self.origin.scheme.as_str(), self.origin.authority());
+        format!("{scheme}://{authority}{target}")
     }
 
     /// The same for HTTP/2.
@@ -118,7 +132,7 @@ impl<S> Asking<'_, S> {
 
     /// Has its fields written. What was given wins over the defaults, the transfer's own fields over
     /// the shared ones; credentials and a Host that was given stay at home, with the first URL's
-    /// origin.
+    /// origin. What a proxy is told of who asks goes to no origin.
     fn with_fields<T>(
         &self,
         write: impl for<'f> FnOnce(&mut Pairs<'f>) -> Result<T, Unsendable>,
@@ -126,7 +140,9 @@ impl<S> Asking<'_, S> {
         let easy = &self.transfer.easy;
         let is_home = self.is_home();
         let may_go = |field: &&Field| {
-            is_home || !(field.is_credential() || field.name().eq_ignore_ascii_case("Host"))
+            let is_named = |name| field.name().eq_ignore_ascii_case(name);
+            (is_home || !(field.is_credential() || is_named("Host")))
+                && !(self.route.is_tunnel() && is_named("Proxy-Authorization"))
         };
         let own = || easy.own_headers.iter().filter(may_go);
         let has_own = |name: &str| own().any(|field| field.name().eq_ignore_ascii_case(name));
@@ -139,11 +155,16 @@ impl<S> Asking<'_, S> {
 
         let authority = self.origin.authority();
         let basic = self.login().map(|login| login.basic());
+        let proxy = self.route.forwarder();
+        let to_proxy = proxy.and_then(|proxy| Some(proxy.credentials.as_ref()?.basic()));
         let defaults = [
             Some(("Host", authority.as_str())),
             Some(("User-Agent", USER_AGENT)),
             Some(("Accept", "*/*")),
             basic.as_deref().map(|basic| ("Authorization", basic)),
+            to_proxy
+                .as_deref()
+                .map(|login| ("Proxy-Authorization", login)),
         ];
         let defaults = defaults.into_iter().flatten();
         let defaults = defaults.filter(|(name, _)| !is_given(name));

@@ -54,10 +54,11 @@ impl<S: Sink> Multi<S> {
             Readiness::Later => return Ok(Step::Wait),
             Readiness::Never => return self.begin_again(id, Fault::NoAnswer, now),
         }
-        let (origin, prepared) = self.pool.prepared(*origin);
+        let (origin, route, prepared) = self.pool.prepared(*origin);
         let asking = Asking {
             transfer,
             origin,
+            route,
             netrc: self.options.netrc.as_deref(),
         };
         let request = asking.stream_request(prepared)?;

@@ -1,0 +1,177 @@
+//! The filter of a tunnel through an HTTP proxy: CONNECT (RFC 9110 §9.3.6) over whatever lies below.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::filter::{Filter, Interest, Opened, Received, Scratch};
+use super::socket::Socket;
+use crate::error::{Fault, ProxyFault};
+use crate::http::{Proxy, Unsendable};
+use crate::http1::{ConnectAnswer, connect};
+
+/// Bytes of the wire that are received at once while the answer is awaited. What follows it is kept here.
+const AT_ONCE: usize = 16 * 1024;
+
+/// A tunnel, or one that is asked for.
+pub(crate) struct Tunnel {
+    below: Box<dyn Filter>,
+    proxy: Arc<Proxy>,
+    /// What is left of the request.
+    request: Vec<u8>,
+    /// Reads the answer; none once the tunnel stands.
+    answer: Option<Box<ConnectAnswer>>,
+    /// What came along with the answer, and is the host's.
+    early: Vec<u8>,
+}
+
+impl Tunnel {
+    /// A tunnel through `proxy`, which is spoken to over `below`, to `authority`, a host and a port.
+    pub(crate) fn new(
+        proxy: Arc<Proxy>,
+        authority: &str,
+        below: Box<dyn Filter>,
+    ) -> Result<Self, Fault> {
+        let unsendable = |error: Unsendable| Fault::BadUrl(error.to_string());
+        let request = connect(authority, proxy.credentials.as_ref()).map_err(unsendable)?;
+        Ok(Self {
+            below,
+            proxy,
+            request,
+            answer: Some(Box::default()),
+            early: Vec::new(),
+        })
+    }
+
+    /// Sends what is left of the request; true when nothing is.
+    fn ask(&mut self) -> Result<bool, Fault> {
+        while !self.request.is_empty() {
+            match self.below.send(&self.request)? {
+                0 => return Ok(false),
+                sent => drop(self.request.drain(..sent)),
+            }
+        }
+        self.below.flush()
+    }
+
+    /// Takes bytes of the answer, and what follows it.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let Some(answer) = &mut self.answer else {
+            return Ok(());
+        };
+        let refused = |fault| refused(&self.proxy, fault);
+        let (consumed, status) = answer
+            .receive(bytes)
+            .map_err(|malformed| refused(ProxyFault::Malformed(malformed)))?;
+        match status {
+            None => {}
+            Some(200..300) => {
+                self.answer = None;
+                self.early = bytes[consumed..].to_vec();
+            }
+            Some(status) => return Err(refused(ProxyFault::Status(status))),
+        }
+        Ok(())
+    }
+}
+
+/// The fault of a proxy, with its name.
+pub(super) fn refused(proxy: &Proxy, fault: ProxyFault) -> Fault {
+    Fault::Proxy {
+        proxy: proxy.to_string(),
+        fault,
+    }
+}
+
+impl Filter for Tunnel {
+    fn open(&mut self, scratch: &mut Scratch) -> Result<Opened, Fault> {
+        if matches!(self.below.open(scratch)?, Opened::Wait) {
+            return Ok(Opened::Wait);
+        }
+        while self.answer.is_some() {
+            // What the proxy said before it left may still be there to be read.
+            let is_asked = match self.ask() {
+                Err(Fault::ConnectionLost(_)) => true,
+                asked => asked?,
+            };
+            if !is_asked {
+                return Ok(Opened::Wait);
+            }
+            let mut buffer = scratch.take();
+            let received = self.below.recv(&mut buffer, AT_ONCE, scratch);
+            let taken = match &received {
+                Ok(Received::Bytes(count)) => self.take(&buffer[..*count]),
+                _ => Ok(()),
+            };
+            scratch.give(buffer);
+            taken?;
+            match received? {
+                Received::Bytes(_) => {}
+                Received::WouldBlock => return Ok(Opened::Wait),
+                Received::End { .. } => return Err(refused(&self.proxy, ProxyFault::Closed)),
+            }
+        }
+        Ok(Opened::Ready)
+    }
+
+    fn recv(
+        &mut self,
+        out: &mut [u8],
+        limit: usize,
+        scratch: &mut Scratch,
+    ) -> Result<Received, Fault> {
+        if self.early.is_empty() {
+            return self.below.recv(out, limit, scratch);
+        }
+        let count = self.early.len().min(out.len()).min(limit);
+        out[..count].copy_from_slice(&self.early[..count]);
+        self.early.drain(..count);
+        Ok(Received::Bytes(count))
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+        self.below.send(bytes)
+    }
+
+    fn flush(&mut self) -> Result<bool, Fault> {
+        self.below.flush()
+    }
+
+    fn wants(&self) -> Interest {
+        if self.request.is_empty() {
+            self.below.wants()
+        } else {
+            Interest::InOut
+        }
+    }
+
+    fn close(&mut self) {
+        self.below.close();
+    }
+
+    fn socket(&self) -> &Socket {
+        self.below.socket()
+    }
+
+    fn plain(&self) -> Option<&Socket> {
+        let is_bare = self.answer.is_none() && self.early.is_empty();
+        self.below.plain().filter(|_| is_bare)
+    }
+
+    /// What was agreed on below is what the proxy speaks.
+    fn protocol(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn describe(&self) -> String {
+        format!("a tunnel over {}", self.below.describe())
+    }
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tunnel")
+            .field("below", &self.below)
+            .field("is_open", &self.answer.is_none())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! What goes wrong between here and a proxy, before the host is spoken to.
+
+use std::fmt;
+
+use super::{Malformed, is_passing, meaning};
+
+/// Why a proxy has not connected to the host. Read behind the proxy's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyFault {
+    /// It answered CONNECT with a status other than 2xx (RFC 9110 §9.3.6).
+    #[error("{}", refusal(*.0))]
+    Status(u16),
+    /// It takes nobody in without a login, or not by any way known here (RFC 1928 §3).
+    #[error("asks for a login")]
+    LoginWanted,
+    /// It does not take the user and password that it was given (RFC 1929 §2).
+    #[error("does not accept the login")]
+    LoginRefused,
+    /// It speaks SOCKS5, and gave this reply.
+    #[error("cannot connect: {0}")]
+    Socks(SocksReply),
+    /// What it answered is not HTTP.
+    #[error("gave a malformed answer: {0}")]
+    Malformed(Malformed),
+    /// What it answered is not SOCKS version 5 (RFC 1928).
+    #[error("gave a malformed answer: not SOCKS5")]
+    NotSocks,
+    /// It closed the connection before it had answered.
+    #[error("closed the connection before it had answered")]
+    Closed,
+    /// SOCKS has no room for the host's name (RFC 1928 §5).
+    #[error("cannot be told a host name of more than 255 bytes")]
+    LongName,
+}
+
+impl ProxyFault {
+    /// Whether who asks is not let in: 407, the 401 that some proxies say instead, or their like in SOCKS.
+    pub fn is_authentication(&self) -> bool {
+        matches!(
+            self,
+            Self::Status(401 | 407) | Self::LoginWanted | Self::LoginRefused
+        )
+    }
+
+    /// Whether the answer was not understood.
+    pub fn is_malformed(&self) -> bool {
+        matches!(self, Self::Malformed(_) | Self::NotSocks)
+    }
+
+    /// Whether trying again may help, as with a host that is not reached without a proxy.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Status(status) => is_passing(*status),
+            Self::Socks(reply) => !matches!(reply.0, 2 | 7 | 8),
+            Self::Closed => true,
+            _ => false,
+        }
+    }
+}
+
+fn refusal(status: u16) -> String {
+    let verdict = match status {
+        401 | 407 => "asks for a login",
+        _ => "refuses to connect",
+    };
+    match meaning(status) {
+        Some(reason) => format!("{verdict}: status {status}, {reason}"),
+        None => format!("{verdict}: status {status}"),
+    }
+}
+
+/// What a SOCKS5 proxy said instead of connecting (RFC 1928 §6); never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocksReply(pub u8);
+
+impl fmt::Display for SocksReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            1 => "general failure",
+            2 => "its rules do not allow it",
+            3 => "the network is unreachable",
+            4 => "the host is unreachable",
+            5 => "the host refused the connection",
+            6 => "the time to live ran out",
+            7 => "it does not know the command",
+            8 => "it does not know that kind of address",
+            other => return write!(f, "SOCKS reply {other}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_status_and_says_whose_login_is_asked_for() {
+        assert_eq!(
+            ProxyFault::Status(407).to_string(),
+            "asks for a login: status 407, proxy authentication required"
+        );
+        assert_eq!(
+            ProxyFault::Status(302).to_string(),
+            "refuses to connect: status 302"
+        );
+        assert!(ProxyFault::Status(407).is_authentication());
+        assert!(!ProxyFault::Status(403).is_retryable());
+        assert!(ProxyFault::Status(502).is_retryable());
+    }
+
+    #[test]
+    fn what_a_proxy_forbids_is_not_tried_again() {
+        for reply in 1..=8 {
+            let fault = ProxyFault::Socks(SocksReply(reply));
+            assert_eq!(fault.is_retryable(), ![2, 7, 8].contains(&reply), "{fault}");
+        }
+    }
+}

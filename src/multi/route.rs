@@ -1,0 +1,90 @@
+//! The way to an origin: straight, or by a proxy in one of two manners. Pure.
+
+use std::sync::Arc;
+
+use super::options::Protocol;
+use crate::http::{Origin, Proxies, Proxy, ProxyScheme};
+
+/// How an origin is reached: decided once, when it is first asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum Route {
+    /// Straight.
+    #[default]
+    Direct,
+    /// Requests are given to an HTTP proxy, which makes them (RFC 9112 §3.2.2).
+    Forward(Arc<Proxy>),
+    /// The proxy connects to the origin, and passes on what it does not understand.
+    Tunnel(Arc<Proxy>),
+}
+
+impl Route {
+    /// The way to an origin that will be spoken to in this manner.
+    pub(super) fn to(origin: &Origin, proxies: &Proxies, protocol: Protocol) -> Self {
+        let Some(proxy) = proxies.of(origin) else {
+            return Self::Direct;
+        };
+        let proxy = Arc::clone(proxy);
+        // A proxy speaks HTTP/1.1 itself; it can do no more than pass on what is to be HTTP/2 or TLS.
+        if origin.is_tls() || proxy.scheme.is_socks() || protocol == Protocol::Http2 {
+            Self::Tunnel(proxy)
+        } else {
+            Self::Forward(proxy)
+        }
+    }
+
+    /// The proxy, where there is one.
+    pub(super) fn proxy(&self) -> Option<&Arc<Proxy>> {
+        match self {
+            Self::Direct => None,
+            Self::Forward(proxy) | Self::Tunnel(proxy) => Some(proxy),
+        }
+    }
+
+    /// The proxy that is to make the requests.
+    pub(super) fn forwarder(&self) -> Option<&Proxy> {
+        match self {
+            Self::Forward(proxy) => Some(proxy),
+            Self::Direct | Self::Tunnel(_) => None,
+        }
+    }
+
+    /// Whether a proxy passes on what it does not understand.
+    pub(super) fn is_tunnel(&self) -> bool {
+        matches!(self, Self::Tunnel(_))
+    }
+
+    /// Whether the proxy has to be told an address of the origin.
+    pub(super) fn tells_address(&self) -> bool {
+        self.proxy()
+            .is_some_and(|proxy| proxy.scheme == ProxyScheme::Socks5)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(proxy: &str, url: &str, protocol: Protocol) -> Route {
+        let proxies = Proxies::all(proxy.parse().unwrap());
+        Route::to(
+            &Origin::of(&url.parse().unwrap()).unwrap(),
+            &proxies,
+            protocol,
+        )
+    }
+
+    #[test]
+    fn only_an_http_proxy_is_given_plain_requests() {
+        for (proxy, url, protocol, is_tunnel) in [
+            ("http://p", "http://h/", Protocol::Negotiated, false),
+            ("https://p", "http://h/", Protocol::Http1, false),
+            ("http://p", "http://h/", Protocol::Http2, true),
+            ("http://p", "https://h/", Protocol::Http1, true),
+            ("socks5h://p", "http://h/", Protocol::Negotiated, true),
+        ] {
+            let route = route(proxy, url, protocol);
+            assert_eq!(route.is_tunnel(), is_tunnel, "{proxy} {url}");
+            assert_eq!(route.forwarder().is_some(), !is_tunnel, "{proxy} {url}");
+        }
+    }
+}
