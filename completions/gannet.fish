@@ -59,6 +59,7 @@ line\t'one line for the whole run, kept up to date'
 plain\t'a new line every 10 seconds'
 none\t'nothing'"
 complete -c gannet -l report -d 'Write every completion and the totals to FILE, as one JSON document' -r -F
+complete -c gannet -l events -d 'Write to FILE what happens as it happens; - is standard output' -r -F
 complete -c gannet -l color -d 'Whether to colour what is printed' -r -f -a "auto\t'on a terminal, unless NO_COLOR is set'
 always\t'always'
 never\t'never'"

@@ -76,7 +76,7 @@ const PATHS: [&str; 12] = [
 ];
 
 const FLAGS: &str = "-vv -t 1 --retry-delay 1ms --stall-timeout 300ms --connect-timeout 300ms --max-redirs 3 --max-filesize 2M \
-                     -d out --report report --lock lock --failed failed --summary --progress plain";
+                     -d out --report report --lock lock --failed failed --summary --progress plain --events events";
 
 #[test]
 fn no_place_has_a_credential_whatever_its_source_and_however_a_file_ends() {
@@ -109,7 +109,10 @@ fn no_place_has_a_credential_whatever_its_source_and_however_a_file_ends() {
             .run();
         assert_ne!(out.exit_code(), Some(0), "{out}");
         assert!(
-            dir.has("out/cut.part.gannet") && dir.has("lock") && dir.has("report"),
+            dir.has("out/cut.part.gannet")
+                && dir.has("lock")
+                && dir.has("report")
+                && dir.has("events"),
             "{out}"
         );
         assert_private(&out, &dir, &["failed"]);

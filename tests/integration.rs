@@ -13,6 +13,7 @@ mod cli_config; // gannet.toml and GANNET_ variables
 mod cli_connections; // -j, -x, keep-alive, stale connections, few descriptors
 mod cli_digest; // --checksum, fragments, checksum=, Repr-Digest
 mod cli_disk; // folders and files that cannot be written
+mod cli_events; // --events
 mod cli_exists; // --exists in its five values
 mod cli_exit; // exit codes, with several failures in any order
 mod cli_failed; // --failed: a list of what is to be fetched again

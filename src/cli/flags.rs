@@ -14,8 +14,8 @@ use gannet::http::Field;
 use url::Url;
 
 use super::values::{
-    Codes, MinSpeed, Pins, Resolve, Split, base_url, codes, duration, field_value, min_speed,
-    one_or_more, pins, resolve, size, split,
+    Codes, MinSpeed, Pins, Resolve, Split, base_url, codes, duration, field_value, is_stdout,
+    min_speed, one_or_more, pins, resolve, size, split,
 };
 
 /// Fetch many files at once over HTTP and HTTPS
@@ -578,6 +578,13 @@ pub(crate) struct Reporting {
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) report: Option<PathBuf>,
 
+    /// Write to FILE what happens as it happens; - is standard output
+    ///
+    /// A JSON object a line: each start, redirect, retry and completion, and once a second how far
+    /// each file is. The man page has the fields. With - completion lines go to standard error.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) events: Option<PathBuf>,
+
     /// End with a line that sums the run up
     ///
     /// This is the default on a terminal and with more than one URL.
@@ -663,6 +670,15 @@ impl Flags {
             }
             if !flags.integrity.checksum.is_empty() {
                 return fault("'--checksum <ALG:HEX>' is the digest of a single URL");
+            }
+        }
+        if flags.reporting.events.as_deref().is_some_and(is_stdout) {
+            let fault = |message| fault(ErrorKind::ArgumentConflict, message);
+            if flags.output.output.as_deref().is_some_and(is_stdout) {
+                return fault("'--events -' and '--output -' both want standard output");
+            }
+            if flags.reporting.json {
+                return fault("'--events -' and '--json' both want standard output");
             }
         }
         let stdin = flags

@@ -2,12 +2,14 @@
 //!
 //! `flags` is what can be typed (`values` reads its words), `config` what can be said of them
 //! beforehand, `options` turns that into what is wanted (`credentials` reads files for it), `report`
-//! prints how it goes (`line` for people, `record` and `document` for programs), `progress` draws how
-//! it stands, `format` writes figures, `exit` is what the shell is told.
+//! prints how it goes on each `stream` (`line` for people, `record`, `document` and `events` for
+//! programs), `progress` draws how it stands, `format` writes figures, `exit` is what the shell is
+//! told.
 
 mod config;
 mod credentials;
 mod document;
+mod events;
 mod exit;
 mod flags;
 mod format;
@@ -16,6 +18,7 @@ mod options;
 mod progress;
 mod record;
 mod report;
+mod stream;
 mod values;
 
 use std::ffi::OsString;

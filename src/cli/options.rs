@@ -1,7 +1,7 @@
 //! From what was typed to what is wanted.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,19 +10,14 @@ use gannet::download;
 use gannet::http::{Credentials, Expected, Field, NoProxy, Proxies, Proxy, encoding};
 use gannet::list::{Format, Shard, Split, parse_url};
 use gannet::multi::{
-    Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots, Windows,
+    Detail, Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots,
+    Windows,
 };
 use gannet::session::{Durability, ListPlace, Output, Plan, Request, Resume};
 
 use super::credentials;
 use super::flags::{self, Exists, Flags, Fsync, InputFormat, Oldest, Tls};
-use super::values;
-
-/// Whether an output is standard output, under whatever name.
-pub(crate) fn is_stdout(path: &Path) -> bool {
-    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
-        .contains(&path.to_str().unwrap_or_default())
-}
+use super::values::{self, is_stdout};
 
 /// Builds the plan of a run.
 ///
@@ -88,7 +83,11 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         hashing_threads: None,
         request,
         options,
-        is_traced: flags.reporting.verbose > 0,
+        traces: match (flags.reporting.verbose, &flags.reporting.events) {
+            (0, None) => None,
+            (0, Some(_)) => Some(Detail::Steps),
+            _ => Some(Detail::All),
+        },
     })
 }
 

@@ -55,10 +55,31 @@ pub(super) struct Record<'a> {
 
 /// What went wrong.
 #[derive(Debug, Serialize)]
-struct Trouble {
+pub(super) struct Trouble {
     message: String,
     /// The exit code that a run ends with which fails of this alone.
     exit: u8,
+}
+
+impl Trouble {
+    pub(super) fn of(error: &Error, exit: Exit) -> Self {
+        Self {
+            message: error.to_string(),
+            exit: exit.code(),
+        }
+    }
+}
+
+/// A path as it is written; `-` is standard output.
+pub(super) fn path_of(landing: Landing<'_>) -> Option<Cow<'_, str>> {
+    match landing {
+        Landing::File(folder, name) => {
+            let path = folder.join(name);
+            Some(path.to_string_lossy().into_owned().into())
+        }
+        Landing::Stdout => Some("-".into()),
+        Landing::Nowhere => None,
+    }
 }
 
 impl<'a> Record<'a> {
@@ -85,14 +106,7 @@ impl<'a> Record<'a> {
             number: Some(completion.number),
             url: Some(masked(completion.url).to_string()),
             final_url: redirected.map(|url| masked(url).to_string()),
-            path: match completion.landing {
-                Landing::File(folder, name) => {
-                    let path = folder.join(name);
-                    Some(path.to_string_lossy().into_owned().into())
-                }
-                Landing::Stdout => Some("-".into()),
-                Landing::Nowhere => None,
-            },
+            path: path_of(completion.landing),
             renamed: completion.is_renamed,
             row: completion
                 .place
@@ -111,10 +125,7 @@ impl<'a> Record<'a> {
                 .filter(|_| matches!(completion.verdict, Verdict::Done(_))),
             seconds: completion.elapsed.as_secs_f64(),
             tries: completion.tries,
-            error: error.map(|error| Trouble {
-                message: error.to_string(),
-                exit: exit.code(),
-            }),
+            error: error.map(|error| Trouble::of(error, exit)),
         }
     }
 
@@ -135,6 +146,14 @@ impl<'a> Record<'a> {
                 exit: exit.code(),
             }),
             ..Self::default()
+        }
+    }
+
+    /// The event that it is: the first word of a completion line.
+    pub(super) fn event(&self) -> &'static str {
+        match self.result {
+            "failed" => "fail",
+            result => result,
         }
     }
 

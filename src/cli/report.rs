@@ -14,18 +14,20 @@ use anyhow::{Context, Result};
 use gannet::error::{Doing, Error, Fault, Undecodable};
 use gannet::http::auth::masked;
 use gannet::multi::Trace;
-use gannet::session::{BadRow, Completion, Report, Retrying, Snapshot, Totals, Verdict};
+use gannet::session::{BadRow, Completion, Report, Retrying, Snapshot, Starting, Totals, Verdict};
 use gannet::sys;
 use url::Url;
 
 use super::document::Document;
+use super::events::Events;
 use super::exit::Exit;
 use super::flags::{ColorChoice, Flags};
 use super::format::{Safe, Size, Span, Speed};
 use super::line::{StatusColumn, done_line, fail_line, kept_line};
-use super::options::is_stdout;
 use super::progress::{Mode, Progress, Screen};
 use super::record::Record;
+use super::stream::Stream;
+use super::values::is_stdout;
 
 /// Lines gathered while bars are on the screen go out at once when there are this many bytes of them.
 const GATHERED: usize = 64 * 1024;
@@ -37,30 +39,23 @@ pub(crate) struct Console {
     err: Stream,
     quiet: u8,
     verbose: u8,
-    /// Bodies go to standard output: the lines must not.
-    is_body_on_stdout: bool,
+    /// Bodies or events go to standard output: the lines must not.
+    is_stdout_taken: bool,
     has_summary: bool,
     /// Completion lines are objects.
     is_json: bool,
     document: Option<Document>,
+    events: Option<Events>,
+    /// Where events go, if not to standard output.
+    event_file: Option<Stream>,
     exit: Exit,
-}
-
-/// One of the standard streams, what is to be written to it, and whether with colour.
-struct Stream {
-    /// Where it goes, opened when there is something to write.
-    open: fn() -> io::Result<File>,
-    to: Option<File>,
-    pending: String,
-    has_colour: bool,
-    failed: Option<io::ErrorKind>,
 }
 
 impl Console {
     /// What was typed says what is printed.
     ///
     /// # Errors
-    /// The file of --report cannot be made.
+    /// The file of --report or of --events cannot be made.
     pub(crate) fn new(flags: &Flags) -> Result<Self> {
         let reporting = &flags.reporting;
         let has_colour = |is_terminal: bool| match reporting.color {
@@ -81,19 +76,27 @@ impl Console {
         let by_default = !reporting.no_summary
             && reporting.quiet == 0
             && (is_many || io::stderr().is_terminal());
-        let document = reporting.report.as_deref().map(|path| {
-            Document::create(path).with_context(|| format!("cannot write {}", path.display()))
-        });
+        let named = |path: &Path| format!("cannot write {}", path.display());
+        let document = reporting
+            .report
+            .as_deref()
+            .map(|path| Document::create(path).with_context(|| named(path)));
+        let event_file = reporting.events.as_deref().filter(|path| !is_stdout(path));
+        let event_file = event_file.map(|path| Stream::create(path).with_context(|| named(path)));
+        let outputs = [&flags.output.output, &reporting.events];
+        let mut outputs = outputs.into_iter().flatten();
         Ok(Self {
             progress: Progress::new(mode, Screen::stderr()),
             out: Stream::new(sys::stdout, has_colour(io::stdout().is_terminal())),
             err: Stream::new(stderr, has_colour(io::stderr().is_terminal())),
             quiet: reporting.quiet,
             verbose: reporting.verbose,
-            is_body_on_stdout: flags.output.output.as_deref().is_some_and(is_stdout),
+            is_stdout_taken: outputs.any(|path| is_stdout(path)),
             has_summary: (reporting.summary || by_default) && !reporting.dry_run,
             is_json: reporting.json,
             document: document.transpose()?,
+            events: reporting.events.as_ref().map(|_| Events::new()),
+            event_file: event_file.transpose()?,
             exit: Exit::Success,
         })
     }
@@ -105,7 +108,7 @@ impl Console {
             self.summarise(totals);
         }
         self.write();
-        self.exit = self.exit.worst(self.lost_lines());
+        self.exit = self.exit.worst(self.lost_lines()).worst(self.lost_events());
         if totals.is_broken_off {
             self.exit = Exit::Usage;
         }
@@ -128,16 +131,22 @@ impl Console {
 
     /// Lines that could not be written are a failure, unless somebody just stopped reading them.
     fn lost_lines(&mut self) -> Exit {
-        let Some(kind) = self.out.failed else {
+        self.lost(self.out.failed, "to standard output")
+    }
+
+    fn lost_events(&mut self) -> Exit {
+        let failed = self.event_file.as_ref().and_then(|file| file.failed);
+        self.lost(failed, "the events")
+    }
+
+    fn lost(&mut self, failed: Option<io::ErrorKind>, what: &str) -> Exit {
+        let Some(kind) = failed else {
             return Exit::Success;
         };
         match kind {
             io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted => return Exit::Success,
             _ if self.quiet < 2 => {
-                let _ = writeln!(
-                    self.err.pending,
-                    "gannet: cannot write to standard output: {kind}"
-                );
+                let _ = writeln!(self.err.pending, "gannet: cannot write {what}: {kind}");
                 self.write();
             }
             _ => {}
@@ -175,6 +184,9 @@ impl Console {
         let Self {
             out, err, progress, ..
         } = self;
+        if let Some(file) = &mut self.event_file {
+            file.write();
+        }
         if out.pending.is_empty() && err.pending.is_empty() {
             return;
         }
@@ -187,10 +199,15 @@ impl Console {
     /// Keeps a completion for programs, where any is to read it.
     fn record<'a>(&mut self, record: impl FnOnce() -> Record<'a>) {
         let is_line = self.is_json && self.quiet == 0;
+        if !is_line && self.document.is_none() && self.events.is_none() {
+            return;
+        }
+        let record = record();
+        self.tell(|events, text| events.completed(&record, text));
         if !is_line && self.document.is_none() {
             return;
         }
-        let line = record().line();
+        let line = record.line();
         if let Some(document) = &mut self.document {
             document.add(&line);
         }
@@ -201,52 +218,22 @@ impl Console {
         }
     }
 
+    /// Tells of an event, where anybody is to know.
+    fn tell(&mut self, event: impl FnOnce(&mut Events, &mut String)) {
+        let Some(events) = &mut self.events else {
+            return;
+        };
+        let stream = self.event_file.as_mut().unwrap_or(&mut self.out);
+        event(events, &mut stream.pending);
+    }
+
     /// Where completion lines go.
     fn lines(&mut self) -> &mut Stream {
-        if self.is_body_on_stdout {
+        if self.is_stdout_taken {
             &mut self.err
         } else {
             &mut self.out
         }
-    }
-}
-
-impl Stream {
-    fn new(open: fn() -> io::Result<File>, has_colour: bool) -> Self {
-        Self {
-            open,
-            to: None,
-            pending: String::new(),
-            has_colour,
-            failed: None,
-        }
-    }
-
-    /// Starts a line with its first word, in colour.
-    fn word(&mut self, word: &str, colour: &str) -> &mut String {
-        let text = &mut self.pending;
-        if self.has_colour {
-            let _ = write!(text, "\x1b[{colour}m{word}\x1b[0m");
-        } else {
-            text.push_str(word);
-        }
-        text
-    }
-
-    /// Writes what is pending. Whoever stopped reading, or cannot take it, is not written to again; the run goes on.
-    fn write(&mut self) {
-        if self.failed.is_none() && !self.pending.is_empty() {
-            self.failed = self.write_out().err().map(|error| error.kind());
-        }
-        self.pending.clear();
-    }
-
-    fn write_out(&mut self) -> io::Result<()> {
-        let to = match self.to.take() {
-            Some(to) => to,
-            None => (self.open)()?,
-        };
-        sys::write_all(self.to.insert(to).as_fd(), self.pending.as_bytes())
     }
 }
 
@@ -287,7 +274,21 @@ impl Report for Console {
         let _ = writeln!(text, "  -  {}", Safe(bad));
     }
 
+    fn set_time(&mut self, elapsed: Duration) {
+        if let Some(events) = &mut self.events {
+            events.set_time(elapsed);
+        }
+    }
+
+    fn started(&mut self, start: &Starting<'_>) {
+        self.tell(|events, text| events.started(start, text));
+    }
+
     fn retrying(&mut self, retry: &Retrying<'_>) {
+        // What the run fetches for itself is no file of it.
+        if retry.number > 0 {
+            self.tell(|events, text| events.retrying(retry, exit_for(retry.error), text));
+        }
         if self.quiet > 0 {
             return;
         }
@@ -323,21 +324,32 @@ impl Report for Console {
     }
 
     fn planned(&mut self, url: &str, path: Option<&Path>) {
+        let is_for_events = self.events.is_some() && self.event_file.is_none();
+        let text = match is_for_events {
+            true => &mut self.err.pending,
+            false => &mut self.out.pending,
+        };
         let _ = match path {
-            Some(path) => writeln!(
-                self.out.pending,
-                "{} -> {}",
-                Safe(url),
-                Safe(path.display())
-            ),
-            None => writeln!(self.out.pending, "{} -> standard output", Safe(url)),
+            Some(path) => writeln!(text, "{} -> {}", Safe(url), Safe(path.display())),
+            None => writeln!(text, "{} -> standard output", Safe(url)),
         };
     }
 
     fn traced(&mut self, number: u64, trace: &Trace) {
+        if let Trace::Redirected { status, from, to } = trace
+            && number > 0
+        {
+            self.tell(|events, text| events.redirected(number, *status, (from, to), text));
+        }
+        if self.verbose == 0 {
+            return;
+        }
         let text = &mut self.err.pending;
         let _ = match trace {
             Trace::Info(step) => writeln!(text, "* [{number}] {}", Safe(step)),
+            Trace::Redirected { to, .. } => {
+                writeln!(text, "* [{number}] redirected to {}", Safe(to))
+            }
             Trace::Sent(line) if self.verbose > 1 => writeln!(text, "> [{number}] {}", Safe(line)),
             Trace::Received(line) if self.verbose > 1 => {
                 writeln!(text, "< [{number}] {}", Safe(line))
@@ -347,15 +359,29 @@ impl Report for Console {
     }
 
     fn due(&self) -> Option<Duration> {
-        self.progress.next()
+        let events = self.events.as_ref().map(Events::next);
+        [self.progress.next(), events].into_iter().flatten().min()
     }
 
     fn progress(&mut self, snapshot: Snapshot<'_, '_>) {
+        let next = self.events.as_ref().map(Events::next);
+        if next.is_none_or(|next| snapshot.elapsed < next) {
+            self.write();
+            return self.progress.update(snapshot);
+        }
+        let files: Vec<_> = snapshot.active.collect();
+        self.tell(|events, text| events.progress(&files, text));
         self.write();
-        self.progress.update(snapshot);
+        self.progress.update(Snapshot {
+            active: &mut files.into_iter(),
+            ..snapshot
+        });
     }
 
     fn flush(&mut self) {
+        if let Some(file) = &mut self.event_file {
+            file.write();
+        }
         if !self.progress.is_drawn() || self.out.pending.len() + self.err.pending.len() > GATHERED {
             self.write();
         }

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine;
@@ -75,6 +76,12 @@ pub(crate) fn codes(typed: &str) -> Result<Codes, String> {
 pub(crate) struct MinSpeed {
     pub(crate) rate: u64,
     pub(crate) span: Duration,
+}
+
+/// Whether an output is standard output, under whatever name.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+        .contains(&path.to_str().unwrap_or_default())
 }
 
 pub(crate) fn one_or_more(typed: &str) -> Result<u32, String> {

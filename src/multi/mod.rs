@@ -84,7 +84,7 @@ pub use pool::Limits;
 pub use ready::{Ready, Target};
 pub use sink::Sink;
 pub use timers::Timers;
-pub use trace::Trace;
+pub use trace::{Detail, Trace};
 
 /// Many transfers, driven by an event loop that is not its own. See the [module](self) for how.
 #[derive(Debug)]
@@ -212,9 +212,13 @@ impl<S: Sink> Multi<S> {
         self.dial = Some(Dial(Box::new(function)));
     }
 
-    /// Sets the function that is told what transfers do: for logs. Nothing is formatted without it.
-    pub fn set_trace_function(&mut self, function: impl FnMut(TransferId, Trace) + 'static) {
-        self.tracer.set_function(Box::new(function));
+    /// Sets the function that is told what transfers do, in so much detail: for logs. Nothing is formatted without it.
+    pub fn set_trace_function(
+        &mut self,
+        detail: Detail,
+        function: impl FnMut(TransferId, Trace) + 'static,
+    ) {
+        self.tracer.set_function(detail, Box::new(function));
     }
 
     /// Adds a transfer. It starts with the next call of [`Multi::socket_action`]; a timeout of zero says so.

@@ -5,10 +5,30 @@ use std::fmt;
 use super::info::TransferId;
 use crate::http::{Response, is_secret};
 
+/// How much is told of what transfers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// That they start, and where redirects lead.
+    Steps,
+    /// That, further steps in words, and all heads.
+    All,
+}
+
 /// One thing that a transfer did. Credentials are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trace {
-    /// A step: connecting, reusing, redirected.
+    /// It has got its first place: its clocks run.
+    Started,
+    /// An answer leads elsewhere, and is followed.
+    Redirected {
+        /// The answer's.
+        status: u16,
+        /// The URL that was asked.
+        from: String,
+        /// The one that is asked now.
+        to: String,
+    },
+    /// A step in words: connecting, reusing.
     Info(String),
     /// A line of a request's head.
     Sent(String),
@@ -20,27 +40,41 @@ pub(super) type TraceFunction = Box<dyn FnMut(TransferId, Trace)>;
 
 /// Who watches, if anyone does. Nothing is formatted when nobody does.
 #[derive(Default)]
-pub(super) struct Tracer(Option<TraceFunction>);
+pub(super) struct Tracer(Option<(Detail, TraceFunction)>);
 
 impl Tracer {
-    pub(super) fn set_function(&mut self, function: TraceFunction) {
-        self.0 = Some(function);
+    pub(super) fn set_function(&mut self, detail: Detail, function: TraceFunction) {
+        self.0 = Some((detail, function));
     }
 
-    /// Whether anyone watches.
-    pub(super) fn is_on(&self) -> bool {
-        self.0.is_some()
+    /// Whether anyone wants to see heads.
+    pub(super) fn has_heads(&self) -> bool {
+        matches!(self.0, Some((Detail::All, _)))
+    }
+
+    fn all(&mut self) -> Option<&mut TraceFunction> {
+        match &mut self.0 {
+            Some((Detail::All, function)) => Some(function),
+            _ => None,
+        }
+    }
+
+    /// One of the steps that are told in any case.
+    pub(super) fn step(&mut self, id: TransferId, step: impl FnOnce() -> Trace) {
+        if let Some((_, function)) = &mut self.0 {
+            function(id, step());
+        }
     }
 
     pub(super) fn info(&mut self, id: TransferId, text: impl FnOnce() -> String) {
-        if let Some(function) = &mut self.0 {
+        if let Some(function) = self.all() {
             function(id, Trace::Info(text()));
         }
     }
 
     /// The head of a request, as it goes to the wire.
     pub(super) fn sent(&mut self, id: TransferId, head: &[u8]) {
-        let Some(function) = &mut self.0 else { return };
+        let Some(function) = self.all() else { return };
         for line in head.split(|byte| *byte == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if !line.is_empty() {
@@ -51,7 +85,7 @@ impl Tracer {
 
     /// The head of an answer.
     pub(super) fn received(&mut self, id: TransferId, response: &Response) {
-        let Some(function) = &mut self.0 else { return };
+        let Some(function) = self.all() else { return };
         function(
             id,
             Trace::Received(format!("{} {}", response.version, response.status)),
@@ -95,7 +129,8 @@ fn without_userinfo(line: &str) -> String {
 
 impl fmt::Debug for Tracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tracer").field(&self.0.is_some()).finish()
+        let detail = self.0.as_ref().map(|(detail, _)| detail);
+        f.debug_tuple("Tracer").field(&detail).finish()
     }
 }
 

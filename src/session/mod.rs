@@ -64,7 +64,7 @@ use crate::sys;
 
 pub use plan::{Durability, ListPlace, Output, Plan, Request, Resume};
 pub use report::{
-    ActiveFile, BadRow, Completion, Landing, Report, Retrying, Snapshot, Totals, Verdict,
+    ActiveFile, BadRow, Completion, Landing, Report, Retrying, Snapshot, Starting, Totals, Verdict,
 };
 
 /// How often incomplete files are looked at that have no state yet; one of some size gets its first.
@@ -417,13 +417,15 @@ impl Application<Job> for Session<'_> {
     }
 
     fn start(&mut self, multi: &mut Multi<Job>) {
-        if self.plan.is_traced {
+        if let Some(detail) = self.plan.traces {
             let traces = Rc::clone(&self.traces);
-            multi.set_trace_function(move |id, trace| traces.borrow_mut().push((id, trace)));
+            let tell = move |id, trace| traces.borrow_mut().push((id, trace));
+            multi.set_trace_function(detail, tell);
         }
     }
 
     fn refill(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
+        self.tell_time(now);
         self.is_waiting = false;
         // Twice as many as run at once: whoever comes next has been thought about before its place is free,
         // unless a failure is to keep it from being fetched.
@@ -471,6 +473,7 @@ impl Application<Job> for Session<'_> {
         done: Done,
         now: Instant,
     ) -> Result<(), MultiError> {
+        self.tell_time(now);
         self.show_traces(multi);
         let mut easy = multi.remove(done.id, now)?;
         if easy.is_connect_only {
@@ -497,6 +500,7 @@ impl Application<Job> for Session<'_> {
     }
 
     fn woken(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
+        self.tell_time(now);
         self.hashed(multi, now)
     }
 
@@ -523,6 +527,7 @@ impl Application<Job> for Session<'_> {
     }
 
     fn tick(&mut self, multi: &Multi<Job>, now: Instant) {
+        self.tell_time(now);
         self.show_traces(multi);
         self.source.settle(now);
         if self.progress_due().is_some_and(|due| due <= now) {

@@ -9,7 +9,7 @@ use url::Url;
 use crate::download::{Exists, Retry, Template};
 use crate::http::{Credentials, Expected, Field};
 use crate::list::{Format, Shard, Split};
-use crate::multi::Options;
+use crate::multi::{Detail, Options};
 
 /// A run: what to fetch, where to, and how.
 #[derive(Debug, Clone)]
@@ -75,8 +75,8 @@ pub struct Plan {
     pub request: Request,
     /// How connections are made. The limits of transfers are the session's own to set.
     pub options: Options,
-    /// Tell the report what each transfer does.
-    pub is_traced: bool,
+    /// How much of what each transfer does the report is told, if anything.
+    pub traces: Option<Detail>,
 }
 
 /// How durable files are before they count as done.
@@ -137,7 +137,7 @@ impl Plan {
             hashing_threads: None,
             request: Request::default(),
             options: Options::default(),
-            is_traced: false,
+            traces: None,
         }
     }
 }

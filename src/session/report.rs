@@ -20,6 +20,16 @@ pub trait Report {
     /// A line of a list, or a URL that was typed, cannot be used.
     fn bad_row(&mut self, error: &BadRow);
 
+    /// What is told next happened so long after the run began.
+    fn set_time(&mut self, elapsed: Duration) {
+        let _ = elapsed;
+    }
+
+    /// A try of a file has started. Told only where the plan has traces.
+    fn started(&mut self, start: &Starting<'_>) {
+        let _ = start;
+    }
+
     /// A try failed and there will be another.
     fn retrying(&mut self, retry: &Retrying<'_>) {
         let _ = retry;
@@ -104,6 +114,21 @@ pub enum Landing<'a> {
     Stdout,
     /// Nowhere: it has no name yet.
     Nowhere,
+}
+
+/// A try of a file that has started.
+#[derive(Debug)]
+pub struct Starting<'a> {
+    /// The file's number in the batch, from 1.
+    pub number: u64,
+    /// What is asked for; [`masked`](crate::http::auth::masked) where it is shown.
+    pub url: &'a Url,
+    /// The row that it came from.
+    pub place: &'a Place,
+    /// Where it is to stand.
+    pub landing: Landing<'a>,
+    /// Which try it is, from 1.
+    pub tries: u32,
 }
 
 /// A try that failed, and when the next one comes.

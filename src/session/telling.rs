@@ -7,12 +7,12 @@ use url::Url;
 use super::Session;
 use super::job::Job;
 use super::places::Misplaced;
-use super::report::{ActiveFile, BadRow, Completion, Landing, Report, Snapshot, Verdict};
+use super::report::{ActiveFile, BadRow, Completion, Landing, Report, Snapshot, Starting, Verdict};
 use super::split::Split;
 use crate::error::{Doing, Error};
 use crate::http::auth;
 use crate::list::{ListError, Row};
-use crate::multi::{Easy, Multi};
+use crate::multi::{Easy, Multi, Trace};
 
 impl Session<'_> {
     pub(super) fn tell(
@@ -93,13 +93,38 @@ impl Session<'_> {
         }
     }
 
+    /// Tells the report when what it is told next has happened.
+    pub(super) fn tell_time(&mut self, now: Instant) {
+        self.report
+            .set_time(now.saturating_duration_since(self.started));
+    }
+
     /// Tells the report what transfers did since it was last told.
     pub(super) fn show_traces(&mut self, multi: &Multi<Job>) {
         for (id, trace) in self.traces.take() {
-            if let Some(easy) = multi.easy(id) {
+            let Some(easy) = multi.easy(id) else { continue };
+            if trace == Trace::Started {
+                Self::start_of(self.report, easy);
+            } else {
                 self.report.traced(easy.sink.number, &trace);
             }
         }
+    }
+
+    /// Tells the report that a try of a file has started. What brings a part of one, or opens a
+    /// connection, is no try, and what the run fetches for itself is no file.
+    fn start_of(report: &mut dyn Report, easy: &Easy<Job>) {
+        let job = &easy.sink;
+        if easy.is_connect_only || job.at().is_some() || job.number == 0 {
+            return;
+        }
+        report.started(&Starting {
+            number: job.number,
+            url: &easy.url,
+            place: &job.place,
+            landing: job.landing(),
+            tries: job.tries_in_all,
+        });
     }
 
     /// When the report wants to be told how the run stands.

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use std::{env, panic, thread};
 
 use gannet::list::Split;
-use gannet::multi::Trace;
+use gannet::multi::{Detail, Trace};
 use gannet::session::{BadRow, Completion, Plan, Report, Retrying, Verdict};
 
 use random::Random;
@@ -110,7 +110,7 @@ fn plan(urls: Vec<String>, folder: &Path, random: &mut Random) -> Plan {
     let mut plan = Plan::new(urls, folder.to_owned());
     plan.jobs = 1 + random.below(8);
     plan.options.limits.per_origin = random.below(4);
-    plan.is_traced = number("GANNET_SIM_SEED").is_some();
+    plan.traces = number("GANNET_SIM_SEED").map(|_| Detail::All);
     plan.split = match random.below(4) {
         0 => Split::Auto,
         _ => Split::Most(NonZeroU32::MIN.saturating_add(random.below(5) as u32)),

@@ -11,6 +11,7 @@ mod variables;
 
 use std::error::Error as _;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -18,6 +19,7 @@ use clap::parser::ValueSource;
 use clap::{Command, CommandFactory};
 
 use super::flags::Flags;
+use super::values::is_stdout;
 use setting::Setting;
 
 /// Flags that the parser takes together, and that say no to one another all the same.
@@ -63,7 +65,15 @@ pub(super) fn complete(typed: Vec<OsString>) -> Result<Vec<OsString>> {
         id: id.to_owned(),
         is_off: false,
     });
-    let given: Vec<Given> = given.collect();
+    let mut given: Vec<Given> = given.collect();
+    let events = matches.get_one::<PathBuf>("events");
+    if events.is_some_and(|path| is_stdout(path)) {
+        // Two kinds of lines would go there.
+        given.push(Given {
+            id: "json".to_owned(),
+            is_off: true,
+        });
+    }
     let mut command = command.ignore_errors(false);
     let variables = variables::settings(&command, variables)?;
     let file = match file {

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use super::{After, Delivery, State, Step};
 use crate::conn::Interest;
 use crate::error::{Doing, Error, Fault, Malformed, ProxyFault};
+use crate::http::auth::masked;
 use crate::multi::connection::{Connection, Talk};
 use crate::multi::info::{Done, Outcome, TransferId};
 use crate::multi::pool::Place;
+use crate::multi::trace::Trace;
 use crate::multi::{Multi, Sink};
 
 /// The shortest time that there is: over when the application calls the next time.
@@ -58,8 +60,14 @@ impl<S: Sink> Multi<S> {
                 Ok(Step::Complete)
             }
             Delivery::Drain(_, After::Redirect(url)) => {
-                self.tracer.info(id, || {
-                    format!("redirected to {}", crate::http::auth::masked(&url))
+                let connection = transfer
+                    .connection
+                    .and_then(|key| self.connections.get(key));
+                let response = connection.and_then(|connection| connection.response(transfer.slot));
+                self.tracer.step(id, || Trace::Redirected {
+                    status: response.map_or(0, |response| response.status),
+                    from: masked(transfer.url()).to_string(),
+                    to: masked(&url).to_string(),
                 });
                 self.release_connection(id, is_clean, now);
                 self.leave_origin(id);

@@ -7,6 +7,7 @@ use crate::error::Fault;
 use crate::multi::connection::Lost;
 use crate::multi::info::TransferId;
 use crate::multi::pool::{Place, Turn};
+use crate::multi::trace::Trace;
 use crate::multi::{Multi, Sink};
 
 /// An idle connection older than this is not trusted: most servers and middleboxes have dropped it by then.
@@ -174,7 +175,10 @@ impl<S: Sink> Multi<S> {
             }
             transfer.turn = None;
             transfer.place = Some(place);
-            transfer.clocks.dispatched.get_or_insert(now);
+            if transfer.clocks.dispatched.is_none() {
+                transfer.clocks.dispatched = Some(now);
+                self.tracer.step(id, || Trace::Started);
+            }
             self.make_runnable(id);
         }
         while let Some(surplus) = self.pool.surplus() {

@@ -62,7 +62,7 @@ impl<S: Sink> Multi<S> {
             netrc: self.options.netrc.as_deref(),
         };
         let request = asking.stream_request(prepared)?;
-        let text = self.tracer.is_on().then(|| shown(&request));
+        let text = self.tracer.has_heads().then(|| shown(&request));
         let Some(number) = http2.session.request(slot, transfer.easy.method, request) else {
             return self.begin_again(id, Fault::NoAnswer, now);
         };
