@@ -184,6 +184,25 @@ fn a_netrc_s_logins_come_out_nowhere_either() {
 }
 
 #[test]
+fn cookies_come_out_nowhere_either() {
+    let server = server();
+    let dir = Dir::new();
+    let line = "127.0.0.1\tFALSE\t/\tFALSE\t0\thunter2\thunter2\n";
+    let bad = "127.0.0.1\tFALSE\t/\thunter2\t0\thunter2\thunter2\nhunter2\n";
+    dir.write("cookies", [line, bad].concat());
+    for json in ["", "--json"] {
+        let gannet = dir.gannet().flags(FLAGS).flags(json);
+        let gannet = gannet.args(["--cookies", "cookies"]);
+        let out = gannet.args(PATHS.map(|path| server.url(path))).run();
+        assert_ne!(out.exit_code(), Some(0), "{out}");
+        assert!(dir.has("out/cut.part.gannet"), "{out}");
+        assert_private(&out, &dir, &["cookies"]);
+    }
+    let is_sent = |request: &Request| request.header("cookie").is_some();
+    assert!(server.requests().iter().all(is_sent));
+}
+
+#[test]
 fn a_lock_holds_for_whoever_has_other_credentials() {
     let server = server();
     let dir = Dir::new();

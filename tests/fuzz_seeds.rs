@@ -127,6 +127,11 @@ fn connect_answer_keeps_its_promises() {
 }
 
 #[test]
+fn cookie_file_keeps_its_promises() {
+    replay("cookie_file");
+}
+
+#[test]
 fn digest_keeps_its_promises() {
     replay("digest");
 }
@@ -204,6 +209,11 @@ fn response_words_keeps_its_promises() {
 #[test]
 fn socks_answers_keeps_its_promises() {
     replay("socks_answers");
+}
+
+#[test]
+fn set_cookie_keeps_its_promises() {
+    replay("set_cookie");
 }
 
 #[test]

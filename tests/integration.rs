@@ -11,6 +11,7 @@ mod cli_body; // framings: lengths, chunks, closes, 1xx, empty, coded
 mod cli_compressed; // --compressed: bodies that come coded and land decoded
 mod cli_config; // gannet.toml and GANNET_ variables
 mod cli_connections; // -j, -x, keep-alive, stale connections, few descriptors
+mod cli_cookies; // --cookies: the file's, and those of answers
 mod cli_digest; // --checksum, fragments, checksum=, Repr-Digest
 mod cli_disk; // folders and files that cannot be written
 mod cli_events; // --events

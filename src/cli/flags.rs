@@ -366,6 +366,14 @@ pub(crate) struct Http {
     #[arg(long, hide_short_help = true)]
     pub(crate) compressed: bool,
 
+    /// Send the cookies of FILE, and those that answers set during the run
+    ///
+    /// FILE is in Netscape's format, as curl, wget and browsers' extensions write it; it is not changed. Each cookie
+    /// goes where its domain, path, time and security say. A Cookie header of --header goes before them, in one
+    /// line, to the origin of each URL.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) cookies: Option<PathBuf>,
+
     /// Speak HTTP/1.1 only
     #[arg(id = "http1_1", long = "http1.1", hide_short_help = true)]
     pub(crate) http1_1: bool,

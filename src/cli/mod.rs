@@ -81,7 +81,13 @@ fn tell(said: &clap::Error) -> Exit {
 
 fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
     let mut console = Console::new(&flags).map_err(|error| (error, Exit::LocalFile))?;
-    let plan = options::plan(flags).map_err(|error| (error, Exit::Usage))?;
+    let cookies = flags.http.cookies.as_deref().map(credentials::cookies);
+    let cookies = cookies.transpose().map_err(|error| (error, Exit::Usage))?;
+    let mut plan = options::plan(flags).map_err(|error| (error, Exit::Usage))?;
+    if let Some((cookies, warnings)) = cookies {
+        console.warn(&warnings);
+        plan.cookies = Some(cookies);
+    }
     let totals = session::run(plan, &mut console)
         .context("the run cannot go on")
         .map_err(|error| (error, Exit::Other))?;

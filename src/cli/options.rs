@@ -83,6 +83,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         hashing_threads: None,
         request,
         options,
+        cookies: None,
         traces: match (flags.reporting.verbose, &flags.reporting.events) {
             (0, None) => None,
             (0, Some(_)) => Some(Detail::Steps),
@@ -221,6 +222,7 @@ fn options(flags: &Flags) -> Result<Options> {
             _ => Protocol::Negotiated,
         },
         netrc: None,
+        cookies: None,
         windows: Windows::default(),
     })
 }

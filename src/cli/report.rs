@@ -101,6 +101,14 @@ impl Console {
         })
     }
 
+    /// Tells of what is wrong and does not keep the run from going on.
+    pub(crate) fn warn(&mut self, warnings: &[String]) {
+        for why in warnings.iter().filter(|_| self.quiet < 2) {
+            let text = self.err.word("warn", "33");
+            let _ = writeln!(text, "  -  {}", Safe(why));
+        }
+    }
+
     /// Ends the report, and gives what the shell is to be told.
     pub(crate) fn finish(mut self, totals: &Totals) -> Exit {
         self.progress.finish();

@@ -3,6 +3,7 @@
 //! Nothing here performs I/O or reads a clock. RFC 9110 unless another is named.
 
 pub mod auth;
+pub mod cookie;
 pub mod digest;
 pub mod disposition;
 pub mod encoding;

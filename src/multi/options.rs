@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::lookup::Family;
 use super::pool::Limits;
 use crate::conn::TlsOptions;
+use crate::http::cookie::Jar;
 use crate::http::{Netrc, Origin, Proxies, Version};
 use crate::http2::Windows;
 
@@ -30,6 +31,8 @@ pub struct Options {
     /// Logins by host, for where an easy has none of its own: that of a host goes to it alone, on
     /// redirects too. The default one goes to the first URL's origin only.
     pub netrc: Option<Arc<Netrc>>,
+    /// Cookies to send, to which those of answers are added. Without it none are taken.
+    pub cookies: Option<Jar>,
     /// How much may be on its way to us over HTTP/2. Rate limits make the windows of a stream smaller.
     pub windows: Windows,
 }

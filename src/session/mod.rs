@@ -39,7 +39,7 @@ use std::os::fd::RawFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use url::Url;
 
@@ -56,6 +56,7 @@ use verify::Waiting;
 
 use crate::download::{Download, Hashing, Jitter, TaskId};
 use crate::error::{Error, Fault, MultiError};
+use crate::http::cookie::Jar;
 use crate::http::{Field, auth, encoding};
 use crate::list::{Row, RowOptions, Split as Wanted};
 use crate::multi::{Done, Easy, Multi, Trace, TransferId};
@@ -100,6 +101,9 @@ pub fn run_on(driver: &mut impl Drive, plan: Plan, report: &mut dyn Report) -> i
     options.limits.transfers = room.jobs;
     options.limits.connections = room.connections;
     options.limits.idle = room.jobs;
+    if let Some(cookies) = plan.cookies.clone() {
+        options.cookies = Some(Jar::new(cookies, Instant::now(), SystemTime::now()));
+    }
     let mut session = Session::new(plan, report);
     session.sleepers = room.sleepers;
     session.plan.jobs = room.jobs;

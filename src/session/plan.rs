@@ -7,6 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::download::{Exists, Retry, Template};
+use crate::http::cookie::Cookie;
 use crate::http::{Credentials, Expected, Field};
 use crate::list::{Format, Shard, Split};
 use crate::multi::{Detail, Options};
@@ -75,6 +76,8 @@ pub struct Plan {
     pub request: Request,
     /// How connections are made. The limits of transfers are the session's own to set.
     pub options: Options,
+    /// Cookies to send; those of answers are added to them, and without any such list none are taken.
+    pub cookies: Option<Vec<Cookie>>,
     /// How much of what each transfer does the report is told, if anything.
     pub traces: Option<Detail>,
 }
@@ -137,6 +140,7 @@ impl Plan {
             hashing_threads: None,
             request: Request::default(),
             options: Options::default(),
+            cookies: None,
             traces: None,
         }
     }

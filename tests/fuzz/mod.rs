@@ -4,6 +4,8 @@
 //! runs the seeds and mutations of them among the ordinary tests. So nothing here needs more than gannet and url.
 
 pub mod connect_answer;
+pub mod cookie_file;
+mod cookies;
 pub mod digest;
 pub mod disposition;
 pub mod encoding;
@@ -21,6 +23,7 @@ pub mod proxy;
 pub mod redirect;
 pub mod response_words;
 mod rows;
+pub mod set_cookie;
 pub mod socks_answers;
 pub mod state;
 
@@ -28,8 +31,9 @@ pub mod state;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 20] = [
     ("connect_answer", connect_answer::run),
+    ("cookie_file", cookie_file::run),
     ("digest", digest::run),
     ("disposition", disposition::run),
     ("encoding", encoding::run),
@@ -45,6 +49,7 @@ pub const TARGETS: [Target; 18] = [
     ("proxy", proxy::run),
     ("redirect", redirect::run),
     ("response_words", response_words::run),
+    ("set_cookie", set_cookie::run),
     ("socks_answers", socks_answers::run),
     ("state", state::run),
 ];

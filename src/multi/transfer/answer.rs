@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{After, Delivery, Transfer};
 use crate::error::Fault;
+use crate::http::cookie::Jar;
 use crate::http::{Method, Response, redirect};
 use crate::http1::{Closed, Event, Exchange};
 use crate::multi::Sink;
@@ -42,6 +43,7 @@ pub(super) struct Reader<'a, S> {
     pub(super) transfer: &'a mut Transfer<S>,
     pub(super) exchange: &'a mut Exchange,
     pub(super) tracer: &'a mut Tracer,
+    pub(super) jar: Option<&'a mut Jar>,
 }
 
 impl<S: Sink> Reader<'_, S> {
@@ -54,7 +56,8 @@ impl<S: Sink> Reader<'_, S> {
                 Event::Interim(response) => self.tracer.received(self.id, response),
                 Event::Head(response) => {
                     self.tracer.received(self.id, response);
-                    head(self.transfer, response, self.now)?;
+                    let jar = self.jar.as_deref_mut();
+                    head(self.transfer, response, jar, self.now)?;
                 }
                 Event::Data(data) => body(self.transfer, data)?,
                 Event::Done => return Ok(Some(bytes.len() - consumed)),
@@ -64,13 +67,17 @@ impl<S: Sink> Reader<'_, S> {
     }
 }
 
-/// Decides what becomes of an answer, by its head.
+/// Decides what becomes of an answer, by its head, and takes its cookies.
 pub(super) fn head<S: Sink>(
     transfer: &mut Transfer<S>,
     response: &Response,
+    jar: Option<&mut Jar>,
     now: Instant,
 ) -> Result<(), Fault> {
     let status = response.status;
+    if let Some(jar) = jar {
+        jar.take(transfer.url(), response.headers.get_all("Set-Cookie"), now);
+    }
     let length = if transfer.easy.method == Method::Head {
         Some(0)
     } else {

@@ -40,12 +40,7 @@ impl<S: Sink> Multi<S> {
             http1.taken = 0;
             http1.request.clear();
             let (origin, route, prepared) = self.pool.prepared(connection.origin);
-            let asking = Asking {
-                transfer,
-                origin,
-                route,
-                netrc: self.options.netrc.as_deref(),
-            };
+            let asking = Asking::new(transfer, origin, route, &mut self.options, now);
             asking.write_head(prepared, &mut http1.request)?;
             http1.exchange.begin(transfer.easy.method);
             self.tracer.sent(id, &http1.request);
@@ -151,6 +146,7 @@ impl<S: Sink> Multi<S> {
                 transfer,
                 exchange: &mut http1.exchange,
                 tracer: &mut self.tracer,
+                jar: self.options.cookies.as_mut(),
             };
             if let Some(rest) = reader.take(&buffer[..shown])? {
                 let is_clean = rest == 0

@@ -1,14 +1,15 @@
 //! The head of a request: what a transfer sends, and to whom it may send it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Transfer;
 use crate::error::Fault;
 use crate::http::{Credentials, Field, Netrc, Origin, Unsendable, request_target};
 use crate::http1;
 use crate::http2::{self, Fields};
-use crate::multi::Easy;
 use crate::multi::route::Route;
+use crate::multi::{Easy, Options};
 
 /// What gannet calls itself (RFC 9110 §10.1.5).
 const USER_AGENT: &str = concat!("gannet/", env!("CARGO_PKG_VERSION"));
@@ -56,17 +57,49 @@ fn unsendable(error: Unsendable) -> Fault {
     Fault::BadUrl(error.to_string())
 }
 
-/// A transfer's next request, and to whom it goes.
-pub(super) struct Asking<'a, S> {
-    pub(super) transfer: &'a Transfer<S>,
-    pub(super) origin: &'a Origin,
-    /// The way there.
-    pub(super) route: &'a Route,
-    /// Logins of hosts.
-    pub(super) netrc: Option<&'a Netrc>,
+/// Whether a field has that name.
+fn is(field: &Field, name: &str) -> bool {
+    field.name().eq_ignore_ascii_case(name)
 }
 
-impl<S> Asking<'_, S> {
+/// A transfer's next request, and to whom it goes.
+pub(super) struct Asking<'a, S> {
+    transfer: &'a Transfer<S>,
+    origin: &'a Origin,
+    /// The way there.
+    route: &'a Route,
+    /// Logins of hosts.
+    netrc: Option<&'a Netrc>,
+    /// What the jar has for it.
+    cookies: Option<String>,
+}
+
+impl<'a, S> Asking<'a, S> {
+    /// Looks up what it is to have beside what was given.
+    pub(super) fn new(
+        transfer: &'a Transfer<S>,
+        origin: &'a Origin,
+        route: &'a Route,
+        options: &'a mut Options,
+        now: Instant,
+    ) -> Self {
+        let mut asking = Self {
+            transfer,
+            origin,
+            route,
+            netrc: options.netrc.as_deref(),
+            cookies: None,
+        };
+        if let Some(jar) = &mut options.cookies {
+            let given = asking.given_cookies();
+            // An empty one says that no cookie is to be sent.
+            let is_wanted = given.clone().all(|value| value.is_some());
+            let length = given.flatten().map(|value| value.len() + "; ".len()).sum();
+            asking.cookies = jar.field(transfer.url(), length, now).filter(|_| is_wanted);
+        }
+        asking
+    }
+
     /// Writes its head, for HTTP/1.1.
     pub(super) fn write_head(
         &self,
@@ -122,7 +155,8 @@ impl<S> Asking<'_, S> {
     fn is_special(&self) -> bool {
         let easy = &self.transfer.easy;
         let has_userinfo = !easy.url.username().is_empty() || easy.url.password().is_some();
-        self.transfer.redirected.is_some() || !easy.own_headers.is_empty() || has_userinfo
+        let has_own = !easy.own_headers.is_empty() || has_userinfo || self.cookies.is_some();
+        self.transfer.redirected.is_some() || has_own
     }
 
     /// Whether it goes to the first URL's origin.
@@ -130,33 +164,18 @@ impl<S> Asking<'_, S> {
         self.transfer.redirected.is_none() || self.origin.is_of(&self.transfer.easy.url)
     }
 
-    /// Has its fields written. What was given wins over the defaults, the transfer's own fields over
-    /// the shared ones; credentials and a Host that was given stay at home, with the first URL's
-    /// origin. What a proxy is told of who asks goes to no origin.
+    /// Has its fields written. What was given wins over the defaults, but for cookies, which go before
+    /// those of the jar.
     fn with_fields<T>(
         &self,
         write: impl for<'f> FnOnce(&mut Pairs<'f>) -> Result<T, Unsendable>,
     ) -> Result<T, Fault> {
-        let easy = &self.transfer.easy;
-        let is_home = self.is_home();
-        let may_go = |field: &&Field| {
-            let is_named = |name| field.name().eq_ignore_ascii_case(name);
-            (is_home || !(field.is_credential() || is_named("Host")))
-                && !(self.route.is_tunnel() && is_named("Proxy-Authorization"))
-        };
-        let own = || easy.own_headers.iter().filter(may_go);
-        let has_own = |name: &str| own().any(|field| field.name().eq_ignore_ascii_case(name));
-        let shared = || {
-            let fields = easy.headers.iter().filter(may_go);
-            fields.filter(|field| !has_own(field.name()))
-        };
-        let given = || own().chain(shared());
-        let is_given = |name: &str| given().any(|field| field.name().eq_ignore_ascii_case(name));
-
+        let is_given = |name: &str| self.given().any(|field| is(field, name));
         let authority = self.origin.authority();
         let basic = self.login().map(|login| login.basic());
         let proxy = self.route.forwarder();
         let to_proxy = proxy.and_then(|proxy| Some(proxy.credentials.as_ref()?.basic()));
+        let cookies = self.all_cookies();
         let defaults = [
             Some(("Host", authority.as_str())),
             Some(("User-Agent", USER_AGENT)),
@@ -168,8 +187,42 @@ impl<S> Asking<'_, S> {
         ];
         let defaults = defaults.into_iter().flatten();
         let defaults = defaults.filter(|(name, _)| !is_given(name));
-        let given = given().filter_map(|field| Some((field.name(), field.value()?)));
-        write(&mut defaults.chain(given)).map_err(unsendable)
+        let given = self.given();
+        let given = given.filter(|field| cookies.is_none() || !is(field, "Cookie"));
+        let given = given.filter_map(|field| Some((field.name(), field.value()?)));
+        let cookies = cookies.as_deref().map(|cookies| ("Cookie", cookies));
+        write(&mut defaults.chain(given).chain(cookies)).map_err(unsendable)
+    }
+
+    /// What was given: the transfer's own fields win over the shared ones; credentials and a Host
+    /// stay at home, with the first URL's origin. What a proxy is told of who asks goes to no origin.
+    fn given(&self) -> impl Iterator<Item = &'a Field> + Clone {
+        let easy = &self.transfer.easy;
+        let (is_home, is_tunnel) = (self.is_home(), self.route.is_tunnel());
+        let may_go = move |field: &&Field| {
+            (is_home || !(field.is_credential() || is(field, "Host")))
+                && !(is_tunnel && is(field, "Proxy-Authorization"))
+        };
+        let own = easy.own_headers.iter().filter(may_go);
+        let has_own = {
+            let own = own.clone();
+            move |name: &str| own.clone().any(|field| is(field, name))
+        };
+        let shared = easy.headers.iter().filter(may_go);
+        own.chain(shared.filter(move |field| !has_own(field.name())))
+    }
+
+    /// The values of the Cookie fields among them.
+    fn given_cookies(&self) -> impl Iterator<Item = Option<&'a str>> + Clone {
+        let given = self.given().filter(|field| is(field, "Cookie"));
+        given.map(Field::value)
+    }
+
+    /// The one Cookie field that there may be (RFC 6265 §5.4), where the jar has something for it.
+    fn all_cookies(&self) -> Option<String> {
+        let own = self.cookies.as_deref()?;
+        let all: Vec<_> = self.given_cookies().flatten().chain([own]).collect();
+        Some(all.join("; "))
     }
 
     /// Who logs in: at home what was given, or stands in the URL, or is known of the host; elsewhere

@@ -55,12 +55,7 @@ impl<S: Sink> Multi<S> {
             Readiness::Never => return self.begin_again(id, Fault::NoAnswer, now),
         }
         let (origin, route, prepared) = self.pool.prepared(*origin);
-        let asking = Asking {
-            transfer,
-            origin,
-            route,
-            netrc: self.options.netrc.as_deref(),
-        };
+        let asking = Asking::new(transfer, origin, route, &mut self.options, now);
         let request = asking.stream_request(prepared)?;
         let text = self.tracer.has_heads().then(|| shown(&request));
         let Some(number) = http2.session.request(slot, transfer.easy.method, request) else {
@@ -130,7 +125,7 @@ impl<S: Sink> Multi<S> {
                 self.tracer.received(id, response);
                 transfer.clocks.received(0, now);
                 self.pool.received(origin, now);
-                head(transfer, response, now)?;
+                head(transfer, response, self.options.cookies.as_mut(), now)?;
             }
             Event::Data(data) => {
                 body(transfer, &data)?;

@@ -1,0 +1,164 @@
+//! The dates of cookies (RFC 6265 §5.1.1), which are read far more leniently than others of HTTP.
+
+/// The months, as dates of HTTP name them.
+const MONTHS: [&[u8; 3]; 12] = [
+    b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
+];
+
+/// Reads a date, in seconds since 1970. Words stand in any order, and those that are not
+/// understood are passed over.
+pub(super) fn parse(text: &str) -> Option<i64> {
+    let (mut time, mut day, mut month, mut year) = (None, None, None, None);
+    for word in text.as_bytes().split(|&byte| is_delimiter(byte)) {
+        if time.is_none()
+            && let Some(found) = time_of(word)
+        {
+            time = Some(found);
+        } else if day.is_none()
+            && let Some(found) = number(word, 1, 2)
+        {
+            day = Some(found);
+        } else if month.is_none()
+            && let Some(found) = month_of(word)
+        {
+            month = Some(found);
+        } else if year.is_none()
+            && let Some(found) = number(word, 2, 4)
+        {
+            year = Some(found);
+        }
+    }
+    let (day, month, [hour, minute, second]) = (day?, month?, time?);
+    let year = match year? {
+        year @ 70..=99 => year + 1900,
+        year @ 0..=69 => year + 2000,
+        year => year,
+    };
+    let is_right = (1..=31).contains(&day)
+        && year >= 1601
+        && hour <= 23
+        && minute <= 59
+        && second <= 59
+        && day <= days_in(year, month);
+    is_right.then(|| ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second)
+}
+
+fn is_delimiter(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'/' | b';'..=b'@' | b'['..=b'`' | b'{'..=b'~')
+}
+
+/// A number of so many digits, with anything behind it that is none.
+fn number(word: &[u8], least: usize, most: usize) -> Option<i64> {
+    let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let value = |sum, byte: &u8| sum * 10 + i64::from(byte - b'0');
+    (least..=most)
+        .contains(&digits)
+        .then(|| word[..digits].iter().fold(0, value))
+}
+
+/// Hours, minutes and seconds, with anything behind them that is no digit.
+fn time_of(word: &[u8]) -> Option<[i64; 3]> {
+    let mut parts = word.splitn(3, |&byte| byte == b':');
+    let mut part = |is_last: bool| {
+        let part = parts.next()?;
+        let is_whole = is_last || part.iter().all(u8::is_ascii_digit);
+        number(part, 1, 2).filter(|_| is_whole)
+    };
+    Some([part(false)?, part(false)?, part(true)?])
+}
+
+/// The month, from 1, by the first three letters.
+fn month_of(word: &[u8]) -> Option<i64> {
+    let begin = word.first_chunk::<3>()?;
+    let month = MONTHS
+        .iter()
+        .position(|name| name.eq_ignore_ascii_case(begin))?;
+    i64::try_from(month + 1).ok()
+}
+
+fn days_in(year: i64, month: i64) -> i64 {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 => 28 + i64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days since 1970 in the Gregorian calendar, for years from 1 on: years are counted from March, so
+/// that a leap day comes last.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let before = year * 365 + year / 4 - year / 100 + year / 400;
+    before + (month * 153 + 2) / 5 + day - 1 - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn the_forms_that_servers_send_are_understood() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 06-Nov-1994 08:49:37 GMT",
+            "6 Nov 1994 8:49:37",
+            "08:49:37 november-6-94",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "06 Nov 1994 08:49:37 +0000",
+        ] {
+            assert_eq!(parse(text), Some(784_111_777), "{text}");
+        }
+        assert_eq!(parse("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(parse("Thu, 01 Jan 70 00:00:00 GMT"), Some(0));
+        assert_eq!(parse("Tue, 29 Feb 2000 12:00:00 GMT"), Some(951_825_600));
+        assert_eq!(parse("1 Jan 69 0:0:0"), parse("1 Jan 2069 0:0:0"));
+        assert_eq!(parse("31 Dec 9999 23:59:59"), Some(253_402_300_799));
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for text in [
+            "",
+            "0",
+            "Nov 1994 08:49:37",
+            "06 1994 08:49:37",
+            "06 Nov 08:49:37",
+            "06 Nov 1994",
+            "32 Jan 1994 08:49:37",
+            "0 Jan 1994 08:49:37",
+            "29 Feb 2001 08:49:37",
+            "06 Nov 1600 08:49:37",
+            "06 Nov 1994 24:00:00",
+            "06 Nov 1994 08:60:00",
+            "06 Nov 1994 08:49:60",
+            "06 Nov 1994 08:49",
+            "06 Nov 19945 08:49:37",
+            "06 Nov 1994 008:49:37",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_as_http_writes_it_is_read_back(seconds in 0_u64..253_402_300_800) {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let text = httpdate::fmt_http_date(time);
+            prop_assert_eq!(parse(&text), i64::try_from(seconds).ok(), "{}", text);
+        }
+
+        #[test]
+        fn any_text_is_a_date_or_none(text in "([0-9:]{0,9}|[a-zA-Z]{1,5}|[ -~é]){0,8}") {
+            let _ = parse(&text);
+        }
+    }
+}
