@@ -32,6 +32,7 @@ complete -c gannet -l referer -d 'Send this Referer' -r
 complete -c gannet -s u -l user -d 'Log in with HTTP Basic authentication' -r
 complete -c gannet -l bearer-env -d 'Log in with the bearer token that the environment variable VAR holds' -r
 complete -c gannet -l netrc -d 'Log in with what ~/.netrc, or FILE, has for each host' -r -F
+complete -c gannet -l range -d 'Fetch only bytes A to B of a single URL' -r
 complete -c gannet -l cookies -d 'Send the cookies of FILE, and those that answers set during the run' -r -F
 complete -c gannet -l max-redirs -l max-redirects -d 'Follow at most N redirects' -r
 complete -c gannet -l max-filesize -d 'Refuse a file larger than SIZE' -r

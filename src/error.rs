@@ -85,7 +85,7 @@ pub enum Fault {
     #[error("malformed answer: {0}")]
     Malformed(Malformed),
     /// The server answered with a status of 400 or above.
-    #[error("{}", status_text(*.status))]
+    #[error("{}{}", status_text(*.status), size_text(*.size))]
     Status {
         /// The status code, 400 or above.
         status: u16,
@@ -97,6 +97,9 @@ pub enum Fault {
     /// An answer to a request for a part is not that part, or that cannot be told.
     #[error("the answer cannot be put beside what is there: {0}")]
     BadRange(&'static str),
+    /// A part alone was asked for, and the server sends the whole.
+    #[error("the server sends no parts: this is the whole, and not what was asked for of it")]
+    NoPart,
     /// The file on the server is not the one that was begun.
     #[error("the file changed on the server")]
     Changed,
@@ -380,8 +383,11 @@ pub enum Malformed {
     #[error("unexpected 101 Switching Protocols")]
     Upgrade,
     /// A status that answers a question nobody asked: 206 without Range, 304 without a condition.
-    #[error("status {0} was not asked for")]
+    #[error("status {0} was not asked for{hint}", hint = if *.0 == 206 { ": --range asks for a part" } else { "" })]
     Unasked(u16),
+    /// A part of another extent than was asked for, or one that does not say where it lies (RFC 9110 §14.4).
+    #[error("the answer is not the part that was asked for")]
+    OtherRange,
     /// Content-Length is not a number, or two of them differ (RFC 9112 §6.3).
     #[error("bad Content-Length")]
     ContentLength,
@@ -497,6 +503,11 @@ impl From<Malformed> for Fault {
     fn from(malformed: Malformed) -> Self {
         Self::Malformed(malformed)
     }
+}
+
+/// What a 416 says of the size of the whole.
+fn size_text(size: Option<u64>) -> String {
+    size.map_or_else(String::new, |size| format!(": the file has {size} bytes"))
 }
 
 /// The well-known meaning of an error status, for messages.

@@ -247,6 +247,7 @@ fn what_belongs_to_one_run_cannot_be_configured() {
         "failed",
         "lock",
         "checksum",
+        "range",
         "shard",
         "dry-run",
         "help",

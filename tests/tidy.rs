@@ -98,6 +98,7 @@ const PURE: &[&str] = &[
     "http2",
     "socks",
     "http",
+    "download/fragment",
     "download/plan",
     "download/ramp",
     "download/range",

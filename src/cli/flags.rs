@@ -357,6 +357,23 @@ pub(crate) struct Http {
     )]
     pub(crate) netrc: Option<Option<PathBuf>>,
 
+    /// Fetch only bytes A to B of a single URL
+    ///
+    /// Written as A-B, both counted from 0 and both included, as A- for all from A on, or as -N for the
+    /// last N. The file has exactly these bytes, or fewer where what is there ends before; a digest that
+    /// is asked for is theirs. They come over one connection. It is a failure if the server sends
+    /// something else, such as the whole.
+    #[arg(
+        long,
+        value_name = "A-B",
+        allow_hyphen_values = true,
+        conflicts_with_all = [
+            "input_file", "continue", "timestamping", "compressed", "checksums", "lock", "failed"
+        ],
+        hide_short_help = true
+    )]
+    pub(crate) range: Option<String>,
+
     /// Let servers compress what they send, and decompress it
     ///
     /// Servers are offered gzip, br and zstd (or what a -H 'Accept-Encoding: ...' says), and each file
@@ -678,6 +695,9 @@ impl Flags {
             }
             if !flags.integrity.checksum.is_empty() {
                 return fault("'--checksum <ALG:HEX>' is the digest of a single URL");
+            }
+            if flags.http.range.is_some() {
+                return fault("'--range <A-B>' is of a single URL");
             }
         }
         if flags.reporting.events.as_deref().is_some_and(is_stdout) {

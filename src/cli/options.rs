@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use gannet::download;
-use gannet::http::{Credentials, Expected, Field, NoProxy, Proxies, Proxy, encoding};
+use gannet::http::{ByteRange, Credentials, Expected, Field, NoProxy, Proxies, Proxy, encoding};
 use gannet::list::{Format, Shard, Split, parse_url};
 use gannet::multi::{
     Detail, Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots,
@@ -68,6 +68,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         },
         lock: flags.integrity.lock,
         is_locked: flags.integrity.locked,
+        range: flags.http.range.as_deref().map(range).transpose()?,
         failed: flags.reporting.failed,
         jobs: flags.concurrency.jobs as usize,
         is_fail_fast: flags.reporting.fail_fast,
@@ -103,6 +104,10 @@ fn checksums(typed: String) -> Result<ListPlace> {
 
 fn template(typed: &str) -> Result<download::Template> {
     download::Template::parse(typed).map_err(|why| anyhow!("--name: {why}"))
+}
+
+fn range(typed: &str) -> Result<ByteRange> {
+    typed.parse().map_err(|why| anyhow!("--range: {why}"))
 }
 
 fn shard(typed: &str) -> Result<Shard> {

@@ -412,7 +412,7 @@ fn exit_for(error: &Error) -> Exit {
         } => Exit::Authentication,
         Fault::Status { .. } => Exit::Status,
         Fault::Timeout { .. } => Exit::TimedOut,
-        Fault::Changed | Fault::BadRange(_) => Exit::Changed,
+        Fault::Changed | Fault::BadRange(_) | Fault::NoPart => Exit::Changed,
         Fault::Exists(_) => Exit::Exists,
         Fault::Digest { .. }
         | Fault::Piece { .. }

@@ -5,6 +5,7 @@
 
 mod check;
 mod coded;
+mod fragment;
 mod hashing;
 mod message;
 mod mirrors;
@@ -32,10 +33,11 @@ use url::Url;
 
 use crate::error::{Fault, Malformed};
 use crate::http::digest::{Algorithm, Pieces};
-use crate::http::{ContentRange, Digest, Expected, Field, Response, disposition};
+use crate::http::{ByteRange, ContentRange, Digest, Expected, Field, Response, disposition};
 use crate::multi::Sink;
 use check::Check;
 use coded::Coded;
+use fragment::Fragment;
 
 pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
@@ -112,6 +114,8 @@ pub struct Download {
     offer: Option<Arc<[Field]>>,
     /// The most bytes that it may have, where what comes is not what lands.
     limit: Option<u64>,
+    /// The part that alone is wanted.
+    fragment: Option<Box<Fragment>>,
     /// The codings of the present answer, which are undone.
     coded: Option<Box<Coded>>,
     /// Its digests, where there are any to check.
@@ -133,6 +137,7 @@ impl Download {
             takes_name: false,
             offer: None,
             limit: None,
+            fragment: None,
             coded: None,
             check: None,
             standing: None,
@@ -158,6 +163,16 @@ impl Download {
     /// Whether codings are undone: then the bytes that come may not be those that count.
     pub fn decodes(&self) -> bool {
         self.offer.is_some()
+    }
+
+    /// Has a part alone of what the URL names fetched, as a file of its own.
+    pub fn take_part(&mut self, range: ByteRange) {
+        self.fragment = Some(Box::new(Fragment::new(range)));
+    }
+
+    /// Whether it is a part alone of what the URL names.
+    pub fn is_fragment(&self) -> bool {
+        self.fragment.is_some()
     }
 
     /// Bytes of the file so far, where it is decoded from what comes.
@@ -344,6 +359,9 @@ impl Download {
             Body::Segment(segment) => segment.ask(),
             Body::Stream(_) | Body::Memory(_) => Vec::new(),
         };
+        if let Some(fragment) = &self.fragment {
+            return fragment.ask(part, self.asks_part().then(|| self.start()));
+        }
         let mut fields = match &self.known {
             Some(known) if part.is_empty() => known.condition(),
             _ => part,
@@ -416,6 +434,14 @@ impl Download {
         if let Some(coded) = &mut self.coded {
             return coded.finish().err();
         }
+        if let Some(size) = self.fragment.as_ref().and_then(|fragment| fragment.size())
+            && self.body.written() < size
+        {
+            return Some(Fault::Truncated {
+                received: self.body.written(),
+                expected: Some(size),
+            });
+        }
         match &mut self.body {
             Body::File(part) => part.missing(),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => None,
@@ -479,10 +505,43 @@ impl Download {
 
     /// Whether so many bytes are more than there may be.
     fn bound(&self, size: u64) -> Result<(), Fault> {
-        match self.limit {
-            Some(limit) if size > limit => Err(Fault::TooLarge { limit }),
-            _ => Ok(()),
+        if let Some(limit) = self.limit.filter(|limit| size > *limit) {
+            return Err(Fault::TooLarge { limit });
         }
+        let fragment = self.fragment.as_ref().and_then(|fragment| fragment.size());
+        if fragment.is_some_and(|most| size > most) {
+            return Err(Malformed::OtherRange.into());
+        }
+        Ok(())
+    }
+
+    /// The head of an answer that is to have the part alone that is wanted, or the rest of it.
+    fn fragment_head(&mut self, fragment: &mut Fragment, response: &Response) -> Result<(), Fault> {
+        // What is said of the whole, its digest among it, is not said of the part.
+        let mut own = Response {
+            status: 200,
+            ..Response::default()
+        };
+        match &mut self.body {
+            Body::File(part) if part.has_asked() => {
+                part.append(&fragment.go_on(response)?)?;
+                let start = part.start();
+                self.resume_check(&own, start);
+                return Ok(());
+            }
+            Body::File(part) => {
+                fragment.begin(response)?;
+                part.begin_fragment(response)?;
+                part.note_given_name(given_name(response).filter(|_| self.takes_name));
+            }
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => {
+                fragment.begin(response)?;
+                for digest in response.headers.get_all("content-digest") {
+                    own.headers.push(b"Content-Digest", digest);
+                }
+            }
+        }
+        self.begin_check(&own)
     }
 
     /// Writes the next bytes of the file.
@@ -560,6 +619,11 @@ impl Sink for Download {
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
         if let Body::Segment(segment) = &mut self.body {
             return segment.head(response);
+        }
+        if let Some(mut fragment) = self.fragment.take() {
+            let result = self.fragment_head(&mut fragment, response);
+            self.fragment = Some(fragment);
+            return result;
         }
         self.coded = None;
         let asks_part = self.asks_part();

@@ -28,7 +28,7 @@ pub use netrc::{Netrc, NetrcError};
 pub use no_proxy::NoProxy;
 pub use origin::{Origin, Scheme, request_target};
 pub use proxy::{BadProxy, Proxies, Proxy, ProxyScheme};
-pub use range::ContentRange;
+pub use range::{ByteRange, ContentRange};
 pub use response::Response;
 pub(crate) use response::content_length;
 pub use unsendable::Unsendable;

@@ -163,7 +163,7 @@ impl Sink for Job {
         // The engine has looked at how much comes now; this is how much there will be in all.
         let part = response.content_range().filter(|_| response.status == 206);
         let whole = part.and_then(|part| part.total);
-        if let Some(limit) = self.max_size
+        if let Some(limit) = self.max_size.filter(|_| !self.download.is_fragment())
             && whole.is_some_and(|size| size > limit)
         {
             return Err(Fault::TooLarge { limit });

@@ -302,6 +302,9 @@ impl<'r> Session<'r> {
         let split = options.split.unwrap_or(self.plan.split);
         let mut download = admitted.download;
         download.least = self.least_share(split);
+        if let Some(range) = self.plan.range {
+            download.take_part(range);
+        }
         download.expect(options.digests, options.size, options.pieces);
         if self.lock.is_some() {
             download.record();
@@ -358,7 +361,7 @@ impl<'r> Session<'r> {
     fn least_share(&self, wanted: Wanted) -> Option<u64> {
         let is_limited = self.plan.request.max_recv_speed.is_some();
         let least = match wanted {
-            _ if is_limited => return None,
+            _ if is_limited || self.plan.range.is_some() => return None,
             Wanted::Most(NonZeroU32::MIN) => return None,
             Wanted::Most(_) => LEAST_TYPED,
             Wanted::Auto => LEAST,

@@ -64,6 +64,8 @@ pub(super) struct Places {
     resume: Resume,
     /// Codings are undone.
     decodes: bool,
+    /// Parts alone are wanted, as files of their own.
+    is_of_parts: bool,
     names: Names,
     /// When more names were known than are remembered, by the clock that stamps files.
     forgets_since: Option<i128>,
@@ -93,6 +95,7 @@ impl Places {
             },
             resume: plan.resume,
             decodes: plan.request.decoding.is_some(),
+            is_of_parts: plan.range.is_some(),
             template: plan.template.clone(),
             rows: 0,
             names: Names::default(),
@@ -143,6 +146,7 @@ impl Places {
             && !part.folder().was_empty()
         {
             let place = match self.resume {
+                _ if self.is_of_parts => part.look_for_leftovers(),
                 Resume::Never => part.look_for_leftovers(),
                 _ => part.recall(
                     [&row.url].into_iter().chain(&row.mirrors),
@@ -200,7 +204,7 @@ impl Places {
         if entry.is_folder() && !matches!(self.exists, Exists::Rename | Exists::Error) {
             return Err(disk("replace", path(), io::ErrorKind::IsADirectory.into()));
         }
-        if self.resume == Resume::Vouched && entry.is_file() {
+        if self.resume == Resume::Vouched && entry.is_file() && !self.is_of_parts {
             return Ok(self.continue_standing(row, folder, name, is_renamed, &entry));
         }
         match self.exists {
@@ -251,7 +255,8 @@ impl Places {
         let size = row.options.as_ref().and_then(|options| options.size);
         let has_size = size.is_none_or(|size| size == entry.size());
         let may_be_it = has_size && (has_digests || self.has_lock);
-        let known = (is_verified && has_size && !has_digests)
+        let may_be_known = is_verified && !self.is_of_parts;
+        let known = (may_be_known && has_size && !has_digests)
             .then(|| self.known(&folder, &name, entry))
             .flatten();
         // What cannot be read is fetched anew.
@@ -369,6 +374,11 @@ impl Places {
             part
         };
         let part = if self.decodes { part.decoding() } else { part };
+        let part = if self.is_of_parts {
+            part.fragment()
+        } else {
+            part
+        };
         let part = part.with_care(self.care);
         let mut download = Box::new(Download::new(Body::File(part), &self.hashing));
         download.known = known;

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::download::{Exists, Retry, Template};
 use crate::http::cookie::Cookie;
-use crate::http::{Credentials, Expected, Field};
+use crate::http::{ByteRange, Credentials, Expected, Field};
 use crate::list::{Format, Shard, Split};
 use crate::multi::{Detail, Options};
 
@@ -55,6 +55,8 @@ pub struct Plan {
     pub lock: Option<PathBuf>,
     /// Nothing may differ from that file.
     pub is_locked: bool,
+    /// Of a single URL, these bytes alone.
+    pub range: Option<ByteRange>,
     /// Files at once.
     pub jobs: usize,
     /// How many transfers may bring one file, unless its row says so.
@@ -130,6 +132,7 @@ impl Plan {
             failed: None,
             lock: None,
             is_locked: false,
+            range: None,
             jobs: 16,
             split: Split::default(),
             min_split: None,

@@ -296,7 +296,7 @@ fn content_digest(answer: &Answer, from: usize, to: usize) -> Option<(String, St
     Some(("Content-Digest".to_owned(), format!("{digest}:")))
 }
 
-/// What Range and If-Range ask of this answer (RFC 9110 §13.1.5 and §14.2), for `bytes=A-` and `bytes=A-B`.
+/// What Range and If-Range ask of this answer (RFC 9110 §13.1.5 and §14.2), for one range of bytes.
 fn wanted_range(request: &Request, answer: &Answer) -> Wanted {
     let condition = request.header("If-Range");
     let holds = condition.is_none_or(|tag| {
@@ -308,10 +308,14 @@ fn wanted_range(request: &Request, answer: &Answer) -> Wanted {
     let Some((from, to)) = range.filter(|_| answer.honours_range && holds) else {
         return Wanted::All;
     };
+    let length = answer.body.len();
+    let (from, to) = match to.parse::<usize>() {
+        Ok(last) if from.is_empty() => (length.saturating_sub(last).to_string(), ""),
+        _ => (from.to_owned(), to),
+    };
     let Ok(from) = from.parse::<usize>() else {
         return Wanted::All;
     };
-    let length = answer.body.len();
     let to = to
         .parse::<usize>()
         .map_or(length, |last| (last + 1).min(length));

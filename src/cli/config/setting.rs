@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, Command};
 
 /// What belongs to one run, by the ids of flags: its input, what it writes beside its files, and what
 /// it does instead. That is typed, and nothing else.
-const OF_ONE_RUN: [&str; 17] = [
+const OF_ONE_RUN: [&str; 18] = [
     "urls",
     "input_file",
     "input_format",
@@ -15,6 +15,7 @@ const OF_ONE_RUN: [&str; 17] = [
     "output",
     "checksum",
     "checksums",
+    "range",
     "lock",
     "locked",
     "report",

@@ -76,6 +76,8 @@ pub struct Part {
     /// what it brings.
     decodes: bool,
     is_decoded: bool,
+    /// It is a part alone of what its URL names: nothing that is known of the whole holds for it.
+    is_fragment: bool,
     /// Why it was started over, until somebody is told.
     notice: Option<&'static str>,
 }
@@ -130,6 +132,7 @@ impl Part {
             is_multiplexed: false,
             decodes: false,
             is_decoded: false,
+            is_fragment: false,
             notice: None,
         }
     }
@@ -149,6 +152,12 @@ impl Part {
     /// The same with codings undone.
     pub fn decoding(mut self) -> Self {
         self.decodes = true;
+        self
+    }
+
+    /// The same for a part alone of what its URL names. No other run goes on with it.
+    pub fn fragment(mut self) -> Self {
+        self.is_fragment = true;
         self
     }
 
@@ -228,6 +237,16 @@ impl Part {
         Ok(())
     }
 
+    /// The same for an answer that has the part alone that is wanted.
+    pub(super) fn begin_fragment(&mut self, response: &Response) -> Result<(), Fault> {
+        self.begin(response, false)?;
+        self.message = Message::of(response, 0);
+        let range = response.content_range();
+        self.limit = range.map(|range| range.last - range.first + 1);
+        self.state.size = self.limit.or(self.state.size);
+        Ok(())
+    }
+
     /// Takes note of the name that its server gives it.
     pub(super) fn note_given_name(&mut self, given: Option<String>) {
         self.state.given_name = given;
@@ -242,7 +261,11 @@ impl Part {
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let length = bytes.len() as u64;
         let is_short = self.file.is_none() && !self.has_state && length <= SMALL;
-        if is_short && self.state.size == Some(length) && self.write_whole(bytes)? {
+        if is_short
+            && self.message.is_none()
+            && self.state.size == Some(length)
+            && self.write_whole(bytes)?
+        {
             return Ok(());
         }
         let at = self.run.end;
@@ -362,6 +385,9 @@ impl Part {
 
     /// Notes the validators with a file that is complete since a time.
     fn note(&self, file: &File, completed: i128) {
+        if self.is_fragment {
+            return;
+        }
         let size = self.state.ranges.end().max(self.run.end);
         let validators = &self.state.validators;
         if let Some(note) = Stored::note(validators, self.is_decoded, size, completed) {

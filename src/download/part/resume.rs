@@ -415,7 +415,8 @@ impl Part {
     /// the body comes from.
     pub fn save(&mut self, url: &Url) {
         self.settle();
-        let is_worth_it = self.can_resume() && self.state.ranges.count() != self.saved;
+        let is_worth_it =
+            self.can_resume() && !self.is_fragment && self.state.ranges.count() != self.saved;
         if self.file.is_none() || self.is_unnamed || !is_worth_it {
             return;
         }
@@ -549,8 +550,12 @@ impl Part {
     }
 
     fn can_resume(&self) -> bool {
-        // A part has other bytes than those that a coded form was decoded to.
-        !self.is_decoded && (self.is_vouched || self.state.validators.strong().is_some())
+        // A part has other bytes than those that a coded form was decoded to; and a whole that was
+        // taken for a part comes from a server that sends none.
+        let is_whole = self.is_fragment && self.limit.is_none();
+        !self.is_decoded
+            && !is_whole
+            && (self.is_vouched || self.state.validators.strong().is_some())
     }
 
     /// Counts what the present try has written among what is there.
