@@ -1,5 +1,7 @@
 //! --events: what happens as it happens, for programs.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::harness::{Dir, Output, noise};
@@ -146,7 +148,8 @@ fn progress_comes_while_a_file_does() {
 #[test]
 fn a_divided_file_starts_once() {
     let server = Server::start(|s| {
-        s.get("/a").body(noise(4_000_000)).etag("\"v\"").ranges();
+        let route = s.get("/a").body(noise(4_000_000)).etag("\"v\"").ranges();
+        route.pace(50_000, Duration::from_millis(1));
     });
     let dir = Dir::new();
     let gannet = dir.gannet().flags("--events events -s 4 --min-split 100K");
