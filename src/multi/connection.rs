@@ -83,6 +83,8 @@ pub(super) struct Http1 {
     /// The request, and how much of it the filters have taken.
     pub(super) request: Vec<u8>,
     pub(super) taken: usize,
+    /// The answer before this one was long, and so will most likely be this one.
+    pub(super) expects_much: bool,
 }
 
 /// HTTP/2 on a connection.
@@ -219,6 +221,7 @@ impl Connection {
                 exchange: Exchange::new(),
                 request: Vec::new(),
                 taken: 0,
+                expects_much: false,
             }),
             requests: 0,
             is_established: false,

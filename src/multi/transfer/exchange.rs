@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::answer::{Reader, ended, has_enough};
 use super::request::Asking;
-use super::splice::Arrived;
+use super::splice::{self, Arrived};
 use super::{Delivery, State, Step, Transfer};
 use crate::conn::{Filter, Interest, Received, Scratch};
 use crate::error::Fault;
@@ -42,6 +42,7 @@ impl<S: Sink> Multi<S> {
             let (origin, route, prepared) = self.pool.prepared(connection.origin);
             let asking = Asking::new(transfer, origin, route, &mut self.options, now);
             asking.write_head(prepared, &mut http1.request)?;
+            http1.expects_much = splice::is_worthwhile(http1.exchange.expected());
             http1.exchange.begin(transfer.easy.method);
             self.tracer.sent(id, &http1.request);
         }
@@ -110,6 +111,7 @@ impl<S: Sink> Multi<S> {
             let Talk::Http1(http1) = &mut connection.talk else {
                 return Ok(Step::Go(State::Receive));
             };
+            let limit = splice::look(http1, filter.as_ref(), limit);
             let arrived = match self.splicer.carry(
                 transfer,
                 &http1.exchange,

@@ -3,14 +3,34 @@
 use std::io;
 
 use super::{Delivery, Transfer};
-use crate::conn::{Received, Socket};
+use crate::conn::{Filter, Received, Socket};
 use crate::error::Fault;
 use crate::http1::Exchange;
 use crate::multi::Sink;
+use crate::multi::connection::Http1;
 use crate::sys::{Moved, Pipe};
 
 /// With less than this still to come, in bytes, a copy is cheaper than a second system call.
-const WORTHWHILE: u64 = 256 * 1024;
+const WORTHWHILE: u64 = 128 * 1024;
+
+/// How much is received at first, in bytes, where a long answer is expected.
+const FIRST_LOOK: usize = 16 * 1024;
+
+/// Whether a body of so many bytes is worth a second look, after a first that brought little of it.
+pub(super) fn is_worthwhile(length: Option<u64>) -> bool {
+    length >= Some(WORTHWHILE + FIRST_LOOK as u64)
+}
+
+/// How much to receive at once, `limit` at most: where a long answer is expected only its head, and
+/// little of its body, so that the rest can go the shortest way.
+pub(super) fn look(http1: &Http1, filter: &dyn Filter, limit: usize) -> usize {
+    let is_first = http1.expects_much && !http1.exchange.has_begun();
+    if is_first && filter.plain().is_some() {
+        limit.min(FIRST_LOOK)
+    } else {
+        limit
+    }
+}
 
 /// What came of one look at a connection.
 pub(super) enum Arrived {
