@@ -23,6 +23,7 @@ complete -c gannet -s s -l split -d 'Fetch each file over N connections' -r
 complete -c gannet -l min-split -d 'Divide no file into parts smaller than SIZE' -r
 complete -c gannet -l limit-rate -d 'Receive at most RATE bytes a second in all' -r
 complete -c gannet -l limit-rate-file -d 'Receive at most RATE bytes a second for each file' -r
+complete -c gannet -l rate -d 'Start at most N transfers a second, minute or hour' -r
 complete -c gannet -l checksum -d 'Fail unless the file of a single URL has this digest' -r
 complete -c gannet -l checksums -d 'Fail unless each file has the digest that FILE has of its name' -r
 complete -c gannet -l lock -d 'Write to FILE what was fetched from where' -r -F

@@ -38,6 +38,7 @@ mod cli_pipe; // lists that come slowly, readers that leave early
 mod cli_privacy; // credentials, and where they must not come out
 mod cli_proxy; // -p, --noproxy, the variables, real proxies
 mod cli_range; // --range: a part as a file of its own
+mod cli_rate; // --rate
 mod cli_redirect; // redirects, and where they may lead
 mod cli_report; // completion and failure lines, -q, -v, colour, summary
 mod cli_resume; // NAME.part and its state: what the next run goes on with

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::values::{
     Codes, MinSpeed, Pins, Resolve, Split, base_url, codes, duration, field_value, is_stdout,
-    min_speed, one_or_more, pins, resolve, size, split,
+    min_speed, one_or_more, pins, resolve, size, split, start_interval,
 };
 
 /// Fetch many files at once over HTTP and HTTPS
@@ -286,6 +286,14 @@ pub(crate) struct Concurrency {
     /// 0 lifts the limit.
     #[arg(long, value_name = "RATE", value_parser = size, hide_short_help = true)]
     pub(crate) limit_rate_file: Option<u64>,
+
+    /// Start at most N transfers a second, minute or hour
+    ///
+    /// Written as N/s, N/m or N/h, and spread evenly. Each try of a file counts, first or not, and
+    /// each part of one; a redirect does not. With it a file is divided only where --split has a
+    /// number.
+    #[arg(long, value_name = "N/s", value_parser = start_interval, hide_short_help = true)]
+    pub(crate) rate: Option<Duration>,
 }
 
 #[derive(Args)]

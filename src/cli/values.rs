@@ -133,6 +133,19 @@ pub(crate) fn min_speed(typed: &str) -> Result<MinSpeed, String> {
     Ok(MinSpeed { rate, span })
 }
 
+/// `5/s`, `30/m`, `100/h`: the time between two starts.
+pub(crate) fn start_interval(typed: &str) -> Result<Duration, String> {
+    let (count, unit) = typed.split_once('/').unwrap_or_default();
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        _ => return Err("not a number for a span of time such as 5/s, 30/m or 100/h".into()),
+    };
+    let count = one_or_more(count)?;
+    Ok(Duration::from_secs(seconds) / count)
+}
+
 /// Bytes, with `K`, `M`, `G` or `T` for powers of 1024: `300`, `64K`, `1.5G`.
 pub(crate) fn size(typed: &str) -> Result<u64, String> {
     let unit = typed
@@ -338,6 +351,24 @@ mod tests {
         assert!(base_url("https://example.com/dir/").is_ok());
         assert!(base_url("ftp://example.com/").is_err());
         assert!(base_url("dir/").is_err());
+    }
+
+    #[test]
+    fn a_number_of_starts_is_a_time_between_them() {
+        for (typed, millis) in [
+            ("50/s", 20),
+            ("1/s", 1_000),
+            ("30/m", 2_000),
+            ("1/h", 3_600_000),
+        ] {
+            let interval = Duration::from_millis(millis);
+            assert_eq!(start_interval(typed), Ok(interval), "{typed}");
+        }
+        for bad in [
+            "", "5", "5/", "/s", "0/s", "-1/s", "1.5/s", "5/d", "5/ss", "5 / s",
+        ] {
+            assert!(start_interval(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

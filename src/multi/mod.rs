@@ -36,6 +36,7 @@ mod interest;
 mod lookup;
 mod narrow;
 mod options;
+mod pace;
 mod pool;
 mod rate;
 mod reach;
@@ -170,6 +171,8 @@ impl<S: Sink> Multi<S> {
         self.pool
             .set_limits(options.limits.clone(), options.protocol);
         self.pool.set_proxies(options.proxies.clone());
+        self.pool
+            .set_start_interval(options.start_interval.unwrap_or_default());
         self.rate = options.max_recv_speed.map(Rate::new);
         self.tls_config = None;
         self.options = options;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::lookup::Family;
 use super::pool::Limits;
@@ -26,6 +27,8 @@ pub struct Options {
     pub tls: TlsOptions,
     /// Bytes a second that all transfers together receive at most.
     pub max_recv_speed: Option<u64>,
+    /// Least time between two starts of transfers, on average; extra ones are counted too.
+    pub start_interval: Option<Duration>,
     /// Which version of HTTP is spoken.
     pub protocol: Protocol,
     /// Logins by host, for where an easy has none of its own: that of a host goes to it alone, on

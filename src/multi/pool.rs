@@ -17,6 +17,7 @@ use url::Url;
 use super::info::TransferId;
 use super::narrow::Narrow;
 use super::options::Protocol;
+use super::pace::Pace;
 use super::reach::Reach;
 use super::route::Route;
 use super::sessions::Sessions;
@@ -65,12 +66,14 @@ pub(super) enum Place {
 }
 
 /// The order in which waiting transfers are served: those dispatched already (redirected, or their
-/// connection was found dead) before those that are not, then first come first served; those that
-/// only connect are last.
+/// connection was found dead) before those that are not, those that need not wait for a start before
+/// those that do, then first come first served; those that only connect are last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
     pub(super) is_connect_only: bool,
     pub(super) is_new: bool,
+    /// It has not started yet, and starts are counted.
+    pub(super) is_paced: bool,
     pub(super) ticket: u64,
     /// It wants a connection that nobody else uses, where it may open one. No two have one ticket: this orders nothing.
     pub(super) is_apart: bool,
@@ -187,6 +190,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     limits: Limits,
+    pace: Pace,
     protocol: Protocol,
     proxies: Proxies,
     entries: Slab<Entry>,
@@ -225,6 +229,16 @@ impl Pool {
             self.entries[key].prepared = Prepared::default();
             self.refresh(key);
         }
+    }
+
+    /// Sets the least time between two starts; zero is none.
+    pub(super) fn set_start_interval(&mut self, interval: Duration) {
+        self.pace.set_interval(interval);
+    }
+
+    /// Whether starts are counted.
+    pub(super) fn is_paced(&self) -> bool {
+        self.pace.is_set()
     }
 
     /// Sets the proxies of origins that are new.
@@ -311,8 +325,13 @@ impl Pool {
 
     /// Gives a free place to whoever is next, if there is both. A transfer that is new is counted as dispatched.
     pub(super) fn next(&mut self, now: Instant) -> Option<(TransferId, Place)> {
+        self.pace.set_awaited(false);
         let (turn, key) = *self.ready.first()?;
         if turn.is_new && !self.has_turn() {
+            return None;
+        }
+        if turn.is_paced && !self.pace.is_due(now) {
+            self.pace.set_awaited(true);
             return None;
         }
         let entry = &mut self.entries[key];
@@ -347,14 +366,18 @@ impl Pool {
             }
         }
         self.dispatched += usize::from(turn.is_new);
+        if turn.is_paced {
+            self.pace.start(now);
+        }
         self.refresh(key);
         Some((id, place))
     }
 
     /// The idle connection that must close before [`Pool::next`] can give a new one to whoever is first.
-    pub(super) fn obstacle(&self) -> Option<usize> {
+    pub(super) fn obstacle(&self, now: Instant) -> Option<usize> {
         let (turn, key) = self.ready.first()?;
-        let has_turn = !turn.is_new || self.has_turn();
+        let is_due = !turn.is_paced || self.pace.is_due(now);
+        let has_turn = is_due && (!turn.is_new || self.has_turn());
         let entry = &self.entries[*key];
         let is_full = !is_below(self.open, self.limits.connections)
             && entry.idle.is_empty()
@@ -461,10 +484,11 @@ impl Pool {
         self.entries[key].reach.disconnected();
     }
 
-    /// When the next origin is let go, or no longer waited for.
+    /// When the next origin is let go, or no longer waited for, or the next transfer may start.
     pub(super) fn next_release(&self) -> Option<Instant> {
         let held = self.held.first().map(|(until, _)| *until);
-        held.into_iter().chain(self.patience.next()).min()
+        let times = [held, self.patience.next(), self.pace.next()];
+        times.into_iter().flatten().min()
     }
 
     /// A connection stands, and this is what it speaks. One of HTTP/2 may carry so many streams; it has one already.
@@ -656,6 +680,7 @@ mod tests {
             let turn = Turn {
                 is_connect_only: false,
                 is_new: true,
+                is_paced: false,
                 ticket: pool.ticket(),
                 is_apart: false,
             };
@@ -736,11 +761,11 @@ mod tests {
             &["a", "b"],
         );
         assert_eq!(started(&mut pool), [0]);
-        assert_eq!(pool.obstacle(), None);
+        assert_eq!(pool.obstacle(Instant::now()), None);
         pool.complete();
         pool.keep(keys[0], 5);
         assert_eq!(pool.next(Instant::now()), None);
-        assert_eq!(pool.obstacle(), Some(5));
+        assert_eq!(pool.obstacle(Instant::now()), Some(5));
         pool.closed(keys[0], Some(5));
         assert_eq!(started(&mut pool), [1]);
     }
@@ -758,11 +783,48 @@ mod tests {
         let turn = Turn {
             is_connect_only: false,
             is_new: false,
+            is_paced: false,
             ticket: pool.ticket(),
             is_apart: false,
         };
         pool.wait(keys[0], turn, id(0));
         assert_eq!(started(&mut pool), [0]);
+    }
+
+    #[test]
+    fn starts_are_spread_and_who_has_started_goes_on() {
+        let mut pool = Pool::default();
+        let second = Duration::from_secs(1);
+        pool.set_start_interval(second);
+        let now = Instant::now();
+        let wait = |pool: &mut Pool, index, (is_new, is_paced)| {
+            let key = pool.enter(&origin("a")).unwrap();
+            let turn = Turn {
+                is_connect_only: false,
+                is_new,
+                is_paced,
+                ticket: pool.ticket(),
+                is_apart: false,
+            };
+            pool.wait(key, turn, id(index));
+        };
+        for index in 0..3 {
+            wait(&mut pool, index, (true, true));
+        }
+        assert_eq!(pool.next(now), Some((id(0), Place::New)));
+        assert_eq!(pool.next(now), None);
+        assert_eq!(pool.next_release(), Some(now + second));
+        // A part of a file that is under way is first among those that start.
+        wait(&mut pool, 3, (false, true));
+        wait(&mut pool, 4, (false, false));
+        assert_eq!(pool.next(now), Some((id(4), Place::New)));
+        assert_eq!(pool.next(now), None);
+        assert_eq!(pool.next(now + second), Some((id(3), Place::New)));
+        assert_eq!(pool.next(now + 2 * second), Some((id(1), Place::New)));
+        assert_eq!(pool.next(now + 3 * second), Some((id(2), Place::New)));
+        assert_eq!(pool.next(now + 3 * second), None);
+        // Nobody waits any more, so nobody is woken.
+        assert_eq!(pool.next_release(), None);
     }
 
     #[test]

@@ -50,6 +50,10 @@ impl Session<'_> {
         else {
             return Ok(());
         };
+        // What goes over them would start at once.
+        if self.plan.options.start_interval.is_some() {
+            return Ok(());
+        }
         let Wanted::Most(wanted) = easy.sink.split else {
             return Ok(());
         };

@@ -363,6 +363,8 @@ impl<'r> Session<'r> {
         let least = match wanted {
             _ if is_limited || self.plan.range.is_some() => return None,
             Wanted::Most(NonZeroU32::MIN) => return None,
+            // Each part would take a start from another file.
+            Wanted::Auto if self.plan.options.start_interval.is_some() => return None,
             Wanted::Most(_) => LEAST_TYPED,
             Wanted::Auto => LEAST,
         };

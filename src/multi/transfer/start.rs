@@ -44,10 +44,13 @@ impl<S: Sink> Multi<S> {
         }
         let key = self.pool.enter(transfer.url())?;
         let ticket = self.pool.ticket();
+        let is_paced = self.pool.is_paced();
         let transfer = self.transfer(id);
+        let has_started = transfer.clocks.dispatched.is_some();
         let turn = Turn {
             is_connect_only: transfer.easy.is_connect_only,
-            is_new: transfer.clocks.dispatched.is_none() && !transfer.easy.is_extra,
+            is_new: !has_started && !transfer.easy.is_extra,
+            is_paced: is_paced && !has_started && !transfer.easy.is_connect_only,
             ticket,
             is_apart: transfer.easy.is_extra,
         };
@@ -145,6 +148,7 @@ impl<S: Sink> Multi<S> {
         let turn = Turn {
             is_connect_only: transfer.easy.is_connect_only,
             is_new: false,
+            is_paced: false,
             ticket,
             is_apart: transfer.easy.is_extra,
         };
@@ -160,7 +164,7 @@ impl<S: Sink> Multi<S> {
     /// Gives free places to those who have waited longest, and makes them runnable. Their clocks start here.
     pub(in crate::multi) fn give_places(&mut self, now: Instant) {
         loop {
-            while let Some(connection) = self.pool.obstacle() {
+            while let Some(connection) = self.pool.obstacle(now) {
                 self.close_connection(connection);
             }
             let Some((id, place)) = self.pool.next(now) else {

@@ -1,0 +1,125 @@
+//! How often transfers start. Pure arithmetic over a clock that is handed in.
+
+use std::time::{Duration, Instant};
+
+/// Starts that were due for so long are caught up with: whoever keeps the time may be a little late.
+const LATE: Duration = Duration::from_millis(20);
+
+/// A least time between two starts, on average. There is no credit for a time in which nobody started.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    interval: Duration,
+    /// When the next one is due; before the first start that is now.
+    due: Option<Instant>,
+    /// Somebody waits for that.
+    is_awaited: bool,
+}
+
+impl Pace {
+    /// Sets the interval; zero lets everybody start at once.
+    pub(super) fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
+    }
+
+    /// Whether starts are counted at all.
+    pub(super) fn is_set(&self) -> bool {
+        !self.interval.is_zero()
+    }
+
+    /// Whether one may start now.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        !self.is_set() || self.due.is_none_or(|due| due <= now)
+    }
+
+    /// One starts.
+    pub(super) fn start(&mut self, now: Instant) {
+        if self.is_set() {
+            let earliest = now.checked_sub(LATE).unwrap_or(now);
+            let due = self.due.map_or(now, |due| due.max(earliest));
+            self.due = due.checked_add(self.interval);
+        }
+    }
+
+    /// Somebody waits until the next is due, or nobody does.
+    pub(super) fn set_awaited(&mut self, is_awaited: bool) {
+        self.is_awaited = is_awaited;
+    }
+
+    /// When whoever waits may start.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.due.filter(|_| self.is_awaited)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(millis: u64) -> Pace {
+        let mut pace = Pace::default();
+        pace.set_interval(Duration::from_millis(millis));
+        pace
+    }
+
+    /// How many start within `span`, if somebody looks every `step`.
+    fn starts(pace: &mut Pace, start: Instant, span: Duration, step: Duration) -> u32 {
+        let (mut now, mut count) = (start, 0);
+        while now < start + span {
+            while pace.is_due(now) {
+                pace.start(now);
+                count += 1;
+            }
+            now += step;
+        }
+        count
+    }
+
+    #[test]
+    fn so_many_start_in_a_span_and_one_at_once() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let millisecond = Duration::from_millis(1);
+        assert_eq!(starts(&mut pace(20), now, second, millisecond), 50);
+        assert_eq!(starts(&mut pace(60_000), now, 60 * second, second), 1);
+        assert_eq!(starts(&mut pace(60_000), now, 61 * second, second), 2);
+    }
+
+    #[test]
+    fn who_looks_a_little_late_loses_nothing() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let mut fast = Pace::default();
+        fast.set_interval(Duration::from_micros(200));
+        let count = starts(&mut fast, now, second, Duration::from_millis(3));
+        assert!((4980..=5000).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn a_time_of_rest_is_no_credit() {
+        let mut pace = pace(100);
+        let now = Instant::now();
+        pace.start(now);
+        let later = now + Duration::from_secs(3600);
+        assert!(pace.is_due(later));
+        pace.start(later);
+        assert!(!pace.is_due(later + Duration::from_millis(79)));
+        assert!(pace.is_due(later + Duration::from_millis(80)));
+    }
+
+    #[test]
+    fn without_an_interval_everybody_starts() {
+        let mut pace = Pace::default();
+        let now = Instant::now();
+        pace.start(now);
+        assert!(pace.is_due(now));
+        assert_eq!(pace.next(), None);
+    }
+
+    #[test]
+    fn only_who_waits_is_woken() {
+        let mut pace = pace(100);
+        let now = Instant::now();
+        pace.start(now);
+        assert_eq!(pace.next(), None);
+        pace.set_awaited(true);
+        assert_eq!(pace.next(), Some(now + Duration::from_millis(100)));
+    }
+}
