@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::{Ca, Dir, Output, noise};
-use crate::server::{Request, Server};
+use crate::server::{ProxyServer, Request, Server};
 
 /// Each secret has this in it, and its base64 one of the others.
 const SECRET: &str = "hunter2";
@@ -200,6 +200,34 @@ fn cookies_come_out_nowhere_either() {
     }
     let is_sent = |request: &Request| request.header("cookie").is_some();
     assert!(server.requests().iter().all(is_sent));
+}
+
+#[test]
+fn a_proxy_s_login_comes_out_nowhere_either() {
+    let server = server();
+    let port = server.port();
+    let address = server.address();
+    // One that gets everywhere, one that lets nobody in, and one that is not there.
+    let open = ProxyServer::start(move |client| client.socks(address));
+    let closed = ProxyServer::start(|client| {
+        client.read_head();
+        client.write("HTTP/1.1 407 No\r\nSet-Cookie: hunter2\r\n\r\n");
+    });
+    let login = "hunter2-user:hunter2-password";
+    let dead = format!("https://{login}@127.0.0.1:1");
+    for proxy in [open.url("socks5h", login), closed.url("http", login), dead] {
+        let dir = Dir::new();
+        let gannet = dir.gannet().flags(FLAGS).flags("--json");
+        let urls = PATHS.iter().map(|path| server.url(path));
+        let out = gannet
+            .env("all_proxy", &proxy)
+            .args(["-H", "Proxy-Authorization: Basic hunter2"])
+            .arg(format!("https://127.0.0.1:{port}/tls"))
+            .args(urls)
+            .run();
+        assert_ne!(out.exit_code(), Some(0), "{out}");
+        assert_private(&out, &dir, &[]);
+    }
 }
 
 #[test]

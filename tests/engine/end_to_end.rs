@@ -23,6 +23,8 @@ macro_rules! under_both_loops {
     };
 }
 
+pub(super) use under_both_loops;
+
 under_both_loops![
     many_transfers_share_few_connections,
     redirects_lead_to_the_final_answer,

@@ -15,6 +15,7 @@ mod http2; // S3, L5, R3 on streams
 mod idle; // E1 to E3
 mod info; // I1 to I4, R1 to R4, C1 to C3
 mod limits; // L1 to L4
+mod proxies; // tunnels, under two event loops
 mod random; // all of them at once, at random
 mod sockets; // S1 to S7, A1 to A4
 mod timer; // T1 to T6, S8, K6
