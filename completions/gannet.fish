@@ -45,6 +45,7 @@ complete -c gannet -l tls-min -d 'Speak no TLS older than VERSION' -r -f -a "1.2
 1.3\t'TLS 1.3'"
 complete -c gannet -l pinnedpubkey -d 'Accept servers with this public key only' -r
 complete -c gannet -l resolve -d 'Use this address for HOST and PORT instead of looking it up' -r
+complete -c gannet -l connect-to -d 'Connect to HOST2 and PORT2 where a URL says HOST1 and PORT1' -r
 complete -c gannet -s p -l proxy -d 'Connect by the proxy at URL' -r -f
 complete -c gannet -l noproxy -d 'Connect to the hosts in LIST without a proxy' -r
 complete -c gannet -l connect-timeout -d 'Give up connecting after DUR' -r

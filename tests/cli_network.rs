@@ -1,6 +1,6 @@
 //! Hosts and ports: dead, unknown, closing; --resolve; the two families.
 
-use crate::harness::{Dir, noise};
+use crate::harness::{Ca, Dir, noise};
 use crate::server::{Port, Server};
 
 #[test]
@@ -99,6 +99,38 @@ fn a_host_can_be_given_its_address() {
     dir.assert_file("a", b"1");
     let host = format!("some.host.test:{}", server.port());
     assert_eq!(server.request("/a").header("host"), Some(host.as_str()));
+}
+
+#[test]
+fn connections_go_elsewhere_and_all_else_stays() {
+    let ca = Ca::new();
+    let leaf = ca.issue_for(&["some.host.test"]);
+    let server = Server::start_tls(&leaf.config(), |s| {
+        s.get("/a")
+            .body(b"1")
+            .then()
+            .redirect(302, "https://other.test/a");
+    });
+    let rule = format!("some.host.test:443:127.0.0.1:{}", server.port());
+    let dir = Dir::new();
+    let gannet = || {
+        let gannet = dir.gannet().flags("-t 0 --exists overwrite --cacert");
+        let gannet = gannet.arg(ca.write(&dir)).args(["--connect-to", &rule]);
+        gannet.arg("https://some.host.test/a")
+    };
+    gannet().run().ok();
+    dir.assert_file("a", b"1");
+    assert_eq!(server.request("/a").header("host"), Some("some.host.test"));
+    // It is for that host alone, after a redirect too.
+    let out = gannet()
+        .arg("--resolve")
+        .arg("other.test:443:127.0.0.2")
+        .run();
+    out.code(4).complains("[127.0.0.2:443]");
+    for bad in ["x", "a:1:b", "a:0:b:1"] {
+        let out = gannet().args(["--connect-to", bad]).run();
+        out.code(2).complains("--connect-to");
+    }
 }
 
 #[test]

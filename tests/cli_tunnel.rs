@@ -392,6 +392,38 @@ fn many_rows_of_a_host_that_the_proxy_cannot_reach_end_together() {
 }
 
 #[test]
+fn a_tunnel_is_made_to_who_stands_in_for_the_origin() {
+    let origin = origin();
+    let address = origin.address();
+    let dir = Dir::new();
+    for (scheme, wanted) in [
+        (
+            "http",
+            &b"CONNECT b.test:81 HTTP/1.1\r\nHost: b.test:81\r\n\r\n"[..],
+        ),
+        ("socks5h", b"\x05\x01\0\x03\x06b.test\0\x51"),
+    ] {
+        let proxy = ProxyServer::start(move |client| match scheme {
+            "http" => client.tunnel(address),
+            _ => client.socks(address),
+        });
+        let gannet = dir.gannet().flags("--connect-to a.test:80:b.test:81 -p");
+        let gannet = gannet
+            .arg(proxy.url(scheme, ""))
+            .flags("--exists overwrite");
+        gannet.arg("http://a.test/a").run().ok();
+        dir.assert_file("a", noise(300_000));
+        assert!(proxy.heard().concat().ends_with(wanted), "{scheme}");
+    }
+    let hosts = origin.requests();
+    assert!(
+        hosts
+            .iter()
+            .all(|request| request.header("host") == Some("a.test"))
+    );
+}
+
+#[test]
 fn a_certificate_within_the_tunnel_is_the_origin_s() {
     let (ca, other) = (Ca::new(), Ca::new());
     let origin = Server::start_tls(&ca.issue().config(), |s| {

@@ -485,6 +485,14 @@ pub(crate) struct Network {
     #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = resolve, hide_short_help = true)]
     pub(crate) resolve: Vec<Resolve>,
 
+    /// Connect to HOST2 and PORT2 where a URL says HOST1 and PORT1
+    ///
+    /// Everything else is as if HOST1 were connected to: the request, and the certificate that is expected. Each of the
+    /// four can be empty: any host or port, or that of the URL. The first that is about a URL counts. Can be given
+    /// several times.
+    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2", hide_short_help = true)]
+    pub(crate) connect_to: Vec<String>,
+
     /// Connect by the proxy at URL
     ///
     /// URL is [SCHEME://][USER[:PASS]@]HOST[:PORT], and the scheme one of http (if there is none),

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use gannet::download;
-use gannet::http::{ByteRange, Credentials, Expected, Field, NoProxy, Proxies, Proxy, encoding};
+use gannet::http::{
+    ByteRange, ConnectTo, Credentials, Expected, Field, NoProxy, Proxies, Proxy, encoding,
+};
 use gannet::list::{Format, Shard, Split, parse_url};
 use gannet::multi::{
     Detail, Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots,
@@ -216,6 +218,7 @@ fn options(flags: &Flags) -> Result<Options> {
             _ => Family::Any,
         },
         proxies: proxies(&flags.network)?,
+        stand_ins: stand_ins(&flags.network.connect_to)?,
         overrides: overrides
             .map(|entry| ((entry.host.clone(), entry.port), entry.addresses.clone()))
             .collect(),
@@ -231,6 +234,12 @@ fn options(flags: &Flags) -> Result<Options> {
         cookies: None,
         windows: Windows::default(),
     })
+}
+
+fn stand_ins(typed: &[String]) -> Result<Vec<ConnectTo>> {
+    let rules = typed.iter().map(|rule| rule.parse());
+    let rules: Result<_, String> = rules.collect();
+    rules.map_err(|why| anyhow!("--connect-to: {why}"))
 }
 
 /// What the flags say of proxies, and where they are silent, the environment. An error repeats no

@@ -3,6 +3,7 @@
 //! Nothing here performs I/O or reads a clock. RFC 9110 unless another is named.
 
 pub mod auth;
+mod connect_to;
 pub mod cookie;
 pub mod digest;
 pub mod disposition;
@@ -21,6 +22,7 @@ mod unsendable;
 use std::fmt;
 
 pub use auth::Credentials;
+pub use connect_to::ConnectTo;
 pub use digest::{Digest, Expected};
 pub use header::{Field, Headers};
 pub(crate) use header::{is_credential, is_secret};

@@ -168,6 +168,7 @@ impl<S: Sink> Multi<S> {
 
     /// Sets what holds for all transfers. Connections that are open stay as they are.
     pub fn set_options(&mut self, options: Options) {
+        self.pool.set_stand_ins(options.stand_ins.clone());
         self.pool
             .set_limits(options.limits.clone(), options.protocol);
         self.pool.set_proxies(options.proxies.clone());

@@ -9,7 +9,7 @@ use super::lookup::Family;
 use super::pool::Limits;
 use crate::conn::TlsOptions;
 use crate::http::cookie::Jar;
-use crate::http::{Netrc, Origin, Proxies, Version};
+use crate::http::{ConnectTo, Netrc, Origin, Proxies, Version};
 use crate::http2::Windows;
 
 /// The options of a multi: libcurl's CURLMOPT limits, and what decides how connections are made.
@@ -21,6 +21,8 @@ pub struct Options {
     pub family: Family,
     /// Through whom connections are made, and to whom without.
     pub proxies: Proxies,
+    /// To whom connections are made in the place of origins; the first that is about an origin counts.
+    pub stand_ins: Vec<ConnectTo>,
     /// Addresses to use for a host and port instead of looking the host up. Hosts are in lower case.
     pub overrides: HashMap<(String, u16), Vec<IpAddr>>,
     /// How TLS connections are made.

@@ -24,7 +24,7 @@ use super::sessions::Sessions;
 use super::timers::Timers;
 use super::transfer::Prepared;
 use crate::error::Fault;
-use crate::http::{Origin, Proxies, Version};
+use crate::http::{ConnectTo, Origin, Proxies, Version};
 
 /// Longest time for which transfers wait for what a first connection will turn out to speak, before
 /// they open their own.
@@ -82,6 +82,8 @@ pub(super) struct Turn {
 #[derive(Debug)]
 struct Entry {
     origin: Origin,
+    /// Whom connections go to in its place.
+    stand_in: Option<Origin>,
     route: Route,
     /// Transfers that hold this entry: it goes with the last of them and the last connection.
     users: usize,
@@ -130,6 +132,7 @@ impl Entry {
     fn new(origin: Origin, route: Route, speaks: Option<Version>) -> Self {
         Self {
             origin,
+            stand_in: None,
             route,
             sessions: Sessions::default(),
             speaks,
@@ -193,6 +196,7 @@ pub(super) struct Pool {
     pace: Pace,
     protocol: Protocol,
     proxies: Proxies,
+    stand_ins: Vec<ConnectTo>,
     entries: Slab<Entry>,
     by_origin: HashMap<Origin, usize>,
     /// The entry that was held last: the next URL is most likely of the same origin.
@@ -260,10 +264,7 @@ impl Pool {
             self.latest = match self.by_origin.get(&origin) {
                 Some(key) => *key,
                 None => {
-                    let speaks = self.protocol.known(&origin);
-                    let route = Route::to(&origin, &self.proxies, self.protocol);
-                    let entry = Entry::new(origin.clone(), route, speaks);
-                    let key = self.entries.insert(entry);
+                    let key = self.entries.insert(self.new_entry(origin.clone()));
                     self.by_origin.insert(origin, key);
                     key
                 }
@@ -271,6 +272,25 @@ impl Pool {
         }
         self.entries[self.latest].users += 1;
         Ok(self.latest)
+    }
+
+    /// Sets who stands in for origins that are new.
+    pub(super) fn set_stand_ins(&mut self, stand_ins: Vec<ConnectTo>) {
+        self.stand_ins = stand_ins;
+    }
+
+    fn new_entry(&self, origin: Origin) -> Entry {
+        let speaks = self.protocol.known(&origin);
+        let stand_in = ConnectTo::stand_in(&self.stand_ins, &origin);
+        let route = Route::to(&origin, &self.proxies, self.protocol);
+        let route = match stand_in {
+            Some(_) => route.into_tunnel(),
+            None => route,
+        };
+        Entry {
+            stand_in,
+            ..Entry::new(origin, route, speaks)
+        }
     }
 
     /// Lets go of an origin's entry.
@@ -289,6 +309,12 @@ impl Pool {
 
     pub(super) fn origin(&self, key: usize) -> &Origin {
         &self.entries[key].origin
+    }
+
+    /// Whom connections to an origin go to: itself, or who stands in for it.
+    pub(super) fn place(&self, key: usize) -> &Origin {
+        let entry = &self.entries[key];
+        entry.stand_in.as_ref().unwrap_or(&entry.origin)
     }
 
     /// The way to an origin.

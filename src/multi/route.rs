@@ -32,6 +32,14 @@ impl Route {
         }
     }
 
+    /// The same to another place than the URLs say, of which a proxy that makes requests would know nothing.
+    pub(super) fn into_tunnel(self) -> Self {
+        match self {
+            Self::Forward(proxy) => Self::Tunnel(proxy),
+            other => other,
+        }
+    }
+
     /// The proxy, where there is one.
     pub(super) fn proxy(&self) -> Option<&Arc<Proxy>> {
         match self {

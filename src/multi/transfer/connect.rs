@@ -25,9 +25,9 @@ impl<S: Sink> Multi<S> {
         let Some(key) = self.transfer(id).origin else {
             return Ok(Step::Go(State::Init));
         };
-        let origin = self.pool.origin(key);
+        let place = self.pool.place(key);
         let route = self.pool.route(key);
-        let own = (origin.host.clone(), origin.port);
+        let own = (place.host.clone(), place.port);
         let tells_address = route.tells_address();
         let peer = match route.proxy() {
             Some(proxy) => (proxy.host.clone(), proxy.port),

@@ -31,7 +31,7 @@ impl<S: Sink> Multi<S> {
             stack = Box::new(tls.map_err(Fault::of_proxy)?);
         }
         if let Route::Tunnel(proxy) = route {
-            stack = tunnel(proxy, origin, target, stack)?;
+            stack = tunnel(proxy, self.pool.place(pool_key), target, stack)?;
         }
         if origin.is_tls() {
             let protocols = self.pool.protocol(pool_key).offer();
@@ -52,18 +52,18 @@ fn loaded<'c>(config: &'c mut Option<Config>, options: &TlsOptions) -> Result<&'
 
 fn tunnel(
     proxy: &Arc<Proxy>,
-    origin: &Origin,
+    place: &Origin,
     target: Option<IpAddr>,
     below: Box<dyn Filter>,
 ) -> Result<Box<dyn Filter>, Fault> {
     let through = Arc::clone(proxy);
     if !proxy.scheme.is_socks() {
-        let tunnel = Tunnel::new(through, &origin.host_and_port(), below)?;
+        let tunnel = Tunnel::new(through, &place.host_and_port(), below)?;
         return Ok(Box::new(tunnel));
     }
-    let target = match target.or_else(|| origin.ip()) {
+    let target = match target.or_else(|| place.ip()) {
         Some(address) => Target::Address(address),
-        None => Target::Name(&origin.host),
+        None => Target::Name(&place.host),
     };
-    Ok(Box::new(Socks::new(through, target, origin.port, below)?))
+    Ok(Box::new(Socks::new(through, target, place.port, below)?))
 }
