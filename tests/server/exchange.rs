@@ -136,10 +136,9 @@ fn write(
         None => {}
     }
     stream.write_all(&answer.interim)?;
-    stream.write_all(&message.head)?;
-    if pieces.is_empty() {
-        stream.write_all(&answer.after)?;
-    }
+    // In one write: what came later than a look behind the answer could not be told from the next one.
+    let behind = Some(&answer.after).filter(|_| pieces.is_empty());
+    stream.write_all(&[&message.head[..], behind.map_or(&[], Vec::as_slice)].concat())?;
     stream.flush()?;
     let count = pieces.len();
     for (at, piece) in pieces.into_iter().enumerate() {
