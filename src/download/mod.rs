@@ -47,7 +47,7 @@ pub use plan::Plan;
 pub use ramp::Ramp;
 pub use range::Asked;
 pub use ranges::Ranges;
-pub use retry::{Decision, Jitter, Retry, Tries};
+pub use retry::{Decision, Jitter, Retry, Tries, WORTH_A_TRY};
 pub use segment::{Proof, Segment, Whole};
 pub use state::{Source, State};
 pub use stored::Stored;

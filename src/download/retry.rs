@@ -7,6 +7,9 @@ use crate::error::{Error, Fault, RetryAfter};
 /// Delays never grow beyond this, whatever they are multiplied from.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
+/// A try that failed was worth it if it brought so many bytes that stay.
+pub const WORTH_A_TRY: u64 = 1 << 20;
+
 /// How often and how soon to try again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {

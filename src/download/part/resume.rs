@@ -10,14 +10,14 @@ use url::Url;
 use super::Part;
 use crate::download::message::Message;
 use crate::download::state::LONGEST;
-use crate::download::{Asked, Ranges, Source, State, Validators, name};
+use crate::download::{Asked, Ranges, Source, State, Validators, WORTH_A_TRY, name};
 use crate::error::Fault;
 use crate::http::{Field, Response};
 
 /// How often a file may be another than before in one run; then it is given up.
 pub(super) const MOST_CHANGES: u32 = 2;
 
-/// From so many bytes on a body is worth a state before the others get theirs, and a failed try its while.
+/// From so many bytes on a body is worth a state before the others get theirs.
 const MUCH: u64 = 1 << 20;
 
 /// What is cut off a body, in bytes, so that its state has room on a full disk.
@@ -311,8 +311,8 @@ impl Part {
     /// than those of which this was said before: no server can have that said more often than the file
     /// is long. To be asked once a try.
     pub fn has_come_further(&mut self) -> bool {
-        let has_gone_on = self.start() > 0 && self.run.end >= self.start() + MUCH;
-        let is_further = has_gone_on && self.run.end >= self.furthest + MUCH;
+        let has_gone_on = self.start() > 0 && self.run.end >= self.start() + WORTH_A_TRY;
+        let is_further = has_gone_on && self.run.end >= self.furthest + WORTH_A_TRY;
         if is_further {
             self.furthest = self.run.end;
         }

@@ -12,15 +12,12 @@ use super::job::Job;
 use super::report::ActiveFile;
 use super::supply::Supply;
 use crate::download::plan::Lane;
-use crate::download::{Body, Plan, Ramp, Ranges, Segment, Tries, Whole};
+use crate::download::{Body, Plan, Ramp, Ranges, Segment, Tries, WORTH_A_TRY, Whole};
 use crate::error::MultiError;
 use crate::multi::{Easy, Multi, Outcome, TransferId};
 use transfer::Transfer;
 
 pub(super) use fill::like;
-
-/// Bytes for which a try was worth it though it failed.
-const MUCH: u64 = 1 << 20;
 
 /// A transfer that has not brought a byte for so long after it was opened has no speed.
 const MUTE: Duration = Duration::from_secs(2);
@@ -168,7 +165,7 @@ impl Split {
     /// as long as that helps.
     pub(super) fn count_anew(&mut self, ended: Ended) {
         let done = self.plan.done().count();
-        if ended.brought >= MUCH && done >= self.furthest + MUCH {
+        if ended.brought >= WORTH_A_TRY && done >= self.furthest + WORTH_A_TRY {
             self.furthest = done;
             self.supply.succeeded(ended.server);
         }
