@@ -245,20 +245,36 @@ fn a_part_that_somebody_else_changed_does_not_become_the_file() {
         let part = File::options().write(true).open(dir.join("a.part"));
         part.and_then(|part| part.set_len(size)).expect("resized");
     };
-    let changes: [&dyn Fn(&Dir); 4] = [
-        &|dir| fs::remove_file(dir.join("a.part")).expect("removed"),
-        &|dir| {
-            fs::remove_file(dir.join("a.part")).expect("removed");
-            dir.write("a.part", b"other");
-        },
-        &|dir| set_len(dir, 400_000),
-        &|dir| set_len(dir, 100_000),
+    let put_other = |dir: &Dir| {
+        fs::remove_file(dir.join("a.part")).expect("removed");
+        dir.write("a.part", b"other");
+    };
+    type Change<'a> = (&'a dyn Fn(&Dir), &'a [&'a str]);
+    let changes: [Change<'_>; 5] = [
+        (
+            &|dir| fs::remove_file(dir.join("a.part")).expect("removed"),
+            &[],
+        ),
+        (&put_other, &["a.part"]),
+        // The one that was written is still there, under another name.
+        (
+            &|dir| {
+                fs::hard_link(dir.join("a.part"), dir.join("kept")).expect("linked");
+                put_other(dir);
+            },
+            &["a.part", "kept"],
+        ),
+        (&|dir| set_len(dir, 400_000), &[]),
+        (&|dir| set_len(dir, 100_000), &[]),
     ];
-    for change in changes {
+    for (change, left) in changes {
         let (dir, out) = with_something_in_the_way("", change);
         out.code(3)
             .complains("a.part: another program has changed it");
-        dir.assert_names(&[]);
+        dir.assert_names(left);
+        if left.contains(&"a.part") {
+            dir.assert_file("a.part", b"other");
+        }
     }
 }
 

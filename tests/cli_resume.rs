@@ -627,6 +627,12 @@ fn a_state_that_does_not_fit_starts_over_and_says_so() {
     }
 }
 
+/// Makes a file in `NAME.part` look as if a run of gannet had been killed before it wrote a state.
+fn mark(dir: &Dir, name: &str) {
+    let part = File::open(dir.join(name)).expect("a part");
+    assert!(gannet::sys::note(&part, b"part\n"), "no attributes here");
+}
+
 #[test]
 fn a_part_without_a_state_is_not_believed() {
     let server = Server::start(|s| {
@@ -634,6 +640,7 @@ fn a_part_without_a_state_is_not_believed() {
     });
     let dir = Dir::new();
     dir.write("a.part", other(CUT));
+    mark(&dir, "a.part");
     dir.gannet().arg(server.url("/a")).run().ok();
     dir.assert_file("a", noise(SIZE));
     dir.assert_names(&["a"]);
@@ -646,6 +653,7 @@ fn a_part_that_has_another_name_too_is_not_emptied_under_it() {
     });
     let dir = Dir::new();
     dir.write("theirs", other(CUT));
+    mark(&dir, "theirs");
     std::fs::hard_link(dir.join("theirs"), dir.join("a.part")).unwrap();
     dir.gannet().arg(server.url("/a")).run().ok();
     dir.assert_file("a", noise(SIZE));
@@ -667,6 +675,7 @@ fn what_a_killed_run_has_left_does_not_outlive_a_small_body_that_comes_at_once()
             let dir = Dir::new();
             for name in left {
                 dir.write(name, noise(100));
+                mark(&dir, name);
             }
             let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
             out.ok();

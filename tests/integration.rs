@@ -33,6 +33,7 @@ mod cli_names; // names from URLs and servers, safe and apart
 mod cli_netrc; // --netrc: each host its own login
 mod cli_network; // dead ports, bad names, --resolve, -4 and -6
 mod cli_nginx; // many files from a real server, every byte compared
+mod cli_part; // NAME.part beside disks that refuse, other programs, other URLs and power cuts
 mod cli_pieces; // a metalink's digests of pieces
 mod cli_pipe; // lists that come slowly, readers that leave early
 mod cli_privacy; // credentials, and where they must not come out

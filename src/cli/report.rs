@@ -322,6 +322,13 @@ impl Report for Console {
         }
     }
 
+    fn cautioned(&mut self, url: &Url, what: &str) {
+        if self.quiet < 2 {
+            let text = self.err.word("warn", "33");
+            let _ = writeln!(text, "  -  {}: {}", Safe(masked(url)), Safe(what));
+        }
+    }
+
     fn dropped(&mut self, url: &Url, why: &Error) {
         if self.quiet < 2 {
             let text = self.err.word("drop", "33");

@@ -20,6 +20,7 @@ mod segment;
 pub mod state;
 mod stored;
 mod stream;
+mod syncing;
 mod tally;
 mod template;
 mod validators;
@@ -42,7 +43,7 @@ use fragment::Fragment;
 pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
 pub use mirrors::Mirrors;
-pub use part::{Care, Part, Placed};
+pub use part::{Care, Notice, Part, Placed};
 pub use plan::Plan;
 pub use ramp::Ramp;
 pub use range::Asked;
@@ -52,6 +53,7 @@ pub use segment::{Proof, Segment, Whole};
 pub use state::{Source, State};
 pub use stored::Stored;
 pub use stream::Stream;
+pub use syncing::Syncing;
 pub use tally::{Found, Tally};
 pub use template::Template;
 pub use validators::Validators;
@@ -79,7 +81,7 @@ pub enum Exists {
 #[derive(Debug)]
 pub enum Body {
     /// In a file.
-    File(Part),
+    File(Box<Part>),
     /// In a part of a file that others bring too.
     Segment(Segment),
     /// On standard output, or a device.
@@ -393,13 +395,20 @@ impl Download {
         }
     }
 
+    /// Writes down what another run needs to go on, now that no try brings any more of it.
+    pub fn leave(&mut self, url: &Url) {
+        if let Body::File(part) = &mut self.body {
+            part.leave(url);
+        }
+    }
+
     /// Whether much of it is there, and another run could not go on with any.
     pub fn lacks_state(&self) -> bool {
         matches!(&self.body, Body::File(part) if part.lacks_state())
     }
 
-    /// Why it was started over, if nobody has been told yet.
-    pub fn take_notice(&mut self) -> Option<&'static str> {
+    /// What the user has to know of it, once.
+    pub fn take_notice(&mut self) -> Option<Notice> {
         match &mut self.body {
             Body::File(part) => part.take_notice(),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => None,

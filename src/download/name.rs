@@ -16,6 +16,9 @@ pub const STATE: &str = ".part.gannet";
 /// What is put behind a name for the next state, until it takes the place of the one before. As long as [`STATE`].
 pub const NEXT_STATE: &str = ".part~gannet";
 
+/// What is put between a name and these where `NAME.part` belongs to another program.
+pub const ASIDE: &str = ".gannet";
+
 /// The longest base name, in bytes: 255, which file systems take, less [`STATE`] and a number of ten digits.
 pub const LONGEST_NAME: usize = 255 - STATE.len() - 11;
 /// The longest relative path that a list may ask for, in bytes: deeper trees are mischief.

@@ -50,6 +50,17 @@ impl Ranges {
         self.0.splice(first..last, rest);
     }
 
+    /// Adds all of another set.
+    pub fn insert_all(&mut self, other: &Self) {
+        other.iter().for_each(|range| self.insert(range));
+    }
+
+    /// Takes out what is not in another set too.
+    pub fn intersect(&mut self, other: &Self) {
+        let end = self.end();
+        other.gaps(end).for_each(|gap| self.remove(gap));
+    }
+
     /// Takes out every offset from `end` on.
     pub fn truncate(&mut self, end: u64) {
         self.0.retain(|held| held.start < end);
@@ -156,6 +167,13 @@ mod tests {
             }
             set.truncate(end);
             wanted[end as usize..].fill(false);
+            let mut both = Ranges::default();
+            both.insert_all(&set);
+            both.intersect(&Ranges::in_order([10..20, 30..70]).unwrap());
+            for (offset, wanted) in wanted.iter().enumerate() {
+                let is_in_both = *wanted && matches!(offset, 10..20 | 30..70);
+                prop_assert_eq!(both.iter().any(|held| held.contains(&(offset as u64))), is_in_both);
+            }
             let has = |offset: u64| set.iter().any(|held| held.contains(&offset));
             for (offset, wanted) in wanted.iter().enumerate() {
                 prop_assert_eq!(has(offset as u64), *wanted, "{}", offset);

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::message::Message;
 use super::part::{foreign_change, is_cut};
@@ -20,7 +21,7 @@ use crate::multi::Sink;
 #[derive(Debug)]
 pub struct Whole {
     /// The file that they write to.
-    pub file: File,
+    pub file: Arc<File>,
     /// Its path, for errors.
     pub path: PathBuf,
     /// Bytes of it.

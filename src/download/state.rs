@@ -25,6 +25,13 @@ pub struct State {
     pub validators: Validators,
     /// What is written.
     pub ranges: Ranges,
+    /// What of it was synced to the disk.
+    pub synced: Ranges,
+    /// The boot of the system that it was written under, empty where that is not known. None in states of earlier
+    /// versions, which are believed.
+    pub boot: Option<Box<str>>,
+    /// The part carries gannet's attribute: one without it is another program's.
+    pub is_marked: bool,
     /// Some of it came from servers that the validators say nothing of: it is good only where a digest is asked for.
     pub is_mixed: bool,
     /// The name that its server gave it, where that was asked for.
@@ -94,6 +101,12 @@ struct Written {
     encoding: Option<String>,
     /// First offset, and the offset behind the last.
     ranges: Vec<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    synced: Vec<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_marked: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_mixed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,8 +132,8 @@ impl State {
             return Err(Unusable::Foreign);
         }
         let written: Written = serde_json::from_slice(bytes).map_err(damaged)?;
-        let ranges = written.ranges.into_iter().map(|(start, end)| start..end);
-        let ranges = Ranges::in_order(ranges).ok_or(Unusable::Damaged)?;
+        let ranges = read_ranges(written.ranges)?;
+        let synced = read_ranges(written.synced)?;
         if written.size.is_some_and(|size| ranges.end() > size) {
             return Err(Unusable::Damaged);
         }
@@ -137,14 +150,29 @@ impl State {
                 encoding: written.encoding,
             },
             ranges,
+            synced,
+            boot: written.boot,
+            is_marked: written.is_marked,
             is_mixed: written.is_mixed,
             given_name: written.given_name,
         })
     }
 
+    /// Leaves only what is surely on the disk, under a `boot` of the system: a loss of power may have taken what was
+    /// written under another and not synced.
+    #[must_use]
+    pub fn believed(mut self, boot: &str) -> Self {
+        let is_same_boot = |own: &str| !own.is_empty() && own == boot;
+        if !self.boot.as_deref().is_none_or(is_same_boot) {
+            self.ranges.intersect(&self.synced);
+        }
+        self
+    }
+
     /// Forgets what was written.
     pub fn clear(&mut self) {
         self.ranges.clear();
+        self.synced.clear();
         self.is_mixed = false;
     }
 
@@ -160,11 +188,10 @@ impl State {
             last_modified: validators.last_modified,
             is_date_strong: validators.is_date_strong,
             encoding: validators.encoding,
-            ranges: self
-                .ranges
-                .iter()
-                .map(|held| (held.start, held.end))
-                .collect(),
+            ranges: write_ranges(&self.ranges),
+            synced: write_ranges(&self.synced),
+            boot: self.boot.clone(),
+            is_marked: self.is_marked,
             is_mixed: self.is_mixed,
             given_name: self.given_name.clone(),
         };
@@ -172,6 +199,15 @@ impl State {
         bytes.push(b'\n');
         bytes
     }
+}
+
+fn read_ranges(pairs: Vec<(u64, u64)>) -> Result<Ranges, Unusable> {
+    let ranges = pairs.into_iter().map(|(start, end)| start..end);
+    Ranges::in_order(ranges).ok_or(Unusable::Damaged)
+}
+
+fn write_ranges(ranges: &Ranges) -> Vec<(u64, u64)> {
+    ranges.iter().map(|held| (held.start, held.end)).collect()
 }
 
 /// FNV-1a in 64 bits: the same in every build, which the standard library's hash does not promise.
@@ -198,6 +234,9 @@ mod tests {
                 encoding: Some("gzip".to_owned()),
             },
             ranges: Ranges::in_order([0..10, 20..100]).unwrap(),
+            synced: Ranges::in_order([0..10, 50..60]).unwrap(),
+            boot: Some("this".into()),
+            is_marked: true,
             is_mixed: true,
             given_name: Some("given".to_owned()),
         }
@@ -209,6 +248,22 @@ mod tests {
         assert_eq!(State::parse(&state.to_bytes()), Ok(state));
         let bare = State::default();
         assert_eq!(State::parse(&bare.to_bytes()), Ok(bare));
+    }
+
+    #[test]
+    fn after_another_boot_only_what_was_synced_is_believed() {
+        let claimed = |boot: Option<&str>, now: &str| {
+            let boot = boot.map(Into::into);
+            let state = State { boot, ..state() };
+            state.believed(now).ranges
+        };
+        let (all, synced) = (state().ranges, state().synced);
+        assert_eq!(claimed(Some("this"), "this"), all);
+        assert_eq!(claimed(Some("this"), "other"), synced);
+        // Where the system does not tell one boot from another, each may be another.
+        assert_eq!(claimed(Some(""), ""), synced);
+        assert_eq!(claimed(Some("this"), ""), synced);
+        assert_eq!(claimed(None, "this"), all);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What is known of a file that was fetched before: enough to ask the server whether it is still the same.
 //!
-//! It stands with the file, as an extended attribute, and holds no URL. Where a file system has no
-//! such attributes nothing is known, and the file is fetched anew.
+//! It stands with the file, as an extended attribute, and holds a digest of the URL in place of the URL. Where a file
+//! system has no such attributes nothing is known, and the file is fetched anew.
 
 use std::str;
 use std::time::{Duration, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+use url::{Position, Url};
 
 use super::Validators;
 use crate::http::{Field, Response};
@@ -13,6 +16,8 @@ use crate::sys::{Entry, Folder};
 /// The validators of a fetched file (RFC 9110 §8.8), and how to tell that it is still as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
+    /// Which of its row's URLs the file came from, by number.
+    place: usize,
     size: u64,
     /// When it was complete, in nanoseconds since 1970, by the clock that stamps files: whoever
     /// wrote to it since did so later.
@@ -50,9 +55,10 @@ impl Form {
 }
 
 impl Stored {
-    /// The note for a body of `size` bytes that is complete since a time, in nanoseconds since 1970
+    /// The note for a body of `size` bytes from a URL that is complete since a time, in nanoseconds since 1970
     /// by the clock that stamps files, if it is worth one.
     pub(super) fn note(
+        url: &Url,
         validators: &Validators,
         is_decoded: bool,
         size: u64,
@@ -68,15 +74,28 @@ impl Stored {
             validators.etag.as_deref().unwrap_or(""),
             validators.last_modified.as_deref().unwrap_or(""),
         );
-        let note =
-            || format!("1\n{size}\n{completed}\n{etag}\n{last_modified}\n{form}\n").into_bytes();
-        validators.is_useful().then(note)
+        validators.is_useful().then(|| {
+            let url = key(url);
+            format!("2\n{url}\n{size}\n{completed}\n{etag}\n{last_modified}\n{form}\n").into_bytes()
+        })
     }
 
-    /// What stands with a file, if that is as it was when it was complete.
-    pub fn read(folder: &Folder, name: &std::ffi::OsStr, entry: &Entry) -> Option<Self> {
-        let stored = Self::parse(str::from_utf8(&folder.attribute(name).ok()??).ok()?)?;
+    /// What stands with a file, if that is as it was when it was complete, and came from one of `urls`: validators of
+    /// another URL say nothing of these.
+    pub fn read<'u>(
+        folder: &Folder,
+        name: &std::ffi::OsStr,
+        entry: &Entry,
+        urls: impl IntoIterator<Item = &'u Url>,
+    ) -> Option<Self> {
+        let note = folder.attribute(name).ok()??;
+        let stored = Self::parse(str::from_utf8(&note).ok()?, urls)?;
         (stored.size == entry.size() && entry.modified() <= stored.completed).then_some(stored)
+    }
+
+    /// Which of its row's URLs the file came from, by number.
+    pub fn place(&self) -> usize {
+        self.place
     }
 
     /// Nothing but the time of a file, whoever made it: the server is asked for what is newer.
@@ -84,6 +103,7 @@ impl Stored {
         let seconds = u64::try_from(entry.modified() / 1_000_000_000).ok()?;
         let modified = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
         Some(Self {
+            place: 0,
             size: entry.size(),
             completed: entry.modified(),
             validators: Validators {
@@ -95,8 +115,10 @@ impl Stored {
         })
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.strip_prefix("1\n")?.split('\n');
+    fn parse<'u>(text: &str, urls: impl IntoIterator<Item = &'u Url>) -> Option<Self> {
+        let mut lines = text.strip_prefix("2\n")?.split('\n');
+        let own = lines.next()?;
+        let place = urls.into_iter().position(|url| key(url) == own)?;
         let size = lines.next()?.parse().ok()?;
         let completed = lines.next()?.parse().ok()?;
         let mut text = || {
@@ -111,6 +133,7 @@ impl Stored {
         };
         let form = lines.next().unwrap_or_default();
         Some(Self {
+            place,
             size,
             completed,
             validators,
@@ -168,9 +191,58 @@ impl Stored {
     }
 }
 
+/// What a note names its URL by: 128 bits of a SHA-256 of all that is asked for, without user information and fragment.
+/// Nothing shorter would do: a server chooses URLs, and must not find two of one key.
+fn key(url: &Url) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(&url[..Position::BeforeUsername]);
+    hasher.update(&url[Position::BeforeHost..Position::AfterQuery]);
+    let digest = hasher.finalize();
+    digest
+        .iter()
+        .take(16)
+        .fold(String::new(), |mut text, byte| {
+            text.extend(
+                [byte >> 4, byte & 15]
+                    .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])),
+            );
+            text
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn url(text: &str) -> Url {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_note_is_evidence_for_its_own_url_alone() {
+        let validators = Validators {
+            etag: Some("\"v\"".to_owned()),
+            ..Validators::default()
+        };
+        let own = url("http://h/a?x");
+        let note = Stored::note(&own, &validators, false, 7, 1).unwrap();
+        let note = str::from_utf8(&note).unwrap();
+        let place = |urls: &[&str]| {
+            let urls: Vec<_> = urls.iter().map(|text| url(text)).collect();
+            Stored::parse(note, &urls).map(|stored| stored.place())
+        };
+        assert_eq!(place(&["http://u:p@h/a?x#f"]), Some(0));
+        assert_eq!(place(&["http://other/a?x", "http://h/a?x"]), Some(1));
+        for other in [
+            "http://h/a?y",
+            "http://h/a",
+            "http://h/b?x",
+            "https://h/a?x",
+            "http://h:81/a?x",
+        ] {
+            assert_eq!(place(&[other]), None, "{other}");
+        }
+    }
 
     #[test]
     fn validators_come_back_as_they_were_stored() {
@@ -179,8 +251,8 @@ mod tests {
             last_modified: Some("Sun, 09 Sep 2001 01:46:40 GMT".to_owned()),
             ..Validators::default()
         };
-        let note = Stored::note(&validators, false, 7, 1).unwrap();
-        let read = Stored::parse(str::from_utf8(&note).unwrap()).unwrap();
+        let note = Stored::note(&url("http://h/"), &validators, false, 7, 1).unwrap();
+        let read = Stored::parse(str::from_utf8(&note).unwrap(), [&url("http://h/")]).unwrap();
         assert_eq!((read.size, &read.validators), (7, &validators));
         let condition: Vec<_> = read.condition().iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -194,20 +266,28 @@ mod tests {
 
     #[test]
     fn an_answer_without_validators_is_not_worth_storing() {
-        assert_eq!(Stored::note(&Validators::default(), false, 7, 1), None);
+        let note = Stored::note(&url("http://h/"), &Validators::default(), false, 7, 1);
+        assert_eq!(note, None);
     }
 
     #[test]
     fn what_something_else_wrote_is_not_believed() {
+        let own = key(&url("http://h/"));
+        let parse = |text: &str| Stored::parse(&text.replace("KEY", &own), [&url("http://h/")]);
+        assert!(parse("2\nKEY\n7\n1\ne\nl\n").is_some());
         for text in [
             "",
-            "1\n",
-            "2\n7\n1\ne\nl\n",
-            "1\nx\n1\ne\nl\n",
-            "1\n7\n\ne\nl\n",
-            "1\n7\n1\ne",
+            "2\n",
+            "part\n",
+            // A note of earlier versions says nothing of its URL.
+            "1\n7\n1\ne\nl\n",
+            "3\nKEY\n7\n1\ne\nl\n",
+            "2\nKEY\nx\n1\ne\nl\n",
+            "2\nKEY\n7\n\ne\nl\n",
+            "2\nKEY\n7\n1\ne",
+            "2\n\n7\n1\ne\nl\n",
         ] {
-            assert_eq!(Stored::parse(text), None, "{text:?}");
+            assert_eq!(parse(text), None, "{text:?}");
         }
     }
 }

@@ -114,6 +114,11 @@ impl Row {
         Ok(row)
     }
 
+    /// Its URL, and those of its mirrors.
+    pub fn urls(&self) -> impl Iterator<Item = &Url> {
+        std::iter::once(&self.url).chain(&self.mirrors)
+    }
+
     /// The digests that the file is to have.
     pub fn digests(&self) -> &[Expected] {
         self.options

@@ -22,7 +22,9 @@ impl Session<'_> {
             self.totals.kept += 1;
             return self.tell(&easy, elapsed, 0, Verdict::Kept);
         }
-        match self.finish(&mut easy.sink) {
+        let placed = self.finish(&mut easy);
+        Self::warn_of(self.report, &easy.url, &mut easy.sink);
+        match placed {
             Ok(Placed::There) => {
                 self.lock_in(&easy.sink);
                 self.totals.done += 1;
@@ -42,14 +44,15 @@ impl Session<'_> {
     }
 
     /// Puts a complete body where it belongs.
-    fn finish(&mut self, job: &mut Job) -> Result<Placed, Fault> {
+    fn finish(&mut self, easy: &mut Easy<Job>) -> Result<Placed, Fault> {
+        let job = &mut easy.sink;
         match &mut job.download.body {
             Body::Stream(_) | Body::Segment(_) | Body::Memory(_) => Ok(Placed::There),
             Body::File(part) => {
                 if let Some(given) = part.given_name().filter(|_| job.download.takes_name) {
-                    job.is_renamed |= self.places.take_given_name(part, &given)?;
+                    job.is_renamed |= self.places.take_given_name(part, &given);
                 }
-                let placed = part.finish()?;
+                let placed = part.finish(&easy.url)?;
                 self.places.done_with(part);
                 Ok(placed)
             }
@@ -158,7 +161,7 @@ impl Session<'_> {
     }
 
     pub(super) fn give_up(&mut self, mut easy: Easy<Job>, error: &Error) {
-        easy.sink.download.save(&easy.url);
+        easy.sink.download.leave(&easy.url);
         self.totals.failed += 1;
         self.is_stopped |= self.plan.is_fail_fast;
         match &easy.sink.download.body {

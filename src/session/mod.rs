@@ -54,7 +54,7 @@ use source::{Item, Source};
 use split::Split;
 use verify::Waiting;
 
-use crate::download::{Download, Hashing, Jitter, TaskId};
+use crate::download::{Body, Download, Hashing, Jitter, TaskId};
 use crate::error::{Error, Fault, MultiError};
 use crate::http::cookie::Jar;
 use crate::http::{Field, auth, encoding};
@@ -112,6 +112,7 @@ pub fn run_on(driver: &mut impl Drive, plan: Plan, report: &mut dyn Report) -> i
     session.begin_failures();
     session.begin_lock();
     let result = driver.drive(&mut session, options);
+    session.places.finish_syncing();
     session.finish_failures();
     session.finish_lock();
     result?;
@@ -399,23 +400,29 @@ impl<'r> Session<'r> {
         let is_for_all = self.is_stopped || self.looks.is_multiple_of(LOOKS_A_SAVE);
         for waiting in self.waiting.values_mut() {
             let (Waiting::Body(easy, _) | Waiting::Standing(easy, _)) = waiting;
-            if is_for_all || easy.sink.download.lacks_state() {
-                easy.sink.download.save(&easy.url);
-            }
+            let Easy { url, sink, .. } = easy;
+            Self::save_state(&mut sink.download, url, is_for_all, self.is_stopped);
         }
         for split in self.splits.values_mut() {
-            if is_for_all || split.easy.sink.download.lacks_state() {
-                split.save(multi);
-            }
+            split.settle_all(multi);
+            let Easy { url, sink, .. } = &mut split.easy;
+            Self::save_state(&mut sink.download, url, is_for_all, self.is_stopped);
         }
         let ids: Vec<_> = multi.transfers().map(|(id, ..)| id).collect();
         for id in ids {
             if let Some((url, job)) = multi.sink_mut(id) {
-                if is_for_all || job.download.lacks_state() {
-                    job.download.save(url);
-                }
+                Self::save_state(&mut job.download, url, is_for_all, self.is_stopped);
                 Self::warn_of(&mut *self.report, url, job);
             }
+        }
+    }
+
+    /// Writes the state of a file where that is due; the last one where the run stops.
+    fn save_state(download: &mut Download, url: &Url, is_due: bool, is_stopped: bool) {
+        if is_stopped {
+            download.leave(url);
+        } else if is_due || download.lacks_state() {
+            download.save(url);
         }
     }
 }
@@ -495,11 +502,13 @@ impl Application<Job> for Session<'_> {
         }
         easy.sink.began = easy.sink.began.or(done.dispatched);
         Self::warn_of(self.report, &easy.url, &mut easy.sink);
-        self.awaits_signal |= matches!(&done.result, Err(error) if was_interrupted(error));
+        let is_stream = matches!(easy.sink.download.body, Body::Stream(_));
+        self.awaits_signal |=
+            is_stream && matches!(&done.result, Err(error) if was_interrupted(error));
         match done.result {
             Ok(outcome) => self.verify(multi, easy, outcome, now)?,
             Err(_) if self.is_stopped || self.awaits_signal => {
-                easy.sink.download.save(&easy.url);
+                easy.sink.download.leave(&easy.url);
                 self.totals.unfinished += 1;
                 self.note_failure(easy.sink.row.as_deref());
             }

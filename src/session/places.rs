@@ -9,7 +9,9 @@ use std::rc::Rc;
 
 use super::plan::{Durability, Output, Plan, Resume};
 use crate::download::name::{self, Names};
-use crate::download::{Body, Care, Download, Exists, Hashing, Part, Stored, Stream, Template};
+use crate::download::{
+    Body, Care, Download, Exists, Hashing, Part, Stored, Stream, Syncing, Template,
+};
 use crate::error::Fault;
 use crate::list::Row;
 use crate::sys::{self, Entry, Folder};
@@ -90,6 +92,10 @@ impl Places {
             is_newer_only: plan.is_newer_only,
             has_lock: plan.lock.is_some(),
             care: Care {
+                syncing: Some(match plan.hashing_threads {
+                    Some(0) => Syncing::inline(),
+                    _ => Syncing::default(),
+                }),
                 has_remote_time: plan.has_remote_time,
                 is_synced: plan.durability == Durability::File,
             },
@@ -148,12 +154,12 @@ impl Places {
             let place = match self.resume {
                 _ if self.is_of_parts => part.look_for_leftovers(),
                 Resume::Never => part.look_for_leftovers(),
-                _ => part.recall(
-                    [&row.url].into_iter().chain(&row.mirrors),
-                    row.has_digests(),
-                ),
+                _ => part.recall(row.urls(), row.has_digests()),
             };
-            // What is there came from one of the mirrors: it goes on with that one.
+            // What is there came from one of the mirrors: it goes on with that one, or that one is asked whether the
+            // file is still the same.
+            let known = download.known.as_ref().map(Stored::place);
+            let place = place.or(known);
             if let Some(mirror) = place.and_then(|place| row.mirrors.get_mut(place.wrapping_sub(1)))
             {
                 std::mem::swap(mirror, &mut row.url);
@@ -228,7 +234,7 @@ impl Places {
         entry: &Entry,
     ) -> Placement {
         let has_digests = row.has_digests();
-        let known = Stored::read(&folder, &name, entry).filter(|_| !has_digests);
+        let known = Stored::read(&folder, &name, entry, row.urls()).filter(|_| !has_digests);
         let file = folder.open(&name).ok().filter(|_| has_digests);
         let part = Part::new(folder, name, self.exists).standing();
         let part = match known {
@@ -257,7 +263,7 @@ impl Places {
         let may_be_it = has_size && (has_digests || self.has_lock);
         let may_be_known = is_verified && !self.is_of_parts;
         let known = (may_be_known && has_size && !has_digests)
-            .then(|| self.known(&folder, &name, entry))
+            .then(|| self.known(&folder, &name, entry, row))
             .flatten();
         // What cannot be read is fetched anew.
         let file = (is_verified && may_be_it)
@@ -268,9 +274,9 @@ impl Places {
     }
 
     /// What is known of a file that stands there.
-    fn known(&self, folder: &Folder, name: &OsStr, entry: &Entry) -> Option<Stored> {
+    fn known(&self, folder: &Folder, name: &OsStr, entry: &Entry, row: &Row) -> Option<Stored> {
         let by_time = || self.is_newer_only.then(|| Stored::by_time(entry)).flatten();
-        let stored = Stored::read(folder, name, entry);
+        let stored = Stored::read(folder, name, entry, row.urls());
         if stored
             .as_ref()
             .is_some_and(|stored| !stored.is_for(self.decodes))
@@ -285,6 +291,13 @@ impl Places {
             }
         });
         stored.or_else(by_time)
+    }
+
+    /// Waits until what was written of incomplete files is synced to the disk.
+    pub(super) fn finish_syncing(&self) {
+        if let Some(syncing) = &self.care.syncing {
+            syncing.finish();
+        }
     }
 
     /// Has everything that stands in the target folder, and the rest of its file system, reach the disk.
@@ -311,9 +324,9 @@ impl Places {
     }
 
     /// Has a complete body take the name that the server gave, or the first free one like it.
-    pub(super) fn take_given_name(&mut self, part: &mut Part, given: &str) -> Result<bool, Fault> {
+    pub(super) fn take_given_name(&mut self, part: &mut Part, given: &str) -> bool {
         if part.name() == given {
-            return Ok(false);
+            return false;
         }
         let relative = part
             .folder()
@@ -328,8 +341,8 @@ impl Places {
         } else {
             self.names.next_free(&path, |_| false)
         };
-        part.take_name(path.file_name().unwrap_or_default().to_owned())?;
-        Ok(!is_free)
+        part.take_name(path.file_name().unwrap_or_default().to_owned());
+        !is_free
     }
 
     /// What was typed as the output, where that is a device or a pipe: it is written to, and stays what it is.
@@ -379,8 +392,8 @@ impl Places {
         } else {
             part
         };
-        let part = part.with_care(self.care);
-        let mut download = Box::new(Download::new(Body::File(part), &self.hashing));
+        let part = part.with_care(self.care.clone());
+        let mut download = Box::new(Download::new(Body::File(Box::new(part)), &self.hashing));
         download.known = known;
         Placement::Begin {
             download,
@@ -462,7 +475,9 @@ impl Places {
                 } else {
                     self.root.clone()
                 };
-                let base = Rc::new(Folder::make(&path).map_err(|error| (path, error))?);
+                let base = Rc::new(
+                    Folder::make(&path, self.care.is_synced).map_err(|error| (path, error))?,
+                );
                 Rc::clone(self.base.insert(base))
             }
         };

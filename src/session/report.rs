@@ -40,6 +40,11 @@ pub trait Report {
         let _ = (url, why);
     }
 
+    /// Something beside the bytes of a file is not as it was asked for, or was found in its way.
+    fn cautioned(&mut self, url: &Url, what: &str) {
+        let _ = (url, what);
+    }
+
     /// A mirror is not asked any more for its file, which others have: this is what is wrong with it.
     fn dropped(&mut self, url: &Url, why: &Error) {
         let _ = (url, why);

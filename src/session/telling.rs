@@ -9,6 +9,7 @@ use super::job::Job;
 use super::places::Misplaced;
 use super::report::{ActiveFile, BadRow, Completion, Landing, Report, Snapshot, Starting, Verdict};
 use super::split::Split;
+use crate::download::Notice;
 use crate::error::{Doing, Error};
 use crate::http::auth;
 use crate::list::{ListError, Row};
@@ -86,10 +87,12 @@ impl Session<'_> {
         }
     }
 
-    /// Tells the report why a file was started over, if it was.
+    /// Tells the report what its user has to know of a file that goes on.
     pub(super) fn warn_of(report: &mut dyn Report, url: &Url, job: &mut Job) {
-        if let Some(why) = job.download.take_notice() {
-            report.warned(url, why);
+        match job.download.take_notice() {
+            Some(Notice::StartedOver(why)) => report.warned(url, why),
+            Some(Notice::Warning(what)) => report.cautioned(url, &what),
+            None => {}
         }
     }
 

@@ -1,58 +1,22 @@
 //! An open folder, and files by their name in it: the path is walked once, not once a file.
 
 use std::cell::Cell;
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat, XattrFlags,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
-/// The extended attribute that holds a note.
-const ATTRIBUTE: &CStr = c"user.gannet";
-
-/// The longest note, in bytes: file systems take few more.
-const LONGEST_NOTE: usize = 2048;
-
-/// Notes something with an open file. It stays with the file under whatever name; nothing is noted where
-/// the file system cannot, or where it would be too long.
-pub fn note(file: &File, value: &[u8]) {
-    if value.len() <= LONGEST_NOTE {
-        let _ = rustix::fs::fsetxattr(file, ATTRIBUTE, value, XattrFlags::empty());
-    }
-}
-
-/// A time in nanoseconds since 1970 that no file written from now on is stamped before.
-pub fn earliest_stamp() -> i128 {
-    time_by(rustix::time::ClockId::RealtimeCoarse)
-}
-
-/// A time in nanoseconds since 1970 that no file written so far is stamped after: most are stamped by the coarse
-/// clock, but where any file was looked at and written again by the finer one (Linux 6.13), it and all
-/// after it are.
-pub fn latest_stamp() -> i128 {
-    time_by(rustix::time::ClockId::Realtime)
-}
-
-fn time_by(clock: rustix::time::ClockId) -> i128 {
-    let now = rustix::time::clock_gettime(clock);
-    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
-}
-
-/// When an open file was written last, by that clock.
-pub fn stamp(file: &File) -> Option<i128> {
-    rustix::fs::fstat(file)
-        .ok()
-        .map(|found| Entry(found).modified())
-}
+use super::file::{self, closes_late};
 
 /// Locks an open file against other processes; a file system without locks has none to offer.
 fn lock(file: &OwnedFd) -> io::Result<()> {
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+    match retry_on_intr(|| rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)) {
         Err(Errno::WOULDBLOCK) => Err(io::Error::new(
             ErrorKind::ResourceBusy,
             "another process is writing it",
@@ -67,8 +31,12 @@ pub struct Folder {
     path: PathBuf,
     descriptor: OwnedFd,
     was_empty: bool,
+    /// The names of folders that are made are synced to the disk.
+    syncs: bool,
     /// The file system was found to have no files without a name.
     lacks_unnamed: Cell<bool>,
+    /// Whether close(2) can be the first to report that bytes were lost, once that is known.
+    closes_late: Cell<Option<bool>>,
 }
 
 const OPEN: OFlags = OFlags::DIRECTORY
@@ -82,31 +50,45 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLI
 const OPEN_FILE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Folder {
-    /// Opens `path`, and makes it first, with all above it, where it is missing.
+    /// Opens `path`, and creates it first, with all its parents, where it is missing. If the folder `syncs`, the name
+    /// of each folder created here or by [`Folder::make_beneath`] is synced to the disk.
     ///
     /// # Errors
     /// What the system says.
-    pub fn make(path: &Path) -> io::Result<Self> {
+    pub fn make(path: &Path, syncs: bool) -> io::Result<Self> {
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
         } else {
             path
         };
-        let open = || rustix::fs::open(path, OPEN, Mode::empty());
-        let (descriptor, is_new) = match open() {
-            Err(Errno::NOENT) => {
-                std::fs::create_dir_all(path)?;
-                (open()?, true)
-            }
-            result => (result?, false),
+        let found = match retry_on_intr(|| rustix::fs::open(path, OPEN, Mode::empty())) {
+            Err(Errno::NOENT) => None,
+            result => Some(result?),
         };
-        let was_empty = is_new || is_empty(&descriptor);
-        Ok(Self {
-            path: path.to_owned(),
+        if let Some(descriptor) = found {
+            let was_empty = is_empty(&descriptor);
+            return Ok(Self::of(path.to_owned(), descriptor, was_empty, syncs));
+        }
+        let first_missing = path.ancestors().take_while(|path| !path.exists()).last();
+        std::fs::create_dir_all(path)?;
+        let descriptor = retry_on_intr(|| rustix::fs::open(path, OPEN, Mode::empty()))?;
+        if syncs && let Some(first) = first_missing {
+            for made in path.ancestors().take_while(|path| path.starts_with(first)) {
+                sync_parent(made)?;
+            }
+        }
+        Ok(Self::of(path.to_owned(), descriptor, true, syncs))
+    }
+
+    fn of(path: PathBuf, descriptor: OwnedFd, was_empty: bool, syncs: bool) -> Self {
+        Self {
+            path,
             descriptor,
             was_empty,
+            syncs,
             lacks_unnamed: Cell::default(),
-        })
+            closes_late: Cell::default(),
+        }
     }
 
     /// Opens a folder beneath this one by a relative path of plain names, and makes what is missing of it.
@@ -119,35 +101,37 @@ impl Folder {
         if !relative.components().all(is_name) {
             return Err(ErrorKind::InvalidInput.into());
         }
-        match rustix::fs::openat2(&self.descriptor, relative, OPEN, Mode::empty(), BENEATH) {
-            Ok(descriptor) => Ok(Self {
-                path: self.path.join(relative),
-                was_empty: is_empty(&descriptor),
-                descriptor,
-                lacks_unnamed: Cell::default(),
-            }),
-            // Missing in part, or the kernel or a sandbox has no such call.
-            Err(Errno::NOENT | Errno::NOSYS | Errno::PERM | Errno::AGAIN) => {
-                self.make_name_by_name(relative)
+        match retry_on_intr(|| {
+            rustix::fs::openat2(&self.descriptor, relative, OPEN, Mode::empty(), BENEATH)
+        }) {
+            Ok(descriptor) => {
+                let was_empty = is_empty(&descriptor);
+                let path = self.path.join(relative);
+                Ok(Self::of(path, descriptor, was_empty, self.syncs))
             }
-            Err(error) => Err(error.into()),
+            // The path leads through a link or a file.
+            Err(error @ (Errno::LOOP | Errno::XDEV | Errno::NOTDIR)) => Err(error.into()),
+            // Part of it is missing, or the kernel or a sandbox refuses the call.
+            Err(_) => self.make_name_by_name(relative),
         }
     }
 
-    /// The same one name at a time, without following any.
+    /// Does what [`Folder::make_beneath`] does, one name at a time.
     fn make_name_by_name(&self, relative: &Path) -> io::Result<Self> {
-        let mut at = Self {
-            path: self.path.clone(),
-            descriptor: self.descriptor.try_clone()?,
-            was_empty: false,
-            lacks_unnamed: Cell::default(),
-        };
+        let descriptor = self.descriptor.try_clone()?;
+        let mut at = Self::of(self.path.clone(), descriptor, false, self.syncs);
         for name in relative {
-            let open =
-                || rustix::fs::openat(&at.descriptor, name, OPEN | OFlags::NOFOLLOW, Mode::empty());
+            let open = || {
+                retry_on_intr(|| {
+                    rustix::fs::openat(&at.descriptor, name, OPEN | OFlags::NOFOLLOW, Mode::empty())
+                })
+            };
             let descriptor = match open() {
                 Err(Errno::NOENT) => {
-                    match rustix::fs::mkdirat(&at.descriptor, name, Mode::from_raw_mode(0o777)) {
+                    match retry_on_intr(|| {
+                        rustix::fs::mkdirat(&at.descriptor, name, Mode::from_raw_mode(0o777))
+                    }) {
+                        Ok(()) if at.syncs => at.sync()?,
                         Ok(()) | Err(Errno::EXIST) => {}
                         Err(error) => return Err(error.into()),
                     }
@@ -155,14 +139,24 @@ impl Folder {
                 }
                 result => result?,
             };
-            at = Self {
-                path: at.path.join(name),
-                was_empty: is_empty(&descriptor),
-                descriptor,
-                lacks_unnamed: Cell::default(),
-            };
+            let was_empty = is_empty(&descriptor);
+            at = Self::of(at.path.join(name), descriptor, was_empty, self.syncs);
         }
         Ok(at)
+    }
+
+    /// Another handle on the same folder, for another thread.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let descriptor = self.descriptor.try_clone()?;
+        Ok(Self::of(
+            self.path.clone(),
+            descriptor,
+            self.was_empty,
+            self.syncs,
+        ))
     }
 
     /// The folder's path, as it was opened.
@@ -181,7 +175,9 @@ impl Folder {
     /// `AlreadyExists`, `ResourceBusy` where another process was quicker, or what else the system says.
     pub fn create_new(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::CREATE | OFlags::EXCL | OPEN_FILE;
-        let new = rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))?;
+        let new = retry_on_intr(|| {
+            rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))
+        })?;
         lock(&new)?;
         Ok(new.into())
     }
@@ -194,7 +190,9 @@ impl Folder {
     pub fn open_locked(&self, name: &OsStr) -> io::Result<Option<File>> {
         // Without NONBLOCK a pipe in its place would be waited for.
         let flags = OFlags::NONBLOCK | OPEN_FILE;
-        let old = match rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()) {
+        let old = match retry_on_intr(|| {
+            rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())
+        }) {
             Err(Errno::NOENT) => return Ok(None),
             result => result?,
         };
@@ -204,8 +202,7 @@ impl Folder {
         }
         lock(&old)?;
         // Whoever had the lock may have given the file its final name since it was opened.
-        let is_still =
-            |entry: Entry| (entry.0.st_dev, entry.0.st_ino) == (stat.st_dev, stat.st_ino);
+        let is_still = |entry: Entry| entry.is_same(&Entry(stat));
         Ok(self.entry(name)?.is_some_and(is_still).then(|| old.into()))
     }
 
@@ -215,7 +212,9 @@ impl Folder {
     /// `InvalidData` for anything else, or what the system says.
     pub fn read(&self, name: &OsStr, most: usize) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()) {
+        let file = match retry_on_intr(|| {
+            rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())
+        }) {
             Err(Errno::NOENT) => return Ok(None),
             result => result?,
         };
@@ -238,7 +237,9 @@ impl Folder {
     /// What the system says; the file is as it was then.
     pub fn write_whole(&self, name: &OsStr, next: &OsStr, bytes: &[u8]) -> io::Result<()> {
         let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK | OPEN_FILE;
-        let file = rustix::fs::openat(&self.descriptor, next, flags, Mode::from_raw_mode(0o600))?;
+        let file = retry_on_intr(|| {
+            rustix::fs::openat(&self.descriptor, next, flags, Mode::from_raw_mode(0o600))
+        })?;
         let written = File::from(file).write_all(bytes);
         let renamed = written.and_then(|()| self.replace(next, name));
         if renamed.is_err() {
@@ -255,13 +256,26 @@ impl Folder {
             return None;
         }
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.descriptor, c".", flags, Mode::from_raw_mode(0o666));
+        let file = retry_on_intr(|| {
+            rustix::fs::openat(&self.descriptor, c".", flags, Mode::from_raw_mode(0o666))
+        });
         // A full disk or a lack of descriptors says nothing of the file system; the next way will meet it again.
         self.lacks_unnamed.set(matches!(
             file,
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT)
+            Err(Errno::OPNOTSUPP
+                | Errno::ISDIR
+                | Errno::INVAL
+                | Errno::NOENT
+                | Errno::NOSYS
+                | Errno::PERM
+                | Errno::ACCESS)
         ));
         file.ok().map(File::from)
+    }
+
+    /// Makes no further files without a name: one could not be given a name here.
+    pub fn do_without_unnamed(&self) {
+        self.lacks_unnamed.set(true);
     }
 
     /// Gives a file without a name one, if nothing has that.
@@ -269,20 +283,18 @@ impl Folder {
     /// # Errors
     /// `AlreadyExists`, or what else the system says.
     pub fn link(&self, file: &File, name: &OsStr) -> io::Result<()> {
-        match rustix::fs::linkat(file, c"", &self.descriptor, name, AtFlags::EMPTY_PATH) {
+        match retry_on_intr(|| {
+            rustix::fs::linkat(file, c"", &self.descriptor, name, AtFlags::EMPTY_PATH)
+        }) {
             Err(Errno::NOENT | Errno::PERM) => {}
             result => return Ok(result?),
         }
         // Older kernels ask for a privilege on that way, but not on this one.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let follow = AtFlags::SYMLINK_FOLLOW;
-        Ok(rustix::fs::linkat(
-            rustix::fs::CWD,
-            path,
-            &self.descriptor,
-            name,
-            follow,
-        )?)
+        Ok(retry_on_intr(|| {
+            rustix::fs::linkat(rustix::fs::CWD, &path, &self.descriptor, name, follow)
+        })?)
     }
 
     /// Whether a plain file holds exactly these bytes.
@@ -301,7 +313,8 @@ impl Folder {
     /// `InvalidInput` for what is no plain file, or what the system says.
     pub fn open(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())?;
+        let file =
+            retry_on_intr(|| rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()))?;
         if !Entry(rustix::fs::fstat(&file)?).is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "not a plain file"));
         }
@@ -313,29 +326,24 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
-        match rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+        match retry_on_intr(|| {
+            rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)
+        }) {
             Ok(stat) => Ok(Some(Entry(stat))),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// What was noted with a file by [`note`]; `None` where nothing was, or the file system cannot.
+    /// What was noted with a file by [`note`](super::note); `None` where nothing was, or the file system cannot.
     ///
     /// # Errors
     /// What the system says.
     pub fn attribute(&self, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())?;
-        let mut value = vec![0; LONGEST_NOTE];
-        match rustix::fs::fgetxattr(&file, ATTRIBUTE, &mut value) {
-            Ok(length) => {
-                value.truncate(length);
-                Ok(Some(value))
-            }
-            Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::RANGE) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let file =
+            retry_on_intr(|| rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()))?;
+        file::noted(&file)
     }
 
     /// Gives a file another name, in place of whatever file has that.
@@ -343,52 +351,51 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn replace(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::renameat(
-            &self.descriptor,
-            from,
-            &self.descriptor,
-            to,
-        )?)
+        Ok(retry_on_intr(|| {
+            rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)
+        })?)
     }
 
     /// Gives a file another name, if nothing has that.
     ///
+    /// Where the system refuses the exclusive rename, a hard link takes its place, and where it refuses that too, a
+    /// look at the name and a plain rename: the last way leaves a moment in which another program can take the name.
+    ///
     /// # Errors
     /// `AlreadyExists`, or what else the system says.
     pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        match rustix::fs::renameat_with(
-            &self.descriptor,
-            from,
-            &self.descriptor,
-            to,
-            RenameFlags::NOREPLACE,
-        ) {
-            Err(Errno::INVAL | Errno::NOSYS) => {}
-            result => return Ok(result?),
+        let folder = &self.descriptor;
+        match retry_on_intr(|| {
+            rustix::fs::renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE)
+        }) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => return Err(ErrorKind::AlreadyExists.into()),
+            Err(_) => {}
         }
-        // A file system without it: a hard link is as exclusive.
-        match rustix::fs::linkat(
-            &self.descriptor,
-            from,
-            &self.descriptor,
-            to,
-            AtFlags::empty(),
-        ) {
-            Ok(()) => self.remove(from),
-            Err(Errno::PERM | Errno::OPNOTSUPP) => match self.entry(to)? {
-                Some(_) => Err(ErrorKind::AlreadyExists.into()),
-                None => self.replace(from, to),
-            },
-            Err(error) => Err(error.into()),
+        match retry_on_intr(|| rustix::fs::linkat(folder, from, folder, to, AtFlags::empty())) {
+            Ok(()) => {
+                // The file stands at its new name; a second name that stays is no failure.
+                let _ = self.remove(from);
+                return Ok(());
+            }
+            Err(Errno::EXIST) => return Err(ErrorKind::AlreadyExists.into()),
+            Err(_) => {}
+        }
+        match self.entry(to)? {
+            Some(_) => Err(ErrorKind::AlreadyExists.into()),
+            None => self.replace(from, to),
         }
     }
 
-    /// Has the names in it reach the disk.
+    /// Syncs the names in it to the disk. A file system that cannot sync a folder has nothing to sync.
     ///
     /// # Errors
     /// What the system says.
     pub fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::fsync(&self.descriptor)?)
+        match retry_on_intr(|| rustix::fs::fsync(&self.descriptor)) {
+            Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::BADF) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Has all of its file system reach the disk.
@@ -396,20 +403,54 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn sync_all(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(&self.descriptor)?)
+        Ok(retry_on_intr(|| rustix::fs::syncfs(&self.descriptor))?)
     }
 
-    /// Removes a file.
+    /// Removes a file; one that is not there is no error.
     ///
     /// # Errors
     /// What the system says.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(
-            &self.descriptor,
-            name,
-            AtFlags::empty(),
-        )?)
+        match retry_on_intr(|| rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty())) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
+
+    /// Whether a name is that of an open file.
+    pub fn is_name_of(&self, name: &OsStr, file: &File) -> bool {
+        let stat = rustix::fs::fstat(file).map(Entry);
+        let entry = self.entry(name);
+        matches!((stat, entry), (Ok(stat), Ok(Some(entry))) if stat.is_same(&entry))
+    }
+
+    /// Whether only close(2) may report that bytes which were written are lost: that a server, a daemon or a quota has
+    /// refused them. On file systems of this machine that cannot happen.
+    pub fn closes_late(&self) -> bool {
+        self.closes_late.get().unwrap_or_else(|| {
+            let is_late = closes_late(&self.descriptor);
+            self.closes_late.set(Some(is_late));
+            is_late
+        })
+    }
+
+    /// Reports what only close(2) would report of a file that was written.
+    ///
+    /// # Errors
+    /// What the system says: the file is not whole.
+    pub fn flush(&self, file: &File) -> io::Result<()> {
+        if self.closes_late() {
+            file::flush(file)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Syncs the name of a folder to the disk.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new(""));
+    Folder::make(parent, false)?.sync()
 }
 
 /// Whether a folder holds nothing; one that cannot be read is taken to hold something.
@@ -422,9 +463,14 @@ fn is_empty(descriptor: &OwnedFd) -> bool {
 }
 
 /// What stands at a name in a folder.
-pub struct Entry(Stat);
+pub struct Entry(pub(super) Stat);
 
 impl Entry {
+    /// Whether both are the same file, under whatever names.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.0.st_dev, self.0.st_ino) == (other.0.st_dev, other.0.st_ino)
+    }
+
     /// Whether it is a plain file.
     pub fn is_file(&self) -> bool {
         FileType::from_raw_mode(self.0.st_mode) == FileType::RegularFile
@@ -459,7 +505,7 @@ mod tests {
     fn a_way_beneath_is_the_same_in_one_call_and_name_by_name() {
         let top = tempfile::tempdir().unwrap();
         let top = top.path();
-        let folder = Folder::make(top).unwrap();
+        let folder = Folder::make(top, false).unwrap();
         let made = folder.make_beneath("a/b".as_ref()).unwrap();
         assert_eq!(made.path(), top.join("a/b"));
         assert!(made.was_empty());

@@ -1,13 +1,15 @@
 //! The few system calls that the standard library lacks: files by name within an open folder,
 //! bytes moved from sockets to files, and the limit of open files.
 
+mod file;
 mod folder;
 mod limit;
 mod output;
 mod pipe;
 mod signal;
 
-pub use folder::{Entry, Folder, earliest_stamp, latest_stamp, note, stamp};
+pub use file::{boot, earliest_stamp, latest_stamp, note, noted, remove_note, stamp, sync};
+pub use folder::{Entry, Folder};
 pub use limit::{foreign_files, raise_open_files};
 pub use output::{stdout, stop_flag, write_all};
 pub use pipe::{Moved, Pipe};

@@ -3,10 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 /// What the pipe is asked to hold: the most that an unprivileged process may ask for by default.
 const CAPACITY: usize = 1 << 20;
+
+/// How much is copied at once, in bytes, where bytes cannot be moved.
+const COPY: usize = 64 * 1024;
 
 /// A pipe, empty between two calls.
 #[derive(Debug)]
@@ -20,13 +24,15 @@ pub struct Pipe {
 pub enum Moved {
     /// So many bytes went from the socket to the file; 0 is the end of the stream.
     Bytes(usize),
-    /// The file cannot be written to in this way; so many bytes wait in the pipe, for [`Pipe::read`].
-    Unsupported(usize),
+    /// So many bytes went there, but by a copy: the file or the system refuses splice.
+    Copied(usize),
+    /// The system refuses splice for this socket; nothing was received.
+    Unsupported,
     /// The socket has nothing now.
     WouldBlock,
     /// The socket failed.
     Source(io::Error),
-    /// The file failed, after so many bytes. What was in the pipe is lost, and so is the pipe.
+    /// The file failed, after so many bytes. The rest of what the pipe held is lost, and so is the pipe.
     Target(usize, io::Error),
 }
 
@@ -46,45 +52,70 @@ impl Pipe {
     pub fn carry(&self, socket: impl AsFd, file: impl AsFd, mut at: u64, limit: usize) -> Moved {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let room = limit.min(CAPACITY);
-        let taken = match retry(|| splice(&socket, None, &self.write, None, room, flags)) {
+        let received = retry_on_intr(|| splice(&socket, None, &self.write, None, room, flags));
+        let taken = match received {
             Ok(taken) => taken,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Moved::WouldBlock,
-            Err(error) => return Moved::Source(error),
+            Err(Errno::AGAIN) => return Moved::WouldBlock,
+            Err(error) if is_refusal(error) => return Moved::Unsupported,
+            Err(error) => return Moved::Source(error.into()),
         };
         let mut left = taken;
         while left > 0 {
-            let give = || {
-                splice(
-                    &self.read,
-                    None,
-                    &file,
-                    Some(&mut at),
-                    left,
-                    SpliceFlags::MOVE,
-                )
-            };
-            match retry(give) {
+            let flags = SpliceFlags::MOVE;
+            let give = || splice(&self.read, None, &file, Some(&mut at), left, flags);
+            match retry_on_intr(give) {
                 Ok(0) => return Moved::Target(taken - left, io::ErrorKind::WriteZero.into()),
                 Ok(given) => left -= given,
-                Err(error) if left == taken && error.kind() == io::ErrorKind::InvalidInput => {
-                    return Moved::Unsupported(taken);
-                }
-                Err(error) => return Moved::Target(taken - left, error),
+                Err(error) if is_refusal(error) => return self.copy(&file, at, taken, left),
+                Err(error) => return Moved::Target(taken - left, error.into()),
             }
         }
         Moved::Bytes(taken)
     }
 
-    /// Takes out what waits in the pipe.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        retry(|| rustix::io::read(&self.read, &mut *buffer))
+    /// Copies the `left` bytes in the pipe to a file that takes none by splice, and gives that all `taken` are there.
+    fn copy(&self, file: impl AsFd, mut at: u64, taken: usize, mut left: usize) -> Moved {
+        let mut buffer = vec![0; COPY.min(left)];
+        while left > 0 {
+            let room = buffer.len().min(left);
+            let read = retry_on_intr(|| rustix::io::read(&self.read, &mut buffer[..room]));
+            let result =
+                read.and_then(|read| write_all_at(&file, &buffer[..read], at).map(|()| read));
+            match result {
+                Ok(0) => return Moved::Target(taken - left, io::ErrorKind::UnexpectedEof.into()),
+                Ok(copied) => {
+                    left -= copied;
+                    at += copied as u64;
+                }
+                Err(error) => return Moved::Target(taken - left, error.into()),
+            }
+        }
+        Moved::Copied(taken)
     }
 }
 
-/// Makes a call again for as long as a signal interrupts it.
-fn retry(call: impl FnMut() -> rustix::io::Result<usize>) -> io::Result<usize> {
-    Ok(rustix::io::retry_on_intr(call)?)
+/// Whether an error says that the call itself is refused (by the kernel, a sandbox or a file system), and not that the
+/// transfer or the disk has failed.
+fn is_refusal(error: Errno) -> bool {
+    let refusals = [
+        Errno::INVAL,
+        Errno::NOSYS,
+        Errno::PERM,
+        Errno::ACCESS,
+        Errno::OPNOTSUPP,
+        Errno::BADF,
+    ];
+    refusals.contains(&error)
+}
+
+fn write_all_at(file: impl AsFd, mut bytes: &[u8], mut at: u64) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        let written = retry_on_intr(|| rustix::io::pwrite(&file, bytes, at))?;
+        if written == 0 {
+            return Err(Errno::IO);
+        }
+        bytes = &bytes[written..];
+        at += written as u64;
+    }
+    Ok(())
 }

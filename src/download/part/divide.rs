@@ -1,6 +1,7 @@
 //! A file that several transfers bring: when that may be, and what they need of it.
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::rc::Rc;
 
 use super::Part;
@@ -56,8 +57,10 @@ impl Part {
     pub fn divide(&mut self) -> Result<(Segment, Ranges), Fault> {
         self.is_divisible = false;
         self.settle();
-        let file = self.create()?.try_clone();
-        let file = file.map_err(|source| self.part_fault("open", source))?;
+        self.create()?;
+        let file = self.disk.named().cloned();
+        let missing = || self.part_fault("open", ErrorKind::NotFound.into());
+        let file = file.ok_or_else(missing)?;
         self.is_divided = true;
         let size = self.state.size.unwrap_or(0);
         let whole = Rc::new(Whole {

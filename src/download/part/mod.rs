@@ -4,34 +4,41 @@
 //! A small body that comes at once never is incomplete: it is written to a file without a name,
 //! which then gets the final one.
 
+mod disk;
 mod divide;
 mod resume;
+mod synced;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use url::Url;
+
 use super::message::Message;
-use super::{Asked, Exists, SMALL, State, Stored, Validators, name};
+use super::{Asked, Exists, SMALL, State, Stored, Syncing, Validators, name};
 use crate::error::Fault;
 use crate::http::Response;
 use crate::sys::{self, Folder};
+use disk::Disk;
+use synced::Synced;
 
 /// A body on its way to a final name. Nothing is created before there is a byte to write, or a
 /// whole body without any. What is there when this is dropped without [`Part::finish`] stays if its
 /// state was [saved](Part::save), and else is removed.
 #[derive(Debug)]
 pub struct Part {
-    folder: Rc<Folder>,
-    name: OsString,
-    /// The bytes that have come: in `NAME.part`, or in a file without a name, which has all of them.
-    file: Option<File>,
-    is_unnamed: bool,
+    /// The bytes that have come, and their state.
+    disk: Disk,
+    /// Its syncs, from the first state on.
+    synced: Option<Box<Synced>>,
+    /// The final name, where that is not the one that the files of the incomplete body are called after.
+    given: Option<Box<OsStr>>,
     /// The file that stands at the final name holds the same.
     is_same: bool,
     exists: Exists,
@@ -50,10 +57,6 @@ pub struct Part {
     message: Option<Box<Message>>,
     /// The part that was asked for, unless the whole was.
     asked: Option<Asked>,
-    /// Something of an earlier try or run stands on the disk, and so many bytes of `state` a state
-    /// of it claims; none if it is of something else.
-    has_state: bool,
-    saved: u64,
     /// The caller says that what is there is of the present version, whether that can be proved or not.
     is_vouched: bool,
     /// The digests of its pieces prove whatever is put beside what is there.
@@ -78,13 +81,24 @@ pub struct Part {
     is_decoded: bool,
     /// It is a part alone of what its URL names: nothing that is known of the whole holds for it.
     is_fragment: bool,
-    /// Why it was started over, until somebody is told.
-    notice: Option<&'static str>,
+    /// What the user has to know of it, until that is reported.
+    notice: Option<Notice>,
 }
 
-/// What a complete body gets before it counts as done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What a user has to know of a file that goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// It was started over, for this reason.
+    StartedOver(&'static str),
+    /// Something beside its bytes is not as it was asked for.
+    Warning(Box<str>),
+}
+
+/// What a body gets before it counts as done.
+#[derive(Debug, Clone, Default)]
 pub struct Care {
+    /// The thread that syncs what is written of an incomplete body.
+    pub syncing: Option<Syncing>,
     /// The server's Last-Modified as its own time.
     pub has_remote_time: bool,
     /// A place on the disk that a loss of power does not take away, for itself and its name.
@@ -104,10 +118,9 @@ impl Part {
     /// A body for `name` in `folder`. `exists` says what to do should that name be taken when the body is complete.
     pub fn new(folder: Rc<Folder>, name: OsString, exists: Exists) -> Self {
         Self {
-            folder,
-            name,
-            file: None,
-            is_unnamed: false,
+            disk: Disk::new(folder, name),
+            synced: None,
+            given: None,
             is_same: false,
             exists,
             is_standing: false,
@@ -118,8 +131,6 @@ impl Part {
             limit: None,
             message: None,
             asked: None,
-            has_state: false,
-            saved: 0,
             is_vouched: false,
             is_proven: false,
             foreign: None,
@@ -169,12 +180,12 @@ impl Part {
 
     /// The final name.
     pub fn name(&self) -> &OsStr {
-        &self.name
+        self.given.as_deref().unwrap_or(self.disk.stem())
     }
 
     /// The final path.
     pub fn path(&self) -> PathBuf {
-        self.folder.path().join(&self.name)
+        self.folder().path().join(self.name())
     }
 
     /// The entity tag of the body, as far as it is known.
@@ -184,7 +195,7 @@ impl Part {
 
     /// The folder that it goes to.
     pub fn folder(&self) -> &Rc<Folder> {
-        &self.folder
+        &self.disk.folder
     }
 
     /// How many bytes of it are there, from the first on without a gap.
@@ -199,19 +210,7 @@ impl Part {
 
     /// The bytes that have come, to be read by somebody else; `None` where they stand in no file that can be read.
     pub(in crate::download) fn reader(&self) -> Option<io::Result<File>> {
-        let file = self.file.as_ref().filter(|_| !self.is_unnamed)?;
-        Some(file.try_clone())
-    }
-
-    fn beside(&self, suffix: &str) -> OsString {
-        let mut name = OsString::with_capacity(self.name.len() + suffix.len());
-        name.push(&self.name);
-        name.push(suffix);
-        name
-    }
-
-    fn part_name(&self) -> OsString {
-        self.beside(name::PART)
+        Some(self.disk.named()?.try_clone())
     }
 
     fn fault(&self, verb: &'static str, source: io::Error) -> Fault {
@@ -260,7 +259,7 @@ impl Part {
     /// Appends to the body.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let length = bytes.len() as u64;
-        let is_short = self.file.is_none() && !self.has_state && length <= SMALL;
+        let is_short = self.disk.file().is_none() && !self.disk.has_leftover() && length <= SMALL;
         if is_short
             && self.message.is_none()
             && self.state.size == Some(length)
@@ -298,21 +297,18 @@ impl Part {
     /// Writes a small body that came at once; false where that has to go the long way.
     fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
         if self.is_standing {
-            self.is_same = self.exists == Exists::Verify && self.folder.holds(&self.name, bytes);
+            self.is_same = self.exists == Exists::Verify && self.folder().holds(self.name(), bytes);
             if self.is_same {
                 self.run.end = bytes.len() as u64;
             }
             return Ok(self.is_same);
         }
-        let Some(file) = self.folder.create_unnamed() else {
-            return Ok(false);
-        };
-        file.write_all_at(bytes, 0)
-            .map_err(|error| self.fault("write", error))?;
-        self.run.end = bytes.len() as u64;
-        self.file = Some(file);
-        self.is_unnamed = true;
-        Ok(true)
+        let is_written = self.disk.write_unnamed(bytes);
+        let is_written = is_written.map_err(|error| self.fault("write", error))?;
+        if is_written {
+            self.run.end = bytes.len() as u64;
+        }
+        Ok(is_written)
     }
 
     /// The file and the offset in it, for bytes that are moved there from outside.
@@ -328,19 +324,19 @@ impl Part {
         Ok(())
     }
 
-    /// The partial file, made if there is none.
+    /// The partial file, created if there is none.
     fn create(&mut self) -> Result<&File, Fault> {
-        let file = match self.file.take() {
-            Some(file) if !self.is_unnamed => Ok(file),
-            Some(file) => self.folder.link(&file, &self.part_name()).map(|()| file),
-            None => self.create_part(),
-        };
-        let file = file.map_err(|source| self.part_fault("create", source))?;
-        self.is_unnamed = false;
-        Ok(self.file.insert(file))
+        if self.disk.named().is_none() {
+            let created = self.disk.create().map(drop);
+            created.map_err(|source| self.part_fault("create", source))?;
+        }
+        match self.disk.named() {
+            Some(file) => Ok(file),
+            None => Err(self.part_fault("create", ErrorKind::NotFound.into())),
+        }
     }
 
-    /// The same, for what belongs at `at`: all before is still there.
+    /// The partial file, for what belongs at `at`: all before is still there.
     fn create_uncut(&mut self, at: u64) -> Result<&File, Fault> {
         if is_cut(self.create()?, at) {
             self.discard();
@@ -352,61 +348,69 @@ impl Part {
     fn part_fault(&self, verb: &'static str, source: io::Error) -> Fault {
         Fault::Disk {
             verb,
-            path: self.folder.path().join(self.part_name()),
+            path: self.folder().path().join(self.disk.part_name()),
             source,
         }
     }
 
-    /// Puts the complete body at its final name, by one atomic step.
+    /// Puts the complete body, which came from `url`, at its final name, by one atomic step.
     ///
     /// # Errors
     /// [`Fault::Disk`], or [`Fault::Exists`] where something stands there and that was to be an error.
-    pub fn finish(&mut self) -> Result<Placed, Fault> {
+    pub fn finish(&mut self, url: &Url) -> Result<Placed, Fault> {
         if self.is_same {
             return Ok(Placed::Kept);
         }
-        if let Some(file) = self.file.as_ref().filter(|_| self.is_unnamed) {
+        if let Some(file) = self.disk.unnamed().cloned() {
             if self.notes_all {
-                self.note(file, sys::latest_stamp());
+                self.note(&file, sys::latest_stamp(), url);
             }
-            self.seal(file)?;
-            match self.folder.link(file, &self.name) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                result => {
-                    result.map_err(|error| self.fault("create", error))?;
-                    self.file = None;
+            self.seal(&file)?;
+            match self.folder().link(&file, self.name()) {
+                Ok(()) => {
+                    self.disk.release();
                     self.sync_name()?;
                     return Ok(Placed::There);
                 }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                // A sandbox or an old kernel: it gets its name by a rename.
+                Err(_) => self.folder().do_without_unnamed(),
             }
         }
-        self.finish_named()
+        self.finish_named(url)
     }
 
     /// Notes the validators with a file that is complete since a time.
-    fn note(&self, file: &File, completed: i128) {
-        if self.is_fragment {
-            return;
-        }
+    fn note(&self, file: &File, completed: i128, url: &Url) {
         let size = self.state.ranges.end().max(self.run.end);
         let validators = &self.state.validators;
-        if let Some(note) = Stored::note(validators, self.is_decoded, size, completed) {
-            sys::note(file, &note);
+        match Stored::note(url, validators, self.is_decoded, size, completed) {
+            Some(note) if !self.is_fragment => drop(sys::note(file, &note)),
+            _ => self.disk.unmark(file),
         }
     }
 
-    /// Gives a whole file its time, and has it reach the disk, as far as that was asked for: before it has its name.
-    fn seal(&self, file: &File) -> Result<(), Fault> {
+    /// Gives a whole file its time, and makes sure that its bytes have arrived, on the disk too as far as that was
+    /// asked for: before it has its name.
+    fn seal(&mut self, file: &File) -> Result<(), Fault> {
         if self.care.has_remote_time
             && let Some(modified) = self.state.validators.modified()
+            && let Err(error) = file.set_modified(modified)
         {
-            file.set_modified(modified)
-                .map_err(|error| self.fault("set the time of", error))?;
+            let warning = format!("it cannot have the server's time: {error}");
+            self.notice = Some(Notice::Warning(warning.into()));
         }
-        if self.care.is_synced {
-            file.sync_all().map_err(|error| self.fault("sync", error))?;
-        }
-        Ok(())
+        let synced = if self.care.is_synced {
+            sys::sync(file)
+        } else {
+            Ok(())
+        };
+        let arrived = synced.and_then(|()| self.folder().flush(file));
+        arrived.map_err(|error| {
+            // Which of the bytes are lost is not known.
+            self.discard();
+            self.fault("write", error)
+        })
     }
 
     /// Has the name that the file was given reach the disk, as far as that was asked for.
@@ -414,26 +418,27 @@ impl Part {
         if !self.care.is_synced {
             return Ok(());
         }
-        self.folder
+        self.folder()
             .sync()
             .map_err(|error| self.fault("sync the folder of", error))
     }
 
-    fn finish_named(&mut self) -> Result<Placed, Fault> {
+    fn finish_named(&mut self, url: &Url) -> Result<Placed, Fault> {
         self.create()?;
         self.look_whether_ours()?;
-        if let Some(file) = &self.file {
+        if let Some(file) = self.disk.named().cloned() {
             // A file that was looked at is stamped by a finer clock than others (Linux 6.13), and
             // this one may have been.
-            self.note(file, sys::stamp(file).unwrap_or_else(sys::latest_stamp));
-            self.seal(file)?;
+            let completed = sys::stamp(&file).unwrap_or_else(sys::latest_stamp);
+            self.note(&file, completed, url);
+            self.seal(&file)?;
         }
-        let part = self.part_name();
-        let placed = match self.folder.rename(&part, &self.name) {
+        let part = self.disk.part_name();
+        let placed = match self.folder().rename(&part, self.name()) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => match self.exists {
                 Exists::Verify | Exists::Overwrite => self
-                    .folder
-                    .replace(&part, &self.name)
+                    .folder()
+                    .replace(&part, self.name())
                     .map(|()| Placed::There),
                 Exists::Skip => Ok(Placed::Kept),
                 Exists::Error => return Err(Fault::Exists(self.path())),
@@ -442,25 +447,21 @@ impl Part {
             result => result.map(|()| Placed::There),
         };
         let placed = placed.map_err(|error| self.fault("rename to", error))?;
-        self.remove_state();
+        // One that stays is found to have no part.
+        let _ = self.disk.remove_state();
         if placed == Placed::There {
-            self.file = None;
+            self.disk.release();
             self.sync_name()?;
         }
         Ok(placed)
     }
 
-    /// Checks that `NAME.part` is still the file that was written, and as long: what somebody else
+    /// Checks that `NAME.part` is still the file that was written, and as long: what another program
     /// has put in its place, or has cut, is not what is renamed.
     fn look_whether_ours(&mut self) -> Result<(), Fault> {
-        let Some(file) = &self.file else {
-            return Ok(());
-        };
-        let metadata = file
-            .metadata()
-            .map_err(|source| self.part_fault("look at", source))?;
         let size = self.state.ranges.end().max(self.run.end);
-        if metadata.nlink() > 0 && metadata.len() == size {
+        let is_intact = self.disk.is_intact(size);
+        if is_intact.map_err(|source| self.part_fault("look at", source))? {
             return Ok(());
         }
         self.discard();
@@ -474,15 +475,13 @@ impl Part {
     /// Takes the first of `name.1`, `name.2`… that nothing has.
     fn finish_beside(&mut self, part: &OsStr) -> io::Result<()> {
         for number in 1_u64.. {
-            let mut candidate = self.name.clone();
+            let mut candidate = self.name().to_owned();
             candidate.push(name::numbered("", number));
-            match self.folder.rename(part, &candidate) {
+            match self.folder().rename(part, &candidate) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
                 Ok(()) => {
-                    // It is that of the name before.
-                    self.remove_state();
-                    self.name = candidate;
+                    self.given = Some(candidate.into());
                     return Ok(());
                 }
             }
@@ -490,21 +489,10 @@ impl Part {
         Err(ErrorKind::AlreadyExists.into())
     }
 
-    /// Has the body stand at another name when it is complete; it is on its way under the first one.
-    ///
-    /// # Errors
-    /// [`Fault::Disk`]: the partial file cannot take the other name.
-    pub fn take_name(&mut self, name: OsString) -> Result<(), Fault> {
-        let old = self.part_name();
-        self.remove_state();
-        self.name = name;
-        if self.file.is_none() || self.is_unnamed {
-            return Ok(());
-        }
-        let new = self.part_name();
-        self.folder
-            .replace(&old, &new)
-            .map_err(|error| self.fault("rename to", error))
+    /// Gives the body another final name. Until it is complete its files stay where they are: what stands under the
+    /// other name with `.part` belongs to another row or run.
+    pub fn take_name(&mut self, name: OsString) {
+        self.given = Some(name.into());
     }
 }
 
@@ -517,17 +505,4 @@ pub(super) fn is_cut(file: &File, at: u64) -> bool {
 /// Why a file that another program has changed is not written, or not completed.
 pub(super) fn foreign_change() -> io::Error {
     io::Error::other("another program has changed it")
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        // Its lock is held until it is gone: another process may wait to write one of its own there.
-        if let Some(_locked) = self.file.take().filter(|_| !self.is_unnamed)
-            && self.saved == 0
-        {
-            // It is ours, and nobody could go on with it; where it cannot be removed, its name says what it is.
-            let _ = self.folder.remove(&self.part_name());
-            self.remove_state();
-        }
-    }
 }

@@ -1,16 +1,15 @@
 //! What of a body outlives a try or a run: which part is asked for next, which answer continues
 //! what is there, and the state beside it on the disk.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
 
 use url::Url;
 
-use super::Part;
+use super::disk::FOREIGN;
+use super::synced::Synced;
+use super::{Notice, Part};
 use crate::download::message::Message;
-use crate::download::state::LONGEST;
-use crate::download::{Asked, Ranges, Source, State, Validators, WORTH_A_TRY, name};
+use crate::download::{Asked, Ranges, Source, State, Validators, WORTH_A_TRY};
 use crate::error::Fault;
 use crate::http::{Field, Response};
 
@@ -44,29 +43,11 @@ impl Part {
         urls: impl IntoIterator<Item = &'u Url>,
         has_digest: bool,
     ) -> Option<usize> {
-        let state = match self.folder.read(&self.beside(name::STATE), LONGEST) {
-            Ok(None) => {
-                self.has_state = self.stands(name::PART);
-                return None;
-            }
-            Ok(Some(bytes)) => State::parse(&bytes).map_err(|why| why.as_str()),
-            Err(_) => Err("its state cannot be read"),
-        };
-        self.has_state = true;
-        let entry = self.folder.entry(&self.part_name()).ok().flatten();
-        let Some(entry) = entry.filter(|entry| entry.is_file()) else {
-            // The run that completed the file was stopped before it had removed the state.
-            self.remove_state();
-            return None;
-        };
-        let fitting = state.and_then(|state| {
+        let fitting = self.look()?.and_then(|state| {
             let mut urls = urls.into_iter().map(Source::of);
             let place = urls.position(|source| source == state.source);
             match place {
                 None => Err("its state is of another URL"),
-                Some(_) if entry.size() < state.ranges.end() => {
-                    Err("it is shorter than its state says")
-                }
                 Some(_) if state.is_mixed && !has_digest => {
                     Err("several mirrors have brought it, and no digest is asked for now")
                 }
@@ -83,7 +64,7 @@ impl Part {
                 Some(place)
             }
             Err(why) => {
-                self.notice = Some(why);
+                self.notice = Some(Notice::StartedOver(why));
                 None
             }
         }
@@ -92,14 +73,16 @@ impl Part {
     /// Looks whether an earlier run has left anything, none of which is to be gone on with: a body
     /// that comes at once is not to leave it lying beside its file. Gives the place of no URL.
     pub fn look_for_leftovers(&mut self) -> Option<usize> {
-        self.has_state = self.stands(name::PART) || self.stands(name::STATE);
+        drop(self.look());
         None
     }
 
-    /// Whether a file stands beside the final name.
-    fn stands(&self, suffix: &str) -> bool {
-        let entry = self.folder.entry(&self.beside(suffix)).ok().flatten();
-        entry.is_some_and(|entry| entry.is_file())
+    fn look(&mut self) -> Option<super::disk::Earlier> {
+        let (earlier, is_aside) = self.disk.look();
+        if is_aside {
+            self.notice = Some(Notice::Warning(FOREIGN.into()));
+        }
+        earlier
     }
 
     /// Decides what to ask for next, after whatever has come so far. Gives the request fields for a
@@ -158,8 +141,11 @@ impl Part {
             self.state.validators = Validators::of(response);
         }
         if let Some(size) = self.foreign.take() {
-            let taken = self.take_foreign(size);
-            taken.map_err(|source| self.fault("continue", source))?;
+            let name = self.name().to_owned();
+            let adopted = self.disk.adopt(&name, size, &mut self.state);
+            adopted.map_err(|source| self.fault("continue", source))?;
+            self.is_standing = false;
+            self.is_inherited = true;
         }
         self.run = asked.start..asked.start;
         self.limit = Some(range.last + 1);
@@ -189,13 +175,15 @@ impl Part {
         })
     }
 
-    /// Something that a state on the disk may claim is missing again: the next is written whatever it claims.
+    /// Something that a state on the disk may claim will be written again: the state is replaced or removed before.
     pub(in crate::download) fn unclaim(&mut self) {
-        if self.saved > 0 {
-            self.saved = u64::MAX;
-        }
-        if self.state.ranges.is_empty() {
-            self.remove_state();
+        self.reset_synced();
+        let is_claimed = self.disk.saved > 0;
+        self.disk.saved = u64::MAX;
+        let may_claim = is_claimed && self.can_resume() && !self.state.ranges.is_empty();
+        if !may_claim || self.write_state().is_err() || self.disk.saved == u64::MAX {
+            // Without a state the part has to come again: that is a loss, but no wrong file.
+            let _ = self.disk.remove_state();
         }
     }
 
@@ -218,11 +206,11 @@ impl Part {
         self.settle();
         if self.asked.take().is_some() {
             let has_changed = self.state.validators.contradict(theirs);
-            self.notice = Some(if has_changed {
+            self.notice = Some(Notice::StartedOver(if has_changed {
                 "the file changed on the server"
             } else {
                 "the server sends no parts"
-            });
+            }));
             self.count_change(has_changed)?;
         }
         self.foreign = None;
@@ -282,7 +270,7 @@ impl Part {
         if !had_asked {
             return false;
         }
-        self.notice = Some(why);
+        self.notice = Some(Notice::StartedOver(why));
         self.foreign = None;
         self.run = 0..0;
         self.state.clear();
@@ -335,9 +323,8 @@ impl Part {
 
     /// Opens what is there: whoever goes on with it, or hashes it, needs a file that has a name.
     pub(in crate::download) fn open(&mut self) -> Result<(), Fault> {
-        match &self.file {
-            Some(_) if self.is_unnamed => self.create().map(drop),
-            Some(_) => Ok(()),
+        match self.disk.file() {
+            Some(_) => self.create().map(drop),
             None => self.open_earlier(),
         }
     }
@@ -348,10 +335,12 @@ impl Part {
         self.run = 0..0;
         self.limit = None;
         self.state.clear();
-        self.remove_state();
+        self.reset_synced();
+        let _ = self.disk.remove_state();
         let is_inherited = std::mem::take(&mut self.is_inherited);
         if is_inherited {
-            self.notice = Some("what an earlier run has left does not fit its digest");
+            let why = "what an earlier run has left does not fit its digest";
+            self.notice = Some(Notice::StartedOver(why));
         }
         is_inherited
     }
@@ -394,60 +383,101 @@ impl Part {
         for range in wrong.iter() {
             self.state.ranges.remove(range);
         }
-        self.unclaim();
         self.run = 0..0;
         self.limit = None;
         self.is_proven = true;
         if elsewhere {
             self.state.validators = Validators::default();
-            // What is left stays under the name of whoever brings these, which says nothing of it.
+            // What is left stays under the name of the server that brings these, which says nothing of it.
             self.set_mixed();
         }
+        self.unclaim();
         true
     }
 
-    /// Why it was started over, if nobody has been told yet.
-    pub fn take_notice(&mut self) -> Option<&'static str> {
+    /// What the user has to know of it, once.
+    pub fn take_notice(&mut self) -> Option<Notice> {
         self.notice.take()
     }
 
     /// Writes the state, if there is anything new that another run could go on with. `url` is where
-    /// the body comes from.
+    /// the body comes from. Neither the bytes of the try under way nor its place change, whatever comes of it.
     pub fn save(&mut self, url: &Url) {
         self.settle();
-        let is_worth_it =
-            self.can_resume() && !self.is_fragment && self.state.ranges.count() != self.saved;
-        if self.file.is_none() || self.is_unnamed || !is_worth_it {
+        let Some(file) = self.disk.named().cloned() else {
+            return;
+        };
+        if !self.can_resume() || self.is_fragment {
             return;
         }
         self.state.source = Source::of(url);
+        let is_strict = self.care.is_synced || self.folder().closes_late();
+        let new = || Box::new(Synced::new(self.care.syncing.clone(), is_strict));
+        let synced = self.synced.get_or_insert_with(new);
+        synced.advance(&file, &mut self.state);
+        // Without it a kill costs more; the state of a moment ago stands and is true.
+        let _ = self.write_state();
+    }
+
+    /// Writes the state of a body that no try brings any more. On a full disk the last bytes make room for it. What is
+    /// written is synced to the disk behind the loop's back, and then the state says so.
+    pub fn leave(&mut self, url: &Url) {
+        self.save(url);
+        let Some(file) = self.disk.named().cloned() else {
+            return;
+        };
+        if !self.can_resume() || self.is_fragment {
+            return;
+        }
         let is_full = |error: &io::Error| {
             matches!(
                 error.kind(),
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded
             )
         };
-        let mut result = self.write_state();
-        if result.as_ref().is_err_and(is_full) && self.cut_off().is_ok() {
-            result = self.write_state();
+        if self.write_state().as_ref().is_err_and(is_full) && self.cut_off().is_ok() {
+            let _ = self.write_state();
         }
-        if result.is_ok() {
-            self.saved = self.state.ranges.count();
+        let synced = self.synced.as_ref();
+        let Some(syncing) = synced.and_then(|synced| synced.last(&self.state)) else {
+            return;
+        };
+        let mut claim = self.state.clone();
+        claim.synced = claim.ranges.clone();
+        if let Ok(task) = self.disk.state_writer(&mut claim) {
+            // The part stays, and is locked until its state is written.
+            self.disk.saved = self.disk.saved.max(1);
+            syncing.run(Box::new(move || task(&file)));
         }
     }
 
     /// Whether much is there, and no state claims any of it.
     pub(in crate::download) fn lacks_state(&self) -> bool {
         let held = self.state.ranges.count() + (self.run.end - self.run.start);
-        self.saved == 0 && (held >= MUCH || self.is_divided)
+        self.disk.saved == 0 && (held >= MUCH || self.is_divided)
     }
 
+    /// Writes the state, if it claims anything that the one on the disk does not.
     fn write_state(&mut self) -> io::Result<()> {
-        let (state, next) = (self.beside(name::STATE), self.beside(name::NEXT_STATE));
-        self.folder
-            .write_whole(&state, &next, &self.state.to_bytes())?;
-        self.has_state = true;
+        let Some(synced) = &mut self.synced else {
+            return Ok(());
+        };
+        let Some(mut claim) = synced.claim(&self.state, self.disk.saved) else {
+            return Ok(());
+        };
+        self.disk.write_state(&mut claim)?;
+        self.disk.saved = claim.ranges.count();
+        synced.stated(&claim);
         Ok(())
+    }
+
+    /// Some of what was written will be written again.
+    fn reset_synced(&mut self) {
+        if let Some(synced) = &mut self.synced {
+            synced.reset();
+        }
+        let State { ranges, synced, .. } = &mut self.state;
+        synced.intersect(ranges);
     }
 
     /// Makes room on a full disk by giving up the last bytes.
@@ -458,94 +488,24 @@ impl Part {
         if self.state.ranges.is_empty() {
             return Err(ErrorKind::StorageFull.into());
         }
-        self.file.as_ref().map_or(Ok(()), |file| file.set_len(end))
+        self.reset_synced();
+        self.disk.named().map_or(Ok(()), |file| file.set_len(end))
     }
 
     /// The file that stands at the final name is kept: what is there of another, of this run or an
     /// earlier one, goes when this is dropped.
     pub(in crate::download) fn put_away(&mut self) {
-        if self.has_state && self.file.is_none() {
-            // Who has it locked still writes it.
-            self.file = self.folder.open_locked(&self.part_name()).ok().flatten();
-        }
-        self.remove_state();
-    }
-
-    pub(super) fn remove_state(&mut self) {
-        if std::mem::take(&mut self.has_state) {
-            for suffix in [name::STATE, name::NEXT_STATE] {
-                // Where it cannot be removed it will be found not to fit.
-                let _ = self.folder.remove(&self.beside(suffix));
-            }
-        }
-        self.saved = 0;
-    }
-
-    /// Creates `NAME.part`, or takes the one that is there and empties it. No state of what it held
-    /// before outlives that.
-    pub(super) fn create_part(&mut self) -> io::Result<File> {
-        let part = self.part_name();
-        // In a folder that was empty nothing of an earlier run can stand.
-        self.has_state |= !self.folder.was_empty();
-        let file = match self.folder.create_new(&part) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let Some(file) = self.folder.open_locked(&part)? else {
-                    return self.folder.create_new(&part);
-                };
-                self.has_state = true;
-                self.remove_state();
-                if file.metadata()?.nlink() > 1 {
-                    // Under its other names it belongs to somebody else.
-                    self.folder.remove(&part)?;
-                    return self.folder.create_new(&part);
-                }
-                file.set_len(0)?;
-                file
-            }
-            result => result?,
-        };
-        self.remove_state();
-        Ok(file)
+        self.disk.put_away();
     }
 
     /// Opens what an earlier run has left. It is looked at again now that it is locked.
     fn open_earlier(&mut self) -> Result<(), Fault> {
-        let opened = self.folder.open_locked(&self.part_name());
+        let opened = self.disk.open_earlier(&self.state);
         let opened = opened.map_err(|source| self.part_fault("open", source))?;
-        let state = self.folder.read(&self.beside(name::STATE), LONGEST);
-        let is_as_it_was =
-            matches!(&state, Ok(Some(bytes)) if State::parse(bytes).as_ref() == Ok(&self.state));
-        let Some(file) = opened.filter(|_| is_as_it_was) else {
+        if opened.is_none() {
             return Err(Fault::BadRange("another run has changed it meanwhile"));
-        };
-        // What was written behind the last claim is not known to be right.
-        let cut = file.set_len(self.state.ranges.end());
-        cut.map_err(|source| self.part_fault("cut", source))?;
-        self.file = Some(file);
-        self.saved = self.state.ranges.count();
-        self.is_inherited = true;
-        Ok(())
-    }
-
-    /// Moves another tool's partial file of `size` bytes out of the final name, where no partial
-    /// file may stand. The state comes first: a kill leaves either the file where it was, or all
-    /// that is needed to go on.
-    fn take_foreign(&mut self, size: u64) -> io::Result<()> {
-        let part = self.part_name();
-        // Whoever writes `NAME.part` has it locked.
-        drop(self.folder.open_locked(&part)?);
-        let busy = || io::Error::new(ErrorKind::ResourceBusy, "another program writes it");
-        let file = self.folder.open_locked(&self.name)?.ok_or_else(busy)?;
-        if file.metadata()?.len() != size {
-            return Err(busy());
         }
-        self.state.ranges.insert(0..size);
-        self.write_state()?;
-        self.folder.replace(&self.name, &part)?;
-        self.saved = self.state.ranges.count();
-        self.is_standing = false;
         self.is_inherited = true;
-        self.file = Some(file);
         Ok(())
     }
 
@@ -569,15 +529,11 @@ impl Part {
         self.run = 0..0;
         self.limit = None;
         self.state.clear();
-        if std::mem::take(&mut self.is_unnamed) {
-            self.file = None;
+        self.reset_synced();
+        if self.disk.named().is_some() {
+            self.is_inherited = false;
         }
-        if self.file.is_none() {
-            return Ok(());
-        }
-        self.remove_state();
-        self.is_inherited = false;
-        let emptied = self.file.as_ref().map_or(Ok(()), |file| file.set_len(0));
+        let emptied = self.disk.empty();
         emptied.map_err(|error| self.fault("empty", error))
     }
 }

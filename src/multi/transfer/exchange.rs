@@ -112,16 +112,14 @@ impl<S: Sink> Multi<S> {
                 return Ok(Step::Go(State::Receive));
             };
             let limit = splice::look(http1, filter.as_ref(), limit);
-            let arrived = match self.splicer.carry(
-                transfer,
-                &http1.exchange,
-                filter.plain(),
-                limit,
-                buffer,
-            )? {
-                Some(arrived) => arrived,
-                None => filter.recv(buffer, limit, &mut self.scratch)?.into(),
-            };
+            let arrived =
+                match self
+                    .splicer
+                    .carry(transfer, &http1.exchange, filter.plain(), limit)?
+                {
+                    Some(arrived) => arrived,
+                    None => filter.recv(buffer, limit, &mut self.scratch)?.into(),
+                };
             let (received, shown) = match arrived {
                 Arrived::WouldBlock => {
                     self.sockets.want(*socket, id, filter.wants());

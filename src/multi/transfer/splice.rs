@@ -1,7 +1,5 @@
 //! The shortest way to the disk: bodies that nobody has to look at go from socket to file through a pipe.
 
-use std::io;
-
 use super::{Delivery, Transfer};
 use crate::conn::{Filter, Received, Socket};
 use crate::error::Fault;
@@ -58,8 +56,6 @@ impl From<Received> for Arrived {
 #[derive(Debug, Default)]
 pub(in crate::multi) struct Splicer {
     pipe: Option<Pipe>,
-    /// It worked once, and so will most likely go on to.
-    is_proven: bool,
     /// It cannot be done here.
     is_off: bool,
 }
@@ -72,7 +68,6 @@ impl Splicer {
         exchange: &Exchange,
         socket: Option<&Socket>,
         limit: usize,
-        buffer: &mut [u8],
     ) -> Result<Option<Arrived>, Fault> {
         let remaining = exchange.raw_remaining().unwrap_or(0);
         let remaining = remaining.min(transfer.easy.sink.wanted().unwrap_or(u64::MAX));
@@ -90,38 +85,27 @@ impl Splicer {
             self.is_off = true;
             return Ok(None);
         };
-        // Until a file system has shown that it can, no more is at stake than the buffer could take over.
-        let stake = if self.is_proven {
-            usize::MAX
-        } else {
-            buffer.len()
-        };
-        let limit = limit
-            .min(stake)
-            .min(usize::try_from(remaining).unwrap_or(usize::MAX));
+        let limit = limit.min(usize::try_from(remaining).unwrap_or(usize::MAX));
         let arrived = match pipe.carry(socket, file, at, limit) {
             Moved::Bytes(0) => Arrived::End { trusted: true },
             Moved::Bytes(n) => {
-                self.is_proven = true;
                 transfer.easy.sink.moved(Ok(n))?;
                 Arrived::Moved(n)
+            }
+            Moved::Copied(n) => {
+                self.is_off = true;
+                transfer.easy.sink.moved(Ok(n))?;
+                Arrived::Moved(n)
+            }
+            Moved::Unsupported => {
+                self.is_off = true;
+                return Ok(None);
             }
             Moved::WouldBlock => Arrived::WouldBlock,
             Moved::Source(error) => return Err(Fault::ConnectionLost(error)),
             // The pipe holds what is lost: it goes too.
             Moved::Target(n, error) => {
                 transfer.easy.sink.moved(Ok(n))?;
-                return transfer.easy.sink.moved(Err(error)).map(|()| None);
-            }
-            Moved::Unsupported(n) if n <= buffer.len() => {
-                self.is_off = true;
-                return match pipe.read(&mut buffer[..n]) {
-                    Ok(n) => Ok(Some(Arrived::Bytes(n))),
-                    Err(error) => Err(Fault::ConnectionLost(error)),
-                };
-            }
-            Moved::Unsupported(_) => {
-                let error = io::ErrorKind::Unsupported.into();
                 return transfer.easy.sink.moved(Err(error)).map(|()| None);
             }
         };

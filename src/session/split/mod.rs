@@ -389,11 +389,10 @@ impl Split {
         Ok(())
     }
 
-    /// Writes down what another run needs to go on.
-    pub(super) fn save(&mut self, multi: &Multi<Job>) {
+    /// Tells the file what its transfers have written.
+    pub(super) fn settle_all(&mut self, multi: &Multi<Job>) {
         self.look(multi, None);
         self.settle();
-        self.easy.sink.download.save(&self.easy.url);
     }
 
     /// Tells the file what is written of it.

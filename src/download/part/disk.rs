@@ -1,0 +1,424 @@
+//! The files of an incomplete body: `NAME.part`, or a file without a name, and the state beside it.
+//!
+//! The rule that holds them together: before the part gets other bytes than its state describes, the part is locked
+//! and the state is removed. A kill between any two calls leaves a part whose state is true, or a part without one.
+//!
+//! Other programs name their files `NAME.part` too. A part of gannet carries an attribute from its first moment on; one
+//! that does not, and has no state, is left alone, and the body is written to `NAME.gannet.part`.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::super::state::LONGEST;
+use super::super::{SMALL, State, name};
+use crate::sys::{self, Folder};
+
+/// The attribute of a part, until the note of the finished file takes its place.
+const MARK: &[u8] = b"part\n";
+
+/// Why a body is written beside `NAME.part`.
+pub(super) const FOREIGN: &str = "its .part file is another program's and is left alone; until it is whole it is in NAME.gannet.part";
+
+/// The files of one body.
+#[derive(Debug)]
+pub(super) struct Disk {
+    pub(super) folder: Rc<Folder>,
+    /// The name that they are called after.
+    stem: OsString,
+    /// `NAME.part` is another program's.
+    is_aside: bool,
+    file: Held,
+    /// A part or a state may stand there, of this run or an earlier one.
+    has_leftover: bool,
+    /// The part that stands there is known to be gannet's by the state beside it.
+    is_claimed: bool,
+    is_marked: bool,
+    /// How many bytes the state claims that stands there; 0 if none does.
+    pub(super) saved: u64,
+}
+
+/// The file that bytes are written to.
+#[derive(Debug)]
+enum Held {
+    Nothing,
+    /// A file without a name, which has the whole body.
+    Unnamed(Arc<File>),
+    /// `NAME.part`, which is locked.
+    Named(Arc<File>),
+}
+
+/// What an earlier run has left: its state, or why that is of no use.
+pub(super) type Earlier = Result<State, &'static str>;
+
+impl Disk {
+    pub(super) fn new(folder: Rc<Folder>, stem: OsString) -> Self {
+        Self {
+            folder,
+            stem,
+            is_aside: false,
+            file: Held::Nothing,
+            has_leftover: false,
+            is_claimed: false,
+            is_marked: false,
+            saved: 0,
+        }
+    }
+
+    /// The name that its files are called after.
+    pub(super) fn stem(&self) -> &OsStr {
+        &self.stem
+    }
+
+    fn beside(&self, suffix: &str) -> OsString {
+        let aside = if self.is_aside { name::ASIDE } else { "" };
+        let mut name = OsString::with_capacity(self.stem.len() + aside.len() + suffix.len());
+        name.push(&self.stem);
+        name.push(aside);
+        name.push(suffix);
+        name
+    }
+
+    pub(super) fn part_name(&self) -> OsString {
+        self.beside(name::PART)
+    }
+
+    /// The file that has bytes of the body.
+    pub(super) fn file(&self) -> Option<&Arc<File>> {
+        match &self.file {
+            Held::Nothing => None,
+            Held::Unnamed(file) | Held::Named(file) => Some(file),
+        }
+    }
+
+    /// `NAME.part`, where it is open.
+    pub(super) fn named(&self) -> Option<&Arc<File>> {
+        match &self.file {
+            Held::Named(file) => Some(file),
+            Held::Nothing | Held::Unnamed(_) => None,
+        }
+    }
+
+    /// The file without a name, where there is one.
+    pub(super) fn unnamed(&self) -> Option<&Arc<File>> {
+        match &self.file {
+            Held::Unnamed(file) => Some(file),
+            Held::Nothing | Held::Named(_) => None,
+        }
+    }
+
+    /// The body stands at its final name.
+    pub(super) fn release(&mut self) {
+        self.file = Held::Nothing;
+    }
+
+    /// Whether a part or a state may stand there.
+    pub(super) fn has_leftover(&self) -> bool {
+        self.has_leftover
+    }
+
+    /// Looks for what an earlier run has left. Gives whether `NAME.part` is another program's too.
+    pub(super) fn look(&mut self) -> (Option<Earlier>, bool) {
+        let earlier = self.look_once();
+        if !self.is_aside {
+            return (earlier, false);
+        }
+        (self.look_once(), true)
+    }
+
+    fn look_once(&mut self) -> Option<Earlier> {
+        let state = match self.folder.read(&self.beside(name::STATE), LONGEST) {
+            Ok(None) => None,
+            Ok(Some(bytes)) => Some(State::parse(&bytes).map_err(|why| why.as_str())),
+            Err(_) => Some(Err("its state cannot be read")),
+        };
+        self.has_leftover = state.is_some();
+        let entry = self.folder.entry(&self.part_name()).ok().flatten();
+        let Some(part) = entry.filter(sys::Entry::is_file) else {
+            // The run that completed the file was stopped before it removed the state.
+            let _ = self.remove_state();
+            return None;
+        };
+        self.is_claimed = state
+            .as_ref()
+            .is_some_and(|state| !state.as_ref().is_ok_and(|state| state.is_marked));
+        let is_ours = self.is_aside || part.size() == 0 || self.is_claimed || self.has_attribute();
+        if !is_ours {
+            let _ = self.remove_state();
+            self.is_aside = true;
+            return None;
+        }
+        self.has_leftover = true;
+        let state = state?.map(|state| state.believed(sys::boot()));
+        Some(
+            state.and_then(|state| match part.size() < state.ranges.end() {
+                true => Err("it is shorter than its state says"),
+                false => Ok(state),
+            }),
+        )
+    }
+
+    fn has_attribute(&self) -> bool {
+        matches!(self.folder.attribute(&self.part_name()), Ok(Some(_)))
+    }
+
+    /// Writes a body that has come whole to a file without a name; false where the file system has none.
+    pub(super) fn write_unnamed(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        let Some(file) = self.folder.create_unnamed() else {
+            return Ok(false);
+        };
+        file.write_all_at(bytes, 0)?;
+        self.file = Held::Unnamed(Arc::new(file));
+        Ok(true)
+    }
+
+    /// `NAME.part`, created where it is not open. A file without a name becomes it.
+    pub(super) fn create(&mut self) -> io::Result<&Arc<File>> {
+        let file = match std::mem::replace(&mut self.file, Held::Nothing) {
+            Held::Named(file) => file,
+            Held::Unnamed(file) => self.give_name(file)?,
+            Held::Nothing => Arc::new(self.create_part()?),
+        };
+        self.file = Held::Named(file);
+        // It was just put there.
+        self.named().ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    /// Gives a file without a name that of the part. Where it cannot have it, its bytes are copied to a file that has.
+    fn give_name(&mut self, file: Arc<File>) -> io::Result<Arc<File>> {
+        self.has_leftover |= !self.folder.was_empty();
+        self.remove_state()?;
+        if self.folder.link(&file, &self.part_name()).is_ok() {
+            self.mark(&file);
+            return Ok(file);
+        }
+        let size = file.metadata()?.size();
+        let mut bytes = vec![0; usize::try_from(size.min(SMALL)).unwrap_or_default()];
+        file.read_exact_at(&mut bytes, 0)?;
+        let part = self.create_part()?;
+        part.write_all_at(&bytes, 0)?;
+        Ok(Arc::new(part))
+    }
+
+    /// Creates the part, or empties the one of an earlier run. No state of what it held outlives that.
+    fn create_part(&mut self) -> io::Result<File> {
+        // In a folder that was empty nothing of an earlier run can stand.
+        self.has_leftover |= !self.folder.was_empty();
+        let file = match self.folder.create_new(&self.part_name()) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.take_over()?,
+            result => {
+                let file = result?;
+                self.remove_state()?;
+                file
+            }
+        };
+        self.mark(&file);
+        Ok(file)
+    }
+
+    /// Takes the place of a part that stands there.
+    fn take_over(&mut self) -> io::Result<File> {
+        let part = self.part_name();
+        let Some(file) = self.folder.open_locked(&part)? else {
+            // The run that wrote it has completed or removed it just now.
+            self.has_leftover = true;
+            self.remove_state()?;
+            return self.folder.create_new(&part);
+        };
+        if !self.is_ours(&file)? {
+            self.is_aside = true;
+            return self.create_part();
+        }
+        self.has_leftover = true;
+        self.remove_state()?;
+        // Under other names its bytes belong to others; and some file systems cut no file.
+        if file.metadata()?.nlink() > 1 || file.set_len(0).is_err() {
+            self.folder.remove(&part)?;
+            return self.folder.create_new(&part);
+        }
+        Ok(file)
+    }
+
+    /// Whether a part is gannet's, and may be written.
+    fn is_ours(&self, file: &File) -> io::Result<bool> {
+        let is_empty = || Ok::<_, io::Error>(file.metadata()?.len() == 0);
+        let is_marked = || sys::noted(file).is_ok_and(|note| note.is_some());
+        Ok(self.is_aside || self.is_claimed || is_marked() || is_empty()?)
+    }
+
+    fn mark(&mut self, file: &File) {
+        self.is_marked = !self.is_aside && sys::note(file, MARK);
+    }
+
+    /// Removes the mark of a file that gets no note.
+    pub(super) fn unmark(&self, file: &File) {
+        if self.is_marked {
+            sys::remove_note(file);
+        }
+    }
+
+    /// Opens the part that an earlier run has left with `state`. `None` if either is not what it was when it was
+    /// looked at.
+    pub(super) fn open_earlier(&mut self, state: &State) -> io::Result<Option<()>> {
+        let file = self.folder.open_locked(&self.part_name())?;
+        let found = self.folder.read(&self.beside(name::STATE), LONGEST);
+        let found = found
+            .ok()
+            .flatten()
+            .and_then(|bytes| State::parse(&bytes).ok());
+        let is_as_it_was = found.is_some_and(|found| found.believed(sys::boot()) == *state);
+        let Some(file) = file.filter(|_| is_as_it_was) else {
+            return Ok(None);
+        };
+        if state.is_marked && !self.is_aside && sys::noted(&file)?.is_none() {
+            return Ok(None);
+        }
+        // What was written behind the last claim is not known to be right.
+        let end = state.ranges.end();
+        if file.metadata()?.len() != end {
+            file.set_len(end)?;
+        }
+        self.is_marked = state.is_marked;
+        self.saved = state.ranges.count();
+        self.file = Held::Named(Arc::new(file));
+        Ok(Some(()))
+    }
+
+    /// Moves another tool's partial file of `size` bytes from `name` to the part, with a state that claims them. What
+    /// stood at the part before is removed, after its state. The new state comes before the move: a kill leaves the
+    /// file where it was, or all that is needed to go on.
+    pub(super) fn adopt(&mut self, name: &OsStr, size: u64, state: &mut State) -> io::Result<()> {
+        let busy = || io::Error::new(ErrorKind::ResourceBusy, "another program writes it");
+        self.has_leftover = true;
+        let mut old = self.folder.open_locked(&self.part_name())?;
+        if let Some(part) = &old
+            && !self.is_ours(part)?
+        {
+            self.is_aside = true;
+            old = self.folder.open_locked(&self.part_name())?;
+        }
+        let file = self.folder.open_locked(name)?.ok_or_else(busy)?;
+        if file.metadata()?.len() != size {
+            return Err(busy());
+        }
+        self.remove_state()?;
+        if old.is_some() {
+            self.folder.remove(&self.part_name())?;
+        }
+        self.mark(&file);
+        state.ranges.insert(0..size);
+        self.write_state(state)?;
+        let moved = self.folder.rename(name, &self.part_name());
+        if let Err(error) = moved {
+            let _ = self.remove_state();
+            return Err(if error.kind() == ErrorKind::AlreadyExists {
+                busy()
+            } else {
+                error
+            });
+        }
+        self.saved = state.ranges.count();
+        self.file = Held::Named(Arc::new(file));
+        Ok(())
+    }
+
+    /// Writes the state that describes the part.
+    pub(super) fn write_state(&mut self, state: &mut State) -> io::Result<()> {
+        state.is_marked = self.is_marked;
+        state.boot = Some(sys::boot().into());
+        let (name, next) = (self.beside(name::STATE), self.beside(name::NEXT_STATE));
+        self.has_leftover = true;
+        self.folder.write_whole(&name, &next, &state.to_bytes())
+    }
+
+    /// What another thread has to do so that a state is true which claims that all is synced.
+    pub(super) fn state_writer(
+        &self,
+        state: &mut State,
+    ) -> io::Result<impl FnOnce(&File) + Send + use<>> {
+        state.is_marked = self.is_marked;
+        state.boot = Some(sys::boot().into());
+        let bytes = state.to_bytes();
+        let folder = self.folder.try_clone()?;
+        let (name, next) = (self.beside(name::STATE), self.beside(name::NEXT_STATE));
+        Ok(move |file: &File| {
+            if sys::sync(file).is_ok() {
+                // The state that stands there is true, and stays if this one cannot be written.
+                let _ = folder.write_whole(&name, &next, &bytes);
+            }
+        })
+    }
+
+    /// Removes the state, before its part gets other bytes.
+    ///
+    /// # Errors
+    /// It stands there still: the part must stay as it is.
+    pub(super) fn remove_state(&mut self) -> io::Result<()> {
+        if self.has_leftover {
+            for suffix in [name::STATE, name::NEXT_STATE] {
+                self.folder.remove(&self.beside(suffix))?;
+            }
+            self.has_leftover = false;
+        }
+        self.saved = 0;
+        Ok(())
+    }
+
+    /// Empties the part. The state goes first.
+    pub(super) fn empty(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.file, Held::Nothing) {
+            Held::Nothing | Held::Unnamed(_) => {}
+            Held::Named(file) => {
+                if let Err(error) = self.remove_state() {
+                    self.file = Held::Named(file);
+                    return Err(error);
+                }
+                if file.set_len(0).is_ok() {
+                    self.file = Held::Named(file);
+                } else if self.folder.is_name_of(&self.part_name(), &file) {
+                    self.folder.remove(&self.part_name())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing of an earlier run stays, when this is dropped.
+    pub(super) fn put_away(&mut self) {
+        if self.has_leftover && matches!(self.file, Held::Nothing) {
+            // One that is locked is still written.
+            let part = self.folder.open_locked(&self.part_name()).ok().flatten();
+            if let Some(part) = part.filter(|part| self.is_ours(part).unwrap_or(false)) {
+                self.file = Held::Named(Arc::new(part));
+            }
+        }
+        // One that stays is found not to fit its part.
+        let _ = self.remove_state();
+    }
+
+    /// Whether the part is still the file that was written, and `size` bytes long.
+    pub(super) fn is_intact(&self, size: u64) -> io::Result<bool> {
+        let Some(file) = self.named() else {
+            return Ok(true);
+        };
+        let is_own = self.folder.is_name_of(&self.part_name(), file);
+        Ok(is_own && file.metadata()?.len() == size)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // The lock is held until the part is gone: another process may wait to write its own there.
+        if let Held::Named(file) = std::mem::replace(&mut self.file, Held::Nothing)
+            && self.saved == 0
+            && self.remove_state().is_ok()
+            && self.folder.is_name_of(&self.part_name(), &file)
+        {
+            // Nothing could go on with it; where it cannot be removed, its name says what it is.
+            let _ = self.folder.remove(&self.part_name());
+        }
+    }
+}

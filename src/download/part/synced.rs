@@ -1,0 +1,84 @@
+//! What of an incomplete body is surely on the disk. A loss of power takes the rest, so its state says which is which.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use crate::download::syncing::{Syncing, Ticket};
+use crate::download::{Ranges, State};
+
+/// After so many bytes that are not synced a sync begins.
+const STEP: u64 = 64 << 20;
+
+/// The syncs of one body.
+#[derive(Debug, Default)]
+pub(super) struct Synced {
+    /// Without it nothing is synced.
+    syncing: Option<Syncing>,
+    /// A state claims no byte before it is synced.
+    is_strict: bool,
+    /// The sync under way, and what was written when it began.
+    under_way: Option<(Ranges, Ticket)>,
+    /// How many bytes the state that stands on the disk calls synced.
+    stated: u64,
+}
+
+impl Synced {
+    pub(super) fn new(syncing: Option<Syncing>, is_strict: bool) -> Self {
+        Self {
+            syncing,
+            is_strict,
+            ..Self::default()
+        }
+    }
+
+    /// Takes in the end of a sync, and begins the next where that is due.
+    pub(super) fn advance(&mut self, file: &Arc<File>, state: &mut State) {
+        if let Some((ranges, ticket)) = self.under_way.take() {
+            match ticket.result() {
+                None => self.under_way = Some((ranges, ticket)),
+                Some(true) => state.synced.insert_all(&ranges),
+                Some(false) => {}
+            }
+        }
+        let step = if self.is_strict { 1 } else { STEP };
+        let missing = state.ranges.count().saturating_sub(state.synced.count());
+        if let Some(syncing) = &self.syncing
+            && self.under_way.is_none()
+            && missing >= step
+        {
+            let ticket = syncing.sync(Arc::clone(file));
+            self.under_way = Some((state.ranges.clone(), ticket));
+        }
+    }
+
+    /// Bytes that were written will be written again.
+    pub(super) fn reset(&mut self) {
+        self.under_way = None;
+    }
+
+    /// What a state may claim now; `None` if that is nothing, or what the one on the disk claims, which `saved` bytes
+    /// are.
+    pub(super) fn claim(&self, state: &State, saved: u64) -> Option<State> {
+        let claimed = if self.is_strict {
+            &state.synced
+        } else {
+            &state.ranges
+        };
+        let is_new = (claimed.count(), state.synced.count()) != (saved, self.stated);
+        (is_new && !claimed.is_empty()).then(|| State {
+            ranges: claimed.clone(),
+            ..state.clone()
+        })
+    }
+
+    /// A state was written.
+    pub(super) fn stated(&mut self, claim: &State) {
+        self.stated = claim.synced.count();
+    }
+
+    /// The thread for the last sync, if some of what is written is not synced.
+    pub(super) fn last(&self, state: &State) -> Option<&Syncing> {
+        let syncing = self.syncing.as_ref()?;
+        (state.synced != state.ranges).then_some(syncing)
+    }
+}

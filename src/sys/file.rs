@@ -1,0 +1,135 @@
+//! An open file: what is noted with it, when it was written, and whether all of its bytes have arrived.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
+
+use rustix::fs::XattrFlags;
+use rustix::io::{Errno, retry_on_intr};
+
+use super::Entry;
+
+/// The extended attribute that holds a note.
+const ATTRIBUTE: &CStr = c"user.gannet";
+
+/// The longest note, in bytes: file systems take few more.
+const LONGEST_NOTE: usize = 2048;
+
+/// Stores a note with an open file, in place of the one before. It stays with the file under whatever name. Gives
+/// whether it was stored: some file systems have no attributes, and no note may be longer than 2,048 bytes.
+pub fn note(file: &File, value: &[u8]) -> bool {
+    value.len() <= LONGEST_NOTE
+        && retry_on_intr(|| rustix::fs::fsetxattr(file, ATTRIBUTE, value, XattrFlags::empty()))
+            .is_ok()
+}
+
+/// Removes the note of an open file, if it has one.
+pub fn remove_note(file: &File) {
+    let _ = rustix::fs::fremovexattr(file, ATTRIBUTE);
+}
+
+/// The note of an open file; `None` where it has none, or the file system has no attributes.
+///
+/// # Errors
+/// What the system says.
+pub fn noted(file: impl AsFd) -> io::Result<Option<Vec<u8>>> {
+    let mut value = vec![0; LONGEST_NOTE];
+    match retry_on_intr(|| rustix::fs::fgetxattr(&file, ATTRIBUTE, &mut value)) {
+        Ok(length) => {
+            value.truncate(length);
+            Ok(Some(value))
+        }
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS | Errno::RANGE) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A time in nanoseconds since 1970 that no file written from now on is stamped before.
+pub fn earliest_stamp() -> i128 {
+    time_by(rustix::time::ClockId::RealtimeCoarse)
+}
+
+/// A time in nanoseconds since 1970 that no file written so far is stamped after: most are stamped by the coarse
+/// clock, but where any file was looked at and written again by the finer one (Linux 6.13), it and all
+/// after it are.
+pub fn latest_stamp() -> i128 {
+    time_by(rustix::time::ClockId::Realtime)
+}
+
+fn time_by(clock: rustix::time::ClockId) -> i128 {
+    let now = rustix::time::clock_gettime(clock);
+    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+}
+
+/// When an open file was written last, by that clock.
+pub fn stamp(file: &File) -> Option<i128> {
+    rustix::fs::fstat(file)
+        .ok()
+        .map(|found| Entry(found).modified())
+}
+
+/// Syncs a file, and with it all that is needed to read it again, to the disk.
+///
+/// # Errors
+/// What the system says. One that cannot sync a single file is asked to sync the whole file system.
+pub fn sync(file: &File) -> io::Result<()> {
+    match retry_on_intr(|| rustix::fs::fsync(file)) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            Ok(retry_on_intr(|| rustix::fs::syncfs(file))?)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// The types of file systems (statfs(2)) on which close(2) reports nothing that write(2) has not reported: the bytes
+/// are in the memory of this machine, and their room on the disk and in the quota is reserved.
+const CLOSES_EARLY: [u32; 20] = [
+    0xEF53,      // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683E, // Btrfs
+    0x0102_1994, // tmpfs
+    0x8584_58f6, // ramfs
+    0xF2F5_2010, // F2FS
+    0x2FC1_2FC1, // ZFS
+    0xCA45_1A4E, // bcachefs
+    0x794c_7630, // overlayfs
+    0x2011_BAB0, // exFAT
+    0x4d44,      // FAT
+    0x7366_746e, // NTFS
+    0x4244,      // HFS
+    0x482b,      // HFS+
+    0x3153_464a, // JFS
+    0x5265_4973, // ReiserFS
+    0x3434,      // NILFS2
+    0x2405_1905, // UBIFS
+    0xE0F5_E1E2, // EROFS
+    0x7371_7368, // squashfs
+];
+
+/// Whether close(2) can be the first to report that bytes of a file were lost: on network and FUSE file systems, and
+/// on any that is not known.
+pub(super) fn closes_late(folder: impl AsFd) -> bool {
+    rustix::fs::fstatfs(folder).map_or(true, |found| {
+        // The width and the sign of the field differ by machine; the types have 32 bits.
+        !CLOSES_EARLY.contains(&(found.f_type as u32))
+    })
+}
+
+/// Closes a second descriptor of a file: close(2) of each writes out the file and reports what went wrong.
+pub(super) fn flush(file: &File) -> io::Result<()> {
+    match nix::unistd::close(file.try_clone()?) {
+        Ok(()) | Err(nix::Error::EINTR) => Ok(()),
+        Err(error) => Err(io::Error::from(error)),
+    }
+}
+
+/// What distinguishes this boot of the system from every other; empty where the system does not say.
+pub fn boot() -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        id.unwrap_or_default().trim().to_owned()
+    })
+}
