@@ -44,7 +44,7 @@ impl Syncing {
     pub(super) fn sync(&self, file: Arc<File>) -> Ticket {
         let result = Promise::default();
         let ticket = Ticket(Arc::clone(&result.0));
-        self.run(Box::new(move || result.keep(sys::sync(&file))));
+        self.run(Box::new(move || result.keep(sys::sync_data(&file))));
         ticket
     }
 

@@ -9,8 +9,6 @@ use std::sync::OnceLock;
 use rustix::fs::XattrFlags;
 use rustix::io::{Errno, retry_on_intr};
 
-use super::Entry;
-
 /// The extended attribute that holds a note.
 const ATTRIBUTE: &CStr = c"user.gannet";
 
@@ -63,19 +61,24 @@ fn time_by(clock: rustix::time::ClockId) -> i128 {
     i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
 }
 
-/// When an open file was written last, by that clock.
-pub fn stamp(file: &File) -> Option<i128> {
-    rustix::fs::fstat(file)
-        .ok()
-        .map(|found| Entry(found).modified())
-}
-
-/// Syncs a file, and with it all that is needed to read it again, to the disk.
+/// Syncs a file with its times and attributes to the disk.
 ///
 /// # Errors
 /// What the system says. One that cannot sync a single file is asked to sync the whole file system.
 pub fn sync(file: &File) -> io::Result<()> {
-    match retry_on_intr(|| rustix::fs::fsync(file)) {
+    sync_by(file, |file| rustix::fs::fsync(file))
+}
+
+/// Syncs the bytes of a file, and what is needed to read them again, to the disk.
+///
+/// # Errors
+/// Those of [`sync`].
+pub fn sync_data(file: &File) -> io::Result<()> {
+    sync_by(file, |file| rustix::fs::fdatasync(file))
+}
+
+fn sync_by(file: &File, call: fn(&File) -> rustix::io::Result<()>) -> io::Result<()> {
+    match retry_on_intr(|| call(file)) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             Ok(retry_on_intr(|| rustix::fs::syncfs(file))?)
         }

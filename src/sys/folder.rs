@@ -417,11 +417,11 @@ impl Folder {
         }
     }
 
-    /// Whether a name is that of an open file.
-    pub fn is_name_of(&self, name: &OsStr, file: &File) -> bool {
-        let stat = rustix::fs::fstat(file).map(Entry);
-        let entry = self.entry(name);
-        matches!((stat, entry), (Ok(stat), Ok(Some(entry))) if stat.is_same(&entry))
+    /// What stands at a name, if that is an open file.
+    pub fn entry_of(&self, name: &OsStr, file: &File) -> Option<Entry> {
+        let own = Entry(rustix::fs::fstat(file).ok()?);
+        let entry = self.entry(name).ok()??;
+        entry.is_same(&own).then_some(entry)
     }
 
     /// Whether only close(2) may report that bytes which were written are lost: that a server, a daemon or a quota has

@@ -8,7 +8,7 @@ mod output;
 mod pipe;
 mod signal;
 
-pub use file::{boot, earliest_stamp, latest_stamp, note, noted, remove_note, stamp, sync};
+pub use file::{boot, earliest_stamp, latest_stamp, note, noted, remove_note, sync, sync_data};
 pub use folder::{Entry, Folder};
 pub use limit::{foreign_files, raise_open_files};
 pub use output::{stdout, stop_flag, write_all};

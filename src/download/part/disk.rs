@@ -345,7 +345,7 @@ impl Disk {
         let folder = self.folder.try_clone()?;
         let (name, next) = (self.beside(name::STATE), self.beside(name::NEXT_STATE));
         Ok(move |file: &File| {
-            if sys::sync(file).is_ok() {
+            if sys::sync_data(file).is_ok() {
                 // The state that stands there is true, and stays if this one cannot be written.
                 let _ = folder.write_whole(&name, &next, &bytes);
             }
@@ -378,7 +378,7 @@ impl Disk {
                 }
                 if file.set_len(0).is_ok() {
                     self.file = Held::Named(file);
-                } else if self.folder.is_name_of(&self.part_name(), &file) {
+                } else if self.folder.entry_of(&self.part_name(), &file).is_some() {
                     self.folder.remove(&self.part_name())?;
                 }
             }
@@ -399,13 +399,10 @@ impl Disk {
         let _ = self.remove_state();
     }
 
-    /// Whether the part is still the file that was written, and `size` bytes long.
-    pub(super) fn is_intact(&self, size: u64) -> io::Result<bool> {
-        let Some(file) = self.named() else {
-            return Ok(true);
-        };
-        let is_own = self.folder.is_name_of(&self.part_name(), file);
-        Ok(is_own && file.metadata()?.len() == size)
+    /// The part, if it is still the file that was written, and `size` bytes long.
+    pub(super) fn intact(&self, size: u64) -> Option<sys::Entry> {
+        let entry = self.folder.entry_of(&self.part_name(), self.named()?)?;
+        (entry.size() == size).then_some(entry)
     }
 }
 
@@ -415,7 +412,7 @@ impl Drop for Disk {
         if let Held::Named(file) = std::mem::replace(&mut self.file, Held::Nothing)
             && self.saved == 0
             && self.remove_state().is_ok()
-            && self.folder.is_name_of(&self.part_name(), &file)
+            && self.folder.entry_of(&self.part_name(), &file).is_some()
         {
             // Nothing could go on with it; where it cannot be removed, its name says what it is.
             let _ = self.folder.remove(&self.part_name());

@@ -425,12 +425,11 @@ impl Part {
 
     fn finish_named(&mut self, url: &Url) -> Result<Placed, Fault> {
         self.create()?;
-        self.look_whether_ours()?;
+        let stamp = self.look_whether_ours()?;
         if let Some(file) = self.disk.named().cloned() {
             // A file that was looked at is stamped by a finer clock than others (Linux 6.13), and
             // this one may have been.
-            let completed = sys::stamp(&file).unwrap_or_else(sys::latest_stamp);
-            self.note(&file, completed, url);
+            self.note(&file, stamp, url);
             self.seal(&file)?;
         }
         let part = self.disk.part_name();
@@ -457,15 +456,16 @@ impl Part {
     }
 
     /// Checks that `NAME.part` is still the file that was written, and as long: what another program
-    /// has put in its place, or has cut, is not what is renamed.
-    fn look_whether_ours(&mut self) -> Result<(), Fault> {
+    /// has put in its place, or has cut, is not what is renamed. Gives when it was written last.
+    fn look_whether_ours(&mut self) -> Result<i128, Fault> {
         let size = self.state.ranges.end().max(self.run.end);
-        let is_intact = self.disk.is_intact(size);
-        if is_intact.map_err(|source| self.part_fault("look at", source))? {
-            return Ok(());
+        match self.disk.intact(size) {
+            Some(entry) => Ok(entry.modified()),
+            None => {
+                self.discard();
+                Err(self.changed("complete"))
+            }
         }
-        self.discard();
-        Err(self.changed("complete"))
     }
 
     fn changed(&self, verb: &'static str) -> Fault {

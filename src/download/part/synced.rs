@@ -82,3 +82,58 @@ impl Synced {
         (state.synced != state.ranges).then_some(syncing)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(end: u64) -> State {
+        let mut state = State::default();
+        state.ranges.insert(0..end);
+        state
+    }
+
+    fn file() -> Arc<File> {
+        Arc::new(tempfile::tempfile().unwrap())
+    }
+
+    #[test]
+    fn a_state_says_what_was_written_when_a_sync_began_that_has_ended() {
+        let mut synced = Synced::new(Some(Syncing::inline()), false);
+        let mut state = written(STEP - 1);
+        synced.advance(&file(), &mut state);
+        assert!(synced.under_way.is_none() && state.synced.is_empty());
+        state.ranges.insert(0..STEP);
+        synced.advance(&file(), &mut state);
+        state.ranges.insert(0..STEP + 5);
+        synced.advance(&file(), &mut state);
+        assert_eq!(state.synced, written(STEP).ranges);
+        let claim = synced.claim(&state, 0).unwrap();
+        assert_eq!((claim.ranges, claim.synced), (state.ranges, state.synced));
+    }
+
+    #[test]
+    fn a_strict_state_claims_no_byte_before_it_is_synced() {
+        let mut synced = Synced::new(Some(Syncing::inline()), true);
+        let mut state = written(100);
+        assert_eq!(synced.claim(&state, 0), None);
+        synced.advance(&file(), &mut state);
+        assert_eq!(synced.claim(&state, 0), None);
+        state.ranges.insert(0..150);
+        synced.advance(&file(), &mut state);
+        let claim = synced.claim(&state, 0).unwrap();
+        assert_eq!(claim.ranges, written(100).ranges);
+        synced.stated(&claim);
+        assert_eq!(synced.claim(&state, 100), None);
+    }
+
+    #[test]
+    fn what_is_written_again_is_not_synced_by_a_sync_that_began_before() {
+        let mut synced = Synced::new(Some(Syncing::inline()), true);
+        let mut state = written(100);
+        synced.advance(&file(), &mut state);
+        synced.reset();
+        synced.advance(&file(), &mut state);
+        assert!(state.synced.is_empty());
+    }
+}
