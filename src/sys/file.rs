@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::XattrFlags;
 use rustix::io::{Errno, retry_on_intr};
@@ -46,19 +47,16 @@ pub fn noted(file: impl AsFd) -> io::Result<Option<Vec<u8>>> {
 
 /// A time in nanoseconds since 1970 that no file written from now on is stamped before.
 pub fn earliest_stamp() -> i128 {
-    time_by(rustix::time::ClockId::RealtimeCoarse)
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
 }
 
 /// A time in nanoseconds since 1970 that no file written so far is stamped after: most are stamped by the coarse
 /// clock, but where any file was looked at and written again by the finer one (Linux 6.13), it and all
 /// after it are.
 pub fn latest_stamp() -> i128 {
-    time_by(rustix::time::ClockId::Realtime)
-}
-
-fn time_by(clock: rustix::time::ClockId) -> i128 {
-    let now = rustix::time::clock_gettime(clock);
-    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i128::try_from(now.as_nanos()).unwrap_or(i128::MAX))
 }
 
 /// Syncs a file with its times and attributes to the disk.
