@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::time::ClockId;
 use rustix::fs::XattrFlags;
 use rustix::io::{Errno, retry_on_intr};
 
@@ -47,16 +47,21 @@ pub fn noted(file: impl AsFd) -> io::Result<Option<Vec<u8>>> {
 
 /// A time in nanoseconds since 1970 that no file written from now on is stamped before.
 pub fn earliest_stamp() -> i128 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
+    time_by(ClockId::CLOCK_REALTIME_COARSE)
 }
 
 /// A time in nanoseconds since 1970 that no file written so far is stamped after: most are stamped by the coarse
 /// clock, but where any file was looked at and written again by the finer one (Linux 6.13), it and all
 /// after it are.
 pub fn latest_stamp() -> i128 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| i128::try_from(now.as_nanos()).unwrap_or(i128::MAX))
+    time_by(ClockId::CLOCK_REALTIME)
+}
+
+fn time_by(clock: ClockId) -> i128 {
+    // Both clocks are in every kernel.
+    nix::time::clock_gettime(clock).map_or(0, |now| {
+        i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec())
+    })
 }
 
 /// Syncs a file with its times and attributes to the disk.
