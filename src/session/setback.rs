@@ -38,7 +38,7 @@ impl Session<'_> {
             Decision::GiveUp => None,
         };
         let url = split.supply.url(ended.server);
-        if let Some((url, delay)) = url.zip(delay).filter(|_| asks_for_calm(error)) {
+        if let Some((url, delay)) = url.zip(delay).filter(|_| error.asks_for_calm()) {
             multi.hold(url, now + delay, now)?;
         }
         if split.supply.mirrors().has_another(ended.server) {
@@ -111,7 +111,7 @@ impl Session<'_> {
             split.stay_with_one();
             return Ok(());
         }
-        if asks_for_calm(error) || matches!(error.fault(), Fault::ConnectionLost(_)) {
+        if error.asks_for_calm() || matches!(error.fault(), Fault::ConnectionLost(_)) {
             split.fall_back(ended, now);
         }
         let may_help = !is_damage(error) && (is_retryable || error.status().is_some());
@@ -151,9 +151,4 @@ impl Session<'_> {
 /// Whether what came was not what its server said it was: fewer connections would not help.
 fn is_damage(error: &Error) -> bool {
     matches!(error.fault(), Fault::Digest { .. })
-}
-
-/// Whether the server has had enough for now.
-fn asks_for_calm(error: &Error) -> bool {
-    matches!(error.status(), Some(429 | 503))
 }
