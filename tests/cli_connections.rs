@@ -321,7 +321,7 @@ fn a_429_holds_back_the_whole_origin_and_no_other() {
 #[test]
 fn a_held_origin_does_not_hold_up_a_longer_list() {
     let server = Server::start(|s| {
-        s.get("/0").status(503).retry_after("1").then().body(b"0");
+        s.get("/0").status(503).retry_after("2").then().body(b"0");
         for at in 1..20 {
             s.get(&format!("/{at}")).body(b"1");
         }
@@ -333,10 +333,12 @@ fn a_held_origin_does_not_hold_up_a_longer_list() {
     let list = urls(&server, 20).into_iter().chain([other.url("/c")]);
     dir.gannet().flags("-j 2").args(list).run().ok();
     let asked = server.requests();
-    let last = asked.iter().map(|request| request.at).max();
-    assert!(Some(other.request("/c").at) < last);
-    let held = other.request("/c").at.duration_since(asked[0].at);
-    assert!(held < Duration::from_millis(900), "{held:?}");
+    // What was asked for at once with the first may have left before its answer came.
+    let after = asked
+        .iter()
+        .find(|request| request.at > asked[0].at + Duration::from_secs(1));
+    let after = after.expect("one that was held").at;
+    assert!(other.request("/c").at < after);
 }
 
 #[test]

