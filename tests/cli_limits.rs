@@ -1,6 +1,6 @@
 //! --max-filesize: announced lengths are refused at once, others as soon as they are over.
 
-use crate::harness::{Dir, noise};
+use crate::harness::{Dir, Gannet, noise};
 use crate::server::{Route, Script, Server};
 
 /// Fetches `/a` under a limit, and says whether it arrived.
@@ -151,5 +151,47 @@ fn a_bad_size_is_a_usage_error() {
             .arg("http://127.0.0.1:1/")
             .run()
             .code(2);
+    }
+}
+
+#[test]
+fn a_size_has_the_same_forms_on_the_command_line_in_variables_in_the_configuration_and_in_lists() {
+    let server = Server::start(|s| {
+        s.get("/a").body(noise(2000)).times(99);
+    });
+    let url = server.url("/a");
+    for (size, fits) in [
+        ("1K", false),
+        ("1KB", false),
+        ("1kib", false),
+        ("1999B", false),
+        ("2000b", true),
+        ("2K", true),
+        ("1.96KiB", true),
+        ("1MB", true),
+        ("0.5G", true),
+        ("1T", true),
+        ("1TiB", true),
+    ] {
+        let ends = |dir: &Dir, gannet: Gannet| {
+            let out = gannet.flags("-t 0").run();
+            assert_eq!(out.exit_code() == Some(0), fits, "{size}: {out}");
+            assert_eq!(dir.has("a"), fits, "{size}: {out}");
+        };
+        let dir = Dir::new();
+        ends(&dir, dir.gannet().args(["--max-filesize", size, &url]));
+        let dir = Dir::new();
+        let gannet = dir.gannet().env("GANNET_MAX_FILESIZE", size);
+        ends(&dir, gannet.arg(&url));
+        let dir = Dir::new();
+        dir.make_dir("config");
+        dir.make_dir("config/gannet");
+        let file = format!("max-filesize = \"{size}\"\n");
+        dir.write("config/gannet/gannet.toml", file);
+        let gannet = dir.gannet().env("XDG_CONFIG_HOME", dir.join("config"));
+        ends(&dir, gannet.arg(&url));
+        let dir = Dir::new();
+        dir.write("list", format!("{url}\n max-size={size}\n"));
+        ends(&dir, dir.gannet().flags("-i list"));
     }
 }

@@ -1,5 +1,5 @@
 //! Values of flags as they are typed, and what is wrong with them. Like `flags.rs` this stands on
-//! few crates, so that tests can include it by its path.
+//! the library and few other crates, so that tests can include it by its path.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use gannet::list::{SizeError, parse_size};
 use url::{Host, Url};
 
 /// The longest duration that can be asked for: a year, so that no deadline overflows a clock.
@@ -126,7 +127,7 @@ pub(crate) fn min_speed(typed: &str) -> Result<MinSpeed, String> {
     let (rate, span) = typed
         .split_once(':')
         .ok_or("not a rate and a duration such as 10K:30s")?;
-    let (rate, span) = (size(rate)?, duration(span)?);
+    let (rate, span) = (size(rate).map_err(|why| why.to_string())?, duration(span)?);
     if rate == 0 || span.is_zero() {
         return Err("must be more than 0".into());
     }
@@ -146,39 +147,9 @@ pub(crate) fn start_interval(typed: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds) / count)
 }
 
-/// Bytes, with `K`, `M`, `G` or `T` for powers of 1024: `300`, `64K`, `1.5G`.
-pub(crate) fn size(typed: &str) -> Result<u64, String> {
-    let unit = typed
-        .bytes()
-        .last()
-        .map_or(0, |last| match last.to_ascii_uppercase() {
-            b'K' => 10,
-            b'M' => 20,
-            b'G' => 30,
-            b'T' => 40,
-            _ => 0,
-        });
-    let number = if unit > 0 {
-        &typed[..typed.len() - 1]
-    } else {
-        typed
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if !is_number(whole) || !is_number(fraction) || (unit == 0 && number.contains('.')) {
-        return Err("not a number of bytes such as 300, 64K or 1.5G".into());
-    }
-    let too_large = || "larger than any file can be".to_string();
-    // A fraction of a unit beyond nine digits is less than a byte, or not meant.
-    let fraction = &fraction[..fraction.len().min(9)];
-    let part = fraction.parse::<u64>().map_err(|_| too_large())?;
-    let scale = 10_u64.pow(u32::try_from(fraction.len()).unwrap_or(9));
-    let bytes = u128::from(whole.parse::<u64>().map_err(|_| too_large())?) << unit;
-    let bytes = bytes + ((u128::from(part) << unit) / u128::from(scale));
-    u64::try_from(bytes)
-        .ok()
-        .filter(|bytes| *bytes <= i64::MAX.unsigned_abs())
-        .ok_or_else(too_large)
+/// `300`, `64K`, `10MB`, `1.5GiB`: as in lists.
+pub(crate) fn size(typed: &str) -> Result<u64, SizeError> {
+    parse_size(typed)
 }
 
 pub(crate) fn field_value(typed: &str) -> Result<String, String> {
@@ -261,43 +232,6 @@ mod tests {
             "99999999999999999999",
         ] {
             assert!(duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn sizes_take_powers_of_1024() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("812", 812),
-            ("10M", 10 << 20),
-            ("64k", 64 << 10),
-            ("1.5G", 3 << 29),
-            ("0.5K", 512),
-            ("1T", 1 << 40),
-            ("1.9999999999999999999K", 2047),
-        ] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_size_is_refused() {
-        for text in [
-            "",
-            "M",
-            "-1",
-            "1.5",
-            "10MB",
-            "10 M",
-            "1e3",
-            "0x10",
-            ".5M",
-            "1.M",
-            "é",
-            "9999999999999999999999",
-            "99999999T",
-        ] {
-            assert!(size(text).is_err(), "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use url::Url;
 use super::excerpt::quote;
 use super::lines::Line;
 use super::reference::parse_url;
-use super::value::{file, filled, header, once};
+use super::value::{file, filled, header, once, size};
 use super::{ListError, Place, Row, read_alone};
 
 /// The reader of one list's lines.
@@ -71,9 +71,11 @@ impl Jsonl {
                 Ok(())
             }
             "size" => {
-                let size = value
-                    .as_u64()
-                    .ok_or_else(|| named("is not a number of bytes".into()))?;
+                let size = match value {
+                    Value::String(text) => size(&text),
+                    other => other.as_u64().ok_or("is not a number of bytes".into()),
+                };
+                let size = size.map_err(named)?;
                 once(&mut row.options_mut().size, || Ok(size))
             }
             _ => Err(format!("unknown key {}", quote(key.as_bytes()))),

@@ -53,7 +53,7 @@ pub use self::format::Format;
 pub use self::input::{Input, Next};
 pub use self::reference::parse_url;
 pub use self::shard::Shard;
-pub use self::size::parse_size;
+pub use self::size::{SizeError, parse_size};
 
 /// The source of what stands in no list.
 const TYPED: &str = "command line";

@@ -9,8 +9,7 @@ use url::Url;
 use super::excerpt::{quote, quote_url};
 use super::lines::Line;
 use super::reference::Resolver;
-use super::size::parse_size;
-use super::value::{file, filled, header, once, plain};
+use super::value::{file, filled, header, once, plain, size};
 use super::{ListError, Place, Row};
 
 const BLANKS: [char; 2] = [' ', '\t'];
@@ -228,8 +227,8 @@ fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
         "dir" => once(&mut row.options_mut().dir, || filled(value)),
         "user-agent" => once(&mut row.options_mut().user_agent, || plain(value)),
         "referer" => once(&mut row.options_mut().referer, || plain(value)),
-        "size" => once(&mut row.options_mut().size, || parse_size(value)),
-        "max-size" => once(&mut row.options_mut().max_size, || parse_size(value)),
+        "size" => once(&mut row.options_mut().size, || size(value)),
+        "max-size" => once(&mut row.options_mut().max_size, || size(value)),
         "checksum" => value
             .parse()
             .and_then(|digest| row.expect(digest))

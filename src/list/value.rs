@@ -1,6 +1,7 @@
 //! What a value of a row may be, whatever the format that it stands in.
 
-use super::excerpt::has_control;
+use super::excerpt::{has_control, quote};
+use super::size::parse_size;
 
 /// Sets what may be set once; a second value would leave one of them silently unused.
 pub(super) fn once<T>(
@@ -20,6 +21,11 @@ pub(super) fn file(value: &str) -> Result<String, String> {
         return Err("names a folder, not a file".into());
     }
     filled(value)
+}
+
+/// A size, as [`parse_size`] reads it.
+pub(super) fn size(value: &str) -> Result<u64, String> {
+    parse_size(value).map_err(|why| format!("{} is {why}", quote(value.as_bytes())))
 }
 
 /// Any text but none.

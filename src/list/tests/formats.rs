@@ -75,6 +75,10 @@ fn what_is_wrong_with_an_object_is_said() {
             r#"{"url":"http://h/a","size":-1}"#,
             r#""size" is not a number of bytes"#,
         ),
+        (
+            r#"{"url":"http://h/a","size":"10 M"}"#,
+            r#""size" "10 M" is not a size"#,
+        ),
         (r#"{"url":"http://h/a","size":1.5}"#, r#""size" is not"#),
         (
             r#"{"url":"http://h/a","out":"x/"}"#,
