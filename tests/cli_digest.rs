@@ -1,12 +1,13 @@
 //! Digests: asked for in every form, announced by servers; right and wrong, small and large, on
 //! disk and standard output.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gannet::http::Digest;
 use gannet::http::digest::{Algorithm, Hashers};
 
-use crate::harness::{Ca, Dir, Nginx, noise};
+use crate::harness::{Ca, Dir, Gannet, Nginx, noise};
 use crate::server::{Gate, Route, Server};
 
 /// Large enough to go from socket to file unseen, and to be hashed by a thread.
@@ -594,4 +595,87 @@ fn the_digest_of_the_whole_is_taken_from_the_answer_with_the_rest() {
             assert!(!dir.has("a"));
         }
     }
+}
+
+/// The program under strace, with system calls that fail; none where it cannot be traced.
+fn tampered(dir: &Dir, injected: &[&str]) -> Option<Gannet> {
+    let can = Command::new("strace")
+        .args([
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "inject=eventfd2:error=EMFILE",
+            "true",
+        ])
+        .stderr(Stdio::null())
+        .status();
+    if !can.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: nothing can be traced here");
+        return None;
+    }
+    let injected: String = injected
+        .iter()
+        .map(|call| format!(" -e inject={call}"))
+        .collect();
+    let shell = format!("exec strace -f -qq -o /dev/null{injected} \"$0\" \"$@\"");
+    Some(dir.gannet().shell(&shell))
+}
+
+/// A limit of processes, of a user (`ulimit -u`) or a container.
+const NO_THREADS: [&str; 2] = ["clone3:error=EAGAIN", "clone:error=EAGAIN"];
+
+/// oven-sh/bun#43354, prefix-dev/pixi#4418
+#[test]
+fn a_digest_is_computed_where_no_thread_can_be_started() {
+    let body = noise(LARGE);
+    let server = Server::start(|s| {
+        s.get("/a").body(&body).etag("\"v1\"");
+    });
+    for (digest, code) in [(sha256(&body), 0), (WRONG.to_owned(), 9)] {
+        let dir = Dir::new();
+        let Some(gannet) = tampered(&dir, &NO_THREADS) else {
+            return;
+        };
+        // The name is looked up on the loop's own thread, too.
+        let url = server.url("/a").replace("127.0.0.1", "localhost");
+        let gannet = gannet.args(["-t", "0", "-4", "--checksum", &digest]);
+        gannet.arg(url).run().code(code);
+        assert_eq!(dir.has("a"), code == 0);
+        if code == 0 {
+            dir.assert_file("a", &body);
+        }
+    }
+}
+
+#[test]
+fn a_digest_is_not_lost_where_nothing_wakes_the_loop() {
+    let body = noise(LARGE);
+    let server = Server::start(|s| {
+        s.get("/a").body(&body);
+    });
+    let dir = Dir::new();
+    let Some(gannet) = tampered(&dir, &["eventfd2:error=EMFILE"]) else {
+        return;
+    };
+    let gannet = gannet.args(["-t", "0", "--checksum", &sha256(&body)]);
+    gannet.arg(server.url("/a")).run().ok();
+    dir.assert_file("a", &body);
+}
+
+/// A disk that fails, or another program that cuts the file.
+#[test]
+fn a_body_that_cannot_be_read_back_is_a_failure_and_no_wait() {
+    let body = noise(LARGE);
+    let server = Server::start(|s| {
+        s.get("/a").body(&body);
+    });
+    let dir = Dir::new();
+    let Some(gannet) = tampered(&dir, &["pread64:error=EIO:when=3+"]) else {
+        return;
+    };
+    let gannet = gannet.args(["-t", "0", "--checksum", &sha256(&body)]);
+    let out = gannet.arg(server.url("/a")).run();
+    out.code(3).complains("cannot read back");
+    assert!(!dir.has("a"), "{out}");
 }

@@ -1,6 +1,16 @@
-//! SIGINT and SIGTERM: what is complete stays, the rest is named unfinished, and the exit code tells which it was.
+//! SIGINT, SIGTERM and SIGHUP: what is complete stays, the rest is named unfinished, and then the program dies by the
+//! signal, so that its parent sees it.
 
-use crate::harness::{Dir, Output, noise};
+use std::env;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use gannet::session::{self, BadRow, Completion, Plan, Report};
+
+use crate::harness::{Dir, Output, Running, noise};
 use crate::server::{Gate, Server};
 
 /// Fetches one file that comes and one that stalls, then sends signals.
@@ -29,32 +39,89 @@ fn interrupted(flags: &str, signals: &[&str]) -> (Output, Dir) {
 #[test]
 fn an_interrupt_keeps_what_is_complete_and_names_the_rest() {
     let (out, _dir) = interrupted("", &["INT"]);
-    out.code(130);
     assert!(out.both().contains("unfinished"), "{out}");
     assert_eq!(out.completions().len(), 1, "{out}");
 }
 
 #[test]
-fn a_termination_has_its_own_code() {
-    let (out, _dir) = interrupted("", &["TERM"]);
-    out.code(143);
-    assert!(out.both().contains("unfinished"), "{out}");
+fn a_run_dies_by_the_signal_that_stopped_it() {
+    for (name, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
+        let (out, _dir) = interrupted("", &[name]);
+        out.died_by(number).code(128 + number);
+        assert!(out.both().contains("unfinished"), "{out}");
+    }
 }
 
+/// As timeout(1) signals a process and its group.
 #[test]
-fn a_hangup_that_is_ignored_as_under_nohup_stops_nothing() {
-    let gate = Gate::new();
+fn signals_that_come_at_once_are_one() {
+    for signals in [&["INT", "INT"][..], &["TERM", "TERM", "TERM"]] {
+        let server = Server::start(|s| {
+            s.get("/stuck").body(noise(1000)).stall_at(10);
+        });
+        let dir = Dir::new();
+        let running = dir.gannet().flags("--summary").arg(server.url("/stuck"));
+        let running = running.spawn();
+        server.wait_for_stalls(1);
+        let kills: String = signals
+            .iter()
+            .map(|signal| format!("kill -{signal} {};", running.id()))
+            .collect();
+        // The last may find it gone.
+        let _ = Command::new("sh")
+            .args(["-c", &kills])
+            .stderr(Stdio::null())
+            .status();
+        let out = running.finish();
+        out.died_by(if signals[0] == "INT" { 2 } else { 15 });
+        assert!(out.both().contains("1 unfinished"), "{out}");
+    }
+}
+
+/// curl, wget: what a script starts in the background ignores SIGINT (POSIX, XCU 2.11), and what nohup starts SIGHUP.
+#[test]
+fn a_signal_that_is_ignored_at_the_start_stops_nothing() {
+    for signal in ["HUP", "INT", "TERM"] {
+        let gate = Gate::new();
+        let server = Server::start(|s| {
+            s.get("/a").wait_for(&gate).body(b"whole");
+        });
+        let dir = Dir::new();
+        let gannet = dir.gannet().shell(&format!("trap '' {signal}"));
+        let running = gannet.arg(server.url("/a")).spawn();
+        server.wait_for_requests(1);
+        running.signal(signal);
+        gate.open();
+        running.finish().ok();
+        dir.assert_file("a", b"whole");
+    }
+}
+
+/// A process that is the first of its PID namespace cannot die by a signal that it sends to itself.
+#[test]
+fn the_first_process_of_a_container_exits_with_128_and_the_signal() {
+    let can = Command::new("unshare")
+        .args(["-rpf", "true"])
+        .stderr(Stdio::null())
+        .status();
+    if !can.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: no PID namespace can be made here");
+        return;
+    }
     let server = Server::start(|s| {
-        s.get("/a").wait_for(&gate).body(b"whole");
+        s.get("/stuck").body(noise(1000)).stall_at(10);
     });
     let dir = Dir::new();
-    let gannet = dir.gannet().shell("trap '' HUP");
-    let running = gannet.arg(server.url("/a")).spawn();
-    server.wait_for_requests(1);
-    running.signal("HUP");
-    gate.open();
-    running.finish().ok();
-    dir.assert_file("a", b"whole");
+    let gannet = dir.gannet().shell("exec unshare -rpf \"$0\" \"$@\"");
+    let running = gannet.arg(server.url("/stuck")).spawn();
+    server.wait_for_stalls(1);
+    let children = format!("/proc/{0}/task/{0}/children", running.id());
+    let child = fs::read_to_string(children).expect("its children");
+    let kill = Command::new("kill").args(["-TERM", child.trim()]).status();
+    assert!(kill.is_ok_and(|status| status.success()), "{child:?}");
+    let out = running.finish();
+    assert_eq!(out.signal(), None, "{out}");
+    out.code(143);
 }
 
 #[test]
@@ -119,19 +186,101 @@ fn an_interrupt_stops_the_list_too() {
     assert_eq!(server.paths(), ["/stuck"]);
 }
 
+fn mkfifo(path: &Path) -> PathBuf {
+    let status = Command::new("mkfifo").arg(path).status();
+    assert!(status.is_ok_and(|status| status.success()), "{path:?}");
+    path.to_owned()
+}
+
+/// Sends interrupts until it has ended: the run is stuck where it hears none.
+fn insist(running: Running) -> Output {
+    while !running.ends_soon() && running.signal_if_there("INT") {}
+    running.finish()
+}
+
 #[test]
-fn a_second_signal_ends_it_all_the_same() {
+fn a_later_signal_ends_a_run_that_is_stuck() {
+    let server = Server::start(|_| {});
+    let dir = Dir::new();
+    // Opened by the TLS library, which waits for a writer.
+    let authorities = mkfifo(&dir.join("authorities"));
+    let running = dir.gannet().arg("--cacert").arg(authorities);
+    let url = server.url("/a").replace("http:", "https:");
+    insist(running.arg(url).spawn()).died_by(2);
+}
+
+#[test]
+fn an_interrupt_is_heard_while_a_pipe_has_nothing_to_read() {
+    for flag in ["--input-file", "--checksums"] {
+        let dir = Dir::new();
+        let list = mkfifo(&dir.join("list"));
+        let mut gannet = dir.gannet().arg(flag).arg(&list);
+        if flag == "--checksums" {
+            gannet = gannet.arg("http://127.0.0.1:1/a");
+        }
+        let running = gannet.spawn();
+        // Opened by both ends at once.
+        let _writer = File::options().write(true).open(&list).expect("a writer");
+        running.signal("INT");
+        running.finish().died_by(2);
+    }
+}
+
+#[test]
+fn an_interrupt_is_heard_while_a_pipe_has_no_reader() {
+    let dir = Dir::new();
+    let pipe = mkfifo(&dir.join("pipe"));
+    let running = dir
+        .gannet()
+        .arg("-o")
+        .arg(&pipe)
+        .arg("http://127.0.0.1:1/a")
+        .spawn();
+    running.wait_until_caught(2);
+    running.signal("INT");
+    let out = running.finish();
+    out.died_by(2);
+    assert!(out.failures().is_empty(), "{out}");
+}
+
+#[test]
+fn a_pipe_that_gets_its_reader_late_gets_the_whole_body() {
+    let body = noise(300_000);
     let server = Server::start(|s| {
+        s.get("/a").body(&body);
+    });
+    let dir = Dir::new();
+    let pipe = mkfifo(&dir.join("pipe"));
+    let running = dir
+        .gannet()
+        .arg("-o")
+        .arg(&pipe)
+        .arg(server.url("/a"))
+        .spawn();
+    running.wait_until_caught(2);
+    assert!(fs::read(&pipe).expect("the pipe") == body);
+    running.finish().ok();
+}
+
+#[test]
+fn an_interrupt_stops_a_run_whose_messages_nobody_reads() {
+    let server = Server::start(|s| {
+        for at in 0..100 {
+            s.get(&format!("/{at}")).body(b"1");
+        }
         s.get("/stuck").body(noise(1000)).stall_at(10);
     });
     let dir = Dir::new();
-    let running = dir.gannet().arg(server.url("/stuck")).spawn();
-    server.wait_for_stalls(1);
-    running.signal_if_there("INT");
-    running.signal_if_there("INT");
-    let out = running.finish();
-    // By its own exit, or by the signal when the second came very soon.
-    assert!(out.exit_code().is_none_or(|code| code == 130), "{out}");
+    mkfifo(&dir.join("messages"));
+    // Open at both ends, and small.
+    let shell = "exec 2<>messages; head -c 60000 /dev/zero >&2";
+    let urls = (0..100).map(|at| server.url(&format!("/{at}")));
+    let gannet = dir.gannet().shell(shell).flags("-v -v -j 1").args(urls);
+    let running = gannet.arg(server.url("/stuck")).spawn();
+    running.wait_until_caught(2);
+    server.wait_for_requests(1);
+    running.signal("INT");
+    running.finish().died_by(2);
 }
 
 #[test]
@@ -152,4 +301,68 @@ fn an_interrupt_stops_a_run_whose_output_nobody_reads() {
     running.signal("INT");
     running.finish().code(130);
     drop(reader);
+}
+
+struct Silent;
+
+impl Report for Silent {
+    fn completed(&mut self, _: &Completion<'_>) {}
+    fn bad_row(&mut self, _: &BadRow) {}
+}
+
+/// Set for a process of its own, which the test below starts: a program that uses the library. It is told the URL.
+const URL: &str = "GANNET_TEST_RUNS_OF";
+
+#[test]
+fn runs_of_one_process_hear_their_own_signals_and_leave_none_behind() {
+    if let Ok(url) = env::var(URL) {
+        return two_runs(&url);
+    }
+    let server = Server::start(|s| {
+        s.get("/stuck").body(noise(1000)).stall_at(10).times(9);
+    });
+    let test = "cli_signal::runs_of_one_process_hear_their_own_signals_and_leave_none_behind";
+    let mut child = Command::new(env::current_exe().expect("this program"))
+        .args(["--exact", test, "--nocapture"])
+        .env(URL, server.url("/stuck"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program");
+    let mut said = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let mut wait_for = |line: &str| {
+        let found = said.find(|said| said.as_ref().is_ok_and(|said| said.ends_with(line)));
+        assert!(found.is_some(), "it never said {line:?}");
+    };
+    for run in 1..=2 {
+        server.wait_for_stalls(run);
+        interrupt(&child);
+        wait_for(&format!("run {run} was stopped"));
+    }
+    // It reads its input, and has no handler of its own.
+    interrupt(&child);
+    assert_eq!(child.wait().expect("its end").signal(), Some(2));
+}
+
+fn interrupt(child: &Child) {
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.is_ok_and(|status| status.success()), "it has ended");
+}
+
+fn two_runs(url: &str) {
+    let dir = Dir::new();
+    for run in 1..=2 {
+        let plan = Plan::new(vec![url.to_owned()], dir.path().to_owned());
+        let totals = session::run(plan, &mut Silent).expect("a run");
+        assert_eq!((totals.signal, totals.unfinished), (Some(2), 1));
+        if run == 2 {
+            // The signal is its end: no one cleans up after it.
+            drop(fs::remove_dir_all(dir.path()));
+        }
+        println!("\nrun {run} was stopped");
+    }
+    let _ = std::io::stdin().read_line(&mut String::new());
+    panic!("the signal was swallowed");
 }

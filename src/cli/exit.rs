@@ -36,11 +36,11 @@ pub(crate) enum Exit {
     NoSpace,
     /// A digest or a lock file did not match.
     Integrity,
-    /// SIGINT ended the run, whatever had failed before.
+    /// SIGINT stopped the run, whatever had failed before.
     Interrupted,
-    /// SIGHUP ended the run, whatever had failed before.
+    /// SIGHUP stopped the run, whatever had failed before.
     HungUp,
-    /// SIGTERM ended the run, whatever had failed before.
+    /// SIGTERM stopped the run, whatever had failed before.
     Terminated,
 }
 
@@ -68,12 +68,15 @@ impl Exit {
         (Self::Exists, "the file exists (--exists error)"),
         (Self::NoSpace, "no space left"),
         (Self::TimedOut, "timed out (connecting, stalled or in all)"),
-        (Self::HungUp, "stopped by SIGHUP"),
-        (Self::Interrupted, "stopped by SIGINT"),
-        (Self::Terminated, "stopped by SIGTERM"),
+        (
+            Self::HungUp,
+            "killed by SIGHUP, having stopped in good order",
+        ),
+        (Self::Interrupted, "killed by SIGINT, likewise"),
+        (Self::Terminated, "killed by SIGTERM, likewise"),
     ];
 
-    /// What the shell sees.
+    /// What the shell sees: of a process that died by a signal, 128 and its number.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Success => 0,
@@ -93,6 +96,25 @@ impl Exit {
             Self::HungUp => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
+        }
+    }
+
+    /// What a run ends with that this signal stopped.
+    pub(crate) fn of_signal(signal: i32) -> Self {
+        match signal {
+            1 => Self::HungUp,
+            2 => Self::Interrupted,
+            _ => Self::Terminated,
+        }
+    }
+
+    /// The signal that stopped the run, by number: the process dies by it too, so that its parent sees it.
+    pub(crate) fn signal(self) -> Option<i32> {
+        match self {
+            Self::HungUp => Some(1),
+            Self::Interrupted => Some(2),
+            Self::Terminated => Some(15),
+            _ => None,
         }
     }
 
@@ -137,6 +159,19 @@ mod tests {
     fn bad_lines_alone_end_a_run_with_2() {
         assert_eq!(of_run([Exit::Success, Exit::Usage, Exit::Success]), 2);
         assert_eq!(of_run([Exit::Usage, Exit::Status]), 8);
+    }
+
+    #[test]
+    fn a_run_that_a_signal_stopped_has_its_code() {
+        let stopped = Exit::TABLE.map(|(exit, _)| (exit, exit.signal()));
+        let signals: Vec<_> = stopped.iter().filter_map(|(_, signal)| *signal).collect();
+        assert_eq!(signals, [1, 2, 15]);
+        for (exit, signal) in stopped {
+            if let Some(signal) = signal {
+                assert_eq!(Exit::of_signal(signal), exit);
+                assert_eq!(i32::from(exit.code()), 128 + signal);
+            }
+        }
     }
 
     #[test]

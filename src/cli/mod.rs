@@ -27,7 +27,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::error::{ContextKind, ContextValue};
-use gannet::session;
+use gannet::reactor::{Drive, Reactor};
+use gannet::{session, sys};
 
 use exit::Exit;
 use flags::Flags;
@@ -44,7 +45,11 @@ pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode
         Err(error) => return tell(&without_secret(error)).into(),
     };
     match run(flags) {
-        Ok(exit) => exit.into(),
+        Ok(exit) => match exit.signal() {
+            // All is written. A shell that runs a loop stops it only if the program died by the signal.
+            Some(signal) => sys::end_by(signal),
+            None => exit.into(),
+        },
         Err((error, exit)) => complain(&error, exit).into(),
     }
 }
@@ -88,8 +93,11 @@ fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
         console.warn(&warnings);
         plan.cookies = Some(cookies);
     }
-    let totals = session::run(plan, &mut console)
+    // Catches signals until all is told.
+    let mut reactor = Reactor::default();
+    let totals = session::run_on(&mut reactor, plan, &mut console)
         .context("the run cannot go on")
         .map_err(|error| (error, Exit::Other))?;
-    Ok(console.finish(&totals))
+    let exit = console.finish(&totals);
+    Ok(reactor.signal().map_or(exit, Exit::of_signal))
 }

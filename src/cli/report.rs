@@ -4,9 +4,7 @@
 //! bars stand on the screen.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -88,7 +86,7 @@ impl Console {
         Ok(Self {
             progress: Progress::new(mode, Screen::stderr()),
             out: Stream::new(sys::stdout, has_colour(io::stdout().is_terminal())),
-            err: Stream::new(stderr, has_colour(io::stderr().is_terminal())),
+            err: Stream::new(sys::stderr, has_colour(io::stderr().is_terminal())),
             quiet: reporting.quiet,
             verbose: reporting.verbose,
             is_stdout_taken: outputs.any(|path| is_stdout(path)),
@@ -121,9 +119,7 @@ impl Console {
             self.exit = Exit::Usage;
         }
         let exit = match totals.signal {
-            Some(1) => Exit::HungUp,
-            Some(2) => Exit::Interrupted,
-            Some(_) => Exit::Terminated,
+            Some(signal) => Exit::of_signal(signal),
             None => self.exit,
         };
         let document = self.document.take();
@@ -455,10 +451,6 @@ pub(super) fn disk_exit(kind: io::ErrorKind) -> Exit {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::NoSpace,
         _ => Exit::LocalFile,
     }
-}
-
-fn stderr() -> io::Result<File> {
-    Ok(io::stderr().as_fd().try_clone_to_owned()?.into())
 }
 
 #[cfg(test)]

@@ -31,6 +31,13 @@ pub struct TlsOptions {
     pub oldest: TlsVersion,
 }
 
+impl TlsOptions {
+    /// Whether files that were named are read: they may be pipes.
+    pub(crate) fn reads_files(&self) -> bool {
+        self.identity.is_some() || self.roots != TrustRoots::Platform
+    }
+}
+
 /// Where the trusted certificate authorities come from. They are read when the first https URL comes up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum TrustRoots {

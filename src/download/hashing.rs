@@ -3,13 +3,18 @@
 //!
 //! A task follows one file up to where it is known to be written. A few threads serve any number of
 //! tasks in turn: one that has come up to that mark waits for no thread, and no thread waits for
-//! it. Without threads whoever writes reads behind itself.
+//! it. Where no thread can be started (a limit of processes), the thread that writes also reads, in slices.
+//!
+//! Each task that is finished is answered once: with what was computed, or with why it was not, be it that the
+//! file could not be read or that a thread panicked, and however early that happened.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
@@ -20,6 +25,9 @@ const CHUNK: usize = 256 * 1024;
 
 /// How much of one file is read before others get their turn, in bytes.
 const TURN: u64 = 16 << 20;
+
+/// How much the thread that writes reads in one go where there are no others, in bytes: transfers wait meanwhile.
+const SLICE: u64 = 4 << 20;
 
 /// A file that is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +45,10 @@ struct Shared {
     has_work: Condvar,
     /// Threads at most, where that was said.
     most: Option<usize>,
+    read: Read,
+    /// There is something to read, and no thread to do it: [`Hashing::work`] does.
+    is_behind: AtomicBool,
+    has_threads: AtomicBool,
     /// Called, on the thread that has them, when there are answers.
     wake: OnceLock<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -57,10 +69,23 @@ struct Task {
     frontier: u64,
     /// That is all of it.
     is_last: bool,
-    /// Away while a thread has it.
-    reading: Option<Reading>,
-    is_ready: bool,
+    progress: Progress,
 }
+
+/// How a task stands.
+enum Progress {
+    /// Hashed up to the frontier.
+    Idle(Reading),
+    /// In the queue.
+    Ready(Reading),
+    /// A thread has it.
+    Busy,
+    /// It could not go on. Kept until the task is finished, for the answer is wanted then.
+    Failed(io::Error),
+}
+
+/// Reads and hashes a file up to an offset: [`Reading::read_to`].
+type Read = fn(&mut Reading, u64, &mut [u8]) -> io::Result<()>;
 
 /// How far a file has been read.
 struct Reading {
@@ -83,10 +108,17 @@ impl Hashing {
     }
 
     fn of(most: Option<usize>) -> Self {
+        Self::reading_by(most, Reading::read_to)
+    }
+
+    fn reading_by(most: Option<usize>, read: Read) -> Self {
         Self(Arc::new(Shared {
             work: Mutex::default(),
             has_work: Condvar::new(),
             most,
+            read,
+            is_behind: AtomicBool::new(false),
+            has_threads: AtomicBool::new(false),
             wake: OnceLock::new(),
         }))
     }
@@ -106,15 +138,12 @@ impl Hashing {
             tally: tally.into(),
             hashed,
         };
-        work.tasks.insert(
-            id,
-            Task {
-                frontier: hashed,
-                is_last: false,
-                reading: Some(reading),
-                is_ready: false,
-            },
-        );
+        let task = Task {
+            frontier: hashed,
+            is_last: false,
+            progress: Progress::Idle(reading),
+        };
+        work.tasks.insert(id, task);
         id
     }
 
@@ -138,6 +167,37 @@ impl Hashing {
         std::mem::take(&mut self.0.lock().answers)
     }
 
+    /// Whether threads have been started, which call `wake`.
+    pub fn has_threads(&self) -> bool {
+        self.0.has_threads.load(Ordering::Relaxed)
+    }
+
+    /// Whether [`Hashing::work`] has something to do.
+    pub fn is_behind(&self) -> bool {
+        self.0.is_behind.load(Ordering::Relaxed)
+    }
+
+    /// Hashes a slice of what threads would hash, where none can be started.
+    pub fn work(&self) {
+        if self.is_behind() {
+            self.0.work_off(SLICE);
+        }
+    }
+
+    /// Whether a task is finished, and its answer has not been taken yet: it will come.
+    pub fn will_answer(&self, id: TaskId) -> bool {
+        let work = self.0.lock();
+        let is_finished = work.tasks.get(&id).is_some_and(|task| task.is_last);
+        is_finished || work.answers.iter().any(|(answered, _)| *answered == id)
+    }
+
+    /// The tasks that are finished and not answered yet.
+    pub fn finished(&self) -> Vec<TaskId> {
+        let work = self.0.lock();
+        let finished = work.tasks.iter().filter(|(_, task)| task.is_last);
+        finished.map(|(id, _)| *id).collect()
+    }
+
     fn tell(&self, id: TaskId, frontier: u64, is_last: bool) {
         let mut work = self.0.lock();
         let Some(task) = work.tasks.get_mut(&id) else {
@@ -145,28 +205,25 @@ impl Hashing {
         };
         task.frontier = frontier;
         task.is_last = is_last;
-        if task.reading.is_none() || std::mem::replace(&mut task.is_ready, true) {
-            return;
-        }
-        work.ready.push_back(id);
-        let most = self.0.most.unwrap_or_else(most_threads);
-        if most == 0 {
-            drop(work);
-            return self.0.work_off();
-        }
-        if work.idle == 0 && work.threads < most {
-            let shared = Arc::clone(&self.0);
-            let thread = thread::Builder::new().name("digests".to_owned());
-            match thread.spawn(move || shared.serve()) {
-                Ok(_) => work.threads += 1,
-                Err(error) if work.threads == 0 => {
-                    work.tasks.remove(&id);
-                    work.answers.push((id, Err(error)));
-                    drop(work);
-                    return self.0.wake();
-                }
-                Err(_) => {}
+        match std::mem::replace(&mut task.progress, Progress::Busy) {
+            Progress::Idle(reading) => {
+                task.progress = Progress::Ready(reading);
+                work.ready.push_back(id);
             }
+            Progress::Failed(error) if is_last => {
+                work.answer(id, Err(error));
+                drop(work);
+                return self.0.wake();
+            }
+            other => {
+                task.progress = other;
+                return;
+            }
+        }
+        self.0.start_thread(&mut work);
+        if work.threads == 0 {
+            drop(work);
+            return self.0.work_off(SLICE);
         }
         drop(work);
         self.0.has_work.notify_one();
@@ -196,11 +253,24 @@ impl Shared {
         }
     }
 
+    /// Starts another thread, where there is work for it, it is allowed and the system gives one.
+    fn start_thread(self: &Arc<Self>, work: &mut Work) {
+        if work.idle > 0 || work.threads >= self.most.unwrap_or_else(most_threads) {
+            return;
+        }
+        let shared = Arc::clone(self);
+        let thread = thread::Builder::new().name("digests".to_owned());
+        if thread.spawn(move || shared.serve()).is_ok() {
+            work.threads += 1;
+            self.has_threads.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn serve(&self) {
         let mut buffer = vec![0; CHUNK];
         let mut work = self.lock();
         loop {
-            let Some((id, mut reading, frontier)) = work.take() else {
+            let Some((id, reading, frontier)) = work.take() else {
                 work.idle += 1;
                 work = self
                     .has_work
@@ -210,26 +280,50 @@ impl Shared {
                 continue;
             };
             drop(work);
-            let result = reading.read_to(frontier.min(reading.hashed + TURN), &mut buffer);
+            let until = frontier.min(reading.hashed + TURN);
+            let result = self.read(reading, until, &mut buffer);
             work = self.lock();
-            if work.put_back(id, reading, result) {
+            if work.put_back(id, result) {
                 self.wake();
             }
         }
     }
 
-    /// Does all that there is to do.
-    fn work_off(&self) {
+    /// Does what there is to do, on the calling thread, up to so many bytes.
+    fn work_off(&self, most: u64) {
         let mut buffer = vec![0; CHUNK];
+        let mut left = most;
         loop {
-            let next = self.lock().take();
-            let Some((id, mut reading, frontier)) = next else {
+            let mut work = self.lock();
+            self.is_behind
+                .store(!work.ready.is_empty(), Ordering::Relaxed);
+            if left == 0 && !work.ready.is_empty() {
+                return;
+            }
+            let Some((id, reading, frontier)) = work.take() else {
                 return;
             };
-            let result = reading.read_to(frontier, &mut buffer);
-            if self.lock().put_back(id, reading, result) {
+            drop(work);
+            let until = frontier.min(reading.hashed + left);
+            left -= until - reading.hashed;
+            let result = self.read(reading, until, &mut buffer);
+            if self.lock().put_back(id, result) {
                 self.wake();
             }
+        }
+    }
+
+    /// Reads a way further. A panic is an error of the task like any other.
+    fn read(
+        &self,
+        mut reading: Reading,
+        until: u64,
+        buffer: &mut [u8],
+    ) -> Result<Reading, io::Error> {
+        let read = AssertUnwindSafe(|| (self.read)(&mut reading, until, buffer));
+        match panic::catch_unwind(read) {
+            Ok(result) => result.map(|()| reading),
+            Err(_) => Err(io::Error::other("the thread that hashes it panicked")),
         }
     }
 }
@@ -238,34 +332,48 @@ impl Work {
     /// What is to be read next, and up to where.
     fn take(&mut self) -> Option<(TaskId, Reading, u64)> {
         while let Some(id) = self.ready.pop_front() {
-            if let Some(task) = self.tasks.get_mut(&id)
-                && let Some(reading) = task.reading.take()
-            {
-                task.is_ready = false;
-                return Some((id, reading, task.frontier));
+            let Some(task) = self.tasks.get_mut(&id) else {
+                continue;
+            };
+            match std::mem::replace(&mut task.progress, Progress::Busy) {
+                Progress::Ready(reading) => return Some((id, reading, task.frontier)),
+                other => task.progress = other,
             }
         }
         None
     }
 
     /// Takes back what has been read a way further; whether that gave an answer.
-    fn put_back(&mut self, id: TaskId, reading: Reading, result: io::Result<()>) -> bool {
+    fn put_back(&mut self, id: TaskId, result: io::Result<Reading>) -> bool {
         let Some(task) = self.tasks.get_mut(&id) else {
             return false;
         };
-        let is_behind = reading.hashed < task.frontier;
-        if result.is_ok() && (is_behind || !task.is_last) {
-            task.reading = Some(reading);
-            task.is_ready = is_behind;
-            if is_behind {
+        match result {
+            Ok(reading) if reading.hashed < task.frontier => {
+                task.progress = Progress::Ready(reading);
                 self.ready.push_back(id);
             }
-            return false;
+            Ok(reading) if !task.is_last => task.progress = Progress::Idle(reading),
+            Err(error) if !task.is_last => task.progress = Progress::Failed(error),
+            Ok(reading) => {
+                // Where the tally panics there is still an answer.
+                let finish = AssertUnwindSafe(|| reading.tally.finish());
+                let found = panic::catch_unwind(finish)
+                    .map_err(|_| io::Error::other("the thread that hashes it panicked"));
+                self.answer(id, found);
+                return true;
+            }
+            Err(error) => {
+                self.answer(id, Err(error));
+                return true;
+            }
         }
+        false
+    }
+
+    fn answer(&mut self, id: TaskId, hashed: Hashed) {
         self.tasks.remove(&id);
-        let found = result.map(|()| reading.tally.finish());
-        self.answers.push((id, found));
-        true
+        self.answers.push((id, hashed));
     }
 }
 
@@ -397,6 +505,88 @@ mod tests {
         hashing.finish(id, 6);
         let (_, digests) = next(&hashing, &woken);
         assert_eq!(digests.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn what_fails_before_the_file_is_whole_is_answered_when_it_is() {
+        let (hashing, woken) = hashing();
+        let id = hashing.follow(file_of(b"short"), hashers(), 0);
+        hashing.advance(id, 6);
+        // The thread has met the end of the file once no one works any more.
+        while !matches!(hashing.0.lock().tasks[&id].progress, Progress::Failed(_)) {
+            thread::yield_now();
+        }
+        assert!(hashing.answers().is_empty() && !hashing.will_answer(id));
+        hashing.finish(id, 6);
+        assert!(hashing.will_answer(id));
+        let (answered, digests) = next(&hashing, &woken);
+        assert_eq!(answered, id);
+        assert_eq!(digests.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert!(!hashing.will_answer(id));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_answer_with_and_without_threads() {
+        for threads in [0, 1] {
+            let (wake, woken) = mpsc::channel();
+            let hashing = Hashing::on(threads);
+            hashing.set_wake(Arc::new(move || wake.send(()).unwrap_or_default()));
+            let dir = File::open(std::env::temp_dir()).unwrap();
+            let id = hashing.follow(dir, hashers(), 0);
+            hashing.advance(id, 10);
+            hashing.finish(id, 20);
+            let (answered, digests) = next(&hashing, &woken);
+            assert_eq!(
+                (answered, digests.is_err()),
+                (id, true),
+                "{threads} threads"
+            );
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_answer_and_costs_the_others_nothing() {
+        let read: Read = |reading, until, buffer| {
+            assert_ne!(until, 13, "this one is meant");
+            reading.read_to(until, buffer)
+        };
+        for threads in [0, 1] {
+            let (wake, woken) = mpsc::channel();
+            let hashing = Hashing::reading_by(Some(threads), read);
+            hashing.set_wake(Arc::new(move || wake.send(()).unwrap_or_default()));
+            let bad = hashing.follow(file_of(b"thirteen byte"), hashers(), 0);
+            hashing.finish(bad, 13);
+            let (answered, digests) = next(&hashing, &woken);
+            assert_eq!(
+                (answered, digests.is_err()),
+                (bad, true),
+                "{threads} threads"
+            );
+            let good = hashing.follow(file_of(b"good"), hashers(), 0);
+            hashing.finish(good, 4);
+            let (answered, digests) = next(&hashing, &woken);
+            assert_eq!(
+                (answered, digests.unwrap().digests),
+                (good, digest(b"good"))
+            );
+        }
+    }
+
+    #[test]
+    fn without_threads_a_large_file_is_hashed_in_slices() {
+        let hashing = Hashing::on(0);
+        let bytes = vec![7; 2 * SLICE as usize + 1];
+        let id = hashing.follow(file_of(&bytes), hashers(), 0);
+        hashing.finish(id, bytes.len() as u64);
+        let mut slices = 1;
+        while hashing.is_behind() {
+            assert!(hashing.answers().is_empty() && hashing.will_answer(id));
+            hashing.work();
+            slices += 1;
+        }
+        let (_, found) = hashing.answers().remove(0);
+        assert_eq!(found.unwrap().digests, digest(&bytes));
+        assert_eq!(slices, 3);
     }
 
     #[test]

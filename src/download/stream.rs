@@ -1,6 +1,6 @@
 //! A body that is not kept as a file: it goes straight to standard output, or to a device or pipe that was named.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -32,13 +32,12 @@ impl Stream {
         }
     }
 
-    /// Opens a device, or a pipe.
+    /// Opens a device, or a pipe, once that has a reader.
     ///
     /// # Errors
-    /// [`Fault::Disk`]: it cannot be written.
+    /// [`Fault::Disk`]: it cannot be written, or the run is to stop.
     pub fn open(path: &Path) -> Result<Self, Fault> {
-        let opened = OpenOptions::new().write(true).open(path);
-        let file = opened.map_err(|source| Fault::Disk {
+        let file = sys::open_output(path).map_err(|source| Fault::Disk {
             verb: "open",
             path: path.to_owned(),
             source,

@@ -1,9 +1,9 @@
 //! Where a list is read from: a file, or a pipe that may be held open. Reads no more than is asked for.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use url::Url;
 
 use super::{Format, ListError, Row, Rows};
+use crate::sys;
 
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
@@ -24,7 +25,7 @@ const GRACE: Duration = Duration::from_millis(50);
 pub enum Next {
     /// A row, or a line that is none.
     Row(Result<Row, ListError>),
-    /// Nothing yet: the pipe is open and empty.
+    /// Nothing yet: the pipe is open and empty, or the run is to stop.
     Wait,
     /// Nothing any more.
     End,
@@ -52,11 +53,7 @@ impl Input {
         let file = if is_stdin {
             File::from(io::stdin().as_fd().try_clone_to_owned()?)
         } else {
-            // Without waiting: a named pipe opens before anyone writes to it.
-            OpenOptions::new()
-                .read(true)
-                .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-                .open(path)?
+            sys::open_input(path)?
         };
         let metadata = file.metadata()?;
         if metadata.is_dir() {
@@ -100,8 +97,22 @@ impl Input {
                 };
                 return Ok(Next::Wait);
             }
+            if sys::is_stopping() {
+                return Ok(Next::Wait);
+            }
             self.read_chunk()?;
         }
+    }
+
+    /// Reads the beginning, where that needs no poll: the file system may take its time.
+    ///
+    /// # Errors
+    /// The list cannot be read.
+    pub fn begin(&mut self) -> io::Result<()> {
+        if self.is_pipe {
+            return Ok(());
+        }
+        self.read_chunk()
     }
 
     /// What a poll should watch while [`Input::next`] has to wait.

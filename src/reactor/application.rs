@@ -16,19 +16,33 @@ pub trait Drive {
     /// It cannot wait, or cannot watch a socket.
     fn drive<S: Sink>(&mut self, app: &mut impl Application<S>, options: Options)
     -> io::Result<()>;
+
+    /// The signal that came last since the drive began, by number, told to the application or not.
+    fn signal(&self) -> Option<i32> {
+        None
+    }
 }
 
-/// Wakes the reactor, from any thread: [`Application::woken`] is called.
+/// Wakes the reactor, from any thread, its own among them: [`Application::woken`] is called.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// The reactor's other half. None of its methods may wait.
 pub trait Application<S: Sink> {
+    /// Called once, before anything else: signals are not caught yet, and end the process. What may take long without
+    /// a wait is done here.
+    fn prepare(&mut self) {}
+
     /// Called once, before the first transfer is added.
     fn start(&mut self, multi: &mut Multi<S>);
 
-    /// Called once, before anything else: how threads of the application's own wake the reactor.
+    /// Called once, before the start: how threads of the application's own wake the reactor.
     fn set_wake(&mut self, wake: Wake) {
         let _ = wake;
+    }
+
+    /// Whether threads of the application's own have been started that may wake the reactor.
+    fn has_threads(&self) -> bool {
+        false
     }
 
     /// Adds transfers, as many as there is room for. Called before every wait.

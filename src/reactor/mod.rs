@@ -5,18 +5,19 @@
 //! the [`Application`] knows.
 
 mod application;
+mod guard;
 mod resolver;
 mod signals;
+mod waker;
 
 use std::cell::Cell;
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use mio::unix::SourceFd;
-use mio::{Events, Poll, Registry, Token, Waker};
+use mio::{Events, Poll, Registry, Token};
 
 use crate::error::MultiError;
 use crate::multi::{Abort, Interest, Multi, Options, Ready, Sink, SocketChange, Target};
@@ -25,14 +26,19 @@ pub use application::{Application, Drive, Wake};
 pub use resolver::Resolver;
 pub use signals::Signals;
 
+use waker::Waker;
+
 /// Tokens of what is not a socket; a socket's token is its number.
 const THREADS: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 const INPUT: Token = Token(usize::MAX - 2);
 
-/// The reactor, as one of those that can run an application.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Reactor;
+/// The reactor, as one of those that can run an application. SIGINT, SIGTERM and SIGHUP are caught from when it
+/// drives one until it is dropped: what follows a run is not cut short by a signal's echo.
+#[derive(Debug, Default)]
+pub struct Reactor {
+    signals: Option<Signals>,
+}
 
 impl Drive for Reactor {
     fn drive<S: Sink>(
@@ -40,7 +46,19 @@ impl Drive for Reactor {
         app: &mut impl Application<S>,
         options: Options,
     ) -> io::Result<()> {
-        run(app, options)
+        self.signals = None;
+        app.prepare();
+        let poll = Poll::new()?;
+        let mut signals = Signals::watch(poll.registry(), SIGNALS)?;
+        if options.tls.reads_files() {
+            // A pipe among them may block.
+            signals.guard(None);
+        }
+        run_on(poll, self.signals.insert(signals), app, options)
+    }
+
+    fn signal(&self) -> Option<i32> {
+        self.signals.as_ref().and_then(Signals::last)
     }
 }
 
@@ -49,9 +67,16 @@ impl Drive for Reactor {
 /// # Errors
 /// The poll cannot be made, or a socket cannot be watched by it.
 pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Result<()> {
-    let mut poll = Poll::new()?;
+    Reactor::default().drive(app, options)
+}
+
+fn run_on<S: Sink>(
+    mut poll: Poll,
+    signals: &mut Signals,
+    app: &mut impl Application<S>,
+    options: Options,
+) -> io::Result<()> {
     let mut events = Events::with_capacity(1024);
-    let mut signals = Signals::watch(poll.registry(), SIGNALS)?;
     let mut input = Input::default();
     let deadline = Rc::new(Cell::new(None));
     let clock = Rc::new(Cell::new(Instant::now()));
@@ -70,9 +95,9 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
         timer.set(timeout.and_then(|timeout| time.get().checked_add(timeout)));
         Ok(())
     });
-    let wake = waker(poll.registry().try_clone()?, THREADS);
-    app.set_wake(Arc::clone(&wake));
-    let resolver = Rc::new(Resolver::new(move || wake()));
+    let waker = Waker::new(poll.registry().try_clone()?, THREADS);
+    app.set_wake(waker.wake());
+    let resolver = Rc::new(Resolver::waking(waker.wake()));
     let lookups = Rc::clone(&resolver);
     multi.set_resolve_function(move |host| lookups.look_up(host));
 
@@ -91,17 +116,16 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
 
         // 6. Wait for activity on any of the sockets, using the timeout value that the callback was told.
         let until = [deadline.get(), app.due()].into_iter().flatten().min();
+        let until = waker.bound(until, now, resolver.has_threads() || app.has_threads());
         wait(&mut poll, &mut events, until, now)?;
         let now = Instant::now();
         clock.set(now);
+        signals.grow_old(now);
 
         // 7. When activity is detected, act on the sockets that had it. If the timeout expires, act on that.
         for event in &events {
             match event.token() {
-                THREADS => {
-                    resolver.tell(&mut multi, now)?;
-                    app.woken(&mut multi, now)?;
-                }
+                THREADS => {} // A flag says so, too.
                 SIGNALS => signals.pending().for_each(|signal| app.signalled(signal)),
                 INPUT => {
                     input.ignore(poll.registry())?;
@@ -113,6 +137,9 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
             }
             complete(app, &mut multi, now)?;
         }
+        if waker.take_news() {
+            woken(app, &mut multi, &resolver, now)?;
+        }
         if deadline.get().is_some_and(|at| at <= now) {
             deadline.set(None);
             multi.socket_action(Target::Timeout, Ready::EMPTY, now)?;
@@ -122,6 +149,18 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
 
         // 8. Go back to step 6.
     }
+}
+
+/// Takes in what other threads have done.
+fn woken<S: Sink>(
+    app: &mut impl Application<S>,
+    multi: &mut Multi<S>,
+    resolver: &Resolver,
+    now: Instant,
+) -> Result<(), MultiError> {
+    resolver.tell(multi, now)?;
+    app.woken(multi, now)?;
+    complete(app, multi, now)
 }
 
 /// Reads the info queue empty.
@@ -168,18 +207,6 @@ fn watch(registry: &Registry, change: &SocketChange<'_>) -> io::Result<()> {
             io::ErrorKind::AlreadyExists => registry.reregister(source, token, interest),
             _ => Err(error),
         })
-}
-
-/// What other threads call to wake the poll. The means are made when they are first needed.
-fn waker(registry: Registry, token: Token) -> Wake {
-    let waker = OnceLock::new();
-    Arc::new(move || {
-        let waker = waker.get_or_init(|| Waker::new(&registry, token));
-        // Without a waker, what the thread has done is found when a clock runs out: late, but not lost.
-        if let Ok(waker) = waker {
-            let _ = waker.wake();
-        }
-    })
 }
 
 fn ready(event: &mio::event::Event) -> Ready {

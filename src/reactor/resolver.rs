@@ -1,15 +1,18 @@
 //! Name lookups by getaddrinfo on threads of their own: it honours nsswitch, the hosts file and VPNs, but it waits.
 //!
-//! Threads are started when there is something to look up and nobody idle to do it. They are never joined:
-//! a lookup that hangs holds up neither the others nor the end of the process.
+//! Threads are started when there is something to look up and none is idle. They are never joined:
+//! a lookup that hangs holds up neither the others nor the end of the process. Where not one can be started
+//! (a limit of processes), the loop's own thread looks up, between two waits.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::ToSocketAddrs;
+use std::panic;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Instant;
+use std::{io, thread};
 
+use super::Wake;
 use crate::error::MultiError;
 use crate::multi::{Addresses, Multi, Sink};
 
@@ -22,7 +25,10 @@ pub struct Resolver(Arc<Shared>);
 struct Shared {
     work: Mutex<Work>,
     has_work: Condvar,
-    wake: Box<dyn Fn() + Send + Sync>,
+    wake: Wake,
+    /// What waits for the answer of one lookup.
+    ask: fn(&str) -> Addresses,
+    spawn: fn(Arc<Self>) -> io::Result<()>,
 }
 
 #[derive(Default)]
@@ -36,10 +42,24 @@ struct Work {
 impl Resolver {
     /// A resolver that calls `wake`, on a thread of its own, when there are answers.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self::waking(Arc::new(wake))
+    }
+
+    pub(super) fn waking(wake: Wake) -> Self {
+        Self::with(wake, look_up, spawn)
+    }
+
+    fn with(
+        wake: Wake,
+        ask: fn(&str) -> Addresses,
+        spawn: fn(Arc<Shared>) -> io::Result<()>,
+    ) -> Self {
         Self(Arc::new(Shared {
             work: Mutex::default(),
             has_work: Condvar::new(),
-            wake: Box::new(wake),
+            wake,
+            ask,
+            spawn,
         }))
     }
 
@@ -47,26 +67,42 @@ impl Resolver {
     pub fn look_up(&self, host: &str) {
         let mut work = self.0.lock();
         work.hosts.push_back(host.to_owned());
-        if work.idle < work.hosts.len() && work.threads < THREADS {
-            let shared = Arc::clone(&self.0);
-            let started = thread::Builder::new()
-                .name("resolver".to_owned())
-                .spawn(move || shared.serve());
-            match started {
-                Ok(_) => work.threads += 1,
-                Err(error) if work.threads == 0 => {
-                    let host = work.hosts.pop_back().unwrap_or_default();
-                    work.answers
-                        .push((host, Err(format!("no thread for the lookup: {error}"))));
-                    drop(work);
-                    (self.0.wake)();
-                    return;
-                }
-                Err(_) => {}
-            }
+        if work.idle < work.hosts.len()
+            && work.threads < THREADS
+            && (self.0.spawn)(Arc::clone(&self.0)).is_ok()
+        {
+            work.threads += 1;
+        }
+        if work.threads == 0 {
+            drop(work);
+            // The loop is to come around, and to look up itself.
+            return (self.0.wake)();
         }
         drop(work);
         self.0.has_work.notify_one();
+    }
+
+    /// Makes one lookup on the calling thread if there is no thread to make it, and calls `wake` while more are left.
+    fn work(&self) {
+        let mut work = self.0.lock();
+        if work.threads > 0 {
+            return;
+        }
+        let Some(host) = work.hosts.pop_front() else {
+            return;
+        };
+        let is_last = work.hosts.is_empty();
+        drop(work);
+        let found = self.0.ask(&host);
+        self.0.lock().answers.push((host, found));
+        if !is_last {
+            (self.0.wake)();
+        }
+    }
+
+    /// Whether other threads may call `wake`.
+    pub fn has_threads(&self) -> bool {
+        self.0.lock().threads > 0
     }
 
     /// The answers that have come since the last call.
@@ -76,11 +112,13 @@ impl Resolver {
 }
 
 impl Resolver {
-    /// Hands the answers that have come to the engine.
+    /// Hands the answers that have come to the engine. To be called after each call of `wake`: without threads
+    /// it makes a lookup itself.
     ///
     /// # Errors
     /// As [`Multi::resolved`].
     pub fn tell<S: Sink>(&self, multi: &mut Multi<S>, now: Instant) -> Result<(), MultiError> {
+        self.work();
         for (host, addresses) in self.answers() {
             multi.resolved(&host, addresses, now)?;
         }
@@ -112,12 +150,23 @@ impl Shared {
                 continue;
             };
             drop(work);
-            let found = look_up(&host);
+            let found = self.ask(&host);
             work = self.lock();
             work.answers.push((host, found));
             (self.wake)();
         }
     }
+
+    /// One lookup. A panic in it is an answer too: without one the transfers of the host would wait for ever.
+    fn ask(&self, host: &str) -> Addresses {
+        let ask = self.ask;
+        panic::catch_unwind(|| ask(host)).unwrap_or_else(|_| Err("the lookup panicked".to_owned()))
+    }
+}
+
+fn spawn(shared: Arc<Shared>) -> io::Result<()> {
+    let thread = thread::Builder::new().name("resolver".to_owned());
+    thread.spawn(move || shared.serve()).map(drop)
 }
 
 /// One lookup. Addresses come in the system's order of preference (RFC 6724), each once.
@@ -141,6 +190,44 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    fn nowhere(host: &str) -> Addresses {
+        Err(format!("{host} is nowhere"))
+    }
+
+    #[test]
+    fn without_threads_the_caller_looks_up_one_name_after_the_other() {
+        let (wake, woken) = mpsc::channel();
+        let wake = Arc::new(move || wake.send(()).unwrap());
+        let none = |_| Err(io::ErrorKind::WouldBlock.into());
+        let resolver = Resolver::with(wake, nowhere, none);
+        resolver.look_up("a");
+        resolver.look_up("b");
+        let mut hosts = Vec::new();
+        // Each call of `wake` is a turn of the loop.
+        while woken.try_recv().is_ok() {
+            resolver.work();
+            hosts.extend(resolver.answers().map(|(host, _)| host));
+        }
+        assert_eq!(hosts, ["a", "b"]);
+        assert!(!resolver.has_threads());
+    }
+
+    #[test]
+    fn a_lookup_that_panics_is_answered_and_so_is_the_next() {
+        let (wake, woken) = mpsc::channel();
+        let ask = |host: &str| {
+            assert_ne!(host, "panic", "this one is meant");
+            nowhere(host)
+        };
+        let resolver = Resolver::with(Arc::new(move || wake.send(()).unwrap()), ask, spawn);
+        for host in ["panic", "next"] {
+            resolver.look_up(host);
+            woken.recv().unwrap();
+            let (answered, found) = resolver.answers().next().unwrap();
+            assert_eq!((answered.as_str(), found.is_err()), (host, true));
+        }
+    }
 
     #[test]
     fn answers_come_with_a_wake_up() {

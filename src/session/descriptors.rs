@@ -1,9 +1,9 @@
 //! How many files and sockets a run may have open, and what that leaves room for. Pure: the limit is an argument.
 
 /// Descriptors that belong to no row, at most: the standard streams and copies of two of them, the
-/// poll and two copies, signals, the waker, the splicing pipe, the list, the run's folder; and for
+/// poll and two copies, signals and their guard, the waker, the splicing pipe, the list, the run's folder; and for
 /// a moment a folder on the way to another, a file that is looked at, a lookup's socket.
-const RESERVED: usize = 18;
+const RESERVED: usize = 20;
 
 /// A row that waits has its folder open, and its file twice while it waits for its digest.
 const WAITING: usize = 3;

@@ -55,7 +55,7 @@ use split::Split;
 use verify::Waiting;
 
 use crate::download::{Body, Download, Hashing, Jitter, TaskId};
-use crate::error::{Error, Fault, MultiError};
+use crate::error::{Fault, MultiError};
 use crate::http::cookie::Jar;
 use crate::http::{Field, auth, encoding};
 use crate::list::{Row, RowOptions, Split as Wanted};
@@ -84,7 +84,7 @@ const LEAST_TYPED: u64 = 1 << 20;
 /// # Errors
 /// The run itself cannot go on. What goes wrong with a single file is told to the report.
 pub fn run(plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
-    run_on(&mut Reactor, plan, report)
+    run_on(&mut Reactor::default(), plan, report)
 }
 
 /// The same, with another loop than the reactor's.
@@ -119,6 +119,8 @@ pub fn run_on(driver: &mut impl Drive, plan: Plan, report: &mut dyn Report) -> i
     session.sync();
     session.report.flush();
     session.totals.elapsed = session.started.elapsed();
+    // One may have come after the last wait.
+    session.totals.signal = session.totals.signal.or(driver.signal());
     Ok(session.totals)
 }
 
@@ -251,6 +253,13 @@ impl<'r> Session<'r> {
         match self.admit(&mut row) {
             Ok(Some(admitted)) => self.add_first(multi, row, admitted),
             Ok(None) => Ok(()),
+            Err(Misplaced::Fault(fault)) if was_interrupted(&fault) => {
+                self.awaits_signal = true;
+                self.rows += 1;
+                self.totals.unfinished += 1;
+                self.note_failure(Some(&row));
+                Ok(())
+            }
             Err(why) => {
                 self.misplaced(row, why);
                 Ok(())
@@ -432,6 +441,14 @@ impl Application<Job> for Session<'_> {
         self.hashing.set_wake(wake);
     }
 
+    fn has_threads(&self) -> bool {
+        self.hashing.has_threads()
+    }
+
+    fn prepare(&mut self) {
+        self.source.begin();
+    }
+
     fn start(&mut self, multi: &mut Multi<Job>) {
         if let Some(detail) = self.plan.traces {
             let traces = Rc::clone(&self.traces);
@@ -453,6 +470,7 @@ impl Application<Job> for Session<'_> {
         self.ask_for_checksums(multi)?;
         while !self.has_ended
             && !self.is_stopped
+            && !sys::is_stopping()
             && !self.promised.is_awaited()
             && self.files(multi).saturating_sub(multi.sleeping()) + self.waiting.len() < room
             && multi.sleeping() < self.sleepers
@@ -461,7 +479,7 @@ impl Application<Job> for Session<'_> {
                 Item::Row(Ok(row)) => self.begin(multi, row)?,
                 Item::Row(Err(bad)) => self.bad_row(bad),
                 Item::Wait => {
-                    self.is_waiting = true;
+                    self.is_waiting = !sys::is_stopping();
                     break;
                 }
                 Item::End => self.has_ended = true,
@@ -475,6 +493,7 @@ impl Application<Job> for Session<'_> {
         self.tend(multi, now)?;
         self.save_states(multi, now);
         self.report.flush();
+        self.assert_waits_end();
         Ok(())
     }
 
@@ -504,7 +523,7 @@ impl Application<Job> for Session<'_> {
         Self::warn_of(self.report, &easy.url, &mut easy.sink);
         let is_stream = matches!(easy.sink.download.body, Body::Stream(_));
         self.awaits_signal |=
-            is_stream && matches!(&done.result, Err(error) if was_interrupted(error));
+            is_stream && matches!(&done.result, Err(error) if was_interrupted(error.fault()));
         match done.result {
             Ok(outcome) => self.verify(multi, easy, outcome, now)?,
             Err(_) if self.is_stopped || self.awaits_signal => {
@@ -535,6 +554,10 @@ impl Application<Job> for Session<'_> {
     }
 
     fn due(&self) -> Option<Instant> {
+        if self.hashing.is_behind() {
+            // At once: there is no thread to hash what is written.
+            return Some(self.started);
+        }
         let settles = if self.is_waiting {
             self.source.due()
         } else {
@@ -548,6 +571,7 @@ impl Application<Job> for Session<'_> {
         self.tell_time(now);
         self.show_traces(multi);
         self.source.settle(now);
+        self.hashing.work();
         if self.progress_due().is_some_and(|due| due <= now) {
             self.show_progress(multi, now);
         }
@@ -559,9 +583,10 @@ impl Application<Job> for Session<'_> {
     }
 }
 
-/// Whether a signal ended a write that waited for its reader.
-fn was_interrupted(error: &Error) -> bool {
-    matches!(error.fault(), Fault::Disk { source, .. } if source.kind() == io::ErrorKind::Interrupted)
+/// Whether a signal ended a write that waited for its reader: it is about to be reported.
+fn was_interrupted(fault: &Fault) -> bool {
+    matches!(fault, Fault::Disk { source, .. } if source.kind() == io::ErrorKind::Interrupted)
+        && sys::is_stopping()
 }
 
 /// The header fields of a row's own.

@@ -13,6 +13,7 @@ use crate::error::{Fault, MultiError};
 use crate::http::{Expected, auth};
 use crate::list::{Checksums, Row};
 use crate::multi::{Easy, Multi};
+use crate::sys;
 
 /// The longest list of digests, in bytes: it is held in memory.
 const LONGEST: u64 = 256 << 20;
@@ -72,7 +73,7 @@ impl Session<'_> {
             ListPlace::Url(url) => url,
             ListPlace::File(path) => {
                 let name = path.display().to_string();
-                let read = std::fs::read(&path);
+                let read = sys::read_all(&path);
                 self.take_checksums(name, read);
                 return Ok(());
             }
@@ -105,6 +106,10 @@ impl Session<'_> {
         });
         match checksums {
             Ok(checksums) => self.promised.checksums = List::Known(checksums),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.awaits_signal = true;
+                self.checksums_failed();
+            }
             Err(error) => {
                 self.bad_row(BadRow::List(name, error));
                 self.checksums_failed();

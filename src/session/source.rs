@@ -47,6 +47,15 @@ impl Source {
         }
     }
 
+    /// Opens the first list and reads its beginning. Done before signals are caught: one that finds the run stuck in a
+    /// file system that does not answer ends it.
+    pub(super) fn begin(&mut self) {
+        self.open_next();
+        if let Some(Err(error)) = self.input.as_mut().map(Input::begin) {
+            self.break_off(error);
+        }
+    }
+
     /// The next row of this worker's share.
     pub(super) fn next(&mut self, now: Instant) -> Item {
         loop {
@@ -71,12 +80,8 @@ impl Source {
                 return Item::Row(Err(broken));
             }
             let Some(input) = &mut self.input else {
-                let Some(path) = self.lists.next() else {
+                if !self.open_next() {
                     return Item::End;
-                };
-                match Input::open(&path, self.format, self.base.clone()) {
-                    Ok(input) => self.input = Some(input),
-                    Err(error) => self.broken = Some(BadRow::List(shown(&path), error)),
                 }
                 continue;
             };
@@ -87,6 +92,18 @@ impl Source {
                 Err(error) => self.break_off(error),
             }
         }
+    }
+
+    /// Opens the next list; false if there is none. What is wrong with it becomes an item.
+    fn open_next(&mut self) -> bool {
+        let Some(path) = self.lists.next() else {
+            return false;
+        };
+        match Input::open(&path, self.format, self.base.clone()) {
+            Ok(input) => self.input = Some(input),
+            Err(error) => self.broken = Some(BadRow::List(shown(&path), error)),
+        }
+        true
     }
 
     /// The pipe to watch while [`Source::next`] has to wait.

@@ -134,6 +134,24 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Each wait has an end: what waits for a digest waits for a task that will be answered, and each task that is
+    /// finished is waited for.
+    pub(super) fn assert_waits_end(&self) {
+        debug_assert!(
+            self.waiting
+                .keys()
+                .all(|task| self.hashing.will_answer(*task)),
+            "a body waits for a digest that will not come"
+        );
+        debug_assert!(
+            self.hashing
+                .finished()
+                .iter()
+                .all(|task| self.waiting.contains_key(task)),
+            "a digest comes that no body waits for"
+        );
+    }
+
     /// Goes on with what has waited for digests that are known now.
     pub(super) fn hashed(
         &mut self,

@@ -1,17 +1,56 @@
-//! What becomes of a signal before anybody has set a handler for it.
+//! What becomes of signals before handlers are set for them, and how a process ends by one.
 
-/// Whether the process ignores a signal: its parent may have wanted that, as nohup does with
-/// SIGHUP. Where the system does not say, it is not ignored.
-pub fn is_ignored(signal: i32) -> bool {
-    std::fs::read_to_string("/proc/self/status")
-        .is_ok_and(|status| mask(&status).is_some_and(|mask| mask >> (signal - 1) & 1 == 1))
+use signal_hook::low_level;
+
+/// What the process does with each signal.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Dispositions {
+    ignored: u64,
+    caught: u64,
 }
 
-/// The mask of ignored signals, the first in the lowest bit.
-fn mask(status: &str) -> Option<u64> {
+impl Dispositions {
+    /// Those of now. Where the system does not say, all are the default ones.
+    pub fn read() -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        Self {
+            ignored: mask(&status, "SigIgn:"),
+            caught: mask(&status, "SigCgt:"),
+        }
+    }
+
+    /// Whether a signal is ignored: nohup wants that of SIGHUP, and a shell without job control of SIGINT for what
+    /// it starts in the background.
+    pub fn is_ignored(&self, signal: i32) -> bool {
+        has(self.ignored, signal)
+    }
+
+    /// Whether a signal has its default action.
+    pub fn is_default(&self, signal: i32) -> bool {
+        !has(self.ignored | self.caught, signal)
+    }
+}
+
+/// Ends the process by a signal, as if it had no handler: shells and other parents see what ended it. The first
+/// process of a PID namespace is spared its signals, and exits with 128 and the number.
+pub fn end_by(signal: i32) -> ! {
+    if std::process::id() != 1 {
+        // Fails for a signal that it does not know.
+        let _ = low_level::emulate_default_handler(signal);
+    }
+    low_level::exit(128 + signal)
+}
+
+/// A mask of signals, the first in the lowest bit.
+fn mask(status: &str, name: &str) -> u64 {
     let mut lines = status.lines();
-    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
+    let mask = lines.find_map(|line| line.strip_prefix(name));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default()
+}
+
+fn has(mask: u64, signal: i32) -> bool {
+    mask >> (signal - 1) & 1 == 1
 }
 
 #[cfg(test)]
@@ -20,11 +59,22 @@ mod tests {
 
     #[test]
     fn the_first_signal_is_the_lowest_bit() {
+        let status = "Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t2\n";
+        let dispositions = Dispositions {
+            ignored: mask(status, "SigIgn:"),
+            caught: mask(status, "SigCgt:"),
+        };
+        let of = |signal| {
+            (
+                dispositions.is_ignored(signal),
+                dispositions.is_default(signal),
+            )
+        };
         assert_eq!(
-            mask("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t1\n"),
-            Some(0x1001)
+            [of(1), of(2), of(3), of(13)],
+            [(true, false), (false, false), (false, true), (true, false)]
         );
-        assert_eq!(mask("SigIgn:\tmany\n"), None);
-        assert_eq!(mask(""), None);
+        assert_eq!(mask("SigIgn:\tmany\n", "SigIgn:"), 0);
+        assert_eq!(mask("", "SigIgn:"), 0);
     }
 }

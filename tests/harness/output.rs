@@ -1,6 +1,7 @@
 //! What the program said and how it ended, taken apart along CLI.md.
 
 use std::fmt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -58,9 +59,22 @@ impl Output {
         self
     }
 
-    /// None when a signal ended it.
+    /// As a shell has it: 128 and the number of the signal, if one ended it.
     pub(crate) fn exit_code(&self) -> Option<i32> {
-        self.status.and_then(|status| status.code())
+        let status = self.status?;
+        status.code().or(self.signal().map(|signal| 128 + signal))
+    }
+
+    /// The signal that ended it.
+    pub(crate) fn signal(&self) -> Option<i32> {
+        self.status.and_then(|status| status.signal())
+    }
+
+    /// Asserts that this signal ended it, after it had stopped in good order or not.
+    #[track_caller]
+    pub(crate) fn died_by(&self, signal: i32) -> &Self {
+        assert_eq!(self.signal(), Some(signal), "the signal: {self}");
+        self
     }
 
     pub(crate) fn took(&self) -> Duration {

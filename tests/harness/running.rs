@@ -112,6 +112,33 @@ impl Running {
         kill.status().expect("kill").success()
     }
 
+    /// Whether it ends within a moment.
+    pub(crate) fn ends_soon(&self) -> bool {
+        let state = self.capture.state.lock().expect("capture");
+        let moment = Duration::from_millis(50);
+        let (state, _) = self
+            .capture
+            .changed
+            .wait_timeout_while(state, moment, |state| state.status.is_none())
+            .expect("capture");
+        state.status.is_some()
+    }
+
+    /// Waits until it catches this signal.
+    #[track_caller]
+    pub(crate) fn wait_until_caught(&self, signal: u32) {
+        let status = format!("/proc/{}/status", self.id);
+        let is_caught = || {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+        };
+        while !is_caught() {
+            assert!(!self.ends_soon(), "it has ended: {}", self.output());
+        }
+    }
+
     /// Its process number.
     pub(crate) fn id(&self) -> u32 {
         self.id

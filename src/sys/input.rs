@@ -1,0 +1,41 @@
+//! Files that may be pipes with nothing in them yet: read without getting stuck, so that a signal still stops the run.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::event::PollFlags;
+use rustix::fs::OFlags;
+
+use super::output::wait;
+
+/// Opens a file for reading. A named pipe opens before anything writes to it, and its reads do not wait.
+///
+/// # Errors
+/// What the system says.
+pub fn open_input(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// Reads all of a file. What is not there yet is waited for, until the run is to stop.
+///
+/// # Errors
+/// `Interrupted` when it was stopped, or what the system says.
+pub fn read_all(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = open_input(path)?;
+    let kind = file.metadata()?.file_type();
+    let mut bytes = Vec::new();
+    if !kind.is_file() && !kind.is_dir() {
+        // Until something writes to it, a pipe looks as if it had ended.
+        wait(&file, PollFlags::IN)?;
+    }
+    loop {
+        match file.read_to_end(&mut bytes) {
+            Ok(_) => return Ok(bytes),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => wait(&file, PollFlags::IN)?,
+            Err(error) => return Err(error),
+        }
+    }
+}
