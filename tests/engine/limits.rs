@@ -251,21 +251,21 @@ fn an_hour_in_the_queue(limits: Limits) {
     let mut fake = limited(limits);
     let mut easy = peer.easy("/");
     easy.stall_timeout = None;
-    let first = fake.add(easy).unwrap();
+    let first = fake.add(easy).expect("right");
     let second = Duration::from_secs(1);
     let mut easy = peer.easy("/");
     (easy.timeout, easy.connect_timeout, easy.stall_timeout) =
         (Some(second), Some(second), Some(second));
-    let waits = fake.add(easy).unwrap();
+    let waits = fake.add(easy).expect("right");
     let mut talk = peer.asked(&mut fake);
     assert_eq!(fake.elapse(3600 * second), 0);
     talk.answer("at last");
-    fake.result(first).unwrap();
+    fake.result(first).expect("right");
     talk.request(&mut fake);
     fake.elapse(second - Duration::from_millis(1));
     assert_eq!(fake.multi.running(), 1);
     fake.elapse(Duration::from_millis(1));
-    let error = fake.result(waits).unwrap_err();
+    let error = fake.result(waits).expect_err("a limit");
     assert!(matches!(
         error.fault(),
         Fault::Timeout {
