@@ -8,10 +8,11 @@ use url::Url;
 
 use super::excerpt::{quote, quote_url};
 use super::lines::Line;
+use super::pieces;
 use super::reference::Resolver;
 use super::size::parse_size;
 use super::value::{file, filled, header, once, plain};
-use super::{ListError, Place, Row};
+use super::{ListError, Place, Row, as_written, text_of};
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
@@ -115,6 +116,7 @@ impl Urls {
         row.map_err(|fault| ListError {
             place: self.place(number),
             message: format!("{fault}: {}", quote(line)),
+            text: as_written(line),
         })
     }
 
@@ -165,30 +167,36 @@ impl Urls {
 
     /// Sets an option of the row above, or makes that row bad; `None` stands for a line that is too long.
     fn add_option(&mut self, number: u64, line: Option<&[u8]>) {
-        let message = match &mut self.above {
-            Above::Bad(_) | Above::Reported => return,
-            Above::Nothing => "an indented option line with no URL above it".into(),
-            Above::Given => {
-                "options came too late: they must be written together with their URL".into()
+        let (message, text) = match &mut self.above {
+            Above::Reported => return,
+            Above::Bad(bad) => {
+                bad.text = bad.text.take().and_then(|text| below(&text, line));
+                return;
             }
+            Above::Nothing => ("an indented option line with no URL above it".into(), None),
+            Above::Given => (
+                "options came too late: they must be written together with their URL".into(),
+                None,
+            ),
             Above::Row(row) => {
                 match line.map_or_else(|| Err(TOO_LONG.into()), |line| set_option(row, line)) {
                     Ok(()) => return,
-                    Err(fault) => format!("{fault} (options of {})", quote_url(&row.url)),
+                    Err(fault) => (
+                        format!("{fault} (options of {})", quote_url(&row.url)),
+                        below(&row.to_string(), line),
+                    ),
                 }
             }
         };
         self.above = Above::Bad(ListError {
             place: self.place(number),
             message,
+            text,
         });
     }
 
     fn error(&self, number: u64, message: &str) -> Result<Row, ListError> {
-        Err(ListError {
-            place: self.place(number),
-            message: message.into(),
-        })
+        Err(ListError::new(self.place(number), message.into()))
     }
 
     fn place(&self, line: u64) -> Place {
@@ -197,6 +205,12 @@ impl Urls {
             line,
         }
     }
+}
+
+/// The lines of a bad row with another option line below them, as it came.
+fn below(lines: &str, option: Option<&[u8]>) -> Option<Box<str>> {
+    let option = text_of(option?)?;
+    Some(format!("{}\n  {option}", lines.trim_end()).into())
 }
 
 /// What is wrong with a [`Line::Utf16`].
@@ -237,6 +251,7 @@ fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
         "split" => once(&mut row.options_mut().split, || {
             Ok(value.parse::<super::Split>()?)
         }),
+        "pieces" => pieces::add(&mut row.options_mut().pieces, value),
         _ => return Err(format!("unknown option {}", quote(key.as_bytes()))),
     }
     .map_err(|fault: String| named(&fault))

@@ -71,10 +71,8 @@ impl Session<'_> {
         match why {
             Misplaced::Row(why) => {
                 let message = format!("{}: {why}", auth::masked(&row.url));
-                self.bad_row(BadRow::Line(ListError {
-                    place: row.place,
-                    message,
-                }));
+                self.note_failure(Some(&row));
+                self.bad_row(BadRow::Line(ListError::new(row.place, message)));
             }
             Misplaced::Fault(fault) => {
                 self.rows += 1;
