@@ -25,7 +25,6 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::error::{ContextKind, ContextValue};
 use gannet::session;
 
@@ -88,8 +87,11 @@ fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
         console.warn(&warnings);
         plan.cookies = Some(cookies);
     }
-    let totals = session::run(plan, &mut console)
-        .context("the run cannot go on")
-        .map_err(|error| (error, Exit::Other))?;
-    Ok(console.finish(&totals))
+    match session::run(plan, &mut console) {
+        Ok(totals) => Ok(console.finish(&totals, None)),
+        Err(broken) => {
+            let exit = console.finish(&broken.totals, Some(Exit::Other));
+            Err((broken.into(), exit))
+        }
+    }
 }

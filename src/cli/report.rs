@@ -39,7 +39,7 @@ pub(crate) struct Console {
     err: Stream,
     quiet: u8,
     verbose: u8,
-    /// Bodies or events go to standard output: the lines must not.
+    /// Something else goes to standard output: the lines must not.
     is_stdout_taken: bool,
     has_summary: bool,
     /// Completion lines are objects.
@@ -83,8 +83,10 @@ impl Console {
             .map(|path| Document::create(path).with_context(|| named(path)));
         let event_file = reporting.events.as_deref().filter(|path| !is_stdout(path));
         let event_file = event_file.map(|path| Stream::create(path).with_context(|| named(path)));
-        let outputs = [&flags.output.output, &reporting.events];
-        let mut outputs = outputs.into_iter().flatten();
+        // In a dry run no body comes.
+        let body = flags.output.output.as_ref().filter(|_| !reporting.dry_run);
+        let reports = [&reporting.report, &reporting.events, &reporting.failed];
+        let mut outputs = reports.into_iter().flatten().chain(body);
         Ok(Self {
             progress: Progress::new(mode, Screen::stderr()),
             out: Stream::new(sys::stdout, has_colour(io::stdout().is_terminal())),
@@ -109,8 +111,8 @@ impl Console {
         }
     }
 
-    /// Ends the report, and gives what the shell is to be told.
-    pub(crate) fn finish(mut self, totals: &Totals) -> Exit {
+    /// Ends the report, and gives what the shell is to be told. A run that broke off ends so with something else.
+    pub(crate) fn finish(mut self, totals: &Totals, broken: Option<Exit>) -> Exit {
         self.progress.finish();
         if self.has_summary && self.quiet < 2 {
             self.summarise(totals);
@@ -120,6 +122,7 @@ impl Console {
         if totals.is_broken_off {
             self.exit = Exit::Usage;
         }
+        self.exit = broken.unwrap_or(self.exit);
         let exit = match totals.signal {
             Some(1) => Exit::HungUp,
             Some(2) => Exit::Interrupted,
@@ -268,10 +271,10 @@ impl Report for Console {
     }
 
     fn bad_row(&mut self, bad: &BadRow) {
-        let exit = if matches!(bad, BadRow::List(..) | BadRow::Output(..)) {
-            Exit::LocalFile
-        } else {
-            Exit::Usage
+        let exit = match bad {
+            BadRow::Output(_, error) => disk_exit(error.kind()),
+            BadRow::List(..) => Exit::LocalFile,
+            BadRow::Line(_) | BadRow::Typed(_) => Exit::Usage,
         };
         self.exit = self.exit.worst(exit);
         self.record(|| Record::of_bad_row(bad, exit));
@@ -339,11 +342,7 @@ impl Report for Console {
     }
 
     fn planned(&mut self, url: &str, path: Option<&Path>) {
-        let is_for_events = self.events.is_some() && self.event_file.is_none();
-        let text = match is_for_events {
-            true => &mut self.err.pending,
-            false => &mut self.out.pending,
-        };
+        let text = &mut self.lines().pending;
         let _ = match path {
             Some(path) => writeln!(text, "{} -> {}", Safe(url), Safe(path.display())),
             None => writeln!(text, "{} -> standard output", Safe(url)),

@@ -1,6 +1,6 @@
 //! A body that is not kept as a file: it goes straight to standard output, or to a device or pipe that was named.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,7 @@ impl Stream {
     /// # Errors
     /// [`Fault::Disk`]: it cannot be written.
     pub fn open(path: &Path) -> Result<Self, Fault> {
-        let opened = OpenOptions::new().write(true).open(path);
-        let file = opened.map_err(|source| Fault::Disk {
+        let file = sys::open_stream(path).map_err(|source| Fault::Disk {
             verb: "open",
             path: path.to_owned(),
             source,

@@ -83,7 +83,7 @@ const LEAST_TYPED: u64 = 1 << 20;
 ///
 /// # Errors
 /// The run itself cannot go on. What goes wrong with a single file is told to the report.
-pub fn run(plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
+pub fn run(plan: Plan, report: &mut dyn Report) -> Result<Totals, BrokenOff> {
     run_on(&mut Reactor, plan, report)
 }
 
@@ -91,7 +91,11 @@ pub fn run(plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_on(driver: &mut impl Drive, plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
+pub fn run_on(
+    driver: &mut impl Drive,
+    plan: Plan,
+    report: &mut dyn Report,
+) -> Result<Totals, BrokenOff> {
     if plan.is_dry_run {
         return Ok(Session::new(plan, report).foresee());
     }
@@ -112,14 +116,32 @@ pub fn run_on(driver: &mut impl Drive, plan: Plan, report: &mut dyn Report) -> i
     session.begin_failures();
     session.begin_lock();
     let result = driver.drive(&mut session, options);
+    if result.is_err() {
+        session.totals.unfinished = session.unended();
+    }
     session.places.finish_syncing();
+    session.sync();
     session.finish_failures();
     session.finish_lock();
-    result?;
-    session.sync();
     session.report.flush();
     session.totals.elapsed = session.started.elapsed();
-    Ok(session.totals)
+    match result {
+        Ok(()) => Ok(session.totals),
+        Err(source) => Err(BrokenOff {
+            totals: session.totals,
+            source,
+        }),
+    }
+}
+
+/// A run that could not begin, or not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("the run cannot go on")]
+pub struct BrokenOff {
+    /// What came of it until then.
+    pub totals: Totals,
+    /// What went wrong.
+    pub source: io::Error,
 }
 
 /// A run under way.
@@ -234,6 +256,12 @@ impl<'r> Session<'r> {
         }
         self.report.flush();
         self.totals
+    }
+
+    /// Rows that have begun and not ended, where the transfers cannot be counted any more.
+    fn unended(&self) -> u64 {
+        let ended = self.totals.done + self.totals.kept + self.totals.failed;
+        self.rows.saturating_sub(ended)
     }
 
     /// Has what was fetched reach the disk, where that was put off to the end.

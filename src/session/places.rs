@@ -14,7 +14,7 @@ use crate::download::{
 };
 use crate::error::Fault;
 use crate::list::Row;
-use crate::sys::{self, Entry, Folder};
+use crate::sys::{self, Destination, Entry, Folder};
 
 /// Names of finished files that are remembered. Beyond that the disk remembers: a file that changed
 /// after this many were known was made by this run. So the longest list takes no more memory than
@@ -174,8 +174,7 @@ impl Places {
             let stream = Stream::stdout();
             return Ok(self.begin_stream(stream));
         }
-        if let Some(path) = self.device() {
-            let stream = Stream::open(&path).map_err(Misplaced::Fault)?;
+        if let Some(stream) = self.follow_typed()? {
             return Ok(self.begin_stream(stream));
         }
         let (relative, wanted) = self.wanted(row)?;
@@ -345,14 +344,25 @@ impl Places {
         !is_free
     }
 
-    /// What was typed as the output, where that is a device or a pipe: it is written to, and stays what it is.
-    fn device(&self) -> Option<PathBuf> {
-        let Output::File(path) = &self.output else {
-            return None;
+    /// Follows what was typed as the output. A device or a pipe is written to, and stays what it is; a
+    /// symbolic link stays too, and the file it leads to is the one that is fetched.
+    fn follow_typed(&mut self) -> Result<Option<Stream>, Misplaced> {
+        let Output::File(path) = &mut self.output else {
+            return Ok(None);
         };
-        let path = self.root.join(path);
-        let metadata = std::fs::metadata(&path).ok()?;
-        (!metadata.is_file() && !metadata.is_dir()).then_some(path)
+        let typed = self.root.join(&*path);
+        match Destination::of(&typed) {
+            Ok(Destination::Stdout) => Ok(Some(Stream::stdout())),
+            Ok(Destination::Stream(at)) => Stream::open(&at).map(Some).map_err(Misplaced::Fault),
+            Ok(Destination::File(at)) if at != typed => {
+                *path = at.strip_prefix(&self.root).unwrap_or(&at).to_owned();
+                Ok(None)
+            }
+            // What stands there is looked at later.
+            Ok(Destination::File(_)) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),
+            Err(error) => Err(disk("follow", typed, error)),
+        }
     }
 
     /// Begins a download whose final name is free.

@@ -1,6 +1,7 @@
 //! The few system calls that the standard library lacks: files by name within an open folder,
-//! bytes moved from sockets to files, and the limit of open files.
+//! bytes moved from sockets to files, outputs that a user named, and the limit of open files.
 
+mod destination;
 mod file;
 mod folder;
 mod limit;
@@ -8,6 +9,7 @@ mod output;
 mod pipe;
 mod signal;
 
+pub use destination::{Access, Destination, OutputFile, Patience, open_growing, open_stream};
 pub use file::{boot, earliest_stamp, latest_stamp, note, noted, remove_note, sync, sync_data};
 pub use folder::{Entry, Folder};
 pub use limit::{foreign_files, raise_open_files};
