@@ -641,11 +641,11 @@ pub(crate) struct Reporting {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, hide_short_help = true)]
     pub(crate) color: ColorChoice,
 
-    /// Write the rows that failed to FILE, as a list to read again
+    /// Write the rows that are not done to FILE, as a list to read again
     ///
     /// With all their options, mirrors and digests, and with their credentials: only its owner may
-    /// read FILE. Rows that were under way when the run was stopped are among them. FILE is written
-    /// when the run ends, and is empty if nothing failed.
+    /// read FILE. Rows that were under way when the run ended early are among them, and those that it had
+    /// not begun. FILE is written when the run ends, and is empty if all is done. - is standard output.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) failed: Option<PathBuf>,
 

@@ -165,7 +165,7 @@ impl Console {
         disk_exit(kind)
     }
 
-    /// `12 files, 1 kept, 2 failed, 3 unfinished, 34.5 MiB in 1.2 s, 28.1 MiB/s`
+    /// `12 files, 1 kept, 2 failed, 3 unfinished, 34.5 MiB in 1.2 s, 28.1 MiB/s`, and which lists may have more rows
     fn summarise(&mut self, totals: &Totals) {
         let elapsed = totals.elapsed;
         let files = totals.done + totals.kept;
@@ -188,6 +188,9 @@ impl Console {
             Span(elapsed),
             Speed(totals.bytes, elapsed)
         );
+        for name in &totals.unread {
+            let _ = writeln!(text, "{} was not read to its end", Safe(name));
+        }
     }
 
     /// Writes what is pending, the view of the progress out of the way.

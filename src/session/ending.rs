@@ -169,7 +169,6 @@ impl Session<'_> {
             Body::Memory(_) => self.checksums_failed(),
             Body::Stream(_) | Body::Segment(_) => {}
         }
-        self.note_failure(easy.sink.row.as_deref());
         self.tell(&easy, Duration::ZERO, 0, Verdict::Failed(error));
     }
 }

@@ -249,7 +249,7 @@ impl<'r> Session<'r> {
                         .planned(&auth::masked(&row.url), path.as_deref()),
                     Err(why) => self.misplaced(row, why),
                 },
-                Item::Row(Err(bad)) => self.bad_row(bad),
+                Item::Row(Err(unusable)) => self.bad_row(unusable.why),
                 Item::Wait => self.source.wait(),
                 Item::End => break,
             }
@@ -344,6 +344,7 @@ impl<'r> Session<'r> {
             let own = encoding::take_offer(&mut own_headers);
             download.decode(own.unwrap_or_else(|| Arc::clone(offer)), max_size);
         }
+        self.note_begin(self.rows, admitted.kept);
         let job = Job {
             number: self.rows,
             place: row.place,
@@ -354,7 +355,6 @@ impl<'r> Session<'r> {
             tries_in_all: 0,
             began: None,
             url: admitted.url,
-            row: admitted.kept,
             is_renamed: admitted.is_renamed,
             max_size,
             conditions: 0,
@@ -487,7 +487,7 @@ impl Application<Job> for Session<'_> {
         {
             match self.source.next(now) {
                 Item::Row(Ok(row)) => self.begin(multi, row)?,
-                Item::Row(Err(bad)) => self.bad_row(bad),
+                Item::Row(Err(unusable)) => self.unusable(unusable),
                 Item::Wait => {
                     self.is_waiting = true;
                     break;
@@ -498,7 +498,6 @@ impl Application<Job> for Session<'_> {
         self.connect_early(multi)?;
         if self.is_stopped {
             self.totals.unfinished += (self.files(multi) + self.waiting.len()) as u64;
-            self.note_unfinished(multi);
         }
         self.tend(multi, now)?;
         self.save_states(multi, now);
@@ -538,7 +537,6 @@ impl Application<Job> for Session<'_> {
             Err(_) if self.is_stopped || self.awaits_signal => {
                 easy.sink.download.leave(&easy.url);
                 self.totals.unfinished += 1;
-                self.note_failure(easy.sink.row.as_deref());
             }
             Err(error) => self.failed(multi, easy, &error, now)?,
         }

@@ -220,6 +220,8 @@ pub struct Totals {
     pub failed: u64,
     /// Files begun or known and not ended, because the run was stopped.
     pub unfinished: u64,
+    /// Lists that come through a pipe and had not ended by then, by name: their other rows are not known.
+    pub unread: Vec<String>,
     /// Bytes received into files that are done.
     pub bytes: u64,
     /// Time that the run took.
