@@ -31,8 +31,8 @@ impl Session<'_> {
                 self.totals.bytes += received;
                 self.tell(&easy, elapsed, received, Verdict::Done(outcome));
             }
+            // Another file stands there than the one whose digest is known.
             Ok(Placed::Kept) => {
-                self.lock_in(&easy.sink);
                 self.totals.kept += 1;
                 self.tell(&easy, elapsed, received, Verdict::Kept);
             }
