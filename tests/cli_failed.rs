@@ -115,13 +115,16 @@ fn again(dir: &Dir) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// A server whose `/stuck` never ends, and whose other paths have a body.
+/// A server whose `/stuck/0` to `/stuck/39` never end, and whose other paths have a body.
 fn stuck() -> Server {
     Server::start(|s| {
         for path in ["/a", "/b", "/c", "/d"] {
             s.get(path).body(b"1");
         }
-        s.get("/stuck").body(noise(1000)).stall_at(10);
+        for at in 0..40 {
+            let route = s.get(&format!("/stuck/{at}"));
+            route.body(noise(1000)).stall_at(10);
+        }
     })
 }
 
@@ -130,7 +133,7 @@ fn rows_that_a_signal_kept_from_beginning_are_in_the_list() {
     let server = stuck();
     let dir = Dir::new();
     let typed: Vec<_> = (0..4)
-        .map(|at| server.url(&format!("/stuck?{at}")))
+        .map(|at| server.url(&format!("/stuck/{at}")))
         .collect();
     let one = "a\n  out=sub/x\n  checksum=md5:c4ca4238a0b923820dcc509a6f75849b\n# none\nnonsense one two\n";
     dir.write("one", one);
@@ -164,7 +167,7 @@ fn a_shard_leaves_its_own_rows_alone() {
     let server = stuck();
     let dir = Dir::new();
     let urls: Vec<_> = (0..40)
-        .map(|at| server.url(&format!("/stuck?{at}")))
+        .map(|at| server.url(&format!("/stuck/{at}")))
         .collect();
     dir.write("list", urls.join("\n"));
     let mut found = Vec::new();
@@ -517,4 +520,53 @@ fn digests_of_pieces_are_written_too() {
     );
     run("again").code(9);
     assert_eq!(again(&dir), first);
+}
+
+#[test]
+fn a_row_that_has_another_name_than_its_url_keeps_it() {
+    let server = Server::start(|s| {
+        s.get("/one/x").body(b"one");
+        s.get("/stuck").body(noise(1000)).stall_at(10);
+        s.get("/two/x").status(404).then().body(b"two");
+        s.get("/three/x").body(b"three");
+    });
+    let dir = Dir::new();
+    // Another row had the name of the second and of the third, of which the run begins one.
+    let urls = ["/one/x", "/two/x", "/stuck", "/three/x"].map(|path| server.url(path));
+    let run = dir.gannet().flags("-j 1 -t 0 -d out --failed again");
+    let running = run.args(&urls).spawn();
+    server.wait_for_stalls(1);
+    running.signal("INT");
+    running.finish().code(130);
+    let mut found = again(&dir);
+    found.sort();
+    let mut wanted = vec![urls[1].clone(), urls[2].clone(), urls[3].clone()];
+    wanted.extend(["  out=x.1".into(), "  out=x.2".into()]);
+    wanted.sort();
+    assert_eq!(found, wanted);
+    let text = String::from_utf8(dir.read("again")).expect("text");
+    dir.write("again", text.replace(&format!("{}\n", urls[2]), ""));
+    dir.gannet().flags("-i again -d out").run().ok();
+    dir.assert_file("out/x", b"one");
+    dir.assert_file("out/x.1", b"two");
+    dir.assert_file("out/x.2", b"three");
+}
+
+#[test]
+fn a_name_after_a_template_is_kept() {
+    let server = stuck();
+    let dir = Dir::new();
+    let urls = ["/a", "/gone", "/b"].map(|path| server.url(path));
+    let list = format!("{}\n{}\n  dir=sub\n{}\n", urls[0], urls[1], urls[2]);
+    let run = dir
+        .gannet()
+        .flags("-i - -j 1 -t 0 -d out --fail-fast --failed again");
+    run.args(["--name", "{index}/{name}"])
+        .input(list)
+        .run()
+        .code(8);
+    let first = format!("{}\n  out=2/gone\n  dir=sub\n", urls[1]);
+    let text = String::from_utf8(dir.read("again")).expect("text");
+    assert!(text.starts_with(&first), "{text}");
+    assert!(text.contains("out=3/b") || dir.has("out/3/b"), "{text}");
 }

@@ -230,7 +230,8 @@ pub(crate) struct Integrity {
     /// Write to FILE what was fetched from where
     ///
     /// FILE is JSON, with the URL, name, size, SHA-256 and entity tag of each file. What it held of
-    /// other URLs stays in it. It is written when the run ends, in one step.
+    /// other URLs stays in it. It is written when the run ends, in one step, and several runs may
+    /// share it.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) lock: Option<PathBuf>,
 

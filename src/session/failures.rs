@@ -8,11 +8,12 @@ use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Session;
 use super::report::BadRow;
-use super::source::{Rest, Unusable};
+use super::source::{Item, Unusable};
+use crate::download::name;
 use crate::list::{self, Row};
 use crate::sys::{Access, OutputFile, Patience};
 
@@ -144,27 +145,35 @@ impl Session<'_> {
             Some(_) => Duration::ZERO,
             None => PIPE_PATIENCE,
         };
-        while self.failures.is_some()
-            && let Some(rest) = self.source.rest(patience)
-        {
-            match rest {
-                Rest::Row(Ok(mut row)) => {
-                    self.totals.unfinished += 1;
-                    self.places.tell_typed(&mut row);
-                    // What keeps it from being checked, the next run will meet again.
-                    let _ = self.promised.add_to(&mut row);
-                    self.note_failure(&row);
-                }
-                Rest::Row(Err(unusable)) => {
+        while self.failures.is_some() {
+            match self.source.next(Instant::now()) {
+                Item::Row(Ok(row)) => self.note_unbegun(row),
+                Item::Row(Err(unusable)) => {
                     self.write_failure(|failures| failures.add_unusable(&unusable));
                 }
-                Rest::Unread(name) => {
-                    let lines = list::bad_row(&format!("{name} was not read to its end"));
-                    self.write_failure(|failures| writeln!(failures.file, "{lines}"));
-                    self.totals.unread.push(name);
+                Item::Wait => {
+                    if let Some(name) = self.source.read_late(patience) {
+                        let lines = list::bad_row(&format!("{name} was not read to its end"));
+                        self.write_failure(|failures| writeln!(failures.file, "{lines}"));
+                        self.totals.unread.push(name);
+                    }
                 }
+                Item::End => break,
             }
         }
+    }
+
+    fn note_unbegun(&mut self, mut row: Row) {
+        self.totals.unfinished += 1;
+        self.places.tell_typed(&mut row);
+        // What keeps it from being checked or placed, the next run will meet again.
+        let _ = self.promised.add_to(&mut row);
+        if let Ok(Some(path)) = self.places.foresee(&row)
+            && (!self.plan.takes_names || self.plan.is_locked)
+        {
+            keep_name(&mut row, &path, &self.plan.dir);
+        }
+        self.note_failure(&row);
     }
 
     /// Writes to the list, where there is one; if that fails, it is given up, and the one that it would replace stays.
@@ -178,5 +187,20 @@ impl Session<'_> {
             let _ = failures.file.into_parts();
             self.report.bad_row(&BadRow::Output(name, error));
         }
+    }
+}
+
+/// Has a row that names no file name the one it has in this run, unless its URL does: in another run the rows
+/// that gave it another name are not beside it, and their files would be taken for its own.
+pub(super) fn keep_name(row: &mut Row, path: &Path, root: &Path) {
+    let options = row.options.as_ref();
+    let dir = options.and_then(|options| options.dir.as_deref());
+    let dir = dir.map_or(Ok(PathBuf::new()), name::beneath);
+    let (None, Ok(dir), Ok(path)) = (&row.out, dir, path.strip_prefix(root)) else {
+        return;
+    };
+    if path != dir.join(name::from_url(&row.url)) {
+        let out = path.strip_prefix(&dir).ok().and_then(Path::to_str);
+        row.out = out.map(str::to_owned);
     }
 }

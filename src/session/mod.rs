@@ -293,20 +293,27 @@ impl<'r> Session<'r> {
         self.promised.add_to(row)?;
         // Its place may have another of its mirrors come first.
         let url = self.lock.is_some().then(|| Box::new(row.url.clone()));
-        let kept = self.kept(row);
+        let mut kept = self.kept(row);
         match self.places.place(row)? {
             Placement::Begin {
                 download,
                 is_renamed,
                 standing,
-            } => Ok(Some(Admitted {
-                own_headers: own_headers(row).map_err(Misplaced::Row)?,
-                url,
-                kept,
-                download,
-                is_renamed,
-                standing,
-            })),
+            } => {
+                if let (Some(kept), Body::File(part)) = (&mut kept, &download.body)
+                    && !download.takes_name
+                {
+                    failures::keep_name(kept, &part.path(), &self.plan.dir);
+                }
+                Ok(Some(Admitted {
+                    own_headers: own_headers(row).map_err(Misplaced::Row)?,
+                    url,
+                    kept,
+                    download,
+                    is_renamed,
+                    standing,
+                }))
+            }
             Placement::Kept(path) => {
                 self.rows += 1;
                 self.totals.kept += 1;

@@ -63,13 +63,6 @@ impl Unusable {
     }
 }
 
-/// What of the rows that a run did not begin.
-pub(super) enum Rest {
-    Row(Result<Row, Unusable>),
-    /// The list of that name comes through a pipe that has not ended: its other rows are not known.
-    Unread(String),
-}
-
 /// All rows of a run.
 pub(super) struct Source {
     urls: std::iter::Enumerate<std::vec::IntoIter<String>>,
@@ -142,30 +135,22 @@ impl Source {
         }
     }
 
-    /// The next row of this worker's share that the run has not begun, and will not. A pipe is read as long as
-    /// something comes within `patience`.
-    pub(super) fn rest(&mut self, patience: Duration) -> Option<Rest> {
-        loop {
-            match self.next(Instant::now()) {
-                Item::Row(row) => return Some(Rest::Row(row)),
-                Item::End => return None,
-                Item::Wait => {}
-            }
-            let Some((input, _)) = &mut self.input else {
-                continue;
-            };
-            let may_read = self.late_reads < MOST_LATE_READS;
-            match may_read.then(|| input.read_within(patience)) {
-                Some(Ok(true)) => self.late_reads += 1,
-                Some(Err(error)) => self.break_off(error),
-                Some(Ok(false)) | None if input.is_holding() => input.settle_now(),
-                Some(Ok(false)) | None => {
-                    let name = input.name().to_owned();
-                    self.input = None;
-                    return Some(Rest::Unread(name));
-                }
+    /// Reads from a pipe that [`Source::next`] has to wait for, when the run is over: what comes within `patience`.
+    /// Gives its name if it is left before its end, and its other rows are not known.
+    pub(super) fn read_late(&mut self, patience: Duration) -> Option<String> {
+        let (input, _) = self.input.as_mut()?;
+        let may_read = self.late_reads < MOST_LATE_READS;
+        match may_read.then(|| input.read_within(patience)) {
+            Some(Ok(true)) => self.late_reads += 1,
+            Some(Err(error)) => self.break_off(error),
+            Some(Ok(false)) | None if input.is_holding() => input.settle_now(),
+            Some(Ok(false)) | None => {
+                let name = input.name().to_owned();
+                self.input = None;
+                return Some(name);
             }
         }
+        None
     }
 
     /// The pipe to watch while [`Source::next`] has to wait.
