@@ -360,11 +360,14 @@ fn what_the_run_itself_needs_and_cannot_have_costs_no_row() {
         ("--checksums", gone.as_str()),
     ] {
         for list in ["list", "-"] {
+            // A pipe that has all of it before the program starts.
+            let pipe = "mkfifo p && exec 9<>p && cat list >&9 && exec <p 9>&- && rm p";
             let run = dir
                 .gannet()
+                .shell(pipe)
                 .flags("-t 0 -d out --failed again")
                 .args([flag, value]);
-            let out = run.args(["-i", list]).input(&rows).run();
+            let out = run.args(["-i", list]).run();
             assert_ne!(out.exit_code(), Some(0), "{flag} {value}");
             assert_eq!(
                 dir.read("again"),

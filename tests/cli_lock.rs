@@ -357,7 +357,7 @@ fn a_lock_file_may_be_a_link_and_nothing_but_a_file() {
     let run = |flags: &str| dir.gannet().flags(flags).arg(server.url("/a")).run();
     run("--lock lock -o out").ok();
     dir.assert_names(&["lock", "out", "real", "sub/target"]);
-    // A link is known by the name that was typed.
+    // A file is known by the name that the link leads to.
     run("--lock lock --locked -o out --exists overwrite").ok();
     for stream in ["-", "/dev/stdout"] {
         run(&format!("--lock {stream}"))

@@ -56,6 +56,10 @@ impl Failures {
     /// Whether this list is to stand in the place of that one.
     fn replaces(&self, list: &Path) -> bool {
         let same = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let list = match list.to_str() {
+            Some("-") => Path::new("/dev/stdin"),
+            _ => list,
+        };
         match (self.file.get_ref().replaced(), fs::metadata(list)) {
             (Some(own), Ok(read)) => same(own) == same(read),
             _ => self.path == list,

@@ -56,7 +56,7 @@ impl Entry {
     fn names(&self, row: &mut Row, plan: &Plan) -> bool {
         let own = self.out.as_deref().map(Path::new);
         match &plan.output {
-            Output::Stdout => return true,
+            Output::Stdout | Output::Stream(_) => return true,
             Output::File(path) => {
                 let path = plan.dir.join(path);
                 return path.strip_prefix(&plan.dir).ok() == own;
@@ -278,18 +278,15 @@ impl Session<'_> {
             return;
         };
         let (size, sha256, etag) = found;
-        let path = match (&self.plan.output, job.landing()) {
-            // A link that was typed leads elsewhere, but it is what another run asks for.
-            (Output::File(path), Landing::File(..)) if !job.is_renamed => {
-                Some(self.plan.dir.join(path))
-            }
-            (_, Landing::File(folder, name)) => Some(folder.join(name)),
-            (_, Landing::Stdout | Landing::Nowhere) => None,
+        let out = match job.landing() {
+            Landing::File(folder, name) => folder
+                .join(name)
+                .strip_prefix(&self.plan.dir)
+                .ok()
+                .and_then(Path::to_str)
+                .map(str::to_owned),
+            Landing::Stdout | Landing::Nowhere => None,
         };
-        let out = path.and_then(|path| {
-            let beneath = path.strip_prefix(&self.plan.dir).ok()?;
-            beneath.to_str().map(str::to_owned)
-        });
         let entry = Entry {
             url: key(url),
             out,

@@ -65,7 +65,8 @@ use crate::sys;
 
 pub use plan::{Durability, ListPlace, Output, Plan, Request, Resume};
 pub use report::{
-    ActiveFile, BadRow, Completion, Landing, Report, Retrying, Snapshot, Starting, Totals, Verdict,
+    ActiveFile, BadRow, BrokenOff, Completion, Landing, Report, Retrying, Snapshot, Starting,
+    Totals, Verdict,
 };
 
 /// How often incomplete files are looked at that have no state yet; one of some size gets its first.
@@ -93,11 +94,14 @@ pub fn run(plan: Plan, report: &mut dyn Report) -> Result<Totals, BrokenOff> {
 /// As [`run`].
 pub fn run_on(
     driver: &mut impl Drive,
-    plan: Plan,
+    mut plan: Plan,
     report: &mut dyn Report,
 ) -> Result<Totals, BrokenOff> {
+    let followed = plan.follow_output();
     if plan.is_dry_run {
-        return Ok(Session::new(plan, report).foresee());
+        let mut session = Session::new(plan, report);
+        session.begin_output(followed);
+        return Ok(session.foresee());
     }
     let limit = sys::raise_open_files();
     let room = Descriptors::divide(limit, sys::foreign_files(limit), plan.jobs);
@@ -114,6 +118,7 @@ pub fn run_on(
     session.plan.options.limits.connections = room.connections;
     session.places.keep_folders(room.folders);
     session.begin_failures();
+    session.begin_output(followed);
     session.begin_lock();
     let result = driver.drive(&mut session, options);
     if result.is_err() {
@@ -132,16 +137,6 @@ pub fn run_on(
             source,
         }),
     }
-}
-
-/// A run that could not begin, or not go on.
-#[derive(Debug, thiserror::Error)]
-#[error("the run cannot go on")]
-pub struct BrokenOff {
-    /// What came of it until then.
-    pub totals: Totals,
-    /// What went wrong.
-    pub source: io::Error,
 }
 
 /// A run under way.
@@ -256,6 +251,15 @@ impl<'r> Session<'r> {
         }
         self.report.flush();
         self.totals
+    }
+
+    /// The run ends if the file that was typed cannot be found out.
+    fn begin_output(&mut self, followed: io::Result<()>) {
+        if let (Err(error), Output::File(path)) = (followed, &self.plan.output) {
+            let name = self.plan.dir.join(path).display().to_string();
+            self.bad_row(BadRow::Output(name, error));
+            self.has_ended = true;
+        }
     }
 
     /// Rows that have begun and not ended, where the transfers cannot be counted any more.

@@ -14,7 +14,7 @@ use crate::download::{
 };
 use crate::error::Fault;
 use crate::list::Row;
-use crate::sys::{self, Destination, Entry, Folder};
+use crate::sys::{self, Entry, Folder};
 
 /// Names of finished files that are remembered. Beyond that the disk remembers: a file that changed
 /// after this many were known was made by this run. So the longest list takes no more memory than
@@ -131,8 +131,10 @@ impl Places {
 
     /// Where a row would go, without a look at the disk; `None` is standard output.
     pub(super) fn foresee(&mut self, row: &Row) -> Result<Option<PathBuf>, Misplaced> {
-        if self.output == Output::Stdout {
-            return Ok(None);
+        match &self.output {
+            Output::Stdout => return Ok(None),
+            Output::Stream(path) => return Ok(Some(path.clone())),
+            Output::File(_) | Output::ByName => {}
         }
         let (folder, wanted) = self.wanted(row)?;
         let (name, _) = self.claim(row, &folder, wanted)?;
@@ -174,7 +176,8 @@ impl Places {
             let stream = Stream::stdout();
             return Ok(self.begin_stream(stream));
         }
-        if let Some(stream) = self.follow_typed()? {
+        if let Output::Stream(path) = &self.output {
+            let stream = Stream::open(path).map_err(Misplaced::Fault)?;
             return Ok(self.begin_stream(stream));
         }
         let (relative, wanted) = self.wanted(row)?;
@@ -342,27 +345,6 @@ impl Places {
         };
         part.take_name(path.file_name().unwrap_or_default().to_owned());
         !is_free
-    }
-
-    /// Follows what was typed as the output. A device or a pipe is written to, and stays what it is; a
-    /// symbolic link stays too, and the file it leads to is the one that is fetched.
-    fn follow_typed(&mut self) -> Result<Option<Stream>, Misplaced> {
-        let Output::File(path) = &mut self.output else {
-            return Ok(None);
-        };
-        let typed = self.root.join(&*path);
-        match Destination::of(&typed) {
-            Ok(Destination::Stdout) => Ok(Some(Stream::stdout())),
-            Ok(Destination::Stream(at)) => Stream::open(&at).map(Some).map_err(Misplaced::Fault),
-            Ok(Destination::File(at)) if at != typed => {
-                *path = at.strip_prefix(&self.root).unwrap_or(&at).to_owned();
-                Ok(None)
-            }
-            // What stands there is looked at later.
-            Ok(Destination::File(_)) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Ok(None),
-            Err(error) => Err(disk("follow", typed, error)),
-        }
     }
 
     /// Begins a download whose final name is free.

@@ -231,3 +231,13 @@ pub struct Totals {
     /// A bad line ended the run, as asked for.
     pub is_broken_off: bool,
 }
+
+/// A run that could not begin, or not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("the run cannot go on")]
+pub struct BrokenOff {
+    /// What came of it until then.
+    pub totals: Totals,
+    /// What went wrong.
+    pub source: std::io::Error,
+}
