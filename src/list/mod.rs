@@ -245,7 +245,7 @@ pub fn bad_row(what: &str) -> Box<str> {
 }
 
 fn text_of(line: &[u8]) -> Option<&str> {
-    let line = str::from_utf8(line.trim_ascii()).ok()?;
+    let line = str::from_utf8(line).ok()?.trim_matches([' ', '\t']);
     let is_row = !line.starts_with('#') && !line.split('\t').any(excerpt::has_control);
     (is_row && !line.is_empty()).then_some(line)
 }

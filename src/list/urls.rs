@@ -75,8 +75,13 @@ impl Urls {
     pub(super) fn take(&mut self) -> Option<Result<Row, ListError>> {
         match mem::replace(&mut self.above, Above::Nothing) {
             Above::Row(row) => {
-                self.above = Above::Given;
-                Some(Ok(row))
+                let row = whole(row);
+                self.above = if row.is_ok() {
+                    Above::Given
+                } else {
+                    Above::Reported
+                };
+                Some(row)
             }
             Above::Bad(error) => {
                 self.above = Above::Reported;
@@ -205,6 +210,25 @@ impl Urls {
             line,
         }
     }
+}
+
+/// A row that has all its options, unless they contradict each other.
+fn whole(row: Row) -> Result<Row, ListError> {
+    let options = row.options.as_deref();
+    let Some(pieces) = options.and_then(|options| options.pieces.as_deref()) else {
+        return Ok(row);
+    };
+    let size = options.and_then(|options| options.size);
+    let count = pieces.count();
+    if count > 0 && size.is_none_or(|size| pieces.fit(size)) {
+        return Ok(row);
+    }
+    let (length, url) = (pieces.length(), quote_url(&row.url));
+    let why = format!("{count} pieces= of {length} bytes do not make the file (options of {url})");
+    Err(ListError {
+        text: Some(row.to_string().trim_end().into()),
+        ..ListError::new(row.place, why)
+    })
 }
 
 /// The lines of a bad row with another option line below them, as it came.
