@@ -241,3 +241,10 @@ pub struct BrokenOff {
     /// What went wrong.
     pub source: std::io::Error,
 }
+
+/// For a caller that has no use for the totals.
+impl From<BrokenOff> for std::io::Error {
+    fn from(broken: BrokenOff) -> Self {
+        broken.source
+    }
+}
