@@ -67,7 +67,7 @@ complete -c gannet -l events -d 'Write to FILE what happens as it happens; - is 
 complete -c gannet -l color -d 'Whether to colour what is printed' -r -f -a "auto\t'on a terminal, unless NO_COLOR is set'
 always\t'always'
 never\t'never'"
-complete -c gannet -l failed -d 'Write the rows that failed to FILE, as a list to read again' -r -F
+complete -c gannet -l failed -d 'Write the rows that are not done to FILE, as a list to read again' -r -F
 complete -c gannet -l strict -d 'Let a bad line in a list end the run'
 complete -c gannet -l no-config -d 'Read no configuration: neither gannet.toml nor GANNET_ variables'
 complete -c gannet -l content-disposition -d 'Let the server name the file'

@@ -215,3 +215,26 @@ fn mkfifo(path: &Path) {
     let status = Command::new("mkfifo").arg(path).status();
     assert!(status.is_ok_and(|status| status.success()), "{path:?}");
 }
+
+#[test]
+fn a_link_that_was_typed_is_followed_and_stays() {
+    let server = serving(2_000_000);
+    let dir = Dir::new();
+    dir.make_dir("out/sub");
+    symlink("sub/target", dir.join("out/link")).unwrap();
+    symlink("circle", dir.join("out/circle")).unwrap();
+    let run = |flags: &str, to: &str| {
+        let run = dir.gannet().flags(flags).flags("-d out -o").arg(to);
+        run.arg(server.url("/a")).run()
+    };
+    // A target that is not there yet, one that is replaced, and one that is kept.
+    for (flags, word) in [("", "done"), ("", "done"), ("--exists skip", "kept")] {
+        let out = run(flags, "link");
+        out.ok();
+        assert_eq!(out.completion().word, word, "{out}");
+        dir.assert_names(&["out/circle", "out/link", "out/sub/target"]);
+        dir.assert_file("out/sub/target", noise(2_000_000));
+    }
+    run("", "circle").code(3).complains("symbolic links");
+    assert!(dir.join("out/circle").is_symlink());
+}

@@ -275,3 +275,96 @@ fn a_url_that_is_fetched_twice_is_locked_twice() {
         assert_eq!(dir.read("lock"), lock);
     }
 }
+
+#[test]
+fn runs_that_share_a_lock_file_lose_nothing() {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        for at in 0..8 {
+            s.get(&format!("/{at}")).body(b"1").wait_for(&gate);
+        }
+    });
+    let dir = Dir::new();
+    // All of them have read the file before any of them writes it.
+    let run = |at: usize| {
+        let run = dir.gannet().flags("--lock lock -d out");
+        run.arg(server.url(&format!("/{at}"))).spawn()
+    };
+    let running: Vec<_> = (0..8).map(run).collect();
+    server.wait_for_requests(8);
+    gate.open();
+    for one in running {
+        one.finish().ok();
+    }
+    let text = lock(&dir);
+    for at in 0..8 {
+        assert!(
+            text.contains(&server.url(&format!("/{at}"))),
+            "{at}: {text}"
+        );
+    }
+    assert!(!dir.has("lock.part"));
+}
+
+#[test]
+fn what_another_run_added_meanwhile_stays_beside_what_was_fetched_anew() {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(b"1").then().body(b"2").wait_for(&gate);
+        route.then().body(b"3");
+    });
+    let dir = Dir::new();
+    let run = |name: &str| {
+        let run = dir.gannet().flags("--lock lock -o").arg(name);
+        run.arg(server.url("/a"))
+    };
+    run("x").run().ok();
+    let slow = run("y").spawn();
+    server.wait_for_requests(2);
+    run("z").run().ok();
+    gate.open();
+    slow.finish().ok();
+    let text = lock(&dir);
+    let has = |name: &str| text.contains(&format!("\"out\": \"{name}\""));
+    assert!(!has("x") && has("y") && has("z"), "{text}");
+}
+
+#[test]
+fn the_digest_of_a_body_that_was_thrown_away_is_not_noted() {
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(b"new");
+        route.header("Content-Disposition", "attachment; filename=x");
+    });
+    let dir = Dir::new();
+    dir.write("x", b"old");
+    let flags = "--exists skip --content-disposition --lock lock";
+    let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
+    out.ok();
+    assert_eq!(out.completion().word, "kept", "{out}");
+    dir.assert_file("x", b"old");
+    assert!(!lock(&dir).contains("sha256"), "{}", lock(&dir));
+}
+
+#[test]
+fn a_lock_file_may_be_a_link_and_nothing_but_a_file() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"a");
+    });
+    let dir = Dir::new();
+    dir.make_dir("sub");
+    std::os::unix::fs::symlink("sub/target", dir.join("lock")).expect("a link");
+    std::os::unix::fs::symlink("real", dir.join("out")).expect("a link");
+    let run = |flags: &str| dir.gannet().flags(flags).arg(server.url("/a")).run();
+    run("--lock lock -o out").ok();
+    dir.assert_names(&["lock", "out", "real", "sub/target"]);
+    // A file is known by the name that the link leads to.
+    run("--lock lock --locked -o out --exists overwrite").ok();
+    for stream in ["-", "/dev/stdout"] {
+        run(&format!("--lock {stream}"))
+            .code(2)
+            .complains("--lock -");
+    }
+    run("--lock /dev/null")
+        .code(3)
+        .complains("not a plain file");
+}

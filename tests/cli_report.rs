@@ -1,5 +1,7 @@
 //! What the program says: completion lines, failure lines, less with -q, more with -v, the summary, colour.
 
+use std::process::{Command, Stdio};
+
 use crate::harness::{Dir, noise};
 use crate::server::Server;
 
@@ -333,4 +335,153 @@ fn the_first_failure_ends_what_is_under_way() {
     let out = running.end();
     out.code(8);
     assert!(!dir.has("stuck"), "{out}");
+}
+
+#[test]
+fn a_report_on_standard_output_is_alone_there() {
+    let server = serving(&[5]);
+    let dir = Dir::new();
+    for to in ["-", "/dev/fd/1"] {
+        let urls = [server.url("/5"), server.url("/gone")];
+        let out = dir.gannet().flags("-t 0 --exists overwrite --report");
+        let out = out.arg(to).args(urls).run();
+        out.code(8).complains("done  200");
+        let report: serde_json::Value = serde_json::from_slice(out.stdout_bytes()).expect("JSON");
+        assert_eq!(report["files"].as_array().map(Vec::len), Some(2), "{out}");
+    }
+    dir.gannet()
+        .flags("--report - --exists overwrite")
+        .arg(server.url("/5"))
+        .stdout_without_reader()
+        .run()
+        .ok();
+    dir.assert_names(&["5"]);
+}
+
+#[test]
+fn outputs_that_would_be_mixed_up_are_refused() {
+    let server = serving(&[5]);
+    let dir = Dir::new();
+    dir.write("list", server.url("/5"));
+    std::os::unix::fs::symlink("/dev/stdout", dir.join("link")).expect("a link");
+    for flags in [
+        "-o - --report -",
+        "-o - --failed /dev/stdout",
+        "--events - --report -",
+        "--events link --failed -",
+        "--report - --failed -",
+        "--json --report -",
+        "--json --failed link",
+        "--lock -",
+        "--report x --failed x",
+        "--report x --lock x",
+        "-d sub -o x --report sub/x",
+        "-i list --report list",
+        "-i list --events list",
+    ] {
+        let out = dir.gannet().flags(flags).arg(server.url("/5")).run();
+        out.code(2).complains("--");
+    }
+    assert_eq!(server.connections(), 0);
+    dir.assert_names(&["link", "list"]);
+    // A device has room for both.
+    let out = dir.gannet().flags("--report /dev/null --failed /dev/null");
+    out.arg(server.url("/5")).run().ok();
+}
+
+#[test]
+fn a_report_of_a_run_that_breaks_off_is_whole() {
+    let server = serving(&[5]);
+    let mut broken = 0;
+    for limit in 5..12 {
+        let dir = Dir::new();
+        let run = dir.gannet().shell(&format!("ulimit -n {limit}"));
+        let out = run.flags("-t 0 --report r").arg(server.url("/5")).run();
+        if out.exit_code() == Some(0) {
+            continue;
+        }
+        if let Ok(text) = std::fs::read(dir.join("r")) {
+            let report: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+            assert_eq!(
+                report["totals"]["exit"],
+                out.exit_code().expect("a code"),
+                "{out}"
+            );
+            broken += 1;
+        }
+        assert!(!dir.has("r.part"), "{out}");
+    }
+    assert!(broken > 0);
+}
+
+#[test]
+fn a_report_takes_the_place_of_what_a_link_leads_to() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let server = serving(&[5]);
+    let dir = Dir::new();
+    dir.make_dir("sub");
+    let target = dir.write("sub/target", b"old");
+    std::fs::set_permissions(&target, PermissionsExt::from_mode(0o640)).expect("set");
+    symlink("sub/target", dir.join("r")).expect("a link");
+    dir.gannet()
+        .flags("--report r")
+        .arg(server.url("/5"))
+        .run()
+        .ok();
+    dir.assert_names(&["5", "r", "sub/target"]);
+    assert!(dir.join("r").is_symlink());
+    let found = std::fs::metadata(target).expect("it");
+    assert_eq!(
+        found.permissions().mode() & 0o777,
+        0o640,
+        "who may read it stays"
+    );
+}
+
+#[test]
+fn outputs_leave_the_devices_as_they_are() {
+    let can = Command::new("unshare")
+        .args(["-rm", "sh", "-c", "mount -t tmpfs none /dev"])
+        .stderr(Stdio::null())
+        .status();
+    if !can.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: nothing can be mounted here");
+        return;
+    }
+    let server = serving(&[5]);
+    let dir = Dir::new();
+    // A device folder of its own: a wrong program would replace what the whole system has.
+    let script = "mount -t tmpfs none /dev && ln -s /proc/self/fd /dev/fd && mkfifo /dev/pipe
+        ln -s /proc/self/fd/1 /dev/stdout; ln -s /proc/self/fd/2 /dev/stderr
+        exec 9<>/dev/pipe; stat -c '%N %F' /dev/* >before
+        \"$0\" \"$@\"; code=$?
+        stat -c '%N %F' /dev/* >after; dd if=/dev/pipe iflag=nonblock of=piped status=none 2>errors
+        exit $code";
+    dir.write("script", script);
+    let body = noise(5);
+    for (flag, path, code, wanted) in [
+        ("--report", "/5", 0, &b"\"totals\""[..]),
+        ("--events", "/5", 0, b"\"event\""),
+        ("--failed", "/gone", 8, b"http"),
+        ("-o", "/5", 0, &body),
+    ] {
+        for to in ["stdout", "stderr", "fd/1", "fd/2", "pipe"] {
+            let run = dir.gannet().flags("-qq -t 0 --exists overwrite");
+            let run = run.shell("exec unshare -rm sh -c \"$(cat script)\" \"$0\" \"$@\"");
+            let run = run.args([flag, &format!("/dev/{to}")]);
+            let out = run.arg(server.url(path)).run();
+            out.code(code);
+            assert_eq!(dir.read("before"), dir.read("after"), "{flag} {to}: {out}");
+            let (stdout, piped) = (out.stdout_bytes(), dir.read("piped"));
+            let said = match to {
+                "stdout" | "fd/1" => stdout,
+                "pipe" => &piped,
+                // What is no text is not captured as it is.
+                _ if flag == "-o" => continue,
+                _ => out.stderr().as_bytes(),
+            };
+            let has = said.windows(wanted.len()).any(|part| part == wanted);
+            assert!(has, "{flag} {to}: {out}");
+        }
+    }
 }

@@ -3,11 +3,11 @@
 //!
 //! Entries are written as files complete, so a long run costs no memory.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gannet::session::Totals;
+use gannet::sys::{Access, OutputFile, Patience};
 use serde::Serialize;
 
 use super::exit::Exit;
@@ -15,10 +15,7 @@ use super::record::VERSION;
 
 /// A report on its way to its file.
 pub(super) struct Document {
-    path: PathBuf,
-    /// Where it stands until then; a device or a pipe is written to as it is.
-    unfinished: Option<PathBuf>,
-    out: BufWriter<File>,
+    out: BufWriter<OutputFile>,
     has_files: bool,
     /// The first error: nothing is written after it.
     failed: Option<io::Error>,
@@ -40,18 +37,10 @@ struct Sums {
 impl Document {
     /// Begins a document that will be named `path`.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let is_special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-        let unfinished = (!is_special).then(|| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(".part");
-            PathBuf::from(name)
-        });
-        let file = File::create(unfinished.as_deref().unwrap_or(path))?;
-        let mut out = BufWriter::new(file);
+        let output = OutputFile::create(path, Access::Usual, Patience::None)?;
+        let mut out = BufWriter::new(output);
         write!(out, "{{\"version\":{VERSION},\"files\":[")?;
         Ok(Self {
-            path: path.to_owned(),
-            unfinished,
             out,
             has_files: false,
             failed: None,
@@ -78,24 +67,19 @@ impl Document {
             seconds: totals.elapsed.as_secs_f64(),
             exit: exit.code(),
         };
-        let result = match self.failed.take() {
-            Some(error) => Err(error),
-            None => self.complete(&sums),
-        };
-        if let (Err(_), Some(unfinished)) = (&result, &self.unfinished) {
-            // It is not whole; there is nothing to be said should it resist.
-            let _ = std::fs::remove_file(unfinished);
+        let failed = self.failed.take();
+        let has_reader = self.out.get_ref().is_stream();
+        match failed.map_or_else(|| self.complete(&sums), Err) {
+            // What reads a stream has had enough.
+            Err(error) if has_reader && error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
         }
-        result
     }
 
-    fn complete(&mut self, sums: &Sums) -> io::Result<()> {
+    fn complete(mut self, sums: &Sums) -> io::Result<()> {
         let sums = serde_json::to_string(sums)?;
         writeln!(self.out, "\n],\"totals\":{sums}}}")?;
-        self.out.flush()?;
-        match &self.unfinished {
-            Some(unfinished) => std::fs::rename(unfinished, &self.path),
-            None => Ok(()),
-        }
+        let output = self.out.into_inner();
+        output.map_err(io::IntoInnerError::into_error)?.commit()
     }
 }

@@ -5,6 +5,7 @@
 //! (`options.rs`).
 
 use std::ffi::OsString;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use url::Url;
 
 use super::values::{
     Codes, MinSpeed, Pins, Resolve, Split, base_url, codes, duration, field_value, is_stdout,
-    min_speed, one_or_more, pins, resolve, size, split, start_interval,
+    leads_to_stdout, min_speed, one_or_more, pins, resolve, size, split, start_interval,
 };
 
 /// Fetch many files at once over HTTP and HTTPS
@@ -229,7 +230,8 @@ pub(crate) struct Integrity {
     /// Write to FILE what was fetched from where
     ///
     /// FILE is JSON, with the URL, name, size, SHA-256 and entity tag of each file. What it held of
-    /// other URLs stays in it. It is written when the run ends, in one step.
+    /// other URLs stays in it. It is written when the run ends, in one step, and several runs may
+    /// share it.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) lock: Option<PathBuf>,
 
@@ -615,7 +617,7 @@ pub(crate) struct Reporting {
 
     /// Write every completion and the totals to FILE, as one JSON document
     ///
-    /// It appears when the run has ended.
+    /// It appears when the run has ended. - is standard output, and completion lines go to standard error then.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) report: Option<PathBuf>,
 
@@ -640,11 +642,11 @@ pub(crate) struct Reporting {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, hide_short_help = true)]
     pub(crate) color: ColorChoice,
 
-    /// Write the rows that failed to FILE, as a list to read again
+    /// Write the rows that are not done to FILE, as a list to read again
     ///
     /// With all their options, mirrors and digests, and with their credentials: only its owner may
-    /// read FILE. Rows that were under way when the run was stopped are among them. FILE is written
-    /// when the run ends, and is empty if nothing failed.
+    /// read FILE. Rows that were under way when the run ended early are among them, and those that it had
+    /// not begun. FILE is written when the run ends, and is empty if all is done. - is standard output.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) failed: Option<PathBuf>,
 
@@ -702,8 +704,8 @@ impl Flags {
     where
         I: IntoIterator<Item: Into<OsString> + Clone>,
     {
-        let flags = Self::try_parse_from(command_line)?;
-        let fault = |kind, message| Err(Self::command().error(kind, message));
+        let mut flags = Self::try_parse_from(command_line)?;
+        let fault = |kind, message: &str| Err(Self::command().error(kind, message));
         if flags.input.urls.len() > 1 {
             let fault = |message| fault(ErrorKind::ArgumentConflict, message);
             if flags.output.output.is_some() {
@@ -716,14 +718,8 @@ impl Flags {
                 return fault("'--range <A-B>' is of a single URL");
             }
         }
-        if flags.reporting.events.as_deref().is_some_and(is_stdout) {
-            let fault = |message| fault(ErrorKind::ArgumentConflict, message);
-            if flags.output.output.as_deref().is_some_and(is_stdout) {
-                return fault("'--events -' and '--output -' both want standard output");
-            }
-            if flags.reporting.json {
-                return fault("'--events -' and '--json' both want standard output");
-            }
+        if let Some(message) = flags.take_outputs() {
+            return fault(ErrorKind::ArgumentConflict, &message);
         }
         let stdin = flags
             .input
@@ -738,6 +734,65 @@ impl Flags {
         }
         Ok(flags)
     }
+
+    /// Names standard output `-` wherever an output leads there. What is wrong where two outputs would
+    /// be mixed up.
+    fn take_outputs(&mut self) -> Option<String> {
+        let reporting = &mut self.reporting;
+        let is_json = reporting.json;
+        let outputs = [
+            ("--output", &mut self.output.output),
+            ("--report", &mut reporting.report),
+            ("--events", &mut reporting.events),
+            ("--failed", &mut reporting.failed),
+            ("--lock", &mut self.integrity.lock),
+        ];
+        let dir = self.output.dir.as_deref().unwrap_or(Path::new(""));
+        let mut taken = Vec::<(&str, PathBuf)>::new();
+        for (flag, typed) in outputs {
+            let Some(path) = typed else { continue };
+            let mut full = match flag {
+                "--output" if !is_stdout(path) => dir.join(&*path),
+                _ => path.clone(),
+            };
+            if leads_to_stdout(&full) {
+                full = PathBuf::from("-");
+                path.clone_from(&full);
+            }
+            let is_stdout = is_stdout(&full);
+            if flag == "--lock" && is_stdout {
+                return Some("'--lock -' is no file that can be read again".into());
+            }
+            if is_json && is_stdout && flag != "--output" {
+                return Some(format!("'{flag} -' and '--json' both want standard output"));
+            }
+            let what = if is_stdout {
+                "standard output"
+            } else {
+                "one file"
+            };
+            if let Some((other, _)) = taken.iter().find(|(_, other)| *other == full)
+                && !is_device(&full)
+            {
+                let name = full.display();
+                return Some(format!(
+                    "'{other} {name}' and '{flag} {name}' both want {what}"
+                ));
+            }
+            let mut lists = self.input.input_file.iter();
+            if flag != "--failed" && !is_stdout && lists.any(|list| *list == full) {
+                let name = full.display();
+                return Some(format!("'{flag} {name}' would replace a list that is read"));
+            }
+            taken.push((flag, full));
+        }
+        None
+    }
+}
+
+/// Whether a name is that of a device, which takes from several what it gets.
+fn is_device(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_char_device())
 }
 
 #[cfg(test)]

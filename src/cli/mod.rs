@@ -25,7 +25,6 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::error::{ContextKind, ContextValue};
 use gannet::reactor::{Drive, Reactor};
 use gannet::{session, sys};
@@ -95,9 +94,14 @@ fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
     }
     // Catches signals until all is told.
     let mut reactor = Reactor::default();
-    let totals = session::run_on(&mut reactor, plan, &mut console)
-        .context("the run cannot go on")
-        .map_err(|error| (error, Exit::Other))?;
-    let exit = console.finish(&totals);
-    Ok(reactor.signal().map_or(exit, Exit::of_signal))
+    match session::run_on(&mut reactor, plan, &mut console) {
+        Ok(totals) => {
+            let exit = console.finish(&totals, None);
+            Ok(reactor.signal().map_or(exit, Exit::of_signal))
+        }
+        Err(broken) => {
+            let exit = console.finish(&broken.totals, Some(Exit::Other));
+            Err((broken.into(), exit))
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub(crate) struct Console {
     err: Stream,
     quiet: u8,
     verbose: u8,
-    /// Bodies or events go to standard output: the lines must not.
+    /// Something else goes to standard output: the lines must not.
     is_stdout_taken: bool,
     has_summary: bool,
     /// Completion lines are objects.
@@ -81,8 +81,10 @@ impl Console {
             .map(|path| Document::create(path).with_context(|| named(path)));
         let event_file = reporting.events.as_deref().filter(|path| !is_stdout(path));
         let event_file = event_file.map(|path| Stream::create(path).with_context(|| named(path)));
-        let outputs = [&flags.output.output, &reporting.events];
-        let mut outputs = outputs.into_iter().flatten();
+        // In a dry run no body comes.
+        let body = flags.output.output.as_ref().filter(|_| !reporting.dry_run);
+        let reports = [&reporting.report, &reporting.events, &reporting.failed];
+        let mut outputs = reports.into_iter().flatten().chain(body);
         Ok(Self {
             progress: Progress::new(mode, Screen::stderr()),
             out: Stream::new(sys::stdout, has_colour(io::stdout().is_terminal())),
@@ -107,8 +109,8 @@ impl Console {
         }
     }
 
-    /// Ends the report, and gives what the shell is to be told.
-    pub(crate) fn finish(mut self, totals: &Totals) -> Exit {
+    /// Ends the report, and gives what the shell is to be told. A run that broke off ends so with something else.
+    pub(crate) fn finish(mut self, totals: &Totals, broken: Option<Exit>) -> Exit {
         self.progress.finish();
         if self.has_summary && self.quiet < 2 {
             self.summarise(totals);
@@ -118,6 +120,7 @@ impl Console {
         if totals.is_broken_off {
             self.exit = Exit::Usage;
         }
+        self.exit = broken.unwrap_or(self.exit);
         let exit = match totals.signal {
             Some(signal) => Exit::of_signal(signal),
             None => self.exit,
@@ -158,7 +161,7 @@ impl Console {
         disk_exit(kind)
     }
 
-    /// `12 files, 1 kept, 2 failed, 3 unfinished, 34.5 MiB in 1.2 s, 28.1 MiB/s`
+    /// `12 files, 1 kept, 2 failed, 3 unfinished, 34.5 MiB in 1.2 s, 28.1 MiB/s`, and which lists may have more rows
     fn summarise(&mut self, totals: &Totals) {
         let elapsed = totals.elapsed;
         let files = totals.done + totals.kept;
@@ -181,6 +184,9 @@ impl Console {
             Span(elapsed),
             Speed(totals.bytes, elapsed)
         );
+        for name in &totals.unread {
+            let _ = writeln!(text, "{} was not read to its end", Safe(name));
+        }
     }
 
     /// Writes what is pending, the view of the progress out of the way.
@@ -264,10 +270,10 @@ impl Report for Console {
     }
 
     fn bad_row(&mut self, bad: &BadRow) {
-        let exit = if matches!(bad, BadRow::List(..) | BadRow::Output(..)) {
-            Exit::LocalFile
-        } else {
-            Exit::Usage
+        let exit = match bad {
+            BadRow::Output(_, error) => disk_exit(error.kind()),
+            BadRow::List(..) => Exit::LocalFile,
+            BadRow::Line(_) | BadRow::Typed(_) => Exit::Usage,
         };
         self.exit = self.exit.worst(exit);
         self.record(|| Record::of_bad_row(bad, exit));
@@ -335,11 +341,7 @@ impl Report for Console {
     }
 
     fn planned(&mut self, url: &str, path: Option<&Path>) {
-        let is_for_events = self.events.is_some() && self.event_file.is_none();
-        let text = match is_for_events {
-            true => &mut self.err.pending,
-            false => &mut self.out.pending,
-        };
+        let text = &mut self.lines().pending;
         let _ = match path {
             Some(path) => writeln!(text, "{} -> {}", Safe(url), Safe(path.display())),
             None => writeln!(text, "{} -> standard output", Safe(url)),

@@ -7,7 +7,6 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use gannet::sys;
-use rustix::fs::OFlags;
 
 /// A stream, what is to be written to it, and whether with colour.
 pub(super) struct Stream {
@@ -35,13 +34,8 @@ impl Stream {
     /// # Errors
     /// What the system says.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let file = File::create(path)?;
-        if !file.metadata()?.is_file() {
-            let flags = rustix::fs::fcntl_getfl(&file)?;
-            rustix::fs::fcntl_setfl(&file, flags | OFlags::NONBLOCK)?;
-        }
         let mut stream = Self::new(sys::stdout, false);
-        stream.to = Some(file);
+        stream.to = Some(sys::open_growing(path)?);
         Ok(stream)
     }
 

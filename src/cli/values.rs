@@ -79,10 +79,26 @@ pub(crate) struct MinSpeed {
     pub(crate) span: Duration,
 }
 
-/// Whether an output is standard output, under whatever name.
+/// Whether an output is standard output.
 pub(crate) fn is_stdout(path: &Path) -> bool {
-    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
-        .contains(&path.to_str().unwrap_or_default())
+    path == Path::new("-")
+}
+
+/// Whether an output is standard output under whatever name, that of a symbolic link too.
+pub(crate) fn leads_to_stdout(path: &Path) -> bool {
+    let mut at = path.to_owned();
+    // A longer chain of links than this is one that nobody means.
+    for _ in 0..8 {
+        let name = at.to_str().unwrap_or_default();
+        if ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].contains(&name) {
+            return true;
+        }
+        let Ok(target) = std::fs::read_link(&at) else {
+            return false;
+        };
+        at = at.parent().unwrap_or(Path::new("")).join(target);
+    }
+    false
 }
 
 pub(crate) fn one_or_more(typed: &str) -> Result<u32, String> {

@@ -37,7 +37,7 @@ impl Stream {
     /// # Errors
     /// [`Fault::Disk`]: it cannot be written, or the run is to stop.
     pub fn open(path: &Path) -> Result<Self, Fault> {
-        let file = sys::open_output(path).map_err(|source| Fault::Disk {
+        let file = sys::open_stream(path).map_err(|source| Fault::Disk {
             verb: "open",
             path: path.to_owned(),
             source,

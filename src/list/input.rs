@@ -146,6 +146,34 @@ impl Input {
         Ok(())
     }
 
+    /// Reads from a pipe once, if something comes within `patience`; false if nothing does.
+    ///
+    /// # Errors
+    /// The list cannot be read any further.
+    pub fn read_within(&mut self, patience: Duration) -> io::Result<bool> {
+        let timeout = Timespec::try_from(patience).map_err(io::Error::other)?;
+        match rustix::event::poll(
+            &mut [PollFd::new(&self.file, PollFlags::IN)],
+            Some(&timeout),
+        ) {
+            Ok(0) | Err(Errno::INTR) => return Ok(false),
+            Ok(_) => self.read()?,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
+    }
+
+    /// Whether a row is held back that could be given out.
+    pub fn is_holding(&self) -> bool {
+        self.rows.is_holding()
+    }
+
+    /// Gives out a row that is held back: no option of it is waited for any more.
+    pub fn settle_now(&mut self) {
+        self.settles = None;
+        self.rows.settle();
+    }
+
     /// When [`Input::settle`] is due, if a row is held back.
     pub fn settles(&self) -> Option<Instant> {
         self.settles

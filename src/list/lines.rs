@@ -18,6 +18,16 @@ pub(super) enum Line<'a> {
     Utf16,
 }
 
+impl<'a> Line<'a> {
+    /// The line, where all of it is known.
+    pub(super) fn text(&self) -> Option<&'a [u8]> {
+        match self {
+            Line::Text(text) => Some(text),
+            Line::TooLong(_) | Line::Utf16 => None,
+        }
+    }
+}
+
 /// Unread input. `start..scanned` is known to have no newline, so a line that comes in pieces is scanned once.
 #[derive(Debug, Default)]
 pub(super) struct Lines {

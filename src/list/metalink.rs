@@ -146,7 +146,7 @@ impl Metalink {
                 Ok(Some((line, file))) => {
                     let place = self.place(line);
                     let row = file.into_row(place.clone());
-                    return Some(row.map_err(|message| ListError { place, message }));
+                    return Some(row.map_err(|message| ListError::new(place, message)));
                 }
                 Err(fault) => (document.line(), Err(fault)),
             },
@@ -154,7 +154,7 @@ impl Metalink {
         // What follows a fault cannot be told apart from what caused it.
         self.state = State::Done;
         let place = self.place(line);
-        Some(result.map_err(|message| ListError { place, message }))
+        Some(result.map_err(|message| ListError::new(place, message)))
     }
 
     fn place(&self, line: u64) -> Place {

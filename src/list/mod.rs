@@ -40,6 +40,7 @@ mod input;
 mod jsonl;
 mod lines;
 mod metalink;
+mod pieces;
 mod reference;
 mod shard;
 mod size;
@@ -93,7 +94,7 @@ pub struct RowOptions {
     pub split: Option<Split>,
     /// How large the file is to be, in bytes.
     pub size: Option<u64>,
-    /// What the digests of its pieces are to be. No list that gannet writes has them.
+    /// `pieces=`: what the digests of its pieces are to be.
     pub pieces: Option<Arc<Pieces>>,
 }
 
@@ -212,7 +213,41 @@ fn read_alone(
         Line::TooLong(_) => Err(TOO_LONG.into()),
         Line::Utf16 => Err(UTF16.into()),
     };
-    Some(row.map_err(|message| ListError { place, message }))
+    Some(row.map_err(|message| ListError {
+        // By the rules of another format it might be a row, and not the one that was meant.
+        text: line.text().and_then(text_of).map(bad_row),
+        ..ListError::new(place, message)
+    }))
+}
+
+/// The first words of a line that stands for a row that cannot be written down: in the `urls` format it is
+/// a bad line, whatever follows.
+const BAD_ROW: &str = "bad row:";
+
+/// A line that no row was made of, as a line of the `urls` format that is bad again: as it came, unless the
+/// list would be taken for one of another format by it. `None` for what is no text, or would be part of
+/// something else by an indent or a `#`.
+pub fn as_written(line: &[u8]) -> Option<Box<str>> {
+    let line = text_of(line)?;
+    let is_mistaken = line.starts_with('<')
+        || format::by_line(&Line::Text(line.as_bytes())) != Some(Format::Urls);
+    Some(if is_mistaken {
+        bad_row(line)
+    } else {
+        line.into()
+    })
+}
+
+/// A line of the `urls` format that is bad and says `what`.
+pub fn bad_row(what: &str) -> Box<str> {
+    let what = what.replace(char::is_control, " ");
+    format!("{BAD_ROW} {what}").into()
+}
+
+fn text_of(line: &[u8]) -> Option<&str> {
+    let line = str::from_utf8(line).ok()?.trim_matches([' ', '\t']);
+    let is_row = !line.starts_with('#') && !line.split('\t').any(excerpt::has_control);
+    (is_row && !line.is_empty()).then_some(line)
 }
 
 /// Where in a list something stands; displayed as `urls.txt:12`.
@@ -253,6 +288,20 @@ pub struct ListError {
     pub place: Place,
     /// What is wrong, on one line, without control characters and without passwords.
     pub message: String,
+    /// What stands there, where it can be written down again: one line, or in the `urls` format a row with
+    /// its options, without the end of the last line. It may hold passwords, so it is never shown.
+    pub text: Option<Box<str>>,
+}
+
+impl ListError {
+    /// An error of something that cannot be written down again.
+    pub fn new(place: Place, message: String) -> Self {
+        Self {
+            place,
+            message,
+            text: None,
+        }
+    }
 }
 
 /// The rows of one list, read as its bytes come in.

@@ -8,9 +8,10 @@ use url::Url;
 
 use super::excerpt::{quote, quote_url};
 use super::lines::Line;
+use super::pieces;
 use super::reference::Resolver;
 use super::value::{file, filled, header, once, plain, size};
-use super::{ListError, Place, Row};
+use super::{ListError, Place, Row, as_written, text_of};
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
@@ -73,8 +74,13 @@ impl Urls {
     pub(super) fn take(&mut self) -> Option<Result<Row, ListError>> {
         match mem::replace(&mut self.above, Above::Nothing) {
             Above::Row(row) => {
-                self.above = Above::Given;
-                Some(Ok(row))
+                let row = whole(row);
+                self.above = if row.is_ok() {
+                    Above::Given
+                } else {
+                    Above::Reported
+                };
+                Some(row)
             }
             Above::Bad(error) => {
                 self.above = Above::Reported;
@@ -114,6 +120,7 @@ impl Urls {
         row.map_err(|fault| ListError {
             place: self.place(number),
             message: format!("{fault}: {}", quote(line)),
+            text: as_written(line),
         })
     }
 
@@ -164,30 +171,36 @@ impl Urls {
 
     /// Sets an option of the row above, or makes that row bad; `None` stands for a line that is too long.
     fn add_option(&mut self, number: u64, line: Option<&[u8]>) {
-        let message = match &mut self.above {
-            Above::Bad(_) | Above::Reported => return,
-            Above::Nothing => "an indented option line with no URL above it".into(),
-            Above::Given => {
-                "options came too late: they must be written together with their URL".into()
+        let (message, text) = match &mut self.above {
+            Above::Reported => return,
+            Above::Bad(bad) => {
+                bad.text = bad.text.take().and_then(|text| below(&text, line));
+                return;
             }
+            Above::Nothing => ("an indented option line with no URL above it".into(), None),
+            Above::Given => (
+                "options came too late: they must be written together with their URL".into(),
+                None,
+            ),
             Above::Row(row) => {
                 match line.map_or_else(|| Err(TOO_LONG.into()), |line| set_option(row, line)) {
                     Ok(()) => return,
-                    Err(fault) => format!("{fault} (options of {})", quote_url(&row.url)),
+                    Err(fault) => (
+                        format!("{fault} (options of {})", quote_url(&row.url)),
+                        below(&row.to_string(), line),
+                    ),
                 }
             }
         };
         self.above = Above::Bad(ListError {
             place: self.place(number),
             message,
+            text,
         });
     }
 
     fn error(&self, number: u64, message: &str) -> Result<Row, ListError> {
-        Err(ListError {
-            place: self.place(number),
-            message: message.into(),
-        })
+        Err(ListError::new(self.place(number), message.into()))
     }
 
     fn place(&self, line: u64) -> Place {
@@ -196,6 +209,31 @@ impl Urls {
             line,
         }
     }
+}
+
+/// A row that has all its options, unless they contradict each other.
+fn whole(row: Row) -> Result<Row, ListError> {
+    let options = row.options.as_deref();
+    let Some(pieces) = options.and_then(|options| options.pieces.as_deref()) else {
+        return Ok(row);
+    };
+    let size = options.and_then(|options| options.size);
+    let count = pieces.count();
+    if count > 0 && size.is_none_or(|size| pieces.fit(size)) {
+        return Ok(row);
+    }
+    let (length, url) = (pieces.length(), quote_url(&row.url));
+    let why = format!("{count} pieces= of {length} bytes do not make the file (options of {url})");
+    Err(ListError {
+        text: Some(row.to_string().trim_end().into()),
+        ..ListError::new(row.place, why)
+    })
+}
+
+/// The lines of a bad row with another option line below them, as it came.
+fn below(lines: &str, option: Option<&[u8]>) -> Option<Box<str>> {
+    let option = text_of(option?)?;
+    Some(format!("{}\n  {option}", lines.trim_end()).into())
 }
 
 /// What is wrong with a [`Line::Utf16`].
@@ -236,6 +274,7 @@ fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
         "split" => once(&mut row.options_mut().split, || {
             Ok(value.parse::<super::Split>()?)
         }),
+        "pieces" => pieces::add(&mut row.options_mut().pieces, value),
         _ => return Err(format!("unknown option {}", quote(key.as_bytes()))),
     }
     .map_err(|fault: String| named(&fault))

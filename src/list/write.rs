@@ -1,8 +1,9 @@
 //! A row as the `urls` format has it, to be read again.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use super::Row;
+use super::{Row, pieces};
 use crate::http::{Digest, Expected};
 
 impl fmt::Display for Row {
@@ -15,13 +16,15 @@ impl fmt::Display for Row {
         writeln!(f)?;
         let mut option = |key: &str, value: &dyn fmt::Display| writeln!(f, "  {key}={value}");
         if let Some(out) = &self.out {
-            option("out", out)?;
+            option("out", &with_blanks(out))?;
         }
         let Some(options) = &self.options else {
             return Ok(());
         };
+        if let Some(dir) = &options.dir {
+            option("dir", &with_blanks(dir))?;
+        }
         let texts = [
-            ("dir", &options.dir),
             ("user-agent", &options.user_agent),
             ("referer", &options.referer),
         ];
@@ -41,11 +44,22 @@ impl fmt::Display for Row {
                 option(key, &value)?;
             }
         }
-        options
-            .digests
-            .iter()
-            .try_for_each(|expected| option("checksum", &written(expected)))
+        for expected in &options.digests {
+            option("checksum", &written(expected))?;
+        }
+        match &options.pieces {
+            Some(all) => pieces::write(all, |line| option("pieces", line)),
+            None => Ok(()),
+        }
     }
+}
+
+/// A path whose outer blanks are a part of it, where those around a value are none of it.
+fn with_blanks(path: &str) -> Cow<'_, str> {
+    if !path.starts_with(' ') && !path.ends_with(' ') {
+        return path.into();
+    }
+    format!("./{path}/.").into()
 }
 
 /// One digest as hex, several that stand for one file as subresource integrity.
@@ -63,7 +77,9 @@ fn written(expected: &Expected) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Rows;
+    use url::Url;
+
+    use super::super::{Format, Rows};
     use super::*;
 
     fn read(list: &str) -> Vec<Row> {
@@ -90,5 +106,73 @@ mod tests {
             again.place = row.place.clone();
         }
         assert_eq!(rows, again, "{written}");
+    }
+
+    #[test]
+    fn digests_of_pieces_are_written_on_as_many_lines_as_they_need() {
+        let md5 = "900150983cd24fb0d6963f7d28e17f72";
+        let list = format!("http://h/a\n pieces=md5:10 {md5}\n pieces=md5:10 {md5} {md5}\n");
+        let written = read(&list)[0].to_string();
+        assert_eq!(
+            written,
+            format!("http://h/a\n  pieces=md5:10 {md5} {md5} {md5}\n")
+        );
+        let many = format!(
+            "http://h/a\n{}",
+            format!(" pieces=md5:10 {md5}\n").repeat(5000)
+        );
+        let rows = read(&many);
+        let written = rows[0].to_string();
+        assert!(written.lines().all(|line| line.len() < 64 * 1024) && written.lines().count() > 2);
+        assert_eq!(read(&written)[0].options, rows[0].options);
+    }
+
+    #[test]
+    fn blanks_around_a_name_stay_a_part_of_it() {
+        let mut row = read("http://h/a\n")[0].clone();
+        row.out = Some(" x ".into());
+        let again = read(&row.to_string())[0].out.clone();
+        assert_eq!(again.as_deref(), Some("./ x /."));
+    }
+
+    #[test]
+    fn what_is_no_row_is_written_so_that_it_fails_again_and_changes_no_other() {
+        let bad = [
+            "nonsense",
+            "http://h/a\n  nonsense=1\n  out=x",
+            "http://h/a one two",
+            "{\"url\": 1}",
+            "<metalink/>",
+            "900150983cd24fb0d6963f7d28e17f72  /absolute",
+            "# a comment",
+            "  out=x",
+            "a\u{7}b",
+            "",
+        ];
+        for format in [Format::Urls, Format::Jsonl, Format::Sums] {
+            for text in bad {
+                let mut rows = Rows::in_format(format, "list", None);
+                rows.feed(text.as_bytes());
+                rows.finish();
+                let Some(Err(error)) = rows.next_row() else {
+                    continue;
+                };
+                let message = super::super::bad_row(&error.to_string());
+                let lines = error.text.unwrap_or(message);
+                let base = Url::parse("http://h/").ok();
+                for base in [None, base] {
+                    let mut rows = Rows::new("again", base);
+                    rows.feed(format!("{lines}\nhttp://h/b\n").as_bytes());
+                    rows.finish();
+                    let again: Vec<_> = std::iter::from_fn(|| rows.next_row()).collect();
+                    assert!(again.len() == 2 && again[1].is_ok(), "{text:?}: {lines:?}");
+                    let is_relative = &*lines == "nonsense" && again[0].is_ok();
+                    assert!(again[0].is_err() || is_relative, "{text:?}: {lines:?}");
+                    if let Err(error) = &again[0] {
+                        assert_eq!(error.text.as_deref(), Some(&*lines), "{text:?}");
+                    }
+                }
+            }
+        }
     }
 }

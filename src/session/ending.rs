@@ -31,8 +31,8 @@ impl Session<'_> {
                 self.totals.bytes += received;
                 self.tell(&easy, elapsed, received, Verdict::Done(outcome));
             }
+            // Another file stands there than the one whose digest is known.
             Ok(Placed::Kept) => {
-                self.lock_in(&easy.sink);
                 self.totals.kept += 1;
                 self.tell(&easy, elapsed, received, Verdict::Kept);
             }
@@ -169,7 +169,6 @@ impl Session<'_> {
             Body::Memory(_) => self.checksums_failed(),
             Body::Stream(_) | Body::Segment(_) => {}
         }
-        self.note_failure(easy.sink.row.as_deref());
         self.tell(&easy, Duration::ZERO, 0, Verdict::Failed(error));
     }
 }

@@ -14,7 +14,7 @@ use super::report::Landing;
 use crate::download::{Body, Download, Segment, Tries};
 use crate::error::Fault;
 use crate::http::{Field, Response};
-use crate::list::{Place, Row, Split};
+use crate::list::{Place, Split};
 use crate::multi::Sink;
 
 /// A row of the batch, and the sink of its transfers.
@@ -37,8 +37,6 @@ pub(super) struct Job {
     pub(super) began: Option<Instant>,
     /// The first of its URLs, where that is to be written down.
     pub(super) url: Option<Box<Url>>,
-    /// The row itself, where it is to be written should it fail.
-    pub(super) row: Option<Box<Row>>,
     /// Another row had its name.
     pub(super) is_renamed: bool,
     /// The largest file taken, in bytes.
@@ -66,7 +64,6 @@ impl Job {
             tries_in_all: 0,
             began: None,
             url: None,
-            row: None,
             is_renamed: false,
             max_size: None,
             conditions: 0,
@@ -87,7 +84,6 @@ impl Job {
             tries: 0,
             tries_in_all: 0,
             url: None,
-            row: None,
             is_renamed: false,
             max_size: None,
             conditions: self.conditions,

@@ -1,8 +1,11 @@
 //! The lock file: what was fetched from where, so that another run can insist on the same.
+//!
+//! Several processes may note what they fetch in one file, the shards of a list for example: at its end
+//! each reads the file, adds its own and replaces it, while it holds the lock on `FILE.part`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +21,7 @@ use crate::error::Fault;
 use crate::http::Digest;
 use crate::http::digest::Algorithm;
 use crate::list::Row;
+use crate::sys::{Access, Destination, OutputFile, Patience};
 
 /// The version of the file's schema.
 const VERSION: u32 = 1;
@@ -52,7 +56,7 @@ impl Entry {
     fn names(&self, row: &mut Row, plan: &Plan) -> bool {
         let own = self.out.as_deref().map(Path::new);
         match &plan.output {
-            Output::Stdout => return true,
+            Output::Stdout | Output::Stream(_) => return true,
             Output::File(path) => {
                 let path = plan.dir.join(path);
                 return path.strip_prefix(&plan.dir).ok() == own;
@@ -88,6 +92,7 @@ fn key(url: &Url) -> String {
 /// A lock file, and what this run adds to it.
 #[derive(Debug)]
 pub(super) struct Lock {
+    /// As it was typed.
     path: PathBuf,
     /// Nothing may differ from it.
     is_binding: bool,
@@ -104,6 +109,8 @@ struct Known {
     taken: BTreeSet<usize>,
     /// They were fetched by this run.
     is_new: bool,
+    /// What an earlier run knew, once this one has fetched them anew.
+    old: Vec<Entry>,
 }
 
 impl Known {
@@ -122,32 +129,32 @@ impl Known {
         Ok(&self.files[place].1)
     }
 
-    /// The file of a row was fetched: what an earlier run knew is forgotten.
+    /// The file of a row was fetched: what an earlier run knew counts no more.
     fn add(&mut self, number: u64, entry: Entry) {
         if !std::mem::replace(&mut self.is_new, true) {
-            self.files.clear();
+            let old = std::mem::take(&mut self.files);
+            self.old = old.into_iter().map(|(_, entry)| entry).collect();
         }
         let place = self.files.partition_point(|(other, _)| *other < number);
         self.files.insert(place, (number, entry));
+    }
+
+    /// Takes the place of what is in the file by now, but for what another process has added under other names.
+    fn replace(&self, others: &mut Self) {
+        let is_own = |other: &Entry| self.files.iter().any(|(_, own)| own.out == other.out);
+        others
+            .files
+            .retain(|(_, other)| !self.old.contains(other) && !is_own(other));
+        others.files.extend(self.files.iter().cloned());
     }
 }
 
 impl Lock {
     fn open(path: &Path, is_binding: bool) -> io::Result<Self> {
-        let text = match fs::read(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound && !is_binding => None,
-            result => Some(result?),
-        };
-        let files = text.map_or(Ok(Vec::new()), |text| parse(&text))?;
-        let mut entries = BTreeMap::<_, Known>::new();
-        for entry in files {
-            let known = entries.entry(entry.url.clone()).or_default();
-            known.files.push((0, entry));
-        }
         Ok(Self {
             path: path.to_owned(),
             is_binding,
-            entries,
+            entries: read(path, is_binding)?,
         })
     }
 
@@ -182,27 +189,47 @@ impl Lock {
         }
     }
 
-    /// All files, by their URLs and then by their rows.
-    fn files(&self) -> impl Iterator<Item = &Entry> {
-        let known = self.entries.values();
-        known.flat_map(|known| known.files.iter().map(|(_, entry)| entry))
-    }
-
-    /// Writes the file anew, in one step.
+    /// Adds what this run has fetched to the file as it is by now, in one step.
     fn save(&self) -> io::Result<()> {
+        let output = OutputFile::create(&self.path, Access::Usual, Patience::Wait)?;
+        let mut entries = read(&self.path, false)?;
+        for (url, own) in self.entries.iter().filter(|(_, known)| known.is_new) {
+            let others = entries.entry(url.clone()).or_default();
+            own.replace(others);
+        }
+        let files = entries.into_values().flat_map(|known| known.files);
         let document = Document {
             version: VERSION,
-            files: self.files().cloned().collect(),
+            files: files.map(|(_, entry)| entry).collect(),
         };
         let mut text = serde_json::to_vec_pretty(&document).map_err(io::Error::other)?;
         text.push(b'\n');
-        let mut part = self.path.clone().into_os_string();
-        part.push(".part");
-        let written = fs::write(&part, text).and_then(|()| fs::rename(&part, &self.path));
-        written.inspect_err(|_| {
-            let _ = fs::remove_file(&part);
-        })
+        write_all(output, &text)
     }
+}
+
+fn write_all(mut output: OutputFile, text: &[u8]) -> io::Result<()> {
+    output.write_all(text)?;
+    output.commit()
+}
+
+/// What a lock file holds, by URL; one that is not there yet holds nothing.
+fn read(path: &Path, must_be_there: bool) -> io::Result<BTreeMap<String, Known>> {
+    // A pipe would be waited for, and cannot be read again.
+    if !matches!(Destination::of(path)?, Destination::File(_)) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "not a plain file"));
+    }
+    let text = match fs::read(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && !must_be_there => None,
+        result => Some(result?),
+    };
+    let files = text.map_or(Ok(Vec::new()), |text| parse(&text))?;
+    let mut entries = BTreeMap::<_, Known>::new();
+    for entry in files {
+        let known = entries.entry(entry.url.clone()).or_default();
+        known.files.push((0, entry));
+    }
+    Ok(entries)
 }
 
 fn parse(text: &[u8]) -> io::Result<Vec<Entry>> {

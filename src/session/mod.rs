@@ -65,7 +65,8 @@ use crate::sys;
 
 pub use plan::{Durability, ListPlace, Output, Plan, Request, Resume};
 pub use report::{
-    ActiveFile, BadRow, Completion, Landing, Report, Retrying, Snapshot, Starting, Totals, Verdict,
+    ActiveFile, BadRow, BrokenOff, Completion, Landing, Report, Retrying, Snapshot, Starting,
+    Totals, Verdict,
 };
 
 /// How often incomplete files are looked at that have no state yet; one of some size gets its first.
@@ -83,7 +84,7 @@ const LEAST_TYPED: u64 = 1 << 20;
 ///
 /// # Errors
 /// The run itself cannot go on. What goes wrong with a single file is told to the report.
-pub fn run(plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
+pub fn run(plan: Plan, report: &mut dyn Report) -> Result<Totals, BrokenOff> {
     run_on(&mut Reactor::default(), plan, report)
 }
 
@@ -91,9 +92,16 @@ pub fn run(plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_on(driver: &mut impl Drive, plan: Plan, report: &mut dyn Report) -> io::Result<Totals> {
+pub fn run_on(
+    driver: &mut impl Drive,
+    mut plan: Plan,
+    report: &mut dyn Report,
+) -> Result<Totals, BrokenOff> {
+    let followed = plan.follow_output();
     if plan.is_dry_run {
-        return Ok(Session::new(plan, report).foresee());
+        let mut session = Session::new(plan, report);
+        session.begin_output(followed);
+        return Ok(session.foresee());
     }
     let limit = sys::raise_open_files();
     let room = Descriptors::divide(limit, sys::foreign_files(limit), plan.jobs);
@@ -110,18 +118,27 @@ pub fn run_on(driver: &mut impl Drive, plan: Plan, report: &mut dyn Report) -> i
     session.plan.options.limits.connections = room.connections;
     session.places.keep_folders(room.folders);
     session.begin_failures();
+    session.begin_output(followed);
     session.begin_lock();
     let result = driver.drive(&mut session, options);
-    session.places.finish_syncing();
-    session.finish_failures();
-    session.finish_lock();
-    result?;
-    session.sync();
-    session.report.flush();
-    session.totals.elapsed = session.started.elapsed();
     // One may have come after the last wait.
     session.totals.signal = session.totals.signal.or(driver.signal());
-    Ok(session.totals)
+    if result.is_err() {
+        session.totals.unfinished = session.unended();
+    }
+    session.places.finish_syncing();
+    session.sync();
+    session.finish_failures();
+    session.finish_lock();
+    session.report.flush();
+    session.totals.elapsed = session.started.elapsed();
+    match result {
+        Ok(()) => Ok(session.totals),
+        Err(source) => Err(BrokenOff {
+            totals: session.totals,
+            source,
+        }),
+    }
 }
 
 /// A run under way.
@@ -229,13 +246,28 @@ impl<'r> Session<'r> {
                         .planned(&auth::masked(&row.url), path.as_deref()),
                     Err(why) => self.misplaced(row, why),
                 },
-                Item::Row(Err(bad)) => self.bad_row(bad),
+                Item::Row(Err(unusable)) => self.bad_row(unusable.why),
                 Item::Wait => self.source.wait(),
                 Item::End => break,
             }
         }
         self.report.flush();
         self.totals
+    }
+
+    /// The run ends if the file that was typed cannot be found out.
+    fn begin_output(&mut self, followed: io::Result<()>) {
+        if let (Err(error), Output::File(path)) = (followed, &self.plan.output) {
+            let name = self.plan.dir.join(path).display().to_string();
+            self.bad_row(BadRow::Output(name, error));
+            self.has_ended = true;
+        }
+    }
+
+    /// Rows that have begun and not ended, where the transfers cannot be counted any more.
+    fn unended(&self) -> u64 {
+        let ended = self.totals.done + self.totals.kept + self.totals.failed;
+        self.rows.saturating_sub(ended)
     }
 
     /// Has what was fetched reach the disk, where that was put off to the end.
@@ -257,7 +289,7 @@ impl<'r> Session<'r> {
                 self.awaits_signal = true;
                 self.rows += 1;
                 self.totals.unfinished += 1;
-                self.note_failure(Some(&row));
+                self.note_failure(&row);
                 Ok(())
             }
             Err(why) => {
@@ -274,20 +306,27 @@ impl<'r> Session<'r> {
         self.promised.add_to(row)?;
         // Its place may have another of its mirrors come first.
         let url = self.lock.is_some().then(|| Box::new(row.url.clone()));
-        let kept = self.kept(row);
+        let mut kept = self.kept(row);
         match self.places.place(row)? {
             Placement::Begin {
                 download,
                 is_renamed,
                 standing,
-            } => Ok(Some(Admitted {
-                own_headers: own_headers(row).map_err(Misplaced::Row)?,
-                url,
-                kept,
-                download,
-                is_renamed,
-                standing,
-            })),
+            } => {
+                if let (Some(kept), Body::File(part)) = (&mut kept, &download.body)
+                    && !download.takes_name
+                {
+                    failures::keep_name(kept, &part.path(), &self.plan.dir);
+                }
+                Ok(Some(Admitted {
+                    own_headers: own_headers(row).map_err(Misplaced::Row)?,
+                    url,
+                    kept,
+                    download,
+                    is_renamed,
+                    standing,
+                }))
+            }
             Placement::Kept(path) => {
                 self.rows += 1;
                 self.totals.kept += 1;
@@ -325,6 +364,7 @@ impl<'r> Session<'r> {
             let own = encoding::take_offer(&mut own_headers);
             download.decode(own.unwrap_or_else(|| Arc::clone(offer)), max_size);
         }
+        self.note_begin(self.rows, admitted.kept);
         let job = Job {
             number: self.rows,
             place: row.place,
@@ -335,7 +375,6 @@ impl<'r> Session<'r> {
             tries_in_all: 0,
             began: None,
             url: admitted.url,
-            row: admitted.kept,
             is_renamed: admitted.is_renamed,
             max_size,
             conditions: 0,
@@ -477,7 +516,7 @@ impl Application<Job> for Session<'_> {
         {
             match self.source.next(now) {
                 Item::Row(Ok(row)) => self.begin(multi, row)?,
-                Item::Row(Err(bad)) => self.bad_row(bad),
+                Item::Row(Err(unusable)) => self.unusable(unusable),
                 Item::Wait => {
                     self.is_waiting = !sys::is_stopping();
                     break;
@@ -488,7 +527,6 @@ impl Application<Job> for Session<'_> {
         self.connect_early(multi)?;
         if self.is_stopped {
             self.totals.unfinished += (self.files(multi) + self.waiting.len()) as u64;
-            self.note_unfinished(multi);
         }
         self.tend(multi, now)?;
         self.save_states(multi, now);
@@ -529,7 +567,6 @@ impl Application<Job> for Session<'_> {
             Err(_) if self.is_stopped || self.awaits_signal => {
                 easy.sink.download.leave(&easy.url);
                 self.totals.unfinished += 1;
-                self.note_failure(easy.sink.row.as_deref());
             }
             Err(error) => self.failed(multi, easy, &error, now)?,
         }

@@ -131,8 +131,10 @@ impl Places {
 
     /// Where a row would go, without a look at the disk; `None` is standard output.
     pub(super) fn foresee(&mut self, row: &Row) -> Result<Option<PathBuf>, Misplaced> {
-        if self.output == Output::Stdout {
-            return Ok(None);
+        match &self.output {
+            Output::Stdout => return Ok(None),
+            Output::Stream(path) => return Ok(Some(path.clone())),
+            Output::File(_) | Output::ByName => {}
         }
         let (folder, wanted) = self.wanted(row)?;
         let (name, _) = self.claim(row, &folder, wanted)?;
@@ -174,8 +176,8 @@ impl Places {
             let stream = Stream::stdout();
             return Ok(self.begin_stream(stream));
         }
-        if let Some(path) = self.device() {
-            let stream = Stream::open(&path).map_err(Misplaced::Fault)?;
+        if let Output::Stream(path) = &self.output {
+            let stream = Stream::open(path).map_err(Misplaced::Fault)?;
             return Ok(self.begin_stream(stream));
         }
         let (relative, wanted) = self.wanted(row)?;
@@ -343,16 +345,6 @@ impl Places {
         };
         part.take_name(path.file_name().unwrap_or_default().to_owned());
         !is_free
-    }
-
-    /// What was typed as the output, where that is a device or a pipe: it is written to, and stays what it is.
-    fn device(&self) -> Option<PathBuf> {
-        let Output::File(path) = &self.output else {
-            return None;
-        };
-        let path = self.root.join(path);
-        let metadata = std::fs::metadata(&path).ok()?;
-        (!metadata.is_file() && !metadata.is_dir()).then_some(path)
     }
 
     /// Begins a download whose final name is free.

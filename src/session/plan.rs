@@ -1,5 +1,6 @@
 //! What is wanted of a run: the command line, or any other caller, with every word already understood.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::http::cookie::Cookie;
 use crate::http::{ByteRange, Credentials, Expected, Field};
 use crate::list::{Format, Shard, Split};
 use crate::multi::{Detail, Options};
+use crate::sys::Destination;
 
 /// A run: what to fetch, where to, and how.
 #[derive(Debug, Clone)]
@@ -49,7 +51,7 @@ pub struct Plan {
     pub durability: Durability,
     /// What to do about bodies that an earlier run left incomplete.
     pub resume: Resume,
-    /// A list to be written of the rows that failed.
+    /// A list to be written of the rows that are not done; `-` is standard output.
     pub failed: Option<PathBuf>,
     /// A file that holds what was fetched.
     pub lock: Option<PathBuf>,
@@ -149,6 +151,32 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Has the single file be the one that its name leads to: a link that was typed stays what it is, and so
+    /// does a device.
+    pub(super) fn follow_output(&mut self) -> io::Result<()> {
+        let Output::File(path) = &self.output else {
+            return Ok(());
+        };
+        let typed = self.dir.join(path);
+        let destination = match Destination::of(&typed) {
+            // It is told as any other folder in the place of a file.
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Ok(()),
+            result => result?,
+        };
+        match destination {
+            Destination::Stdout => self.output = Output::Stdout,
+            Destination::Stream(at) => self.output = Output::Stream(at),
+            Destination::File(at) if at != typed => {
+                let beneath = at.strip_prefix(&self.dir).unwrap_or(&at);
+                self.output = Output::File(beneath.to_owned());
+            }
+            Destination::File(_) => {}
+        }
+        Ok(())
+    }
+}
+
 /// Where a list is that is needed as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListPlace {
@@ -163,8 +191,10 @@ pub enum ListPlace {
 pub enum Output {
     /// Into files that are named by their URLs or rows.
     ByName,
-    /// Into this one file, of a single URL.
+    /// Into this one file, of a single URL. A run follows the symbolic links that it leads over.
     File(PathBuf),
+    /// To this device or pipe, of a single URL.
+    Stream(PathBuf),
     /// To standard output, of a single URL.
     Stdout,
 }

@@ -220,6 +220,8 @@ pub struct Totals {
     pub failed: u64,
     /// Files begun or known and not ended, because the run was stopped.
     pub unfinished: u64,
+    /// Lists that come through a pipe and had not ended by then, by name: their other rows are not known.
+    pub unread: Vec<String>,
     /// Bytes received into files that are done.
     pub bytes: u64,
     /// Time that the run took.
@@ -228,4 +230,21 @@ pub struct Totals {
     pub signal: Option<i32>,
     /// A bad line ended the run, as asked for.
     pub is_broken_off: bool,
+}
+
+/// A run that could not begin, or not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("the run cannot go on")]
+pub struct BrokenOff {
+    /// What came of it until then.
+    pub totals: Totals,
+    /// What went wrong.
+    pub source: std::io::Error,
+}
+
+/// For a caller that has no use for the totals.
+impl From<BrokenOff> for std::io::Error {
+    fn from(broken: BrokenOff) -> Self {
+        broken.source
+    }
 }

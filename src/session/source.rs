@@ -1,24 +1,66 @@
 //! Where rows come from: URLs that were typed, then one list after the other, each read only as far as needed.
 
+use std::io;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use url::Url;
 
 use super::plan::Plan;
 use super::report::BadRow;
 use crate::http::auth;
-use crate::list::{Format, Input, Next, Place, Row, Shard, parse_url};
+use crate::list::{self, Format, Input, ListError, Next, Place, Row, Shard, parse_url};
+
+/// How often pipes are read at most when a run has stopped: what writes to one may never end.
+const MOST_LATE_READS: usize = 256;
 
 /// What a source has next.
 pub(super) enum Item {
     /// A row, or something that is none.
-    Row(Result<Row, BadRow>),
+    Row(Result<Row, Unusable>),
     /// Nothing yet.
     Wait,
     /// Nothing any more.
     End,
+}
+
+/// What stands in place of a row.
+pub(super) struct Unusable {
+    pub(super) why: BadRow,
+    /// Lines of the `urls` format that say the same and fail again.
+    pub(super) lines: Box<str>,
+    /// The list whose other rows are not known because of it.
+    pub(super) list: Option<PathBuf>,
+}
+
+impl Unusable {
+    fn line(mut error: ListError) -> Self {
+        let text = error.text.take();
+        let lines = text.unwrap_or_else(|| list::bad_row(&error.to_string()));
+        Self {
+            why: BadRow::Line(error),
+            lines,
+            list: None,
+        }
+    }
+
+    fn typed(text: &str, why: String) -> Self {
+        Self {
+            lines: list::as_written(text.as_bytes()).unwrap_or_else(|| list::bad_row(&why)),
+            why: BadRow::Typed(why),
+            list: None,
+        }
+    }
+
+    fn list(path: PathBuf, error: io::Error) -> Self {
+        let why = BadRow::List(shown(&path), error);
+        Self {
+            lines: list::bad_row(&why.to_string()),
+            why,
+            list: Some(path),
+        }
+    }
 }
 
 /// All rows of a run.
@@ -28,9 +70,12 @@ pub(super) struct Source {
     format: Format,
     base: Option<Url>,
     shard: Option<Shard>,
-    input: Option<Input>,
+    /// The list that is being read, and where it is.
+    input: Option<(Input, PathBuf)>,
     /// A list that broke off while it was read from a pipe.
-    broken: Option<BadRow>,
+    broken: Option<Unusable>,
+    /// Reads from pipes since the run stopped.
+    late_reads: usize,
 }
 
 impl Source {
@@ -44,6 +89,7 @@ impl Source {
             shard: plan.shard,
             input: None,
             broken: None,
+            late_reads: 0,
         }
     }
 
@@ -51,7 +97,7 @@ impl Source {
     /// file system that does not answer ends it.
     pub(super) fn begin(&mut self) {
         self.open_next();
-        if let Some(Err(error)) = self.input.as_mut().map(Input::begin) {
+        if let Some(Err(error)) = self.input.as_mut().map(|(input, _)| input.begin()) {
             self.break_off(error);
         }
     }
@@ -73,20 +119,20 @@ impl Source {
                 let shown = auth::masked(&url);
                 Row::new(url, place).map_err(|fault| format!("{fault}: {shown}"))
             });
-            return Item::Row(row.map_err(BadRow::Typed));
+            return Item::Row(row.map_err(|why| Unusable::typed(&text, why)));
         }
         loop {
             if let Some(broken) = self.broken.take() {
                 return Item::Row(Err(broken));
             }
-            let Some(input) = &mut self.input else {
+            let Some((input, _)) = &mut self.input else {
                 if !self.open_next() {
                     return Item::End;
                 }
                 continue;
             };
             match input.next(now) {
-                Ok(Next::Row(row)) => return Item::Row(row.map_err(BadRow::Line)),
+                Ok(Next::Row(row)) => return Item::Row(row.map_err(Unusable::line)),
                 Ok(Next::Wait) => return Item::Wait,
                 Ok(Next::End) => self.input = None,
                 Err(error) => self.break_off(error),
@@ -100,53 +146,72 @@ impl Source {
             return false;
         };
         match Input::open(&path, self.format, self.base.clone()) {
-            Ok(input) => self.input = Some(input),
-            Err(error) => self.broken = Some(BadRow::List(shown(&path), error)),
+            Ok(input) => self.input = Some((input, path)),
+            Err(error) => self.broken = Some(Unusable::list(path, error)),
         }
         true
     }
 
+    /// Reads from a pipe that [`Source::next`] has to wait for, when the run is over: what comes within `patience`.
+    /// Gives its name if it is left before its end, and its other rows are not known.
+    pub(super) fn read_late(&mut self, patience: Duration) -> Option<String> {
+        let (input, _) = self.input.as_mut()?;
+        let may_read = self.late_reads < MOST_LATE_READS;
+        match may_read.then(|| input.read_within(patience)) {
+            Some(Ok(true)) => self.late_reads += 1,
+            Some(Err(error)) => self.break_off(error),
+            Some(Ok(false)) | None if input.is_holding() => input.settle_now(),
+            Some(Ok(false)) | None => {
+                let name = input.name().to_owned();
+                self.input = None;
+                return Some(name);
+            }
+        }
+        None
+    }
+
     /// The pipe to watch while [`Source::next`] has to wait.
     pub(super) fn descriptor(&self) -> Option<RawFd> {
-        self.input.as_ref().map(Input::descriptor)
+        self.input.as_ref().map(|(input, _)| input.descriptor())
     }
 
     /// Reads from that pipe, once.
     pub(super) fn read(&mut self) {
-        if let Some(Err(error)) = self.input.as_mut().map(Input::read) {
+        if let Some(Err(error)) = self.input.as_mut().map(|(input, _)| input.read()) {
             self.break_off(error);
         }
     }
 
     /// Waits for more of that pipe, outside the reactor.
     pub(super) fn wait(&mut self) {
-        if let Some(Err(error)) = self.input.as_mut().map(Input::wait) {
+        if let Some(Err(error)) = self.input.as_mut().map(|(input, _)| input.wait()) {
             self.break_off(error);
         }
     }
 
     /// When a row that is held back is to be given out.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.input.as_ref().and_then(Input::settles)
+        self.input.as_ref().and_then(|(input, _)| input.settles())
     }
 
     /// Gives such a row out, if it is time.
     pub(super) fn settle(&mut self, now: Instant) {
-        if let Some(input) = &mut self.input {
+        if let Some((input, _)) = &mut self.input {
             input.settle(now);
         }
     }
 
-    fn break_off(&mut self, error: std::io::Error) {
-        self.broken = self
-            .input
-            .take()
-            .map(|input| BadRow::List(input.name().to_owned(), error));
+    fn break_off(&mut self, error: io::Error) {
+        let list = self.input.take();
+        self.broken = list.map(|(_, path)| Unusable::list(path, error));
     }
 }
 
 /// The name of a list in a message: a URL may have been typed in its place.
 fn shown(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "standard input".to_owned();
+    }
     let name = path.display().to_string();
     match Url::parse(&name) {
         Ok(url) if url.has_host() => auth::masked(&url),

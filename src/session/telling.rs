@@ -16,6 +16,7 @@ use crate::list::{ListError, Row};
 use crate::multi::{Easy, Multi, Trace};
 
 impl Session<'_> {
+    /// A row that had begun has ended.
     pub(super) fn tell(
         &mut self,
         easy: &Easy<Job>,
@@ -24,6 +25,7 @@ impl Session<'_> {
         verdict: Verdict<'_>,
     ) {
         let job = &easy.sink;
+        self.note_end(job.number, matches!(verdict, Verdict::Failed(_)));
         self.report.completed(&Completion {
             number: job.number,
             url: &easy.url,
@@ -58,7 +60,7 @@ impl Session<'_> {
         self.rows += 1;
         self.totals.failed += 1;
         self.report.bad_row(&bad);
-        let is_list = !matches!(bad, BadRow::Typed(_));
+        let is_list = matches!(bad, BadRow::Line(_) | BadRow::List(..));
         if self.plan.is_strict && is_list {
             self.has_ended = true;
             self.totals.is_broken_off = true;
@@ -71,16 +73,14 @@ impl Session<'_> {
         match why {
             Misplaced::Row(why) => {
                 let message = format!("{}: {why}", auth::masked(&row.url));
-                self.bad_row(BadRow::Line(ListError {
-                    place: row.place,
-                    message,
-                }));
+                self.note_failure(&row);
+                self.bad_row(BadRow::Line(ListError::new(row.place, message)));
             }
             Misplaced::Fault(fault) => {
                 self.rows += 1;
                 self.totals.failed += 1;
                 self.is_stopped |= self.plan.is_fail_fast;
-                self.note_failure(Some(&row));
+                self.note_failure(&row);
                 let error = Error::new(fault, Doing::Starting, None);
                 self.tell_untried(&row, Landing::Nowhere, Verdict::Failed(&error));
             }

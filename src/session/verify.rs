@@ -24,15 +24,6 @@ pub(super) enum Waiting {
     Standing(Easy<Job>, u64),
 }
 
-impl Waiting {
-    /// The row that waits.
-    pub(super) fn job(&self) -> &Job {
-        match self {
-            Self::Body(easy, _) | Self::Standing(easy, _) => &easy.sink,
-        }
-    }
-}
-
 impl Session<'_> {
     /// A transfer has brought all that it was to bring.
     pub(super) fn verify(

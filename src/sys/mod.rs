@@ -1,6 +1,8 @@
 //! The few system calls that the standard library lacks: files by name within an open folder,
-//! bytes moved from sockets to files, streams that do not get stuck, signals, and the limit of open files.
+//! bytes moved from sockets to files, streams that do not get stuck, outputs that a user named, signals, and the limit
+//! of open files.
 
+mod destination;
 mod file;
 mod folder;
 mod input;
@@ -9,10 +11,11 @@ mod output;
 mod pipe;
 mod signal;
 
+pub use destination::{Access, Destination, OutputFile, Patience, open_growing, open_stream};
 pub use file::{boot, earliest_stamp, latest_stamp, note, noted, remove_note, sync, sync_data};
 pub use folder::{Entry, Folder};
 pub use input::{open_input, read_all};
 pub use limit::{foreign_files, raise_open_files};
-pub use output::{is_stopping, open_output, stderr, stdout, stop_flag, write_all};
+pub use output::{is_stopping, stderr, stdout, stop_flag, write_all};
 pub use pipe::{Moved, Pipe};
 pub use signal::{Dispositions, end_by};

@@ -60,13 +60,14 @@ fn own(stream: BorrowedFd<'_>, name: &str) -> io::Result<File> {
 ///
 /// # Errors
 /// `Interrupted` when it was stopped, or what the system says.
-pub fn open_output(path: &Path) -> io::Result<File> {
+pub(super) fn open_output(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true);
+    let mut flags = OFlags::APPEND | OFlags::NOCTTY;
     let is_fifo = |path: &Path| path.metadata().is_ok_and(|it| it.file_type().is_fifo());
     if is_fifo(path) {
-        options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        flags |= OFlags::NONBLOCK;
     }
+    options.write(true).custom_flags(flags.bits().cast_signed());
     loop {
         let opened = options.open(path);
         match &opened {

@@ -16,6 +16,7 @@ pub fn run(list: &[u8]) {
         let all = read(&pieces::whole(list), base.clone());
         assert_complete(&all, list);
         all.iter().for_each(rows::assert_fit);
+        rows::assert_written(&all, base.as_ref());
         for pieces in [pieces::single(list), pieces::some(list, 1)] {
             assert_eq!(read(&pieces, base.clone()), all);
             assert_eq!(read_slowly(&pieces, base.clone()), all);

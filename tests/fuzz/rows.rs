@@ -4,7 +4,7 @@
 use std::iter;
 
 use gannet::http::{Credentials, Expected, Field, Origin, auth};
-use gannet::list::{Format, ListError, Row, Rows, parse_url};
+use gannet::list::{Format, ListError, Place, Row, RowOptions, Rows, bad_row, parse_url};
 use url::Url;
 
 use super::pieces;
@@ -21,6 +21,7 @@ pub(super) fn hold(format: Format, list: &[u8]) {
         for base in [None, Some(base.clone())] {
             let all = read(format, &pieces::whole(list), base.clone());
             all.iter().for_each(assert_fit);
+            assert_written(&all, base.as_ref());
             for pieces in [pieces::single(list), pieces::some(list, 1)] {
                 assert_eq!(read(format, &pieces, base.clone()), all);
             }
@@ -40,6 +41,55 @@ pub(super) fn read(format: Format, pieces: &[&[u8]], base: Option<Url>) -> Vec<O
     all.extend(iter::from_fn(|| rows.next_row()));
     assert!(rows.is_finished() && !rows.is_holding());
     all
+}
+
+/// Written down, everything is read again as it was: rows as rows, and what is none as an error of its own.
+pub(super) fn assert_written(all: &[Outcome], base: Option<&Url>) {
+    let line = |outcome: &Outcome| match outcome {
+        Ok(row) => row.to_string(),
+        Err(error) => {
+            let text = error.text.clone();
+            let text = text.unwrap_or_else(|| bad_row(&error.to_string()));
+            format!("{text}\n")
+        }
+    };
+    let written: String = all.iter().map(line).collect();
+    let again = read(Format::Auto, &[written.as_bytes()], base.cloned());
+    assert_eq!(again.len(), all.len(), "{written:?}");
+    for (was, is) in all.iter().zip(again) {
+        match (was, is) {
+            (Ok(was), Ok(is)) => assert_eq!(bare(was.clone()), bare(is), "{written:?}"),
+            (Err(_), Err(_)) => {}
+            (was, is) => panic!("{was:?} is read as {is:?} in {written:?}"),
+        }
+    }
+}
+
+/// A row but for where it stands, and for blanks that mean nothing or are marked as meant.
+fn bare(mut row: Row) -> Row {
+    row.place = Place::typed(1);
+    let plain = |path: &mut Option<String>| {
+        if let Some(path) = path {
+            let inner = path
+                .strip_prefix("./")
+                .and_then(|path| path.strip_suffix("/."));
+            if let Some(inner) = inner.map(str::to_owned) {
+                *path = inner;
+            }
+        }
+    };
+    plain(&mut row.out);
+    if let Some(options) = &mut row.options {
+        plain(&mut options.dir);
+        for header in &mut options.headers {
+            *header = header.trim_end_matches([' ', '\t']).to_owned();
+        }
+    }
+    // Where nothing is set, it does not matter that something could be.
+    row.options = row
+        .options
+        .filter(|options| **options != RowOptions::default());
+    row
 }
 
 /// A row can be acted on, and an error printed, as they are.

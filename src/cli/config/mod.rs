@@ -19,7 +19,7 @@ use clap::parser::ValueSource;
 use clap::{Command, CommandFactory};
 
 use super::flags::Flags;
-use super::values::is_stdout;
+use super::values::leads_to_stdout;
 use setting::Setting;
 
 /// Flags that the parser takes together, and that say no to one another all the same.
@@ -66,8 +66,10 @@ pub(super) fn complete(typed: Vec<OsString>) -> Result<Vec<OsString>> {
         is_off: false,
     });
     let mut given: Vec<Given> = given.collect();
-    let events = matches.get_one::<PathBuf>("events");
-    if events.is_some_and(|path| is_stdout(path)) {
+    let mut outputs = ["events", "report", "failed"]
+        .into_iter()
+        .filter_map(|id| matches.get_one::<PathBuf>(id));
+    if outputs.any(|path| leads_to_stdout(path)) {
         // Two kinds of lines would go there.
         given.push(Given {
             id: "json".to_owned(),

@@ -1,0 +1,432 @@
+//! Outputs that were named by a user: where a name leads, and files that are replaced in one step once they are whole.
+//!
+//! ```text
+//!  "-", /dev/stdout ─────────────► Stdout   written as it comes
+//!  a pipe, a device, /dev/fd/N ──► Stream   written as it comes
+//!  anything else ────────────────► File     TARGET.part, locked, then renamed to TARGET
+//! ```
+//!
+//! Symbolic links are resolved once, so a link stays and its target is written.
+
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+
+use super::output;
+
+/// Symbolic links that are followed at most, as the kernel does.
+const MOST_LINKS: usize = 40;
+
+/// How often a temporary file is asked for that other processes take or remove meanwhile.
+const MOST_CLAIMS: usize = 1000;
+
+/// Where the name of an output leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output, under whichever name.
+    Stdout,
+    /// A device, a pipe or an open descriptor: it is written to, and stays what it is.
+    Stream(PathBuf),
+    /// A plain file, or a name that is free.
+    File(PathBuf),
+}
+
+impl Destination {
+    /// Follows the symbolic links at the end of `path`. A name that is free costs one system call.
+    ///
+    /// # Errors
+    /// The links lead in a circle, the name is that of a folder, or what the system says.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self::Stdout);
+        }
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        let mut at = path.to_owned();
+        for _ in 0..=MOST_LINKS {
+            let found = match fs::symlink_metadata(&at) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::File(at)),
+                result => result?.file_type(),
+            };
+            if found.is_dir() {
+                return Err(ErrorKind::IsADirectory.into());
+            }
+            if !found.is_symlink() {
+                return Ok(match found.is_file() {
+                    true => Self::File(at),
+                    false => Self::Stream(at),
+                });
+            }
+            let folder = folder_of(&at);
+            match is_of_descriptors(folder) {
+                Some(true) if at.file_name().is_some_and(|name| name == "1") => {
+                    return Ok(Self::Stdout);
+                }
+                Some(_) => return Ok(Self::Stream(at)),
+                None => at = folder.join(fs::read_link(&at)?),
+            }
+        }
+        Err(Errno::LOOP.into())
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether a folder holds the descriptors of this process; `None` where it holds those of none.
+fn is_of_descriptors(folder: &Path) -> Option<bool> {
+    let real = fs::canonicalize(folder).ok()?;
+    let is_descriptors = real.starts_with("/proc") && real.ends_with("fd");
+    is_descriptors.then(|| fs::canonicalize("/proc/self/fd").is_ok_and(|own| own == real))
+}
+
+/// Opens a device, a pipe or a descriptor to be written without getting stuck in it. A named pipe that has no reader
+/// yet is waited for, until the run is to stop.
+///
+/// # Errors
+/// `Interrupted` when it was stopped, or what the system says.
+pub fn open_stream(path: &Path) -> io::Result<File> {
+    let is_own = is_of_descriptors(folder_of(path)) == Some(true);
+    // Opened anew, a file that the shell redirects to would be written from its start.
+    if is_own && path.file_name().is_some_and(|name| name == "2") {
+        return output::stderr();
+    }
+    let file = output::open_output(path)?;
+    if !file.metadata()?.is_file() {
+        let flags = rustix::fs::fcntl_getfl(&file)?;
+        rustix::fs::fcntl_setfl(&file, flags | OFlags::NONBLOCK)?;
+    }
+    Ok(file)
+}
+
+/// Opens an output that is read while it grows: a file is emptied and written where it stands.
+///
+/// # Errors
+/// `ResourceBusy` where another process writes that file, or what the system says.
+pub fn open_growing(path: &Path) -> io::Result<File> {
+    let path = match Destination::of(path)? {
+        Destination::Stdout => return output::stdout(),
+        Destination::Stream(path) => return open_stream(&path),
+        Destination::File(path) => path,
+    };
+    let mut options = OpenOptions::new();
+    // Emptied once it is known that no other process writes it.
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    lock(&file, Patience::None)?;
+    file.set_len(0)?;
+    Ok(file)
+}
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Its owner alone.
+    Owner,
+    /// As the file that it replaces, or as the umask says.
+    Usual,
+}
+
+/// What to do about another process that writes the same file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It is an error.
+    None,
+    /// It is waited for: it is known to take a moment only.
+    Wait,
+}
+
+/// An output on its way. A file takes its name by [`OutputFile::commit`]; without that, what stood there stays.
+#[derive(Debug)]
+pub struct OutputFile {
+    file: File,
+    /// The temporary file and its final name; streams have none.
+    replacing: Option<Replacing>,
+}
+
+#[derive(Debug)]
+struct Replacing {
+    part: PathBuf,
+    target: PathBuf,
+}
+
+impl OutputFile {
+    /// Begins an output of that name; `-` is standard output.
+    ///
+    /// # Errors
+    /// `ResourceBusy` where another process writes the same file, or what the system says.
+    pub fn create(path: &Path, access: Access, patience: Patience) -> io::Result<Self> {
+        let target = match Destination::of(path)? {
+            Destination::File(target) => target,
+            Destination::Stdout => return Ok(Self::stream(output::stdout()?)),
+            Destination::Stream(path) => return Ok(Self::stream(open_stream(&path)?)),
+        };
+        let mut part = target.clone().into_os_string();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let mode = match access {
+            Access::Owner => 0o600,
+            Access::Usual => 0o666,
+        };
+        let file = claim(&part, mode, patience)?;
+        let output = Self {
+            file,
+            replacing: Some(Replacing { part, target }),
+        };
+        if access == Access::Usual
+            && let Some(old) = output.replaced()
+        {
+            let mode = Permissions::from_mode(old.mode() & 0o777);
+            output.file.set_permissions(mode)?;
+        }
+        Ok(output)
+    }
+
+    fn stream(file: File) -> Self {
+        Self {
+            file,
+            replacing: None,
+        }
+    }
+
+    /// Whether it is written as it comes, and can be read by another program meanwhile.
+    pub fn is_stream(&self) -> bool {
+        self.replacing.is_none()
+    }
+
+    /// The file that it replaces, once it is whole.
+    pub fn replaced(&self) -> Option<Metadata> {
+        let replacing = self.replacing.as_ref()?;
+        let metadata = fs::metadata(&replacing.target).ok()?;
+        metadata.is_file().then_some(metadata)
+    }
+
+    /// It is whole: a file takes its name.
+    ///
+    /// # Errors
+    /// What the system says; what stood there stays then.
+    pub fn commit(mut self) -> io::Result<()> {
+        // What is replaced must not be lost to a power cut that comes before the new bytes are on the disk.
+        if self.replaced().is_some()
+            && let Err(error) = rustix::fs::fdatasync(&self.file)
+            && !matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
+        {
+            return Err(error.into());
+        }
+        let Some(replacing) = self.replacing.take() else {
+            return Ok(());
+        };
+        fs::rename(&replacing.part, &replacing.target).inspect_err(|_| {
+            let _ = fs::remove_file(&replacing.part);
+        })
+    }
+}
+
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        output::write_all(self.file.as_fd(), bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for OutputFile {
+    fn drop(&mut self) {
+        if let Some(replacing) = &self.replacing {
+            // It is not whole; there is nothing to say should it resist.
+            let _ = fs::remove_file(&replacing.part);
+        }
+    }
+}
+
+/// Creates a temporary file, and locks it until it is closed. One that a killed process left is removed;
+/// the lock tells it from one that is being written.
+fn claim(part: &Path, mode: u32, patience: Patience) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = OpenOptions::new();
+    options.write(true).mode(mode).custom_flags(flags);
+    for _ in 0..MOST_CLAIMS {
+        match options.create_new(true).open(part) {
+            Ok(file) => {
+                lock(&file, patience)?;
+                // Before it was locked, another process may have taken it for a leftover.
+                if stands_at(&file, part)? {
+                    return Ok(file);
+                }
+                continue;
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        let old = match options.create_new(false).open(part) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            result => result?,
+        };
+        if !old.metadata()?.is_file() {
+            let why = format!("{} is no plain file", part.display());
+            return Err(io::Error::new(ErrorKind::InvalidInput, why));
+        }
+        lock(&old, patience)?;
+        if stands_at(&old, part)? {
+            match fs::remove_file(part) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Err(busy())
+}
+
+/// Whether an open file still has that name.
+fn stands_at(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Locks an open file against other processes; a file system without locks has none to offer.
+fn lock(file: &File, patience: Patience) -> io::Result<()> {
+    let operation = match patience {
+        Patience::None => FlockOperation::NonBlockingLockExclusive,
+        Patience::Wait => FlockOperation::LockExclusive,
+    };
+    loop {
+        match rustix::fs::flock(file, operation) {
+            Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) => return Err(busy()),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn busy() -> io::Error {
+    io::Error::new(
+        ErrorKind::ResourceBusy,
+        "another process is writing it; give each process a file of its own",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn create(path: &Path) -> io::Result<OutputFile> {
+        OutputFile::create(path, Access::Usual, Patience::None)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn links_lead_to_their_target_and_a_circle_of_them_is_an_error() {
+        let top = folder();
+        let at = |name: &str| top.path().join(name);
+        fs::create_dir(at("sub")).unwrap();
+        fs::write(at("file"), "").unwrap();
+        symlink("../file", at("sub/one")).unwrap();
+        symlink("sub/one", at("two")).unwrap();
+        symlink("missing", at("dangling")).unwrap();
+        symlink("circle", at("circle")).unwrap();
+        symlink("/dev/null", at("null")).unwrap();
+        symlink("/dev/stdout", at("out")).unwrap();
+        symlink("sub", at("folder")).unwrap();
+        let of = |name: &str| Destination::of(&at(name));
+        let file = of("two").unwrap();
+        assert_eq!(file, Destination::File(at("sub/../file")));
+        assert_eq!(of("dangling").unwrap(), Destination::File(at("missing")));
+        assert_eq!(of("new").unwrap(), Destination::File(at("new")));
+        assert_eq!(of("null").unwrap(), Destination::Stream("/dev/null".into()));
+        assert_eq!(of("out").unwrap(), Destination::Stdout);
+        let raw = of("circle").unwrap_err().raw_os_error();
+        assert_eq!(raw, Some(Errno::LOOP.raw_os_error()));
+        for name in ["folder", "sub", "new/"] {
+            assert_eq!(of(name).unwrap_err().kind(), ErrorKind::IsADirectory);
+        }
+    }
+
+    #[test]
+    fn a_file_is_replaced_when_it_is_whole_and_not_before() {
+        let top = folder();
+        let path = top.path().join("file");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        // What a killed process left is no obstacle.
+        fs::write(top.path().join("file.part"), "left").unwrap();
+        drop(create(&path).unwrap());
+        assert_eq!(names(top.path()), ["file"]);
+        let mut output = create(&path).unwrap();
+        output.write_all(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        output.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        let own = OutputFile::create(&path, Access::Owner, Patience::None).unwrap();
+        own.commit().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(names(top.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_an_error_or_is_waited_for() {
+        let top = folder();
+        let path = top.path().join("file");
+        let first = create(&path).unwrap();
+        let error = create(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+        std::thread::scope(|scope| {
+            let next = || OutputFile::create(&path, Access::Usual, Patience::Wait);
+            let waiting: Vec<_> = (0..8)
+                .map(|_| scope.spawn(move || next()?.commit()))
+                .collect();
+            first.commit().unwrap();
+            for one in waiting {
+                one.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(names(top.path()), ["file"]);
+    }
+
+    #[test]
+    fn nothing_but_a_plain_file_is_taken_for_a_leftover() {
+        let top = folder();
+        let (path, part) = (top.path().join("file"), top.path().join("file.part"));
+        fs::write(top.path().join("other"), "kept").unwrap();
+        symlink("other", &part).unwrap();
+        assert!(create(&path).is_err());
+        assert_eq!(fs::read(top.path().join("other")).unwrap(), b"kept");
+        fs::remove_file(&part).unwrap();
+        fs::create_dir(&part).unwrap();
+        assert!(create(&path).is_err());
+        assert!(part.is_dir());
+    }
+}
