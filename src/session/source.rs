@@ -15,6 +15,8 @@ use crate::list::{Format, Input, Next, Place, Row, Shard, parse_url};
 pub(super) enum Item {
     /// A row, or something that is none.
     Row(Result<Row, BadRow>),
+    /// A row of another worker's share.
+    Passed(Row),
     /// Nothing yet.
     Wait,
     /// Nothing any more.
@@ -47,13 +49,11 @@ impl Source {
         }
     }
 
-    /// The next row of this worker's share.
+    /// The next row, of this worker's share or another's.
     pub(super) fn next(&mut self, now: Instant) -> Item {
-        loop {
-            match (self.next_of_all(now), self.shard) {
-                (Item::Row(Ok(row)), Some(shard)) if !shard.has(&row.url) => {}
-                (item, _) => return item,
-            }
+        match (self.next_of_all(now), self.shard) {
+            (Item::Row(Ok(row)), Some(shard)) if !shard.has(&row.url) => Item::Passed(row),
+            (item, _) => item,
         }
     }
 

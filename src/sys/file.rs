@@ -44,20 +44,11 @@ pub fn noted(file: impl AsFd) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// A time in nanoseconds since 1970 that no file written from now on is stamped before.
-pub fn earliest_stamp() -> i128 {
-    time_by(rustix::time::ClockId::RealtimeCoarse)
-}
-
 /// A time in nanoseconds since 1970 that no file written so far is stamped after: most are stamped by the coarse
 /// clock, but where any file was looked at and written again by the finer one (Linux 6.13), it and all
 /// after it are.
 pub fn latest_stamp() -> i128 {
-    time_by(rustix::time::ClockId::Realtime)
-}
-
-fn time_by(clock: rustix::time::ClockId) -> i128 {
-    let now = rustix::time::clock_gettime(clock);
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
 }
 

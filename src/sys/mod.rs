@@ -2,14 +2,15 @@
 //! bytes moved from sockets to files, and the limit of open files.
 
 mod file;
+mod file_system;
 mod folder;
 mod limit;
 mod output;
 mod pipe;
 mod signal;
 
-pub use file::{boot, earliest_stamp, latest_stamp, note, noted, remove_note, sync, sync_data};
-pub use folder::{Entry, Folder};
+pub use file::{boot, latest_stamp, note, noted, remove_note, sync, sync_data};
+pub use folder::{Entry, Folder, Identity};
 pub use limit::{foreign_files, raise_open_files};
 pub use output::{stdout, stop_flag, write_all};
 pub use pipe::{Moved, Pipe};
