@@ -66,7 +66,7 @@ pub(super) fn from_segment(segment: &str) -> String {
 /// One safe base name out of any text: no separators, no control or bidi characters (each becomes `_`), no trailing
 /// dots or spaces, never empty, `.`, `..`, a device (`NUL.txt` becomes `_NUL.txt`) or a state of ours
 /// (`x.part.gannet` becomes `x.part_gannet`, lest a server plants one), at most [`LONGEST_NAME`] bytes
-/// with a short extension kept. A leading `~`, `-` or `.` stays: only shells give them a meaning.
+/// with a short extension kept, `.tar.gz` too. A leading `~`, `-` or `.` stays: only shells give them a meaning.
 pub fn safe(name: &str) -> String {
     safe_within(name, LONGEST_NAME)
 }
@@ -274,16 +274,27 @@ fn cut(name: &str, most: usize) -> String {
     if name.len() <= most {
         return name.into();
     }
-    let dot = name
-        .rfind('.')
-        .filter(|dot| name.len() - dot <= LONGEST_EXTENSION.min(most))
-        .unwrap_or(name.len());
-    let (stem, extension) = name.split_at(dot);
+    let (stem, extension) = name.split_at(extension_start(name, LONGEST_EXTENSION.min(most)));
     let stem = start(stem, most - extension.len());
     match trim(&format!("{stem}{extension}")) {
         "" => "_".into(),
         name => name.into(),
     }
+}
+
+/// Where the extension of a name begins that is at most so many bytes long, with its dot: `.gz`, and `.tar.gz`.
+fn extension_start(name: &str, most: usize) -> usize {
+    let is_short = |dot: &usize| name.len() - dot <= most;
+    let Some(last) = name.rfind('.').filter(is_short) else {
+        return name.len();
+    };
+    let is_word = |text: &str| {
+        (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase())
+    };
+    let before = name[..last].rfind('.').filter(is_short);
+    before
+        .filter(|before| is_word(&name[before + 1..last]))
+        .unwrap_or(last)
 }
 
 /// The longest start of `text` within `most` bytes that ends between characters.
@@ -547,6 +558,8 @@ mod tests {
     fn long_names_are_cut_and_keep_a_short_extension() {
         let cut = safe(&format!("{}.tar", "ü".repeat(200)));
         assert_eq!(cut, format!("{}.tar", "ü".repeat(114)));
+        let cut = safe(&format!("{}.tar.gz", "x".repeat(300)));
+        assert_eq!(cut, format!("{}.tar.gz", "x".repeat(LONGEST_NAME - 7)));
         assert_eq!(safe(&"x".repeat(300)), "x".repeat(LONGEST_NAME));
         assert_eq!(safe(&format!("a.{}", "x".repeat(300))).len(), LONGEST_NAME);
         assert_eq!(
@@ -704,7 +717,7 @@ mod tests {
             ("a/b.txt", "a/b.txt"),
             ("a:b/c?.txt", "a_b/c_.txt"),
             ("\"*:<>?|", "_______"),
-            (&*long, &*format!("{}.gz", "x".repeat(117))),
+            (&*long, &*format!("{}.tar.gz", "x".repeat(113))),
         ] {
             assert_eq!(limits.fit(Path::new(path)), Path::new(fitted), "{path}");
             assert_eq!(limits.refuse(Path::new(path)).is_some(), path != fitted);
