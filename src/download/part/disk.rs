@@ -265,9 +265,9 @@ impl Disk {
             }
             // What stands beside the name before is not of this body.
             self.has_leftover = false;
-            match self.create(since) {
+            match self.create(since).map(drop) {
                 Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
-                result => return result.map(drop),
+                result => return result,
             }
         }
         Err(ErrorKind::AlreadyExists.into())

@@ -569,14 +569,14 @@ impl Part {
     /// file system takes for this one, or every number is as good: this one is called after the next number.
     fn create_part(&mut self) -> io::Result<()> {
         let since = self.claim.since;
-        match self.disk.create(since) {
+        match self.disk.create(since).map(drop) {
             Err(error) if error.kind() == ErrorKind::ResourceBusy && self.may_be_numbered() => {
                 let name = self.name().to_owned();
                 self.disk.create_beside(since)?;
                 self.given = Some(name.into());
                 Ok(())
             }
-            result => result.map(drop),
+            result => result,
         }
     }
 
