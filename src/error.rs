@@ -254,6 +254,9 @@ pub enum Fault {
     /// The final name exists and `--exists error` was asked for.
     #[error("{} exists", .0.display())]
     Exists(PathBuf),
+    /// The final name was asked for, and another row, run or program has put a file there.
+    #[error("{} is taken: another row or program has put a file there", .0.display())]
+    Taken(PathBuf),
 
     // Nobody's.
     /// The multi was aborted by one of its own functions, or stopped.

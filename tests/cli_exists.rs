@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::SystemTime;
 
 use crate::harness::{Dir, Output, noise};
 use crate::server::{Gate, Server};
@@ -233,10 +234,130 @@ fn a_name_that_is_taken_meanwhile_leaves_nothing_else_behind() {
     assert_eq!(out.completion().word, "kept", "{out}");
     dir.assert_names(&["a"]);
     dir.assert_file("a", b"other");
-    let (dir, out) = with_something_in_the_way("", taken);
+    for flags in ["", "--exists overwrite"] {
+        let (dir, out) = with_something_in_the_way(flags, taken);
+        out.ok();
+        assert!(out.completion().is_renamed, "{out}");
+        dir.assert_names(&["a", "a.1"]);
+        dir.assert_file("a", b"other");
+        dir.assert_file("a.1", noise(300_000));
+        let (dir, out) = with_something_in_the_way(&format!("{flags} -o a"), taken);
+        out.code(11).complains("another row or program");
+        dir.assert_file("a", b"other");
+    }
+    let (dir, out) = with_something_in_the_way("--exists error", taken);
+    out.code(11);
+    dir.assert_file("a", b"other");
+}
+
+#[test]
+fn what_came_meanwhile_and_is_the_same_is_kept() {
+    let same = |dir: &Dir| drop(dir.write("a", noise(300_000)));
+    for flags in ["", "-o a"] {
+        let (dir, out) = with_something_in_the_way(flags, same);
+        out.ok();
+        assert_eq!(out.completion().word, "kept", "{out}");
+        dir.assert_names(&["a"]);
+    }
+}
+
+/// Writes a file that is stamped later than now: the clock that stamps files may be some milliseconds behind.
+fn write_later(dir: &Dir, name: &str, bytes: &[u8]) {
+    let now = SystemTime::now();
+    let is_later = |found: fs::Metadata| found.modified().is_ok_and(|at| at > now);
+    while !fs::metadata(dir.write(name, bytes)).is_ok_and(is_later) {
+        thread::yield_now();
+    }
+}
+
+/// A run of one row after the other, during which a neighbour puts a file at the name of the last one before that
+/// begins.
+fn with_a_neighbour(flags: &str) -> (Dir, Output) {
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        s.get("/first").body(noise(40_000)).drip(20_000, &gate);
+        s.get("/second").body(b"2");
+        s.get("/x/a").body(b"mine");
+    });
+    let dir = Dir::new();
+    dir.write("old", b"the folder is not empty");
+    dir.write("a.0", b"");
+    let urls = ["/first", "/second", "/x/a"].map(|path| server.url(path));
+    let running = dir.gannet().flags("-j 1").flags(flags).args(urls).spawn();
+    gate.let_one_through();
+    server.wait_for_requests(1);
+    write_later(&dir, "a", b"the neighbour's");
+    gate.open();
+    (dir, running.finish())
+}
+
+#[test]
+fn a_file_that_a_neighbour_has_put_there_since_the_run_began_is_not_replaced() {
+    for flags in ["", "--exists overwrite", "--exists rename"] {
+        let (dir, out) = with_a_neighbour(flags);
+        out.ok();
+        dir.assert_file("a", b"the neighbour's");
+        dir.assert_file("a.1", b"mine");
+    }
+    let (dir, out) = with_a_neighbour("--exists skip");
     out.ok();
-    dir.assert_names(&["a"]);
-    dir.assert_file("a", noise(300_000));
+    dir.assert_file("a", b"the neighbour's");
+    assert!(!dir.has("a.1"), "{out}");
+    let (dir, out) = with_a_neighbour("--exists error");
+    out.code(11);
+    dir.assert_file("a", b"the neighbour's");
+}
+
+#[test]
+fn two_processes_in_one_folder_replace_nothing_of_each_other() {
+    let gates = [Gate::new(), Gate::new()];
+    let server = Server::start(|s| {
+        s.get("/x/a").body(noise(40_000)).drip(20_000, &gates[0]);
+        s.get("/y/b").body(noise(30_000)).drip(20_000, &gates[1]);
+        s.get("/y/a").body(b"small");
+    });
+    let dir = Dir::new();
+    let first = dir.gannet().flags("-d out").arg(server.url("/x/a")).spawn();
+    let second = dir.gannet().flags("-d out -j 1");
+    let second = second.args(["/y/b", "/y/a"].map(|path| server.url(path)));
+    let second = second.spawn();
+    server.wait_for_requests(2);
+    gates[0].open();
+    first.finish().ok();
+    gates[1].open();
+    second.finish().ok();
+    dir.assert_names(&["out/a", "out/a.1", "out/b"]);
+    dir.assert_file("out/a", noise(40_000));
+    dir.assert_file("out/a.1", b"small");
+}
+
+/// Fetches what its server names `a`, where a file `a` of an earlier run stands.
+fn with_a_given_name(exists: &str) -> (Dir, Output) {
+    let server = Server::start(|s| {
+        let route = s.get("/x").body(b"new");
+        route.header("Content-Disposition", "attachment; filename=a");
+    });
+    let dir = Dir::new();
+    dir.write("a", b"old");
+    let out = dir.gannet().flags("--content-disposition");
+    let out = out.args(["--exists", exists]).arg(server.url("/x")).run();
+    (dir, out)
+}
+
+#[test]
+fn a_name_from_the_server_that_is_taken_is_dealt_with_as_any_other() {
+    for (exists, code, names, held) in [
+        ("verify", 0, &["a"][..], "new"),
+        ("overwrite", 0, &["a"], "new"),
+        ("skip", 0, &["a"], "old"),
+        ("rename", 0, &["a", "a.1"], "old"),
+        ("error", 11, &["a"], "old"),
+    ] {
+        let (dir, out) = with_a_given_name(exists);
+        out.code(code);
+        dir.assert_names(names);
+        dir.assert_file("a", held);
+    }
 }
 
 #[test]

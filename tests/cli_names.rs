@@ -1,6 +1,6 @@
 //! Names: from the URL, from the server, never outside the folder, never one over another.
 
-use crate::harness::{Dir, Output, noise};
+use crate::harness::{Dir, Ntfs, Output, noise};
 use crate::server::{Gate, Server};
 
 /// Fetches one path into `in`, and gives the name that the file got.
@@ -321,4 +321,201 @@ fn a_template_that_leads_out_is_a_usage_error() {
             .run();
         out.code(2).complains("--name");
     }
+}
+
+/// The bodies in a folder, whatever their names.
+fn bodies(files: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
+    let mut bodies: Vec<_> = files.iter().map(|(_, body)| body.clone()).collect();
+    bodies.sort();
+    bodies
+}
+
+#[test]
+fn names_that_the_file_system_takes_for_one_stand_side_by_side() {
+    for (flags, size) in [
+        ("-j 1", 10),
+        ("-j 8", 10),
+        ("-j 1", 40_000),
+        ("-j 8", 40_000),
+    ] {
+        let Some(ntfs) = Ntfs::mount("ignore_case") else {
+            return;
+        };
+        let paths = ["/Readme", "/README", "/x/readme", "/\u{c4}", "/\u{e4}"];
+        let body = |path: &str| [path.as_bytes(), &noise(size)].concat();
+        let server = Server::start(|s| {
+            for path in paths {
+                s.get(server_path(path).as_str()).body(body(path));
+            }
+        });
+        for exists in ["verify", "overwrite", "skip", "error", "rename"] {
+            let urls = paths.map(|path| server.url(&server_path(path)));
+            let run = ntfs.gannet().flags(flags).args(["--exists", exists]);
+            run.args(["-d", &format!("mnt/{exists}")])
+                .args(urls)
+                .run()
+                .ok();
+        }
+        let files = ntfs.files();
+        for exists in ["verify", "overwrite", "skip", "error", "rename"] {
+            let of_run: Vec<_> = files
+                .iter()
+                .filter(|(name, _)| name.starts_with(exists))
+                .cloned()
+                .collect();
+            let mut wanted = paths.map(body);
+            wanted.sort();
+            assert_eq!(bodies(&of_run), wanted, "{exists} {flags}");
+        }
+    }
+}
+
+/// A path as a URL has it.
+fn server_path(path: &str) -> String {
+    path.replace('\u{c4}', "%C3%84").replace('\u{e4}', "%C3%A4")
+}
+
+#[test]
+fn another_run_finds_the_names_that_the_file_system_takes_for_one() {
+    let Some(ntfs) = Ntfs::mount("ignore_case") else {
+        return;
+    };
+    let server = Server::start(|s| {
+        s.get("/Readme").body(b"1").etag("\"1\"").conditional();
+        s.get("/README").body(b"2").etag("\"2\"").conditional();
+    });
+    for _ in 0..2 {
+        let run = ntfs.gannet().flags("-d mnt/o");
+        run.args([server.url("/Readme"), server.url("/README")])
+            .run()
+            .ok();
+        assert_eq!(bodies(&ntfs.files()), [b"1", b"2"]);
+    }
+}
+
+#[test]
+fn a_name_that_a_list_gives_twice_in_other_cases_is_an_error_of_the_second_row() {
+    let Some(ntfs) = Ntfs::mount("ignore_case") else {
+        return;
+    };
+    let server = Server::start(|s| {
+        s.get("/1").body(b"1");
+        s.get("/2").body(b"2");
+    });
+    let list = format!(
+        "{}\n  out=Readme\n{}\n  out=README\n",
+        server.url("/1"),
+        server.url("/2")
+    );
+    let out = ntfs.gannet().flags("-i - -d mnt/o").input(list).run();
+    out.complains("an earlier row has the name 'README'");
+    assert_ne!(out.exit_code(), Some(0));
+    assert_eq!(bodies(&ntfs.files()), [b"1"]);
+}
+
+#[test]
+fn two_processes_do_not_write_one_partial_file_under_two_spellings() {
+    let Some(ntfs) = Ntfs::mount("ignore_case") else {
+        return;
+    };
+    let gate = Gate::new();
+    let server = Server::start(|s| {
+        s.get("/Readme").body(noise(300_000)).drip(200_000, &gate);
+        s.get("/README").body(noise(200_000));
+    });
+    let running = ntfs.gannet().flags("-d mnt/o").arg(server.url("/Readme"));
+    let running = running.spawn();
+    gate.let_one_through();
+    ntfs.dir().wait_for_size("mnt/o/readme.part", 1);
+    let out = ntfs.gannet().flags("-d mnt/o").arg(server.url("/README"));
+    out.run().ok();
+    gate.open();
+    running.finish().ok();
+    let bodies = bodies(&ntfs.files());
+    assert_eq!(bodies.len(), 2);
+    assert!(bodies.contains(&noise(300_000)) && bodies.contains(&noise(200_000)));
+}
+
+#[test]
+fn a_name_from_a_url_is_made_to_fit_a_file_system_that_refuses_it() {
+    let Some(ntfs) = Ntfs::mount("windows_names") else {
+        return;
+    };
+    let server = Server::start(|s| {
+        s.get("/x/a:b%3F.txt")
+            .body(b"1")
+            .etag("\"1\"")
+            .conditional();
+        s.get("/x/a_b_.txt").body(b"2").etag("\"2\"").conditional();
+        s.get("/c")
+            .body(b"3")
+            .header("Content-Disposition", "attachment; filename=\"d*e\"");
+    });
+    for _ in 0..2 {
+        let run = ntfs.gannet().flags("-d mnt/o --content-disposition");
+        run.args(["/x/a:b%3F.txt", "/x/a_b_.txt", "/c"].map(|path| server.url(path)))
+            .run()
+            .ok();
+        let files = ntfs.files();
+        let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["o/a_b_.txt", "o/a_b_.txt.1", "o/d_e"]);
+        assert_eq!(bodies(&files), [b"1", b"2", b"3"]);
+    }
+    let run = ntfs.gannet().flags("-d mnt/p --name {name}/{path}");
+    run.arg(server.url("/x/a:b%3F.txt")).run().ok();
+    ntfs.dir().assert_file("mnt/p/a_b_.txt/x/a_b_.txt", b"1");
+}
+
+#[test]
+fn a_name_that_was_typed_or_listed_is_not_changed_where_the_file_system_refuses_it() {
+    let Some(ntfs) = Ntfs::mount("windows_names") else {
+        return;
+    };
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let url = server.url("/a");
+    let typed = ntfs.gannet().args(["-d", "mnt", "-o", "a:b", &url]).run();
+    let listed = |options: &str| {
+        let run = ntfs.gannet().flags("-i - -d mnt");
+        run.input(format!("{url}\n  {options}\n")).run()
+    };
+    for out in [typed, listed("out=x/a:b"), listed("dir=a:b")] {
+        assert_ne!(out.exit_code(), Some(0), "{out}");
+        out.complains("the file system takes none of");
+    }
+    assert_eq!(ntfs.files(), []);
+}
+
+#[test]
+fn a_template_tells_urls_of_one_name_apart_by_their_hash() {
+    let server = Server::start(|s| {
+        s.get("/a").body(b"1");
+    });
+    let dir = Dir::new();
+    let url = server.url("/a");
+    let with_login = url.replace("http://", "http://me:pw@");
+    let out = dir.gannet().flags("--name {hash} --dry-run");
+    let out = out.args([&format!("{url}?1"), &format!("{with_login}?1#part")]);
+    let out = out.run();
+    out.ok();
+    let paths: Vec<_> = out.stdout().lines().map(str::to_owned).collect();
+    let hash = |line: &String| line.rsplit_once(" -> ").map(|(_, path)| path.to_owned());
+    let (first, second) = (hash(&paths[0]).unwrap(), hash(&paths[1]).unwrap());
+    assert_eq!(second, format!("{first}.1"), "one file: {out}");
+}
+
+#[test]
+fn no_name_is_forgotten_however_long_the_list() {
+    let dir = Dir::new();
+    let mut list: String = (0..101_000).map(|n| format!("http://h/{n}\n")).collect();
+    list.push_str("http://h/x/7\nhttp://h/x/100500\nhttp://h/y/100500\n");
+    let out = dir.gannet().flags("-i - --dry-run").input(list).run();
+    out.ok();
+    let planned = out.stdout();
+    let last: Vec<_> = planned.lines().rev().take(3).collect();
+    for (line, name) in last.into_iter().rev().zip(["7.1", "100500.1", "100500.2"]) {
+        assert!(line.ends_with(&format!("/{name}")), "{line}");
+    }
+    dir.assert_names(&[]);
 }

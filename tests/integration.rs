@@ -44,6 +44,7 @@ mod cli_redirect; // redirects, and where they may lead
 mod cli_report; // completion and failure lines, -q, -v, colour, summary
 mod cli_resume; // NAME.part and its state: what the next run goes on with
 mod cli_retry; // transient failures, Retry-After, cut bodies
+mod cli_shard; // --shard: the workers of one list
 mod cli_signal; // SIGINT and SIGTERM
 mod cli_split; // -s: one file over several connections
 mod cli_time; // -N, --remote-time, --fsync

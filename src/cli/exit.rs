@@ -65,7 +65,10 @@ impl Exit {
             Self::Changed,
             "the remote file changed or cannot be resumed",
         ),
-        (Self::Exists, "the file exists (--exists error)"),
+        (
+            Self::Exists,
+            "the file exists (--exists error), or came to stand there meanwhile",
+        ),
         (Self::NoSpace, "no space left"),
         (Self::TimedOut, "timed out (connecting, stalled or in all)"),
         (

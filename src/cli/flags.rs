@@ -92,6 +92,9 @@ pub(crate) struct Input {
     /// changes. With 'auto' the scheduler's environment says which worker this is: Slurm arrays,
     /// AWS Batch arrays, Kubernetes indexed Jobs and GNU parallel (the last two with
     /// GANNET_SHARDS=N), or else GANNET_SHARD=K/N.
+    ///
+    /// All workers read the whole list and name the files of all its rows, so that they may write into one
+    /// folder: each file gets the name that a single run of the list would give it.
     #[arg(long, value_name = "K/N", hide_short_help = true)]
     pub(crate) shard: Option<String>,
 
@@ -148,8 +151,10 @@ pub(crate) struct Output {
     /// Name files after their URLs by TEMPLATE
     ///
     /// It may have {host}, {path} (with its folders), {name} (the last part of the path), {stem}
-    /// and {ext} (what comes before and after its last dot) and {index} (the number of the row,
-    /// from 1), and slashes, which make folders below --dir. A name that a list gives goes before.
+    /// and {ext} (what comes before and after its last dot), {index} (the number of the row, from 1,
+    /// of all rows, those that cannot be read and those of other shares included), {hash} (the first
+    /// 16 hex digits of the SHA-256 of the URL, without user information and fragment), and slashes,
+    /// which make folders below --dir. A name that a list gives goes before.
     #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["output", "content_disposition"], hide_short_help = true)]
     pub(crate) name: Option<String>,
 

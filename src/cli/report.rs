@@ -418,7 +418,7 @@ fn exit_for(error: &Error) -> Exit {
         Fault::Status { .. } => Exit::Status,
         Fault::Timeout { .. } => Exit::TimedOut,
         Fault::Changed | Fault::BadRange(_) | Fault::NoPart => Exit::Changed,
-        Fault::Exists(_) => Exit::Exists,
+        Fault::Exists(_) | Fault::Taken(_) => Exit::Exists,
         Fault::Digest { .. }
         | Fault::Piece { .. }
         | Fault::PieceCount { .. }

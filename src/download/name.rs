@@ -1,13 +1,16 @@
-//! Names of files that strangers choose, made safe, and the names taken in one batch. Pure: whether a file exists is
-//! asked of the caller.
+//! Names of files that strangers choose, made safe, and the names taken in one batch. Pure but for the file in which a
+//! batch remembers many names: whether a file exists is asked of the caller.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 use url::Url;
+
+use super::spill::Spill;
 
 /// What is put behind a name while its body is incomplete.
 pub const PART: &str = ".part";
@@ -19,8 +22,14 @@ pub const NEXT_STATE: &str = ".part~gannet";
 /// What is put between a name and these where `NAME.part` belongs to another program.
 pub const ASIDE: &str = ".gannet";
 
-/// The longest base name, in bytes: 255, which file systems take, less [`STATE`] and a number of ten digits.
-pub const LONGEST_NAME: usize = 255 - STATE.len() - 11;
+/// What goes behind a base name at most, in bytes: [`STATE`] and a number of ten digits.
+const RESERVED: usize = STATE.len() + 11;
+/// The longest base name, in bytes: 255, which most file systems take, less what goes behind it.
+pub const LONGEST_NAME: usize = 255 - RESERVED;
+/// The longest name that every file system takes, in bytes: 143 of eCryptfs are the fewest that are in use.
+const SHORTEST_LIMIT: usize = 143;
+/// What FAT, NTFS and SMB refuse in a name, beside what is never [`safe`].
+const SPECIAL: [char; 7] = ['"', '*', ':', '<', '>', '?', '|'];
 /// The longest relative path that a list may ask for, in bytes: deeper trees are mischief.
 const LONGEST_PATH: usize = 1024;
 /// The longest extension, with its dot, that survives when a name is cut.
@@ -57,8 +66,13 @@ pub(super) fn from_segment(segment: &str) -> String {
 /// One safe base name out of any text: no separators, no control or bidi characters (each becomes `_`), no trailing
 /// dots or spaces, never empty, `.`, `..`, a device (`NUL.txt` becomes `_NUL.txt`) or a state of ours
 /// (`x.part.gannet` becomes `x.part_gannet`, lest a server plants one), at most [`LONGEST_NAME`] bytes
-/// with a short extension kept. A leading `~`, `-` or `.` stays: only shells give them a meaning.
+/// with a short extension kept, `.tar.gz` too. A leading `~`, `-` or `.` stays: only shells give them a meaning.
 pub fn safe(name: &str) -> String {
+    safe_within(name, LONGEST_NAME)
+}
+
+/// A [`safe`] base name of at most `most` bytes.
+fn safe_within(name: &str, most: usize) -> String {
     let replaced: Cow<'_, str> = if name.bytes().all(is_plain) {
         name.into()
     } else {
@@ -66,9 +80,9 @@ pub fn safe(name: &str) -> String {
             .map(|c| if is_forbidden(c) { '_' } else { c })
             .collect()
     };
-    let name = cut(trim(&replaced));
+    let name = cut(trim(&replaced), most);
     let name = if is_device(&name) {
-        cut(&format!("_{name}"))
+        cut(&format!("_{name}"), most)
     } else {
         name
     };
@@ -77,6 +91,77 @@ pub fn safe(name: &str) -> String {
     }
     let (stem, extension) = name.split_at(name.len() - ".gannet".len());
     format!("{stem}_{}", &extension[1..])
+}
+
+/// What a file system takes of names, as far as file systems differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest name, in bytes.
+    pub longest: usize,
+    /// It takes `"`, `*`, `:`, `<`, `>`, `?` and `|`, which FAT, NTFS and SMB refuse.
+    pub takes_special: bool,
+}
+
+impl Limits {
+    /// Whether some file system would refuse a part of a path that is safe: only then is it worth asking for its
+    /// limits.
+    pub fn matter_to(path: &Path) -> bool {
+        path.iter().any(|part| {
+            let bytes = part.as_encoded_bytes();
+            bytes.len() + RESERVED > SHORTEST_LIMIT
+                || bytes
+                    .iter()
+                    .any(|byte| SPECIAL.contains(&char::from(*byte)))
+        })
+    }
+
+    /// A name in which all that these limits refuse stands, to find them.
+    pub fn special_probe() -> String {
+        SPECIAL.into_iter().collect()
+    }
+
+    /// The path with each part made to fit: `_` for each character that is refused, and the rest cut as [`safe`] does.
+    /// One that fits stays as it is.
+    pub fn fit(self, path: &Path) -> PathBuf {
+        path.iter()
+            .map(|part| {
+                let part = part.to_string_lossy();
+                if self.refuse_part(&part).is_none() {
+                    return part.into_owned();
+                }
+                let replaced = if self.takes_special {
+                    part.into_owned()
+                } else {
+                    part.replace(SPECIAL, "_")
+                };
+                safe_within(&replaced, self.longest_base())
+            })
+            .collect()
+    }
+
+    /// Why a path does not fit, fit to print.
+    pub fn refuse(self, path: &Path) -> Option<String> {
+        path.iter()
+            .find_map(|part| self.refuse_part(&part.to_string_lossy()))
+    }
+
+    fn refuse_part(self, part: &str) -> Option<String> {
+        if !self.takes_special && part.contains(SPECIAL) {
+            return Some(format!(
+                "the file system takes none of {} in a name",
+                Self::special_probe()
+            ));
+        }
+        let most = self.longest_base();
+        (part.len() > most).then(|| {
+            format!("a part of the path is longer than {most} bytes, which is all that the file system has room for")
+        })
+    }
+
+    /// The longest base name, in bytes.
+    fn longest_base(self) -> usize {
+        self.longest.saturating_sub(RESERVED).clamp(1, LONGEST_NAME)
+    }
 }
 
 /// A relative path that a row of a list asks for, perhaps with sub-folders, that stays beneath the target folder.
@@ -181,24 +266,35 @@ fn trim(name: &str) -> &str {
     name.trim_end_matches(['.', ' '])
 }
 
-/// At most [`LONGEST_NAME`] bytes of a trimmed name, a short extension kept; `_` for nothing.
-fn cut(name: &str) -> String {
+/// At most so many bytes of a trimmed name, a short extension kept; `_` for nothing.
+fn cut(name: &str, most: usize) -> String {
     if name.is_empty() {
         return "_".into();
     }
-    if name.len() <= LONGEST_NAME {
+    if name.len() <= most {
         return name.into();
     }
-    let dot = name
-        .rfind('.')
-        .filter(|dot| name.len() - dot <= LONGEST_EXTENSION)
-        .unwrap_or(name.len());
-    let (stem, extension) = name.split_at(dot);
-    let stem = start(stem, LONGEST_NAME - extension.len());
+    let (stem, extension) = name.split_at(extension_start(name, LONGEST_EXTENSION.min(most)));
+    let stem = start(stem, most - extension.len());
     match trim(&format!("{stem}{extension}")) {
         "" => "_".into(),
         name => name.into(),
     }
+}
+
+/// Where the extension of a name begins that is at most so many bytes long, with its dot: `.gz`, and `.tar.gz`.
+fn extension_start(name: &str, most: usize) -> usize {
+    let is_short = |dot: &usize| name.len() - dot <= most;
+    let Some(last) = name.rfind('.').filter(is_short) else {
+        return name.len();
+    };
+    let is_word = |text: &str| {
+        (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase())
+    };
+    let before = name[..last].rfind('.').filter(is_short);
+    before
+        .filter(|before| is_word(&name[before + 1..last]))
+        .unwrap_or(last)
 }
 
 /// The longest start of `text` within `most` bytes that ends between characters.
@@ -209,9 +305,10 @@ fn start(text: &str, most: usize) -> &str {
 
 /// The names taken in one batch, so that no two rows write the same file.
 ///
-/// Taking `x` takes `x.part` and `x.part.gannet` with it. A name costs one 64-bit keyed hash; should two ever agree,
-/// the second file is numbered without need, and nothing is lost. Paths are compared as written (`a//b` is `a/b`), so
-/// give them all from one root. On file systems that fold case, `A` and `a` still count as two.
+/// Taking `x` takes `x.part` and `x.part.gannet` with it. A name costs one 64-bit keyed hash, or two if it has
+/// capitals; should two ever agree, the second file is numbered without need, and nothing is lost. Paths are compared
+/// as written (`a//b` is `a/b`), so give them all from one root. Where the file system folds case, say so, and `A`
+/// and `a` count as one.
 ///
 /// ```
 /// use std::path::Path;
@@ -225,14 +322,24 @@ fn start(text: &str, most: usize) -> &str {
 #[derive(Debug, Default)]
 pub struct Names {
     keys: RandomState,
+    count: u64,
     taken: HashSet<u64>,
+    /// Takes the keys to come, where there are many.
+    spill: Option<Spill>,
     /// The number to try next for a name that was asked for more than once.
     next: HashMap<u64, u64>,
     /// A name was asked for that could be the partial file of another.
     has_suffixed: bool,
+    /// A name was taken that is another in lower case.
+    has_capitals: bool,
+    /// Names that differ in case alone are one.
+    folds_case: bool,
     /// A name with its suffix, while it is hashed.
     scratch: Vec<u8>,
 }
+
+/// Numbers to try next that are remembered, before those are forgotten that are found again soon.
+const NEXT_NUMBERS: usize = 50_000;
 
 impl Names {
     /// Takes a path for a row; false when it, or a file that goes with it, belongs to another row.
@@ -247,32 +354,67 @@ impl Names {
         self.has_suffixed |= suffixes
             .iter()
             .any(|suffix| name.ends_with(suffix.as_bytes()));
-        let is_taken = self.taken.contains(&own)
+        let is_taken = self.has(own)
             || self.has_suffixed
                 && suffixes.iter().any(|suffix| {
                     let owner = name.strip_suffix(suffix.as_bytes());
                     self.is_taken(&folder, name, suffix)
                         || owner.is_some_and(|owner| self.is_taken(&folder, owner, ""))
-                });
-        !is_taken && self.taken.insert(own)
+                })
+            || self.folds_case && self.differs_in_case(path);
+        if is_taken {
+            return false;
+        }
+        self.take(own);
+        if let Some(lower) = in_lower_case(path) {
+            let key = self.folded_key(Path::new(&lower));
+            self.has_capitals = true;
+            if !self.has(key) {
+                self.take(key);
+            }
+        }
+        self.count += 1;
+        true
     }
 
-    /// Lets go of a path: a later row of that name has to be told apart by other means.
-    pub fn release(&mut self, path: &Path) {
-        let folder = self.folder(path);
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        let key = self.key(&folder, name, "");
-        self.taken.remove(&key);
+    /// Whether another path was taken that differs from this one in case alone.
+    pub fn differs_in_case(&mut self, path: &Path) -> bool {
+        let Some(lower) = in_lower_case(path) else {
+            return self.has_capitals && self.has(self.folded_key(path));
+        };
+        let lower = Path::new(&lower);
+        if self.has(self.folded_key(lower)) {
+            return true;
+        }
+        let folder = self.folder(lower);
+        let name = lower.file_name().unwrap_or_default().as_encoded_bytes();
+        self.is_taken(&folder, name, "")
+    }
+
+    /// Has names that differ in case alone count as one from now on: they are on the file system.
+    pub fn fold_case(&mut self) {
+        self.folds_case = true;
+    }
+
+    /// Whether they count as one.
+    pub fn folds_case(&self) -> bool {
+        self.folds_case
+    }
+
+    /// Has names to come be remembered in an empty file, which can be read and written, instead of in memory. Where
+    /// that cannot be written, they are kept in memory.
+    pub fn spill_into(&mut self, file: File) {
+        self.spill.get_or_insert_with(|| Spill::new(file));
     }
 
     /// How many names are taken.
-    pub fn len(&self) -> usize {
-        self.taken.len()
+    pub fn len(&self) -> u64 {
+        self.count
     }
 
     /// Whether no name is taken.
     pub fn is_empty(&self) -> bool {
-        self.taken.is_empty()
+        self.count == 0
     }
 
     /// Takes the first free `path.N`, N from 1. `exists` tells whether a candidate is on the disk; it must say no in
@@ -287,6 +429,10 @@ impl Names {
             let candidate = path.with_file_name(candidate);
             number += 1;
             if !exists(&candidate) && self.claim(&candidate) {
+                if self.next.len() >= NEXT_NUMBERS {
+                    // Few numbers are found again at once.
+                    self.next.retain(|_, number| *number > 100);
+                }
                 self.next.insert(key, number);
                 return candidate;
             }
@@ -295,7 +441,24 @@ impl Names {
 
     fn is_taken(&mut self, folder: &DefaultHasher, name: &[u8], suffix: &str) -> bool {
         let key = self.key(folder, name, suffix);
-        self.taken.contains(&key)
+        self.has(key)
+    }
+
+    /// What the file does not tell is taken for free: a body that is complete replaces no file that came since its
+    /// row began.
+    fn has(&self, key: u64) -> bool {
+        let spilt = |spill: &Spill| spill.contains(key).unwrap_or(false);
+        self.taken.contains(&key) || self.spill.as_ref().is_some_and(spilt)
+    }
+
+    fn take(&mut self, key: u64) {
+        let is_spilt = self
+            .spill
+            .as_mut()
+            .is_some_and(|spill| spill.insert(key).is_ok());
+        if !is_spilt {
+            self.taken.insert(key);
+        }
     }
 
     /// A hasher that has taken in the folder of `path`.
@@ -314,6 +477,22 @@ impl Names {
         self.scratch.hash(&mut hasher);
         hasher.finish()
     }
+
+    /// The hash of all paths that are `lower` in lower case, other than that of `lower` itself.
+    fn folded_key(&self, lower: &Path) -> u64 {
+        self.keys.hash_one(("in any case", lower))
+    }
+}
+
+/// A path in lower case, if that is another.
+fn in_lower_case(path: &Path) -> Option<String> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let is_lower = |byte: &u8| byte.is_ascii() && !byte.is_ascii_uppercase();
+    if bytes.iter().all(is_lower) {
+        return None;
+    }
+    let lower = path.to_string_lossy().to_lowercase();
+    (lower.as_bytes() != bytes).then_some(lower)
 }
 
 #[cfg(test)]
@@ -379,6 +558,8 @@ mod tests {
     fn long_names_are_cut_and_keep_a_short_extension() {
         let cut = safe(&format!("{}.tar", "ü".repeat(200)));
         assert_eq!(cut, format!("{}.tar", "ü".repeat(114)));
+        let cut = safe(&format!("{}.tar.gz", "x".repeat(300)));
+        assert_eq!(cut, format!("{}.tar.gz", "x".repeat(LONGEST_NAME - 7)));
         assert_eq!(safe(&"x".repeat(300)), "x".repeat(LONGEST_NAME));
         assert_eq!(safe(&format!("a.{}", "x".repeat(300))).len(), LONGEST_NAME);
         assert_eq!(
@@ -480,6 +661,75 @@ mod tests {
             Path::new("../.1")
         );
         assert_eq!(numbered("x", 7), "x.7");
+    }
+
+    #[test]
+    fn names_that_differ_in_case_are_one_where_that_is_said() {
+        for (first, second) in [
+            ("Readme", "README"),
+            ("README", "readme"),
+            ("readme", "ReadMe"),
+            ("d/Ä", "D/ä"),
+        ] {
+            let mut names = Names::default();
+            assert!(names.claim(Path::new(first)));
+            assert!(names.differs_in_case(Path::new(second)), "{second}");
+            assert!(!names.differs_in_case(Path::new("other")));
+            let mut folding = Names::default();
+            folding.fold_case();
+            assert!(folding.claim(Path::new(first)) && !folding.claim(Path::new(second)));
+            let free = folding.next_free(Path::new(second), |_| false);
+            assert_eq!(free, Path::new(&numbered(second, 1)));
+            assert!(names.claim(Path::new(second)), "two names elsewhere");
+        }
+    }
+
+    #[test]
+    fn names_in_a_file_are_remembered_as_those_in_memory() {
+        let mut names = Names::default();
+        for n in 0..2000 {
+            if n == 1000 {
+                names.spill_into(tempfile::tempfile().unwrap());
+            }
+            assert!(names.claim(Path::new(&format!("D/file-{n}"))));
+        }
+        assert_eq!(names.len(), 2000);
+        assert!(names.taken.len() <= 2000, "{}", names.taken.len());
+        for n in 0..2000 {
+            let path = format!("D/file-{n}");
+            assert!(!names.claim(Path::new(&path)), "{path}");
+            assert!(names.differs_in_case(Path::new(&path.to_lowercase())));
+        }
+        let read_only = tempfile::NamedTempFile::new().unwrap();
+        let mut names = Names::default();
+        names.spill_into(File::open(read_only.path()).unwrap());
+        assert!(names.claim(Path::new("a")) && !names.claim(Path::new("a")));
+    }
+
+    #[test]
+    fn a_name_fits_the_file_system_that_it_lands_on() {
+        let limits = Limits {
+            longest: 143,
+            takes_special: false,
+        };
+        let long = format!("{}.tar.gz", "x".repeat(200));
+        for (path, fitted) in [
+            ("a/b.txt", "a/b.txt"),
+            ("a:b/c?.txt", "a_b/c_.txt"),
+            ("\"*:<>?|", "_______"),
+            (&*long, &*format!("{}.tar.gz", "x".repeat(113))),
+        ] {
+            assert_eq!(limits.fit(Path::new(path)), Path::new(fitted), "{path}");
+            assert_eq!(limits.refuse(Path::new(path)).is_some(), path != fitted);
+            assert_eq!(limits.fit(Path::new(fitted)), Path::new(fitted));
+        }
+        assert!(Limits::matter_to(Path::new("a/b:c")) && Limits::matter_to(Path::new(&long)));
+        assert!(!Limits::matter_to(Path::new("a/b.c")));
+        let roomy = Limits {
+            longest: 255,
+            takes_special: true,
+        };
+        assert_eq!(roomy.fit(Path::new("a:b")), Path::new("a:b"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::name::{self, beneath, from_url, safe};
@@ -20,10 +21,11 @@ enum Piece {
     Stem,
     Ext,
     Index,
+    Hash,
 }
 
 impl Template {
-    /// Reads a pattern: text with `{host}`, `{path}`, `{name}`, `{stem}`, `{ext}` and `{index}`;
+    /// Reads a pattern: text with `{host}`, `{path}`, `{name}`, `{stem}`, `{ext}`, `{index}` and `{hash}`;
     /// `{{` and `}}` are braces.
     ///
     /// # Errors
@@ -82,6 +84,7 @@ impl Template {
             Piece::Stem => stem.to_owned(),
             Piece::Ext => ext.to_owned(),
             Piece::Index => index.to_string(),
+            Piece::Hash => hash(url),
         });
         if path.ends_with('/') {
             return Err("nothing is left of the name".into());
@@ -109,13 +112,29 @@ fn placeholder(word: &str) -> Result<Piece, String> {
         "stem" => Piece::Stem,
         "ext" => Piece::Ext,
         "index" => Piece::Index,
+        "hash" => Piece::Hash,
         _ => {
             return Err(format!(
-                "unknown '{{{}}}': {{host}}, {{path}}, {{name}}, {{stem}}, {{ext}} and {{index}} are known",
+                "unknown '{{{}}}': {{host}}, {{path}}, {{name}}, {{stem}}, {{ext}}, {{index}} and {{hash}} are known",
                 word.escape_debug()
             ));
         }
     })
+}
+
+/// The first 16 hex digits of the SHA-256 of a URL as it is asked for, without user information and fragment: neither
+/// says which file it is. It is part of the contract: a script can compute it.
+fn hash(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_fragment(None);
+    // Neither can fail: a URL that is fetched has a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    let digest = Sha256::digest(url.as_str());
+    digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The folders of a URL's path, each made safe.
@@ -147,6 +166,7 @@ mod tests {
             ("{stem}-{index}.{ext}", "d.tar-7.gz"),
             ("{host}/{path}", "host.example/a b/c/d.tar.gz"),
             ("x/{{{name}}}", "x/{d.tar.gz}"),
+            ("{hash}.{ext}", "9792d17247ad4ef0.gz"),
         ] {
             assert_eq!(expand(template, url).as_deref(), Ok(path), "{template}");
         }
@@ -211,7 +231,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_url_stays_beneath(path in "(/[ -~]{0,8}){0,5}", template in "(\\{(host|path|name|stem|ext|index)\\}|[a-z./]){1,6}") {
+        fn any_url_stays_beneath(path in "(/[ -~]{0,8}){0,5}", template in "(\\{(host|path|name|stem|ext|index|hash)\\}|[a-z./]){1,6}") {
             let url = Url::parse(&format!("http://h{path}")).unwrap();
             if let Ok(template) = Template::parse(&template)
                 && let Ok(path) = template.expand(&url, 1)

@@ -49,11 +49,14 @@ impl Session<'_> {
         match &mut job.download.body {
             Body::Stream(_) | Body::Segment(_) | Body::Memory(_) => Ok(Placed::There),
             Body::File(part) => {
-                if let Some(given) = part.given_name().filter(|_| job.download.takes_name) {
-                    job.is_renamed |= self.places.take_given_name(part, &given);
+                if job.download.takes_name {
+                    let given = part.given_name();
+                    job.is_renamed |=
+                        self.places
+                            .take_given_name(part, given.as_deref(), &easy.url)?;
                 }
                 let placed = part.finish(&easy.url)?;
-                self.places.done_with(part);
+                job.is_renamed |= part.is_renamed();
                 Ok(placed)
             }
         }
@@ -164,10 +167,8 @@ impl Session<'_> {
         easy.sink.download.leave(&easy.url);
         self.totals.failed += 1;
         self.is_stopped |= self.plan.is_fail_fast;
-        match &easy.sink.download.body {
-            Body::File(part) => self.places.done_with(part),
-            Body::Memory(_) => self.checksums_failed(),
-            Body::Stream(_) | Body::Segment(_) => {}
+        if matches!(easy.sink.download.body, Body::Memory(_)) {
+            self.checksums_failed();
         }
         self.tell(&easy, Duration::ZERO, 0, Verdict::Failed(error));
     }

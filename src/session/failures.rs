@@ -150,8 +150,10 @@ impl Session<'_> {
             None => PIPE_PATIENCE,
         };
         while self.failures.is_some() {
-            match self.source.next(Instant::now()) {
+            match self.next_item(Instant::now()) {
                 Item::Row(Ok(row)) => self.note_unbegun(row),
+                Item::Passed(_) if self.plan.is_locked => {}
+                Item::Passed(row) => self.places.pass_over(&row, true),
                 Item::Row(Err(unusable)) => {
                     self.write_failure(|failures| failures.add_unusable(&unusable));
                 }

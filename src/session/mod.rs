@@ -16,8 +16,10 @@ mod divide;
 mod early;
 mod ending;
 mod failures;
+mod folders;
 mod job;
 mod lock;
+mod naming;
 mod places;
 mod plan;
 mod promised;
@@ -239,7 +241,7 @@ impl<'r> Session<'r> {
     /// Says what would be done, and does nothing.
     fn foresee(mut self) -> Totals {
         while !self.has_ended && !self.is_stopped {
-            match self.source.next(Instant::now()) {
+            match self.next_item(Instant::now()) {
                 Item::Row(Ok(row)) => match self.places.foresee(&row) {
                     Ok(path) => self
                         .report
@@ -247,6 +249,7 @@ impl<'r> Session<'r> {
                     Err(why) => self.misplaced(row, why),
                 },
                 Item::Row(Err(unusable)) => self.bad_row(unusable.why),
+                Item::Passed(row) => self.places.pass_over(&row, true),
                 Item::Wait => self.source.wait(),
                 Item::End => break,
             }
@@ -299,11 +302,25 @@ impl<'r> Session<'r> {
         }
     }
 
+    /// What the source has next; each row is counted, of whatever share it is.
+    fn next_item(&mut self, now: Instant) -> Item {
+        let item = self.source.next(now);
+        if matches!(item, Item::Row(_) | Item::Passed(_)) {
+            self.places.count_row();
+        }
+        item
+    }
+
     /// Finds a row's place. `None`: its file is kept as it is, and the report has been told.
     fn admit(&mut self, row: &mut Row) -> Result<Option<Admitted>, Misplaced> {
         self.places.tell_typed(row);
-        self.bind(row)?;
-        self.promised.add_to(row)?;
+        let bound = self.bind(row);
+        let bound = bound.and_then(|()| self.promised.add_to(row));
+        if bound.is_err() && !self.plan.is_locked {
+            // Other workers, which do not know of that, count with its name.
+            self.places.pass_over(row, false);
+        }
+        bound?;
         // Its place may have another of its mirrors come first.
         let url = self.lock.is_some().then(|| Box::new(row.url.clone()));
         let mut kept = self.kept(row);
@@ -514,9 +531,12 @@ impl Application<Job> for Session<'_> {
             && self.files(multi).saturating_sub(multi.sleeping()) + self.waiting.len() < room
             && multi.sleeping() < self.sleepers
         {
-            match self.source.next(now) {
+            match self.next_item(now) {
                 Item::Row(Ok(row)) => self.begin(multi, row)?,
                 Item::Row(Err(unusable)) => self.unusable(unusable),
+                // A lock file names each worker's rows, whatever the others fetch.
+                Item::Passed(_) if self.plan.is_locked => {}
+                Item::Passed(row) => self.places.pass_over(&row, false),
                 Item::Wait => {
                     self.is_waiting = !sys::is_stopping();
                     break;

@@ -1,30 +1,28 @@
-//! Which file each row becomes: its folder, its name, and what to do about a file that is there already.
+//! Which file each row becomes, and what to do about one that stands at its name already. `naming` has the names.
 
-use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use url::Url;
+
+use super::folders::Folders;
+use super::naming::{Named, Naming};
 use super::plan::{Durability, Output, Plan, Resume};
-use crate::download::name::{self, Names};
+use crate::download::name;
 use crate::download::{
-    Body, Care, Download, Exists, Hashing, Part, Stored, Stream, Syncing, Template,
+    Body, Care, Claim, Download, Exists, Hashing, Part, Stored, Stream, Syncing,
 };
 use crate::error::Fault;
 use crate::list::Row;
 use crate::sys::{self, Entry, Folder};
 
-/// Names of finished files that are remembered. Beyond that the disk remembers: a file that changed
-/// after this many were known was made by this run. So the longest list takes no more memory than
-/// one of this length.
-const REMEMBERED: usize = 100_000;
-
 /// Files of a run whose validators are noted however small they are. In a longer run a small body
 /// goes without: noting it costs a fifth of fetching it, and fetching it again tells as well
 /// whether it is the same.
-const NOTED: usize = 1000;
+const NOTED: u64 = 1000;
 
 /// Where a row goes.
 pub(super) enum Placement {
@@ -50,7 +48,6 @@ pub(super) enum Misplaced {
 /// The places of a run.
 #[derive(Debug)]
 pub(super) struct Places {
-    root: PathBuf,
     output: Output,
     exists: Exists,
     takes_names: bool,
@@ -58,9 +55,6 @@ pub(super) struct Places {
     /// What is kept is to be known as well as what is fetched.
     has_lock: bool,
     care: Care,
-    template: Option<Template>,
-    /// Rows so far.
-    rows: u64,
     /// Who computes the digests of downloads.
     hashing: Hashing,
     resume: Resume,
@@ -68,23 +62,18 @@ pub(super) struct Places {
     decodes: bool,
     /// Parts alone are wanted, as files of their own.
     is_of_parts: bool,
-    names: Names,
-    /// When more names were known than are remembered, by the clock that stamps files.
-    forgets_since: Option<i128>,
-    base: Option<Rc<Folder>>,
-    folders: HashMap<PathBuf, Rc<Folder>>,
-    /// How many of them are kept open at most, beside the run's own.
-    kept_folders: usize,
+    /// The list is shared: the names of other workers' rows are not known where servers give them.
+    is_shared: bool,
+    naming: Naming,
+    folders: Folders,
+    /// What most rows may do: nothing stands at their names.
+    fresh: Rc<Claim>,
 }
-
-/// A folder relative to the root, and a name in it.
-type Wanted = (PathBuf, OsString);
 
 impl Places {
     pub(super) fn new(plan: &Plan, hashing: Hashing) -> Self {
         Self {
             hashing,
-            root: plan.dir.clone(),
             output: plan.output.clone(),
             exists: plan.exists,
             // A lock file has the names.
@@ -102,19 +91,37 @@ impl Places {
             resume: plan.resume,
             decodes: plan.request.decoding.is_some(),
             is_of_parts: plan.range.is_some(),
-            template: plan.template.clone(),
-            rows: 0,
-            names: Names::default(),
-            forgets_since: None,
-            base: None,
-            folders: HashMap::new(),
-            kept_folders: 0,
+            is_shared: plan.shard.is_some(),
+            naming: Naming::new(plan),
+            folders: Folders::new(plan),
+            fresh: Rc::new(Claim {
+                exists: plan.exists,
+                standing: None,
+                since: sys::latest_stamp(),
+                is_fixed: false,
+                is_renamed: false,
+            }),
         }
     }
 
     /// Keeps so many folders open for rows to come.
     pub(super) fn keep_folders(&mut self, most: usize) {
-        self.kept_folders = most;
+        self.folders.keep(most);
+    }
+
+    /// Counts a row that was read, of whatever share, and whether it can be read or not.
+    pub(super) fn count_row(&mut self) {
+        self.naming.count_row();
+    }
+
+    /// Takes the name of a row that gets no file here: another worker gives the row that name, or it would have had it.
+    /// `is_dry`: the disk is not looked at.
+    pub(super) fn pass_over(&mut self, row: &Row, is_dry: bool) {
+        if matches!(self.output, Output::File(_) | Output::ByName) {
+            let folders = Some(&mut self.folders).filter(|_| !is_dry);
+            // What is wrong with it is told where it is fetched.
+            let _ = self.naming.name(row, folders);
+        }
     }
 
     /// Has a row know the name that was typed for its file, as far as a list could have it.
@@ -136,14 +143,9 @@ impl Places {
             Output::Stream(path) => return Ok(Some(path.clone())),
             Output::File(_) | Output::ByName => {}
         }
-        let (folder, wanted) = self.wanted(row)?;
-        let (name, _) = self.claim(row, &folder, wanted)?;
-        let path = folder.join(name);
-        if self.forgets_since.is_some() {
-            // No file will remember it: rows that are so far apart are not told apart.
-            self.names.release(&path);
-        }
-        Ok(Some(self.root.join(path)))
+        let named = self.naming.name(row, None)?;
+        let path = named.folder.join(named.name);
+        Ok(Some(self.folders.root().join(path)))
     }
 
     /// Finds a row's place, and looks for what an earlier run has left of its body.
@@ -180,48 +182,51 @@ impl Places {
             let stream = Stream::open(path).map_err(Misplaced::Fault)?;
             return Ok(self.begin_stream(stream));
         }
-        let (relative, wanted) = self.wanted(row)?;
-        let (name, is_renamed) = self.claim(row, &relative, wanted)?;
-        let folder = self.folder(&relative);
+        let named = self.naming.name(row, Some(&mut self.folders))?;
+        let folder = self.folders.open(&named.folder);
         let folder = folder.map_err(|(path, source)| disk("open folder", path, source))?;
         // A name that was typed, or that a list gives, goes before one that a server gives.
-        if self.takes_names && row.out.is_none() && self.output == Output::ByName {
+        if self.takes_names && !named.is_fixed {
             // What stands at the name that the server will give is seen to when that is known.
-            let mut placement = self.begin(folder, name, is_renamed);
+            let mut placement = self.begin(folder, named);
             if let Placement::Begin { download, .. } = &mut placement {
                 download.takes_name = true;
             }
             return Ok(placement);
         }
-        if folder.was_empty() && self.forgets_since.is_none() {
-            return Ok(self.begin(folder, name, is_renamed));
+        if folder.was_empty() {
+            return Ok(self.begin(folder, named));
         }
-        let path = || folder.path().join(&name);
-        let look = folder.entry(&name);
+        let path = || folder.path().join(&named.name);
+        let look = folder.entry(&named.name);
         let entry = look.map_err(|source| disk("look at", path(), source))?;
         let Some(entry) = entry else {
-            return Ok(self.begin(folder, name, is_renamed));
+            return Ok(self.begin(folder, named));
         };
-        if self
-            .forgets_since
-            .is_some_and(|since| entry.changed() >= since)
+        if !named.name.is_ascii()
+            && folder.has_changed_since(&entry, self.fresh.since)
+            && folder.is_spelt_otherwise(&named.name)
         {
-            // Another row of this run made it.
-            return Ok(self.begin_beside(folder, &relative.join(name)));
+            // Another row of this run made it, whose name the file system takes for this one.
+            return if named.is_fixed {
+                Err(Misplaced::Fault(Fault::Taken(path())))
+            } else {
+                Ok(self.begin_beside(folder, &named))
+            };
         }
         if entry.is_folder() && !matches!(self.exists, Exists::Rename | Exists::Error) {
             return Err(disk("replace", path(), io::ErrorKind::IsADirectory.into()));
         }
         if self.resume == Resume::Vouched && entry.is_file() && !self.is_of_parts {
-            return Ok(self.continue_standing(row, folder, name, is_renamed, &entry));
+            return Ok(self.continue_standing(row, folder, named, &entry));
         }
         match self.exists {
             Exists::Skip => Ok(Placement::Kept(path())),
             Exists::Error => Err(Misplaced::Fault(Fault::Exists(path()))),
             Exists::Overwrite | Exists::Verify => {
-                Ok(self.replace_standing(row, folder, name, is_renamed, &entry))
+                Ok(self.replace_standing(row, folder, named, &entry))
             }
-            Exists::Rename => Ok(self.begin_beside(folder, &relative.join(name))),
+            Exists::Rename => Ok(self.begin_beside(folder, &named)),
         }
     }
 
@@ -231,14 +236,14 @@ impl Places {
         &self,
         row: &Row,
         folder: Rc<Folder>,
-        name: OsString,
-        is_renamed: bool,
+        named: Named,
         entry: &Entry,
     ) -> Placement {
         let has_digests = row.has_digests();
-        let known = Stored::read(&folder, &name, entry, row.urls()).filter(|_| !has_digests);
-        let file = folder.open(&name).ok().filter(|_| has_digests);
-        let part = Part::new(folder, name, self.exists).standing();
+        let known = Stored::read(&folder, &named.name, entry, row.urls()).filter(|_| !has_digests);
+        let file = folder.open(&named.name).ok().filter(|_| has_digests);
+        let is_renamed = named.is_renamed;
+        let part = self.part(folder, named, Some(entry));
         let part = match known {
             // What is known is whole, in whatever form.
             Some(_) => part,
@@ -254,8 +259,7 @@ impl Places {
         &self,
         row: &Row,
         folder: Rc<Folder>,
-        name: OsString,
-        is_renamed: bool,
+        named: Named,
         entry: &Entry,
     ) -> Placement {
         let is_verified = self.exists == Exists::Verify;
@@ -265,13 +269,14 @@ impl Places {
         let may_be_it = has_size && (has_digests || self.has_lock);
         let may_be_known = is_verified && !self.is_of_parts;
         let known = (may_be_known && has_size && !has_digests)
-            .then(|| self.known(&folder, &name, entry, row))
+            .then(|| self.known(&folder, &named.name, entry, row))
             .flatten();
         // What cannot be read is fetched anew.
         let file = (is_verified && may_be_it)
-            .then(|| folder.open(&name).ok())
+            .then(|| folder.open(&named.name).ok())
             .flatten();
-        let part = Part::new(folder, name, self.exists).standing();
+        let is_renamed = named.is_renamed;
+        let part = self.part(folder, named, Some(entry));
         self.begin_with(part, is_renamed, known, file)
     }
 
@@ -304,52 +309,79 @@ impl Places {
 
     /// Has everything that stands in the target folder, and the rest of its file system, reach the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.base.as_ref().map_or(Ok(()), |base| base.sync_all())
+        self.folders.base().map_or(Ok(()), Folder::sync_all)
     }
 
-    /// Begins a download under the first free name like that of `path`, which is relative to the root.
-    fn begin_beside(&mut self, folder: Rc<Folder>, path: &Path) -> Placement {
-        let free = self
-            .names
-            .next_free(path, |candidate| is_taken(&folder, candidate));
-        let name = free.file_name().unwrap_or_default().to_owned();
-        self.begin(folder, name, true)
-    }
-
-    /// Takes note that a file stands at its final name, or never will.
-    pub(super) fn done_with(&mut self, part: &Part) {
-        if self.forgets_since.is_some() {
-            let path = part.path();
-            self.names
-                .release(path.strip_prefix(&self.root).unwrap_or(&path));
-        }
-    }
-
-    /// Has a complete body take the name that the server gave, or the first free one like it.
-    pub(super) fn take_given_name(&mut self, part: &mut Part, given: &str) -> bool {
-        if part.name() == given {
-            return false;
-        }
-        let relative = part
-            .folder()
-            .path()
-            .strip_prefix(&self.root)
-            .unwrap_or(Path::new(""))
-            .to_owned();
-        let path = relative.join(given);
-        let is_free = self.names.claim(&path);
-        let path = if is_free {
-            path
-        } else {
-            self.names.next_free(&path, |_| false)
+    /// Begins a download under the first free name like the one that it was to have.
+    fn begin_beside(&mut self, folder: Rc<Folder>, named: &Named) -> Placement {
+        let path = named.folder.join(&named.name);
+        let named = Named {
+            folder: named.folder.clone(),
+            name: self.naming.next_free(&path, &folder),
+            is_fixed: named.is_fixed,
+            is_renamed: true,
         };
-        part.take_name(path.file_name().unwrap_or_default().to_owned());
-        !is_free
+        self.begin(folder, named)
+    }
+
+    /// Decides where a complete body goes whose server may name it: has it take the name that the server gave, or the
+    /// first free one like it, and looks at what stands there. Says whether it got another name than it was given.
+    pub(super) fn take_given_name(
+        &mut self,
+        part: &mut Part,
+        given: Option<&str>,
+        url: &Url,
+    ) -> Result<bool, Fault> {
+        let mut is_renamed = false;
+        if let Some(given) = given.filter(|given| part.name() != *given) {
+            let root = self.folders.root();
+            let folder = part.folder().path().strip_prefix(root);
+            let folder = folder.unwrap_or(Path::new("")).to_owned();
+            let (name, is_free) = self.naming.take_given(&folder, given, &mut self.folders);
+            part.take_name(name);
+            is_renamed = !is_free;
+        }
+        let folder = Rc::clone(part.folder());
+        let entry = if folder.was_empty() {
+            None
+        } else {
+            folder.entry(part.name()).map_err(|source| Fault::Disk {
+                verb: "look at",
+                path: part.path(),
+                source,
+            })?
+        };
+        // Another worker may have been given the name for its row: only a file of the same URL is this row's.
+        let standing = entry.filter(|entry| {
+            !self.is_shared || Stored::read(&folder, part.name(), entry, [url]).is_some()
+        });
+        part.claim(self.claim(standing.as_ref(), self.is_shared));
+        Ok(is_renamed)
     }
 
     /// Begins a download whose final name is free.
-    fn begin(&self, folder: Rc<Folder>, name: OsString, is_renamed: bool) -> Placement {
-        self.begin_with(Part::new(folder, name, self.exists), is_renamed, None, None)
+    fn begin(&self, folder: Rc<Folder>, named: Named) -> Placement {
+        let is_renamed = named.is_renamed;
+        let part = self.part(folder, named, None);
+        self.begin_with(part, is_renamed, None, None)
+    }
+
+    /// What may be done at a name at which a file stands or none.
+    fn claim(&self, standing: Option<&Entry>, is_fixed: bool) -> Rc<Claim> {
+        if standing.is_none() && !is_fixed {
+            return Rc::clone(&self.fresh);
+        }
+        Rc::new(Claim {
+            standing: standing.map(Entry::identity),
+            is_fixed,
+            ..*self.fresh
+        })
+    }
+
+    /// The body of a row, at whose name a file stands or none.
+    fn part(&self, folder: Rc<Folder>, named: Named, standing: Option<&Entry>) -> Part {
+        let claim = self.claim(standing, named.is_fixed);
+        Part::new(folder, named.name, claim)
     }
 
     fn begin_stream(&self, stream: Stream) -> Placement {
@@ -367,7 +399,7 @@ impl Places {
         known: Option<Stored>,
         standing: Option<File>,
     ) -> Placement {
-        let is_many = self.names.len() > NOTED;
+        let is_many = self.naming.len() > NOTED;
         let part = if is_many {
             part.without_small_notes()
         } else {
@@ -393,113 +425,8 @@ impl Places {
             standing,
         }
     }
-
-    /// The folder and name that a row asks for.
-    fn wanted(&mut self, row: &Row) -> Result<Wanted, Misplaced> {
-        self.rows += 1;
-        if let Output::File(path) = &self.output {
-            let Some(name) = path.file_name() else {
-                return Err(Misplaced::Row(format!(
-                    "'{}' does not name a file",
-                    path.display()
-                )));
-            };
-            return Ok((
-                path.parent().map(Path::to_owned).unwrap_or_default(),
-                name.to_owned(),
-            ));
-        }
-        let beneath = |key: &str, path: &str| {
-            name::beneath(path).map_err(|why| Misplaced::Row(format!("{key}: {why}")))
-        };
-        let mut folder = match row
-            .options
-            .as_ref()
-            .and_then(|options| options.dir.as_deref())
-        {
-            Some(dir) => beneath("dir", dir)?,
-            None => PathBuf::new(),
-        };
-        let out = match (&row.out, &self.template) {
-            (Some(out), _) => beneath("out", out)?,
-            (None, None) => return Ok((folder, name::from_url(&row.url).into())),
-            (None, Some(template)) => template
-                .expand(&row.url, self.rows)
-                .map_err(|why| Misplaced::Row(format!("--name: {why}")))?,
-        };
-        folder.extend(out.parent());
-        Ok((folder, out.file_name().unwrap_or_default().to_owned()))
-    }
-
-    /// Takes a name for a row; where another row of the batch has it, the first free one like it.
-    fn claim(
-        &mut self,
-        row: &Row,
-        folder: &Path,
-        name: OsString,
-    ) -> Result<(OsString, bool), Misplaced> {
-        if self.names.len() >= REMEMBERED {
-            self.forgets_since.get_or_insert_with(sys::earliest_stamp);
-        }
-        let path = folder.join(&name);
-        if self.names.claim(&path) {
-            return Ok((name, false));
-        }
-        if row.out.is_some() {
-            return Err(Misplaced::Row(format!(
-                "an earlier row has the name '{}'",
-                path.display()
-            )));
-        }
-        let free = self.names.next_free(&path, |_| false);
-        Ok((free.file_name().unwrap_or_default().to_owned(), true))
-    }
-
-    /// Opens a folder relative to the root, or finds it open.
-    fn folder(&mut self, relative: &Path) -> Result<Rc<Folder>, (PathBuf, io::Error)> {
-        let typed = matches!(self.output, Output::File(_));
-        let base = match &self.base {
-            Some(base) => Rc::clone(base),
-            None => {
-                // What was typed may lead anywhere; what a list says stays beneath the root.
-                let path = if typed {
-                    self.root.join(relative)
-                } else {
-                    self.root.clone()
-                };
-                let base = Rc::new(
-                    Folder::make(&path, self.care.is_synced).map_err(|error| (path, error))?,
-                );
-                Rc::clone(self.base.insert(base))
-            }
-        };
-        if typed || relative.as_os_str().is_empty() {
-            return Ok(base);
-        }
-        if let Some(folder) = self.folders.get(relative) {
-            return Ok(Rc::clone(folder));
-        }
-        let folder = base
-            .make_beneath(relative)
-            .map_err(|error| (self.root.join(relative), error))?;
-        let folder = Rc::new(folder);
-        if self.folders.len() >= self.kept_folders {
-            self.folders.clear();
-        }
-        if self.kept_folders > 0 {
-            self.folders.insert(relative.to_owned(), Rc::clone(&folder));
-        }
-        Ok(folder)
-    }
 }
 
 fn disk(verb: &'static str, path: PathBuf, source: io::Error) -> Misplaced {
     Misplaced::Fault(Fault::Disk { verb, path, source })
-}
-
-/// Whether something has a name on the disk; where that cannot be told, it is taken for free and the rename will tell.
-fn is_taken(folder: &Folder, candidate: &Path) -> bool {
-    candidate
-        .file_name()
-        .is_some_and(|name| matches!(folder.entry(name), Ok(Some(_))))
 }

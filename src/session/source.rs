@@ -19,6 +19,8 @@ const MOST_LATE_READS: usize = 256;
 pub(super) enum Item {
     /// A row, or something that is none.
     Row(Result<Row, Unusable>),
+    /// A row of another worker's share.
+    Passed(Row),
     /// Nothing yet.
     Wait,
     /// Nothing any more.
@@ -102,13 +104,11 @@ impl Source {
         }
     }
 
-    /// The next row of this worker's share.
+    /// The next row, of this worker's share or another's.
     pub(super) fn next(&mut self, now: Instant) -> Item {
-        loop {
-            match (self.next_of_all(now), self.shard) {
-                (Item::Row(Ok(row)), Some(shard)) if !shard.has(&row.url) => {}
-                (item, _) => return item,
-            }
+        match (self.next_of_all(now), self.shard) {
+            (Item::Row(Ok(row)), Some(shard)) if !shard.has(&row.url) => Item::Passed(row),
+            (item, _) => item,
         }
     }
 

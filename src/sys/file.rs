@@ -45,21 +45,12 @@ pub fn noted(file: impl AsFd) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// A time in nanoseconds since 1970 that no file written from now on is stamped before.
-pub fn earliest_stamp() -> i128 {
-    time_by(ClockId::CLOCK_REALTIME_COARSE)
-}
-
 /// A time in nanoseconds since 1970 that no file written so far is stamped after: most are stamped by the coarse
 /// clock, but where any file was looked at and written again by the finer one (Linux 6.13), it and all
 /// after it are.
 pub fn latest_stamp() -> i128 {
-    time_by(ClockId::CLOCK_REALTIME)
-}
-
-fn time_by(clock: ClockId) -> i128 {
-    // Both clocks are in every kernel.
-    nix::time::clock_gettime(clock).map_or(0, |now| {
+    // The clock is in every kernel.
+    nix::time::clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |now| {
         i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec())
     })
 }

@@ -13,6 +13,7 @@ use rustix::fs::{
 use rustix::io::{Errno, retry_on_intr};
 
 use super::file::{self, closes_late};
+use super::file_system::{self, FileSystem};
 
 /// Locks an open file against other processes; a file system without locks has none to offer.
 fn lock(file: &OwnedFd) -> io::Result<()> {
@@ -37,6 +38,7 @@ pub struct Folder {
     lacks_unnamed: Cell<bool>,
     /// Whether close(2) can be the first to report that bytes were lost, once that is known.
     closes_late: Cell<Option<bool>>,
+    file_system: FileSystem,
 }
 
 const OPEN: OFlags = OFlags::DIRECTORY
@@ -88,6 +90,7 @@ impl Folder {
             syncs,
             lacks_unnamed: Cell::default(),
             closes_late: Cell::default(),
+            file_system: FileSystem::default(),
         }
     }
 
@@ -445,6 +448,36 @@ impl Folder {
             Ok(())
         }
     }
+
+    /// Whether what stands at a name was put there, or changed, after a time of [`latest_stamp`]. Where the file
+    /// system's clock is too coarse to tell, it was.
+    pub fn has_changed_since(&self, entry: &Entry, since: i128) -> bool {
+        let unnamed = || self.create_unnamed().map(OwnedFd::from);
+        let changed = entry.changed();
+        self.file_system
+            .is_later(&self.descriptor, changed, since, unnamed)
+    }
+
+    /// Whether the file system takes names that differ in case alone for one.
+    pub fn folds_case(&self) -> bool {
+        self.file_system.folds_case(&self.descriptor)
+    }
+
+    /// Whether what stands at a name has another spelling on the disk: in another case or another Unicode form.
+    pub fn is_spelt_otherwise(&self, name: &OsStr) -> bool {
+        self.folds_case() || !name.is_ascii() && !file_system::lists(&self.descriptor, name)
+    }
+
+    /// Whether a file can be made in whose name the characters of `text` stand; `None` where something else is in the
+    /// way.
+    pub fn takes(&self, text: &str) -> Option<bool> {
+        file_system::takes(&self.descriptor, text)
+    }
+
+    /// The longest name, in bytes, of which a file can be made; `None` where something else is in the way.
+    pub fn longest_name(&self) -> Option<usize> {
+        file_system::longest_name(&self.descriptor)
+    }
 }
 
 /// Syncs the name of a folder to the disk.
@@ -460,6 +493,16 @@ fn is_empty(descriptor: &OwnedFd) -> bool {
     };
     entries
         .all(|entry| entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")))
+}
+
+/// Which file it is, and in which state: another one of the same name is not equal to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: i128,
+    changed: i128,
 }
 
 /// What stands at a name in a folder.
@@ -479,6 +522,17 @@ impl Entry {
     /// Whether it is a folder.
     pub fn is_folder(&self) -> bool {
         FileType::from_raw_mode(self.0.st_mode) == FileType::Directory
+    }
+
+    /// Which file it is.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            device: self.0.st_dev,
+            inode: self.0.st_ino,
+            size: self.size(),
+            modified: self.modified(),
+            changed: self.changed(),
+        }
     }
 
     /// Its size in bytes.

@@ -4,6 +4,7 @@
 
 mod destination;
 mod file;
+mod file_system;
 mod folder;
 mod input;
 mod limit;
@@ -12,8 +13,8 @@ mod pipe;
 mod signal;
 
 pub use destination::{Access, Destination, OutputFile, Patience, open_growing, open_stream};
-pub use file::{boot, earliest_stamp, latest_stamp, note, noted, remove_note, sync, sync_data};
-pub use folder::{Entry, Folder};
+pub use file::{boot, latest_stamp, note, noted, remove_note, sync, sync_data};
+pub use folder::{Entry, Folder, Identity};
 pub use input::{open_input, read_all};
 pub use limit::{foreign_files, raise_open_files};
 pub use output::{is_stopping, stderr, stdout, stop_flag, write_all};

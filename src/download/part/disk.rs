@@ -175,12 +175,13 @@ impl Disk {
         Ok(true)
     }
 
-    /// `NAME.part`, created where it is not open. A file without a name becomes it.
-    pub(super) fn create(&mut self) -> io::Result<&Arc<File>> {
+    /// `NAME.part`, created where it is not open. A file without a name becomes it. What another run has left is taken
+    /// over, if it was left before the time `since`.
+    pub(super) fn create(&mut self, since: i128) -> io::Result<&Arc<File>> {
         let file = match std::mem::replace(&mut self.file, Held::Nothing) {
             Held::Named(file) => file,
-            Held::Unnamed(file) => self.give_name(file)?,
-            Held::Nothing => Arc::new(self.create_part()?),
+            Held::Unnamed(file) => self.give_name(file, since)?,
+            Held::Nothing => Arc::new(self.create_part(since)?),
         };
         self.file = Held::Named(file);
         // It was just put there.
@@ -188,7 +189,7 @@ impl Disk {
     }
 
     /// Gives a file without a name that of the part. Where it cannot have it, its bytes are copied to a file that has.
-    fn give_name(&mut self, file: Arc<File>) -> io::Result<Arc<File>> {
+    fn give_name(&mut self, file: Arc<File>, since: i128) -> io::Result<Arc<File>> {
         self.has_leftover |= !self.folder.was_empty();
         self.remove_state()?;
         if self.folder.link(&file, &self.part_name()).is_ok() {
@@ -198,17 +199,17 @@ impl Disk {
         let size = file.metadata()?.size();
         let mut bytes = vec![0; usize::try_from(size.min(SMALL)).unwrap_or_default()];
         file.read_exact_at(&mut bytes, 0)?;
-        let part = self.create_part()?;
+        let part = self.create_part(since)?;
         part.write_all_at(&bytes, 0)?;
         Ok(Arc::new(part))
     }
 
     /// Creates the part, or empties the one of an earlier run. No state of what it held outlives that.
-    fn create_part(&mut self) -> io::Result<File> {
+    fn create_part(&mut self, since: i128) -> io::Result<File> {
         // In a folder that was empty nothing of an earlier run can stand.
         self.has_leftover |= !self.folder.was_empty();
         let file = match self.folder.create_new(&self.part_name()) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.take_over()?,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.take_over(since)?,
             result => {
                 let file = result?;
                 self.remove_state()?;
@@ -220,7 +221,7 @@ impl Disk {
     }
 
     /// Takes the place of a part that stands there.
-    fn take_over(&mut self) -> io::Result<File> {
+    fn take_over(&mut self, since: i128) -> io::Result<File> {
         let part = self.part_name();
         let Some(file) = self.folder.open_locked(&part)? else {
             // The run that wrote it has completed or removed it just now.
@@ -230,8 +231,9 @@ impl Disk {
         };
         if !self.is_ours(&file)? {
             self.is_aside = true;
-            return self.create_part();
+            return self.create_part(since);
         }
+        self.look_whether_left(&part, since)?;
         self.has_leftover = true;
         self.remove_state()?;
         // Under other names its bytes belong to others; and some file systems cut no file.
@@ -240,6 +242,35 @@ impl Disk {
             return self.folder.create_new(&part);
         }
         Ok(file)
+    }
+
+    /// Checks that a part was left before the run began. What has been written since is another row's, whose name the
+    /// file system takes for this one, or another process's: not every file system has locks.
+    fn look_whether_left(&self, part: &OsStr, since: i128) -> io::Result<()> {
+        let entry = self.folder.entry(part)?;
+        let is_left = entry.is_none_or(|entry| !self.folder.has_changed_since(&entry, since));
+        is_left
+            .then_some(())
+            .ok_or_else(|| io::Error::new(ErrorKind::ResourceBusy, "another process is writing it"))
+    }
+
+    /// Has the files of the body be called after the first of `NAME.1`, `NAME.2`… of which no part stands.
+    pub(super) fn create_beside(&mut self, since: i128) -> io::Result<()> {
+        let first = self.stem.clone();
+        for number in 1_u64.. {
+            self.stem = first.clone();
+            self.stem.push(name::numbered("", number));
+            if self.folder.entry(&self.part_name())?.is_some() {
+                continue;
+            }
+            // What stands beside the name before is not of this body.
+            self.has_leftover = false;
+            match self.create(since).map(drop) {
+                Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
+                result => return result,
+            }
+        }
+        Err(ErrorKind::AlreadyExists.into())
     }
 
     /// Whether a part is gannet's, and may be written.

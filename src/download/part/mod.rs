@@ -24,7 +24,7 @@ use super::message::Message;
 use super::{Asked, Exists, SMALL, State, Stored, Syncing, Validators, name};
 use crate::error::Fault;
 use crate::http::Response;
-use crate::sys::{self, Folder};
+use crate::sys::{self, Entry, Folder, Identity};
 use disk::Disk;
 use synced::Synced;
 
@@ -41,9 +41,7 @@ pub struct Part {
     given: Option<Box<OsStr>>,
     /// The file that stands at the final name holds the same.
     is_same: bool,
-    exists: Exists,
-    /// A file stands at the final name, as far as is known.
-    is_standing: bool,
+    claim: Rc<Claim>,
     /// Small bodies too get a note of their validators.
     notes_all: bool,
     care: Care,
@@ -105,6 +103,27 @@ pub struct Care {
     pub is_synced: bool,
 }
 
+/// What a row may do at its final name: a body never replaces what came there since the run began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// What to do about a file that stands there.
+    pub exists: Exists,
+    /// The file that stood there when the row began: no other is replaced.
+    pub standing: Option<Identity>,
+    /// When the run began, in nanoseconds since 1970, by [`latest_stamp`](crate::sys::latest_stamp): what was put
+    /// there later stays, even if it stood there when the row began. Another row may have put it there under another
+    /// spelling, or another process.
+    pub since: i128,
+    /// The name was typed, or a list gives it: where it is taken, the body fails instead of taking another.
+    pub is_fixed: bool,
+    /// The body took another name than it was to have, which was taken.
+    pub is_renamed: bool,
+}
+
+/// The largest file, in bytes, that is compared with one that came to stand at its name: other transfers wait
+/// meanwhile.
+const COMPARED: u64 = 8 << 20;
+
 /// What became of a complete body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Placed {
@@ -115,15 +134,14 @@ pub enum Placed {
 }
 
 impl Part {
-    /// A body for `name` in `folder`. `exists` says what to do should that name be taken when the body is complete.
-    pub fn new(folder: Rc<Folder>, name: OsString, exists: Exists) -> Self {
+    /// A body for `name` in `folder`. `claim` says what to do should that name be taken when the body is complete.
+    pub fn new(folder: Rc<Folder>, name: OsString, claim: Rc<Claim>) -> Self {
         Self {
             disk: Disk::new(folder, name),
             synced: None,
             given: None,
             is_same: false,
-            exists,
-            is_standing: false,
+            claim,
             notes_all: true,
             care: Care::default(),
             state: State::default(),
@@ -146,12 +164,6 @@ impl Part {
             is_fragment: false,
             notice: None,
         }
-    }
-
-    /// The same for a name at which a file stands, that is to be replaced unless it holds the same.
-    pub fn standing(mut self) -> Self {
-        self.is_standing = true;
-        self
     }
 
     /// The same without a note for small bodies: to fetch them again costs less than to note so many.
@@ -296,8 +308,9 @@ impl Part {
 
     /// Writes a small body that came at once; false where that has to go the long way.
     fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
-        if self.is_standing {
-            self.is_same = self.exists == Exists::Verify && self.folder().holds(self.name(), bytes);
+        if self.claim.standing.is_some() {
+            self.is_same =
+                self.claim.exists == Exists::Verify && self.folder().holds(self.name(), bytes);
             if self.is_same {
                 self.run.end = bytes.len() as u64;
             }
@@ -327,7 +340,7 @@ impl Part {
     /// The partial file, created if there is none.
     fn create(&mut self) -> Result<&File, Fault> {
         if self.disk.named().is_none() {
-            let created = self.disk.create().map(drop);
+            let created = self.create_part();
             created.map_err(|source| self.part_fault("create", source))?;
         }
         match self.disk.named() {
@@ -356,7 +369,8 @@ impl Part {
     /// Puts the complete body, which came from `url`, at its final name, by one atomic step.
     ///
     /// # Errors
-    /// [`Fault::Disk`], or [`Fault::Exists`] where something stands there and that was to be an error.
+    /// [`Fault::Disk`], [`Fault::Exists`] where something stands there and that was to be an error, or [`Fault::Taken`]
+    /// where it came there since the run began, and the body may have no other name.
     pub fn finish(&mut self, url: &Url) -> Result<Placed, Fault> {
         if self.is_same {
             return Ok(Placed::Kept);
@@ -434,18 +448,10 @@ impl Part {
         }
         let part = self.disk.part_name();
         let placed = match self.folder().rename(&part, self.name()) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => match self.exists {
-                Exists::Verify | Exists::Overwrite => self
-                    .folder()
-                    .replace(&part, self.name())
-                    .map(|()| Placed::There),
-                Exists::Skip => Ok(Placed::Kept),
-                Exists::Error => return Err(Fault::Exists(self.path())),
-                Exists::Rename => self.finish_beside(&part).map(|()| Placed::There),
-            },
-            result => result.map(|()| Placed::There),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.finish_over(&part)?,
+            Err(error) => return Err(self.fault("rename to", error)),
+            Ok(()) => Placed::There,
         };
-        let placed = placed.map_err(|error| self.fault("rename to", error))?;
         // One that stays is found to have no part.
         let _ = self.disk.remove_state();
         if placed == Placed::There {
@@ -472,6 +478,54 @@ impl Part {
         self.part_fault(verb, foreign_change())
     }
 
+    /// Something stands at the final name of a complete body: replaces it, keeps it, or takes another name.
+    fn finish_over(&mut self, part: &OsStr) -> Result<Placed, Fault> {
+        let entry = self.folder().entry(self.name());
+        let Some(entry) = entry.map_err(|error| self.fault("look at", error))? else {
+            // It has gone meanwhile.
+            let moved = self.folder().rename(part, self.name());
+            moved.map_err(|error| self.fault("rename to", error))?;
+            return Ok(Placed::There);
+        };
+        // It may be the file of another row, whose name differs in case.
+        let is_own = || !self.folder().is_spelt_otherwise(self.name());
+        match self.claim.exists {
+            Exists::Verify | Exists::Overwrite if self.may_replace(&entry) => {
+                let replaced = self.folder().replace(part, self.name());
+                replaced.map_err(|error| self.fault("rename to", error))?;
+                return Ok(Placed::There);
+            }
+            Exists::Verify if self.is_equal(entry.size()) => return Ok(Placed::Kept),
+            Exists::Skip if is_own() => return Ok(Placed::Kept),
+            Exists::Error if is_own() => return Err(Fault::Exists(self.path())),
+            Exists::Rename => {}
+            _ if self.claim.is_fixed => return Err(Fault::Taken(self.path())),
+            _ => {}
+        }
+        let moved = self.finish_beside(part);
+        moved.map_err(|error| self.fault("rename to", error))?;
+        Ok(Placed::There)
+    }
+
+    /// Whether what stands at the final name stood there when the row began, and since before the run.
+    fn may_replace(&self, entry: &Entry) -> bool {
+        self.claim.standing == Some(entry.identity())
+            && !self.folder().has_changed_since(entry, self.claim.since)
+    }
+
+    /// Whether a file of `size` bytes at the final name holds what the body does. Only small ones are compared.
+    fn is_equal(&self, size: u64) -> bool {
+        let Some(file) = self.disk.named() else {
+            return false;
+        };
+        let is_as_large = file.metadata().is_ok_and(|found| found.len() == size);
+        if size > COMPARED || !is_as_large {
+            return false;
+        }
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+        file.read_exact_at(&mut bytes, 0).is_ok() && self.folder().holds(self.name(), &bytes)
+    }
+
     /// Takes the first of `name.1`, `name.2`… that nothing has.
     fn finish_beside(&mut self, part: &OsStr) -> io::Result<()> {
         for number in 1_u64.. {
@@ -482,6 +536,7 @@ impl Part {
                 Err(error) => return Err(error),
                 Ok(()) => {
                     self.given = Some(candidate.into());
+                    Rc::make_mut(&mut self.claim).is_renamed = true;
                     return Ok(());
                 }
             }
@@ -489,10 +544,47 @@ impl Part {
         Err(ErrorKind::AlreadyExists.into())
     }
 
+    /// Whether it took another name than it was to have, which was taken.
+    pub fn is_renamed(&self) -> bool {
+        self.claim.is_renamed
+    }
+
+    /// What may be done at the final name is known now: the server gave it, or might have given another.
+    pub fn claim(&mut self, claim: Rc<Claim>) {
+        self.claim = claim;
+    }
+
+    /// No file stands at the final name any more that may be replaced.
+    fn nothing_stands(&mut self) {
+        Rc::make_mut(&mut self.claim).standing = None;
+    }
+
     /// Gives the body another final name. Until it is complete its files stay where they are: what stands under the
     /// other name with `.part` belongs to another row or run.
     pub fn take_name(&mut self, name: OsString) {
         self.given = Some(name.into());
+    }
+
+    /// Creates the partial file. Where another one is being written at its name, that is another row's, whose name the
+    /// file system takes for this one, or every number is as good: this one is called after the next number.
+    fn create_part(&mut self) -> io::Result<()> {
+        let since = self.claim.since;
+        match self.disk.create(since).map(drop) {
+            Err(error) if error.kind() == ErrorKind::ResourceBusy && self.may_be_numbered() => {
+                let name = self.name().to_owned();
+                self.disk.create_beside(since)?;
+                self.given = Some(name.into());
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn may_be_numbered(&self) -> bool {
+        let part = self.disk.part_name();
+        let is_free_to = self.claim.exists == Exists::Rename
+            || !self.claim.is_fixed && self.folder().is_spelt_otherwise(&part);
+        is_free_to && self.disk.saved == 0
     }
 }
 

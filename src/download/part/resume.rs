@@ -144,7 +144,7 @@ impl Part {
             let name = self.name().to_owned();
             let adopted = self.disk.adopt(&name, size, &mut self.state);
             adopted.map_err(|source| self.fault("continue", source))?;
-            self.is_standing = false;
+            self.nothing_stands();
             self.is_inherited = true;
         }
         self.run = asked.start..asked.start;

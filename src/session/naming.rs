@@ -1,0 +1,230 @@
+//! Which name each row gets: the one that was typed, that its list gives or that its URL has, made to fit the file
+//! system, and no other row's. All rows are named in their order, those of other workers' shares too, so that all
+//! workers give a row the same name.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::folders::Folders;
+use super::places::Misplaced;
+use super::plan::{Output, Plan};
+use crate::download::Template;
+use crate::download::name::{self, Limits, Names};
+use crate::list::Row;
+use crate::sys::Folder;
+
+/// Names that are remembered in memory. More are remembered in a file without a name, so that the longest list takes no
+/// more memory than one of this length.
+const REMEMBERED: u64 = 100_000;
+
+/// A name for a row.
+pub(super) struct Named {
+    /// Relative to the root.
+    pub(super) folder: PathBuf,
+    pub(super) name: OsString,
+    /// It was typed, or the list gives it: the row gets no other.
+    pub(super) is_fixed: bool,
+    /// Another row has the name that it asked for.
+    pub(super) is_renamed: bool,
+}
+
+/// The names of a run.
+#[derive(Debug)]
+pub(super) struct Naming {
+    output: Output,
+    template: Option<Template>,
+    names: Names,
+    /// Rows so far.
+    rows: u64,
+    /// What the target folder takes of names, where that was asked for.
+    limits: Option<Limits>,
+}
+
+impl Naming {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            output: plan.output.clone(),
+            template: plan.template.clone(),
+            names: Names::default(),
+            rows: 0,
+            limits: None,
+        }
+    }
+
+    /// Counts a row, whether it is of this worker's share or not, and whether it can be read or not.
+    pub(super) fn count_row(&mut self) {
+        self.rows += 1;
+    }
+
+    /// How many names are taken.
+    pub(super) fn len(&self) -> u64 {
+        self.names.len()
+    }
+
+    /// Takes a name for a row; where another row has it, the first free one like it. Without `folders`, the disk is not
+    /// looked at.
+    pub(super) fn name(
+        &mut self,
+        row: &Row,
+        mut folders: Option<&mut Folders>,
+    ) -> Result<Named, Misplaced> {
+        let (path, is_fixed) = self.wanted(row, folders.as_deref_mut())?;
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        if self.names.len() == REMEMBERED {
+            self.spill(folders.as_deref());
+        }
+        if let Some(folders) = folders
+            && !self.names.folds_case()
+            && self.names.differs_in_case(&path)
+            && folders
+                .open_base(&folder)
+                .is_ok_and(|base| base.folds_case())
+        {
+            self.names.fold_case();
+        }
+        let is_free = self.names.claim(&path);
+        if !is_free && row.out.is_some() {
+            return Err(Misplaced::Row(format!(
+                "an earlier row has the name '{}'",
+                path.display()
+            )));
+        }
+        let path = if is_free {
+            path
+        } else {
+            self.names.next_free(&path, |_| false)
+        };
+        Ok(Named {
+            folder,
+            name: path.file_name().unwrap_or_default().to_owned(),
+            is_fixed,
+            is_renamed: !is_free,
+        })
+    }
+
+    /// Takes the first free name like that of `path`, of which nothing stands in its folder.
+    pub(super) fn next_free(&mut self, path: &Path, folder: &Folder) -> OsString {
+        let free = self
+            .names
+            .next_free(path, |candidate| is_taken(folder, candidate));
+        free.file_name().unwrap_or_default().to_owned()
+    }
+
+    /// Takes the name that a server gave, or the first free one like it; says whether it is the former.
+    pub(super) fn take_given(
+        &mut self,
+        folder: &Path,
+        given: &str,
+        folders: &mut Folders,
+    ) -> (OsString, bool) {
+        let given = self.fit(Path::new(given), Some(folders));
+        let path = folder.join(given);
+        let is_free = self.names.claim(&path);
+        let path = if is_free {
+            path
+        } else {
+            self.names.next_free(&path, |_| false)
+        };
+        (path.file_name().unwrap_or_default().to_owned(), is_free)
+    }
+
+    /// The path that a row asks for, and whether it gets no other.
+    fn wanted(
+        &mut self,
+        row: &Row,
+        mut folders: Option<&mut Folders>,
+    ) -> Result<(PathBuf, bool), Misplaced> {
+        if let Output::File(path) = &self.output {
+            let path = path.clone();
+            let Some(name) = path.file_name() else {
+                let why = format!("'{}' does not name a file", path.display());
+                return Err(Misplaced::Row(why));
+            };
+            // Where it leads is the user's affair, and the folder's file system may be another than that of its name.
+            let refused = Limits::matter_to(Path::new(name))
+                .then(|| self.limits(path.parent(), folders))
+                .flatten()
+                .and_then(|limits| limits.refuse(Path::new(name)));
+            return match refused {
+                Some(why) => Err(Misplaced::Row(format!("'{}': {why}", path.display()))),
+                None => Ok((path, true)),
+            };
+        }
+        let dir = row.options.as_ref().and_then(|options| options.dir.clone());
+        let folder = match dir {
+            Some(dir) => self.beneath("dir", &dir, folders.as_deref_mut())?,
+            None => PathBuf::new(),
+        };
+        if let Some(out) = &row.out {
+            let out = self.beneath("out", out, folders)?;
+            return Ok((folder.join(out), true));
+        }
+        let path = match &self.template {
+            Some(template) => template
+                .expand(&row.url, self.rows)
+                .map_err(|why| Misplaced::Row(format!("--name: {why}")))?,
+            None => name::from_url(&row.url).into(),
+        };
+        Ok((folder.join(self.fit(&path, folders)), false))
+    }
+
+    /// A path that a list gives, as it stands there or not at all.
+    fn beneath(
+        &mut self,
+        key: &str,
+        path: &str,
+        folders: Option<&mut Folders>,
+    ) -> Result<PathBuf, Misplaced> {
+        let refuse = |why| Misplaced::Row(format!("{key}: {why}"));
+        let path = name::beneath(path).map_err(refuse)?;
+        if Limits::matter_to(&path)
+            && let Some(limits) = self.limits(None, folders)
+            && let Some(why) = limits.refuse(&path)
+        {
+            return Err(refuse(why));
+        }
+        Ok(path)
+    }
+
+    /// A path that a URL or a server gives, as the target folder takes it.
+    fn fit(&mut self, path: &Path, folders: Option<&mut Folders>) -> PathBuf {
+        let limits = Limits::matter_to(path)
+            .then(|| self.limits(None, folders))
+            .flatten();
+        limits.map_or_else(|| path.to_owned(), |limits| limits.fit(path))
+    }
+
+    /// What the target folder takes of names; nothing where that cannot be told.
+    fn limits(&mut self, typed: Option<&Path>, folders: Option<&mut Folders>) -> Option<Limits> {
+        if self.limits.is_none() {
+            let base = folders?.open_base(typed.unwrap_or(Path::new(""))).ok()?;
+            self.limits = Some(Limits {
+                takes_special: base.takes(&Limits::special_probe())?,
+                longest: base.longest_name()?,
+            });
+        }
+        self.limits
+    }
+
+    /// Has names to come be remembered in a file: in the target folder, which has room for what is fetched, or among
+    /// temporary files. Where none can be made, they stay in memory.
+    fn spill(&mut self, folders: Option<&Folders>) {
+        let base = folders.and_then(Folders::base);
+        let unnamed = base.and_then(Folder::create_unnamed);
+        let elsewhere = || {
+            Folder::make(&std::env::temp_dir(), false)
+                .ok()?
+                .create_unnamed()
+        };
+        if let Some(file) = unnamed.or_else(elsewhere) {
+            self.names.spill_into(file);
+        }
+    }
+}
+
+/// Whether something has a name on the disk; where that cannot be told, it is taken for free and the rename will tell.
+fn is_taken(folder: &Folder, candidate: &Path) -> bool {
+    candidate
+        .file_name()
+        .is_some_and(|name| matches!(folder.entry(name), Ok(Some(_))))
+}

@@ -1,0 +1,204 @@
+//! In what file systems differ: their clocks, whether they fold case, and which names they take. Nothing but a file
+//! that is made for a moment tells, so that it is asked only where it matters, and once a folder.
+
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::latest_stamp;
+
+/// How the names begin of files that are made for a moment.
+const PROBE: &str = ".gannet-probe-";
+
+/// How long a clock that stamps files stands still at most, in nanoseconds, where stamps have fractions of a second.
+const LONGEST_TICK: i128 = 50_000_000;
+
+/// Lengths of names, in bytes, that are the most that a file system takes: nearly all, UDF, gocryptfs and its like,
+/// eCryptfs, and what is left to try.
+const LENGTHS: [usize; 6] = [255, 254, 175, 143, 100, 64];
+
+/// What is known of the file system of a folder.
+#[derive(Debug, Default)]
+pub(super) struct FileSystem {
+    /// By how many nanoseconds the clock that stamps its files is ahead of the local one.
+    lead: Cell<Option<i128>>,
+    /// It takes names that differ in case alone for one.
+    folds_case: Cell<Option<bool>>,
+}
+
+impl FileSystem {
+    /// Whether a stamp of a file may be later than a local time, both in nanoseconds since 1970. `unnamed` makes a file
+    /// without a name, where there are such files.
+    pub(super) fn is_later(
+        &self,
+        folder: &OwnedFd,
+        stamp: i128,
+        time: i128,
+        unnamed: impl FnOnce() -> Option<OwnedFd>,
+    ) -> bool {
+        let lead = self.lead.get().unwrap_or_else(|| {
+            let lead = clock_lead(folder, unnamed);
+            self.lead.set(Some(lead));
+            lead
+        });
+        stamp - lead + grain(stamp) > time
+    }
+
+    /// Whether it takes names that differ in case alone for one.
+    pub(super) fn folds_case(&self, folder: &OwnedFd) -> bool {
+        if let Some(folds) = self.folds_case.get() {
+            return folds;
+        }
+        let found = probe(folder, "a", |_, name| {
+            let other = name.to_ascii_uppercase();
+            rustix::fs::statat(folder, &*other, AtFlags::SYMLINK_NOFOLLOW).map(drop)
+        });
+        self.folds_case.set(Some(found.is_ok()));
+        found.is_ok()
+    }
+}
+
+/// By how much the clock that stamps the files of a folder is ahead of the local one: it may be a server's.
+fn clock_lead(folder: &OwnedFd, unnamed: impl FnOnce() -> Option<OwnedFd>) -> i128 {
+    let before = latest_stamp();
+    let stat = match unnamed() {
+        Some(file) => rustix::fs::fstat(&file),
+        None => probe(folder, "", |file, _| rustix::fs::fstat(file)),
+    };
+    let after = latest_stamp();
+    stat.map_or(0, |stat| {
+        let stamp = changed(&stat);
+        // A clock that ticks is behind until it ticks next.
+        let earliest = before - grain(stamp).max(LONGEST_TICK);
+        if (earliest..=after).contains(&stamp) {
+            0
+        } else {
+            stamp - before
+        }
+    })
+}
+
+fn changed(stat: &Stat) -> i128 {
+    i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec)
+}
+
+/// How much later than a stamp, in nanoseconds, the change may have been: FAT counts in steps of two seconds, exFAT of
+/// ten milliseconds, and older file systems in seconds.
+fn grain(stamp: i128) -> i128 {
+    if stamp % 1_000_000_000 == 0 {
+        2_000_000_000
+    } else if stamp % 10_000_000 == 0 {
+        10_000_000
+    } else {
+        0
+    }
+}
+
+/// Whether a file can be made in whose name `text` stands; `None` where something else is in the way.
+pub(super) fn takes(folder: &OwnedFd, text: &str) -> Option<bool> {
+    match probe(folder, text, |_, _| Ok(())) {
+        Ok(()) => Some(true),
+        Err(Errno::INVAL | Errno::NAMETOOLONG | Errno::NOENT | Errno::ILSEQ) => Some(false),
+        Err(_) => None,
+    }
+}
+
+/// The longest name, in bytes, of which a file can be made; `None` where something else is in the way.
+pub(super) fn longest_name(folder: &OwnedFd) -> Option<usize> {
+    let said = rustix::fs::fstatvfs(folder).ok();
+    let said = said.and_then(|said| usize::try_from(said.f_namemax).ok());
+    let lengths = said.filter(|said| *said < LENGTHS[0]);
+    for length in lengths.into_iter().chain(LENGTHS) {
+        let padding = length.saturating_sub(probe_name("").len());
+        if takes(folder, &"x".repeat(padding))? {
+            return Some(length);
+        }
+    }
+    None
+}
+
+/// Whether a name stands in the listing of a folder as it is written; one that cannot be read is taken to have it.
+pub(super) fn lists(folder: &OwnedFd, name: &OsStr) -> bool {
+    let Ok(mut entries) = rustix::fs::Dir::read_from(folder) else {
+        return true;
+    };
+    entries.any(|entry| {
+        entry.is_ok_and(|entry| entry.file_name().to_bytes() == name.as_encoded_bytes())
+    })
+}
+
+fn probe_name(suffix: &str) -> String {
+    format!("{PROBE}{}{suffix}", std::process::id())
+}
+
+/// Makes a file for a moment, of a name that ends in `suffix`, and looks at it.
+fn probe<T>(
+    folder: &OwnedFd,
+    suffix: &str,
+    look: impl FnOnce(&OwnedFd, &str) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let name = probe_name(suffix);
+    let flags =
+        OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(folder, &*name, flags, Mode::from_raw_mode(0o600))?;
+    let found = look(&file, &name);
+    drop(file);
+    let _ = rustix::fs::unlinkat(folder, &*name, AtFlags::empty());
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::sys::Folder;
+
+    fn open(path: &std::path::Path) -> OwnedFd {
+        fs::File::open(path).unwrap().into()
+    }
+
+    #[test]
+    fn what_came_since_a_moment_is_told_from_what_stood_there() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = Folder::make(top.path(), false).unwrap();
+        fs::write(top.path().join("a"), "a").unwrap();
+        let entry = folder.entry("a".as_ref()).unwrap().unwrap();
+        assert!(!folder.has_changed_since(&entry, latest_stamp()));
+        assert!(folder.has_changed_since(&entry, entry.changed() - 1));
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_or_behind_is_taken_into_account() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = open(top.path());
+        let time = 1_000_000_000_000_000_007;
+        for lead in [3_600_000_000_000, -3_600_000_000_000] {
+            let server = FileSystem::default();
+            server.lead.set(Some(lead));
+            let is_later = |stamp| server.is_later(&folder, stamp, time, || None);
+            assert!(!is_later(time + lead) && is_later(time + lead + 1));
+        }
+        assert_eq!(clock_lead(&folder, || None), 0);
+        assert_eq!(
+            [1, 1_510_000_000, 1_510_000_001, 4_000_000_000].map(grain),
+            [0, 10_000_000, 0, 2_000_000_000]
+        );
+    }
+
+    #[test]
+    fn a_probe_tells_what_a_file_system_takes_and_leaves_nothing() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = open(top.path());
+        assert!(!FileSystem::default().folds_case(&folder));
+        assert_eq!(takes(&folder, "\"*:<>?|"), Some(true));
+        assert_eq!(takes(&folder, &"x".repeat(300)), Some(false));
+        assert_eq!(longest_name(&folder), Some(255));
+        assert_eq!(fs::read_dir(top.path()).unwrap().count(), 0);
+        fs::write(top.path().join("ä"), "").unwrap();
+        assert!(lists(&folder, "ä".as_ref()) && !lists(&folder, "ö".as_ref()));
+    }
+}
