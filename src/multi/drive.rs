@@ -15,8 +15,8 @@ use crate::error::{Error, Fault, MultiError, Timeout};
 /// Transfers run in one call at most, beside the one whose socket had activity. The rest stays runnable.
 const TURNS: usize = 256;
 
-/// Bytes received in one call before whatever else is runnable is left to the next: several times
-/// what one transfer receives before others have their turn.
+/// Bytes that a call receives for those of one kind (connections, timers, runnable transfers) before it
+/// leaves the rest to the next: several times what one transfer receives before others have their turn.
 const CALL_BUDGET: usize = 8 * 1024 * 1024;
 
 impl<S: Sink> Multi<S> {
@@ -67,7 +67,6 @@ impl<S: Sink> Multi<S> {
     /// One call: what the target is about, and whatever else is due.
     pub(super) fn act(&mut self, target: Target, now: Instant) -> Result<(), MultiError> {
         self.calls += 1;
-        self.budget = CALL_BUDGET;
         match target {
             Target::Timeout => self.alarm.forget(),
             Target::Socket(socket) => {
@@ -111,18 +110,41 @@ impl<S: Sink> Multi<S> {
         transfer.easy
     }
 
-    /// Runs expired timers and runnable transfers, so many that the call stays short.
+    /// Runs what is due and what is runnable, so much of each that the call stays short. What is left
+    /// comes first in the next call.
     pub(super) fn run_due(&mut self, now: Instant) {
         // Places that nobody freed: the limits were raised, or an origin is held no longer.
         self.pool.release_due(now);
         self.give_places(now);
-        for key in std::mem::take(&mut self.runnable_connections) {
-            if self.budget == 0 {
-                self.yielded_connections.push(key);
-            } else {
-                self.drive_connection(key, now);
+        self.run_connections(now);
+        self.run_timers(now);
+        self.run_transfers(now);
+        for id in std::mem::take(&mut self.yielded) {
+            if self.has(id) {
+                self.make_runnable(id);
             }
         }
+        self.runnable_connections
+            .append(&mut self.yielded_connections);
+    }
+
+    fn run_connections(&mut self, now: Instant) {
+        self.budget = CALL_BUDGET;
+        let mut keys = std::mem::take(&mut self.runnable_connections);
+        let mut done = 0;
+        while let Some(key) = keys.get(done)
+            && self.budget > 0
+        {
+            self.drive_connection(*key, now);
+            done += 1;
+        }
+        keys.drain(..done);
+        keys.append(&mut self.runnable_connections);
+        self.runnable_connections = keys;
+    }
+
+    fn run_timers(&mut self, now: Instant) {
+        self.budget = CALL_BUDGET;
         for _ in 0..TURNS {
             if self.budget == 0 {
                 break;
@@ -140,6 +162,10 @@ impl<S: Sink> Multi<S> {
                 self.expire(id, now);
             }
         }
+    }
+
+    fn run_transfers(&mut self, now: Instant) {
+        self.budget = CALL_BUDGET;
         for _ in 0..TURNS {
             if self.budget == 0 {
                 break;
@@ -151,13 +177,6 @@ impl<S: Sink> Multi<S> {
                 self.drive(id, now);
             }
         }
-        for id in std::mem::take(&mut self.yielded) {
-            if self.has(id) {
-                self.make_runnable(id);
-            }
-        }
-        self.runnable_connections
-            .append(&mut self.yielded_connections);
     }
 
     /// Has whoever uses a connection go on.
@@ -315,8 +334,9 @@ impl<S: Sink> Multi<S> {
 
     /// The end of every call: tells the functions what has changed, the timer function last.
     pub(super) fn conclude(&mut self, now: Instant) -> Result<(), MultiError> {
-        if self.transmit_all() {
-            // It may have freed a place, and no event will say so.
+        self.transmit_all();
+        if !self.is_dead {
+            // A connection may have closed, or carry more now, and no event will say so.
             self.give_places(now);
         }
         if self.sockets.flush(&mut self.messages) {

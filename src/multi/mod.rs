@@ -67,7 +67,7 @@ use connections::{ConnectionKey, Connections};
 use info::Messages;
 use interest::Sockets;
 use lookup::Lookups;
-use pool::Pool;
+use pool::{Pool, Turn};
 use rate::Rate;
 use trace::Tracer;
 use transfer::{Splicer, State, Transfer};
@@ -128,7 +128,7 @@ pub struct Multi<S: Sink> {
     rate: Option<Rate>,
     /// Calls so far: what became idle in this one has not been out of sight.
     calls: u64,
-    /// Bytes that this call may still receive before the rest is left to the next.
+    /// Bytes that this call may still receive for those of one kind.
     budget: usize,
 }
 
@@ -300,12 +300,7 @@ impl<S: Sink> Multi<S> {
         let easy = self.take_out(id);
         // What a function says here cannot end this call: the transfer is gone already. The next
         // call finds the multi dead.
-        let _ = self.guarded(|multi| {
-            if !multi.is_dead {
-                multi.give_places(now);
-            }
-            multi.conclude(now)
-        });
+        let _ = self.guarded(|multi| multi.conclude(now));
         Ok(easy)
     }
 
@@ -343,7 +338,10 @@ impl<S: Sink> Multi<S> {
     pub fn socket_all(&mut self, now: Instant) -> Result<usize, MultiError> {
         for id in self.live() {
             self.make_runnable(id);
+            // What has come for a stream is received for the whole connection.
+            self.runnable_connections.extend(self.shared_by(id));
         }
+        self.runnable_connections.dedup();
         self.socket_action(Target::Timeout, Ready::EMPTY, now)
     }
 
@@ -447,9 +445,19 @@ impl<S: Sink> Multi<S> {
         if was_extra || transfer.state == State::Done {
             return Ok(());
         }
-        let is_dispatched = transfer.clocks.dispatched.is_some();
-        let waits = transfer.origin.zip(transfer.turn);
-        transfer.turn = self.pool.set_extra(id, is_dispatched, waits);
+        if transfer.clocks.dispatched.is_some() {
+            self.pool.complete();
+            self.pool.stir();
+        }
+        if let Some((key, turn)) = transfer.origin.zip(transfer.turn) {
+            let sooner = Turn {
+                is_new: false,
+                is_apart: true,
+                ..turn
+            };
+            transfer.turn = Some(sooner);
+            self.pool.change_turn(key, turn, sooner, id);
+        }
         self.announce_if_stirred()
     }
 
@@ -483,6 +491,14 @@ impl<S: Sink> Multi<S> {
         std::mem::swap(&mut transfer.easy, easy);
         transfer.rate = transfer.easy.max_recv_speed.map(Rate::new);
         transfer.clocks.dispatched = transfer.clocks.dispatched.and(Some(now));
+        if let Some((key, turn)) = transfer.origin.zip(transfer.turn) {
+            let sooner = Turn {
+                is_connect_only: transfer.easy.is_connect_only,
+                ..turn
+            };
+            transfer.turn = Some(sooner);
+            self.pool.change_turn(key, turn, sooner, id);
+        }
         self.make_runnable(id);
         self.after(id);
         self.announce_runnable()
@@ -495,10 +511,7 @@ impl<S: Sink> Multi<S> {
     /// [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
     pub fn reserve(&mut self, places: usize, now: Instant) -> Result<(), MultiError> {
         self.pool.reserve(places);
-        self.guarded(|multi| {
-            multi.give_places(now);
-            multi.conclude(now)
-        })
+        self.guarded(|multi| multi.conclude(now))
     }
 
     /// Starts no transfer to a URL's origin before a time: the server asked to be left alone. Those under way go on.

@@ -240,7 +240,7 @@ pub(super) struct Pool {
     /// connection, and those that have to open one.
     finding: BTreeSet<(Turn, usize)>,
     opening: BTreeSet<(Turn, usize)>,
-    /// Places may have become free outside of any call that gives them away.
+    /// Places may have become free in a call that could not give them away.
     is_stirred: bool,
     /// Origins that are held, by the time at which they are let go.
     held: BTreeSet<(Instant, usize)>,
@@ -268,8 +268,8 @@ impl Pool {
         self.stir();
     }
 
-    /// Places may have become free, and no event says so.
-    fn stir(&mut self) {
+    /// Places may have become free in a call that cannot give them away: the next one is to come soon.
+    pub(super) fn stir(&mut self) {
         let is_waited_for = !self.finding.is_empty() || !self.opening.is_empty();
         self.is_stirred |= is_waited_for || self.surplus().is_some();
     }
@@ -388,27 +388,10 @@ impl Pool {
         }
     }
 
-    /// Counts a transfer as extra from here on: it is so dispatched, or waits in a queue with this turn. Gives its turn.
-    pub(super) fn set_extra(
-        &mut self,
-        id: TransferId,
-        is_dispatched: bool,
-        waits: Option<(usize, Turn)>,
-    ) -> Option<Turn> {
-        if is_dispatched {
-            self.complete();
-            self.stir();
-        }
-        waits.map(|(key, turn)| {
-            let extra = Turn {
-                is_new: false,
-                is_apart: true,
-                ..turn
-            };
-            self.entries[key].waiting.remove(&turn);
-            self.wait(key, extra, id);
-            extra
-        })
+    /// Gives a waiting transfer another turn.
+    pub(super) fn change_turn(&mut self, key: usize, from: Turn, to: Turn, id: TransferId) {
+        self.entries[key].waiting.remove(&from);
+        self.wait(key, to, id);
     }
 
     /// Gives a free place to whoever is next, if there is both. A transfer that is new is counted as dispatched.

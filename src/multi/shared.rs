@@ -140,18 +140,15 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    /// Sends what the transfers of this call have left to be sent. True when a connection was closed over it.
-    pub(super) fn transmit_all(&mut self) -> bool {
-        let mut has_closed = false;
+    /// Sends what the transfers of this call have left to be sent, and closes what is of no more use.
+    pub(super) fn transmit_all(&mut self) {
         while let Some(key) = self.unsent.pop() {
             if let Some(is_useless) = self.transmit(key)
                 && is_useless
             {
                 self.close_connection(key);
-                has_closed = true;
             }
         }
-        has_closed
     }
 
     /// Sends what a connection has to send, and says what is wanted of its socket. True when nobody

@@ -7,7 +7,9 @@ use gannet::multi::{Interest, Limits, TransferId};
 use super::fake::Fake;
 use super::http2::{Side, add, engine, interests};
 use super::peer::Peer;
-use crate::server::frames::{ACK, END_STREAM, PING, answer, data, frame, head};
+use crate::server::frames::{
+    ACK, END_STREAM, PING, SETTINGS, answer, data, frame, head, max_streams, settings,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,9 +70,10 @@ fn s5_another_transfer_takes_the_socket_back_of_a_stream_that_rests() {
     fake.told();
     side.say(frame(PING, 0, 0, b"anybody?"));
     let other = add(&mut fake, &peer);
+    // What was said meanwhile is read first, and answered.
+    let pong = side.expect(&mut fake, PING);
+    assert_eq!(pong.flags, ACK);
     let stream = side.requests(&mut fake, 1)[0];
-    // What was said meanwhile is read and answered too.
-    assert_eq!(side.expect(&mut fake, PING).flags, ACK);
     assert_eq!(interests(&fake), [Interest::In]);
     side.say(answer(stream, b"on"));
     fake.result(other).unwrap();
@@ -124,4 +127,47 @@ fn s5_a_paused_stream_still_sends_its_request() {
             .sum::<usize>();
         heard >= 14 << 20 && fake.ledger().sockets.is_empty()
     });
+}
+
+/// L5: room for further streams that is read of when a stream goes on, and no socket has told of.
+#[test]
+fn l5_room_that_no_event_tells_of_is_given_away() {
+    let peer = Peer::new();
+    let mut fake = engine(Limits {
+        per_origin: 1,
+        ..Limits::default()
+    });
+    let first = add(&mut fake, &peer);
+    let mut side = Side::accept(&peer, &mut fake, &[max_streams(1)]);
+    side.requests(&mut fake, 1);
+    side.expect(&mut fake, SETTINGS);
+    let waits = add(&mut fake, &peer);
+    fake.pause(first).unwrap();
+    fake.settle();
+    side.say(settings(&[max_streams(5)]));
+    fake.resume(first).unwrap();
+    // The first call takes the socket back, the second reads. What it reads is not told of again.
+    for _ in 0..4 {
+        fake.kick().unwrap();
+    }
+    let progress = fake.multi.progress(waits).unwrap();
+    assert!(progress.is_dispatched);
+    side.requests(&mut fake, 1);
+}
+
+/// What the peer said while all streams rested may be its goodbye: the next request does not follow it.
+#[test]
+fn a_connection_that_died_while_its_streams_rested_takes_no_further_request() {
+    let peer = Peer::new();
+    let (mut fake, ids, side, _) = streams(&peer, 1);
+    fake.pause(ids[0]).unwrap();
+    fake.settle();
+    drop(side);
+    let other = add(&mut fake, &peer);
+    let mut side = Side::accept(&peer, &mut fake, &[]);
+    let stream = side.requests(&mut fake, 1)[0];
+    side.say(answer(stream, b"elsewhere"));
+    fake.result(other).unwrap();
+    fake.resume(ids[0]).unwrap();
+    fake.result(ids[0]).unwrap_err();
 }

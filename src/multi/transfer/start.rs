@@ -108,19 +108,22 @@ impl<S: Sink> Multi<S> {
         });
     }
 
-    /// Looks at a connection of HTTP/2 that was idle and so out of sight: what has come meanwhile
-    /// was of the peer's own accord, and may be its goodbye.
+    /// Looks at a connection of HTTP/2 that was out of sight, idle or with streams that all rest: what
+    /// has come meanwhile may be the peer's goodbye.
     fn look_after_idling(&mut self, key: ConnectionKey, now: Instant) {
-        let Some((since, call)) = self.connections[key].idle_since.take() else {
-            return;
-        };
-        if call == self.calls {
-            return;
-        }
-        if now.saturating_duration_since(since) >= IDLE_AGE {
-            self.lose(key, Lost::Ended, now);
-        } else {
-            self.drive_connection(key, now);
+        let connection = &mut self.connections[key];
+        let idle_since = connection.idle_since.take();
+        let is_at_rest = connection
+            .http2()
+            .is_some_and(|http2| http2.is_out_of_sight);
+        match idle_since {
+            Some((_, call)) if call == self.calls => {}
+            Some((since, _)) if now.saturating_duration_since(since) >= IDLE_AGE => {
+                self.lose(key, Lost::Ended, now);
+            }
+            Some(_) => self.drive_connection(key, now),
+            None if is_at_rest => self.drive_connection(key, now),
+            None => {}
         }
     }
 
