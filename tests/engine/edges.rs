@@ -1,5 +1,5 @@
-//! Readiness as edge-triggered polling tells it: each change once, and everything anew when a socket is registered anew.
-//! What was told and not acted on yet is kept, as an application would keep it.
+//! Readiness as edge-triggered polling tells it: each change once, and everything anew when a socket is
+//! registered anew. What was told and not acted on yet is kept, as an application would keep it.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd, RawFd};

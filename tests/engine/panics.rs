@@ -1,4 +1,5 @@
-//! S8 for a sink or a function that panics: the multi is dead until all transfers are removed, and not half-way through.
+//! S8 for a sink or a function that panics: the multi is dead until all transfers are removed, and not
+//! half-way through something.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
