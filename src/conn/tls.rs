@@ -257,6 +257,14 @@ impl Tls {
         Ok(Opened::Ready)
     }
 
+    /// Sends what waits to be sent while the application receives. Where the socket takes nothing
+    /// any more, that is no reason not to read what has come: the next send meets the error.
+    fn flush_or_forget(&mut self) {
+        if self.flush().is_err() {
+            self.outgoing.clear();
+        }
+    }
+
     /// Runs the session without new bytes, to have it write: the ClientHello, an alert, a request.
     fn write(&mut self, app: Option<App<'_>>) -> Result<(), Fault> {
         let mut incoming = std::mem::take(&mut self.incoming);
@@ -318,8 +326,10 @@ impl Filter for Tls {
                 return Ok(Received::End { trusted: true });
             }
             match self.recv_once(out, limit, scratch)? {
-                Received::Bytes(0) => {
-                    self.flush()?;
+                Received::Bytes(0) => self.flush_or_forget(),
+                Received::WouldBlock => {
+                    self.flush_or_forget();
+                    return Ok(Received::WouldBlock);
                 }
                 Received::End { .. } => return Ok(Received::End { trusted: false }),
                 received => return Ok(received),
@@ -328,7 +338,8 @@ impl Filter for Tls {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
-        if self.outgoing.len() > OUTGOING_LIMIT {
+        // The socket is asked before it is said to take nothing: only then does it report when it does again.
+        if self.outgoing.len() > OUTGOING_LIMIT && !self.flush()? {
             return Ok(0);
         }
         self.write(Some(App::Bytes(bytes)))?;

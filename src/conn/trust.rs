@@ -16,7 +16,7 @@ use super::verifier::{AcceptAny, Pinned, Verifier};
 use crate::error::Fault;
 
 /// How TLS connections are made and whom they trust.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsOptions {
     /// The certificate authorities that are trusted.
     pub roots: TrustRoots,

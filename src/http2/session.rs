@@ -87,8 +87,12 @@ impl Session {
     }
 
     /// Takes a part of `buffer`, which has arrived, and gives the buffer back. What cannot be read
-    /// because answers wait to be sent is kept: see [`is_clogged`](Self::is_clogged).
+    /// because answers wait to be sent is kept: see [`is_clogged`](Self::is_clogged). A session that
+    /// [is over](Self::is_over) takes nothing.
     pub fn receive(&mut self, buffer: Box<[u8]>, part: Range<usize>) -> Box<[u8]> {
+        if self.is_over() {
+            return buffer;
+        }
         self.wire.borrow_mut().lend(buffer, part);
         self.advance();
         self.wire.borrow_mut().give_back()
@@ -102,6 +106,19 @@ impl Session {
         self.connection = None;
         self.wire.borrow_mut().drain();
         self.later.drain(..).for_each(|slot| self.woken.push(slot));
+    }
+
+    /// Nothing can be sent any more. Output is thrown away from now on, so that what has come can
+    /// still be read, though it should have been answered.
+    pub fn mute(&mut self) {
+        self.wire.borrow_mut().mute();
+        self.advance();
+    }
+
+    /// Whether the connection has come to its end, by its own error or the peer's: what is left of
+    /// the output may be sent, and nothing more is read.
+    pub fn is_over(&self) -> bool {
+        self.connection.is_none()
     }
 
     /// Has h2 do what there is to do: read what has come, and write what is to be sent.
@@ -189,7 +206,7 @@ impl Session {
     /// Whether a request can be sent in this slot now.
     pub fn readiness(&mut self, slot: usize) -> Readiness {
         let readiness = self.may_send();
-        if readiness == Readiness::Later {
+        if readiness == Readiness::Later && !self.later.contains(&slot) {
             self.later.push(slot);
         }
         readiness

@@ -35,6 +35,8 @@ pub(super) struct Wire {
     output: Vec<u8>,
     /// The peer sends no more.
     is_ended: bool,
+    /// Nothing can be sent any more: output is thrown away.
+    is_muted: bool,
 }
 
 impl Wire {
@@ -82,6 +84,12 @@ impl Wire {
     /// The peer sends no more.
     pub(super) fn end(&mut self) {
         self.is_ended = true;
+    }
+
+    /// Nothing can be sent any more: throws output away, what waits and what is still to come.
+    pub(super) fn mute(&mut self) {
+        self.is_muted = true;
+        self.output = Vec::new();
     }
 
     /// Moves what fits to `out`.
@@ -185,11 +193,13 @@ impl AsyncWrite for End {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let output = &mut self.0.borrow_mut().output;
-        if output.len() >= OUTPUT_LIMIT {
+        let wire = &mut *self.0.borrow_mut();
+        if wire.output.len() >= OUTPUT_LIMIT {
             return Poll::Pending;
         }
-        output.extend_from_slice(bytes);
+        if !wire.is_muted {
+            wire.output.extend_from_slice(bytes);
+        }
         Poll::Ready(Ok(bytes.len()))
     }
 

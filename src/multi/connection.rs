@@ -10,7 +10,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::info::TransferId;
-use crate::conn::{Filter, Race, Socket, Wire};
+use crate::conn::{Filter, Interest, Race, Socket, Wire};
 use crate::error::Fault;
 use crate::http::Response;
 use crate::http1::Exchange;
@@ -103,6 +103,8 @@ pub(super) struct Http2 {
     pub(super) lost: Option<Lost>,
     /// It cannot be written to any more; what has come may still be read.
     pub(super) unwritable: Option<Lost>,
+    /// The socket was given up while all streams rest: what comes meanwhile is not seen.
+    pub(super) is_out_of_sight: bool,
     /// It is to carry no further streams.
     pub(super) is_retired: bool,
     /// When a byte last came.
@@ -176,10 +178,51 @@ impl Http2 {
             is_unsent: false,
             lost: None,
             unwritable: None,
+            is_out_of_sight: false,
             is_retired: false,
             last_byte: now,
         };
         (http2, slot)
+    }
+
+    /// Whether there is a point in receiving: not behind an end, and not while output has to go first.
+    pub(super) fn may_receive(&self) -> bool {
+        self.lost.is_none() && !self.session.is_over() && !self.session.is_clogged()
+    }
+
+    /// Sends what there is to be sent; true when nothing is left of it. After a failure nothing is
+    /// sent any more, and what had come before is still read.
+    pub(super) fn transmit(&mut self, filter: &mut dyn Filter) -> bool {
+        if self.lost.is_some() || self.unwritable.is_some() {
+            return true;
+        }
+        let sent = self.session.transmit(|bytes| filter.send(bytes));
+        let sent = sent.and_then(|all: bool| Ok::<_, Fault>(filter.flush()? && all));
+        sent.unwrap_or_else(|fault| {
+            self.unwritable = Some(Lost::new(&fault));
+            self.session.mute();
+            true
+        })
+    }
+
+    /// What is wanted of the socket until the next call: `standing` is what the layers above it
+    /// want while bytes are received. A connection that nothing is received from is not watched,
+    /// except for room for its output.
+    pub(super) fn interest(&self, is_all_sent: bool, standing: Interest) -> Interest {
+        let hears = self.may_receive() && !self.is_at_rest();
+        match (hears, is_all_sent) {
+            _ if self.lost.is_some() => Interest::Remove,
+            (true, true) => standing,
+            (true, false) => Interest::InOut,
+            (false, false) => Interest::Out,
+            (false, true) if self.session.is_clogged() => Interest::Out,
+            (false, true) => Interest::Remove,
+        }
+    }
+
+    /// Whether it has streams and all of them rest.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.resting > 0 && self.resting == self.users.len()
     }
 
     /// Whether further streams may be begun.

@@ -1,16 +1,23 @@
 //! What moves the transfers: who is due, who runs, what is told at the end of a call, and what an abort leaves.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::time::Instant;
 
 use super::alarm::Expiry;
 use super::connection::{Connection, Talk};
-use super::info::TransferId;
+use super::connections::ConnectionKey;
+use super::info::{Done, TransferId};
+use super::rate::Rate;
 use super::transfer::{State, Step, Transfer};
-use super::{Easy, Multi, Sink};
+use super::{Easy, Multi, Sink, Target};
 use crate::error::{Error, Fault, MultiError, Timeout};
 
 /// Transfers run in one call at most, beside the one whose socket had activity. The rest stays runnable.
 const TURNS: usize = 256;
+
+/// Bytes that a call receives for those of one kind (connections, timers, runnable transfers) before it
+/// leaves the rest to the next: several times what one transfer receives before others have their turn.
+const CALL_BUDGET: usize = 8 * 1024 * 1024;
 
 impl<S: Sink> Multi<S> {
     pub(super) fn has(&self, id: TransferId) -> bool {
@@ -46,6 +53,52 @@ impl<S: Sink> Multi<S> {
         }
     }
 
+    /// Makes a call that may come to the application's functions and sinks. One that panics leaves
+    /// the multi dead, as an error of one does, and not half-way through something.
+    pub(super) fn guarded<T>(&mut self, call: impl FnOnce(&mut Self) -> T) -> T {
+        let result = panic::catch_unwind(AssertUnwindSafe(|| call(self)));
+        result.unwrap_or_else(|cause| {
+            // The socket function may panic again; each time there is one socket less to tell of.
+            while panic::catch_unwind(AssertUnwindSafe(|| self.abort())).is_err() {}
+            panic::resume_unwind(cause)
+        })
+    }
+
+    /// One call: what the target is about, and whatever else is due.
+    pub(super) fn act(&mut self, target: Target, now: Instant) -> Result<(), MultiError> {
+        self.calls += 1;
+        match target {
+            Target::Timeout => self.alarm.forget(),
+            Target::Socket(socket) => {
+                if let Some(key) = self.sockets.connection(socket) {
+                    self.drive_user(key, now);
+                }
+            }
+        }
+        self.run_due(now);
+        self.conclude(now)
+    }
+
+    /// Replaces the limit of all transfers together. Those that wait by the old one look anew.
+    pub(super) fn set_rate(&mut self, rate: Option<Rate>) {
+        for id in self.live() {
+            self.give_back(id);
+            let transfer = self.transfer(id);
+            if transfer.state == State::Limited {
+                transfer.clocks.wake = None;
+                self.make_runnable(id);
+            }
+        }
+        self.rate = rate;
+    }
+
+    /// Every transfer that has not completed.
+    pub(super) fn live(&self) -> Vec<TransferId> {
+        let transfers = self.transfers.iter();
+        let live = transfers.filter(|(_, transfer)| transfer.state != State::Done);
+        live.map(|(_, transfer)| transfer.id).collect()
+    }
+
     /// Takes a transfer that holds nothing any more out of every table, its message too. A dead
     /// multi that is empty lives again.
     pub(super) fn take_out(&mut self, id: TransferId) -> Easy<S> {
@@ -57,15 +110,45 @@ impl<S: Sink> Multi<S> {
         transfer.easy
     }
 
-    /// Runs expired timers and runnable transfers, so many that the call stays short.
+    /// Runs what is due and what is runnable, so much of each that the call stays short. What is left
+    /// comes first in the next call.
     pub(super) fn run_due(&mut self, now: Instant) {
         // Places that nobody freed: the limits were raised, or an origin is held no longer.
         self.pool.release_due(now);
         self.give_places(now);
-        for key in std::mem::take(&mut self.runnable_connections) {
-            self.drive_connection(key, now);
+        self.run_connections(now);
+        self.run_timers(now);
+        self.run_transfers(now);
+        for id in std::mem::take(&mut self.yielded) {
+            if self.has(id) {
+                self.make_runnable(id);
+            }
         }
+        self.runnable_connections
+            .append(&mut self.yielded_connections);
+    }
+
+    fn run_connections(&mut self, now: Instant) {
+        self.budget = CALL_BUDGET;
+        let mut keys = std::mem::take(&mut self.runnable_connections);
+        let mut done = 0;
+        while let Some(key) = keys.get(done)
+            && self.budget > 0
+        {
+            self.drive_connection(*key, now);
+            done += 1;
+        }
+        keys.drain(..done);
+        keys.append(&mut self.runnable_connections);
+        self.runnable_connections = keys;
+    }
+
+    fn run_timers(&mut self, now: Instant) {
+        self.budget = CALL_BUDGET;
         for _ in 0..TURNS {
+            if self.budget == 0 {
+                break;
+            }
             let Some(index) = self.timers.pop_expired(now) else {
                 break;
             };
@@ -79,7 +162,14 @@ impl<S: Sink> Multi<S> {
                 self.expire(id, now);
             }
         }
+    }
+
+    fn run_transfers(&mut self, now: Instant) {
+        self.budget = CALL_BUDGET;
         for _ in 0..TURNS {
+            if self.budget == 0 {
+                break;
+            }
             let Some(id) = self.runnable.pop_front() else {
                 break;
             };
@@ -87,17 +177,10 @@ impl<S: Sink> Multi<S> {
                 self.drive(id, now);
             }
         }
-        for id in std::mem::take(&mut self.yielded) {
-            if self.has(id) {
-                self.make_runnable(id);
-            }
-        }
-        self.runnable_connections
-            .append(&mut self.yielded_connections);
     }
 
     /// Has whoever uses a connection go on.
-    pub(super) fn drive_user(&mut self, key: usize, now: Instant) {
+    pub(super) fn drive_user(&mut self, key: ConnectionKey, now: Instant) {
         let user = match self.connections.get(key).map(|connection| &connection.talk) {
             Some(Talk::Http1(http1)) => http1.user,
             Some(Talk::Http2(_)) => return self.drive_connection(key, now),
@@ -198,12 +281,17 @@ impl<S: Sink> Multi<S> {
     /// Whether something will wake a transfer: a socket, a time, its turn, or an answer that others owe it.
     pub(super) fn can_progress(&self, id: TransferId) -> bool {
         let transfer = &self.transfers[id.index as usize];
-        let sockets = transfer
+        let connection = transfer
             .connection
-            .and_then(|key| self.connections.get(key))
-            .map(Connection::sockets);
+            .and_then(|key| self.connections.get(key));
+        // What is wanted of a socket that streams share is said at the end of the call.
+        let is_unsaid = connection.is_some_and(
+            |connection| matches!(&connection.talk, Talk::Http2(http2) if http2.is_unsent),
+        );
+        let sockets = connection.map(Connection::sockets);
         transfer.is_runnable
             || transfer.is_paused
+            || is_unsaid
             || self.timers.is_set(id.index)
             || self.yielded.contains(&id)
             || matches!(
@@ -233,7 +321,10 @@ impl<S: Sink> Multi<S> {
     pub(super) fn expiry(&self) -> Option<Expiry> {
         if self.is_dead {
             None
-        } else if self.runnable.is_empty() && self.runnable_connections.is_empty() {
+        } else if self.runnable.is_empty()
+            && self.runnable_connections.is_empty()
+            && !self.pool.is_stirred()
+        {
             let times = [self.timers.next(), self.pool.next_release()];
             times.into_iter().flatten().min().map(Expiry::At)
         } else {
@@ -243,8 +334,9 @@ impl<S: Sink> Multi<S> {
 
     /// The end of every call: tells the functions what has changed, the timer function last.
     pub(super) fn conclude(&mut self, now: Instant) -> Result<(), MultiError> {
-        if self.transmit_all() {
-            // It may have freed a place, and no event will say so.
+        self.transmit_all();
+        if !self.is_dead {
+            // A connection may have closed, or carry more now, and no event will say so.
             self.give_places(now);
         }
         if self.sockets.flush(&mut self.messages) {
@@ -262,34 +354,55 @@ impl<S: Sink> Multi<S> {
     }
 
     pub(super) fn announce_runnable(&mut self) -> Result<(), MultiError> {
-        if self.alarm.announce_now().is_err() {
-            self.abort();
-            return Err(MultiError::AbortedByCallback);
+        self.guarded(|multi| {
+            if multi.alarm.announce_now().is_err() {
+                multi.abort();
+                return Err(MultiError::AbortedByCallback);
+            }
+            Ok(())
+        })
+    }
+
+    /// Says that the next call has something to do, where what was set has made it so.
+    pub(super) fn announce_if_stirred(&mut self) -> Result<(), MultiError> {
+        if self.is_dead || self.expiry() != Some(Expiry::Now) {
+            return Ok(());
         }
-        Ok(())
+        self.announce_runnable()
     }
 
     /// Completes every transfer with the abort, and closes every connection. The multi is dead
-    /// until all transfers are removed.
+    /// until all transfers are removed. What went before may have ended anywhere: nothing is undone
+    /// step by step, all is forgotten at once, and the socket function is called last.
     pub(super) fn abort(&mut self) {
-        let live = |(_, transfer): (usize, &Transfer<S>)| {
-            (transfer.state != State::Done).then_some(transfer.id)
-        };
-        for id in self.transfers.iter().filter_map(live).collect::<Vec<_>>() {
-            let transfer = self.transfer(id);
+        for id in self.live() {
+            let transfer = &mut self.transfers[id.index as usize];
             let error = Error::new(Fault::Aborted, transfer.state.doing(), transfer.address);
-            self.complete(id, Err(error));
+            let done = Done {
+                id,
+                result: Err(error),
+                dispatched: transfer.clocks.dispatched,
+            };
+            transfer.forget();
+            transfer.message = Some(self.messages.push(done));
         }
-        for connection in self.pool.idle() {
-            self.close_connection(connection);
-        }
+        (self.running, self.sleeping) = (0, 0);
+        self.is_dead = !self.transfers.is_empty();
+        self.pool.clear();
+        self.timers.clear();
+        self.rate = self.options.max_recv_speed.map(Rate::new);
         self.runnable.clear();
         self.yielded.clear();
         self.runnable_connections.clear();
         self.yielded_connections.clear();
+        self.unsent.clear();
         self.alarm.forget();
-        // The function has said that it is broken; that it says so of the removals too is no news.
-        let _ = self.sockets.flush(&mut self.messages);
-        self.is_dead = !self.transfers.is_empty();
+        while let Some(mut connection) = self.connections.pop() {
+            if let Some(filter) = connection.filter() {
+                filter.close();
+            }
+        }
+        // The function may have said that it is broken; that it says so of the removals too is no news.
+        self.sockets.clear(&mut self.messages);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use url::Url;
@@ -9,11 +10,33 @@ use url::Url;
 use crate::error::Error;
 use crate::http::Version;
 
-/// A transfer in one multi. Ids are never used again for another transfer.
+/// A transfer in one multi. Ids are never used again for another transfer, nor by another multi.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TransferId {
-    pub(super) generation: u32,
+    /// Tells the transfer from all others of the process.
+    generation: u32,
+    /// Its place in its multi.
     pub(super) index: u32,
+}
+
+impl TransferId {
+    /// The id of the next transfer to be added anywhere, at a place that is free.
+    pub(super) fn next(index: u32) -> Self {
+        static GENERATION: AtomicU32 = AtomicU32::new(0);
+        Self {
+            generation: GENERATION.fetch_add(1, Ordering::Relaxed),
+            index,
+        }
+    }
+
+    /// An id for tests of tables that hold ids and no transfers.
+    #[cfg(test)]
+    pub(super) fn of(index: u32) -> Self {
+        Self {
+            generation: 0,
+            index,
+        }
+    }
 }
 
 /// A completed transfer, as [`Multi::info_read`](super::Multi::info_read) gives it: each exactly once.
@@ -92,6 +115,6 @@ pub struct Progress {
     pub received: u64,
     /// Bytes of the body in all, where the server said.
     pub expected: Option<u64>,
-    /// It has left the queue: its clocks run.
+    /// It has left the queue, and its clocks run or ran.
     pub is_dispatched: bool,
 }

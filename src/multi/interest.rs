@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
+use super::connections::ConnectionKey;
 use super::info::{Done, Messages, TransferId};
 use crate::conn::{Interest, Socket};
 
@@ -74,13 +75,44 @@ pub(super) type SocketFunction = Box<dyn FnMut(SocketChange<'_>) -> Result<(), A
 struct Entry {
     /// Held until the removal was announced, so that no announced socket can be closed.
     stream: Socket,
-    connection: usize,
+    connection: ConnectionKey,
     transfer: TransferId,
     wanted: Interest,
     /// What the socket function was last told; `None` before it was told anything, and after a removal.
     announced: Option<Interest>,
     is_dirty: bool,
     assigned: Option<Box<dyn Any>>,
+}
+
+impl Entry {
+    /// Tells the function what is wanted of the socket, where that has changed; true when it aborts.
+    /// What it was told counts as told even if it panics: the removal will be told too.
+    fn tell(
+        &mut self,
+        socket: RawFd,
+        function: Option<&mut SocketFunction>,
+        messages: &mut Messages,
+    ) -> bool {
+        self.is_dirty = false;
+        let is_news = self.announced.unwrap_or(Interest::Remove) != self.wanted;
+        let (Some(function), true) = (function, is_news) else {
+            return false;
+        };
+        self.announced = (self.wanted != Interest::Remove).then_some(self.wanted);
+        let change = SocketChange {
+            transfer: self.transfer,
+            socket,
+            interest: self.wanted,
+            stream: &self.stream,
+            assigned: &mut self.assigned,
+            messages,
+        };
+        let is_aborted = function(change).is_err();
+        if self.announced.is_none() {
+            self.assigned = None;
+        }
+        is_aborted
+    }
 }
 
 /// All sockets of a multi, by number.
@@ -106,7 +138,7 @@ impl Sockets {
     }
 
     /// Takes note of a new socket, of which nothing is wanted yet.
-    pub(super) fn open(&mut self, stream: Socket, connection: usize, transfer: TransferId) {
+    pub(super) fn open(&mut self, stream: Socket, connection: ConnectionKey, transfer: TransferId) {
         let slot = stream.number() as usize;
         if slot >= self.entries.len() {
             self.entries.resize_with(slot + 1, || None);
@@ -139,17 +171,20 @@ impl Sockets {
 
     /// Forgets a socket that is about to be closed, after announcing its removal where it was announced.
     pub(super) fn close(&mut self, socket: RawFd, messages: &mut Messages) {
-        if let Some(entry) = self
-            .entries
-            .get_mut(socket as usize)
-            .and_then(Option::as_mut)
-        {
+        let entry = self.entries.get_mut(socket as usize);
+        if let Some(mut entry) = entry.and_then(Option::take) {
             entry.wanted = Interest::Remove;
+            self.is_aborted |= entry.tell(socket, self.function.as_mut(), messages);
         }
-        self.announce(socket, messages);
-        if let Some(slot) = self.entries.get_mut(socket as usize) {
-            *slot = None;
+    }
+
+    /// Forgets every socket, as [`close`](Self::close) does one.
+    pub(super) fn clear(&mut self, messages: &mut Messages) {
+        self.dirty.clear();
+        for socket in 0..self.entries.len() {
+            self.close(socket as RawFd, messages);
         }
+        self.is_aborted = false;
     }
 
     /// Announces every difference. True when the function aborted, now or since the last flush.
@@ -163,28 +198,8 @@ impl Sockets {
     }
 
     fn announce(&mut self, socket: RawFd, messages: &mut Messages) {
-        let Some(Some(entry)) = self.entries.get_mut(socket as usize) else {
-            return;
-        };
-        entry.is_dirty = false;
-        if entry.announced.unwrap_or(Interest::Remove) == entry.wanted {
-            return;
-        }
-        let Some(function) = &mut self.function else {
-            return;
-        };
-        let change = SocketChange {
-            transfer: entry.transfer,
-            socket,
-            interest: entry.wanted,
-            stream: &entry.stream,
-            assigned: &mut entry.assigned,
-            messages,
-        };
-        self.is_aborted |= function(change).is_err();
-        entry.announced = (entry.wanted != Interest::Remove).then_some(entry.wanted);
-        if entry.announced.is_none() {
-            entry.assigned = None;
+        if let Some(Some(entry)) = self.entries.get_mut(socket as usize) {
+            self.is_aborted |= entry.tell(socket, self.function.as_mut(), messages);
         }
     }
 
@@ -203,7 +218,7 @@ impl Sockets {
     }
 
     /// The connection that owns a socket.
-    pub(super) fn connection(&self, socket: RawFd) -> Option<usize> {
+    pub(super) fn connection(&self, socket: RawFd) -> Option<ConnectionKey> {
         usize::try_from(socket)
             .ok()
             .and_then(|slot| self.entries.get(slot)?.as_ref())

@@ -29,6 +29,7 @@
 
 mod alarm;
 mod connection;
+mod connections;
 mod drive;
 mod easy;
 mod info;
@@ -61,11 +62,12 @@ use slab::Slab;
 use url::Url;
 
 use alarm::Alarm;
-use connection::{Connection, Dial};
+use connection::Dial;
+use connections::{ConnectionKey, Connections};
 use info::Messages;
 use interest::Sockets;
 use lookup::Lookups;
-use pool::Pool;
+use pool::{Pool, Turn};
 use rate::Rate;
 use trace::Tracer;
 use transfer::{Splicer, State, Transfer};
@@ -92,9 +94,7 @@ pub use trace::{Detail, Trace};
 pub struct Multi<S: Sink> {
     options: Options,
     transfers: Slab<Transfer<S>>,
-    /// Tells a transfer from those that had its place in the slab before.
-    generation: u32,
-    connections: Slab<Connection>,
+    connections: Connections,
     pool: Pool,
     sockets: Sockets,
     alarm: Alarm,
@@ -107,10 +107,10 @@ pub struct Multi<S: Sink> {
     /// Who spent its budget in this call, and goes on in the next.
     yielded: Vec<TransferId>,
     /// Connections of HTTP/2 that have more to be received, and those that have become so in this call.
-    runnable_connections: Vec<usize>,
-    yielded_connections: Vec<usize>,
+    runnable_connections: Vec<ConnectionKey>,
+    yielded_connections: Vec<ConnectionKey>,
     /// Connections of HTTP/2 that have something to send at the end of this call.
-    unsent: Vec<usize>,
+    unsent: Vec<ConnectionKey>,
     /// The info queue.
     messages: Messages,
     /// Transfers that have not completed, and those of them that wait until their delay is over.
@@ -118,6 +118,8 @@ pub struct Multi<S: Sink> {
     sleeping: usize,
     /// A function has failed: nothing runs until every transfer is removed.
     is_dead: bool,
+    /// What the last call of `add` that failed was given.
+    refused: Option<Easy<S>>,
     scratch: Scratch,
     splicer: Splicer,
     /// Made when the first https URL comes up.
@@ -126,6 +128,8 @@ pub struct Multi<S: Sink> {
     rate: Option<Rate>,
     /// Calls so far: what became idle in this one has not been out of sight.
     calls: u64,
+    /// Bytes that this call may still receive for those of one kind.
+    budget: usize,
 }
 
 impl<S: Sink> Default for Multi<S> {
@@ -140,8 +144,7 @@ impl<S: Sink> Multi<S> {
         Self {
             options: Options::default(),
             transfers: Slab::new(),
-            generation: 0,
-            connections: Slab::new(),
+            connections: Connections::default(),
             pool: Pool::default(),
             sockets: Sockets::default(),
             alarm: Alarm::default(),
@@ -158,25 +161,48 @@ impl<S: Sink> Multi<S> {
             running: 0,
             sleeping: 0,
             is_dead: false,
+            refused: None,
             scratch: Scratch::default(),
             splicer: Splicer::default(),
             tls_config: None,
             rate: None,
             calls: 0,
+            budget: 0,
         }
     }
 
-    /// Sets what holds for all transfers. Connections that are open stay as they are.
-    pub fn set_options(&mut self, options: Options) {
+    /// Sets what holds for all transfers. Connections that are open stay as they are. What is the
+    /// same as before goes on as it was: a rate limit, the certificates that were loaded, and the
+    /// cookies that were learned, if the [`Jar`](crate::http::cookie::Jar) is the one that was given
+    /// before, or a clone of it.
+    ///
+    /// Where more may run than before, a timeout of zero says so.
+    pub fn set_options(&mut self, mut options: Options) {
         self.pool.set_stand_ins(options.stand_ins.clone());
+        self.pool
+            .set_start_interval(options.start_interval.unwrap_or_default());
         self.pool
             .set_limits(options.limits.clone(), options.protocol);
         self.pool.set_proxies(options.proxies.clone());
-        self.pool
-            .set_start_interval(options.start_interval.unwrap_or_default());
-        self.rate = options.max_recv_speed.map(Rate::new);
-        self.tls_config = None;
+        if options.max_recv_speed != self.options.max_recv_speed {
+            self.set_rate(options.max_recv_speed.map(Rate::new));
+        }
+        if options.tls != self.options.tls {
+            self.tls_config = None;
+        }
+        if let (Some(new), Some(living)) = (&mut options.cookies, self.options.cookies.take())
+            && new.is_clone_of(&living)
+        {
+            *new = living;
+        }
         self.options = options;
+        // What the timer function says here cannot end this call. The next one finds the multi dead.
+        let _ = self.announce_if_stirred();
+    }
+
+    /// What was set last, with the cookies as they are now: change what is to be changed, and set it again.
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// Sets the function that is told what is wanted of each socket: only changes, at the end of each call, and before
@@ -229,26 +255,32 @@ impl<S: Sink> Multi<S> {
     ///
     /// # Errors
     /// [`MultiError::AbortedByCallback`] while the multi is dead, or when the timer function kills
-    /// it now; the transfer is not in the multi then.
+    /// it now. The transfer is not in the multi then, and [`Multi::take_refused`] gives the easy back.
     pub fn add(&mut self, easy: Easy<S>) -> Result<TransferId, MultiError> {
         if self.is_dead {
+            self.refused = Some(easy);
             return Err(MultiError::AbortedByCallback);
         }
-        self.generation = self.generation.wrapping_add(1);
         let entry = self.transfers.vacant_entry();
-        let index = u32::try_from(entry.key()).map_err(|_| MultiError::InternalError)?;
-        let id = TransferId {
-            generation: self.generation,
-            index,
+        let Ok(index) = u32::try_from(entry.key()) else {
+            self.refused = Some(easy);
+            return Err(MultiError::InternalError);
         };
-        entry.insert(Transfer::new(id, easy));
+        let id = TransferId::next(index);
+        let transfer = entry.insert(Transfer::new(id, easy));
+        self.sleeping += usize::from(transfer.state == State::Delayed);
         self.running += 1;
         self.make_runnable(id);
         if let Err(error) = self.announce_runnable() {
-            self.take_out(id);
+            self.refused = Some(self.take_out(id));
             return Err(error);
         }
         Ok(id)
+    }
+
+    /// Gives back the easy of the last [`Multi::add`] that failed, once.
+    pub fn take_refused(&mut self) -> Option<Easy<S>> {
+        self.refused.take()
     }
 
     /// Removes a transfer, completed or not, and gives its easy back. One in mid-transfer ends: its connection
@@ -266,12 +298,9 @@ impl<S: Sink> Multi<S> {
             self.running -= 1;
         }
         let easy = self.take_out(id);
-        if !self.is_dead {
-            self.give_places(now);
-        }
         // What a function says here cannot end this call: the transfer is gone already. The next
         // call finds the multi dead.
-        let _ = self.conclude(now);
+        let _ = self.guarded(|multi| multi.conclude(now));
         Ok(easy)
     }
 
@@ -284,6 +313,9 @@ impl<S: Sink> Multi<S> {
     /// # Errors
     /// [`MultiError::AbortedByCallback`]: the multi is dead; every transfer completes with that
     /// result, and the multi lives again once all are removed.
+    ///
+    /// # Panics
+    /// As a sink or a function does that is called from here. The multi is dead then too.
     pub fn socket_action(
         &mut self,
         target: Target,
@@ -294,17 +326,7 @@ impl<S: Sink> Multi<S> {
         if self.is_dead {
             return Err(MultiError::AbortedByCallback);
         }
-        self.calls += 1;
-        match target {
-            Target::Timeout => self.alarm.forget(),
-            Target::Socket(socket) => {
-                if let Some(key) = self.sockets.connection(socket) {
-                    self.drive_user(key, now);
-                }
-            }
-        }
-        self.run_due(now);
-        self.conclude(now)?;
+        self.guarded(|multi| multi.act(target, now))?;
         Ok(self.running)
     }
 
@@ -314,12 +336,12 @@ impl<S: Sink> Multi<S> {
     /// As [`Multi::socket_action`].
     #[deprecated = "call `socket_action` for the sockets that had activity"]
     pub fn socket_all(&mut self, now: Instant) -> Result<usize, MultiError> {
-        let live = |(_, transfer): (usize, &Transfer<S>)| {
-            (transfer.state != State::Done).then_some(transfer.id)
-        };
-        for id in self.transfers.iter().filter_map(live).collect::<Vec<_>>() {
+        for id in self.live() {
             self.make_runnable(id);
+            // What has come for a stream is received for the whole connection.
+            self.runnable_connections.extend(self.shared_by(id));
         }
+        self.runnable_connections.dedup();
         self.socket_action(Target::Timeout, Ready::EMPTY, now)
     }
 
@@ -408,20 +430,35 @@ impl<S: Sink> Multi<S> {
             .map(|transfer| (&transfer.easy.url, &mut transfer.easy.sink))
     }
 
-    /// Counts a transfer as extra from here on: see [`Easy::is_extra`].
+    /// Counts a transfer as extra from here on: see [`Easy::is_extra`]. The place that this frees is
+    /// given to another at once. One that waits is first in turn in the next call.
     ///
     /// # Errors
-    /// [`MultiError::BadEasyHandle`]: no such transfer.
+    /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::AbortedByCallback`] as for
+    /// [`Multi::socket_action`].
     pub fn set_extra(&mut self, id: TransferId) -> Result<(), MultiError> {
         if !self.has(id) {
             return Err(MultiError::BadEasyHandle);
         }
-        let transfer = self.transfer(id);
+        let transfer = &mut self.transfers[id.index as usize];
         let was_extra = std::mem::replace(&mut transfer.easy.is_extra, true);
-        if !was_extra && transfer.clocks.dispatched.is_some() && transfer.state != State::Done {
-            self.pool.complete();
+        if was_extra || transfer.state == State::Done {
+            return Ok(());
         }
-        Ok(())
+        if transfer.clocks.dispatched.is_some() {
+            self.pool.complete();
+            self.pool.stir();
+        }
+        if let Some((key, turn)) = transfer.origin.zip(transfer.turn) {
+            let sooner = Turn {
+                is_new: false,
+                is_apart: true,
+                ..turn
+            };
+            transfer.turn = Some(sooner);
+            self.pool.change_turn(key, turn, sooner, id);
+        }
+        self.announce_if_stirred()
     }
 
     /// Gives a transfer that [only connects](Easy::is_connect_only) something to fetch from the
@@ -454,6 +491,14 @@ impl<S: Sink> Multi<S> {
         std::mem::swap(&mut transfer.easy, easy);
         transfer.rate = transfer.easy.max_recv_speed.map(Rate::new);
         transfer.clocks.dispatched = transfer.clocks.dispatched.and(Some(now));
+        if let Some((key, turn)) = transfer.origin.zip(transfer.turn) {
+            let sooner = Turn {
+                is_connect_only: transfer.easy.is_connect_only,
+                ..turn
+            };
+            transfer.turn = Some(sooner);
+            self.pool.change_turn(key, turn, sooner, id);
+        }
         self.make_runnable(id);
         self.after(id);
         self.announce_runnable()
@@ -466,8 +511,7 @@ impl<S: Sink> Multi<S> {
     /// [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
     pub fn reserve(&mut self, places: usize, now: Instant) -> Result<(), MultiError> {
         self.pool.reserve(places);
-        self.give_places(now);
-        self.conclude(now)
+        self.guarded(|multi| multi.conclude(now))
     }
 
     /// Starts no transfer to a URL's origin before a time: the server asked to be left alone. Those under way go on.
@@ -482,7 +526,7 @@ impl<S: Sink> Multi<S> {
             .map_err(|_| MultiError::BadFunctionArgument)?;
         self.pool.hold(key, until);
         self.pool.leave(key);
-        self.conclude(now)
+        self.guarded(|multi| multi.conclude(now))
     }
 
     /// Holds a transfer that is receiving: it gives its socket up, and the clock of stalls stands still.
@@ -492,8 +536,10 @@ impl<S: Sink> Multi<S> {
     /// [`Multi::socket_action`].
     pub fn pause(&mut self, id: TransferId, now: Instant) -> Result<(), MultiError> {
         self.set_paused(id, true)?;
-        self.drive(id, now);
-        self.conclude(now)
+        self.guarded(|multi| {
+            multi.drive(id, now);
+            multi.conclude(now)
+        })
     }
 
     /// Lets a held transfer go on.
@@ -541,7 +587,7 @@ impl<S: Sink> Multi<S> {
 /// Announces the removal of every socket before it closes.
 impl<S: Sink> Drop for Multi<S> {
     fn drop(&mut self) {
-        for (_, connection) in &self.connections {
+        for (_, connection) in self.connections.iter() {
             for socket in connection.sockets() {
                 self.sockets.close(socket, &mut self.messages);
             }

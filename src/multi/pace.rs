@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::timers::later;
+
 /// Starts that were due for so long are caught up with: whoever keeps the time may be a little late.
 const LATE: Duration = Duration::from_millis(20);
 
@@ -9,35 +11,33 @@ const LATE: Duration = Duration::from_millis(20);
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     interval: Duration,
-    /// When the next one is due; before the first start that is now.
-    due: Option<Instant>,
+    /// When the last one was due that has started.
+    last: Option<Instant>,
     /// Somebody waits for that.
     is_awaited: bool,
 }
 
 impl Pace {
-    /// Sets the interval; zero lets everybody start at once.
+    /// Sets the interval, which counts from the last start on; zero lets transfers start at once.
     pub(super) fn set_interval(&mut self, interval: Duration) {
         self.interval = interval;
     }
 
-    /// Whether starts are counted at all.
-    pub(super) fn is_set(&self) -> bool {
-        !self.interval.is_zero()
+    /// When the next one is due after the last; before the first start that is at once. An interval
+    /// that the clock cannot hold ends far away, not now.
+    fn due(&self) -> Option<Instant> {
+        self.last.map(|last| later(last, self.interval))
     }
 
     /// Whether one may start now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        !self.is_set() || self.due.is_none_or(|due| due <= now)
+        self.interval.is_zero() || self.due().is_none_or(|due| due <= now)
     }
 
     /// One starts.
     pub(super) fn start(&mut self, now: Instant) {
-        if self.is_set() {
-            let earliest = now.checked_sub(LATE).unwrap_or(now);
-            let due = self.due.map_or(now, |due| due.max(earliest));
-            self.due = due.checked_add(self.interval);
-        }
+        let earliest = now.checked_sub(LATE).unwrap_or(now);
+        self.last = Some(self.due().map_or(now, |due| due.max(earliest)));
     }
 
     /// Somebody waits until the next is due, or nobody does.
@@ -47,7 +47,7 @@ impl Pace {
 
     /// When whoever waits may start.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.due.filter(|_| self.is_awaited)
+        if self.is_awaited { self.due() } else { None }
     }
 }
 
@@ -111,6 +111,29 @@ mod tests {
         pace.start(now);
         assert!(pace.is_due(now));
         assert_eq!(pace.next(), None);
+    }
+
+    #[test]
+    fn another_interval_counts_from_the_last_start_on() {
+        let mut pace = pace(3_600_000);
+        let now = Instant::now();
+        pace.start(now);
+        let soon = now + Duration::from_secs(1);
+        assert!(!pace.is_due(soon));
+        pace.set_interval(Duration::from_secs(1));
+        assert!(pace.is_due(soon));
+        pace.set_interval(Duration::from_secs(2));
+        assert!(!pace.is_due(soon));
+    }
+
+    #[test]
+    fn an_interval_without_end_lets_one_start_and_no_other() {
+        let mut pace = Pace::default();
+        pace.set_interval(Duration::MAX);
+        let now = Instant::now();
+        assert!(pace.is_due(now));
+        pace.start(now);
+        assert!(!pace.is_due(now + Duration::from_secs(1 << 24)));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! stream on one of HTTP/2, or leave to open one, or it waits. While it is not known whether an
 //! origin speaks HTTP/2, or known that it does, one connection is opened at a time: the others
 //! wait, a while, for what it will carry. Each freed place starts the one that has waited longest
-//! among those that it fits; nobody else is looked at, so a hundred thousand waiting transfers cost
-//! a wake-up nothing.
+//! among those that it fits: one that has to open a connection, and may not, does not hold up those
+//! that find one. No other is looked at, so a hundred thousand waiting transfers cost a wake-up nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use url::Url;
 
+use super::connections::ConnectionKey;
 use super::info::TransferId;
 use super::narrow::Narrow;
 use super::options::Protocol;
@@ -58,21 +59,22 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// An idle connection, taken out of the pool.
-    Reuse(usize),
+    Reuse(ConnectionKey),
     /// A stream of this connection.
-    Join(usize),
+    Join(ConnectionKey),
     /// Leave to open a connection, counted already.
     New,
 }
 
 /// The order in which waiting transfers are served: those dispatched already (redirected, or their
-/// connection was found dead) before those that are not, those that need not wait for a start before
-/// those that do, then first come first served; those that only connect are last.
+/// connection was found dead) and extra ones before those that are counted, those that have started
+/// before those that have not, then first come first served; those that only connect are last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
     pub(super) is_connect_only: bool,
+    /// It will be counted as dispatched with its place.
     pub(super) is_new: bool,
-    /// It has not started yet, and starts are counted.
+    /// It has not started yet, and [`Pace`] says when it may.
     pub(super) is_paced: bool,
     pub(super) ticket: u64,
     /// It wants a connection that nobody else uses, where it may open one. No two have one ticket: this orders nothing.
@@ -89,8 +91,10 @@ struct Entry {
     users: usize,
     /// Connections open or being opened.
     open: usize,
+    /// Transfers that stand by, each with a connection or a stream that carries nothing.
+    standing_by: usize,
     /// Idle connections of HTTP/1.1 with their tickets, the one used last at the end.
-    idle: Vec<(u64, usize)>,
+    idle: Vec<(u64, ConnectionKey)>,
     /// Connections of HTTP/2.
     sessions: Sessions,
     /// What the origin speaks, where that is known.
@@ -101,8 +105,8 @@ struct Entry {
     /// Connections of HTTP/2 in a row that answered nobody.
     unanswered: u32,
     waiting: BTreeMap<Turn, TransferId>,
-    /// The place of this entry in `ready`.
-    ready: Option<Turn>,
+    /// The place of this entry among those that are ready.
+    ready: Option<Ready>,
     /// The address that won the last race.
     winner: Option<SocketAddr>,
     prepared: Prepared,
@@ -115,6 +119,15 @@ struct Entry {
     asleep: usize,
     /// When a byte last came from it, to whichever transfer.
     last_byte: Option<Instant>,
+}
+
+/// The first waiting transfer of an origin that could use a place, and what it would use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ready {
+    /// A connection that is idle, or a stream of one.
+    Find(Turn),
+    /// A connection that is still to be opened: the cap over all origins may forbid it.
+    Open(Turn),
 }
 
 /// Whether those who wait for a place wait for the connection that is being opened.
@@ -141,6 +154,7 @@ impl Entry {
             unanswered: 0,
             users: 0,
             open: 0,
+            standing_by: 0,
             idle: Vec::new(),
             waiting: BTreeMap::new(),
             ready: None,
@@ -154,9 +168,22 @@ impl Entry {
         }
     }
 
-    /// Connections that are busy, each stream of one counted as one.
+    /// Connections that are busy, each stream of one counted as one. What only stands by is not.
     fn busy(&self) -> usize {
-        self.open - self.idle.len() - self.sessions.len() + self.sessions.load()
+        let used = self.open - self.idle.len() - self.sessions.len() + self.sessions.load();
+        used.saturating_sub(self.standing_by)
+    }
+
+    /// The first waiting transfer, if it could use a place, but for the caps over all origins.
+    fn next_ready(&self, limits: &Limits) -> Option<Ready> {
+        let turn = *self.waiting.keys().next()?;
+        if self.held.is_some() {
+            return None;
+        }
+        Some(match self.offer(limits)? {
+            Place::New if self.sessions.best().is_none() => Ready::Open(turn),
+            _ => Ready::Find(turn),
+        })
     }
 
     /// What the first who waits would get, but for the caps over all origins.
@@ -207,10 +234,14 @@ pub(super) struct Pool {
     reserved: usize,
     open: usize,
     /// Idle connections by the ticket they drew when they became idle: the longest idle first.
-    idle: BTreeMap<u64, usize>,
+    idle: BTreeMap<u64, ConnectionKey>,
     tickets: u64,
-    /// The first waiting transfer of each origin that could use a place.
-    ready: BTreeSet<(Turn, usize)>,
+    /// The first waiting transfer of each origin that could use a place: those that find a
+    /// connection, and those that have to open one.
+    finding: BTreeSet<(Turn, usize)>,
+    opening: BTreeSet<(Turn, usize)>,
+    /// Places may have become free in a call that could not give them away.
+    is_stirred: bool,
     /// Origins that are held, by the time at which they are let go.
     held: BTreeSet<(Instant, usize)>,
     /// How many wait that cannot go on before a certain time.
@@ -224,7 +255,8 @@ fn is_below(count: usize, cap: usize) -> bool {
 }
 
 impl Pool {
-    /// Sets the limits, and what is spoken to origins that are new. What is open stays until it closes.
+    /// Sets the limits, and what is spoken to origins that are new. What is open stays until it closes; what
+    /// is idle and too much now closes when places are next given away.
     pub(super) fn set_limits(&mut self, limits: Limits, protocol: Protocol) {
         self.limits = limits;
         self.protocol = protocol;
@@ -233,16 +265,23 @@ impl Pool {
             self.entries[key].prepared = Prepared::default();
             self.refresh(key);
         }
+        self.stir();
+    }
+
+    /// Places may have become free in a call that cannot give them away: the next one is to come soon.
+    pub(super) fn stir(&mut self) {
+        let is_waited_for = !self.finding.is_empty() || !self.opening.is_empty();
+        self.is_stirred |= is_waited_for || self.surplus().is_some();
+    }
+
+    /// Whether places are to be given away as soon as possible.
+    pub(super) fn is_stirred(&self) -> bool {
+        self.is_stirred
     }
 
     /// Sets the least time between two starts; zero is none.
     pub(super) fn set_start_interval(&mut self, interval: Duration) {
         self.pace.set_interval(interval);
-    }
-
-    /// Whether starts are counted.
-    pub(super) fn is_paced(&self) -> bool {
-        self.pace.is_set()
     }
 
     /// Sets the proxies of origins that are new.
@@ -349,10 +388,18 @@ impl Pool {
         }
     }
 
+    /// Gives a waiting transfer another turn.
+    pub(super) fn change_turn(&mut self, key: usize, from: Turn, to: Turn, id: TransferId) {
+        self.entries[key].waiting.remove(&from);
+        self.wait(key, to, id);
+    }
+
     /// Gives a free place to whoever is next, if there is both. A transfer that is new is counted as dispatched.
     pub(super) fn next(&mut self, now: Instant) -> Option<(TransferId, Place)> {
         self.pace.set_awaited(false);
-        let (turn, key) = *self.ready.first()?;
+        let has_room = is_below(self.open, self.limits.connections);
+        let opening = if has_room { self.opening.first() } else { None };
+        let (turn, key) = *opening.into_iter().chain(self.finding.first()).min()?;
         if turn.is_new && !self.has_turn() {
             return None;
         }
@@ -361,7 +408,6 @@ impl Pool {
             return None;
         }
         let entry = &mut self.entries[key];
-        let has_room = is_below(self.open, self.limits.connections);
         let place = match entry.offer(&self.limits)? {
             Place::New if !has_room => Place::Join(entry.sessions.best()?),
             place => place,
@@ -400,15 +446,13 @@ impl Pool {
     }
 
     /// The idle connection that must close before [`Pool::next`] can give a new one to whoever is first.
-    pub(super) fn obstacle(&self, now: Instant) -> Option<usize> {
-        let (turn, key) = self.ready.first()?;
+    pub(super) fn obstacle(&self, now: Instant) -> Option<ConnectionKey> {
+        let first @ (turn, _) = self.opening.first()?;
+        let is_first = self.finding.first().is_none_or(|finds| first < finds);
         let is_due = !turn.is_paced || self.pace.is_due(now);
         let has_turn = is_due && (!turn.is_new || self.has_turn());
-        let entry = &self.entries[*key];
-        let is_full = !is_below(self.open, self.limits.connections)
-            && entry.idle.is_empty()
-            && entry.sessions.best().is_none();
-        if has_turn && is_full {
+        let is_full = !is_below(self.open, self.limits.connections);
+        if is_first && has_turn && is_full {
             self.longest_idle()
         } else {
             None
@@ -464,8 +508,9 @@ impl Pool {
         self.entries[key].last_byte
     }
 
-    /// Lets go of the origins whose time has come.
+    /// Lets go of the origins whose time has come; places are given away next.
     pub(super) fn release_due(&mut self, now: Instant) {
+        self.is_stirred = false;
         while let Some((until, key)) = self
             .held
             .first()
@@ -518,7 +563,7 @@ impl Pool {
     }
 
     /// A connection stands, and this is what it speaks. One of HTTP/2 may carry so many streams; it has one already.
-    pub(super) fn opened(&mut self, key: usize, connection: usize, streams: Option<usize>) {
+    pub(super) fn opened(&mut self, key: usize, connection: ConnectionKey, streams: Option<usize>) {
         let entry = &mut self.entries[key];
         entry.reach.connected();
         entry.speaks = Some(if streams.is_some() {
@@ -568,10 +613,22 @@ impl Pool {
     }
 
     /// A connection of HTTP/2 may carry so many streams from now on; with 0 it takes no further ones.
-    pub(super) fn set_capacity(&mut self, key: usize, connection: usize, streams: usize) {
+    pub(super) fn set_capacity(&mut self, key: usize, connection: ConnectionKey, streams: usize) {
         if self.entries[key].sessions.set_capacity(connection, streams) {
             self.refresh(key);
         }
+    }
+
+    /// A transfer stands by with its connection or stream from now on.
+    pub(super) fn stand_by(&mut self, key: usize) {
+        self.entries[key].standing_by += 1;
+        self.refresh(key);
+    }
+
+    /// A transfer stands by no longer.
+    pub(super) fn stand_up(&mut self, key: usize) {
+        self.entries[key].standing_by -= 1;
+        self.refresh(key);
     }
 
     /// A connection of HTTP/2 has answered.
@@ -590,13 +647,13 @@ impl Pool {
     }
 
     /// A stream's body has turned out to be long.
-    pub(super) fn grow(&mut self, key: usize, connection: usize) {
+    pub(super) fn grow(&mut self, key: usize, connection: ConnectionKey) {
         self.entries[key].sessions.grow(connection);
         self.refresh(key);
     }
 
     /// A stream has ended.
-    pub(super) fn left(&mut self, key: usize, connection: usize, was_bulky: bool) {
+    pub(super) fn left(&mut self, key: usize, connection: ConnectionKey, was_bulky: bool) {
         self.entries[key].sessions.leave(connection, was_bulky);
         self.refresh(key);
     }
@@ -607,7 +664,7 @@ impl Pool {
     }
 
     /// Keeps a connection as idle.
-    pub(super) fn keep(&mut self, key: usize, connection: usize) {
+    pub(super) fn keep(&mut self, key: usize, connection: ConnectionKey) {
         let ticket = self.ticket();
         let entry = &mut self.entries[key];
         if !entry.sessions.keep(connection, ticket) {
@@ -618,7 +675,7 @@ impl Pool {
     }
 
     /// The idle connection that must close next because more are kept than may be, if they are.
-    pub(super) fn surplus(&self) -> Option<usize> {
+    pub(super) fn surplus(&self) -> Option<ConnectionKey> {
         if self.idle.len() > self.limits.idle {
             self.longest_idle()
         } else {
@@ -626,14 +683,14 @@ impl Pool {
         }
     }
 
-    fn longest_idle(&self) -> Option<usize> {
+    fn longest_idle(&self) -> Option<ConnectionKey> {
         self.idle
             .first_key_value()
             .map(|(_, connection)| *connection)
     }
 
     /// A connection has closed, or could not be opened.
-    pub(super) fn closed(&mut self, key: usize, connection: Option<usize>) {
+    pub(super) fn closed(&mut self, key: usize, connection: Option<ConnectionKey>) {
         let entry = &mut self.entries[key];
         if let Some(place) =
             connection.and_then(|c| entry.idle.iter().position(|(_, idle)| *idle == c))
@@ -653,31 +710,49 @@ impl Pool {
         self.tidy(key);
     }
 
-    /// Every idle connection.
-    pub(super) fn idle(&self) -> Vec<usize> {
-        self.idle.values().copied().collect()
-    }
-
     /// Brings `ready` in line with an origin's queue and its own cap.
     fn refresh(&mut self, key: usize) {
         let entry = &mut self.entries[key];
         let is_asleep = entry.held.is_some() || entry.reach.is_barred();
         let asleep = entry.waiting.len() * usize::from(is_asleep);
         self.asleep = self.asleep + asleep - std::mem::replace(&mut entry.asleep, asleep);
-        let ready = if entry.held.is_none() && entry.offer(&self.limits).is_some() {
-            entry.waiting.keys().next().copied()
-        } else {
-            None
-        };
+        let ready = entry.next_ready(&self.limits);
         if ready == entry.ready {
             return;
         }
-        if let Some(turn) = std::mem::replace(&mut entry.ready, ready) {
-            self.ready.remove(&(turn, key));
+        match std::mem::replace(&mut entry.ready, ready) {
+            Some(Ready::Find(turn)) => drop(self.finding.remove(&(turn, key))),
+            Some(Ready::Open(turn)) => drop(self.opening.remove(&(turn, key))),
+            None => {}
         }
-        if let Some(turn) = ready {
-            self.ready.insert((turn, key));
+        match ready {
+            Some(Ready::Find(turn)) => drop(self.finding.insert((turn, key))),
+            Some(Ready::Open(turn)) => drop(self.opening.insert((turn, key))),
+            None => {}
         }
+    }
+
+    /// Forgets every transfer and every connection at once, whatever state they were in. What was
+    /// asked for stays: limits, places that are kept, and origins that are held.
+    pub(super) fn clear(&mut self) {
+        for (_, entry) in &mut self.entries {
+            let fresh = Entry::new(entry.origin.clone(), entry.route.clone(), entry.speaks);
+            let old = std::mem::replace(entry, fresh);
+            entry.stand_in = old.stand_in;
+            entry.insists_on_http1 = old.insists_on_http1;
+            entry.held = old.held;
+            entry.narrow = old.narrow;
+        }
+        for key in self.entries.iter().map(|(key, _)| key).collect::<Vec<_>>() {
+            self.tidy(key);
+        }
+        self.idle.clear();
+        self.finding.clear();
+        self.opening.clear();
+        self.patience.clear();
+        self.pace.set_awaited(false);
+        (self.dispatched, self.open, self.asleep) = (0, 0, 0);
+        self.is_stirred = false;
     }
 }
 
@@ -686,10 +761,11 @@ mod tests {
     use super::*;
 
     fn id(index: u32) -> TransferId {
-        TransferId {
-            generation: 0,
-            index,
-        }
+        TransferId::of(index)
+    }
+
+    fn connection(slot: u32) -> ConnectionKey {
+        ConnectionKey::new(slot)
     }
 
     fn origin(name: &str) -> Url {
@@ -753,8 +829,11 @@ mod tests {
         );
         assert_eq!(started(&mut pool), [0, 1]);
         pool.complete();
-        pool.keep(keys[0], 77);
-        assert_eq!(pool.next(Instant::now()), Some((id(2), Place::Reuse(77))));
+        pool.keep(keys[0], connection(77));
+        assert_eq!(
+            pool.next(Instant::now()),
+            Some((id(2), Place::Reuse(connection(77))))
+        );
         assert_eq!(pool.next(Instant::now()), None);
     }
 
@@ -768,13 +847,13 @@ mod tests {
             &["a"; 3],
         );
         assert_eq!(started(&mut pool), [0, 1, 2]);
-        pool.keep(keys[0], 10);
-        pool.keep(keys[0], 11);
+        pool.keep(keys[0], connection(10));
+        pool.keep(keys[0], connection(11));
         assert_eq!(pool.surplus(), None);
-        pool.keep(keys[0], 12);
-        assert_eq!(pool.surplus(), Some(10));
-        pool.closed(keys[0], Some(10));
-        assert_eq!(pool.idle(), [11, 12]);
+        pool.keep(keys[0], connection(12));
+        assert_eq!(pool.surplus(), Some(connection(10)));
+        pool.closed(keys[0], Some(connection(10)));
+        assert_eq!(pool.longest_idle(), Some(connection(11)));
     }
 
     #[test]
@@ -789,10 +868,10 @@ mod tests {
         assert_eq!(started(&mut pool), [0]);
         assert_eq!(pool.obstacle(Instant::now()), None);
         pool.complete();
-        pool.keep(keys[0], 5);
+        pool.keep(keys[0], connection(5));
         assert_eq!(pool.next(Instant::now()), None);
-        assert_eq!(pool.obstacle(Instant::now()), Some(5));
-        pool.closed(keys[0], Some(5));
+        assert_eq!(pool.obstacle(Instant::now()), Some(connection(5)));
+        pool.closed(keys[0], Some(connection(5)));
         assert_eq!(started(&mut pool), [1]);
     }
 

@@ -72,10 +72,7 @@ mod tests {
     use super::*;
 
     fn id(index: u32) -> TransferId {
-        TransferId {
-            generation: 0,
-            index,
-        }
+        TransferId::of(index)
     }
 
     /// An origin at which so many attempts have failed.

@@ -4,10 +4,10 @@
 use std::time::Instant;
 
 use super::connection::{Connection, Lost, Stage, Talk};
+use super::connections::ConnectionKey;
 use super::info::TransferId;
 use super::{Multi, Sink};
 use crate::conn::{Interest, Received};
-use crate::error::Fault;
 
 /// Bytes that one connection receives before others have their turn.
 pub(super) const BUDGET: usize = 2 * 1024 * 1024;
@@ -18,7 +18,7 @@ const SLICE: usize = 64 * 1024;
 
 impl<S: Sink> Multi<S> {
     /// The connection of HTTP/2 that a transfer uses.
-    pub(super) fn shared_by(&self, id: TransferId) -> Option<usize> {
+    pub(super) fn shared_by(&self, id: TransferId) -> Option<ConnectionKey> {
         let key = self.transfers.get(id.index as usize)?.connection?;
         let connection = self.connections.get(key)?;
         matches!(connection.talk, Talk::Http2(_)).then_some(key)
@@ -26,7 +26,7 @@ impl<S: Sink> Multi<S> {
 
     /// Takes what has come over a connection until the kernel has no more of it or the budget is spent, and has the
     /// transfers go on that it is for.
-    pub(super) fn drive_connection(&mut self, key: usize, now: Instant) {
+    pub(super) fn drive_connection(&mut self, key: ConnectionKey, now: Instant) {
         let mut buffer = self.scratch.take();
         let mut budget = BUDGET;
         while let Some(Connection {
@@ -36,7 +36,7 @@ impl<S: Sink> Multi<S> {
         }) = self.connections.get_mut(key)
         {
             // What is clogged goes on when its output has gone.
-            if http2.lost.is_some() || http2.session.is_clogged() {
+            if !http2.may_receive() {
                 break;
             }
             let count = match filter.recv(&mut buffer, usize::MAX, &mut self.scratch) {
@@ -59,6 +59,7 @@ impl<S: Sink> Multi<S> {
             http2.last_byte = now;
             buffer = self.hand_out(key, buffer, count, now);
             budget = budget.saturating_sub(count);
+            self.budget = self.budget.saturating_sub(count);
             if budget == 0 {
                 self.yielded_connections.push(key);
                 break;
@@ -71,7 +72,7 @@ impl<S: Sink> Multi<S> {
     /// Gives the first `count` bytes of the buffer to a connection's session, and what comes of them to its transfers.
     fn hand_out(
         &mut self,
-        key: usize,
+        key: ConnectionKey,
         mut buffer: Box<[u8]>,
         count: usize,
         now: Instant,
@@ -95,7 +96,7 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Has those transfers go on whose streams have something to say.
-    fn wake_streams(&mut self, key: usize, now: Instant) {
+    fn wake_streams(&mut self, key: ConnectionKey, now: Instant) {
         while let Some(http2) = self.connections.get_mut(key).and_then(Connection::http2) {
             let Some(slot) = http2.session.next_woken() else {
                 break;
@@ -108,7 +109,7 @@ impl<S: Sink> Multi<S> {
 
     /// A connection has ended. Streams whose answers were whole are not affected; the others learn
     /// of it, one by one, and the last to leave closes it.
-    pub(super) fn lose(&mut self, key: usize, lost: Lost, now: Instant) {
+    pub(super) fn lose(&mut self, key: ConnectionKey, lost: Lost, now: Instant) {
         let connection = &mut self.connections[key];
         let sockets: Vec<_> = connection.sockets().collect();
         let origin = connection.origin;
@@ -131,7 +132,7 @@ impl<S: Sink> Multi<S> {
 
     /// Takes note that a connection has something to send, or may have: it does so at the end of
     /// this call, all at once.
-    pub(super) fn mark_unsent(&mut self, key: usize) {
+    pub(super) fn mark_unsent(&mut self, key: ConnectionKey) {
         if let Some(http2) = self.connections.get_mut(key).and_then(Connection::http2)
             && !std::mem::replace(&mut http2.is_unsent, true)
         {
@@ -139,23 +140,20 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    /// Sends what the transfers of this call have left to be sent. True when a connection was closed over it.
-    pub(super) fn transmit_all(&mut self) -> bool {
-        let mut has_closed = false;
+    /// Sends what the transfers of this call have left to be sent, and closes what is of no more use.
+    pub(super) fn transmit_all(&mut self) {
         while let Some(key) = self.unsent.pop() {
             if let Some(is_useless) = self.transmit(key)
                 && is_useless
             {
                 self.close_connection(key);
-                has_closed = true;
             }
         }
-        has_closed
     }
 
     /// Sends what a connection has to send, and says what is wanted of its socket. True when nobody
     /// uses it, nor ever will.
-    fn transmit(&mut self, key: usize) -> Option<bool> {
+    fn transmit(&mut self, key: ConnectionKey) -> Option<bool> {
         let connection = self.connections.get_mut(key)?;
         let origin = connection.origin;
         let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
@@ -166,28 +164,16 @@ impl<S: Sink> Multi<S> {
         };
         http2.is_unsent = false;
         let was_clogged = http2.session.is_clogged();
-        let is_over = http2.lost.is_some() || http2.unwritable.is_some();
-        let sent = if is_over {
-            Ok(true)
-        } else {
-            let sent = http2.session.transmit(|bytes| filter.send(bytes));
-            sent.and_then(|all: bool| Ok::<_, Fault>(filter.flush()? && all))
-        };
-        let wanted = match sent {
-            _ if http2.lost.is_some() => Interest::Remove,
-            // Nothing more can come of what was received before the output has gone.
-            Ok(_) if http2.session.is_clogged() => Interest::Out,
-            Ok(false) => Interest::InOut,
-            Ok(true) => filter.wants(),
-            Err(fault) => {
-                // What had come before is still to be had.
-                http2.unwritable = Some(Lost::new(&fault));
-                self.runnable_connections.push(key);
-                Interest::In
-            }
-        };
-        if was_clogged && !http2.session.is_clogged() {
-            // What came meanwhile was announced meanwhile, and may not be again.
+        let was_unwritable = http2.unwritable.is_some();
+        let is_all_sent = http2.transmit(filter.as_mut());
+        let wanted = http2.interest(is_all_sent, filter.wants());
+        let is_out_of_sight = wanted == Interest::Remove && http2.is_at_rest();
+        let was_out_of_sight = std::mem::replace(&mut http2.is_out_of_sight, is_out_of_sight);
+        // What came meanwhile was announced meanwhile, or not at all; and behind a failure the rest is to be read.
+        let is_to_be_driven = (was_clogged && !http2.session.is_clogged())
+            || (was_out_of_sight && !is_out_of_sight)
+            || (!was_unwritable && http2.unwritable.is_some());
+        if is_to_be_driven {
             self.runnable_connections.push(key);
         }
         let capacity = http2.capacity();
@@ -209,7 +195,7 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Lets a connection carry no further streams; those that it has go on.
-    pub(super) fn retire(&mut self, key: usize) {
+    pub(super) fn retire(&mut self, key: ConnectionKey) {
         let connection = &mut self.connections[key];
         let origin = connection.origin;
         if let Some(http2) = connection.http2() {
@@ -220,7 +206,7 @@ impl<S: Sink> Multi<S> {
 
     /// Takes a transfer off a connection of HTTP/2: a stream whose answer is not whole is reset.
     /// The connection goes on with the others, or is kept as idle.
-    pub(super) fn leave_stream(&mut self, id: TransferId, key: usize) {
+    pub(super) fn leave_stream(&mut self, id: TransferId, key: ConnectionKey) {
         let transfer = &mut self.transfers[id.index as usize];
         let was_resting = std::mem::take(&mut transfer.is_resting);
         let was_bulky = std::mem::take(&mut transfer.is_bulky);

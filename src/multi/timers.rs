@@ -1,7 +1,15 @@
 //! When each transfer next has something to do: one time a transfer, the earliest of its clocks.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// What stands for a time that the clock cannot hold.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// The time after a delay. One without end is far away, which is not the same as none.
+pub(super) fn later(from: Instant, delay: Duration) -> Instant {
+    from.checked_add(delay).unwrap_or_else(|| from + FAR)
+}
 
 /// Times by key. Setting, clearing and taking what has expired are O(log n); the next one is O(1) to O(log n).
 #[derive(Debug, Default)]
@@ -47,6 +55,11 @@ impl Timers {
         self.by_time.first().map(|(at, _)| *at)
     }
 
+    /// Clears every time.
+    pub fn clear(&mut self) {
+        *self = Self::new();
+    }
+
     /// Takes a key whose time has come by `now`.
     pub fn pop_expired(&mut self, now: Instant) -> Option<u32> {
         let (at, key) = *self.by_time.first()?;
@@ -61,8 +74,6 @@ impl Timers {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -80,6 +91,14 @@ mod tests {
         let taken: Vec<_> = std::iter::from_fn(|| timers.pop_expired(later)).collect();
         assert_eq!(taken, [3, 1, 2]);
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_delay_without_end_is_far_away() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        assert_eq!(later(now, second), now + second);
+        assert!(later(now, Duration::MAX) > now + 1_000_000 * second);
     }
 
     #[test]

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use gannet::error::{Fault, Timeout};
 use gannet::http::Response;
-use gannet::multi::{Easy, Ready, Sink, Target};
+use gannet::multi::{Easy, Limits, Ready, Sink, Target};
 
 use super::fake::Fake;
+use super::http2::{Side, engine};
 use super::peer::Peer;
+use crate::server::frames::answer;
 
 /// A call reads about this much of one transfer (2 MiB), and no more than a buffer above it.
 const BUDGET: u64 = 2 << 20;
@@ -165,14 +167,21 @@ impl Sink for Spring {
 
 /// A transfer whose body of `length` bytes has begun to spring.
 fn spring(fake: &mut Fake<Spring>, peer: &Peer, length: usize) -> Spring {
+    let sink = well(fake, peer, length);
+    sink.0.borrow_mut().pour();
+    sink
+}
+
+/// A transfer whose body of `length` bytes is about to spring.
+fn well(fake: &mut Fake<Spring>, peer: &Peer, length: usize) -> Spring {
     let sink = Spring::default();
     fake.add(Easy::new(peer.url("/"), sink.clone()))
         .expect("a live multi");
     let mut talk = peer.asked(fake);
     talk.head(length);
+    fake.settle();
     let mut flow = sink.0.borrow_mut();
     (flow.tcp, flow.left) = (Some(talk.tcp), length);
-    flow.pour();
     drop(flow);
     sink
 }
@@ -201,6 +210,28 @@ fn k7_e1_a_socket_that_never_runs_dry_yields_and_needs_no_second_event() {
         turns += 1;
     }
     assert_eq!((turns, sink.0.borrow().taken), (3, length as u64));
+}
+
+/// K7: however many never run dry, a call takes a few budgets of them, and each has its turn.
+#[test]
+fn k7_a_call_is_bounded_however_many_sockets_never_run_dry() {
+    let peer = Peer::new();
+    let mut fake = Fake::new();
+    let springs = [(); 12].map(|()| well(&mut fake, &peer, 1 << 30));
+    for spring in &springs {
+        spring.0.borrow_mut().pour();
+    }
+    let taken = || springs.iter().map(|spring| spring.0.borrow().taken);
+    for (socket, ready) in fake.ready(Duration::from_secs(10)) {
+        let before: u64 = taken().sum();
+        fake.act(Target::Socket(socket), ready).unwrap();
+        let came = taken().sum::<u64>() - before;
+        assert!(came <= 6 * BUDGET, "{came} bytes in a call");
+    }
+    for _ in 0..springs.len() {
+        fake.kick().unwrap();
+    }
+    assert!(taken().all(|taken| taken > BUDGET));
 }
 
 /// K7: one that never runs dry leaves others their turn in every call.
@@ -248,6 +279,25 @@ fn k8_socket_acts_without_a_mask() {
     let running = fake.call(|multi, now| multi.socket(socket, now));
     assert_eq!(running, Ok(0));
     assert!(fake.result(id).is_ok());
+}
+
+/// K8: a socket that streams share is looked at too.
+#[test]
+fn k8_socket_all_looks_at_sockets_that_are_shared() {
+    let peer = Peer::new();
+    let mut fake = engine(Limits::default());
+    let ids = [(); 3].map(|()| fake.add(peer.easy("/")).unwrap());
+    let mut side = Side::accept(&peer, &mut fake, &[]);
+    let streams = side.requests(&mut fake, 3);
+    let said: Vec<u8> = streams
+        .iter()
+        .flat_map(|stream| answer(*stream, b"done"))
+        .collect();
+    side.say(said);
+    assert_eq!(fake.socket_all(), Ok(0));
+    for id in ids {
+        assert!(fake.result(id).is_ok());
+    }
 }
 
 /// K8: no socket is named, and all of them are looked at.

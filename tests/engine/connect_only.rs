@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gannet::error::MultiError;
-use gannet::multi::TransferId;
+use gannet::multi::{Limits, Options, TransferId};
 
 use super::fake::Fake;
 use super::peer::{Peer, Talk};
@@ -93,4 +93,34 @@ fn what_fetches_already_or_connects_elsewhere_cannot_be_told() {
     fake.remove(busy).unwrap();
     let gone = Err(MultiError::BadEasyHandle);
     assert_eq!(replace(&mut fake, busy, &peer, "/file"), gone);
+}
+
+/// L3: one that only connects is last in turn, and no longer is when it has something to fetch.
+#[test]
+fn one_that_waits_when_it_is_told_waits_no_longer_than_the_others() {
+    let peer = Peer::new();
+    let mut fake = Fake::with(Options {
+        limits: Limits {
+            per_origin: 1,
+            ..Limits::default()
+        },
+        ..Options::default()
+    });
+    let busy = fake.add(peer.easy("/busy")).unwrap();
+    let mut talk = peer.asked(&mut fake);
+    let mut easy = peer.easy("/");
+    easy.is_connect_only = true;
+    let id = fake.add(easy).unwrap();
+    fake.settle();
+    let late = fake.add(peer.easy("/late")).unwrap();
+    fake.settle();
+    replace(&mut fake, id, &peer, "/file").unwrap();
+    talk.answer("busy");
+    fake.result(busy).unwrap();
+    assert!(talk.request(&mut fake).starts_with("GET /file "));
+    talk.answer("bytes");
+    fake.result(id).unwrap();
+    assert!(talk.request(&mut fake).starts_with("GET /late "));
+    talk.answer("late");
+    fake.result(late).unwrap();
 }

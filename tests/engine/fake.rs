@@ -14,6 +14,7 @@ use gannet::multi::{
 use gannet::{Error, MultiError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::edges::Edges;
 use super::ledger::{Ledger, Timer, Told};
 
 /// Longest real time that a test waits for its peer.
@@ -45,11 +46,22 @@ impl<S: Sink> Fake<S> {
         fake
     }
 
-    /// One whose functions are not set yet.
+    /// One whose loop is edge-triggered, whatever [`deaf`](Self::deaf) says.
+    pub(crate) fn edge_triggered(options: Options) -> Self {
+        let mut fake = Self::deaf();
+        fake.ledger_mut().edges = Some(Edges::new());
+        fake.multi.set_options(options);
+        fake.listen();
+        fake
+    }
+
+    /// One whose functions are not set yet. Its loop is level-triggered, unless GANNET_EDGE is set.
     pub(crate) fn deaf() -> Self {
+        let mut ledger = Ledger::new(Instant::now());
+        ledger.edges = std::env::var_os("GANNET_EDGE").map(|_| Edges::new());
         Self {
             multi: Multi::new(),
-            ledger: Rc::new(RefCell::new(Ledger::new(Instant::now()))),
+            ledger: Rc::new(RefCell::new(ledger)),
             done: Vec::new(),
             reported: BTreeSet::new(),
             paused: BTreeSet::new(),
@@ -146,8 +158,13 @@ impl<S: Sink> Fake<S> {
     }
 
     pub(crate) fn act(&mut self, target: Target, ready: Ready) -> Result<usize, MultiError> {
-        if target == Target::Timeout {
-            self.ledger_mut().forget_timer();
+        match target {
+            Target::Timeout => self.ledger_mut().forget_timer(),
+            Target::Socket(socket) => {
+                if let Some(edges) = &mut self.ledger_mut().edges {
+                    edges.take(socket);
+                }
+            }
         }
         self.call_live(|multi, now| multi.socket_action(target, ready, now))
     }
@@ -188,6 +205,9 @@ impl<S: Sink> Fake<S> {
 
     /// Sockets that are ready for what was announced, after no more than `wait`.
     pub(crate) fn ready(&self, wait: Duration) -> Vec<(RawFd, Ready)> {
+        if let Some(edges) = &mut self.ledger_mut().edges {
+            return edges.ready(wait);
+        }
         let ledger = self.ledger();
         let mut polled: Vec<_> = ledger
             .sockets

@@ -212,6 +212,45 @@ fn r4_the_engine_cannot_be_called_from_inside_its_functions() {
     assert_eq!(*tries.borrow(), [false, false, false]);
 }
 
+/// R2: an id is one multi's own, though every multi counts from the beginning.
+#[test]
+fn r2_an_id_of_another_multi_is_a_bad_handle() {
+    let peer = Peer::new();
+    let (mut one, mut other) = (Multi::new(), Multi::new());
+    let now = std::time::Instant::now();
+    let foreign = one.add(peer.easy("/one")).unwrap();
+    other.add(peer.easy("/other")).unwrap();
+    let bad = Err(MultiError::BadEasyHandle);
+    assert_eq!(other.remove(foreign, now).map(drop), bad);
+    assert_eq!(other.pause(foreign, now), bad);
+    assert_eq!(other.resume(foreign), bad);
+    assert_eq!(other.set_extra(foreign), bad);
+    assert_eq!(other.replace(foreign, &mut peer.easy("/"), now), bad);
+    assert!(other.easy(foreign).is_none() && other.sink_mut(foreign).is_none());
+    assert_eq!(other.progress(foreign), None);
+    assert_eq!(one.remove(foreign, now).unwrap().url, peer.url("/one"));
+}
+
+/// R1, S8: what cannot be added comes back.
+#[test]
+fn r1_an_easy_that_is_refused_is_given_back() {
+    let peer = Peer::new();
+    let mut fake = Fake::new();
+    let id = fake.add(peer.easy("/one")).unwrap();
+    fake.kick().unwrap();
+    fake.ledger_mut().fails_timer = true;
+    let aborted = Err(MultiError::AbortedByCallback);
+    // The timer function fails now, and then the multi is dead.
+    for path in ["/two", "/three"] {
+        assert_eq!(fake.add(peer.easy(path)), aborted);
+        let refused = fake.multi.take_refused().expect("what was refused");
+        assert_eq!(refused.url, peer.url(path));
+        assert!(fake.multi.take_refused().is_none());
+    }
+    assert_eq!(fake.multi.transfers().count(), 1);
+    fake.remove(id).unwrap();
+}
+
 /// C1: by number. What is left out is named where the errors are documented.
 #[test]
 fn c1_errors_have_the_numbers_of_curl_multi_codes() {

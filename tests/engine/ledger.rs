@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use gannet::multi::{Abort, Interest, SocketChange, TransferId};
 
+use super::edges::Edges;
+
 /// One thing that was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
@@ -46,6 +48,8 @@ pub(crate) struct Ledger {
     pub(crate) log: Vec<Told>,
     /// Every number that was ever a socket's.
     pub(crate) numbers: BTreeSet<RawFd>,
+    /// What polls the sockets, where that is edge-triggered.
+    pub(super) edges: Option<Edges>,
     /// Hosts that are to be looked up.
     pub(crate) lookups: Vec<String>,
     /// The socket function, the timer function fail.
@@ -74,6 +78,7 @@ impl Ledger {
             timer: Timer::Unset,
             log: Vec::new(),
             numbers: BTreeSet::new(),
+            edges: None,
             lookups: Vec::new(),
             fails_sockets: false,
             fails_timer: false,
@@ -117,7 +122,11 @@ impl Ledger {
         if let Some(data) = self.assigns.take() {
             change.assign(data);
         }
-        match (self.sockets.remove(&socket), interest) {
+        let before = self.sockets.remove(&socket);
+        if let (Some(edges), Some(before)) = (&mut self.edges, &before) {
+            edges.forget(socket, &before.fd);
+        }
+        match (before, interest) {
             (None, Interest::Remove) => panic!("S4: {socket} is removed and was not announced"),
             (Some(before), _) if before.interest == interest => {
                 panic!("S1: {socket} is announced as {interest:?} again")
@@ -128,6 +137,9 @@ impl Ledger {
             (Some(_), Interest::Remove) => {}
             (_, interest) => {
                 let fd = change.as_fd().try_clone_to_owned().expect("a duplicate");
+                if let Some(edges) = &mut self.edges {
+                    edges.watch(socket, &fd, interest);
+                }
                 let announced = Announced {
                     interest,
                     transfer: change.transfer,

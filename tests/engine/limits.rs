@@ -6,7 +6,9 @@ use gannet::error::{Fault, Timeout};
 use gannet::multi::{Limits, Options, TransferId};
 
 use super::fake::Fake;
+use super::http2::{Side, engine};
 use super::peer::{Peer, Talk};
+use crate::server::frames::{SETTINGS, answer, max_streams};
 
 fn limited(limits: Limits) -> Fake<Vec<u8>> {
     Fake::with(Options {
@@ -319,4 +321,131 @@ fn a_transfer_that_is_starved_by_the_others_of_its_origin_is_no_stall() {
     fake.result(starved).unwrap();
     talk.say("x");
     fake.result(fed).unwrap();
+}
+
+/// L3: a transfer that becomes extra is not counted from then on, and no event says that its place is free.
+#[test]
+fn l3_a_place_that_becomes_free_by_set_extra_starts_one() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits {
+        transfers: 1,
+        ..Limits::default()
+    });
+    let ids = [(); 3].map(|()| add(&mut fake, &peer));
+    let _talk = peer.asked(&mut fake);
+    fake.pause(ids[0]).unwrap();
+    fake.settle();
+    fake.call(|multi, _| multi.set_extra(ids[0])).unwrap();
+    fake.settle();
+    assert_eq!(dispatched(&fake, &ids), 2);
+    // A second time it frees nothing.
+    fake.call(|multi, _| multi.set_extra(ids[0])).unwrap();
+    fake.settle();
+    assert_eq!(dispatched(&fake, &ids), 2);
+}
+
+/// L3: one that waits when it becomes extra is not counted when it starts, nor taken off when it ends.
+#[test]
+fn l3_set_extra_on_one_that_waits_loses_no_place() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits {
+        transfers: 1,
+        ..Limits::default()
+    });
+    let ids = [(); 4].map(|()| add(&mut fake, &peer));
+    let mut talk = peer.asked(&mut fake);
+    fake.settle();
+    fake.call(|multi, _| multi.set_extra(ids[2])).unwrap();
+    fake.kick().unwrap();
+    assert_eq!(dispatched(&fake, &ids), 2, "it is not bounded any more");
+    let mut other = peer.asked(&mut fake);
+    talk.answer("one");
+    other.answer("extra");
+    fake.result(ids[0]).unwrap();
+    fake.result(ids[2]).unwrap();
+    fake.settle();
+    assert_eq!(dispatched(&fake, &ids), 3, "one place, one transfer");
+    for id in [ids[1], ids[3]] {
+        let mut asked = None;
+        fake.until("the next request", |_| {
+            asked = [&mut talk, &mut other]
+                .into_iter()
+                .position(|talk| talk.try_request().is_some());
+            asked.is_some()
+        });
+        let talk = if asked == Some(0) {
+            &mut talk
+        } else {
+            &mut other
+        };
+        talk.answer("in turn");
+        fake.result(id).unwrap();
+    }
+}
+
+/// L2: all connections are taken. The first that waits has to open one, and those behind it do not.
+#[test]
+fn l2_a_transfer_that_must_open_a_connection_does_not_hold_up_those_that_find_one() {
+    let (full, wide) = (Peer::new(), Peer::new());
+    let limits = Limits {
+        connections: 2,
+        ..Limits::default()
+    };
+    let mut fake = engine(limits);
+    add(&mut fake, &full);
+    let mut side = Side::accept(&full, &mut fake, &[max_streams(1)]);
+    let stream = side.requests(&mut fake, 1)[0];
+    side.expect(&mut fake, SETTINGS);
+    add(&mut fake, &wide);
+    let mut other = Side::accept(&wide, &mut fake, &[]);
+    other.requests(&mut fake, 1);
+    let waits = add(&mut fake, &full);
+    let shares = [(); 3].map(|()| add(&mut fake, &wide));
+    fake.settle();
+    assert_eq!(dispatched(&fake, &[waits]), 0);
+    assert_eq!(dispatched(&fake, &shares), 3);
+    other.requests(&mut fake, 3);
+    side.say(answer(stream, b"room"));
+    side.requests(&mut fake, 1);
+    assert_eq!(dispatched(&fake, &[waits]), 1);
+}
+
+/// L4: a delay without end does not end; it is no reason to start at once.
+#[test]
+fn l4_a_delay_without_end_is_not_over_at_once() {
+    let peer = Peer::new();
+    let mut fake = Fake::new();
+    let mut easy = peer.easy("/");
+    easy.delay = Some(Duration::MAX);
+    let id = fake.add(easy).unwrap();
+    assert_eq!(fake.multi.sleeping(), 1);
+    fake.elapse(10_000 * Duration::from_secs(3600));
+    assert_eq!(dispatched(&fake, &[id]), 0);
+    assert_eq!(fake.remove(id).unwrap().delay, Some(Duration::MAX));
+    assert_eq!(fake.multi.sleeping(), 0);
+}
+
+/// What is given back is what was given, the delay that is over included: it is waited for again by the next try.
+#[test]
+fn l4_an_easy_comes_back_with_its_delay_and_waits_again() {
+    let peer = Peer::new();
+    let mut fake = Fake::new();
+    let second = Duration::from_secs(1);
+    let mut easy = peer.easy("/");
+    easy.delay = Some(second);
+    let id = fake.add(easy).unwrap();
+    fake.settle();
+    let easy = fake.remove(id).unwrap();
+    assert_eq!(easy.delay, Some(second));
+    let id = fake.add(easy).unwrap();
+    fake.elapse(second / 2);
+    assert!(peer.try_accept().is_none());
+    fake.elapse(second);
+    let mut talk = peer.asked(&mut fake);
+    talk.say("HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n");
+    // A redirect is followed without another delay.
+    talk.request(&mut fake);
+    talk.answer("done");
+    fake.result(id).unwrap();
+    assert_eq!(fake.remove(id).unwrap().delay, Some(second));
 }

@@ -14,31 +14,35 @@ const STEPS: usize = 3000;
 const CROWD: usize = 30;
 
 /// A generator of its own, so that a seed is all that is needed to see a run again: `GANNET_SEED=… cargo test`.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
     fn seeded(fallback: u64) -> Self {
         let given = std::env::var("GANNET_SEED")
             .ok()
             .and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or(fallback);
         println!("GANNET_SEED={seed}");
-        Self(seed | 1)
+        Self::new(seed)
     }
 
     /// A number below `sides`.
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 11) % sides
     }
 
-    fn is(&mut self, one_in: u64) -> bool {
+    pub(super) fn is(&mut self, one_in: u64) -> bool {
         self.roll(one_in) == 0
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
         from.get(self.roll(from.len().max(1) as u64) as usize)
             .copied()
     }

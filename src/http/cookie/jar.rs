@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use url::Url;
@@ -20,9 +21,14 @@ const MOST_IN_ANSWER: usize = 50;
 /// The longest value of a Cookie field, in bytes: many servers take no longer line.
 const LONGEST_FIELD: usize = 8 * 1024;
 
+/// How many jars this process has made.
+static JARS: AtomicU64 = AtomicU64::new(0);
+
 /// The cookies of a run. `Debug` shows nothing of them.
 #[derive(Clone)]
 pub struct Jar {
+    /// Tells the jar and its clones from others.
+    number: u64,
     /// One moment by both clocks; the second in seconds since 1970.
     clock: (Instant, i64),
     /// By site: none is sent beyond its own.
@@ -49,6 +55,7 @@ impl Jar {
         let unix = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let unix = i64::try_from(unix.as_secs()).unwrap_or(i64::MAX);
         let mut jar = Self {
+            number: JARS.fetch_add(1, Ordering::Relaxed),
             clock: (at, unix),
             sites: HashMap::new(),
             taken: 0,
@@ -58,6 +65,11 @@ impl Jar {
             jar.insert(cookie, false, unix);
         }
         jar
+    }
+
+    /// Whether both are clones of one jar, whatever they have taken since.
+    pub fn is_clone_of(&self, other: &Self) -> bool {
+        self.number == other.number
     }
 
     /// Takes the Set-Cookie fields of an answer to a request for `url`; of those that may not be

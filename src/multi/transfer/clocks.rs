@@ -40,6 +40,14 @@ impl Clocks {
         ]
     }
 
+    /// Those of a transfer that has completed: nothing runs out any more.
+    pub(in crate::multi) fn over(dispatched: Option<Instant>) -> Self {
+        Self {
+            dispatched,
+            ..Self::default()
+        }
+    }
+
     /// The request has left, or the wait for bytes begins anew.
     pub(in crate::multi) fn listen(&mut self, now: Instant) {
         self.last_byte = Some(now);

@@ -8,6 +8,7 @@ use super::{State, Step};
 use crate::conn::{Action, Dialled, Interest, Opened, Race, Socket};
 use crate::error::Fault;
 use crate::multi::connection::{Connection, Http2, Stage, Talk, Target};
+use crate::multi::connections::ConnectionKey;
 use crate::multi::info::TransferId;
 use crate::multi::options::Protocol;
 use crate::multi::{Multi, Sink, Windows};
@@ -155,7 +156,7 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Looks at every attempt under way: gives the first that is connected, and drops those that failed.
-    fn judge_attempts(&mut self, key: usize) -> Option<(SocketAddr, Socket)> {
+    fn judge_attempts(&mut self, key: ConnectionKey) -> Option<(SocketAddr, Socket)> {
         let Stage::Racing {
             race,
             attempts,
@@ -184,7 +185,7 @@ impl<S: Sink> Multi<S> {
     fn won(
         &mut self,
         id: TransferId,
-        key: usize,
+        key: ConnectionKey,
         (address, socket): (SocketAddr, Socket),
     ) -> Result<Step, Fault> {
         for loser in self.connections[key].sockets() {
@@ -249,6 +250,9 @@ impl<S: Sink> Multi<S> {
     pub(in crate::multi) fn stand_by(&mut self, id: TransferId) -> Step {
         let transfer = self.transfer(id);
         if !transfer.easy.is_connect_only {
+            if let Some(key) = transfer.origin {
+                self.pool.stand_up(key);
+            }
             return Step::Go(State::Send);
         }
         let connection = transfer.connection;
@@ -264,7 +268,7 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Takes note of what will be spoken over a connection that stands now, and lets those go on who waited for that.
-    fn agree(&mut self, id: TransferId, key: usize, now: Instant) -> Result<(), Fault> {
+    fn agree(&mut self, id: TransferId, key: ConnectionKey, now: Instant) -> Result<(), Fault> {
         let connection = &mut self.connections[key];
         let origin = connection.origin;
         let agreed = connection

@@ -28,6 +28,11 @@ impl<S: Sink> Multi<S> {
             return Ok(Step::Go(State::Init));
         };
         if transfer.easy.is_connect_only {
+            if let Some(key) = transfer.origin {
+                self.pool.stand_by(key);
+                // Where an origin bears few busy connections, one more may be busy now.
+                self.give_places(now);
+            }
             return Ok(Step::Go(State::StandBy));
         }
         let Talk::Http1(http1) = &mut connection.talk else {
@@ -137,6 +142,7 @@ impl<S: Sink> Multi<S> {
                 Arrived::Bytes(n) => (n, n),
             };
             budget = budget.saturating_sub(received);
+            self.budget = self.budget.saturating_sub(received);
             spend(transfer, received, self.rate.as_mut());
             transfer.clocks.received(received, now);
             self.pool.received(connection.origin, now);

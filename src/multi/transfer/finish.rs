@@ -8,6 +8,7 @@ use crate::conn::Interest;
 use crate::error::{Doing, Error, Fault, Malformed, ProxyFault};
 use crate::http::auth::masked;
 use crate::multi::connection::{Connection, Talk};
+use crate::multi::connections::ConnectionKey;
 use crate::multi::info::{Done, Outcome, TransferId};
 use crate::multi::pool::Place;
 use crate::multi::trace::Trace;
@@ -251,12 +252,16 @@ impl<S: Sink> Multi<S> {
     /// Lets go of whatever a transfer holds, in whatever state it is. The places that this frees
     /// are still to be given away.
     pub(in crate::multi) fn let_go(&mut self, id: TransferId) {
+        let transfer = &self.transfers[id.index as usize];
+        if let (State::StandBy, Some(key)) = (transfer.state, transfer.origin) {
+            self.pool.stand_up(key);
+        }
         self.drop_connection(id);
         self.give_back(id);
         let transfer = &mut self.transfers[id.index as usize];
         self.sleeping -= usize::from(transfer.state == State::Delayed);
         let was_counted = transfer.clocks.dispatched.is_some() && !transfer.easy.is_extra;
-        transfer.clocks = super::Clocks::default();
+        transfer.clocks = super::Clocks::over(transfer.clocks.dispatched);
         self.leave_origin(id);
         self.timers.set(id.index, None);
         if was_counted {
@@ -329,8 +334,10 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Closes a connection and frees its place.
-    pub(in crate::multi) fn close_connection(&mut self, key: usize) {
-        let mut connection = self.connections.remove(key);
+    pub(in crate::multi) fn close_connection(&mut self, key: ConnectionKey) {
+        let Some(mut connection) = self.connections.remove(key) else {
+            return;
+        };
         for socket in connection.sockets() {
             self.sockets.close(socket, &mut self.messages);
         }

@@ -1,14 +1,14 @@
 //! One transfer and the states it passes through. Each state is one method of [`Multi`](super::Multi).
 //!
 //! ```text
-//!                    an idle connection to the origin
-//!                ┌─────────────────────────────────────────────┐
-//!                │                                             ▼
+//!  Delayed           an idle connection to the origin
+//!   ▲    │       ┌─────────────────────────────────────────────┐
+//!   │    ▼       │                                             ▼
 //! add ─► Init ─► Pending ─► Resolve ─► Connect ─► Handshake ─► Send ─► Receive ─► Done
-//!        │ ▲ ▲   ▲                                                     │ │ │ ▲
-//!        │ │ │   └─────────── the connection was found dead ───────────┘ │ │ │
-//!        ▼ │ └─────────────── a redirect ────────────────────────────────┘ ▼ │ its rate
-//!     Delayed                                                             Limited
+//!          ▲     ▲                                                     │ │ │ ▲
+//!          │     └─────────── the connection was found dead ───────────┘ │ │ │
+//!          └───────────────── a redirect ────────────────────────────────┘ ▼ │ its rate
+//!                                                                         Limited
 //!
 //!     start.rs                connect.rs                  exchange.rs, stream.rs   finish.rs
 //! ```
@@ -42,6 +42,7 @@ pub(super) use clocks::Clocks;
 pub(super) use request::Prepared;
 pub(super) use splice::Splicer;
 
+use super::connections::ConnectionKey;
 use super::easy::Easy;
 use super::info::TransferId;
 use super::pool::{Place, Turn};
@@ -137,7 +138,7 @@ pub(super) struct Transfer<S> {
     /// Its place in the queue while it is pending, and what it got there.
     pub(super) turn: Option<Turn>,
     pub(super) place: Option<Place>,
-    pub(super) connection: Option<usize>,
+    pub(super) connection: Option<ConnectionKey>,
     /// Its slot, where the connection is one of HTTP/2.
     pub(super) slot: usize,
     /// The last address tried.
@@ -165,10 +166,14 @@ pub(super) struct Transfer<S> {
 impl<S> Transfer<S> {
     pub(super) fn new(id: TransferId, easy: Easy<S>) -> Self {
         let rate = easy.max_recv_speed.map(super::rate::Rate::new);
+        let state = match easy.delay {
+            Some(_) => State::Delayed,
+            None => State::Init,
+        };
         Self {
             id,
             easy,
-            state: State::Init,
+            state,
             redirected: None,
             redirects: 0,
             was_tls: false,
@@ -191,6 +196,21 @@ impl<S> Transfer<S> {
             is_paused: false,
             is_runnable: false,
         }
+    }
+
+    /// Completes the transfer without giving anything back of what it holds: all of that is gone.
+    pub(super) fn forget(&mut self) {
+        self.state = State::Done;
+        self.origin = None;
+        self.turn = None;
+        self.place = None;
+        self.connection = None;
+        self.is_resting = false;
+        self.is_bulky = false;
+        self.delivery = Delivery::Sink;
+        self.clocks = Clocks::over(self.clocks.dispatched);
+        self.grants = [0; 2];
+        self.is_runnable = false;
     }
 
     /// The URL being fetched now.

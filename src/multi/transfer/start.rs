@@ -5,8 +5,10 @@ use std::time::Instant;
 use super::{State, Step};
 use crate::error::Fault;
 use crate::multi::connection::Lost;
+use crate::multi::connections::ConnectionKey;
 use crate::multi::info::TransferId;
 use crate::multi::pool::{Place, Turn};
+use crate::multi::timers::later;
 use crate::multi::trace::Trace;
 use crate::multi::{Multi, Sink};
 
@@ -14,43 +16,37 @@ use crate::multi::{Multi, Sink};
 const IDLE_AGE: std::time::Duration = std::time::Duration::from_secs(118);
 
 impl<S: Sink> Multi<S> {
-    /// Waits for the transfer's time.
+    /// Waits for the transfer's time, which counts from its first turn on.
     pub(in crate::multi) fn delayed(
         &mut self,
         id: TransferId,
         now: Instant,
     ) -> Result<Step, Fault> {
-        let clocks = &mut self.transfer(id).clocks;
-        if clocks.wake.is_some_and(|at| now < at) {
+        let transfer = self.transfer(id);
+        let delay = transfer.easy.delay.unwrap_or_default();
+        let wake = *transfer
+            .clocks
+            .wake
+            .get_or_insert_with(|| later(now, delay));
+        if now < wake {
             return Ok(Step::Wait);
         }
-        clocks.wake = None;
+        transfer.clocks.wake = None;
         self.sleeping -= 1;
         Ok(Step::Go(State::Init))
     }
 
     /// Checks the URL, and queues for a place at its origin.
     pub(in crate::multi) fn init(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
-        let transfer = &mut self.transfers[id.index as usize];
-        if let Some(at) = transfer
-            .easy
-            .delay
-            .take()
-            .and_then(|delay| now.checked_add(delay))
-        {
-            transfer.clocks.wake = Some(at);
-            self.sleeping += 1;
-            return Ok(Step::Go(State::Delayed));
-        }
+        let transfer = &self.transfers[id.index as usize];
         let key = self.pool.enter(transfer.url())?;
         let ticket = self.pool.ticket();
-        let is_paced = self.pool.is_paced();
         let transfer = self.transfer(id);
         let has_started = transfer.clocks.dispatched.is_some();
         let turn = Turn {
             is_connect_only: transfer.easy.is_connect_only,
             is_new: !has_started && !transfer.easy.is_extra,
-            is_paced: is_paced && !has_started && !transfer.easy.is_connect_only,
+            is_paced: !has_started && !transfer.easy.is_connect_only,
             ticket,
             is_apart: transfer.easy.is_extra,
         };
@@ -101,7 +97,7 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Sets a transfer on a connection that stands.
-    fn set_on(&mut self, id: TransferId, key: usize) {
+    fn set_on(&mut self, id: TransferId, key: ConnectionKey) {
         let address = self.connections[key].address();
         let transfer = self.transfer(id);
         transfer.connection = Some(key);
@@ -112,24 +108,27 @@ impl<S: Sink> Multi<S> {
         });
     }
 
-    /// Looks at a connection of HTTP/2 that was idle and so out of sight: what has come meanwhile
-    /// was of the peer's own accord, and may be its goodbye.
-    fn look_after_idling(&mut self, key: usize, now: Instant) {
-        let Some((since, call)) = self.connections[key].idle_since.take() else {
-            return;
-        };
-        if call == self.calls {
-            return;
-        }
-        if now.saturating_duration_since(since) >= IDLE_AGE {
-            self.lose(key, Lost::Ended, now);
-        } else {
-            self.drive_connection(key, now);
+    /// Looks at a connection of HTTP/2 that was out of sight, idle or with streams that all rest: what
+    /// has come meanwhile may be the peer's goodbye.
+    fn look_after_idling(&mut self, key: ConnectionKey, now: Instant) {
+        let connection = &mut self.connections[key];
+        let idle_since = connection.idle_since.take();
+        let is_at_rest = connection
+            .http2()
+            .is_some_and(|http2| http2.is_out_of_sight);
+        match idle_since {
+            Some((_, call)) if call == self.calls => {}
+            Some((since, _)) if now.saturating_duration_since(since) >= IDLE_AGE => {
+                self.lose(key, Lost::Ended, now);
+            }
+            Some(_) => self.drive_connection(key, now),
+            None if is_at_rest => self.drive_connection(key, now),
+            None => {}
         }
     }
 
     /// Whether an idle connection is still fit to carry a request: nothing has come over it since its last answer.
-    fn is_alive(&mut self, connection: usize, now: Instant) -> bool {
+    fn is_alive(&mut self, connection: ConnectionKey, now: Instant) -> bool {
         let calls = self.calls;
         let connection = &mut self.connections[connection];
         match connection.idle_since.take() {

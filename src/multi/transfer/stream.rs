@@ -8,10 +8,9 @@ use super::answer::{body, has_enough, head};
 use super::exchange::spend;
 use super::request::Asking;
 use super::{Delivery, State, Step};
-use crate::conn::Interest;
 use crate::error::{Fault, Timeout};
 use crate::http2::{Broken, Event, Readiness, shown};
-use crate::multi::connection::{Connection, Lost, Stage, Talk};
+use crate::multi::connection::{Connection, Lost, Talk};
 use crate::multi::info::TransferId;
 use crate::multi::options::Protocol;
 use crate::multi::shared::BUDGET;
@@ -28,22 +27,21 @@ impl<S: Sink> Multi<S> {
     pub(super) fn send_on_stream(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
         let transfer = &mut self.transfers[id.index as usize];
         let slot = transfer.slot;
+        let Some(key) = transfer.connection else {
+            return Ok(Step::Go(State::Init));
+        };
         let Some(Connection {
             origin,
-            stage: Stage::Connected { socket, .. },
             talk: Talk::Http2(http2),
             requests,
             ..
-        }) = transfer
-            .connection
-            .and_then(|key| self.connections.get_mut(key))
+        }) = self.connections.get_mut(key)
         else {
             return Ok(Step::Go(State::Init));
         };
         if transfer.clocks.last_byte.is_none() {
             transfer.clocks.listen(now);
         }
-        self.sockets.want(*socket, id, Interest::In);
         let readiness = if http2.is_open() {
             http2.session.readiness(slot)
         } else {
@@ -51,7 +49,11 @@ impl<S: Sink> Multi<S> {
         };
         match readiness {
             Readiness::Ready => {}
-            Readiness::Later => return Ok(Step::Wait),
+            Readiness::Later => {
+                // What is wanted of the socket is said at the end of the call, as the others need it too.
+                self.mark_unsent(key);
+                return Ok(Step::Wait);
+            }
             Readiness::Never => return self.begin_again(id, Fault::NoAnswer, now),
         }
         let (origin, route, prepared) = self.pool.prepared(*origin);
@@ -68,9 +70,7 @@ impl<S: Sink> Multi<S> {
         if let Some(text) = text {
             self.tracer.sent(id, text.as_bytes());
         }
-        if let Some(key) = self.transfer(id).connection {
-            self.mark_unsent(key);
-        }
+        self.mark_unsent(key);
         Ok(Step::Go(State::Receive))
     }
 
@@ -86,7 +86,7 @@ impl<S: Sink> Multi<S> {
             if let ControlFlow::Break(step) = self.room(id, now)? {
                 return Ok(step);
             }
-            self.stir(id);
+            self.set_resting(id, false);
             if self.transfer(id).received.saturating_sub(start) >= BUDGET as u64 {
                 return Ok(Step::Yield);
             }
@@ -152,39 +152,40 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Lets a stream lie for a while. Its body stays where it is, within its window; the others are
-    /// not held up by that.
+    /// not held up by that. With the last of them the socket is given up.
     pub(super) fn rest_stream(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
         let transfer = &mut self.transfers[id.index as usize];
         transfer.clocks.rest();
-        let was_resting = std::mem::replace(&mut transfer.is_resting, true);
         let slot = transfer.slot;
-        let connection = transfer
-            .connection
-            .and_then(|key| self.connections.get_mut(key));
-        if let Some(http2) = connection.and_then(Connection::http2) {
-            if !was_resting {
-                http2.resting += 1;
-                http2.session.make_room_for(http2.resting);
-            }
-            if let Err(broken) = http2.session.rest(slot) {
-                return self.mend(id, broken, now);
-            }
+        self.set_resting(id, true);
+        let connection = self.transfers[id.index as usize].connection;
+        let connection = connection.and_then(|key| self.connections.get_mut(key));
+        if let Some(http2) = connection.and_then(Connection::http2)
+            && let Err(broken) = http2.session.rest(slot)
+        {
+            return self.mend(id, broken, now);
         }
         Ok(Step::Wait)
     }
 
-    /// Ends a stream's rest.
-    fn stir(&mut self, id: TransferId) {
+    /// Begins or ends a stream's rest; what is wanted of the socket may change with it.
+    fn set_resting(&mut self, id: TransferId, is_resting: bool) {
         let transfer = &mut self.transfers[id.index as usize];
-        if !std::mem::take(&mut transfer.is_resting) {
+        if std::mem::replace(&mut transfer.is_resting, is_resting) == is_resting {
             return;
         }
-        let connection = transfer
-            .connection
-            .and_then(|key| self.connections.get_mut(key));
+        let Some(key) = transfer.connection else {
+            return;
+        };
+        let connection = self.connections.get_mut(key);
         if let Some(http2) = connection.and_then(Connection::http2) {
-            http2.resting -= 1;
+            if is_resting {
+                http2.resting += 1;
+            } else {
+                http2.resting -= 1;
+            }
             http2.session.make_room_for(http2.resting);
+            self.mark_unsent(key);
         }
     }
 

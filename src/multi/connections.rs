@@ -1,0 +1,135 @@
+//! The connections of an engine by key. A key outlives its connection and never names another one: bytes, wake-ups and
+//! places that are left over from a closed connection reach nothing.
+
+use std::ops::{Index, IndexMut};
+
+use slab::Slab;
+
+use super::connection::Connection;
+
+/// Names one connection of an engine, for as long as the engine lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ConnectionKey {
+    slot: u32,
+    /// Tells the connection from those that had its slot before.
+    generation: u32,
+}
+
+#[cfg(test)]
+impl ConnectionKey {
+    /// A key for tests of tables that hold keys and no connections.
+    pub(super) fn new(slot: u32) -> Self {
+        Self {
+            slot,
+            generation: 0,
+        }
+    }
+}
+
+/// Connections by key. Everything is O(1).
+#[derive(Debug)]
+pub(super) struct Slots<C> {
+    slots: Slab<(u32, C)>,
+    generation: u32,
+}
+
+/// The connections of an engine.
+pub(super) type Connections = Slots<Connection>;
+
+impl<C> Default for Slots<C> {
+    fn default() -> Self {
+        Self {
+            slots: Slab::new(),
+            generation: 0,
+        }
+    }
+}
+
+impl<C> Slots<C> {
+    /// Keeps a connection under a new key.
+    pub(super) fn insert(&mut self, connection: C) -> ConnectionKey {
+        self.generation = self.generation.wrapping_add(1);
+        // Each connection has a descriptor, and those are numbers of 31 bits.
+        let slot = self.slots.insert((self.generation, connection)) as u32;
+        ConnectionKey {
+            slot,
+            generation: self.generation,
+        }
+    }
+
+    /// Takes a connection out; `None` if it went before.
+    pub(super) fn remove(&mut self, key: ConnectionKey) -> Option<C> {
+        self.get(key)?;
+        Some(self.slots.remove(key.slot as usize).1)
+    }
+
+    /// Takes out any connection, until none is left.
+    pub(super) fn pop(&mut self) -> Option<C> {
+        let (slot, _) = self.slots.iter().next()?;
+        Some(self.slots.remove(slot).1)
+    }
+
+    pub(super) fn contains(&self, key: ConnectionKey) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub(super) fn get(&self, key: ConnectionKey) -> Option<&C> {
+        let (generation, connection) = self.slots.get(key.slot as usize)?;
+        (*generation == key.generation).then_some(connection)
+    }
+
+    pub(super) fn get_mut(&mut self, key: ConnectionKey) -> Option<&mut C> {
+        let (generation, connection) = self.slots.get_mut(key.slot as usize)?;
+        (*generation == key.generation).then_some(connection)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionKey, &C)> {
+        let slots = self.slots.iter();
+        slots.map(|(slot, (generation, connection))| {
+            let key = ConnectionKey {
+                slot: slot as u32,
+                generation: *generation,
+            };
+            (key, connection)
+        })
+    }
+}
+
+/// For keys whose connection is known to be open: a transfer or the pool holds it.
+impl<C> Index<ConnectionKey> for Slots<C> {
+    type Output = C;
+
+    fn index(&self, key: ConnectionKey) -> &C {
+        self.get(key)
+            .expect("what a transfer or the pool holds is open")
+    }
+}
+
+impl<C> IndexMut<ConnectionKey> for Slots<C> {
+    fn index_mut(&mut self, key: ConnectionKey) -> &mut C {
+        self.get_mut(key)
+            .expect("what a transfer or the pool holds is open")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_never_names_the_successor_of_its_connection() {
+        let mut connections = Slots::default();
+        let first = connections.insert("first");
+        assert_eq!(connections.remove(first), Some("first"));
+        let second = connections.insert("second");
+        assert_eq!(first.slot, second.slot);
+        assert_eq!(connections.get(first), None);
+        assert_eq!(connections.get_mut(first), None);
+        assert_eq!(connections.remove(first), None);
+        assert!(!connections.contains(first));
+        assert_eq!(connections[second], "second");
+        assert_eq!(connections.iter().next(), Some((second, &"second")));
+        assert_eq!(connections.pop(), Some("second"));
+        assert_eq!(connections.pop(), None);
+    }
+}
