@@ -3,10 +3,12 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use gannet::list::Split;
 use gannet::multi::Protocol;
 use gannet::session::{self, Totals};
 
@@ -166,4 +168,36 @@ fn is_integrity(said: &str) -> bool {
 #[test]
 fn a_file_comes_right_from_whatever_mirrors_there_are() {
     each_seed("mirrors", 120, run);
+}
+
+/// Seeds 7061548 and 7076164: shares of a few bytes came whole between stalls, each reset the tries of
+/// their server, and a file of 32 KB took hours.
+#[test]
+fn a_server_that_stalls_again_and_again_is_given_up_though_small_shares_come_whole() {
+    for seed in 40..50 {
+        let mut random = Random::new(seed);
+        let farm = Farm::of_a_mirror_that_stalls(50_000, 10);
+        let farm = Rc::new(RefCell::new(farm));
+        let began = Instant::now();
+        let net = Net::new(began, Rc::clone(&farm) as _, Random::new(random.next()));
+        let net = Rc::new(RefCell::new(net));
+        let (folder, lists) = (Dir::in_memory(), Dir::in_memory());
+        let mut plan = plan(Vec::new(), folder.path(), &mut random);
+        plan.lists = write_lists(&farm.borrow(), &lists);
+        plan.split = Split::Most(NonZeroU32::MIN.saturating_add(4));
+        plan.min_split = Some(1);
+        plan.retry.retries = 9;
+        let mut driver = Driver {
+            net: Rc::clone(&net),
+            ends_in: None,
+        };
+        let totals = session::run_on(&mut driver, plan, &mut Verdicts::default()).expect("a run");
+        assert_eq!(totals.failed, 1, "the seed was {seed}");
+        // Ten tries of at most two minutes, and their delays.
+        let took = net.borrow().now - began;
+        assert!(
+            took < Duration::from_secs(40 * 60),
+            "{seed}: it took {took:?}"
+        );
+    }
 }
