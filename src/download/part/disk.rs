@@ -170,7 +170,7 @@ impl Disk {
         let Some(file) = self.folder.create_unnamed() else {
             return Ok(false);
         };
-        file.write_all_at(bytes, 0)?;
+        sys::write_all_at(&file, bytes, 0)?;
         self.file = Held::Unnamed(Arc::new(file));
         Ok(true)
     }
@@ -199,7 +199,7 @@ impl Disk {
         let mut bytes = vec![0; usize::try_from(size.min(SMALL)).unwrap_or_default()];
         file.read_exact_at(&mut bytes, 0)?;
         let part = self.create_part()?;
-        part.write_all_at(&bytes, 0)?;
+        sys::write_all_at(&part, &bytes, 0)?;
         Ok(Arc::new(part))
     }
 
@@ -235,7 +235,7 @@ impl Disk {
         self.has_leftover = true;
         self.remove_state()?;
         // Under other names its bytes belong to others; and some file systems cut no file.
-        if file.metadata()?.nlink() > 1 || file.set_len(0).is_err() {
+        if file.metadata()?.nlink() > 1 || sys::set_len(&file, 0).is_err() {
             self.folder.remove(&part)?;
             return self.folder.create_new(&part);
         }
@@ -279,7 +279,7 @@ impl Disk {
         // What was written behind the last claim is not known to be right.
         let end = state.ranges.end();
         if file.metadata()?.len() != end {
-            file.set_len(end)?;
+            sys::set_len(&file, end)?;
         }
         self.is_marked = state.is_marked;
         self.saved = state.ranges.count();
@@ -376,7 +376,7 @@ impl Disk {
                     self.file = Held::Named(file);
                     return Err(error);
                 }
-                if file.set_len(0).is_ok() {
+                if sys::set_len(&file, 0).is_ok() {
                     self.file = Held::Named(file);
                 } else if self.folder.entry_of(&self.part_name(), &file).is_some() {
                     self.folder.remove(&self.part_name())?;
