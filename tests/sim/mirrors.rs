@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use gannet::list::Split;
 use gannet::multi::Protocol;
 use gannet::session::{self, Totals};
+use gannet::sys::fault::Scripted;
 
+use super::disk::{Disk, is_scriptable};
 use super::driver::{Driver, Outside};
 use super::farm::{Farm, Promise, Row};
 use super::net::Net;
@@ -46,9 +48,17 @@ fn write_lists(farm: &Farm, folder: &Dir) -> Vec<PathBuf> {
     paths
 }
 
-/// One run from a seed, ended from outside and made again until it has ended by itself; gives how
-/// many files it was of.
 fn run(seed: u64) -> usize {
+    run_with(seed, false)
+}
+
+fn run_on_a_failing_disk(seed: u64) -> usize {
+    run_with(seed, true)
+}
+
+/// One run from a seed, ended from outside and made again until it has ended by itself; gives how
+/// many files it was of. On a disk that fails, only the last run has all calls succeed.
+fn run_with(seed: u64, disk_fails: bool) -> usize {
     let mut random = Random::new(seed);
     let files = 1 + random.below(3);
     let farm = Rc::new(RefCell::new(Farm::new(files, &mut random)));
@@ -87,6 +97,10 @@ fn run(seed: u64) -> usize {
         };
         folder.path().clone_into(&mut plan.dir);
         let mut verdicts = Verdicts::default();
+        let scripted = (disk_fails && ends_left > 0).then(|| {
+            let own = Random::new(random.next());
+            Scripted::new(Disk::new(folder.path(), files, own))
+        });
         let totals = session::run_on(&mut driver, plan.clone(), &mut verdicts);
         assert_eq!(net.borrow().open(), 0, "connections left open");
         let took = net.borrow().now - began;
@@ -99,6 +113,9 @@ fn run(seed: u64) -> usize {
             continue;
         };
         check_found(&farm.borrow(), folder.path());
+        if scripted.is_some() {
+            continue;
+        }
         check(
             &farm.borrow(),
             &verdicts,
@@ -168,6 +185,13 @@ fn is_integrity(said: &str) -> bool {
 #[test]
 fn a_file_comes_right_from_whatever_mirrors_there_are() {
     each_seed("mirrors", 120, run);
+}
+
+#[test]
+fn a_file_comes_right_from_its_mirrors_after_runs_on_a_disk_that_failed() {
+    if is_scriptable() {
+        each_seed("mirrors and disks", 60, run_on_a_failing_disk);
+    }
 }
 
 /// Seeds 7061548 and 7076164: shares of a few bytes came whole between stalls, each reset the tries of
