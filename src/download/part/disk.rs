@@ -276,9 +276,13 @@ impl Disk {
         if state.is_marked && !self.is_aside && sys::noted(&file)?.is_none() {
             return Ok(None);
         }
-        // What was written behind the last claim is not known to be right.
-        let end = state.ranges.end();
-        if file.metadata()?.len() != end {
+        let (length, end) = (file.metadata()?.len(), state.ranges.end());
+        if length < end {
+            // It was cut since it was looked at. To lengthen it would fill it up with zeros.
+            return Ok(None);
+        }
+        if length > end {
+            // What was written behind the last claim is not known to be right.
             sys::set_len(&file, end)?;
         }
         self.is_marked = state.is_marked;
@@ -416,6 +420,51 @@ impl Drop for Disk {
         {
             // Nothing could go on with it; where it cannot be removed, its name says what it is.
             let _ = self.folder.remove(&self.part_name());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::download::Ranges;
+
+    /// Found by the simulation of other programs, seed 7000452.
+    #[test]
+    fn a_part_that_was_cut_after_it_was_looked_at_is_not_filled_up_with_zeros() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = folder.path().join("a.part");
+        let disk = || {
+            Disk::new(
+                Rc::new(Folder::make(folder.path(), false).unwrap()),
+                "a".into(),
+            )
+        };
+        let mut state = State {
+            ranges: Ranges::in_order(std::iter::once(0..10)).unwrap(),
+            ..State::default()
+        };
+        let mut first = disk();
+        first.create().unwrap().write_all_at(&[1; 12], 0).unwrap();
+        first.write_state(&mut state).unwrap();
+        first.saved = 10;
+        drop(first);
+        for (cut, length) in [(12, Some(10)), (10, Some(10)), (7, None)] {
+            let mut next = disk();
+            let (earlier, _) = next.look();
+            let state = earlier.unwrap().unwrap();
+            File::options()
+                .write(true)
+                .open(&part)
+                .unwrap()
+                .set_len(cut)
+                .unwrap();
+            let opened = next.open_earlier(&state).unwrap();
+            assert_eq!(opened, length.map(|_| ()));
+            assert_eq!(
+                std::fs::metadata(&part).unwrap().len(),
+                length.unwrap_or(cut)
+            );
         }
     }
 }
