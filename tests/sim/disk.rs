@@ -377,6 +377,11 @@ impl Happenings {
             let tag = state.validators.etag.expect("a tag");
             let version = tag.trim_matches('"').trim_start_matches('v').parse();
             let content = file.content(number, version.expect("a version"));
+            // Where a name cannot be removed, the next run finds that the part is too short.
+            let is_short = (part.len() as u64) < state.ranges.end();
+            if is_short && self.damage.failed.contains(&Call::Remove) {
+                continue;
+            }
             for range in state.ranges.iter() {
                 let range = range.start as usize..range.end as usize;
                 assert!(

@@ -211,7 +211,11 @@ impl Disk {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.take_over()?,
             result => {
                 let file = result?;
-                self.remove_state()?;
+                if let Err(error) = self.remove_state() {
+                    // An empty part must not stand beside a state that claims bytes.
+                    let _ = self.folder.remove(&self.part_name());
+                    return Err(error);
+                }
                 file
             }
         };
