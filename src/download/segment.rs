@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use super::{Asked, State, Validators};
 use crate::error::Fault;
 use crate::http::{Field, Response};
 use crate::multi::Sink;
+use crate::sys;
 
 /// What the segments of one file have in common.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Whole {
     /// How far the one who began the file has come, which may be behind the end of its share: what
     /// others bring of that is not written a second time.
     pub reach: Cell<u64>,
+    /// Where its last written byte ends: a file that is shorter was cut by another program.
+    pub extent: Cell<u64>,
 }
 
 /// How an answer is known to be of the version that is wanted.
@@ -152,12 +154,19 @@ impl Segment {
         self.is_first() && self.has_all_behind() && !self.whole.has_begun.get()
     }
 
-    /// Checks that what it has written is still there.
+    /// Checks that no other program has cut the file. Whatever any segment has written counts: this one may be about
+    /// to lengthen the file again, which would leave a hole of zeros in another's share.
     fn look_whether_cut(&self) -> Result<(), Fault> {
-        if self.at > self.asked.start && is_cut(&self.whole.file, self.at) {
+        if is_cut(&self.whole.file, self.whole.extent.get()) {
             return Err(self.fault(foreign_change()));
         }
         Ok(())
+    }
+
+    /// Takes note of bytes that were written.
+    fn advance(&mut self, written: u64) {
+        self.at += written;
+        self.whole.extent.set(self.whole.extent.get().max(self.at));
     }
 
     /// Has the others know how far the one that began the file has come, and that one that another
@@ -257,11 +266,11 @@ impl Sink for Segment {
             usize::try_from(self.superfluous()).map_or(bytes.len(), |there| there.min(bytes.len()));
         self.at += written as u64;
         while written < bytes.len() {
-            match self.whole.file.write_at(&bytes[written..], self.at) {
+            match sys::write_at(&self.whole.file, &bytes[written..], self.at) {
                 Ok(0) => return Err(self.fault(ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     written += n;
-                    self.at += n as u64;
+                    self.advance(n as u64);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.fault(error)),
@@ -280,8 +289,41 @@ impl Sink for Segment {
     }
 
     fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
-        self.at += result.map_err(|error| self.fault(error))? as u64;
+        let written = result.map_err(|error| self.fault(error))?;
+        self.advance(written as u64);
         self.tell_of_bytes();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(whole: &Rc<Whole>, range: Range<u64>) -> Segment {
+        Segment::new(Rc::clone(whole), range, Proof::default())
+    }
+
+    /// Found by the simulation of other programs, seed 1293.
+    #[test]
+    fn a_file_that_is_cut_is_not_lengthened_by_a_share_that_has_written_nothing_yet() {
+        let whole = Rc::new(Whole {
+            file: Arc::new(tempfile::tempfile().unwrap()),
+            path: PathBuf::from("a"),
+            size: 60,
+            has_begun: Cell::new(false),
+            reach: Cell::new(0),
+            extent: Cell::new(0),
+        });
+        let mut first = share(&whole, 0..20);
+        first.write(&[1; 10]).unwrap();
+        share(&whole, 20..40).write(&[2; 20]).unwrap();
+        whole.file.set_len(30).unwrap();
+        for segment in [&mut share(&whole, 40..60), &mut first] {
+            let cut = segment.write(&[3; 10]);
+            assert!(matches!(cut, Err(Fault::Disk { .. })), "{cut:?}");
+            assert!(segment.target().is_err());
+        }
+        assert_eq!(whole.file.metadata().unwrap().len(), 30);
     }
 }

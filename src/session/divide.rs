@@ -137,7 +137,7 @@ impl Session<'_> {
             // A server may give less than it was asked for (RFC 9110 §15.3.7): the rest is asked for next.
             Ok(outcome) if ended.missing == 0 || ended.brought >= PIECE => {
                 split.note(outcome, now);
-                split.supply.succeeded(ended.server);
+                split.count_anew(ended);
                 return self.go_on(multi, number, None, now);
             }
             Ok(outcome) => {

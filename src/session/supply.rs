@@ -164,8 +164,8 @@ impl Supply {
         }
     }
 
-    /// A transfer has ended well: tries count anew.
-    pub(super) fn succeeded(&mut self, server: usize) {
+    /// A server has brought much: its tries count anew.
+    pub(super) fn reset_tries(&mut self, server: usize) {
         if let Some(server) = self.servers.get_mut(server) {
             server.tries = 1;
         }

@@ -2,13 +2,15 @@
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
 use nix::time::ClockId;
 use rustix::fs::XattrFlags;
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::Errno;
+
+use super::fault::{self, Call};
 
 /// The extended attribute that holds a note.
 const ATTRIBUTE: &CStr = c"user.gannet";
@@ -20,8 +22,10 @@ const LONGEST_NOTE: usize = 2048;
 /// whether it was stored: some file systems have no attributes, and no note may be longer than 2,048 bytes.
 pub fn note(file: &File, value: &[u8]) -> bool {
     value.len() <= LONGEST_NOTE
-        && retry_on_intr(|| rustix::fs::fsetxattr(file, ATTRIBUTE, value, XattrFlags::empty()))
-            .is_ok()
+        && fault::call(Call::Note, "", || {
+            rustix::fs::fsetxattr(file, ATTRIBUTE, value, XattrFlags::empty())
+        })
+        .is_ok()
 }
 
 /// Removes the note of an open file, if it has one.
@@ -35,7 +39,9 @@ pub fn remove_note(file: &File) {
 /// What the system says.
 pub fn noted(file: impl AsFd) -> io::Result<Option<Vec<u8>>> {
     let mut value = vec![0; LONGEST_NOTE];
-    match retry_on_intr(|| rustix::fs::fgetxattr(&file, ATTRIBUTE, &mut value)) {
+    match fault::call(Call::ReadNote, "", || {
+        rustix::fs::fgetxattr(&file, ATTRIBUTE, &mut value)
+    }) {
         Ok(length) => {
             value.truncate(length);
             Ok(Some(value))
@@ -55,6 +61,44 @@ pub fn latest_stamp() -> i128 {
     })
 }
 
+/// Writes bytes to an offset of a file; gives how many.
+///
+/// # Errors
+/// What the system says.
+pub fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
+    let written = fault::call(Call::Write, "", || {
+        let room = fault::room(bytes.len())?;
+        rustix::io::pwrite(file, &bytes[..room], at)
+    });
+    Ok(written?)
+}
+
+/// Writes all bytes to an offset of a file.
+///
+/// # Errors
+/// What the system says; some of the bytes may be there.
+pub fn write_all_at(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = write_at(file, bytes, at)?;
+        if written == 0 {
+            return Err(ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[written..];
+        at += written as u64;
+    }
+    Ok(())
+}
+
+/// Cuts a file, or lengthens it by zeros.
+///
+/// # Errors
+/// What the system says.
+pub fn set_len(file: &File, length: u64) -> io::Result<()> {
+    Ok(fault::call(Call::Resize, "", || {
+        rustix::fs::ftruncate(file, length)
+    })?)
+}
+
 /// Syncs a file with its times and attributes to the disk.
 ///
 /// # Errors
@@ -72,9 +116,9 @@ pub fn sync_data(file: &File) -> io::Result<()> {
 }
 
 fn sync_by(file: &File, call: fn(&File) -> rustix::io::Result<()>) -> io::Result<()> {
-    match retry_on_intr(|| call(file)) {
+    match fault::call(Call::Sync, "", || call(file)) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            Ok(retry_on_intr(|| rustix::fs::syncfs(file))?)
+            Ok(fault::call(Call::Sync, "", || rustix::fs::syncfs(file))?)
         }
         result => Ok(result?),
     }
@@ -116,6 +160,7 @@ pub(super) fn closes_late(folder: impl AsFd) -> bool {
 
 /// Closes a second descriptor of a file: close(2) of each writes out the file and reports what went wrong.
 pub(super) fn flush(file: &File) -> io::Result<()> {
+    fault::call(Call::Close, "", || Ok(()))?;
     match nix::unistd::close(file.try_clone()?) {
         Ok(()) | Err(nix::Error::EINTR) => Ok(()),
         Err(error) => Err(io::Error::from(error)),

@@ -10,14 +10,17 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat,
 };
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::Errno;
 
+use super::fault::{self, Call};
 use super::file::{self, closes_late};
 use super::file_system::{self, FileSystem};
 
 /// Locks an open file against other processes; a file system without locks has none to offer.
 fn lock(file: &OwnedFd) -> io::Result<()> {
-    match retry_on_intr(|| rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)) {
+    match fault::call(Call::Lock, "", || {
+        rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
+    }) {
         Err(Errno::WOULDBLOCK) => Err(io::Error::new(
             ErrorKind::ResourceBusy,
             "another process is writing it",
@@ -63,7 +66,9 @@ impl Folder {
         } else {
             path
         };
-        let found = match retry_on_intr(|| rustix::fs::open(path, OPEN, Mode::empty())) {
+        let found = match fault::call(Call::OpenFolder, path, || {
+            rustix::fs::open(path, OPEN, Mode::empty())
+        }) {
             Err(Errno::NOENT) => None,
             result => Some(result?),
         };
@@ -73,7 +78,9 @@ impl Folder {
         }
         let first_missing = path.ancestors().take_while(|path| !path.exists()).last();
         std::fs::create_dir_all(path)?;
-        let descriptor = retry_on_intr(|| rustix::fs::open(path, OPEN, Mode::empty()))?;
+        let descriptor = fault::call(Call::OpenFolder, path, || {
+            rustix::fs::open(path, OPEN, Mode::empty())
+        })?;
         if syncs && let Some(first) = first_missing {
             for made in path.ancestors().take_while(|path| path.starts_with(first)) {
                 sync_parent(made)?;
@@ -104,7 +111,7 @@ impl Folder {
         if !relative.components().all(is_name) {
             return Err(ErrorKind::InvalidInput.into());
         }
-        match retry_on_intr(|| {
+        match fault::call(Call::OpenFolder, relative, || {
             rustix::fs::openat2(&self.descriptor, relative, OPEN, Mode::empty(), BENEATH)
         }) {
             Ok(descriptor) => {
@@ -125,13 +132,13 @@ impl Folder {
         let mut at = Self::of(self.path.clone(), descriptor, false, self.syncs);
         for name in relative {
             let open = || {
-                retry_on_intr(|| {
+                fault::call(Call::OpenFolder, name, || {
                     rustix::fs::openat(&at.descriptor, name, OPEN | OFlags::NOFOLLOW, Mode::empty())
                 })
             };
             let descriptor = match open() {
                 Err(Errno::NOENT) => {
-                    match retry_on_intr(|| {
+                    match fault::call(Call::OpenFolder, name, || {
                         rustix::fs::mkdirat(&at.descriptor, name, Mode::from_raw_mode(0o777))
                     }) {
                         Ok(()) if at.syncs => at.sync()?,
@@ -178,7 +185,7 @@ impl Folder {
     /// `AlreadyExists`, `ResourceBusy` where another process was quicker, or what else the system says.
     pub fn create_new(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::CREATE | OFlags::EXCL | OPEN_FILE;
-        let new = retry_on_intr(|| {
+        let new = fault::call(Call::Create, name, || {
             rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o666))
         })?;
         lock(&new)?;
@@ -193,7 +200,7 @@ impl Folder {
     pub fn open_locked(&self, name: &OsStr) -> io::Result<Option<File>> {
         // Without NONBLOCK a pipe in its place would be waited for.
         let flags = OFlags::NONBLOCK | OPEN_FILE;
-        let old = match retry_on_intr(|| {
+        let old = match fault::call(Call::Open, name, || {
             rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())
         }) {
             Err(Errno::NOENT) => return Ok(None),
@@ -215,7 +222,7 @@ impl Folder {
     /// `InvalidData` for anything else, or what the system says.
     pub fn read(&self, name: &OsStr, most: usize) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match retry_on_intr(|| {
+        let file = match fault::call(Call::Open, name, || {
             rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())
         }) {
             Err(Errno::NOENT) => return Ok(None),
@@ -240,10 +247,11 @@ impl Folder {
     /// What the system says; the file is as it was then.
     pub fn write_whole(&self, name: &OsStr, next: &OsStr, bytes: &[u8]) -> io::Result<()> {
         let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK | OPEN_FILE;
-        let file = retry_on_intr(|| {
+        let file = fault::call(Call::CreateState, next, || {
             rustix::fs::openat(&self.descriptor, next, flags, Mode::from_raw_mode(0o600))
         })?;
-        let written = File::from(file).write_all(bytes);
+        let room = fault::call(Call::Write, next, || Ok(())).map_err(io::Error::from);
+        let written = room.and_then(|()| File::from(file).write_all(bytes));
         let renamed = written.and_then(|()| self.replace(next, name));
         if renamed.is_err() {
             // An empty file may be what is left of a full disk.
@@ -259,7 +267,7 @@ impl Folder {
             return None;
         }
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        let file = retry_on_intr(|| {
+        let file = fault::call(Call::CreateUnnamed, "", || {
             rustix::fs::openat(&self.descriptor, c".", flags, Mode::from_raw_mode(0o666))
         });
         // A full disk or a lack of descriptors says nothing of the file system; the next way will meet it again.
@@ -286,7 +294,7 @@ impl Folder {
     /// # Errors
     /// `AlreadyExists`, or what else the system says.
     pub fn link(&self, file: &File, name: &OsStr) -> io::Result<()> {
-        match retry_on_intr(|| {
+        match fault::call(Call::Link, name, || {
             rustix::fs::linkat(file, c"", &self.descriptor, name, AtFlags::EMPTY_PATH)
         }) {
             Err(Errno::NOENT | Errno::PERM) => {}
@@ -295,7 +303,7 @@ impl Folder {
         // Older kernels ask for a privilege on that way, but not on this one.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let follow = AtFlags::SYMLINK_FOLLOW;
-        Ok(retry_on_intr(|| {
+        Ok(fault::call(Call::Link, name, || {
             rustix::fs::linkat(rustix::fs::CWD, &path, &self.descriptor, name, follow)
         })?)
     }
@@ -316,8 +324,9 @@ impl Folder {
     /// `InvalidInput` for what is no plain file, or what the system says.
     pub fn open(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file =
-            retry_on_intr(|| rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()))?;
+        let file = fault::call(Call::Open, name, || {
+            rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())
+        })?;
         if !Entry(rustix::fs::fstat(&file)?).is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "not a plain file"));
         }
@@ -329,7 +338,7 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
-        match retry_on_intr(|| {
+        match fault::call(Call::Look, name, || {
             rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)
         }) {
             Ok(stat) => Ok(Some(Entry(stat))),
@@ -344,8 +353,9 @@ impl Folder {
     /// What the system says.
     pub fn attribute(&self, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file =
-            retry_on_intr(|| rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()))?;
+        let file = fault::call(Call::Open, name, || {
+            rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())
+        })?;
         file::noted(&file)
     }
 
@@ -354,7 +364,7 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn replace(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
-        Ok(retry_on_intr(|| {
+        Ok(fault::call(Call::Replace, from, || {
             rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)
         })?)
     }
@@ -368,14 +378,16 @@ impl Folder {
     /// `AlreadyExists`, or what else the system says.
     pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         let folder = &self.descriptor;
-        match retry_on_intr(|| {
+        match fault::call(Call::Rename, from, || {
             rustix::fs::renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE)
         }) {
             Ok(()) => return Ok(()),
             Err(Errno::EXIST) => return Err(ErrorKind::AlreadyExists.into()),
             Err(_) => {}
         }
-        match retry_on_intr(|| rustix::fs::linkat(folder, from, folder, to, AtFlags::empty())) {
+        match fault::call(Call::Link, from, || {
+            rustix::fs::linkat(folder, from, folder, to, AtFlags::empty())
+        }) {
             Ok(()) => {
                 // The file stands at its new name; a second name that stays is no failure.
                 let _ = self.remove(from);
@@ -395,7 +407,7 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn sync(&self) -> io::Result<()> {
-        match retry_on_intr(|| rustix::fs::fsync(&self.descriptor)) {
+        match fault::call(Call::Sync, "", || rustix::fs::fsync(&self.descriptor)) {
             Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::BADF) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -406,7 +418,9 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn sync_all(&self) -> io::Result<()> {
-        Ok(retry_on_intr(|| rustix::fs::syncfs(&self.descriptor))?)
+        Ok(fault::call(Call::Sync, "", || {
+            rustix::fs::syncfs(&self.descriptor)
+        })?)
     }
 
     /// Removes a file; one that is not there is no error.
@@ -414,7 +428,9 @@ impl Folder {
     /// # Errors
     /// What the system says.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
-        match retry_on_intr(|| rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty())) {
+        match fault::call(Call::Remove, name, || {
+            rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty())
+        }) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -3,6 +3,8 @@
 //! of open files.
 
 mod destination;
+#[doc(hidden)]
+pub mod fault;
 mod file;
 mod file_system;
 mod folder;
@@ -13,7 +15,9 @@ mod pipe;
 mod signal;
 
 pub use destination::{Access, Destination, OutputFile, Patience, open_growing, open_stream};
-pub use file::{boot, latest_stamp, note, noted, remove_note, sync, sync_data};
+pub use file::{
+    boot, latest_stamp, note, noted, remove_note, set_len, sync, sync_data, write_all_at, write_at,
+};
 pub use folder::{Entry, Folder, Identity};
 pub use input::{open_input, read_all};
 pub use limit::{foreign_files, raise_open_files};

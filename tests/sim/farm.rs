@@ -50,6 +50,8 @@ enum Mood {
     Refuses(u16),
     /// It ends each of its answers somewhere.
     Cuts(Cut),
+    /// It stalls somewhere in each answer whose body has more bytes than this.
+    StallsBeyond(usize),
     /// It redirects to this mirror.
     Redirects(usize),
 }
@@ -338,6 +340,30 @@ impl Farm {
         }
     }
 
+    /// One file of `size` bytes whose only server stalls in each answer with more bytes than this.
+    pub(super) fn of_a_mirror_that_stalls(size: usize, beyond: usize) -> Self {
+        let mirror = |host, mood| Mirror {
+            host,
+            have: Have::Right,
+            later: None,
+            tags: Tags::Shared,
+            parts: Parts::Right,
+            mood,
+            redirects: 0,
+            faults: 0,
+            all_faults: 0,
+            requests: 0,
+        };
+        let row = Row {
+            promise: Promise::Digest,
+            has_size: false,
+            size,
+            number: 0,
+            mirrors: vec![mirror(3, Mood::StallsBeyond(beyond))],
+        };
+        Self { rows: vec![row] }
+    }
+
     /// Has rows promise nothing more whose mirrors name their versions truly.
     pub(super) fn forget_promises(&mut self) {
         let lies = |mirror: &Mirror| matches!(mirror.tags, Tags::Lie | Tags::OwnLie);
@@ -381,7 +407,7 @@ impl Serve for Farm {
             Mood::Redirects(other) => return elsewhere(0, other).into(),
             Mood::Refuses(status) => return Reply::new(status, &b"no"[..]).into(),
             Mood::Cuts(how) => cut = Some(how),
-            Mood::Well | Mood::Slow | Mood::Unreachable => {}
+            Mood::Well | Mood::Slow | Mood::StallsBeyond(_) | Mood::Unreachable => {}
         }
         if mirror.faults > 0 && random.once_in(2) {
             mirror.faults -= 1;
@@ -392,7 +418,11 @@ impl Serve for Farm {
         }
         let pace = Duration::from_secs(if mirror.mood == Mood::Slow { 25 } else { 3 });
         let (have, tag, parts) = (mirror.have, mirror.tag(place), mirror.parts);
+        let mood = mirror.mood;
         let reply = Reply::of(row.content(have), &tag, parts, request);
+        if matches!(mood, Mood::StallsBeyond(most) if reply.body.len() > most) {
+            cut = Some(Cut::Stall);
+        }
         Answer { reply, cut, pace }
     }
 }

@@ -100,8 +100,14 @@ impl Net {
 
     /// One in which nothing goes wrong or takes time, but for hosts that are dead.
     pub(super) fn calm(now: Instant, site: Rc<RefCell<dyn Serve>>, random: Random) -> Self {
-        let mut net = Self::new(now, site, random);
+        let mut net = Self::slow(now, site, random);
         net.random.is_prompt = true;
+        net
+    }
+
+    /// One in which nothing goes wrong, but bytes take their time.
+    pub(super) fn slow(now: Instant, site: Rc<RefCell<dyn Serve>>, random: Random) -> Self {
+        let mut net = Self::new(now, site, random);
         (net.dial_faults, net.all_dial_faults) = (0, 0);
         net
     }

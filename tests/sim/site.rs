@@ -179,12 +179,17 @@ impl Site {
     /// The same with every file there, whole and unchanged.
     pub(super) fn calm(files: usize, random: &mut Random) -> Self {
         let mut site = Self::new(files, random);
-        for file in &mut site.files {
+        site.calm_down();
+        site
+    }
+
+    /// Has every file be there, whole and unchanged from now on.
+    pub(super) fn calm_down(&mut self) {
+        for file in &mut self.files {
             (file.kind, file.promise) = (Kind::There, Promise::Nothing);
             (file.faults, file.all_faults, file.changes_at) = (0, 0, None);
             file.redirects = 0;
         }
-        site
     }
 
     /// The path at which a file begins, and what its URL promises.

@@ -170,7 +170,7 @@ impl Disk {
         let Some(file) = self.folder.create_unnamed() else {
             return Ok(false);
         };
-        file.write_all_at(bytes, 0)?;
+        sys::write_all_at(&file, bytes, 0)?;
         self.file = Held::Unnamed(Arc::new(file));
         Ok(true)
     }
@@ -200,7 +200,7 @@ impl Disk {
         let mut bytes = vec![0; usize::try_from(size.min(SMALL)).unwrap_or_default()];
         file.read_exact_at(&mut bytes, 0)?;
         let part = self.create_part(since)?;
-        part.write_all_at(&bytes, 0)?;
+        sys::write_all_at(&part, &bytes, 0)?;
         Ok(Arc::new(part))
     }
 
@@ -212,7 +212,11 @@ impl Disk {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.take_over(since)?,
             result => {
                 let file = result?;
-                self.remove_state()?;
+                if let Err(error) = self.remove_state() {
+                    // An empty part must not stand beside a state that claims bytes.
+                    let _ = self.folder.remove(&self.part_name());
+                    return Err(error);
+                }
                 file
             }
         };
@@ -237,7 +241,7 @@ impl Disk {
         self.has_leftover = true;
         self.remove_state()?;
         // Under other names its bytes belong to others; and some file systems cut no file.
-        if file.metadata()?.nlink() > 1 || file.set_len(0).is_err() {
+        if file.metadata()?.nlink() > 1 || sys::set_len(&file, 0).is_err() {
             self.folder.remove(&part)?;
             return self.folder.create_new(&part);
         }
@@ -307,10 +311,14 @@ impl Disk {
         if state.is_marked && !self.is_aside && sys::noted(&file)?.is_none() {
             return Ok(None);
         }
-        // What was written behind the last claim is not known to be right.
-        let end = state.ranges.end();
-        if file.metadata()?.len() != end {
-            file.set_len(end)?;
+        let (length, end) = (file.metadata()?.len(), state.ranges.end());
+        if length < end {
+            // It was cut since it was looked at. To lengthen it would fill it up with zeros.
+            return Ok(None);
+        }
+        if length > end {
+            // What was written behind the last claim is not known to be right.
+            sys::set_len(&file, end)?;
         }
         self.is_marked = state.is_marked;
         self.saved = state.ranges.count();
@@ -407,7 +415,7 @@ impl Disk {
                     self.file = Held::Named(file);
                     return Err(error);
                 }
-                if file.set_len(0).is_ok() {
+                if sys::set_len(&file, 0).is_ok() {
                     self.file = Held::Named(file);
                 } else if self.folder.entry_of(&self.part_name(), &file).is_some() {
                     self.folder.remove(&self.part_name())?;
@@ -447,6 +455,55 @@ impl Drop for Disk {
         {
             // Nothing could go on with it; where it cannot be removed, its name says what it is.
             let _ = self.folder.remove(&self.part_name());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::download::Ranges;
+
+    /// Found by the simulation of other programs, seed 7000452.
+    #[test]
+    fn a_part_that_was_cut_after_it_was_looked_at_is_not_filled_up_with_zeros() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = folder.path().join("a.part");
+        let disk = || {
+            Disk::new(
+                Rc::new(Folder::make(folder.path(), false).unwrap()),
+                "a".into(),
+            )
+        };
+        let mut state = State {
+            ranges: Ranges::in_order(std::iter::once(0..10)).unwrap(),
+            ..State::default()
+        };
+        let mut first = disk();
+        first
+            .create(i128::MAX)
+            .unwrap()
+            .write_all_at(&[1; 12], 0)
+            .unwrap();
+        first.write_state(&mut state).unwrap();
+        first.saved = 10;
+        drop(first);
+        for (cut, length) in [(12, Some(10)), (10, Some(10)), (7, None)] {
+            let mut next = disk();
+            let (earlier, _) = next.look();
+            let state = earlier.unwrap().unwrap();
+            File::options()
+                .write(true)
+                .open(&part)
+                .unwrap()
+                .set_len(cut)
+                .unwrap();
+            let opened = next.open_earlier(&state).unwrap();
+            assert_eq!(opened, length.map(|_| ()));
+            assert_eq!(
+                std::fs::metadata(&part).unwrap().len(),
+                length.unwrap_or(cut)
+            );
         }
     }
 }

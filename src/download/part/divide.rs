@@ -69,6 +69,7 @@ impl Part {
             size,
             has_begun: Cell::new(false),
             reach: Cell::new(0),
+            extent: Cell::new(self.state.ranges.end()),
         });
         let limit = self.limit.take().unwrap_or(size);
         let at = self.run.end;

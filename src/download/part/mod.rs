@@ -286,7 +286,7 @@ impl Part {
         let file = self.create_uncut(at)?;
         let mut written = 0;
         let result = loop {
-            match file.write_at(&bytes[written..], at + written as u64) {
+            match sys::write_at(file, &bytes[written..], at + written as u64) {
                 Ok(0) if written < bytes.len() => break Err(ErrorKind::WriteZero.into()),
                 Ok(n) => written += n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -12,6 +12,7 @@ use crate::download::message::Message;
 use crate::download::{Asked, Ranges, Source, State, Validators, WORTH_A_TRY};
 use crate::error::Fault;
 use crate::http::{Field, Response};
+use crate::sys;
 
 /// How often a file may be another than before in one run; then it is given up.
 pub(super) const MOST_CHANGES: u32 = 2;
@@ -489,7 +490,9 @@ impl Part {
             return Err(ErrorKind::StorageFull.into());
         }
         self.reset_synced();
-        self.disk.named().map_or(Ok(()), |file| file.set_len(end))
+        self.disk
+            .named()
+            .map_or(Ok(()), |file| sys::set_len(file, end))
     }
 
     /// The file that stands at the final name is kept: what is there of another, of this run or an

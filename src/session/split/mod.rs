@@ -160,14 +160,15 @@ impl Split {
         }
     }
 
-    /// Counts the tries of a server anew whose transfer has brought much before it failed, where the
-    /// file has come further by that than at the last time: a server that cuts its answers is gone on with
-    /// as long as that helps.
+    /// Resets the tries of a server after a transfer is over that brought its whole share, or a MiB of it,
+    /// if the file has grown by [`WORTH_A_TRY`] since the last reset. Less progress resets nothing: a
+    /// server that stalls again and again would keep the file busy for hours, a few bytes at a time.
     pub(super) fn count_anew(&mut self, ended: Ended) {
         let done = self.plan.done().count();
-        if ended.brought >= WORTH_A_TRY && done >= self.furthest + WORTH_A_TRY {
+        let is_worth_it = ended.missing == 0 || ended.brought >= WORTH_A_TRY;
+        if is_worth_it && done >= self.furthest + WORTH_A_TRY {
             self.furthest = done;
-            self.supply.succeeded(ended.server);
+            self.supply.reset_tries(ended.server);
         }
     }
 
