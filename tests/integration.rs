@@ -6,6 +6,7 @@ mod fuzz; // what the fuzz targets do
 mod harness; // a folder, the program, nginx, certificates
 mod server; // the scripted server, and its own tests
 
+mod calls; // killed at each system call, and with each of them failing
 mod cli_auth; // -u, userinfo, and who gets to see them
 mod cli_body; // framings: lengths, chunks, closes, 1xx, empty, coded
 mod cli_compressed; // --compressed: bodies that come coded and land decoded

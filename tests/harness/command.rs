@@ -22,6 +22,7 @@ pub(crate) struct Gannet {
     input: Option<Vec<u8>>,
     limit: Duration,
     shell: Option<String>,
+    under: Vec<OsString>,
     stdout: Option<File>,
     drops_stdout: bool,
 }
@@ -35,6 +36,7 @@ impl Gannet {
             input: None,
             limit: Duration::from_secs(25),
             shell: None,
+            under: Vec::new(),
             stdout: None,
             drops_stdout: false,
         }
@@ -74,6 +76,13 @@ impl Gannet {
         self
     }
 
+    /// A program, and its arguments, that runs this one: `strace -f`.
+    pub(crate) fn under<A: AsRef<OsStr>>(mut self, words: impl IntoIterator<Item = A>) -> Self {
+        self.under
+            .extend(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self
+    }
+
     /// Standard output goes to this file, and is not captured.
     pub(crate) fn stdout_to(mut self, file: File) -> Self {
         self.stdout = Some(file);
@@ -102,18 +111,24 @@ impl Gannet {
 
     /// Starts it, its standard input held open.
     pub(crate) fn spawn(self) -> Running {
+        let mut words = self.under;
+        words.push(program().into());
         let mut command = match &self.shell {
-            None => Command::new(program()),
+            None => Command::new(&words[0]),
             Some(commands) => {
                 let mut shell = Command::new("sh");
                 shell
                     .arg("-c")
                     .arg(format!("{commands}; exec \"$0\" \"$@\""))
-                    .arg(program());
+                    .arg(&words[0]);
                 shell
             }
         };
-        command.args(&self.args).current_dir(&self.dir).env_clear();
+        command
+            .args(&words[1..])
+            .args(&self.args)
+            .current_dir(&self.dir)
+            .env_clear();
         // Nothing of the tester's own configuration; coverage tools need their variable.
         for name in ["PATH", "LLVM_PROFILE_FILE", "SYSTEMROOT", "TMPDIR"] {
             command.envs(env::var_os(name).map(|value| (name, value)));
