@@ -22,7 +22,7 @@ mod random;
 mod reply;
 mod site;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Mutex;
@@ -32,7 +32,7 @@ use std::{env, panic, thread};
 
 use gannet::list::Split;
 use gannet::multi::{Detail, Trace};
-use gannet::session::{BadRow, Completion, Plan, Report, Retrying, Verdict};
+use gannet::session::{BadRow, Completion, Landing, Plan, Report, Retrying, Verdict};
 
 use random::Random;
 
@@ -42,9 +42,9 @@ use crate::harness::Dir;
 const MOST_FAILURES: usize = 20;
 
 /// How each file ended, by the number that its URLs end in: after how many tries, and what was said
-/// of its failure.
+/// of its failure; and the names of those that were done.
 #[derive(Default)]
-struct Verdicts(BTreeMap<usize, (u32, Result<(), String>)>);
+struct Verdicts(BTreeMap<usize, (u32, Result<(), String>)>, BTreeSet<String>);
 
 impl Verdicts {
     /// Nothing is left in a folder of what is done with; what failed on the way may be gone on with.
@@ -53,6 +53,10 @@ impl Verdicts {
             let Some((number, _)) = name.split_once('.') else {
                 continue;
             };
+            if self.1.contains(&name) {
+                // Another program took its name meanwhile.
+                continue;
+            }
             let number = number.parse().ok();
             let verdict = number.and_then(|number: usize| self.0.get(&number));
             let may_go_on = matches!(verdict, Some((_, Err(said))) if !is_digest(said));
@@ -70,6 +74,11 @@ fn is_digest(said: &str) -> bool {
 
 impl Report for Verdicts {
     fn completed(&mut self, completion: &Completion<'_>) {
+        if let (Verdict::Done(_), Landing::File(_, name)) =
+            (&completion.verdict, completion.landing)
+        {
+            self.1.insert(name.to_string_lossy().into_owned());
+        }
         let verdict = match completion.verdict {
             Verdict::Done { .. } | Verdict::Kept => Ok(()),
             Verdict::Failed(error) => Err(error.to_string()),

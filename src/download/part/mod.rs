@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -338,7 +339,7 @@ impl Part {
     }
 
     /// The partial file, created if there is none.
-    fn create(&mut self) -> Result<&File, Fault> {
+    fn create(&mut self) -> Result<&Arc<File>, Fault> {
         if self.disk.named().is_none() {
             let created = self.create_part();
             created.map_err(|source| self.part_fault("create", source))?;
@@ -355,7 +356,7 @@ impl Part {
             self.discard();
             return Err(self.changed("write"));
         }
-        self.create()
+        self.create().map(|file| &**file)
     }
 
     fn part_fault(&self, verb: &'static str, source: io::Error) -> Fault {
@@ -394,13 +395,13 @@ impl Part {
         self.finish_named(url)
     }
 
-    /// Notes the validators with a file that is complete since a time.
-    fn note(&self, file: &File, completed: i128, url: &Url) {
+    /// Notes the validators with a file that is complete since a time; false if there is nothing to note.
+    fn note(&self, file: &File, completed: i128, url: &Url) -> bool {
         let size = self.state.ranges.end().max(self.run.end);
         let validators = &self.state.validators;
         match Stored::note(url, validators, self.is_decoded, size, completed) {
-            Some(note) if !self.is_fragment => drop(sys::note(file, &note)),
-            _ => self.disk.unmark(file),
+            Some(note) if !self.is_fragment => sys::note(file, &note),
+            _ => false,
         }
     }
 
@@ -440,11 +441,14 @@ impl Part {
     fn finish_named(&mut self, url: &Url) -> Result<Placed, Fault> {
         self.create()?;
         let stamp = self.look_whether_ours()?;
-        if let Some(file) = self.disk.named().cloned() {
-            // A file that was looked at is stamped by a finer clock than others (Linux 6.13), and
-            // this one may have been.
-            self.note(&file, stamp, url);
-            self.seal(&file)?;
+        let file = Arc::clone(self.create()?);
+        // A file that was looked at is stamped by a finer clock than others (Linux 6.13), and
+        // this one may have been.
+        let is_noted = self.note(&file, stamp, url);
+        self.seal(&file)?;
+        if self.care.is_synced || self.folder().closes_late() {
+            // That may have taken long.
+            self.look_whether_ours()?;
         }
         let part = self.disk.part_name();
         let placed = match self.folder().rename(&part, self.name()) {
@@ -455,6 +459,10 @@ impl Part {
         // One that stays is found to have no part.
         let _ = self.disk.remove_state();
         if placed == Placed::There {
+            if !is_noted {
+                // Until now a run that was killed had to find it to be gannet's.
+                self.disk.unmark(&file);
+            }
             self.disk.release();
             self.sync_name()?;
         }
@@ -483,6 +491,7 @@ impl Part {
         let entry = self.folder().entry(self.name());
         let Some(entry) = entry.map_err(|error| self.fault("look at", error))? else {
             // It has gone meanwhile.
+            self.look_whether_ours()?;
             let moved = self.folder().rename(part, self.name());
             moved.map_err(|error| self.fault("rename to", error))?;
             return Ok(Placed::There);
@@ -491,6 +500,7 @@ impl Part {
         let is_own = || !self.folder().is_spelt_otherwise(self.name());
         match self.claim.exists {
             Exists::Verify | Exists::Overwrite if self.may_replace(&entry) => {
+                self.look_whether_ours()?;
                 let replaced = self.folder().replace(part, self.name());
                 replaced.map_err(|error| self.fault("rename to", error))?;
                 return Ok(Placed::There);
@@ -502,8 +512,7 @@ impl Part {
             _ if self.claim.is_fixed => return Err(Fault::Taken(self.path())),
             _ => {}
         }
-        let moved = self.finish_beside(part);
-        moved.map_err(|error| self.fault("rename to", error))?;
+        self.finish_beside(part)?;
         Ok(Placed::There)
     }
 
@@ -527,13 +536,14 @@ impl Part {
     }
 
     /// Takes the first of `name.1`, `name.2`… that nothing has.
-    fn finish_beside(&mut self, part: &OsStr) -> io::Result<()> {
+    fn finish_beside(&mut self, part: &OsStr) -> Result<(), Fault> {
         for number in 1_u64.. {
             let mut candidate = self.name().to_owned();
             candidate.push(name::numbered("", number));
+            self.look_whether_ours()?;
             match self.folder().rename(part, &candidate) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.fault("rename to", error)),
                 Ok(()) => {
                     self.given = Some(candidate.into());
                     Rc::make_mut(&mut self.claim).is_renamed = true;
@@ -541,7 +551,7 @@ impl Part {
                 }
             }
         }
-        Err(ErrorKind::AlreadyExists.into())
+        Err(self.fault("rename to", ErrorKind::AlreadyExists.into()))
     }
 
     /// Whether it took another name than it was to have, which was taken.
