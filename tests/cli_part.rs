@@ -407,3 +407,27 @@ fn a_time_that_cannot_be_set_is_a_warning() {
         dir.assert_file("a", noise(size));
     }
 }
+
+#[test]
+fn a_part_that_a_kill_left_is_known_again_without_attributes() {
+    let server = Server::start(|s| {
+        // Without a validator there is never a state that claims bytes.
+        s.get("/a").body(noise(SIZE));
+    });
+    let dir = Dir::new();
+    let refused = "fsetxattr:error=EOPNOTSUPP";
+    let fetch = |calls: &[&str]| {
+        let gannet = injecting(&dir, calls)?.flags("-s 1");
+        Some(gannet.arg(server.url("/a")).run())
+    };
+    let Some(out) = fetch(&[refused, "splice:signal=KILL:when=6"]) else {
+        return;
+    };
+    assert_ne!(out.exit_code(), Some(0), "{out}");
+    dir.assert_names(&["a.part", "a.part.gannet"]);
+    if let Some(out) = fetch(&[refused]) {
+        out.ok();
+    }
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}

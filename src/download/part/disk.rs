@@ -3,8 +3,9 @@
 //! The rule that holds them together: before the part gets other bytes than its state describes, the part is locked
 //! and the state is removed. A kill between any two calls leaves a part whose state is true, or a part without one.
 //!
-//! Other programs name their files `NAME.part` too. A part of gannet carries an attribute from its first moment on; one
-//! that does not, and has no state, is left alone, and the body is written to `NAME.gannet.part`.
+//! Other programs name their files `NAME.part` too. A part of gannet carries an attribute from its first moment on, or
+//! where there are no attributes, a state from its first bytes on. One that has neither is left alone, and the body is
+//! written to `NAME.gannet.part`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -152,6 +153,10 @@ impl Disk {
             return None;
         }
         self.has_leftover = true;
+        if matches!(&state, Some(Ok(state)) if state.ranges.is_empty()) {
+            // It says no more than that the part is gannet's.
+            return None;
+        }
         let state = state?.map(|state| state.believed(sys::boot()));
         Some(
             state.and_then(|state| match part.size() < state.ranges.end() {
@@ -286,6 +291,15 @@ impl Disk {
 
     fn mark(&mut self, file: &File) {
         self.is_marked = !self.is_aside && sys::note(file, MARK);
+    }
+
+    /// Says by a state that claims no bytes that the part is gannet's, where the file system has no attributes.
+    pub(super) fn claim(&mut self) {
+        let is_known = self.is_marked || self.is_aside || self.has_leftover;
+        if !is_known && self.named().is_some() {
+            // Without it a part that a kill leaves is left alone by later runs.
+            let _ = self.write_state(&mut State::default());
+        }
     }
 
     /// Removes the mark of a file that gets no note.

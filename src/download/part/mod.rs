@@ -300,6 +300,9 @@ impl Part {
         // Of a write that failed, what came before is on the disk: another run need not fetch it again.
         self.run.end += written as u64;
         result.map_err(|error| self.fault("write", error))?;
+        if self.state.size != Some(self.run.end) {
+            self.disk.claim();
+        }
         if let Some(message) = &mut self.message {
             message.update(bytes);
             self.judge_message()?;
@@ -328,8 +331,9 @@ impl Part {
     /// The file and the offset in it, for bytes that are moved there from outside.
     pub(super) fn target(&mut self) -> Result<(BorrowedFd<'_>, u64), Fault> {
         let at = self.run.end;
-        let file: &File = self.create_uncut(at)?;
-        Ok((file.as_fd(), at))
+        self.create_uncut(at)?;
+        self.disk.claim();
+        Ok((self.create()?.as_fd(), at))
     }
 
     /// So many bytes were moved, or could not be.
