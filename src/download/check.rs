@@ -178,7 +178,7 @@ impl Check {
         &mut self,
         frontier: u64,
         announced: Option<Digest>,
-        file: Option<io::Result<File>>,
+        file: Option<Arc<File>>,
     ) {
         self.forget();
         self.announced = announced;
@@ -191,14 +191,13 @@ impl Check {
             self.state = State::Passing(tally);
             return;
         }
-        let file = file.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
         self.state = match file {
-            Ok(file) => {
+            Some(file) => {
                 let task = self.hashing.follow(file, tally, hashed);
                 self.hashing.advance(task, frontier);
                 State::Followed(task, frontier)
             }
-            Err(error) => State::Done(Err(error)),
+            None => State::Done(Err(io::ErrorKind::NotFound.into())),
         };
     }
 
@@ -232,7 +231,7 @@ impl Check {
         &mut self,
         bytes: &[u8],
         frontier: u64,
-        file: impl FnOnce() -> Option<io::Result<File>>,
+        file: impl FnOnce() -> Option<Arc<File>>,
     ) {
         match &mut self.state {
             State::Passing(tally) => {
@@ -253,7 +252,7 @@ impl Check {
     pub(super) fn follow(
         &mut self,
         frontier: u64,
-        file: impl FnOnce() -> Option<io::Result<File>>,
+        file: impl FnOnce() -> Option<Arc<File>>,
     ) -> bool {
         let State::Passing(tally) = &mut self.state else {
             return true;
@@ -261,7 +260,7 @@ impl Check {
         if tally.is_empty() {
             return true;
         }
-        let Some(Ok(file)) = file() else {
+        let Some(file) = file() else {
             return false;
         };
         let tally = std::mem::replace(tally, Tally::new([], None));
@@ -285,7 +284,7 @@ impl Check {
         &mut self,
         at: u64,
         frontier: u64,
-        file: impl FnOnce() -> Option<io::Result<File>>,
+        file: impl FnOnce() -> Option<Arc<File>>,
     ) {
         if matches!(self.state, State::Followed(_, told) if told > at) {
             self.rewound = None;

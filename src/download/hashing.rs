@@ -89,7 +89,7 @@ type Read = fn(&mut Reading, u64, &mut [u8]) -> io::Result<()>;
 
 /// How far a file has been read.
 struct Reading {
-    file: File,
+    file: Arc<File>,
     tally: Tally,
     hashed: u64,
 }
@@ -129,12 +129,17 @@ impl Hashing {
     }
 
     /// Follows a file from `hashed` bytes on, which the tally has seen.
-    pub fn follow(&self, file: File, tally: impl Into<Tally>, hashed: u64) -> TaskId {
+    pub fn follow(
+        &self,
+        file: impl Into<Arc<File>>,
+        tally: impl Into<Tally>,
+        hashed: u64,
+    ) -> TaskId {
         let mut work = self.0.lock();
         work.last_id += 1;
         let id = TaskId(work.last_id);
         let reading = Reading {
-            file,
+            file: file.into(),
             tally: tally.into(),
             hashed,
         };

@@ -617,7 +617,7 @@ impl Body {
     }
 
     /// What has come of it, to be read; `None` where nothing is kept.
-    fn reader(&self) -> Option<io::Result<File>> {
+    fn reader(&self) -> Option<Arc<File>> {
         match self {
             Self::File(part) => part.reader(),
             Self::Segment(_) | Self::Stream(_) | Self::Memory(_) => None,

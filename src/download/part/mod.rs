@@ -221,9 +221,10 @@ impl Part {
         }
     }
 
-    /// The bytes that have come, to be read by somebody else; `None` where they stand in no file that can be read.
-    pub(in crate::download) fn reader(&self) -> Option<io::Result<File>> {
-        Some(self.disk.named()?.try_clone())
+    /// The file that has the bytes which have come, for a thread that reads them; `None` where they stand in no file
+    /// with a name. It is the same descriptor: a second one would take errors of close(2) with it.
+    pub(in crate::download) fn reader(&self) -> Option<Arc<File>> {
+        self.disk.named().cloned()
     }
 
     fn fault(&self, verb: &'static str, source: io::Error) -> Fault {
