@@ -425,3 +425,23 @@ fn no_file_refers_to_the_machine_it_was_written_on() {
     }
     report(&complaints);
 }
+
+/// The fuzz targets are a package of their own, built with `--locked`: its lock must know what the program needs.
+#[test]
+fn the_lock_of_the_fuzz_targets_has_every_dependency() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap_or_default();
+    let (manifest, lock) = (read("Cargo.toml"), read("fuzz/Cargo.lock"));
+    let (_, dependencies) = manifest.split_once("[dependencies]").expect("dependencies");
+    let lines = dependencies
+        .lines()
+        .take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| Some(line.split_once('=')?.0.trim()));
+    let is_missing = |name: &&str| !lock.contains(&format!("name = \"{name}\"\n"));
+    let missing: Vec<_> = names.filter(is_missing).collect();
+    report(
+        &missing
+            .iter()
+            .map(|name| format!("fuzz/Cargo.lock: {name} is missing"))
+            .collect::<Vec<_>>(),
+    );
+}
