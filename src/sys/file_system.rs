@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::ffi::OsStr;
+use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
@@ -30,13 +31,14 @@ pub(super) struct FileSystem {
 }
 
 impl FileSystem {
-    /// Whether a stamp of a file may be later than a local time, both in nanoseconds since 1970. `unnamed` makes a file
-    /// without a name, where there are such files.
-    pub(super) fn is_later(
+    /// Whether a file may have been stamped within a span of local time, in nanoseconds since 1970. `unnamed` makes a
+    /// file without a name, where there are such files. A stamp of the future is an old one: the clock was set back, or
+    /// is not set yet.
+    pub(super) fn is_within(
         &self,
         folder: &OwnedFd,
         stamp: i128,
-        time: i128,
+        span: RangeInclusive<i128>,
         unnamed: impl FnOnce() -> Option<OwnedFd>,
     ) -> bool {
         let lead = self.lead.get().unwrap_or_else(|| {
@@ -44,7 +46,8 @@ impl FileSystem {
             self.lead.set(Some(lead));
             lead
         });
-        stamp - lead + grain(stamp) > time
+        let stamped = stamp - lead;
+        stamped + grain(stamp) > *span.start() && stamped <= span.end() + grain(stamp)
     }
 
     /// Whether it takes names that differ in case alone for one.
@@ -179,8 +182,10 @@ mod tests {
         for lead in [3_600_000_000_000, -3_600_000_000_000] {
             let server = FileSystem::default();
             server.lead.set(Some(lead));
-            let is_later = |stamp| server.is_later(&folder, stamp, time, || None);
-            assert!(!is_later(time + lead) && is_later(time + lead + 1));
+            let until = time + 1_000_000_000;
+            let is_within = |stamp| server.is_within(&folder, stamp, time..=until, || None);
+            assert!(!is_within(time + lead) && is_within(time + lead + 1));
+            assert!(is_within(until + lead) && !is_within(until + lead + 1));
         }
         assert_eq!(clock_lead(&folder, || None), 0);
         assert_eq!(

@@ -13,7 +13,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::fault::{self, Call};
-use super::file::{self, closes_late};
+use super::file::{self, closes_late, latest_stamp};
 use super::file_system::{self, FileSystem};
 
 /// Locks an open file against other processes; a file system without locks has none to offer.
@@ -469,9 +469,9 @@ impl Folder {
     /// system's clock is too coarse to tell, it was.
     pub fn has_changed_since(&self, entry: &Entry, since: i128) -> bool {
         let unnamed = || self.create_unnamed().map(OwnedFd::from);
-        let changed = entry.changed();
+        let span = since..=latest_stamp();
         self.file_system
-            .is_later(&self.descriptor, changed, since, unnamed)
+            .is_within(&self.descriptor, entry.changed(), span, unnamed)
     }
 
     /// Whether the file system takes names that differ in case alone for one.
