@@ -163,6 +163,24 @@ fn rows_that_a_signal_kept_from_beginning_are_in_the_list() {
 }
 
 #[test]
+fn a_long_list_is_kept_to_its_end_however_long_it_is() {
+    let server = stuck();
+    let dir = Dir::new();
+    // More than is read from a pipe that never ends.
+    let padding = "x".repeat(8000);
+    let rows = (0..40).map(|at| format!("{}\n", server.url(&format!("/stuck/{at}"))));
+    let more = (0..2500).map(|at| format!("{}?{padding}\n", server.url(&format!("/row{at}"))));
+    let rows: String = rows.chain(more).collect();
+    dir.write("list", &rows);
+    let running = dir.gannet().flags("-q -j 2 -i list --failed again").spawn();
+    server.wait_for_stalls(2);
+    running.signal("INT");
+    running.finish().code(130);
+    let all: Vec<_> = rows.lines().collect();
+    assert!(again(&dir) == all, "{} of {}", again(&dir).len(), all.len());
+}
+
+#[test]
 fn a_shard_leaves_its_own_rows_alone() {
     let server = stuck();
     let dir = Dir::new();

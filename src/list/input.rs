@@ -146,17 +146,30 @@ impl Input {
         Ok(())
     }
 
-    /// Reads from a pipe once, if something comes within `patience`; false if nothing does.
+    /// Whether it has an end that reading comes to: it is a plain file.
+    pub fn is_file(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|metadata| metadata.is_file())
+    }
+
+    /// Reads once: from a pipe if something comes within `patience`; false if nothing does.
     ///
     /// # Errors
     /// The list cannot be read any further.
     pub fn read_within(&mut self, patience: Duration) -> io::Result<bool> {
+        if !self.is_pipe {
+            self.read()?;
+            return Ok(true);
+        }
         let timeout = Timespec::try_from(patience).map_err(io::Error::other)?;
         match rustix::event::poll(
             &mut [PollFd::new(&self.file, PollFlags::IN)],
             Some(&timeout),
         ) {
-            Ok(0) | Err(Errno::INTR) => return Ok(false),
+            Ok(0) => return Ok(false),
+            // A signal says nothing of the pipe: the caller looks again.
+            Err(Errno::INTR) => {}
             Ok(_) => self.read()?,
             Err(error) => return Err(error.into()),
         }

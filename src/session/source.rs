@@ -152,11 +152,11 @@ impl Source {
         true
     }
 
-    /// Reads from a pipe that [`Source::next`] has to wait for, when the run is over: what comes within `patience`.
-    /// Gives its name if it is left before its end, and its other rows are not known.
+    /// Reads when the run is over and [`Source::next`] has to wait: all of a file, and of a pipe what comes within
+    /// `patience`. Gives its name if it is left before its end, and its other rows are not known.
     pub(super) fn read_late(&mut self, patience: Duration) -> Option<String> {
         let (input, _) = self.input.as_mut()?;
-        let may_read = self.late_reads < MOST_LATE_READS;
+        let may_read = self.late_reads < MOST_LATE_READS || input.is_file();
         match may_read.then(|| input.read_within(patience)) {
             Some(Ok(true)) => self.late_reads += 1,
             Some(Err(error)) => self.break_off(error),
