@@ -364,7 +364,23 @@ fn outputs_that_would_be_mixed_up_are_refused() {
     let dir = Dir::new();
     dir.write("list", server.url("/5"));
     std::os::unix::fs::symlink("/dev/stdout", dir.join("link")).expect("a link");
+    std::os::unix::fs::symlink("list", dir.join("alias")).expect("a link");
+    std::os::unix::fs::symlink("new", dir.join("dangling")).expect("a link");
+    std::fs::hard_link(dir.join("list"), dir.join("second")).expect("a link");
+    dir.write("x.part", server.url("/5"));
     for flags in [
+        "--report x --failed ./x",
+        "--report new --lock dangling",
+        "-d . -o x --events ./x",
+        "-i list --report ./list",
+        "-i ./list --events list",
+        "-i list --events alias",
+        "-i alias --lock list",
+        "-i list --events second",
+        "-i x.part --failed x",
+        "-i ./x.part --report x",
+        "--failed x --events x.part",
+        "-o x.part --lock x",
         "-o - --report -",
         "-o - --failed /dev/stdout",
         "--events - --report -",
@@ -383,7 +399,16 @@ fn outputs_that_would_be_mixed_up_are_refused() {
         out.code(2).complains("--");
     }
     assert_eq!(server.connections(), 0);
-    dir.assert_names(&["link", "list"]);
+    let names = ["alias", "dangling", "link", "list", "second", "x.part"];
+    dir.assert_names(&names);
+    for list in ["list", "x.part"] {
+        dir.assert_file(list, server.url("/5"));
+    }
+    let run = dir
+        .gannet()
+        .shell("exec <list")
+        .flags("-i - --events alias");
+    run.run().code(2).complains("would replace a list");
     // A device has room for both.
     let out = dir.gannet().flags("--report /dev/null --failed /dev/null");
     out.arg(server.url("/5")).run().ok();
@@ -483,5 +508,52 @@ fn outputs_leave_the_devices_as_they_are() {
             let has = said.windows(wanted.len()).any(|part| part == wanted);
             assert!(has, "{flag} {to}: {out}");
         }
+    }
+}
+
+#[test]
+fn an_output_that_is_a_mount_is_written_where_it_stands() {
+    let can = Command::new("unshare")
+        .args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"])
+        .stderr(Stdio::null())
+        .status();
+    if !can.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: nothing can be mounted here");
+        return;
+    }
+    let server = serving(&[5]);
+    let rows = format!("{}\n{}\n", server.url("/gone"), server.url("/5"));
+    // Beside the mount there is room for a temporary file, and then there is none.
+    for folder in [":", "mount -o remount,ro,bind inside"] {
+        let dir = Dir::new();
+        let script = format!(
+            "mount --bind inside inside
+            for it in failed report lock; do mount --bind own/$it inside/$it; done
+            {folder}; exec \"$0\" \"$@\""
+        );
+        dir.write("script", script);
+        dir.make_dir("inside");
+        dir.make_dir("own");
+        for name in ["failed", "report", "lock"] {
+            dir.write(&format!("inside/{name}"), "");
+            dir.write(&format!("own/{name}"), &rows);
+        }
+        dir.write("own/lock", r#"{"version":1,"files":[]}"#);
+        let run = dir.gannet().flags("-q -t 0 -d out -i inside/failed");
+        let run = run.flags("--failed inside/failed --report inside/report --lock inside/lock");
+        let run = run.shell("exec unshare -rm sh -c \"$(cat script)\" \"$0\" \"$@\"");
+        let out = run.run();
+        out.code(8);
+        assert!(!out.stderr().contains("cannot write"), "{out}");
+        dir.assert_file("own/failed", format!("{}\n", server.url("/gone")));
+        let text = |name: &str| String::from_utf8(dir.read(name)).expect("text");
+        let report = text("own/report");
+        assert!(
+            report.starts_with('{') && report.ends_with("}}\n"),
+            "{report}"
+        );
+        assert!(text("own/lock").contains("\"sha256\""), "{out}");
+        dir.assert_file("out/5", noise(5));
+        assert!(!dir.has("inside/failed.part") && !dir.has("inside/lock.part"));
     }
 }

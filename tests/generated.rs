@@ -13,6 +13,8 @@ use clap_mangen::Man;
 mod exit;
 #[path = "../src/cli/flags.rs"]
 mod flags;
+#[path = "../src/cli/outputs.rs"]
+mod outputs;
 #[path = "../src/cli/values.rs"]
 mod values;
 

@@ -1,11 +1,11 @@
 //! What can be typed. Help, man page and completions come from here alone.
 //!
-//! This file and `values.rs` stand on clap, humantime, url, base64 and std only, so that tests can
+//! This file, `values.rs` and `outputs.rs` stand on crates and the library only, so that tests can
 //! include them by their path. What was typed is turned into what is wanted elsewhere
 //! (`options.rs`).
 
 use std::ffi::OsString;
-use std::os::unix::fs::FileTypeExt;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum, ValueHint};
 use gannet::http::Field;
 use url::Url;
 
+use super::outputs::Place;
 use super::values::{
     Codes, MinSpeed, Pins, Resolve, Split, base_url, codes, duration, field_value, is_stdout,
     leads_to_stdout, min_speed, one_or_more, pins, resolve, size, split, start_interval,
@@ -753,7 +754,7 @@ impl Flags {
             ("--lock", &mut self.integrity.lock),
         ];
         let dir = self.output.dir.as_deref().unwrap_or(Path::new(""));
-        let mut taken = Vec::<(&str, PathBuf)>::new();
+        let mut taken = Vec::<Taken>::new();
         for (flag, typed) in outputs {
             let Some(path) = typed else { continue };
             let mut full = match flag {
@@ -771,33 +772,65 @@ impl Flags {
             if is_json && is_stdout && flag != "--output" {
                 return Some(format!("'{flag} -' and '--json' both want standard output"));
             }
+            taken.push(Taken {
+                flag,
+                place: Place::of_output(&full),
+                full,
+            });
+        }
+        let lists = self.input.input_file.iter();
+        let lists: Vec<_> = lists.map(|list| Place::of_input(list)).collect();
+        let clash = |(at, output): (usize, &Taken)| output.clash(&taken[..at], &taken, &lists);
+        taken.iter().enumerate().find_map(clash)
+    }
+}
+
+/// An output that was typed.
+struct Taken {
+    flag: &'static str,
+    full: PathBuf,
+    place: Place,
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{} {}'", self.flag, self.full.display())
+    }
+}
+
+impl Taken {
+    /// What is wrong where it would be mixed up with an output before it, or would replace what is read.
+    fn clash(&self, before: &[Self], all: &[Self], lists: &[Place]) -> Option<String> {
+        let is_stdout = is_stdout(&self.full);
+        let mut before = before.iter().filter(|other| other.place.is(&self.place));
+        if let Some(other) = before.next()
+            && !self.place.is_device()
+        {
             let what = if is_stdout {
                 "standard output"
             } else {
                 "one file"
             };
-            if let Some((other, _)) = taken.iter().find(|(_, other)| *other == full)
-                && !is_device(&full)
-            {
-                let name = full.display();
-                return Some(format!(
-                    "'{other} {name}' and '{flag} {name}' both want {what}"
-                ));
-            }
-            let mut lists = self.input.input_file.iter();
-            if flag != "--failed" && !is_stdout && lists.any(|list| *list == full) {
-                let name = full.display();
-                return Some(format!("'{flag} {name}' would replace a list that is read"));
-            }
-            taken.push((flag, full));
+            return Some(format!("{other} and {self} both want {what}"));
         }
-        None
+        if is_stdout {
+            return None;
+        }
+        if self.flag != "--failed" && lists.iter().any(|list| list.is(&self.place)) {
+            return Some(format!("{self} would replace a list that is read"));
+        }
+        if !matches!(self.flag, "--report" | "--failed" | "--lock") {
+            return None;
+        }
+        let part = self.place.part();
+        if lists.iter().any(|list| list.is(&part)) {
+            return Some(format!(
+                "{self} is written beside it, over a list that is read"
+            ));
+        }
+        let other = all.iter().find(|other| other.place.is(&part))?;
+        Some(format!("{self} is written beside it, where {other} is"))
     }
-}
-
-/// Whether a name is that of a device, which takes from several what it gets.
-fn is_device(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_char_device())
 }
 
 #[cfg(test)]

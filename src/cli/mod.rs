@@ -15,6 +15,7 @@ mod flags;
 mod format;
 mod line;
 mod options;
+mod outputs;
 mod progress;
 mod record;
 mod report;

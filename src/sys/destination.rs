@@ -6,15 +6,17 @@
 //!  anything else ────────────────► File     TARGET.part, locked, then renamed to TARGET
 //! ```
 //!
-//! Symbolic links are resolved once, so a link stays and its target is written.
+//! Symbolic links are resolved once, so a link stays and its target is written. A file that cannot be replaced is
+//! written where it stands once the new one is whole: one that is a mount of its own, as in containers, or one whose
+//! folder takes no other.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, OFlags};
 use rustix::io::Errno;
 
 use super::output;
@@ -149,18 +151,30 @@ pub enum Patience {
     Wait,
 }
 
+/// Where a file stands until it is whole.
+pub fn part_of(path: &Path) -> PathBuf {
+    let mut part = path.to_owned().into_os_string();
+    part.push(".part");
+    part.into()
+}
+
 /// An output on its way. A file takes its name by [`OutputFile::commit`]; without that, what stood there stays.
 #[derive(Debug)]
 pub struct OutputFile {
     file: File,
-    /// The temporary file and its final name; streams have none.
-    replacing: Option<Replacing>,
+    way: Way,
+    access: Access,
 }
 
+/// How an output takes its name.
 #[derive(Debug)]
-struct Replacing {
-    part: PathBuf,
-    target: PathBuf,
+enum Way {
+    /// It is written as it comes.
+    Stream,
+    /// `part` is renamed to `target`.
+    Rename { part: PathBuf, target: PathBuf },
+    /// There is no room for a temporary file beside it, so its bytes are copied there.
+    Copy { target: PathBuf, into: File },
 }
 
 impl OutputFile {
@@ -174,18 +188,16 @@ impl OutputFile {
             Destination::Stdout => return Ok(Self::stream(output::stdout()?)),
             Destination::Stream(path) => return Ok(Self::stream(open_stream(&path)?)),
         };
-        let mut part = target.clone().into_os_string();
-        part.push(".part");
-        let part = PathBuf::from(part);
+        let part = part_of(&target);
         let mode = match access {
             Access::Owner => 0o600,
             Access::Usual => 0o666,
         };
-        let file = claim(&part, mode, patience)?;
-        let output = Self {
-            file,
-            replacing: Some(Replacing { part, target }),
+        let (file, way) = match claim(&part, mode, patience) {
+            Ok(file) => (file, Way::Rename { part, target }),
+            Err(error) => Self::apart(&target, patience, error)?,
         };
+        let output = Self { file, way, access };
         if access == Access::Usual
             && let Some(old) = output.replaced()
         {
@@ -195,43 +207,130 @@ impl OutputFile {
         Ok(output)
     }
 
+    /// A temporary file without a name, where none can be made beside a file that can be written all the same.
+    fn apart(target: &Path, patience: Patience, error: io::Error) -> io::Result<(File, Way)> {
+        let is_refused = matches!(
+            Errno::from_io_error(&error),
+            Some(Errno::ACCESS | Errno::PERM | Errno::ROFS)
+        );
+        if !is_refused {
+            return Err(error);
+        }
+        let Ok(into) = open_standing(target) else {
+            return Err(error);
+        };
+        lock(&into, patience)?;
+        let file = rustix::fs::memfd_create("output", MemfdFlags::CLOEXEC)?.into();
+        let target = target.to_owned();
+        Ok((file, Way::Copy { target, into }))
+    }
+
     fn stream(file: File) -> Self {
         Self {
             file,
-            replacing: None,
+            way: Way::Stream,
+            access: Access::Usual,
         }
     }
 
     /// Whether it is written as it comes, and can be read by another program meanwhile.
     pub fn is_stream(&self) -> bool {
-        self.replacing.is_none()
+        matches!(self.way, Way::Stream)
     }
 
     /// The file that it replaces, once it is whole.
     pub fn replaced(&self) -> Option<Metadata> {
-        let replacing = self.replacing.as_ref()?;
-        let metadata = fs::metadata(&replacing.target).ok()?;
+        let (Way::Rename { target, .. } | Way::Copy { target, .. }) = &self.way else {
+            return None;
+        };
+        let metadata = fs::metadata(target).ok()?;
         metadata.is_file().then_some(metadata)
     }
 
     /// It is whole: a file takes its name.
     ///
     /// # Errors
-    /// What the system says; what stood there stays then.
+    /// What the system says; what stood there stays then, unless there was no way but to write into it.
     pub fn commit(mut self) -> io::Result<()> {
         // What is replaced must not be lost to a power cut that comes before the new bytes are on the disk.
-        if self.replaced().is_some()
-            && let Err(error) = rustix::fs::fdatasync(&self.file)
-            && !matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
-        {
-            return Err(error.into());
+        if self.replaced().is_some() {
+            sync(&self.file)?;
         }
-        let Some(replacing) = self.replacing.take() else {
-            return Ok(());
+        match std::mem::replace(&mut self.way, Way::Stream) {
+            Way::Stream => Ok(()),
+            Way::Copy { into, .. } => copy(&self.file, &into, self.access),
+            Way::Rename { part, target } => self.take_name(&part, &target),
+        }
+    }
+
+    fn take_name(&self, part: &Path, target: &Path) -> io::Result<()> {
+        // Another program may have put a file of its own at this name: that file is left alone.
+        let stands = stands_at(&self.file, part)?;
+        let renamed = match stands {
+            true => fs::rename(part, target),
+            false => Err(busy()),
         };
-        fs::rename(&replacing.part, &replacing.target).inspect_err(|_| {
-            let _ = fs::remove_file(&replacing.part);
-        })
+        let Err(error) = renamed else { return Ok(()) };
+        let into = match (open_standing(target), stands) {
+            (Err(_), false) => self.create_beside(target),
+            (opened, _) => opened,
+        };
+        let written = match into {
+            Ok(into) => copy(&self.file, &into, self.access),
+            Err(_) => Err(error),
+        };
+        if stands {
+            let _ = fs::remove_file(part);
+        }
+        written
+    }
+
+    /// Makes a file at a free name, with the permissions of this one.
+    fn create_beside(&self, target: &Path) -> io::Result<File> {
+        let mode = self.file.metadata()?.mode() & 0o777;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(mode).open(target)
+    }
+}
+
+/// Opens a file to be written where it stands, and leaves its bytes.
+fn open_standing(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new()
+        .write(true)
+        .custom_flags(flags)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// Writes all of a file into another. The room is made first, so that a full disk costs nothing of what stands there.
+fn copy(mut from: &File, mut into: &File, access: Access) -> io::Result<()> {
+    let length = from.metadata()?.len();
+    if access == Access::Owner {
+        into.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    let old = into.metadata()?.len();
+    if length > 0 {
+        match rustix::fs::fallocate(into, FallocateFlags::KEEP_SIZE, 0, length) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::INTR) | Ok(()) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    from.rewind()?;
+    io::copy(&mut from, &mut into)?;
+    if old > length {
+        into.set_len(length)?;
+    }
+    sync(into)
+}
+
+fn sync(file: &File) -> io::Result<()> {
+    match rustix::fs::fdatasync(file) {
+        Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -248,9 +347,11 @@ impl Write for OutputFile {
 
 impl Drop for OutputFile {
     fn drop(&mut self) {
-        if let Some(replacing) = &self.replacing {
+        if let Way::Rename { part, .. } = &self.way
+            && stands_at(&self.file, part).unwrap_or(false)
+        {
             // It is not whole; there is nothing to say should it resist.
-            let _ = fs::remove_file(&replacing.part);
+            let _ = fs::remove_file(part);
         }
     }
 }
@@ -260,7 +361,11 @@ impl Drop for OutputFile {
 fn claim(part: &Path, mode: u32, patience: Patience) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = OpenOptions::new();
-    options.write(true).mode(mode).custom_flags(flags);
+    options
+        .read(true)
+        .write(true)
+        .mode(mode)
+        .custom_flags(flags);
     for _ in 0..MOST_CLAIMS {
         match options.create_new(true).open(part) {
             Ok(file) => {
@@ -283,6 +388,10 @@ fn claim(part: &Path, mode: u32, patience: Patience) -> io::Result<File> {
             return Err(io::Error::new(ErrorKind::InvalidInput, why));
         }
         lock(&old, patience)?;
+        if fs::symlink_metadata(state_of(part)).is_ok() {
+            let why = format!("{} is an incomplete download", part.display());
+            return Err(io::Error::new(ErrorKind::InvalidInput, why));
+        }
         if stands_at(&old, part)? {
             match fs::remove_file(part) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -291,6 +400,13 @@ fn claim(part: &Path, mode: u32, patience: Patience) -> io::Result<File> {
         }
     }
     Err(busy())
+}
+
+/// Where the state of a download stands that is incomplete under that name.
+fn state_of(part: &Path) -> PathBuf {
+    let mut state = part.to_owned().into_os_string();
+    state.push(".gannet");
+    state.into()
 }
 
 /// Whether an open file still has that name.
@@ -414,6 +530,40 @@ mod tests {
             }
         });
         assert_eq!(names(top.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_temporary_name_that_another_file_took_costs_neither() {
+        let top = folder();
+        let (path, part) = (top.path().join("file"), top.path().join("file.part"));
+        for old in [None, Some("the old one, which is longer")] {
+            if let Some(old) = old {
+                fs::write(&path, old).unwrap();
+            }
+            let mut output = create(&path).unwrap();
+            output.write_all(b"new").unwrap();
+            fs::write(top.path().join("other"), "other").unwrap();
+            fs::rename(top.path().join("other"), &part).unwrap();
+            output.commit().unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"new");
+            assert_eq!(fs::read(&part).unwrap(), b"other");
+            let output = create(&path).unwrap();
+            fs::write(top.path().join("other"), "other").unwrap();
+            fs::rename(top.path().join("other"), &part).unwrap();
+            drop(output);
+            assert_eq!(fs::read(&part).unwrap(), b"other");
+            fs::remove_file(&part).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_incomplete_download_is_not_taken_for_a_leftover() {
+        let top = folder();
+        fs::write(top.path().join("file.part"), "begun").unwrap();
+        fs::write(top.path().join("file.part.gannet"), "state").unwrap();
+        assert!(create(&top.path().join("file")).is_err());
+        assert_eq!(names(top.path()), ["file.part", "file.part.gannet"]);
+        assert_eq!(fs::read(top.path().join("file.part")).unwrap(), b"begun");
     }
 
     #[test]

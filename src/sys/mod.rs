@@ -14,7 +14,9 @@ mod output;
 mod pipe;
 mod signal;
 
-pub use destination::{Access, Destination, OutputFile, Patience, open_growing, open_stream};
+pub use destination::{
+    Access, Destination, OutputFile, Patience, open_growing, open_stream, part_of,
+};
 pub use file::{
     boot, latest_stamp, note, noted, remove_note, set_len, sync, sync_data, write_all_at, write_at,
 };
