@@ -449,7 +449,9 @@ fn a_list_that_another_run_writes_is_an_error_before_anything_is_fetched() {
             String::from_utf8_lossy(&dir.read("again")).contains("/slow") || flag == "--report"
         );
         // What a killed run has left does not stand in the way.
-        dir.write("again.part", "left");
+        let left = dir.write("again.part", "left");
+        let left = std::fs::File::open(left).expect("left");
+        assert!(gannet::sys::note(&left, b"output\n"), "no attributes here");
         run("/a").run().ok();
         std::fs::remove_file(dir.join("a")).expect("removed");
         if flag != "--events" {

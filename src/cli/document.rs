@@ -16,6 +16,8 @@ use super::record::VERSION;
 /// A report on its way to its file.
 pub(super) struct Document {
     out: BufWriter<OutputFile>,
+    /// It reaches the disk before it takes its name.
+    syncs: bool,
     has_files: bool,
     /// The first error: nothing is written after it.
     failed: Option<io::Error>,
@@ -35,13 +37,14 @@ struct Sums {
 }
 
 impl Document {
-    /// Begins a document that will be named `path`.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
+    /// Begins a document that will be named `path`, and synced to the disk where `syncs`.
+    pub(super) fn create(path: &Path, syncs: bool) -> io::Result<Self> {
         let output = OutputFile::create(path, Access::Usual, Patience::None)?;
         let mut out = BufWriter::new(output);
         write!(out, "{{\"version\":{VERSION},\"files\":[")?;
         Ok(Self {
             out,
+            syncs,
             has_files: false,
             failed: None,
         })
@@ -80,6 +83,7 @@ impl Document {
         let sums = serde_json::to_string(sums)?;
         writeln!(self.out, "\n],\"totals\":{sums}}}")?;
         let output = self.out.into_inner();
-        output.map_err(io::IntoInnerError::into_error)?.commit()
+        let output = output.map_err(io::IntoInnerError::into_error)?;
+        output.commit(self.syncs)
     }
 }

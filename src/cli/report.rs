@@ -19,7 +19,7 @@ use url::Url;
 use super::document::Document;
 use super::events::Events;
 use super::exit::Exit;
-use super::flags::{ColorChoice, Flags};
+use super::flags::{ColorChoice, Flags, Fsync};
 use super::format::{Safe, Size, Span, Speed};
 use super::line::{StatusColumn, done_line, fail_line, kept_line};
 use super::progress::{Mode, Progress, Screen};
@@ -75,10 +75,11 @@ impl Console {
             && reporting.quiet == 0
             && (is_many || io::stderr().is_terminal());
         let named = |path: &Path| format!("cannot write {}", path.display());
+        let syncs = flags.output.fsync != Fsync::None;
         let document = reporting
             .report
             .as_deref()
-            .map(|path| Document::create(path).with_context(|| named(path)));
+            .map(|path| Document::create(path, syncs).with_context(|| named(path)));
         let event_file = reporting.events.as_deref().filter(|path| !is_stdout(path));
         let event_file = event_file.map(|path| Stream::create(path).with_context(|| named(path)));
         // In a dry run no body comes.

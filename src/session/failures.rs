@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Session;
+use super::plan::Durability;
 use super::report::BadRow;
 use super::source::{Item, Unusable};
 use crate::download::name;
@@ -66,7 +67,7 @@ impl Failures {
         }
     }
 
-    fn finish(self) -> io::Result<()> {
+    fn finish(self, syncs: bool) -> io::Result<()> {
         if self.is_barred {
             let why = "it could not be read to its end, and stays as it was";
             return Err(io::Error::new(ErrorKind::InvalidData, why));
@@ -75,7 +76,7 @@ impl Failures {
             .file
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
-        file.commit()
+        file.commit(syncs)
     }
 }
 
@@ -137,7 +138,7 @@ impl Session<'_> {
         self.note_rest();
         if let Some(failures) = self.failures.take() {
             let name = failures.path.display().to_string();
-            if let Err(error) = failures.finish() {
+            if let Err(error) = failures.finish(self.plan.durability != Durability::System) {
                 self.report.bad_row(&BadRow::Output(name, error));
             }
         }

@@ -14,7 +14,7 @@ use url::Url;
 use super::Session;
 use super::job::Job;
 use super::places::Misplaced;
-use super::plan::{Output, Plan};
+use super::plan::{Durability, Output, Plan};
 use super::report::{BadRow, Landing};
 use crate::download::name;
 use crate::error::Fault;
@@ -190,7 +190,7 @@ impl Lock {
     }
 
     /// Adds what this run has fetched to the file as it is by now, in one step.
-    fn save(&self) -> io::Result<()> {
+    fn save(&self, syncs: bool) -> io::Result<()> {
         let output = OutputFile::create(&self.path, Access::Usual, Patience::Wait)?;
         let mut entries = read(&self.path, false)?;
         for (url, own) in self.entries.iter().filter(|(_, known)| known.is_new) {
@@ -204,13 +204,13 @@ impl Lock {
         };
         let mut text = serde_json::to_vec_pretty(&document).map_err(io::Error::other)?;
         text.push(b'\n');
-        write_all(output, &text)
+        write_all(output, &text, syncs)
     }
 }
 
-fn write_all(mut output: OutputFile, text: &[u8]) -> io::Result<()> {
+fn write_all(mut output: OutputFile, text: &[u8], syncs: bool) -> io::Result<()> {
     output.write_all(text)?;
-    output.commit()
+    output.commit(syncs)
 }
 
 /// What a lock file holds, by URL; one that is not there yet holds nothing.
@@ -302,7 +302,7 @@ impl Session<'_> {
     pub(super) fn finish_lock(&mut self) {
         if let Some(lock) = &self.lock
             && !lock.is_binding
-            && let Err(error) = lock.save()
+            && let Err(error) = lock.save(self.plan.durability != Durability::System)
         {
             let name = lock.path.display().to_string();
             self.report.bad_row(&BadRow::Output(name, error));

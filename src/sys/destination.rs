@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, OFlags};
 use rustix::io::Errno;
 
-use super::output;
+use super::file::{closes_late, flush, note, noted};
+use super::{Folder, output};
 
 /// Symbolic links that are followed at most, as the kernel does.
 const MOST_LINKS: usize = 40;
@@ -158,6 +159,9 @@ pub fn part_of(path: &Path) -> PathBuf {
     part.into()
 }
 
+/// The attribute of a temporary file: one without it, and with bytes, is not gannet's to remove.
+const MARK: &[u8] = b"output\n";
+
 /// An output on its way. A file takes its name by [`OutputFile::commit`]; without that, what stood there stays.
 #[derive(Debug)]
 pub struct OutputFile {
@@ -202,7 +206,8 @@ impl OutputFile {
             && let Some(old) = output.replaced()
         {
             let mode = Permissions::from_mode(old.mode() & 0o777);
-            output.file.set_permissions(mode)?;
+            // Some file systems have no permissions.
+            let _ = output.file.set_permissions(mode);
         }
         Ok(output)
     }
@@ -247,19 +252,28 @@ impl OutputFile {
         metadata.is_file().then_some(metadata)
     }
 
-    /// It is whole: a file takes its name.
+    /// It is whole: a file takes its name. If the output `syncs`, it and its name reach the disk.
     ///
     /// # Errors
     /// What the system says; what stood there stays then, unless there was no way but to write into it.
-    pub fn commit(mut self) -> io::Result<()> {
+    pub fn commit(mut self, syncs: bool) -> io::Result<()> {
         // What is replaced must not be lost to a power cut that comes before the new bytes are on the disk.
-        if self.replaced().is_some() {
+        if syncs && !self.is_stream() || self.replaced().is_some() {
             sync(&self.file)?;
         }
         match std::mem::replace(&mut self.way, Way::Stream) {
             Way::Stream => Ok(()),
             Way::Copy { into, .. } => copy(&self.file, &into, self.access),
-            Way::Rename { part, target } => self.take_name(&part, &target),
+            Way::Rename { part, target } => {
+                if closes_late(&self.file) {
+                    flush(&self.file)?;
+                }
+                self.take_name(&part, &target)?;
+                if syncs {
+                    Folder::make(folder_of(&target), false)?.sync()?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -372,6 +386,7 @@ fn claim(part: &Path, mode: u32, patience: Patience) -> io::Result<File> {
                 lock(&file, patience)?;
                 // Before it was locked, another process may have taken it for a leftover.
                 if stands_at(&file, part)? {
+                    note(&file, MARK);
                     return Ok(file);
                 }
                 continue;
@@ -390,6 +405,10 @@ fn claim(part: &Path, mode: u32, patience: Patience) -> io::Result<File> {
         lock(&old, patience)?;
         if fs::symlink_metadata(state_of(part)).is_ok() {
             let why = format!("{} is an incomplete download", part.display());
+            return Err(io::Error::new(ErrorKind::InvalidInput, why));
+        }
+        if old.metadata()?.len() > 0 && !matches!(noted(&old), Ok(Some(_))) {
+            let why = format!("{} is another program's: move it away", part.display());
             return Err(io::Error::new(ErrorKind::InvalidInput, why));
         }
         if stands_at(&old, part)? {
@@ -498,16 +517,19 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         // What a killed process left is no obstacle.
         fs::write(top.path().join("file.part"), "left").unwrap();
+        let theirs = create(&path).unwrap_err();
+        assert_eq!(theirs.kind(), ErrorKind::InvalidInput);
+        note(&File::open(top.path().join("file.part")).unwrap(), MARK);
         drop(create(&path).unwrap());
         assert_eq!(names(top.path()), ["file"]);
         let mut output = create(&path).unwrap();
         output.write_all(b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"old");
-        output.commit().unwrap();
+        output.commit(false).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
         let own = OutputFile::create(&path, Access::Owner, Patience::None).unwrap();
-        own.commit().unwrap();
+        own.commit(false).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(names(top.path()), ["file"]);
     }
@@ -522,9 +544,9 @@ mod tests {
         std::thread::scope(|scope| {
             let next = || OutputFile::create(&path, Access::Usual, Patience::Wait);
             let waiting: Vec<_> = (0..8)
-                .map(|_| scope.spawn(move || next()?.commit()))
+                .map(|_| scope.spawn(move || next()?.commit(false)))
                 .collect();
-            first.commit().unwrap();
+            first.commit(false).unwrap();
             for one in waiting {
                 one.join().unwrap().unwrap();
             }
@@ -544,9 +566,12 @@ mod tests {
             output.write_all(b"new").unwrap();
             fs::write(top.path().join("other"), "other").unwrap();
             fs::rename(top.path().join("other"), &part).unwrap();
-            output.commit().unwrap();
+            output.commit(false).unwrap();
             assert_eq!(fs::read(&path).unwrap(), b"new");
             assert_eq!(fs::read(&part).unwrap(), b"other");
+            // Nor is it removed for the next output.
+            assert!(create(&path).is_err());
+            fs::remove_file(&part).unwrap();
             let output = create(&path).unwrap();
             fs::write(top.path().join("other"), "other").unwrap();
             fs::rename(top.path().join("other"), &part).unwrap();
