@@ -1,6 +1,6 @@
 //! --shard: the workers of one list give its files the names that one worker would have given them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::harness::{Dir, Output};
 use crate::server::Server;
@@ -145,4 +145,51 @@ fn a_name_that_servers_give_to_rows_of_two_workers_is_the_first_ones_and_the_oth
             .all(|(name, body)| after.get(name) == Some(body)),
         "{out}"
     );
+}
+
+#[test]
+fn a_file_of_another_worker_under_a_given_name_is_neither_kept_nor_replaced_by_a_row() {
+    // Rows whose servers give names; rows that all workers have read before the next are named; rows whose list gives
+    // those names.
+    let rows = [("/served", 8), ("/between", 30), ("/listed", 8)];
+    let paths: Vec<_> = rows
+        .into_iter()
+        .flat_map(|(kind, count)| (0..count).map(move |n| (kind, n, format!("{kind}-{n}"))))
+        .collect();
+    let server = Server::start(|s| {
+        for (kind, n, path) in &paths {
+            let route = s.get(path).body(path);
+            if *kind == "/served" {
+                let value = format!("attachment; filename=given-{n}");
+                route.header("Content-Disposition", &value);
+            }
+        }
+    });
+    let line = |(kind, n, path): &(&str, u32, String)| match *kind {
+        "/listed" => format!("{}\n  out=given-{n}\n", server.url(path)),
+        _ => server.url(path) + "\n",
+    };
+    let list: String = paths.iter().map(line).collect();
+    for exists in ["verify", "overwrite", "skip"] {
+        let dir = Dir::new();
+        let outs = [1, 2].map(|which| {
+            let run = dir.gannet().flags("-i - --content-disposition -j 1");
+            let run = run.args(["--shard", &format!("{which}/2"), "--exists", exists]);
+            run.input(&list).run()
+        });
+        let files = files(&dir).into_iter();
+        let whole = files.filter(|(name, _)| !name.contains(".part"));
+        let bodies: BTreeSet<_> = whole.map(|(_, body)| body).collect();
+        let failed: usize = outs
+            .iter()
+            .map(|out| out.stderr().matches("fail  ").count())
+            .sum();
+        assert_eq!(
+            bodies.len() + failed,
+            paths.len(),
+            "{exists}: {}{}",
+            outs[0],
+            outs[1]
+        );
+    }
 }

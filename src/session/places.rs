@@ -221,7 +221,10 @@ impl Places {
             return Ok(self.continue_standing(row, folder, named, &entry));
         }
         match self.exists {
-            Exists::Skip => Ok(Placement::Kept(path())),
+            Exists::Skip if !self.may_be_anothers(row.urls(), &folder, &named.name, &entry) => {
+                Ok(Placement::Kept(path()))
+            }
+            Exists::Skip => Ok(self.begin(folder, named)),
             Exists::Error => Err(Misplaced::Fault(Fault::Exists(path()))),
             Exists::Overwrite | Exists::Verify => {
                 Ok(self.replace_standing(row, folder, named, &entry))
@@ -276,8 +279,25 @@ impl Places {
             .then(|| folder.open(&named.name).ok())
             .flatten();
         let is_renamed = named.is_renamed;
-        let part = self.part(folder, named, Some(entry));
+        let is_anothers = self.may_be_anothers(row.urls(), &folder, &named.name, entry);
+        let part = self.part(folder, named, Some(entry).filter(|_| !is_anothers));
         self.begin_with(part, is_renamed, known, file)
+    }
+
+    /// Whether servers give names that other workers' rows take, unforeseen.
+    fn has_unforeseen_names(&self) -> bool {
+        self.is_shared && self.takes_names
+    }
+
+    /// Whether what stands at a name may be the file of another worker's row: it is not known to be of these URLs.
+    fn may_be_anothers<'a>(
+        &self,
+        urls: impl IntoIterator<Item = &'a Url>,
+        folder: &Folder,
+        name: &OsStr,
+        entry: &Entry,
+    ) -> bool {
+        self.has_unforeseen_names() && Stored::read(folder, name, entry, urls).is_none()
     }
 
     /// What is known of a file that stands there.
@@ -351,10 +371,8 @@ impl Places {
                 source,
             })?
         };
-        // Another worker may have been given the name for its row: only a file of the same URL is this row's.
-        let standing = entry.filter(|entry| {
-            !self.is_shared || Stored::read(&folder, part.name(), entry, [url]).is_some()
-        });
+        let standing =
+            entry.filter(|entry| !self.may_be_anothers([url], &folder, part.name(), entry));
         part.claim(self.claim(standing.as_ref(), self.is_shared));
         Ok(is_renamed)
     }
@@ -371,7 +389,18 @@ impl Places {
         if standing.is_none() && !is_fixed {
             return Rc::clone(&self.fresh);
         }
+        let exists = match self.exists {
+            // What comes to stand there may be of another URL: neither kept for this one's nor replaced, unless it
+            // holds the same.
+            Exists::Skip | Exists::Overwrite
+                if standing.is_none() && self.has_unforeseen_names() =>
+            {
+                Exists::Verify
+            }
+            exists => exists,
+        };
         Rc::new(Claim {
+            exists,
             standing: standing.map(Entry::identity),
             is_fixed,
             ..*self.fresh
