@@ -139,27 +139,29 @@ impl Console {
 
     /// Lines that could not be written are a failure, unless somebody just stopped reading them.
     fn lost_lines(&mut self) -> Exit {
-        self.lost(self.out.failed, "to standard output")
+        let failed = self.out.failed.take();
+        self.lost(failed, "to standard output")
     }
 
     fn lost_events(&mut self) -> Exit {
-        let failed = self.event_file.as_ref().and_then(|file| file.failed);
+        let failed = self.event_file.as_mut();
+        let failed = failed.and_then(|file| file.failed.take());
         self.lost(failed, "the events")
     }
 
-    fn lost(&mut self, failed: Option<io::ErrorKind>, what: &str) -> Exit {
-        let Some(kind) = failed else {
+    fn lost(&mut self, failed: Option<io::Error>, what: &str) -> Exit {
+        let Some(error) = failed else {
             return Exit::Success;
         };
-        match kind {
+        match error.kind() {
             io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted => return Exit::Success,
             _ if self.quiet < 2 => {
-                let _ = writeln!(self.err.pending, "gannet: cannot write {what}: {kind}");
+                let _ = writeln!(self.err.pending, "gannet: cannot write {what}: {error}");
                 self.write();
             }
             _ => {}
         }
-        disk_exit(kind)
+        disk_exit(error.kind())
     }
 
     /// `12 files, 1 kept, 2 failed, 3 unfinished, 34.5 MiB in 1.2 s, 28.1 MiB/s`, and which lists may have more rows

@@ -15,7 +15,7 @@ pub(super) struct Stream {
     to: Option<File>,
     pub(super) pending: String,
     has_colour: bool,
-    pub(super) failed: Option<io::ErrorKind>,
+    pub(super) failed: Option<io::Error>,
 }
 
 impl Stream {
@@ -53,7 +53,7 @@ impl Stream {
     /// Writes what is pending. Whoever stopped reading, or cannot take it, is not written to again; the run goes on.
     pub(super) fn write(&mut self) {
         if self.failed.is_none() && !self.pending.is_empty() {
-            self.failed = self.write_out().err().map(|error| error.kind());
+            self.failed = self.write_out().err();
         }
         self.pending.clear();
     }

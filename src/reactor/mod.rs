@@ -54,13 +54,18 @@ impl Drive for Reactor {
             // A pipe among them may block.
             signals.guard(None);
         }
-        run_on(poll, self.signals.insert(signals), app, options)
+        let refusal = Refusal::default();
+        let result = run_on(poll, self.signals.insert(signals), app, options, &refusal);
+        result.map_err(|error| refusal.take().unwrap_or(error))
     }
 
     fn signal(&self) -> Option<i32> {
         self.signals.as_ref().and_then(Signals::last)
     }
 }
+
+/// Why a socket could not be watched, which aborted the multi.
+type Refusal = Rc<Cell<Option<io::Error>>>;
 
 /// Runs an application's transfers to their end.
 ///
@@ -75,6 +80,7 @@ fn run_on<S: Sink>(
     signals: &mut Signals,
     app: &mut impl Application<S>,
     options: Options,
+    refusal: &Refusal,
 ) -> io::Result<()> {
     let mut events = Events::with_capacity(1024);
     let mut input = Input::default();
@@ -86,8 +92,7 @@ fn run_on<S: Sink>(
     multi.set_options(options);
 
     // 2. Set the socket callback.
-    let registry = poll.registry().try_clone()?;
-    multi.set_socket_function(move |change| watch(&registry, &change).map_err(Abort::from));
+    multi.set_socket_function(watching(poll.registry(), refusal)?);
 
     // 3. Set the timeout callback, to discover what timeout value to use when waiting for socket activities.
     let (timer, time) = (Rc::clone(&deadline), Rc::clone(&clock));
@@ -191,7 +196,21 @@ fn wait(
     }
 }
 
-/// Has the poll watch a socket as the engine wants it watched. Watching anew also reports what is ready already.
+/// Has the poll watch each socket as the engine wants it watched, and notes why one cannot be.
+fn watching(
+    registry: &Registry,
+    refusal: &Refusal,
+) -> io::Result<impl FnMut(SocketChange<'_>) -> Result<(), Abort> + use<>> {
+    let (registry, refusal) = (registry.try_clone()?, Rc::clone(refusal));
+    Ok(move |change: SocketChange<'_>| {
+        watch(&registry, &change).map_err(|error| {
+            refusal.set(Some(error));
+            Abort
+        })
+    })
+}
+
+/// Watching anew also reports what is ready already.
 fn watch(registry: &Registry, change: &SocketChange<'_>) -> io::Result<()> {
     let source = &mut SourceFd(&change.socket);
     let interest = match change.interest {
@@ -201,12 +220,21 @@ fn watch(registry: &Registry, change: &SocketChange<'_>) -> io::Result<()> {
         Interest::None | Interest::Remove => return registry.deregister(source),
     };
     let token = Token(change.socket as usize);
-    registry
-        .register(source, token, interest)
-        .or_else(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => registry.reregister(source, token, interest),
-            _ => Err(error),
-        })
+    let watched = registry.register(source, token, interest);
+    let watched = watched.or_else(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => registry.reregister(source, token, interest),
+        _ => Err(error),
+    });
+    watched.map_err(unwatched)
+}
+
+/// What cannot be watched, and why: the system's own text speaks of a disk.
+fn unwatched(error: io::Error) -> io::Error {
+    let limit = match error.kind() {
+        io::ErrorKind::StorageFull => " (fs.epoll.max_user_watches)",
+        _ => "",
+    };
+    io::Error::other(format!("the sockets cannot be watched: {error}{limit}"))
 }
 
 fn ready(event: &mio::event::Event) -> Ready {
@@ -216,10 +244,10 @@ fn ready(event: &mio::event::Event) -> Ready {
         | flag(event.is_error(), Ready::ERR)
 }
 
-/// The functions fail only when the poll cannot watch a socket.
+/// The functions fail only when the poll cannot watch a socket, and then the [`Refusal`] has more to say.
 impl From<MultiError> for io::Error {
     fn from(error: MultiError) -> Self {
-        Self::other(format!("the sockets cannot be watched: {error}"))
+        Self::other(error)
     }
 }
 
@@ -235,7 +263,9 @@ impl Input {
         }
         self.ignore(registry)?;
         if let Some(descriptor) = wanted {
-            registry.register(&mut SourceFd(&descriptor), INPUT, mio::Interest::READABLE)?;
+            let source = &mut SourceFd(&descriptor);
+            let watched = registry.register(source, INPUT, mio::Interest::READABLE);
+            watched.map_err(unwatched)?;
         }
         self.0 = wanted;
         Ok(())

@@ -61,7 +61,8 @@ impl Signals {
             handlers.add(flag::register(SIGXFSZ, Arc::default())?);
         }
         let mut events = signal_hook_mio::v1_0::Signals::new(&stopping)?;
-        registry.register(&mut events, token, Interest::READABLE)?;
+        let watched = registry.register(&mut events, token, Interest::READABLE);
+        watched.map_err(super::unwatched)?;
         Ok(Self {
             _handlers: handlers,
             events,

@@ -29,6 +29,11 @@ fn lock(file: &OwnedFd) -> io::Result<()> {
     }
 }
 
+/// Whether an error says that another process or row writes a file. What the system calls busy is so for other reasons.
+pub fn is_being_written(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::ResourceBusy && error.raw_os_error().is_none()
+}
+
 /// An open folder.
 #[derive(Debug)]
 pub struct Folder {

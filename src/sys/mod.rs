@@ -20,7 +20,7 @@ pub use destination::{
 pub use file::{
     boot, latest_stamp, note, noted, remove_note, set_len, sync, sync_data, write_all_at, write_at,
 };
-pub use folder::{Entry, Folder, Identity};
+pub use folder::{Entry, Folder, Identity, is_being_written};
 pub use input::{open_input, read_all};
 pub use limit::{foreign_files, raise_open_files};
 pub use output::{is_stopping, stderr, stdout, stop_flag, write_all};

@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 /// How often a writer that waits looks whether the run is to stop.
@@ -46,8 +46,8 @@ pub fn stderr() -> io::Result<File> {
 }
 
 fn own(stream: BorrowedFd<'_>, name: &str) -> io::Result<File> {
-    let kind = FileType::from_raw_mode(rustix::fs::fstat(stream)?.st_mode);
-    if kind == FileType::Fifo {
+    let is_fifo = |found: Stat| FileType::from_raw_mode(found.st_mode) == FileType::Fifo;
+    if rustix::fs::fstat(stream).is_ok_and(is_fifo) {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         if let Ok(pipe) = rustix::fs::open(name, flags, Mode::empty()) {
             return Ok(pipe.into());

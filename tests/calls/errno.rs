@@ -2,7 +2,7 @@
 
 use super::{
     Bench, Counts, Point, Scenario, Verdict, can_trace, cases, chosen, disturb, judge_again,
-    judge_first_end, judge_names, run,
+    judge_first_end, judge_names, judge_said, run,
 };
 use crate::harness::Output;
 
@@ -101,14 +101,7 @@ const ERRORS: &[(&str, &[&str])] = &[
     ),
     (
         "flock",
-        &[
-            "EWOULDBLOCK",
-            "EINTR",
-            "ENOLCK",
-            "EOPNOTSUPP",
-            "ENOSYS",
-            "EIO",
-        ],
+        &["EAGAIN", "EINTR", "ENOLCK", "EOPNOTSUPP", "ENOSYS", "EIO"],
     ),
     ("stat", LOOKING),
     ("fstat", LOOKING),
@@ -172,12 +165,14 @@ fn may_last(call: &str, error: &str) -> bool {
 }
 
 /// Whether a call was made to fail that cannot: to wake another thread, to close what the kernel makes up, not to be
-/// told of a socket any more, to talk to itself.
+/// told of a socket any more, to talk to itself, to list the folder that it is in.
 fn is_impossible(hit: &str) -> bool {
     hit.contains(" write(") && hit.contains("[eventfd]")
         || hit.contains(" close(") && hit.contains("</proc/")
         || hit.contains("EPOLL_CTL_DEL")
         || hit.contains("<UNIX")
+        // A folder that has gone does not take files again.
+        || hit.contains("ENOENT") && (hit.contains("getdents64(") || hit.contains(" open(\".\""))
 }
 
 /// Cases that `cargo test` has time for.
@@ -224,6 +219,12 @@ fn points(counts: &Counts, which: Which) -> Vec<Point> {
     points
 }
 
+/// Whether a call is one on standard error, or writes what is said there.
+fn is_message(hit: &str) -> bool {
+    let mut words = ["\"gannet: ", "\"fail ", "\"warn ", "\"retry ", "\"again "].iter();
+    hit.contains("(2<") || hit.contains(" write(") && words.any(|word| hit.contains(word))
+}
+
 /// How a failure begins that is of no file: of the run, of the configuration, of standard output.
 const OF_NO_FILE: [&str; 3] = [
     "gannet: the run cannot go on: ",
@@ -235,7 +236,7 @@ const OF_NO_FILE: [&str; 3] = [
 fn names_something(scenario: &Scenario, bench: &Bench, said: &str) -> bool {
     let names = scenario.goals.iter().map(|goal| goal.name);
     let mut names = names.chain(scenario.beside.iter().copied());
-    let server = bench.server.address().to_string();
+    let server = bench.address().to_string();
     said.contains(&server)
         || said.contains(&bench.url("//"))
         || names.any(|name| {
@@ -243,19 +244,29 @@ fn names_something(scenario: &Scenario, bench: &Bench, said: &str) -> bool {
                 .iter()
                 .any(|before| said.contains(&format!("{before}{name}")))
         })
-        || OF_NO_FILE.iter().any(|begin| said.contains(begin))
+        || said.lines().any(is_of_no_file)
 }
 
-/// Rows that are lost: neither right, nor in the new list of what failed, nor was it said that there is none.
+/// Whether a line says what failed that is of no file, and why.
+fn is_of_no_file(line: &str) -> bool {
+    let is_one = OF_NO_FILE.iter().any(|begin| line.starts_with(begin));
+    is_one && line.contains(": ") && line.contains(" (os error ")
+}
+
+/// Rows that are lost: neither right, nor in the new list of what failed, nor was it said what keeps the run from a new
+/// one.
 fn judge_rows(scenario: &Scenario, bench: &Bench, out: &Output) -> Vec<String> {
     let Some(list) = scenario.goals.iter().find(|goal| goal.name == "failed") else {
         return Vec::new();
     };
     let failed = std::fs::read(bench.dir.join("failed")).unwrap_or_default();
     if list.old.as_ref() == Some(&failed) {
-        let is_said = ["failed: ", "gannet: cannot "]
-            .iter()
-            .any(|part| out.stderr().contains(part));
+        let mut lines = out.stderr().lines();
+        let is_said = lines.any(|line| {
+            // `gannet: cannot write report: another process is writing it`, before anything is fetched.
+            let is_before_all = line.starts_with("gannet: cannot ") && line.split(": ").count() > 2;
+            is_before_all || is_of_no_file(line) || line.contains(" failed: ")
+        });
         return if is_said {
             Vec::new()
         } else {
@@ -285,22 +296,22 @@ fn judge(scenario: &Scenario, point: &Point) -> Verdict {
     }
     assert!(!out.stderr().starts_with("strace: "), "{out}");
     let mut complaints = judge_rows(scenario, &bench, out);
+    complaints.extend(judge_said(scenario, out));
     let is_well = out.exit_code() == Some(scenario.code);
     if disturbed.hangs() {
         complaints.push("hangs".to_owned());
     } else if is_well && scenario.code == 0 {
         complaints.extend(judge_first_end(scenario, &bench));
         // What cannot be removed stays until the next run, and so does a part that is not known to be gannet's.
-        let can_remove = !["unlink", "unlinkat", "fgetxattr"].contains(&point.call.as_str());
-        complaints.retain(|complaint| can_remove || !complaint.ends_with("left over"));
+        let stays = ["unlink", "unlinkat", "fgetxattr"].contains(&point.call.as_str());
+        let is_left = |text: &str| text.contains(".part") && text.ends_with(": left over");
+        complaints.retain(|complaint| !(stays && is_left(complaint)));
     } else {
         complaints.extend(judge_names(scenario, &bench));
         if out.exit_code().is_none_or(|code| code > 131) {
             complaints.push("it died of it".to_owned());
         }
-        // Standard error is looked at before it is written to.
-        let is_stream = |hit: &String| hit.contains(" write(") || hit.contains(" fstat(");
-        let is_mute = out.stderr().is_empty() && disturbed.hits.iter().any(is_stream);
+        let is_mute = out.stderr().is_empty() && disturbed.hits.iter().any(|hit| is_message(hit));
         if !is_mute && !names_something(scenario, &bench, out.stderr()) {
             complaints.push("it does not say where".to_owned());
         }
@@ -308,7 +319,16 @@ fn judge(scenario: &Scenario, point: &Point) -> Verdict {
     if out.stderr().contains("panicked") {
         complaints.push("it panicked".to_owned());
     }
-    let again = judge_again(scenario, &bench);
+    let mut again = judge_again(scenario, &bench);
+    // What was made to look at its name goes at once, or not at all.
+    let is_probe = |text: &str| text.contains(".gannet-probe-");
+    again.retain(|text| point.call != "unlinkat" || !is_probe(text));
+    if point.what == "error=EAGAIN" && point.call == "flock" {
+        // Another process was quicker to lock what was just made, and makes something of it.
+        let is_theirs = |text: &String| text.contains(".part: left over");
+        complaints.retain(|text| !is_theirs(text));
+        again.retain(|text| !is_theirs(text));
+    }
     complaints.extend(again);
     if complaints.is_empty() {
         return match () {

@@ -3,7 +3,7 @@
 
 use super::{
     Bench, Counts, Point, Scenario, Verdict, can_trace, cases, chosen, disturb, judge_again,
-    judge_names, run,
+    judge_names, judge_said, run,
 };
 
 /// The calls that change what stands on the disk, or let go of a lock.
@@ -71,6 +71,7 @@ fn judge(scenario: &Scenario, point: &Point) -> Verdict {
     if disturbed.hangs() {
         complaints.push(format!("hangs: {}", disturbed.out));
     }
+    complaints.extend(judge_said(scenario, &disturbed.out));
     let code = disturbed.out.exit_code();
     let is_over = code.is_some_and(|code| ENDED.contains(&code));
     if !is_over && code != Some(scenario.code) {

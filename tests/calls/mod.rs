@@ -7,6 +7,7 @@
 mod errno;
 mod kill;
 mod scenario;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -54,7 +55,7 @@ struct Point {
 }
 
 impl Point {
-    fn words(&self, log: &str) -> Vec<String> {
+    fn words(&self, scenario: &Scenario, log: &str) -> Vec<String> {
         let Self {
             call, nth, what, ..
         } = self;
@@ -64,11 +65,20 @@ impl Point {
         // Quicker, but no signal is sent where a filter has stopped the call.
         let filter = (!what.starts_with("signal")).then_some("--seccomp-bpf");
         let words = words.into_iter().chain(filter);
-        let trace = format!("trace={call}");
+        let refused = scenario.refused.and_then(|calls| calls.split(':').next());
+        let refused = refused.map_or_else(String::new, |calls| format!(",{calls}"));
+        let trace = format!("trace={call}{refused}");
         let inject = format!("inject={call}:{what}:when={nth}{later}");
         let more = ["-o", log, "-e", &trace, "-e", &inject];
-        words.chain(more).map(str::to_owned).collect()
+        let words = words.chain(more).map(str::to_owned);
+        words.chain(refusal(scenario.refused)).collect()
     }
+}
+
+/// What has strace refuse these calls.
+fn refusal(refused: Option<&str>) -> impl Iterator<Item = String> {
+    let words = |calls| ["-e".to_owned(), format!("inject={calls}")];
+    refused.map(words).into_iter().flatten()
 }
 
 /// Counts the calls of a run that nothing disturbs, and says what is wrong with it even so.
@@ -79,8 +89,10 @@ fn count(scenario: &Scenario) -> (Counts, Option<String>) {
     let out = bench
         .gannet(scenario)
         .under(["strace", "-f", "-o", &log])
+        .under(refusal(scenario.refused))
         .run();
-    let complaints = judge_first_end(scenario, &bench);
+    let mut complaints = judge_first_end(scenario, &bench);
+    complaints.extend(judge_said(scenario, &out));
     let is_well = out.exit_code() == Some(scenario.code) && complaints.is_empty();
     let fault =
         (!is_well).then(|| format!("FAULT {}: {}: {out}", scenario.name, complaints.join("; ")));
@@ -99,6 +111,9 @@ fn count(scenario: &Scenario) -> (Counts, Option<String>) {
         }
         // The last thing that the standard library does before it calls `main`.
         has_begun |= rest.contains("SIGBUS, {sa_handler=0x");
+        if scenario.refused.is_some() && call.contains("xattr") {
+            continue;
+        }
         let (before, all) = counts.entry(call.to_owned()).or_default();
         *before += usize::from(!has_begun);
         *all += 1;
@@ -146,15 +161,32 @@ fn disturb(scenario: &Scenario, bench: &Bench, point: &Point) -> Disturbed {
     let logs = Dir::new();
     let log = logs.join("log").display().to_string();
     let gannet = bench.gannet(scenario).limit(LIMIT * 3);
-    let out = gannet.under(point.words(&log)).run();
+    let out = gannet.under(point.words(scenario, &log)).run();
     // It is not there where the limit was over first.
     let log = std::fs::read(log).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
-    let hits = log.lines().filter(|line| line.contains("(INJECTED)"));
+    let call = format!("{}(", point.call);
+    let hits = injected(&log).into_iter().filter(|hit| hit.contains(&call));
     Disturbed {
         out,
-        hits: hits.map(str::to_owned).collect(),
+        hits: hits.collect(),
     }
+}
+
+/// The calls that strace made fail. One that another thread's parted in two has its beginning before its end.
+fn injected(log: &str) -> Vec<String> {
+    let mut begun = BTreeMap::new();
+    let mut hits = Vec::new();
+    for line in log.lines() {
+        let thread = line.split(' ').next();
+        if line.contains(" <unfinished ...>") {
+            begun.insert(thread, line);
+        } else if line.contains("(INJECTED)") {
+            let begin = begun.get(&thread).filter(|_| line.contains(" resumed>"));
+            hits.push(format!("{}{line}", begin.unwrap_or(&"")));
+        }
+    }
+    hits
 }
 
 /// What is wrong with what stands at the final names at any moment.
@@ -173,7 +205,27 @@ fn judge_names(scenario: &Scenario, bench: &Bench) -> Vec<String> {
             )),
         }
     };
-    scenario.goals.iter().filter_map(wrong).collect()
+    let wrong = scenario.goals.iter().filter_map(wrong);
+    wrong.chain(judge_link(scenario, bench)).collect()
+}
+
+/// A symbolic link that is none any more.
+fn judge_link(scenario: &Scenario, bench: &Bench) -> Option<String> {
+    let link = scenario.link?;
+    let is_link = bench.dir.join(link).is_symlink();
+    (!is_link).then(|| format!("{link}: it is no link any more"))
+}
+
+/// What is wrong with what came on standard output.
+fn judge_said(scenario: &Scenario, out: &Output) -> Option<String> {
+    let (wanted, said) = (scenario.says?, out.stdout_bytes());
+    let is_well = out.exit_code() == Some(scenario.code);
+    let is_right = if is_well {
+        wanted == said
+    } else {
+        wanted.starts_with(said)
+    };
+    (!is_right).then(|| format!("standard output: wrong, {} bytes", said.len()))
 }
 
 /// What is wrong with the folder after a run that has ended well; `is_right` judges what stands at a final name.
@@ -182,7 +234,7 @@ fn judge_end(
     bench: &Bench,
     is_right: fn(&Goal, &[u8], &Server) -> bool,
 ) -> Vec<String> {
-    let mut complaints = Vec::new();
+    let mut complaints = Vec::from_iter(judge_link(scenario, bench));
     for goal in &scenario.goals {
         match std::fs::read(bench.dir.join(goal.name)) {
             Ok(found) if is_right(goal, &found, &bench.server) => {}
@@ -216,7 +268,7 @@ fn judge_first_end(scenario: &Scenario, bench: &Bench) -> Vec<String> {
 /// Runs the program again, undisturbed: what is wrong with that and with what it leaves.
 fn judge_again(scenario: &Scenario, bench: &Bench) -> Vec<String> {
     let out = bench.next(scenario).run();
-    let mut complaints = Vec::new();
+    let mut complaints = Vec::from_iter(judge_said(scenario, &out));
     if out.exit_code() != Some(scenario.code) {
         complaints.push(format!("the next run: {out}"));
     }

@@ -1,26 +1,37 @@
 //! The runs that are broken off and disturbed: what the server has, what stands in the folder before, what stands
 //! there in the end.
 
-use std::sync::LazyLock;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use gannet::http::digest::{Algorithm, Hashers};
 
+use super::refusal;
 use crate::harness::coding::{gzip, text};
-use crate::harness::{Dir, Gannet, noise};
-use crate::server::{Route, Script, Server};
+use rustls::ServerConfig;
+
+use crate::harness::{Ca, Dir, Gannet, noise};
+use crate::server::{H2Server, Route, Script, Server, Talk};
 
 /// Sizes of bodies: what comes at once, what does not, and what is worth a state.
-const SMALL: usize = 5_000;
-const MIDDLE: usize = 300_000;
-const LARGE: usize = 1_500_000;
+pub(super) const SMALL: usize = 5_000;
+pub(super) const MIDDLE: usize = 300_000;
+pub(super) const LARGE: usize = 1_500_000;
 
 static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| noise(LARGE));
 static CHANGED: LazyLock<Vec<u8>> = LazyLock::new(|| NOISE.iter().map(|byte| !byte).collect());
 static TEXT: LazyLock<Vec<u8>> = LazyLock::new(|| text(10_000));
 
+/// An authority, and a server's certificate of it.
+static TLS: LazyLock<(Ca, Arc<ServerConfig>)> = LazyLock::new(|| {
+    let ca = Ca::new();
+    let config = ca.issue().config();
+    (ca, config)
+});
+
 /// The body of these sizes.
-fn body(size: usize) -> &'static [u8] {
+pub(super) fn body(size: usize) -> &'static [u8] {
     &NOISE[LARGE - size..]
 }
 
@@ -28,9 +39,9 @@ fn body(size: usize) -> &'static [u8] {
 const PIECE: usize = 30_000;
 
 /// Another body, of an earlier version or of another file.
-const OLD: &[u8] = &[b'o'; 4000];
+pub(super) const OLD: &[u8] = &[b'o'; 4000];
 
-fn sha256(body: &[u8]) -> String {
+pub(super) fn sha256(body: &[u8]) -> String {
     let mut hashers = Hashers::new([Algorithm::Sha256]);
     hashers.update(body);
     hashers.finish()[0].to_string()
@@ -63,7 +74,7 @@ pub(super) struct Goal {
 }
 
 impl Goal {
-    fn new(name: &'static str, new: Content) -> Self {
+    pub(super) fn new(name: &'static str, new: Content) -> Self {
         Self {
             name,
             old: None,
@@ -73,7 +84,7 @@ impl Goal {
         }
     }
 
-    fn old(mut self, old: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn old(mut self, old: impl Into<Vec<u8>>) -> Self {
         self.old = Some(old.into());
         self
     }
@@ -134,13 +145,33 @@ fn is_whole_report(bytes: &[u8]) -> bool {
 pub(super) struct Bench {
     pub(super) dir: Dir,
     pub(super) server: Server,
+    /// The one that is asked in its place.
+    http2: Option<H2Server>,
+    refused: Option<&'static str>,
 }
 
 impl Bench {
     pub(super) fn new(scenario: &Scenario) -> Self {
+        let dir = Dir::new();
+        let (mut http2, mut tls) = (None, None);
+        match scenario.protocol {
+            Protocol::Plain => {}
+            Protocol::Tls => {
+                TLS.0.write(&dir);
+                tls = Some(&TLS.1);
+            }
+            Protocol::Http2(serve) => http2 = Some(H2Server::start(serve)),
+        }
+        let server = match tls {
+            Some(tls) => Server::start_tls(tls, scenario.serve),
+            None => Server::start(scenario.serve),
+        };
+        let refused = scenario.refused;
         let bench = Self {
-            dir: Dir::new(),
-            server: Server::start(scenario.serve),
+            dir,
+            server,
+            http2,
+            refused,
         };
         for goal in &scenario.goals {
             if let Some(old) = &goal.old {
@@ -160,9 +191,22 @@ impl Bench {
     /// The program as it is run next.
     pub(super) fn next(&self, scenario: &Scenario) -> Gannet {
         match scenario.next {
-            None => self.gannet(scenario),
+            None => self.refusing(self.gannet(scenario)),
             Some((flags, path)) => self.bare().flags(flags).arg(self.url(path)),
         }
+    }
+
+    /// The same on a system that refuses what that of the scenario does.
+    fn refusing(&self, gannet: Gannet) -> Gannet {
+        let strace = self.refused.map(|_| ["strace", "-f", "-o", "/dev/null"]);
+        let gannet = gannet.under(strace.into_iter().flatten());
+        gannet.under(refusal(self.refused))
+    }
+
+    /// Where the server listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        let http2 = self.http2.as_ref().map(H2Server::address);
+        http2.unwrap_or_else(|| self.server.address())
     }
 
     fn bare(&self) -> Gannet {
@@ -173,6 +217,9 @@ impl Bench {
 
     /// The URL of a path; of one that begins with two slashes under a name that is looked up.
     pub(super) fn url(&self, path: &str) -> String {
+        if let Some(http2) = &self.http2 {
+            return http2.url(path);
+        }
         match path.strip_prefix('/') {
             Some(path) if path.starts_with('/') => self.server.url_as("http", "localhost", path),
             _ => self.server.url(path),
@@ -180,14 +227,25 @@ impl Bench {
     }
 
     /// Runs the program before all else, until its answer is cut.
-    fn leave_behind(&self, flags: &str, path: &str) {
-        let gannet = self.bare().flags("-t 0 -s 1").flags(flags);
+    pub(super) fn leave_behind(&self, flags: &str, path: &str) {
+        let gannet = self.refusing(self.bare());
+        let gannet = gannet.flags("-t 0 -s 1").flags(flags);
         gannet.arg(self.server.url(path)).run().code(4);
     }
 
     fn fetch_before(&self, path: &str) {
         self.bare().arg(self.server.url(path)).run().ok();
     }
+}
+
+/// What is spoken with the server.
+pub(super) enum Protocol {
+    /// HTTP/1.1 in the clear.
+    Plain,
+    /// HTTP/1.1 over TLS; the authority is in `ca.pem`.
+    Tls,
+    /// HTTP/2 in the clear, and what is done with each connection.
+    Http2(fn(&mut Talk)),
 }
 
 /// One way to use the program.
@@ -207,10 +265,17 @@ pub(super) struct Scenario {
     /// Files with the body of the first goal that another run may add.
     pub(super) may_add: &'static [&'static str],
     pub(super) code: i32,
+    pub(super) protocol: Protocol,
+    /// What comes on standard output.
+    pub(super) says: Option<&'static [u8]>,
+    /// What is a symbolic link, and stays one.
+    pub(super) link: Option<&'static str>,
+    /// Calls, as strace has them, that the system refuses in every run.
+    pub(super) refused: Option<&'static str>,
 }
 
 impl Scenario {
-    fn new(name: &'static str, flags: &str, paths: &'static [&'static str]) -> Self {
+    pub(super) fn new(name: &'static str, flags: &str, paths: &'static [&'static str]) -> Self {
         Self {
             name,
             flags: flags.to_owned(),
@@ -223,34 +288,38 @@ impl Scenario {
             until_next: &[],
             may_add: &[],
             code: 0,
+            protocol: Protocol::Plain,
+            says: None,
+            link: None,
+            refused: None,
         }
     }
 
-    fn serve(mut self, serve: fn(&mut Script)) -> Self {
+    pub(super) fn serve(mut self, serve: fn(&mut Script)) -> Self {
         self.serve = serve;
         self
     }
 
-    fn prepare(mut self, prepare: fn(&Bench)) -> Self {
+    pub(super) fn prepare(mut self, prepare: fn(&Bench)) -> Self {
         self.prepare = prepare;
         self
     }
 
-    fn goal(mut self, goal: Goal) -> Self {
+    pub(super) fn goal(mut self, goal: Goal) -> Self {
         self.goals.push(goal);
         self
     }
 
-    fn makes(self, name: &'static str, size: usize) -> Self {
+    pub(super) fn makes(self, name: &'static str, size: usize) -> Self {
         self.goal(Goal::new(name, Content::Body(body(size))))
     }
 }
 
-fn small(s: &mut Script) {
+pub(super) fn small(s: &mut Script) {
     s.get("/a").body(body(SMALL)).etag("\"v1\"").conditional();
 }
 
-fn middle(s: &mut Script) {
+pub(super) fn middle(s: &mut Script) {
     let route = s.get("/a").body(body(MIDDLE)).etag("\"v1\"");
     route.ranges().conditional();
 }
@@ -264,7 +333,7 @@ fn tagged<'r>(route: &'r mut Route, body: &[u8], tag: &str) -> &'r mut Route {
 }
 
 /// A large file whose first answer takes its time.
-fn large(s: &mut Script) {
+pub(super) fn large(s: &mut Script) {
     let route = tagged(s.get("/a"), body(LARGE), "\"v1\"");
     tagged(route.pace(1_200_000, BEAT).then(), body(LARGE), "\"v1\"");
 }
@@ -276,7 +345,7 @@ fn changing(s: &mut Script) {
 }
 
 /// A large file whose first answer is cut.
-fn cut(s: &mut Script) {
+pub(super) fn cut(s: &mut Script) {
     let route = tagged(s.get("/a"), body(LARGE), "\"v1\"");
     tagged(route.cut_at(1_200_000).then(), body(LARGE), "\"v1\"");
 }
@@ -288,7 +357,7 @@ fn damaged_first(s: &mut Script) {
 }
 
 /// A file that several connections bring, one of which is cut.
-fn slow(s: &mut Script) {
+pub(super) fn slow(s: &mut Script) {
     let beat = Duration::from_millis(35);
     let route = tagged(s.get("/a"), body(LARGE), "\"v1\"");
     let route = tagged(route.pace(40_000, beat).then(), body(LARGE), "\"v1\"");
@@ -560,5 +629,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ];
     all.extend(replacing());
     all.extend(leftovers());
+    all.extend(super::ways::scenarios());
     all
 }

@@ -21,6 +21,9 @@ use crate::sys::{self, Folder};
 /// The attribute of a part, until the note of the finished file takes its place.
 const MARK: &[u8] = b"part\n";
 
+/// How often another process may be quicker to take a name of which nothing stood there.
+const MOST_RIVALS: usize = 100;
+
 /// Why a body is written beside `NAME.part`.
 pub(super) const FOREIGN: &str = "its .part file is another program's and is left alone; until it is whole it is in NAME.gannet.part";
 
@@ -266,6 +269,7 @@ impl Disk {
     /// Has the files of the body be called after the first of `NAME.1`, `NAME.2`… of which no part stands.
     pub(super) fn create_beside(&mut self, since: i128) -> io::Result<()> {
         let first = self.stem.clone();
+        let mut rivals = 0;
         for number in 1_u64.. {
             self.stem = first.clone();
             self.stem.push(name::numbered("", number));
@@ -275,7 +279,7 @@ impl Disk {
             // What stands beside the name before is not of this body.
             self.has_leftover = false;
             match self.create(since).map(drop) {
-                Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
+                Err(error) if sys::is_being_written(&error) && rivals < MOST_RIVALS => rivals += 1,
                 result => return result,
             }
         }
@@ -342,7 +346,7 @@ impl Disk {
 
     /// Moves another tool's partial file of `size` bytes from `name` to the part, with a state that claims them. What
     /// stood at the part before is removed, after its state. The new state comes before the move: a kill leaves the
-    /// file where it was, or all that is needed to go on.
+    /// file where it was, or all that is needed to go on; and so does an error.
     pub(super) fn adopt(&mut self, name: &OsStr, size: u64, state: &mut State) -> io::Result<()> {
         let busy = || io::Error::new(ErrorKind::ResourceBusy, "another program writes it");
         self.has_leftover = true;
@@ -362,9 +366,10 @@ impl Disk {
             self.folder.remove(&self.part_name())?;
         }
         self.mark(&file);
-        state.ranges.insert(0..size);
-        self.write_state(state)?;
-        let moved = self.folder.rename(name, &self.part_name());
+        let mut claim = state.clone();
+        claim.ranges.insert(0..size);
+        let stated = self.write_state(&mut claim);
+        let moved = stated.and_then(|()| self.folder.rename(name, &self.part_name()));
         if let Err(error) = moved {
             let _ = self.remove_state();
             return Err(if error.kind() == ErrorKind::AlreadyExists {
@@ -373,7 +378,8 @@ impl Disk {
                 error
             });
         }
-        self.saved = state.ranges.count();
+        self.saved = claim.ranges.count();
+        *state = claim;
         self.file = Held::Named(Arc::new(file));
         Ok(())
     }
@@ -475,8 +481,58 @@ impl Drop for Disk {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
     use crate::download::Ranges;
+    use crate::sys::fault::{Call, Script, Scripted};
+
+    /// The system refuses a call.
+    struct Refusing(Call, Errno);
+
+    impl Script for Refusing {
+        fn before(&mut self, call: Call, _: &OsStr) -> io::Result<()> {
+            if call == self.0 {
+                return Err(self.1.into());
+            }
+            Ok(())
+        }
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    fn a_file_that_the_system_calls_busy_is_not_taken_for_one_that_is_being_written() {
+        let top = tempfile::tempdir().unwrap();
+        std::fs::write(top.path().join("other"), "").unwrap();
+        let folder = Rc::new(Folder::make(top.path(), false).unwrap());
+        let mut disk = Disk::new(folder, "a".into());
+        let scripted = Scripted::new(Refusing(Call::Remove, Errno::BUSY));
+        let error = disk.create_beside(i128::MAX).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::BUSY));
+        drop((disk, scripted));
+        let names = std::fs::read_dir(top.path()).unwrap().count();
+        assert!(names <= 2, "{names} files");
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    fn what_cannot_be_taken_over_for_the_moment_stays_and_is_taken_over_by_the_next_try() {
+        let top = tempfile::tempdir().unwrap();
+        std::fs::write(top.path().join("a"), [1; 10]).unwrap();
+        let folder = Rc::new(Folder::make(top.path(), false).unwrap());
+        let mut disk = Disk::new(folder, "a".into());
+        let mut state = State::default();
+        let scripted = Scripted::new(Refusing(Call::CreateState, Errno::MFILE));
+        let error = disk.adopt("a".as_ref(), 10, &mut state).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::MFILE));
+        assert_eq!(state, State::default());
+        drop(scripted);
+        assert_eq!(std::fs::read_dir(top.path()).unwrap().count(), 1);
+        disk.adopt("a".as_ref(), 10, &mut state).unwrap();
+        assert_eq!(state.ranges.count(), 10);
+        let part = std::fs::read(top.path().join("a.part")).unwrap();
+        assert_eq!(part, [1; 10]);
+    }
 
     /// Found by the simulation of other programs, seed 7000452.
     #[test]

@@ -585,7 +585,7 @@ impl Part {
     fn create_part(&mut self) -> io::Result<()> {
         let since = self.claim.since;
         match self.disk.create(since).map(drop) {
-            Err(error) if error.kind() == ErrorKind::ResourceBusy && self.may_be_numbered() => {
+            Err(error) if sys::is_being_written(&error) && self.may_be_numbered() => {
                 let name = self.name().to_owned();
                 self.disk.create_beside(since)?;
                 self.given = Some(name.into());

@@ -141,10 +141,12 @@ impl Part {
         if self.state.validators == Validators::default() {
             self.state.validators = Validators::of(response);
         }
-        if let Some(size) = self.foreign.take() {
+        if let Some(size) = self.foreign {
             let name = self.name().to_owned();
             let adopted = self.disk.adopt(&name, size, &mut self.state);
+            // Where that fails, it stands there still, for the next try.
             adopted.map_err(|source| self.fault("continue", source))?;
+            self.foreign = None;
             self.nothing_stands();
             self.is_inherited = true;
         }
