@@ -175,7 +175,7 @@ fn bring_all(site: &Rc<RefCell<Site>>, folder: &Dir, damage: &Damage, random: &m
     }
     for name in folder.names() {
         let (number, suffix) = name.split_once('.').unwrap_or((&name, ""));
-        let number = number.parse().expect("a number");
+        let number: usize = number.parse().expect("a number");
         if site.borrow().files[number].parts == Parts::OtherTotal {
             continue;
         }
