@@ -374,6 +374,10 @@ impl Happenings {
                 continue;
             };
             let state = State::parse(&state).expect("a whole state");
+            if state.ranges.is_empty() {
+                // It says that the part is gannet's, and no more.
+                continue;
+            }
             let tag = state.validators.etag.expect("a tag");
             let version = tag.trim_matches('"').trim_start_matches('v').parse();
             let content = file.content(number, version.expect("a version"));
