@@ -13,6 +13,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
 use gannet::session::{ActiveFile, Snapshot};
+use gannet::sys;
 
 use super::flags;
 use super::format::{Safe, Size, Span, Speed};
@@ -166,6 +167,7 @@ impl Progress {
         self.compose(snapshot);
         if !self.is_drawn {
             self.is_drawn = true;
+            sys::set_cursor_hidden(true);
             let _ = write!(self.out, "{HIDE_CURSOR}").and_then(|()| self.out.flush());
         }
         self.bar.tick();
@@ -187,6 +189,7 @@ impl Progress {
             self.is_drawn = false;
             self.bar.finish_and_clear();
             let _ = write!(self.out, "{SHOW_CURSOR}").and_then(|()| self.out.flush());
+            sys::set_cursor_hidden(false);
         }
     }
 

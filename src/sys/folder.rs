@@ -441,11 +441,14 @@ impl Folder {
         }
     }
 
-    /// What stands at a name, if that is an open file.
-    pub fn entry_of(&self, name: &OsStr, file: &File) -> Option<Entry> {
-        let own = Entry(rustix::fs::fstat(file).ok()?);
-        let entry = self.entry(name).ok()??;
-        entry.is_same(&own).then_some(entry)
+    /// What stands at a name, if that is an open file; `None` if it is another, or nothing.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn entry_of(&self, name: &OsStr, file: &File) -> io::Result<Option<Entry>> {
+        let own = Entry(rustix::fs::fstat(file)?);
+        let entry = self.entry(name)?;
+        Ok(entry.filter(|entry| entry.is_same(&own)))
     }
 
     /// Whether only close(2) may report that bytes which were written are lost: that a server, a daemon or a quota has

@@ -25,4 +25,4 @@ pub use input::{open_input, read_all};
 pub use limit::{foreign_files, raise_open_files};
 pub use output::{is_stopping, stderr, stdout, stop_flag, write_all};
 pub use pipe::{Moved, Pipe};
-pub use signal::{Dispositions, end_by};
+pub use signal::{Dispositions, end_by, set_cursor_hidden};

@@ -1,5 +1,7 @@
 //! What becomes of signals before handlers are set for them, and how a process ends by one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use signal_hook::low_level;
 
 /// What the process does with each signal.
@@ -31,9 +33,24 @@ impl Dispositions {
     }
 }
 
+/// What shows the cursor of a terminal again (DECTCEM).
+const SHOW_CURSOR: &[u8] = b"\x1b[?25h";
+
+static IS_CURSOR_HIDDEN: AtomicBool = AtomicBool::new(false);
+
+/// The cursor of the terminal at standard error was hidden, or is shown again: [`end_by`] leaves none hidden.
+pub fn set_cursor_hidden(is_hidden: bool) {
+    IS_CURSOR_HIDDEN.store(is_hidden, Ordering::SeqCst);
+}
+
 /// Ends the process by a signal, as if it had no handler: shells and other parents see what ended it. The first
 /// process of a PID namespace is spared its signals, and exits with 128 and the number.
 pub fn end_by(signal: i32) -> ! {
+    if IS_CURSOR_HIDDEN.load(Ordering::SeqCst)
+        && let Ok(terminal) = super::stderr()
+    {
+        let _ = rustix::io::write(terminal, SHOW_CURSOR);
+    }
     if std::process::id() != 1 {
         // Fails for a signal that it does not know.
         let _ = low_level::emulate_default_handler(signal);

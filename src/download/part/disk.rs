@@ -437,7 +437,7 @@ impl Disk {
                 }
                 if sys::set_len(&file, 0).is_ok() {
                     self.file = Held::Named(file);
-                } else if self.folder.entry_of(&self.part_name(), &file).is_some() {
+                } else if self.folder.entry_of(&self.part_name(), &file)?.is_some() {
                     self.folder.remove(&self.part_name())?;
                 }
             }
@@ -459,9 +459,12 @@ impl Disk {
     }
 
     /// The part, if it is still the file that was written, and `size` bytes long.
-    pub(super) fn intact(&self, size: u64) -> Option<sys::Entry> {
-        let entry = self.folder.entry_of(&self.part_name(), self.named()?)?;
-        (entry.size() == size).then_some(entry)
+    pub(super) fn intact(&self, size: u64) -> io::Result<Option<sys::Entry>> {
+        let Some(file) = self.named() else {
+            return Ok(None);
+        };
+        let entry = self.folder.entry_of(&self.part_name(), file)?;
+        Ok(entry.filter(|entry| entry.size() == size))
     }
 }
 
@@ -471,7 +474,7 @@ impl Drop for Disk {
         if let Held::Named(file) = std::mem::replace(&mut self.file, Held::Nothing)
             && self.saved == 0
             && self.remove_state().is_ok()
-            && self.folder.entry_of(&self.part_name(), &file).is_some()
+            && matches!(self.folder.entry_of(&self.part_name(), &file), Ok(Some(_)))
         {
             // Nothing could go on with it; where it cannot be removed, its name says what it is.
             let _ = self.folder.remove(&self.part_name());

@@ -478,7 +478,8 @@ impl Part {
     /// has put in its place, or has cut, is not what is renamed. Gives when it was written last.
     fn look_whether_ours(&mut self) -> Result<i128, Fault> {
         let size = self.state.ranges.end().max(self.run.end);
-        match self.disk.intact(size) {
+        let intact = self.disk.intact(size);
+        match intact.map_err(|source| self.part_fault("look at", source))? {
             Some(entry) => Ok(entry.modified()),
             None => {
                 self.discard();
