@@ -229,7 +229,8 @@ const BAD_ROW: &str = "bad row:";
 /// something else by an indent or a `#`.
 pub fn as_written(line: &[u8]) -> Option<Box<str>> {
     let line = text_of(line)?;
-    let is_mistaken = line.starts_with('<')
+    // A byte order mark that comes first in a list is no part of its line.
+    let is_mistaken = line.starts_with(['<', '\u{feff}'])
         || format::by_line(&Line::Text(line.as_bytes())) != Some(Format::Urls);
     Some(if is_mistaken {
         bad_row(line)
