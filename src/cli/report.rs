@@ -110,7 +110,7 @@ impl Console {
         }
     }
 
-    /// Ends the report, and gives what the shell is to be told. A run that broke off ends so with something else.
+    /// Ends the report and gives the exit status. `broken` is that of a run which could not go on.
     pub(crate) fn finish(mut self, totals: &Totals, broken: Option<Exit>) -> Exit {
         self.progress.finish();
         if self.has_summary && self.quiet < 2 {

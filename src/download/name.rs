@@ -391,7 +391,7 @@ impl Names {
         self.is_taken(&folder, name, "")
     }
 
-    /// Has names that differ in case alone count as one from now on: they are on the file system.
+    /// Treats names that differ in case alone as one from now on, as the file system does.
     pub fn fold_case(&mut self) {
         self.folds_case = true;
     }
@@ -401,7 +401,7 @@ impl Names {
         self.folds_case
     }
 
-    /// Has names to come be remembered in an empty file, which can be read and written, instead of in memory. Where
+    /// Stores further names in an empty file, open for reading and writing, instead of in memory. Where
     /// that cannot be written, they are kept in memory.
     pub fn spill_into(&mut self, file: File) {
         self.spill.get_or_insert_with(|| Spill::new(file));

@@ -190,7 +190,7 @@ impl Http2 {
         self.lost.is_none() && !self.session.is_over() && !self.session.is_clogged()
     }
 
-    /// Sends what there is to be sent; true when nothing is left of it. After a failure nothing is
+    /// Sends the pending bytes; true when none are left. After a failure nothing is
     /// sent any more, and what had come before is still read.
     pub(super) fn transmit(&mut self, filter: &mut dyn Filter) -> bool {
         if self.lost.is_some() || self.unwritable.is_some() {

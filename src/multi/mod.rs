@@ -200,7 +200,7 @@ impl<S: Sink> Multi<S> {
         let _ = self.announce_if_stirred();
     }
 
-    /// What was set last, with the cookies as they are now: change what is to be changed, and set it again.
+    /// The options in force, with the cookies learned so far. To change one option, clone these, change it and set them.
     pub fn options(&self) -> &Options {
         &self.options
     }

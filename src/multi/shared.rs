@@ -169,7 +169,7 @@ impl<S: Sink> Multi<S> {
         let wanted = http2.interest(is_all_sent, filter.wants());
         let is_out_of_sight = wanted == Interest::Remove && http2.is_at_rest();
         let was_out_of_sight = std::mem::replace(&mut http2.is_out_of_sight, is_out_of_sight);
-        // What came meanwhile was announced meanwhile, or not at all; and behind a failure the rest is to be read.
+        // An edge-triggered loop reports bytes once: those that came unread, or before a failure, get no further event.
         let is_to_be_driven = (was_clogged && !http2.session.is_clogged())
             || (was_out_of_sight && !is_out_of_sight)
             || (!was_unwritable && http2.unwritable.is_some());

@@ -58,7 +58,7 @@ impl Drop for Guard {
 enum Demand {
     /// The run is to stop in good order: the loop sees to that.
     Stop,
-    /// The same again.
+    /// A repetition of the first signal: ignored.
     Echo,
     /// The process is to end at once.
     End,

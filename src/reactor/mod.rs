@@ -196,7 +196,7 @@ fn wait(
     }
 }
 
-/// Has the poll watch each socket as the engine wants it watched, and notes why one cannot be.
+/// The socket function: registers each interest with the poll, and records why one is refused.
 fn watching(
     registry: &Registry,
     refusal: &Refusal,

@@ -206,7 +206,7 @@ impl Naming {
         self.limits
     }
 
-    /// Has names to come be remembered in a file: in the target folder, which has room for what is fetched, or among
+    /// Stores further names in a file: in the target folder, which has room for what is fetched, or among
     /// temporary files. Where none can be made, they stay in memory.
     fn spill(&mut self, folders: Option<&Folders>) {
         let base = folders.and_then(Folders::base);

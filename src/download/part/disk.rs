@@ -266,7 +266,7 @@ impl Disk {
             .ok_or_else(|| io::Error::new(ErrorKind::ResourceBusy, "another process is writing it"))
     }
 
-    /// Has the files of the body be called after the first of `NAME.1`, `NAME.2`… of which no part stands.
+    /// Renames the files of the body after the first of `NAME.1`, `NAME.2`… that has no part yet.
     pub(super) fn create_beside(&mut self, since: i128) -> io::Result<()> {
         let first = self.stem.clone();
         let mut rivals = 0;
@@ -386,8 +386,7 @@ impl Disk {
 
     /// Writes the state that describes the part.
     pub(super) fn write_state(&mut self, state: &mut State) -> io::Result<()> {
-        state.is_marked = self.is_marked;
-        state.boot = Some(sys::boot().into());
+        self.stamp(state);
         let (name, next) = (self.beside(name::STATE), self.beside(name::NEXT_STATE));
         self.has_leftover = true;
         self.folder.write_whole(&name, &next, &state.to_bytes())
@@ -398,8 +397,7 @@ impl Disk {
         &self,
         state: &mut State,
     ) -> io::Result<impl FnOnce(&File) + Send + use<>> {
-        state.is_marked = self.is_marked;
-        state.boot = Some(sys::boot().into());
+        self.stamp(state);
         let bytes = state.to_bytes();
         let folder = self.folder.try_clone()?;
         let (name, next) = (self.beside(name::STATE), self.beside(name::NEXT_STATE));
@@ -409,6 +407,12 @@ impl Disk {
                 let _ = folder.write_whole(&name, &next, &bytes);
             }
         })
+    }
+
+    /// Adds to a state what a later run needs to know that it describes this part, and how far to believe it.
+    fn stamp(&self, state: &mut State) {
+        state.is_marked = self.is_marked;
+        state.boot = Some(sys::boot().into());
     }
 
     /// Removes the state, before its part gets other bytes.

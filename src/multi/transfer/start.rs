@@ -109,7 +109,7 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Looks at a connection of HTTP/2 that was out of sight, idle or with streams that all rest: what
-    /// has come meanwhile may be the peer's goodbye.
+    /// arrived since may be the peer's GOAWAY.
     fn look_after_idling(&mut self, key: ConnectionKey, now: Instant) {
         let connection = &mut self.connections[key];
         let idle_since = connection.idle_since.take();
