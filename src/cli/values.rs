@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gannet::list::{SizeError, parse_size};
+use gannet::sys::Destination;
 use url::{Host, Url};
 
 /// The longest duration that can be asked for: a year, so that no deadline overflows a clock.
@@ -86,19 +87,7 @@ pub(crate) fn is_stdout(path: &Path) -> bool {
 
 /// Whether an output is standard output under whatever name, that of a symbolic link too.
 pub(crate) fn leads_to_stdout(path: &Path) -> bool {
-    let mut at = path.to_owned();
-    // A longer chain of links than this is one that nobody means.
-    for _ in 0..8 {
-        let name = at.to_str().unwrap_or_default();
-        if ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].contains(&name) {
-            return true;
-        }
-        let Ok(target) = std::fs::read_link(&at) else {
-            return false;
-        };
-        at = at.parent().unwrap_or(Path::new("")).join(target);
-    }
-    false
+    matches!(Destination::of(path), Ok(Destination::Stdout))
 }
 
 pub(crate) fn one_or_more(typed: &str) -> Result<u32, String> {

@@ -200,7 +200,7 @@ impl<S: Sink> Multi<S> {
         let _ = self.announce_if_stirred();
     }
 
-    /// The options in force, with the cookies learned so far. To change one option, clone these, change it and set them.
+    /// The options in force, with the cookies learned so far. To change one, clone these, change it and set them.
     pub fn options(&self) -> &Options {
         &self.options
     }

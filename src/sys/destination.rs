@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, OFlags};
 use rustix::io::Errno;
 
-use super::file::{closes_late, flush, note, noted};
+use super::file::{closes_late, flush, note, noted, sync_data};
 use super::{Folder, output};
 
 /// Symbolic links that are followed at most, as the kernel does.
@@ -259,7 +259,7 @@ impl OutputFile {
     pub fn commit(mut self, syncs: bool) -> io::Result<()> {
         // What is replaced must not be lost to a power cut that comes before the new bytes are on the disk.
         if syncs && !self.is_stream() || self.replaced().is_some() {
-            sync(&self.file)?;
+            sync_data(&self.file)?;
         }
         match std::mem::replace(&mut self.way, Way::Stream) {
             Way::Stream => Ok(()),
@@ -338,14 +338,7 @@ fn copy(mut from: &File, mut into: &File, access: Access) -> io::Result<()> {
     if old > length {
         into.set_len(length)?;
     }
-    sync(into)
-}
-
-fn sync(file: &File) -> io::Result<()> {
-    match rustix::fs::fdatasync(file) {
-        Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    sync_data(into)
 }
 
 impl Write for OutputFile {

@@ -65,10 +65,10 @@ pub fn latest_stamp() -> i128 {
 ///
 /// # Errors
 /// What the system says.
-pub fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
+pub fn write_at(file: impl AsFd, bytes: &[u8], at: u64) -> io::Result<usize> {
     let written = fault::call(Call::Write, "", || {
         let room = fault::room(bytes.len())?;
-        rustix::io::pwrite(file, &bytes[..room], at)
+        rustix::io::pwrite(&file, &bytes[..room], at)
     });
     Ok(written?)
 }
@@ -77,9 +77,9 @@ pub fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<usize> {
 ///
 /// # Errors
 /// What the system says; some of the bytes may be there.
-pub fn write_all_at(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
+pub fn write_all_at(file: impl AsFd, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
     while !bytes.is_empty() {
-        let written = write_at(file, bytes, at)?;
+        let written = write_at(&file, bytes, at)?;
         if written == 0 {
             return Err(ErrorKind::WriteZero.into());
         }

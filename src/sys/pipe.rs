@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
+use super::write_all_at;
+
 /// What the pipe is asked to hold: the most that an unprivileged process may ask for by default.
 const CAPACITY: usize = 1 << 20;
 
@@ -78,16 +80,16 @@ impl Pipe {
         let mut buffer = vec![0; COPY.min(left)];
         while left > 0 {
             let room = buffer.len().min(left);
-            let read = retry_on_intr(|| rustix::io::read(&self.read, &mut buffer[..room]));
-            let result =
-                read.and_then(|read| write_all_at(&file, &buffer[..read], at).map(|()| read));
-            match result {
+            let copied = retry_on_intr(|| rustix::io::read(&self.read, &mut buffer[..room]))
+                .map_err(io::Error::from)
+                .and_then(|read| write_all_at(&file, &buffer[..read], at).map(|()| read));
+            match copied {
                 Ok(0) => return Moved::Target(taken - left, io::ErrorKind::UnexpectedEof.into()),
                 Ok(copied) => {
                     left -= copied;
                     at += copied as u64;
                 }
-                Err(error) => return Moved::Target(taken - left, error.into()),
+                Err(error) => return Moved::Target(taken - left, error),
             }
         }
         Moved::Copied(taken)
@@ -106,16 +108,4 @@ fn is_refusal(error: Errno) -> bool {
         Errno::BADF,
     ];
     refusals.contains(&error)
-}
-
-fn write_all_at(file: impl AsFd, mut bytes: &[u8], mut at: u64) -> rustix::io::Result<()> {
-    while !bytes.is_empty() {
-        let written = retry_on_intr(|| rustix::io::pwrite(&file, bytes, at))?;
-        if written == 0 {
-            return Err(Errno::IO);
-        }
-        bytes = &bytes[written..];
-        at += written as u64;
-    }
-    Ok(())
 }
