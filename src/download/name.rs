@@ -1,16 +1,11 @@
-//! Names of files that strangers choose, made safe, and the names taken in one batch. Pure but for the file in which a
-//! batch remembers many names: whether a file exists is asked of the caller.
+//! Names of files that lists, URLs and servers choose, made safe. Pure: nothing here looks at the disk.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
 use url::Url;
-
-use super::spill::Spill;
 
 /// What is put behind a name while its body is incomplete.
 pub const PART: &str = ".part";
@@ -103,16 +98,19 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Whether some file system would refuse a part of a path that is safe: only then is it worth asking for its
+    /// Whether some file system would refuse a component of a path that is safe: only then is it worth asking for its
     /// limits.
     pub fn matter_to(path: &Path) -> bool {
-        path.iter().any(|part| {
-            let bytes = part.as_encoded_bytes();
-            bytes.len() + RESERVED > SHORTEST_LIMIT
-                || bytes
-                    .iter()
-                    .any(|byte| SPECIAL.contains(&char::from(*byte)))
-        })
+        path.iter().any(Self::matter_to_name)
+    }
+
+    /// Whether some file system would refuse a base name that is safe.
+    pub fn matter_to_name(name: &OsStr) -> bool {
+        let bytes = name.as_encoded_bytes();
+        bytes.len() + RESERVED > SHORTEST_LIMIT
+            || bytes
+                .iter()
+                .any(|byte| SPECIAL.contains(&char::from(*byte)))
     }
 
     /// A name in which all that these limits refuse stands, to find them.
@@ -303,198 +301,6 @@ fn start(text: &str, most: usize) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
-/// The names taken in one batch, so that no two rows write the same file.
-///
-/// Taking `x` takes `x.part` and `x.part.gannet` with it. A name costs one 64-bit keyed hash, or two if it has
-/// capitals; should two ever agree, the second file is numbered without need, and nothing is lost. Paths are compared
-/// as written (`a//b` is `a/b`), so give them all from one root. Where the file system folds case, say so, and `A`
-/// and `a` count as one.
-///
-/// ```
-/// use std::path::Path;
-/// use gannet::download::name::Names;
-///
-/// let mut names = Names::default();
-/// assert!(names.claim(Path::new("a.iso")));
-/// assert!(!names.claim(Path::new("a.iso")));
-/// assert_eq!(names.next_free(Path::new("a.iso"), |_| false), Path::new("a.iso.1"));
-/// ```
-#[derive(Debug, Default)]
-pub struct Names {
-    keys: RandomState,
-    count: u64,
-    taken: HashSet<u64>,
-    /// Takes the keys to come, where there are many.
-    spill: Option<Spill>,
-    /// The number to try next for a name that was asked for more than once.
-    next: HashMap<u64, u64>,
-    /// A name was asked for that could be the partial file of another.
-    has_suffixed: bool,
-    /// A name was taken that is another in lower case.
-    has_capitals: bool,
-    /// Names that differ in case alone are one.
-    folds_case: bool,
-    /// A name with its suffix, while it is hashed.
-    scratch: Vec<u8>,
-}
-
-/// Numbers to try next that are remembered, before those are forgotten that are found again soon.
-const NEXT_NUMBERS: usize = 50_000;
-
-impl Names {
-    /// Takes a path for a row; false when it, or a file that goes with it, belongs to another row.
-    pub fn claim(&mut self, path: &Path) -> bool {
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        let folder = self.folder(path);
-        let own = self.key(&folder, name, "");
-        // Of the pairs of {x, x.part, x.part.gannet…} and {y, y.part, y.part.gannet…}, only x = y,
-        // x.… = y and x = y.… can be equal: no two suffixes end alike. Where no name has a suffix
-        // of ours, nothing but the name itself can be in the way.
-        let suffixes = [PART, STATE, NEXT_STATE];
-        self.has_suffixed |= suffixes
-            .iter()
-            .any(|suffix| name.ends_with(suffix.as_bytes()));
-        let is_taken = self.has(own)
-            || self.has_suffixed
-                && suffixes.iter().any(|suffix| {
-                    let owner = name.strip_suffix(suffix.as_bytes());
-                    self.is_taken(&folder, name, suffix)
-                        || owner.is_some_and(|owner| self.is_taken(&folder, owner, ""))
-                })
-            || self.folds_case && self.differs_in_case(path);
-        if is_taken {
-            return false;
-        }
-        self.take(own);
-        if let Some(lower) = in_lower_case(path) {
-            let key = self.folded_key(Path::new(&lower));
-            self.has_capitals = true;
-            if !self.has(key) {
-                self.take(key);
-            }
-        }
-        self.count += 1;
-        true
-    }
-
-    /// Whether another path was taken that differs from this one in case alone.
-    pub fn differs_in_case(&mut self, path: &Path) -> bool {
-        let Some(lower) = in_lower_case(path) else {
-            return self.has_capitals && self.has(self.folded_key(path));
-        };
-        let lower = Path::new(&lower);
-        if self.has(self.folded_key(lower)) {
-            return true;
-        }
-        let folder = self.folder(lower);
-        let name = lower.file_name().unwrap_or_default().as_encoded_bytes();
-        self.is_taken(&folder, name, "")
-    }
-
-    /// Treats names that differ in case alone as one from now on, as the file system does.
-    pub fn fold_case(&mut self) {
-        self.folds_case = true;
-    }
-
-    /// Whether they count as one.
-    pub fn folds_case(&self) -> bool {
-        self.folds_case
-    }
-
-    /// Stores further names in an empty file, open for reading and writing, instead of in memory. Where
-    /// that cannot be written, they are kept in memory.
-    pub fn spill_into(&mut self, file: File) {
-        self.spill.get_or_insert_with(|| Spill::new(file));
-    }
-
-    /// How many names are taken.
-    pub fn len(&self) -> u64 {
-        self.count
-    }
-
-    /// Whether no name is taken.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Takes the first free `path.N`, N from 1. `exists` tells whether a candidate is on the disk; it must say no in
-    /// the end. Numbers once found taken are not tried again, so that many rows of one name stay cheap.
-    pub fn next_free(&mut self, path: &Path, mut exists: impl FnMut(&Path) -> bool) -> PathBuf {
-        let name = path.file_name().unwrap_or_default();
-        let key = self.key(&self.folder(path), name.as_encoded_bytes(), "");
-        let mut number = self.next.get(&key).copied().unwrap_or(1);
-        loop {
-            let mut candidate = name.to_owned();
-            candidate.push(numbered("", number));
-            let candidate = path.with_file_name(candidate);
-            number += 1;
-            if !exists(&candidate) && self.claim(&candidate) {
-                if self.next.len() >= NEXT_NUMBERS {
-                    // Few numbers are found again at once.
-                    self.next.retain(|_, number| *number > 100);
-                }
-                self.next.insert(key, number);
-                return candidate;
-            }
-        }
-    }
-
-    fn is_taken(&mut self, folder: &DefaultHasher, name: &[u8], suffix: &str) -> bool {
-        let key = self.key(folder, name, suffix);
-        self.has(key)
-    }
-
-    /// What the file does not tell is taken for free: a body that is complete replaces no file that came since its
-    /// row began.
-    fn has(&self, key: u64) -> bool {
-        let spilt = |spill: &Spill| spill.contains(key).unwrap_or(false);
-        self.taken.contains(&key) || self.spill.as_ref().is_some_and(spilt)
-    }
-
-    fn take(&mut self, key: u64) {
-        let is_spilt = self
-            .spill
-            .as_mut()
-            .is_some_and(|spill| spill.insert(key).is_ok());
-        if !is_spilt {
-            self.taken.insert(key);
-        }
-    }
-
-    /// A hasher that has taken in the folder of `path`.
-    fn folder(&self, path: &Path) -> DefaultHasher {
-        let mut hasher = self.keys.build_hasher();
-        path.parent().hash(&mut hasher);
-        hasher
-    }
-
-    /// The hash of `name` and `suffix` in a folder.
-    fn key(&mut self, folder: &DefaultHasher, name: &[u8], suffix: &str) -> u64 {
-        self.scratch.clear();
-        self.scratch.extend_from_slice(name);
-        self.scratch.extend_from_slice(suffix.as_bytes());
-        let mut hasher = folder.clone();
-        self.scratch.hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// The hash of all paths that are `lower` in lower case, other than that of `lower` itself.
-    fn folded_key(&self, lower: &Path) -> u64 {
-        self.keys.hash_one(("in any case", lower))
-    }
-}
-
-/// A path in lower case, if that is another.
-fn in_lower_case(path: &Path) -> Option<String> {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    let is_lower = |byte: &u8| byte.is_ascii() && !byte.is_ascii_uppercase();
-    if bytes.iter().all(is_lower) {
-        return None;
-    }
-    let lower = path.to_string_lossy().to_lowercase();
-    (lower.as_bytes() != bytes).then_some(lower)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Component;
@@ -624,89 +430,6 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_taken_with_its_partial_files() {
-        for suffix in ["", PART, STATE, NEXT_STATE] {
-            let other = format!("d/x{suffix}");
-            let (mut names, mut reversed) = (Names::default(), Names::default());
-            assert!(
-                names.claim(Path::new("d/x")) && !names.claim(Path::new(&other)),
-                "{other}"
-            );
-            assert!(
-                reversed.claim(Path::new(&other)) && !reversed.claim(Path::new("d/x")),
-                "{other}"
-            );
-        }
-        let mut names = Names::default();
-        for free in ["d/x", "d/y", "e/x", "x", "d/x.parts", "d/x.gannet"] {
-            assert!(names.claim(Path::new(free)), "{free}");
-        }
-        assert!(
-            !names.claim(Path::new("d//./x")),
-            "one file, written in another way"
-        );
-    }
-
-    #[test]
-    fn rows_of_one_name_are_numbered() {
-        let mut names = Names::default();
-        let path = Path::new("d/x");
-        assert!(names.claim(path));
-        assert!(names.claim(Path::new("d/x.3")));
-        let mut next = || names.next_free(path, |candidate| candidate == Path::new("d/x.1"));
-        assert_eq!(next(), Path::new("d/x.2"));
-        assert_eq!(next(), Path::new("d/x.4"));
-        assert_eq!(
-            names.next_free(Path::new(".."), |_| false),
-            Path::new("../.1")
-        );
-        assert_eq!(numbered("x", 7), "x.7");
-    }
-
-    #[test]
-    fn names_that_differ_in_case_are_one_where_that_is_said() {
-        for (first, second) in [
-            ("Readme", "README"),
-            ("README", "readme"),
-            ("readme", "ReadMe"),
-            ("d/Ä", "D/ä"),
-        ] {
-            let mut names = Names::default();
-            assert!(names.claim(Path::new(first)));
-            assert!(names.differs_in_case(Path::new(second)), "{second}");
-            assert!(!names.differs_in_case(Path::new("other")));
-            let mut folding = Names::default();
-            folding.fold_case();
-            assert!(folding.claim(Path::new(first)) && !folding.claim(Path::new(second)));
-            let free = folding.next_free(Path::new(second), |_| false);
-            assert_eq!(free, Path::new(&numbered(second, 1)));
-            assert!(names.claim(Path::new(second)), "two names elsewhere");
-        }
-    }
-
-    #[test]
-    fn names_in_a_file_are_remembered_as_those_in_memory() {
-        let mut names = Names::default();
-        for n in 0..2000 {
-            if n == 1000 {
-                names.spill_into(tempfile::tempfile().unwrap());
-            }
-            assert!(names.claim(Path::new(&format!("D/file-{n}"))));
-        }
-        assert_eq!(names.len(), 2000);
-        assert!(names.taken.len() <= 2000, "{}", names.taken.len());
-        for n in 0..2000 {
-            let path = format!("D/file-{n}");
-            assert!(!names.claim(Path::new(&path)), "{path}");
-            assert!(names.differs_in_case(Path::new(&path.to_lowercase())));
-        }
-        let read_only = tempfile::NamedTempFile::new().unwrap();
-        let mut names = Names::default();
-        names.spill_into(File::open(read_only.path()).unwrap());
-        assert!(names.claim(Path::new("a")) && !names.claim(Path::new("a")));
-    }
-
-    #[test]
     fn a_name_fits_the_file_system_that_it_lands_on() {
         let limits = Limits {
             longest: 143,
@@ -730,19 +453,6 @@ mod tests {
             takes_special: true,
         };
         assert_eq!(roomy.fit(Path::new("a:b")), Path::new("a:b"));
-    }
-
-    #[test]
-    fn many_rows_of_one_name_are_not_quadratic() {
-        let mut names = Names::default();
-        let mut asked = 0;
-        for _ in 0..10_000 {
-            names.next_free(Path::new("x"), |_| {
-                asked += 1;
-                asked <= 100
-            });
-        }
-        assert_eq!(asked, 10_100);
     }
 
     /// Text rich in what matters to names.
@@ -796,20 +506,6 @@ mod tests {
             if let Ok(url) = Url::parse(&format!("http://h/{path}")) {
                 let name = from_url(&url);
                 prop_assert_eq!(safe(&name), name);
-            }
-        }
-
-        #[test]
-        fn no_two_rows_share_a_file(rows in prop::collection::vec("[xy](\\.part|\\.part\\.gannet|\\.1|\\.2){0,2}", 1..20)) {
-            let mut names = Names::default();
-            let mut files = HashSet::new();
-            for row in &rows {
-                let path = Path::new(row);
-                let taken = if names.claim(path) { path.to_owned() } else { names.next_free(path, |_| false) };
-                for suffix in ["", PART, STATE, NEXT_STATE] {
-                    let file = format!("{}{suffix}", taken.display());
-                    prop_assert!(files.insert(file.clone()), "{} twice in {:?}", file, rows);
-                }
             }
         }
     }

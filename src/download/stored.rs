@@ -6,7 +6,6 @@
 use std::str;
 use std::time::{Duration, UNIX_EPOCH};
 
-use sha2::{Digest, Sha256};
 use url::{Position, Url};
 
 use super::Validators;
@@ -28,6 +27,9 @@ pub struct Stored {
     /// What the file is of the body that came.
     form: Form,
 }
+
+/// The first line of a note: its format.
+const VERSION: &str = "2\n";
 
 /// What a file is of the body that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,15 +71,25 @@ impl Stored {
             (false, Some(_)) => Form::Coded,
             (false, None) => Form::Plain,
         };
-        let form = form.as_str();
-        let (etag, last_modified) = (
-            validators.etag.as_deref().unwrap_or(""),
-            validators.last_modified.as_deref().unwrap_or(""),
-        );
-        validators.is_useful().then(|| {
-            let url = key(url);
-            format!("2\n{url}\n{size}\n{completed}\n{etag}\n{last_modified}\n{form}\n").into_bytes()
-        })
+        if !validators.is_useful() {
+            return None;
+        }
+        let (key, size, completed) = (key(url), size.to_string(), completed.to_string());
+        let lines: [&[u8]; 6] = [
+            &key,
+            size.as_bytes(),
+            completed.as_bytes(),
+            validators.etag.as_deref().unwrap_or("").as_bytes(),
+            validators.last_modified.as_deref().unwrap_or("").as_bytes(),
+            form.as_str().as_bytes(),
+        ];
+        let mut note = Vec::with_capacity(192);
+        note.extend_from_slice(VERSION.as_bytes());
+        for line in lines {
+            note.extend_from_slice(line);
+            note.push(b'\n');
+        }
+        Some(note)
     }
 
     /// What stands with a file, if that is as it was when it was complete, and came from one of `urls`: validators of
@@ -116,9 +128,11 @@ impl Stored {
     }
 
     fn parse<'u>(text: &str, urls: impl IntoIterator<Item = &'u Url>) -> Option<Self> {
-        let mut lines = text.strip_prefix("2\n")?.split('\n');
+        let mut lines = text.strip_prefix(VERSION)?.split('\n');
         let own = lines.next()?;
-        let place = urls.into_iter().position(|url| key(url) == own)?;
+        let place = urls
+            .into_iter()
+            .position(|url| key(url) == own.as_bytes())?;
         let size = lines.next()?.parse().ok()?;
         let completed = lines.next()?.parse().ok()?;
         let mut text = || {
@@ -191,23 +205,25 @@ impl Stored {
     }
 }
 
-/// What a note names its URL by: 128 bits of a SHA-256 of all that is asked for, without user information and fragment.
-/// Nothing shorter would do: a server chooses URLs, and must not find two of one key.
-fn key(url: &Url) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(&url[..Position::BeforeUsername]);
-    hasher.update(&url[Position::BeforeHost..Position::AfterQuery]);
-    let digest = hasher.finalize();
-    digest
-        .iter()
-        .take(16)
-        .fold(String::new(), |mut text, byte| {
-            text.extend(
-                [byte >> 4, byte & 15]
-                    .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])),
-            );
-            text
-        })
+/// What a note names its URL by: 128 bits of the BLAKE3 of the URL without user information and fragment, as hex
+/// digits. A shorter or weaker hash would not do: a server chooses its URLs, and must not find two that collide.
+fn key(url: &Url) -> [u8; 32] {
+    let has_login = !url[Position::BeforeUsername..Position::BeforeHost].is_empty();
+    let hash = if has_login || url.fragment().is_some() {
+        let bare = [
+            &url[..Position::BeforeUsername],
+            &url[Position::BeforeHost..Position::AfterQuery],
+        ];
+        blake3::hash(bare.concat().as_bytes())
+    } else {
+        blake3::hash(url.as_str().as_bytes())
+    };
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(hash.as_bytes()) {
+        let halves = [byte >> 4, byte & 15];
+        pair.copy_from_slice(&halves.map(|half| b"0123456789abcdef"[usize::from(half)]));
+    }
+    digits
 }
 
 #[cfg(test)]
@@ -273,7 +289,8 @@ mod tests {
     #[test]
     fn what_something_else_wrote_is_not_believed() {
         let own = key(&url("http://h/"));
-        let parse = |text: &str| Stored::parse(&text.replace("KEY", &own), [&url("http://h/")]);
+        let own = str::from_utf8(&own).unwrap();
+        let parse = |text: &str| Stored::parse(&text.replace("KEY", own), [&url("http://h/")]);
         assert!(parse("2\nKEY\n7\n1\ne\nl\n").is_some());
         for text in [
             "",

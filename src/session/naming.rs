@@ -2,14 +2,14 @@
 //! system, and no other row's. All rows are named in their order, those of other workers' shares too, so that all
 //! workers give a row the same name.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::folders::Folders;
 use super::places::Misplaced;
 use super::plan::{Output, Plan};
-use crate::download::Template;
-use crate::download::name::{self, Limits, Names};
+use crate::download::name::{self, Limits};
+use crate::download::{Names, Template};
 use crate::list::Row;
 use crate::sys::Folder;
 
@@ -26,6 +26,18 @@ pub(super) struct Named {
     pub(super) is_fixed: bool,
     /// Another row has the name that it asked for.
     pub(super) is_renamed: bool,
+}
+
+impl Named {
+    /// The name that a path has, which no other row has.
+    fn at(path: &Path, is_fixed: bool) -> Self {
+        Self {
+            folder: path.parent().map(Path::to_owned).unwrap_or_default(),
+            name: path.file_name().unwrap_or_default().to_owned(),
+            is_fixed,
+            is_renamed: false,
+        }
+    }
 }
 
 /// The names of a run.
@@ -61,53 +73,45 @@ impl Naming {
         self.names.len()
     }
 
-    /// Takes a name for a row; where another row has it, the first free one like it. Without `folders`, the disk is not
-    /// looked at.
+    /// Takes a name for a row, or the first free one like it if another row has it. Without `folders`, the disk is not
+    /// read.
     pub(super) fn name(
         &mut self,
         row: &Row,
         mut folders: Option<&mut Folders>,
     ) -> Result<Named, Misplaced> {
-        let (path, is_fixed) = self.wanted(row, folders.as_deref_mut())?;
-        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let mut wanted = self.wanted(row, folders.as_deref_mut())?;
         if self.names.len() == REMEMBERED {
             self.spill(folders.as_deref());
         }
+        let Named { folder, name, .. } = &wanted;
         if let Some(folders) = folders
             && !self.names.folds_case()
-            && self.names.differs_in_case(&path)
+            && self.names.differs_in_case(folder, name)
             && folders
-                .open_base(&folder)
+                .open_base(folder)
                 .is_ok_and(|base| base.folds_case())
         {
             self.names.fold_case();
         }
-        let is_free = self.names.claim(&path);
-        if !is_free && row.out.is_some() {
+        if self.names.claim(folder, name) {
+            return Ok(wanted);
+        }
+        if row.out.is_some() {
             return Err(Misplaced::Row(format!(
                 "an earlier row has the name '{}'",
-                path.display()
+                folder.join(name).display()
             )));
         }
-        let path = if is_free {
-            path
-        } else {
-            self.names.next_free(&path, |_| false)
-        };
-        Ok(Named {
-            folder,
-            name: path.file_name().unwrap_or_default().to_owned(),
-            is_fixed,
-            is_renamed: !is_free,
-        })
+        wanted.name = self.names.next_free(folder, name, |_| false);
+        wanted.is_renamed = true;
+        Ok(wanted)
     }
 
-    /// Takes the first free name like that of `path`, of which nothing stands in its folder.
-    pub(super) fn next_free(&mut self, path: &Path, folder: &Folder) -> OsString {
-        let free = self
-            .names
-            .next_free(path, |candidate| is_taken(folder, candidate));
-        free.file_name().unwrap_or_default().to_owned()
+    /// Takes the first free name like `name` in a folder, relative to the root, that is open as `opened`.
+    pub(super) fn next_free(&mut self, folder: &Path, name: &OsStr, opened: &Folder) -> OsString {
+        self.names
+            .next_free(folder, name, |candidate| is_taken(opened, candidate))
     }
 
     /// Takes the name that a server gave, or the first free one like it; says whether it is the former.
@@ -117,38 +121,29 @@ impl Naming {
         given: &str,
         folders: &mut Folders,
     ) -> (OsString, bool) {
-        let given = self.fit(Path::new(given), Some(folders));
-        let path = folder.join(given);
-        let is_free = self.names.claim(&path);
-        let path = if is_free {
-            path
-        } else {
-            self.names.next_free(&path, |_| false)
-        };
-        (path.file_name().unwrap_or_default().to_owned(), is_free)
+        let given = self.fit_name(OsString::from(given), Some(folders));
+        if self.names.claim(folder, &given) {
+            return (given, true);
+        }
+        (self.names.next_free(folder, &given, |_| false), false)
     }
 
-    /// The path that a row asks for, and whether it gets no other.
-    fn wanted(
-        &mut self,
-        row: &Row,
-        mut folders: Option<&mut Folders>,
-    ) -> Result<(PathBuf, bool), Misplaced> {
+    /// The name that a row asks for.
+    fn wanted(&mut self, row: &Row, mut folders: Option<&mut Folders>) -> Result<Named, Misplaced> {
         if let Output::File(path) = &self.output {
             let path = path.clone();
             let Some(name) = path.file_name() else {
                 let why = format!("'{}' does not name a file", path.display());
                 return Err(Misplaced::Row(why));
             };
-            // Where it leads is the user's affair, and the folder's file system may be another than that of its name.
-            let refused = Limits::matter_to(Path::new(name))
-                .then(|| self.limits(path.parent(), folders))
-                .flatten()
-                .and_then(|limits| limits.refuse(Path::new(name)));
-            return match refused {
-                Some(why) => Err(Misplaced::Row(format!("'{}': {why}", path.display()))),
-                None => Ok((path, true)),
-            };
+            // The user chose the folder, and its file system may differ from that of the name's own.
+            if Limits::matter_to_name(name)
+                && let Some(limits) = self.limits(path.parent(), folders)
+                && let Some(why) = limits.refuse(Path::new(name))
+            {
+                return Err(Misplaced::Row(format!("'{}': {why}", path.display())));
+            }
+            return Ok(Named::at(&path, true));
         }
         let dir = row.options.as_ref().and_then(|options| options.dir.clone());
         let folder = match dir {
@@ -157,15 +152,21 @@ impl Naming {
         };
         if let Some(out) = &row.out {
             let out = self.beneath("out", out, folders)?;
-            return Ok((folder.join(out), true));
+            return Ok(Named::at(&folder.join(out), true));
         }
-        let path = match &self.template {
-            Some(template) => template
-                .expand(&row.url, self.rows)
-                .map_err(|why| Misplaced::Row(format!("--name: {why}")))?,
-            None => name::from_url(&row.url).into(),
+        let Some(template) = &self.template else {
+            let name = OsString::from(name::from_url(&row.url));
+            return Ok(Named {
+                folder,
+                name: self.fit_name(name, folders),
+                is_fixed: false,
+                is_renamed: false,
+            });
         };
-        Ok((folder.join(self.fit(&path, folders)), false))
+        let path = template
+            .expand(&row.url, self.rows)
+            .map_err(|why| Misplaced::Row(format!("--name: {why}")))?;
+        Ok(Named::at(&folder.join(self.fit(path, folders)), false))
     }
 
     /// A path that a list gives, as it stands there or not at all.
@@ -186,12 +187,24 @@ impl Naming {
         Ok(path)
     }
 
-    /// A path that a URL or a server gives, as the target folder takes it.
-    fn fit(&mut self, path: &Path, folders: Option<&mut Folders>) -> PathBuf {
-        let limits = Limits::matter_to(path)
-            .then(|| self.limits(None, folders))
-            .flatten();
-        limits.map_or_else(|| path.to_owned(), |limits| limits.fit(path))
+    /// A path made of a URL, changed where the target folder refuses it.
+    fn fit(&mut self, path: PathBuf, folders: Option<&mut Folders>) -> PathBuf {
+        if !Limits::matter_to(&path) {
+            return path;
+        }
+        match self.limits(None, folders) {
+            Some(limits) => limits.fit(&path),
+            None => path,
+        }
+    }
+
+    /// A base name that a URL or a server gives, changed where the target folder refuses it.
+    fn fit_name(&mut self, name: OsString, folders: Option<&mut Folders>) -> OsString {
+        if Limits::matter_to_name(&name) {
+            self.fit(name.into(), folders).into()
+        } else {
+            name
+        }
     }
 
     /// What the target folder takes of names; nothing where that cannot be told.
@@ -222,9 +235,7 @@ impl Naming {
     }
 }
 
-/// Whether something has a name on the disk; where that cannot be told, it is taken for free and the rename will tell.
-fn is_taken(folder: &Folder, candidate: &Path) -> bool {
-    candidate
-        .file_name()
-        .is_some_and(|name| matches!(folder.entry(name), Ok(Some(_))))
+/// Whether a name is taken on the disk. If that cannot be told it counts as free, and the rename will tell.
+fn is_taken(folder: &Folder, name: &OsStr) -> bool {
+    matches!(folder.entry(name), Ok(Some(_)))
 }

@@ -13,7 +13,7 @@ use super::naming::{Named, Naming};
 use super::plan::{Durability, Output, Plan, Resume};
 use crate::download::name;
 use crate::download::{
-    Body, Care, Claim, Download, Exists, Hashing, Part, Stored, Stream, Syncing,
+    Body, Claim, Download, Exists, Hashing, Part, Stored, Stream, Syncing, Terms,
 };
 use crate::error::Fault;
 use crate::list::Row;
@@ -54,14 +54,10 @@ pub(super) struct Places {
     is_newer_only: bool,
     /// What is kept is to be known as well as what is fetched.
     has_lock: bool,
-    care: Care,
+    terms: Rc<Terms>,
     /// Who computes the digests of downloads.
     hashing: Hashing,
     resume: Resume,
-    /// Codings are undone.
-    decodes: bool,
-    /// Parts alone are wanted, as files of their own.
-    is_of_parts: bool,
     /// The list is shared: the names of other workers' rows are not known where servers give them.
     is_shared: bool,
     naming: Naming,
@@ -80,17 +76,19 @@ impl Places {
             takes_names: plan.takes_names && !plan.is_locked,
             is_newer_only: plan.is_newer_only,
             has_lock: plan.lock.is_some(),
-            care: Care {
+            terms: Rc::new(Terms {
                 syncing: Some(match plan.hashing_threads {
                     Some(0) => Syncing::inline(),
                     _ => Syncing::default(),
                 }),
                 has_remote_time: plan.has_remote_time,
                 is_synced: plan.durability == Durability::File,
-            },
+                is_unnoted: false,
+                decodes: plan.request.decoding.is_some(),
+                is_fragment: plan.range.is_some(),
+                is_vouched: plan.resume == Resume::Vouched,
+            }),
             resume: plan.resume,
-            decodes: plan.request.decoding.is_some(),
-            is_of_parts: plan.range.is_some(),
             is_shared: plan.shard.is_some(),
             naming: Naming::new(plan),
             folders: Folders::new(plan),
@@ -156,7 +154,7 @@ impl Places {
             && !part.folder().was_empty()
         {
             let place = match self.resume {
-                _ if self.is_of_parts => part.look_for_leftovers(),
+                _ if self.terms.is_fragment => part.look_for_leftovers(),
                 Resume::Never => part.look_for_leftovers(),
                 _ => part.recall(row.urls(), row.has_digests()),
             };
@@ -183,6 +181,9 @@ impl Places {
             return Ok(self.begin_stream(stream));
         }
         let named = self.naming.name(row, Some(&mut self.folders))?;
+        if self.naming.len() > NOTED && !self.terms.is_unnoted {
+            Rc::make_mut(&mut self.terms).is_unnoted = true;
+        }
         let folder = self.folders.open(&named.folder);
         let folder = folder.map_err(|(path, source)| disk("open folder", path, source))?;
         // A name that was typed, or that a list gives, goes before one that a server gives.
@@ -211,13 +212,13 @@ impl Places {
             return if named.is_fixed {
                 Err(Misplaced::Fault(Fault::Taken(path())))
             } else {
-                Ok(self.begin_beside(folder, &named))
+                Ok(self.begin_beside(folder, named))
             };
         }
         if entry.is_folder() && !matches!(self.exists, Exists::Rename | Exists::Error) {
             return Err(disk("replace", path(), io::ErrorKind::IsADirectory.into()));
         }
-        if self.resume == Resume::Vouched && entry.is_file() && !self.is_of_parts {
+        if self.resume == Resume::Vouched && entry.is_file() && !self.terms.is_fragment {
             return Ok(self.continue_standing(row, folder, named, &entry));
         }
         match self.exists {
@@ -229,7 +230,7 @@ impl Places {
             Exists::Overwrite | Exists::Verify => {
                 Ok(self.replace_standing(row, folder, named, &entry))
             }
-            Exists::Rename => Ok(self.begin_beside(folder, &named)),
+            Exists::Rename => Ok(self.begin_beside(folder, named)),
         }
     }
 
@@ -252,7 +253,7 @@ impl Places {
             Some(_) => part,
             None => part.continuing(entry.size(), &row.url),
         };
-        let known = known.filter(|known| known.is_for(self.decodes));
+        let known = known.filter(|known| known.is_for(self.terms.decodes));
         self.begin_with(part, is_renamed, known, file)
     }
 
@@ -270,7 +271,7 @@ impl Places {
         let size = row.options.as_ref().and_then(|options| options.size);
         let has_size = size.is_none_or(|size| size == entry.size());
         let may_be_it = has_size && (has_digests || self.has_lock);
-        let may_be_known = is_verified && !self.is_of_parts;
+        let may_be_known = is_verified && !self.terms.is_fragment;
         let known = (may_be_known && has_size && !has_digests)
             .then(|| self.known(&folder, &named.name, entry, row))
             .flatten();
@@ -306,7 +307,7 @@ impl Places {
         let stored = Stored::read(folder, name, entry, row.urls());
         if stored
             .as_ref()
-            .is_some_and(|stored| !stored.is_for(self.decodes))
+            .is_some_and(|stored| !stored.is_for(self.terms.decodes))
         {
             return None;
         }
@@ -322,7 +323,7 @@ impl Places {
 
     /// Waits until what was written of incomplete files is synced to the disk.
     pub(super) fn finish_syncing(&self) {
-        if let Some(syncing) = &self.care.syncing {
+        if let Some(syncing) = &self.terms.syncing {
             syncing.finish();
         }
     }
@@ -332,15 +333,10 @@ impl Places {
         self.folders.base().map_or(Ok(()), Folder::sync_all)
     }
 
-    /// Begins a download under the first free name like the one that it was to have.
-    fn begin_beside(&mut self, folder: Rc<Folder>, named: &Named) -> Placement {
-        let path = named.folder.join(&named.name);
-        let named = Named {
-            folder: named.folder.clone(),
-            name: self.naming.next_free(&path, &folder),
-            is_fixed: named.is_fixed,
-            is_renamed: true,
-        };
+    /// Begins a download under the first free name like the one that the row asked for.
+    fn begin_beside(&mut self, folder: Rc<Folder>, mut named: Named) -> Placement {
+        named.name = self.naming.next_free(&named.folder, &named.name, &folder);
+        named.is_renamed = true;
         self.begin(folder, named)
     }
 
@@ -410,7 +406,7 @@ impl Places {
     /// The body of a row, at whose name a file stands or none.
     fn part(&self, folder: Rc<Folder>, named: Named, standing: Option<&Entry>) -> Part {
         let claim = self.claim(standing, named.is_fixed);
-        Part::new(folder, named.name, claim)
+        Part::new(folder, named.name, claim, Rc::clone(&self.terms))
     }
 
     fn begin_stream(&self, stream: Stream) -> Placement {
@@ -428,24 +424,6 @@ impl Places {
         known: Option<Stored>,
         standing: Option<File>,
     ) -> Placement {
-        let is_many = self.naming.len() > NOTED;
-        let part = if is_many {
-            part.without_small_notes()
-        } else {
-            part
-        };
-        let part = if self.resume == Resume::Vouched {
-            part.vouched()
-        } else {
-            part
-        };
-        let part = if self.decodes { part.decoding() } else { part };
-        let part = if self.is_of_parts {
-            part.fragment()
-        } else {
-            part
-        };
-        let part = part.with_care(self.care.clone());
         let mut download = Box::new(Download::new(Body::File(Box::new(part)), &self.hashing));
         download.known = known;
         Placement::Begin {

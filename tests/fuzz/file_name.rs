@@ -2,9 +2,11 @@
 //! being made safe again, and no two rows share a file.
 
 use std::collections::HashSet;
-use std::path::{Component, Path, PathBuf};
+use std::ffi::OsString;
+use std::path::{Component, Path};
 
-use gannet::download::name::{LONGEST_NAME, Names, PART, STATE, beneath, from_url, numbered, safe};
+use gannet::download::Names;
+use gannet::download::name::{LONGEST_NAME, PART, STATE, beneath, from_url, numbered, safe};
 use url::Url;
 
 /// The longest name that file systems take, in bytes.
@@ -56,11 +58,11 @@ fn assert_apart<'a>(rows: impl Iterator<Item = &'a str>) {
     let mut names = Names::default();
     let mut files = HashSet::new();
     for row in rows {
-        let path = PathBuf::from(safe(row));
-        let taken = if names.claim(&path) {
-            path
+        let (folder, name) = (Path::new(""), OsString::from(safe(row)));
+        let taken = if names.claim(folder, &name) {
+            name
         } else {
-            names.next_free(&path, |_| false)
+            names.next_free(folder, &name, |_| false)
         };
         for suffix in ["", PART, STATE] {
             let file = format!("{}{suffix}", taken.display());

@@ -43,9 +43,7 @@ pub struct Part {
     /// The file that stands at the final name holds the same.
     is_same: bool,
     claim: Rc<Claim>,
-    /// Small bodies too get a note of their validators.
-    notes_all: bool,
-    care: Care,
+    terms: Rc<Terms>,
     /// Which version of the body it is, and what earlier tries and runs have written.
     state: State,
     /// What the present try has written.
@@ -56,8 +54,6 @@ pub struct Part {
     message: Option<Box<Message>>,
     /// The part that was asked for, unless the whole was.
     asked: Option<Asked>,
-    /// The caller says that what is there is of the present version, whether that can be proved or not.
-    is_vouched: bool,
     /// The digests of its pieces prove whatever is put beside what is there.
     is_proven: bool,
     /// Another tool left so many bytes at the final name, and they are to be continued.
@@ -74,12 +70,8 @@ pub struct Part {
     is_divisible: bool,
     is_divided: bool,
     is_multiplexed: bool,
-    /// Codings are to be undone; those of the present answer are, so that nothing can be put beside
-    /// what it brings.
-    decodes: bool,
+    /// The present answer is decoded, so that nothing can be put beside what it brings.
     is_decoded: bool,
-    /// It is a part alone of what its URL names: nothing that is known of the whole holds for it.
-    is_fragment: bool,
     /// What the user has to know of it, until that is reported.
     notice: Option<Notice>,
 }
@@ -93,15 +85,24 @@ pub enum Notice {
     Warning(Box<str>),
 }
 
-/// What a body gets before it counts as done.
+/// What was decided once for all bodies of a run.
 #[derive(Debug, Clone, Default)]
-pub struct Care {
+pub struct Terms {
     /// The thread that syncs what is written of an incomplete body.
     pub syncing: Option<Syncing>,
-    /// The server's Last-Modified as its own time.
+    /// A complete body gets the server's Last-Modified as its own time.
     pub has_remote_time: bool,
-    /// A place on the disk that a loss of power does not take away, for itself and its name.
+    /// A body is complete only when it and its name are synced to the disk.
     pub is_synced: bool,
+    /// Small bodies get no note of their validators: fetching them again costs less than noting very many.
+    pub is_unnoted: bool,
+    /// Content codings are decoded.
+    pub decodes: bool,
+    /// The bodies are byte ranges, stored as files: nothing that is known of the whole file holds for them, and no
+    /// other run resumes them.
+    pub is_fragment: bool,
+    /// The user vouches that the bytes on the disk are of the present version: they are continued without proof.
+    pub is_vouched: bool,
 }
 
 /// What a row may do at its final name: a body never replaces what came there since the run began.
@@ -136,21 +137,19 @@ pub enum Placed {
 
 impl Part {
     /// A body for `name` in `folder`. `claim` says what to do should that name be taken when the body is complete.
-    pub fn new(folder: Rc<Folder>, name: OsString, claim: Rc<Claim>) -> Self {
+    pub fn new(folder: Rc<Folder>, name: OsString, claim: Rc<Claim>, terms: Rc<Terms>) -> Self {
         Self {
             disk: Disk::new(folder, name),
             synced: None,
             given: None,
             is_same: false,
             claim,
-            notes_all: true,
-            care: Care::default(),
+            terms,
             state: State::default(),
             run: 0..0,
             limit: None,
             message: None,
             asked: None,
-            is_vouched: false,
             is_proven: false,
             foreign: None,
             is_inherited: false,
@@ -160,35 +159,9 @@ impl Part {
             is_divisible: false,
             is_divided: false,
             is_multiplexed: false,
-            decodes: false,
             is_decoded: false,
-            is_fragment: false,
             notice: None,
         }
-    }
-
-    /// The same without a note for small bodies: to fetch them again costs less than to note so many.
-    pub fn without_small_notes(mut self) -> Self {
-        self.notes_all = false;
-        self
-    }
-
-    /// The same with codings undone.
-    pub fn decoding(mut self) -> Self {
-        self.decodes = true;
-        self
-    }
-
-    /// The same for a part alone of what its URL names. No other run goes on with it.
-    pub fn fragment(mut self) -> Self {
-        self.is_fragment = true;
-        self
-    }
-
-    /// The same with more care.
-    pub fn with_care(mut self, care: Care) -> Self {
-        self.care = care;
-        self
     }
 
     /// The final name.
@@ -382,7 +355,7 @@ impl Part {
             return Ok(Placed::Kept);
         }
         if let Some(file) = self.disk.unnamed().cloned() {
-            if self.notes_all {
+            if !self.terms.is_unnoted {
                 self.note(&file, sys::latest_stamp(), url);
             }
             self.seal(&file)?;
@@ -405,7 +378,7 @@ impl Part {
         let size = self.state.ranges.end().max(self.run.end);
         let validators = &self.state.validators;
         match Stored::note(url, validators, self.is_decoded, size, completed) {
-            Some(note) if !self.is_fragment => sys::note(file, &note),
+            Some(note) if !self.terms.is_fragment => sys::note(file, &note),
             _ => false,
         }
     }
@@ -413,14 +386,14 @@ impl Part {
     /// Gives a whole file its time, and makes sure that its bytes have arrived, on the disk too as far as that was
     /// asked for: before it has its name.
     fn seal(&mut self, file: &File) -> Result<(), Fault> {
-        if self.care.has_remote_time
+        if self.terms.has_remote_time
             && let Some(modified) = self.state.validators.modified()
             && let Err(error) = file.set_modified(modified)
         {
             let warning = format!("it cannot have the server's time: {error}");
             self.notice = Some(Notice::Warning(warning.into()));
         }
-        let synced = if self.care.is_synced {
+        let synced = if self.terms.is_synced {
             sys::sync(file)
         } else {
             Ok(())
@@ -435,7 +408,7 @@ impl Part {
 
     /// Has the name that the file was given reach the disk, as far as that was asked for.
     fn sync_name(&self) -> Result<(), Fault> {
-        if !self.care.is_synced {
+        if !self.terms.is_synced {
             return Ok(());
         }
         self.folder()
@@ -451,7 +424,7 @@ impl Part {
         // this one may have been.
         let is_noted = self.note(&file, stamp, url);
         self.seal(&file)?;
-        if self.care.is_synced || self.folder().closes_late() {
+        if self.terms.is_synced || self.folder().closes_late() {
             // That may have taken long.
             self.look_whether_ours()?;
         }
