@@ -8,6 +8,7 @@ use std::{env, fs};
 
 use source::Source;
 
+mod face;
 mod source;
 
 const LONGEST_FUNCTION: usize = 80;
@@ -139,7 +140,7 @@ impl File {
             .strip_prefix("crate::")
             .or_else(|| path.strip_prefix("gannet::"))
         {
-            return Some(rest);
+            return Some(rest.strip_prefix("internals::").unwrap_or(rest));
         }
         let rest = path.trim_start_matches("super::");
         let supers = (path.len() - rest.len()) / "super::".len();
@@ -211,7 +212,8 @@ fn layered_files() -> Vec<File> {
 /// Names that the library's root re-exports, and the layer each comes from.
 fn exports() -> BTreeMap<String, String> {
     let text = fs::read_to_string(root().join("src/lib.rs")).unwrap_or_default();
-    let paths = Source::new(&text).paths().into_iter();
+    let face = text.split("mod internals").next().unwrap_or_default();
+    let paths = Source::new(face).paths().into_iter();
     paths
         .filter_map(|(_, path)| {
             let (layer, rest) = path.trim_start_matches("crate::").split_once("::")?;

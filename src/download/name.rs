@@ -39,7 +39,7 @@ const LONGEST_EXTENSION: usize = 16;
 /// none, as in wget. The query is not part of it. A segment that does not decode to UTF-8 stays encoded.
 ///
 /// ```
-/// use gannet::download::name::from_url;
+/// use gannet::internals::download::name::from_url;
 ///
 /// let url = url::Url::parse("https://example.com/pub/a%20b.iso?mirror=2")?;
 /// assert_eq!(from_url(&url), "a b.iso");
@@ -312,7 +312,7 @@ fn start(text: &str, most: usize) -> &str {
 ///
 /// ```
 /// use std::path::Path;
-/// use gannet::download::name::Names;
+/// use gannet::internals::download::name::Names;
 ///
 /// let mut names = Names::default();
 /// assert!(names.claim(Path::new("a.iso")));

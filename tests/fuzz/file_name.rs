@@ -4,7 +4,9 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-use gannet::download::name::{LONGEST_NAME, Names, PART, STATE, beneath, from_url, numbered, safe};
+use gannet::internals::download::name::{
+    LONGEST_NAME, Names, PART, STATE, beneath, from_url, numbered, safe,
+};
 use url::Url;
 
 /// The longest name that file systems take, in bytes.

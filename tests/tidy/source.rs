@@ -12,6 +12,13 @@ pub(super) struct Function {
     pub(super) lines: usize,
 }
 
+/// A public item at the top of a file; each name of a `pub use` is one.
+pub(super) struct Item {
+    /// `use`, `mod`, or another keyword of an item.
+    pub(super) kind: String,
+    pub(super) name: String,
+}
+
 impl Source {
     /// Blanks comments, the contents of strings, and items under `#[cfg(test)]`.
     pub(super) fn new(text: &str) -> Self {
@@ -78,6 +85,86 @@ impl Source {
             }
         }
         found
+    }
+
+    /// Every `pub` item outside braces with its line, but for those behind `#[doc(hidden)]`.
+    pub(super) fn public_items(&self) -> Vec<(usize, Item)> {
+        let (mut found, mut depth, mut at) = (Vec::new(), 0_i32, 0);
+        while at < self.code.len() {
+            let word = self.word(at);
+            if word.is_empty() {
+                depth += match self.code[at] {
+                    b'{' | b'(' | b'[' => 1,
+                    b'}' | b')' | b']' => -1,
+                    _ => 0,
+                };
+                at += 1;
+                continue;
+            }
+            let next = self.skip_space(at + word.len());
+            if word == "pub" && depth == 0 && self.code.get(next) != Some(&b'(') {
+                let is_hidden = self.is_hidden(at);
+                at = self.public_item(next, &mut found, is_hidden);
+            } else {
+                at += word.len();
+            }
+        }
+        found
+    }
+
+    /// Reads the public item whose keyword starts here, and gives where its name ends.
+    fn public_item(&self, start: usize, found: &mut Vec<(usize, Item)>, is_hidden: bool) -> usize {
+        let mut at = start;
+        let mut kind = self.word(at);
+        while ["const", "async", "unsafe", "extern"].contains(&kind.as_str()) {
+            let next = self.skip_space(at + kind.len());
+            if kind == "const" && self.word(next) != "fn" {
+                break;
+            }
+            at = next;
+            kind = self.word(at);
+        }
+        let name_at = self.skip_space(at + kind.len());
+        if kind == "use" {
+            let end = self.find(name_at, b";");
+            let names = self.imported_names(name_at, end);
+            if !is_hidden {
+                let line = self.line(start);
+                found.extend(names.into_iter().map(|name| {
+                    (
+                        line,
+                        Item {
+                            kind: kind.clone(),
+                            name,
+                        },
+                    )
+                }));
+            }
+            return end;
+        }
+        let name = self.word(name_at);
+        let end = name_at + name.len();
+        if !is_hidden {
+            found.push((self.line(start), Item { kind, name }));
+        }
+        end
+    }
+
+    /// The names that an import between two places gives: the last word before each comma, brace or end.
+    fn imported_names(&self, from: usize, to: usize) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.code[from..to]);
+        let leaves = text.split([',', '{', '}']).map(str::trim);
+        let leaves = leaves.filter(|leaf| !leaf.is_empty() && !leaf.ends_with("::"));
+        let names =
+            leaves.filter_map(|leaf| leaf.rsplit(|c: char| c == ':' || c.is_whitespace()).next());
+        names.map(str::to_owned).collect()
+    }
+
+    /// Whether an attribute right before this place hides the item from the documentation.
+    fn is_hidden(&self, at: usize) -> bool {
+        let before = String::from_utf8_lossy(&self.code[..at]);
+        let item = before.rfind([';', '}']).map_or(0, |end| end + 1);
+        before[item..].contains("#[doc(hidden)]")
     }
 
     fn line(&self, at: usize) -> usize {
@@ -336,5 +423,28 @@ fn functions_are_measured_and_declarations_are_not() {
     assert_eq!(
         (found[0].name.as_str(), found[0].line, found[0].lines),
         ("b", 2, 4)
+    );
+}
+
+#[test]
+fn public_items_are_named_as_a_user_names_them() {
+    let text = "pub use a::{b, c::{D, e as f}};\npub(crate) use g::h;\n#[doc(hidden)]\npub mod i { pub fn j() {} }\n\
+                pub mod k;\npub struct L { pub m: u8 }\npub const fn n() {}\npub const O: u8 = 1;\nimpl L { pub fn p() {} }";
+    let found = Source::new(text).public_items();
+    let found: Vec<_> = found
+        .iter()
+        .map(|(line, item)| format!("{line} {} {}", item.kind, item.name))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "1 use b",
+            "1 use D",
+            "1 use f",
+            "5 mod k",
+            "6 struct L",
+            "7 fn n",
+            "8 const O"
+        ]
     );
 }
