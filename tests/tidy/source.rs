@@ -1,8 +1,26 @@
 //! A source file with its comments, strings and tests blanked, and what can be read off it: paths and functions.
 
-/// A file's code, each byte in its place: what was blanked is spaces, line ends stay.
+/// A file's code, each byte in its place: what was blanked is spaces, line ends stay. Its comments stand beside it.
 pub(super) struct Source {
     code: Vec<u8>,
+    /// Where its lines end.
+    ends: Vec<usize>,
+    comments: Vec<Comment>,
+}
+
+/// One line of a `//` comment that belongs to no item under `#[cfg(test)]`.
+pub(super) struct Comment {
+    at: usize,
+    /// Without its slashes, the `!` and blanks at either end.
+    pub(super) text: String,
+}
+
+/// A struct with named fields.
+pub(super) struct Struct {
+    pub(super) name: String,
+    pub(super) line: usize,
+    pub(super) fields: usize,
+    pub(super) bools: usize,
 }
 
 /// A function's name, the line it starts on, and its length in lines.
@@ -24,6 +42,8 @@ impl Source {
     pub(super) fn new(text: &str) -> Self {
         let mut source = Self {
             code: text.as_bytes().to_vec(),
+            ends: text.match_indices('\n').map(|(at, _)| at).collect(),
+            comments: Vec::new(),
         };
         source.blank_comments_and_strings();
         source.blank_tests();
@@ -167,11 +187,71 @@ impl Source {
         before[item..].contains("#[doc(hidden)]")
     }
 
+    /// The lines of its comments, each with its number.
+    pub(super) fn comments(&self) -> impl Iterator<Item = (usize, &str)> {
+        let comments = self.comments.iter();
+        comments.map(|comment| (self.line(comment.at), comment.text.as_str()))
+    }
+
+    /// Its code line by line, without comments, strings and tests.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.code).into_owned()
+    }
+
+    /// Every struct that has named fields. A field is a line that begins with its name and a colon.
+    pub(super) fn structs(&self) -> Vec<Struct> {
+        let mut found = Vec::new();
+        for (at, name) in self.words_after("struct ") {
+            let Some(open) = self
+                .body(at)
+                .filter(|open| !self.code[at..*open].contains(&b'('))
+            else {
+                continue;
+            };
+            let block = String::from_utf8_lossy(&self.code[open..self.closing(open)]);
+            let types = block.lines().filter_map(field_type);
+            let types: Vec<_> = types.collect();
+            let bools = types
+                .iter()
+                .filter(|kind| kind.trim_end_matches(',') == "bool")
+                .count();
+            let (line, fields) = (self.line(at), types.len());
+            found.push(Struct {
+                name,
+                line,
+                fields,
+                bools,
+            });
+        }
+        found
+    }
+
+    /// The names of the types that are defined here.
+    pub(super) fn types(&self) -> Vec<String> {
+        let keywords = ["struct ", "enum "].into_iter();
+        let words = keywords.flat_map(|keyword| self.words_after(keyword));
+        words.map(|(_, name)| name).collect()
+    }
+
+    /// The types that have inherent methods here.
+    pub(super) fn inherent_impls(&self) -> Vec<String> {
+        let text = self.text();
+        let heads = text.lines().filter_map(|line| line.strip_prefix("impl"));
+        let heads = heads.filter(|head| !head.contains(" for "));
+        heads.filter_map(implementer).collect()
+    }
+
+    /// Where each word that follows a keyword begins its item, and the word.
+    fn words_after(&self, keyword: &str) -> Vec<(usize, String)> {
+        let text = String::from_utf8_lossy(&self.code);
+        let found = text.match_indices(keyword);
+        let found = found.filter(|(at, _)| *at == 0 || !is_word(self.code[at - 1]));
+        let words = found.map(|(at, _)| (at, self.word(at + keyword.len())));
+        words.filter(|(_, word)| !word.is_empty()).collect()
+    }
+
     fn line(&self, at: usize) -> usize {
-        1 + self.code[..at.min(self.code.len())]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count()
+        1 + self.ends.partition_point(|end| *end < at)
     }
 
     fn word(&self, at: usize) -> String {
@@ -279,6 +359,8 @@ impl Source {
                     None => at + self.code[at..].iter().position(|b| *b == b';').unwrap_or(0),
                 };
                 self.blank(at, end + 1);
+                let is_tests = |comment: &Comment| (at..=end).contains(&comment.at);
+                self.comments.retain(|comment| !is_tests(comment));
             }
             at += 1;
         }
@@ -297,6 +379,15 @@ impl Source {
                 b'\'' => self.char_end(at),
                 _ => at,
             };
+            if self.code[at..].starts_with(b"//") {
+                let text = String::from_utf8_lossy(&self.code[at..end]);
+                let text = text
+                    .trim_start_matches('/')
+                    .trim_start_matches('!')
+                    .trim()
+                    .to_owned();
+                self.comments.push(Comment { at, text });
+            }
             self.blank(at, end);
             at = end.max(at + 1);
         }
@@ -383,6 +474,37 @@ fn is_word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_'
 }
 
+/// The type of the field that a line declares.
+fn field_type(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let line = match line.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(')')?.1,
+        Some(rest) if rest.starts_with(' ') => rest,
+        _ => line,
+    };
+    let (name, kind) = line.split_once(':')?;
+    let is_name = !name.trim().is_empty() && name.trim().bytes().all(is_word);
+    (is_name && !kind.starts_with(':')).then(|| kind.trim())
+}
+
+/// The type that a line implements, given what follows `impl` on it.
+fn implementer(head: &str) -> Option<String> {
+    let mut depth = 0_i32;
+    let parameters = head.starts_with('<').then(|| {
+        head.find(|c| {
+            depth += i32::from(c == '<') - i32::from(c == '>');
+            depth == 0
+        })
+    });
+    let name = match parameters {
+        Some(end) => &head[end? + 1..],
+        None => head,
+    };
+    let name = name.strip_prefix(' ')?;
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+    Some(name[..end].to_owned())
+}
+
 #[test]
 fn groups_of_imports_are_read_as_the_paths_they_are() {
     let source = Source::new("use crate::{a, b::{c, d as e}};\nfn f() { std::fs::read::<u8>(x); }");
@@ -447,4 +569,28 @@ fn public_items_are_named_as_a_user_names_them() {
             "8 const O"
         ]
     );
+}
+
+#[test]
+fn comments_are_read_line_by_line_and_those_of_tests_are_not() {
+    let text = "//! What it owns.\nlet url = \"http://h\"; // Why.\n#[cfg(test)]\nmod tests {\n // No.\n}\n/// Shown.\n";
+    let source = Source::new(text);
+    let comments: Vec<_> = source.comments().collect();
+    assert_eq!(comments, [(1, "What it owns."), (2, "Why."), (7, "Shown.")]);
+}
+
+#[test]
+fn structs_are_counted_by_their_fields_and_impls_by_their_type() {
+    let text = "pub struct A<T: B> {\n  pub(crate) a: bool,\n  b: Vec<C::D>,\n}\nstruct E(u8);\nstruct F;\n\
+                impl<T: B<C>> A<T> {\n}\nimpl E {\n}\nimpl G for E {\n}\nenum H {\n}\n";
+    let source = Source::new(text);
+    let structs = source.structs();
+    assert_eq!(structs.len(), 1);
+    let (name, line) = (structs[0].name.as_str(), structs[0].line);
+    assert_eq!(
+        (name, line, structs[0].fields, structs[0].bools),
+        ("A", 1, 2, 1)
+    );
+    assert_eq!(source.inherent_impls(), ["A", "E"]);
+    assert_eq!(source.types(), ["A", "E", "F", "H"]);
 }
