@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gannet::MultiError;
-use gannet::multi::{Done, Easy, Limits, Multi, Options, Timers};
+use gannet::internals::multi::Timers;
+use gannet::multi::{Done, Easy, Limits, Multi, Options};
 use gannet::reactor::{self, Application};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gannet::http::Method;
-use gannet::http1::{Event, Exchange};
+use gannet::internals::http1::{Event, Exchange};
 use gannet::list::Rows;
 
 /// What nginx answers for a small file.

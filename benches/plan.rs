@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gannet::download::{Plan, Ranges};
+use gannet::internals::download::{Plan, Ranges};
 
 const MIB: u64 = 1 << 20;
 

@@ -570,14 +570,14 @@ impl Error {
 
     /// The same for a transfer through a proxy, which is named without its login.
     #[must_use]
-    pub fn through(mut self, proxy: Option<String>) -> Self {
+    pub(crate) fn through(mut self, proxy: Option<String>) -> Self {
         self.0.proxy = proxy;
         self
     }
 
     /// The same for a transfer that redirects had led to another URL.
     #[must_use]
-    pub fn redirected_to(mut self, url: Option<Url>) -> Self {
+    pub(crate) fn redirected_to(mut self, url: Option<Url>) -> Self {
         self.0.redirected = url;
         self
     }
@@ -624,7 +624,7 @@ impl Error {
     }
 
     /// Whether the server asks to be left alone for a while: 429, 503, or ENHANCE_YOUR_CALM (RFC 9113 §7).
-    pub fn asks_for_calm(&self) -> bool {
+    pub(crate) fn asks_for_calm(&self) -> bool {
         self.0.fault.asks_for_calm()
     }
 

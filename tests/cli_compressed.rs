@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gannet::http::digest::{Algorithm, Hashers};
+use gannet::internals::http::digest::{Algorithm, Hashers};
 
 use crate::harness::coding::{CODINGS, brotli, gzip, text, zstd};
 use crate::harness::{Dir, Nginx, Output, noise};

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gannet::http::Digest;
-use gannet::http::digest::{Algorithm, Hashers};
+use gannet::internals::http::digest::{Algorithm, Hashers};
 
 use crate::harness::{Ca, Dir, Gannet, Nginx, noise};
 use crate::server::{Gate, Route, Server};

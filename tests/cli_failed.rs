@@ -451,7 +451,10 @@ fn a_list_that_another_run_writes_is_an_error_before_anything_is_fetched() {
         // What a killed run has left does not stand in the way.
         let left = dir.write("again.part", "left");
         let left = std::fs::File::open(left).expect("left");
-        assert!(gannet::sys::note(&left, b"output\n"), "no attributes here");
+        assert!(
+            gannet::internals::sys::note(&left, b"output\n"),
+            "no attributes here"
+        );
         run("/a").run().ok();
         std::fs::remove_file(dir.join("a")).expect("removed");
         if flag != "--events" {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use gannet::http::digest::{Algorithm, Hashers};
+use gannet::internals::http::digest::{Algorithm, Hashers};
 
 use crate::harness::{Dir, noise};
 use crate::server::{Script, Server};

@@ -1,7 +1,7 @@
 //! What a request says, and how the command line changes it.
 
-use crate::harness::Dir;
-use crate::server::{Request, Server};
+use crate::harness::{Ca, Dir};
+use crate::server::{H2Server, Request, Server};
 
 /// The request that these flags make.
 fn sent(flags: &[&str]) -> (Request, Server) {
@@ -179,5 +179,24 @@ fn a_url_is_sent_in_the_form_that_the_wire_allows() {
 
 #[test]
 fn the_http_version_can_be_insisted_on() {
-    sent(&["--http1.1"]);
+    let ca = Ca::new();
+    let server = H2Server::start_tls(&ca.issue().config(), |talk| {
+        if talk.is_http2() {
+            talk.greet(&[]);
+            talk.answer_all(b"HTTP/2");
+        } else {
+            talk.answer_all_in_http1("HTTP/1.1");
+        }
+    });
+    let dir = Dir::new();
+    let cacert = ca.write(&dir);
+    for (flags, version) in [
+        ("", "HTTP/2"),
+        ("--http2", "HTTP/2"),
+        ("--http1.1", "HTTP/1.1"),
+    ] {
+        let gannet = dir.gannet().flags("-t 0 -o - --cacert").arg(&cacert);
+        let out = gannet.flags(flags).arg(server.url("/a")).run();
+        assert_eq!(out.ok().stdout(), version, "{flags:?}");
+    }
 }

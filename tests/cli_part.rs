@@ -250,7 +250,10 @@ fn after_a_loss_of_power_only_what_was_synced_is_gone_on_from() {
 
 fn mark(dir: &Dir, name: &str) {
     let part = File::open(dir.join(name)).expect("a part");
-    assert!(gannet::sys::note(&part, b"part\n"), "no attributes here");
+    assert!(
+        gannet::internals::sys::note(&part, b"part\n"),
+        "no attributes here"
+    );
 }
 
 #[test]

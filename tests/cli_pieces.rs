@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gannet::http::digest::{Algorithm, Hashers};
+use gannet::internals::http::digest::{Algorithm, Hashers};
 
 use crate::harness::{Dir, Gannet, noise};
 use crate::server::{Gate, Script, Server};

@@ -630,7 +630,10 @@ fn a_state_that_does_not_fit_starts_over_and_says_so() {
 /// Makes a file in `NAME.part` look as if a run of gannet had been killed before it wrote a state.
 fn mark(dir: &Dir, name: &str) {
     let part = File::open(dir.join(name)).expect("a part");
-    assert!(gannet::sys::note(&part, b"part\n"), "no attributes here");
+    assert!(
+        gannet::internals::sys::note(&part, b"part\n"),
+        "no attributes here"
+    );
 }
 
 #[test]

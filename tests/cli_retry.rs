@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::harness::{Dir, noise};
-use crate::server::Server;
+use crate::server::{Request, Server};
 
 #[test]
 fn a_status_that_is_transient_is_tried_again() {
@@ -241,6 +241,13 @@ fn a_cut_body_is_fetched_again_from_a_server_that_has_ranges() {
         .run()
         .ok();
     dir.assert_file("a", &body);
+    let ranges = |request: &Request| {
+        let (range, validator) = (request.header("range"), request.header("if-range"));
+        (range.map(str::to_owned), validator.map(str::to_owned))
+    };
+    let rest = (Some("bytes=120000-".to_owned()), Some("\"v1\"".to_owned()));
+    let asked: Vec<_> = server.requests().iter().map(ranges).collect();
+    assert_eq!(asked, [(None, None), rest]);
 }
 
 #[test]
@@ -369,6 +376,7 @@ fn a_redirect_is_walked_again_from_its_start() {
         .run();
     out.ok();
     dir.assert_file("a", b"ok");
+    assert_eq!(server.paths(), ["/a", "/b", "/a", "/b"]);
 }
 
 #[test]

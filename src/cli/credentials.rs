@@ -7,8 +7,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
-use gannet::http::Netrc;
-use gannet::http::cookie::{Cookie, read_file};
+use gannet::http::{Cookie, Netrc, read_cookies};
 
 /// The largest files that are read, in bytes: what is larger is something else.
 const LARGEST_NETRC: u64 = 1024 * 1024;
@@ -48,7 +47,7 @@ pub(super) fn cookies(path: &Path) -> Result<(Vec<Cookie>, Vec<String>)> {
     let shown = path.display();
     let file = read(path, LARGEST_COOKIES);
     let file = file.map_err(|error| anyhow!("--cookies: {shown}: {error}"))?;
-    let (cookies, bad) = read_file(&file);
+    let (cookies, bad) = read_cookies(&file);
     let told = bad.iter().take(TOLD);
     let mut warnings: Vec<_> = told
         .map(|bad| format!("--cookies: {shown}:{}: {bad}", bad.line))

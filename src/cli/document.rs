@@ -6,8 +6,8 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use gannet::internals::sys::{Access, OutputFile, Patience};
 use gannet::session::Totals;
-use gannet::sys::{Access, OutputFile, Patience};
 use serde::Serialize;
 
 use super::exit::Exit;

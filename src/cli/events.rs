@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use gannet::http::auth::masked;
+use gannet::http::masked;
 use gannet::session::{ActiveFile, Retrying, Starting};
 use serde::Serialize;
 

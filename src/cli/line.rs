@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use gannet::error::Error;
-use gannet::http::auth::masked;
+use gannet::http::masked;
 use gannet::multi::Outcome;
 use gannet::session::{Completion, Landing};
 

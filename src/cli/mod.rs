@@ -27,8 +27,9 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
+use gannet::internals::sys;
 use gannet::reactor::{Drive, Reactor};
-use gannet::{session, sys};
+use gannet::session;
 
 use exit::Exit;
 use flags::Flags;

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use gannet::download;
 use gannet::http::{
-    ByteRange, ConnectTo, Credentials, Expected, Field, NoProxy, Proxies, Proxy, encoding,
+    ByteRange, ConnectTo, Credentials, Expected, Field, NoProxy, Proxies, Proxy, accept_encoding,
 };
+use gannet::internals::http::encoding::take_offer;
 use gannet::list::{Format, Shard, Split, parse_url};
 use gannet::multi::{
     Detail, Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots,
     Windows,
 };
-use gannet::session::{Durability, ListPlace, Output, Plan, Request, Resume};
+use gannet::session::{
+    self, Durability, ListPlace, Output, Plan, Request, Resume, Retry, Template,
+};
 
 use super::credentials;
 use super::flags::{self, Exists, Flags, Fsync, InputFormat, Oldest, Tls};
@@ -75,7 +77,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         jobs: flags.concurrency.jobs as usize,
         is_fail_fast: flags.reporting.fail_fast,
         is_dry_run: flags.reporting.dry_run,
-        retry: download::Retry {
+        retry: Retry {
             retries: flags.retry.tries,
             first_delay: flags.retry.delay,
             longest_retry_after: flags.retry.max_retry_after,
@@ -104,8 +106,8 @@ fn checksums(typed: String) -> Result<ListPlace> {
     Ok(ListPlace::Url(url))
 }
 
-fn template(typed: &str) -> Result<download::Template> {
-    download::Template::parse(typed).map_err(|why| anyhow!("--name: {why}"))
+fn template(typed: &str) -> Result<Template> {
+    Template::parse(typed).map_err(|why| anyhow!("--name: {why}"))
 }
 
 fn range(typed: &str) -> Result<ByteRange> {
@@ -132,13 +134,13 @@ fn format(typed: InputFormat) -> Format {
 }
 
 /// What is to be done about files that are there.
-fn exists(typed: Exists) -> download::Exists {
+fn exists(typed: Exists) -> session::Exists {
     match typed {
-        Exists::Verify => download::Exists::Verify,
-        Exists::Skip => download::Exists::Skip,
-        Exists::Overwrite => download::Exists::Overwrite,
-        Exists::Rename => download::Exists::Rename,
-        Exists::Error => download::Exists::Error,
+        Exists::Verify => session::Exists::Verify,
+        Exists::Skip => session::Exists::Skip,
+        Exists::Overwrite => session::Exists::Overwrite,
+        Exists::Rename => session::Exists::Rename,
+        Exists::Error => session::Exists::Error,
     }
 }
 
@@ -169,7 +171,7 @@ fn request(flags: &Flags) -> Result<Request> {
     if let Some(variable) = &flags.http.bearer_env {
         headers.push(bearer(variable)?);
     }
-    let offer = || encoding::take_offer(&mut headers).unwrap_or_else(encoding::offer);
+    let offer = || take_offer(&mut headers).unwrap_or_else(accept_encoding);
     let decoding = flags.http.compressed.then(offer);
     Ok(Request {
         headers: headers.into(),

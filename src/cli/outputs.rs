@@ -4,7 +4,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use gannet::sys::{self, Destination};
+use gannet::internals::sys::{self, Destination};
 
 /// A file by its place, and by what it is where it is there.
 #[derive(Debug, Clone)]

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
+use gannet::internals::sys;
 use gannet::session::{ActiveFile, Snapshot};
-use gannet::sys;
 
 use super::flags;
 use super::format::{Safe, Size, Span, Speed};

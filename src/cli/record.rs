@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use gannet::error::Error;
-use gannet::http::auth::masked;
+use gannet::http::masked;
 use gannet::session::{BadRow, Completion, Landing, Verdict};
 use serde::Serialize;
 

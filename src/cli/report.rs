@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use gannet::error::{Doing, Error, Fault, Undecodable};
-use gannet::http::auth::masked;
+use gannet::http::masked;
+use gannet::internals::sys;
 use gannet::multi::Trace;
 use gannet::session::{BadRow, Completion, Report, Retrying, Snapshot, Starting, Totals, Verdict};
-use gannet::sys;
 use url::Url;
 
 use super::document::Document;

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use gannet::sys;
+use gannet::internals::sys;
 
 /// A stream, what is to be written to it, and whether with colour.
 pub(super) struct Stream {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use gannet::list::{SizeError, parse_size};
-use gannet::sys::Destination;
+use gannet::internals::list::{SizeError, parse_size};
+use gannet::internals::sys::Destination;
 use url::{Host, Url};
 
 /// The longest duration that can be asked for: a year, so that no deadline overflows a clock.

@@ -40,6 +40,7 @@ impl TlsOptions {
 
 /// Where the trusted certificate authorities come from. They are read when the first https URL comes up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TrustRoots {
     /// The platform's, or what SSL_CERT_FILE and SSL_CERT_DIR name.
     #[default]
@@ -64,6 +65,7 @@ pub struct Identity {
 
 /// A version of TLS.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum TlsVersion {
     /// RFC 5246.
     #[default]

@@ -66,6 +66,7 @@ const SMALL: u64 = 64 * 1024;
 
 /// What to do when the final name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Exists {
     /// Keep it when it is known to be the same; else fetch it anew and replace it.
     #[default]

@@ -34,7 +34,7 @@ const LONGEST_EXTENSION: usize = 16;
 /// none, as in wget. The query is not part of it. A segment that does not decode to UTF-8 stays encoded.
 ///
 /// ```
-/// use gannet::download::name::from_url;
+/// use gannet::internals::download::name::from_url;
 ///
 /// let url = url::Url::parse("https://example.com/pub/a%20b.iso?mirror=2")?;
 /// assert_eq!(from_url(&url), "a b.iso");

@@ -20,7 +20,7 @@ use super::spill::Spill;
 /// ```
 /// use std::ffi::OsStr;
 /// use std::path::Path;
-/// use gannet::download::Names;
+/// use gannet::internals::download::Names;
 ///
 /// let mut names = Names::default();
 /// let (folder, name) = (Path::new(""), OsStr::new("a.iso"));

@@ -82,7 +82,13 @@ impl Retry {
     /// Decides after the last of `tries` has failed with `error`. `random` is a number from 0 to 1,
     /// for full jitter: many transfers that failed together do not come back together. `wall` is
     /// the time of day, for a Retry-After that is a date.
-    pub fn decide(&self, error: &Error, tries: Tries, random: f64, wall: SystemTime) -> Decision {
+    pub(crate) fn decide(
+        &self,
+        error: &Error,
+        tries: Tries,
+        random: f64,
+        wall: SystemTime,
+    ) -> Decision {
         if !self.may_help(error, tries) || tries.count > self.retries {
             return Decision::GiveUp;
         }

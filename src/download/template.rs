@@ -66,7 +66,7 @@ impl Template {
     ///
     /// # Errors
     /// Nothing is left of the name.
-    pub fn expand(&self, url: &Url, index: u64) -> Result<PathBuf, String> {
+    pub(crate) fn expand(&self, url: &Url, index: u64) -> Result<PathBuf, String> {
         let name = from_url(url);
         let (stem, ext) = match name.rsplit_once('.') {
             Some((stem, ext)) if !stem.is_empty() => (stem, ext),

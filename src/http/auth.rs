@@ -69,7 +69,7 @@ impl fmt::Debug for Credentials {
 /// The URL for logs, messages and state files: its userinfo as `***@`, everything else as it is.
 ///
 /// ```
-/// use gannet::http::auth::masked;
+/// use gannet::http::masked;
 /// assert_eq!(masked(&"https://me:secret@example.com/a?b".parse()?), "https://***@example.com/a?b");
 /// # Ok::<(), url::ParseError>(())
 /// ```

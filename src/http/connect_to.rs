@@ -19,7 +19,7 @@ pub struct ConnectTo {
 
 impl ConnectTo {
     /// Whom the first of some rules that is about an origin puts in its place; none where that is itself.
-    pub fn stand_in(rules: &[Self], origin: &Origin) -> Option<Origin> {
+    pub(crate) fn stand_in(rules: &[Self], origin: &Origin) -> Option<Origin> {
         let rule = rules.iter().find(|rule| rule.is_about(origin))?;
         let stand_in = Origin {
             scheme: origin.scheme,

@@ -12,7 +12,7 @@ use super::grammar::trim;
 /// type.
 ///
 /// ```
-/// use gannet::http::disposition::file_name;
+/// use gannet::internals::http::disposition::file_name;
 /// let value = br#"attachment; filename="EURO.txt"; filename*=utf-8''%e2%82%ac.txt"#;
 /// assert_eq!(file_name(value).as_deref(), Some("€.txt"));
 /// ```

@@ -2,41 +2,45 @@
 //!
 //! Nothing here performs I/O or reads a clock. RFC 9110 unless another is named.
 
-pub mod auth;
+pub(crate) mod auth;
 mod connect_to;
-pub mod cookie;
-pub mod digest;
-pub mod disposition;
-pub mod encoding;
+pub(crate) mod cookie;
+pub(crate) mod digest;
+pub(crate) mod disposition;
+pub(crate) mod encoding;
 pub(crate) mod grammar;
 mod header;
 mod netrc;
 mod no_proxy;
-mod origin;
+pub(crate) mod origin;
 mod proxy;
 mod range;
-pub mod redirect;
+pub(crate) mod redirect;
 mod response;
-mod unsendable;
+pub(crate) mod unsendable;
 
 use std::fmt;
 
-pub use auth::Credentials;
+pub use auth::{Credentials, masked};
 pub use connect_to::ConnectTo;
-pub use digest::{Digest, Expected};
+pub use cookie::{BadLine, Cookie, Jar, read_file as read_cookies};
+pub use digest::{Algorithm, Digest, Expected, Pieces};
+pub use encoding::offer as accept_encoding;
 pub use header::{Field, Headers};
 pub(crate) use header::{is_credential, is_secret};
 pub use netrc::{Netrc, NetrcError};
 pub use no_proxy::NoProxy;
-pub use origin::{Origin, Scheme, request_target};
+pub(crate) use origin::request_target;
+pub use origin::{Origin, Scheme};
 pub use proxy::{BadProxy, Proxies, Proxy, ProxyScheme};
 pub use range::{ByteRange, ContentRange};
 pub use response::Response;
 pub(crate) use response::content_length;
-pub use unsendable::Unsendable;
+pub(crate) use unsendable::Unsendable;
 
 /// What a request asks for (RFC 9110 §9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Method {
     /// The resource itself.
     #[default]
@@ -63,6 +67,7 @@ impl fmt::Display for Method {
 
 /// The version of HTTP that an answer came in (RFC 9110 §2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[non_exhaustive]
 pub enum Version {
     /// RFC 1945.
     Http10,

@@ -40,6 +40,7 @@ struct Entry {
 /// What in a netrc file cannot be understood. It repeats nothing of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
+#[non_exhaustive]
 pub struct NetrcError {
     /// The line, from 1.
     pub line: usize,

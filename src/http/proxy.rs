@@ -15,6 +15,7 @@ use super::origin::{Origin, Scheme};
 
 /// How a proxy is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ProxyScheme {
     /// HTTP (RFC 9110 §3.7), in the clear; port 80 unless said otherwise.
     Http,
@@ -144,6 +145,7 @@ impl fmt::Display for Proxy {
 
 /// Which proxy, if any, the requests of an origin take.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Proxies {
     /// For origins that are spoken to in the clear.
     pub http: Option<Arc<Proxy>>,

@@ -21,7 +21,7 @@ pub enum ByteRange {
 
 impl ByteRange {
     /// Whether a part is the one that this asks for: all of it, or as much of it as the file has.
-    pub fn is_answered_by(self, part: ContentRange) -> bool {
+    pub(crate) fn is_answered_by(self, part: ContentRange) -> bool {
         let is_at_end = part.total == Some(part.last + 1);
         match self {
             Self::From { first, last } => {
@@ -36,7 +36,7 @@ impl ByteRange {
     }
 
     /// Whether it asks for all of a file of `size` bytes; `None` is any size.
-    pub fn has_all_of(self, size: Option<u64>) -> bool {
+    pub(crate) fn has_all_of(self, size: Option<u64>) -> bool {
         match self {
             Self::From { first: 0, last } => {
                 last.is_none_or(|last| size.is_some_and(|size| size <= last.saturating_add(1)))

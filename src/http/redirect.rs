@@ -38,7 +38,7 @@ pub fn is_redirect(response: &Response) -> bool {
 /// http and https.
 ///
 /// ```
-/// use gannet::http::redirect::target;
+/// use gannet::internals::http::redirect::target;
 /// let from = "http://u:p@example.com/a/b?c#d".parse()?;
 /// assert_eq!(target(&from, b"../e")?.as_str(), "http://example.com/e#d");
 /// assert!(target(&from, b"file:///etc/passwd").is_err());

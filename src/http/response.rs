@@ -39,7 +39,7 @@ impl Response {
     }
 
     /// Whether nothing but the end of its connection says where the body ends (RFC 9112 §6.3).
-    pub fn ends_with_connection(&self) -> bool {
+    pub(crate) fn ends_with_connection(&self) -> bool {
         let is_framed = |name| self.headers.get(name).is_some();
         self.version < Version::Http2
             && !is_framed("content-length")
@@ -63,7 +63,7 @@ impl Response {
     }
 
     /// Date, where it is a valid one: when the server made the answer (RFC 9110 §6.6.1).
-    pub fn sent_at(&self) -> Option<SystemTime> {
+    pub(crate) fn sent_at(&self) -> Option<SystemTime> {
         self.date("date")
     }
 

@@ -17,7 +17,7 @@
 //!
 //! ```
 //! use gannet::http::Method;
-//! use gannet::http1::{Event, Exchange, encode};
+//! use gannet::internals::http1::{Event, Exchange, encode};
 //!
 //! let mut request = Vec::new();
 //! encode(&mut request, Method::Get, "/a?b", [("Host", "example.com")].into_iter())?;

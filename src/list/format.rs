@@ -13,6 +13,7 @@ use super::{ListError, Row};
 
 /// How a list is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Format {
     /// As it begins: `<` is a metalink, `{` is jsonl, a line of a digest and a name is sums, anything else is urls.
     #[default]

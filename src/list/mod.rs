@@ -33,34 +33,35 @@ use self::urls::{TOO_LONG, UTF16};
 use crate::http::Expected;
 use crate::http::digest::Pieces;
 
-mod checksums;
+pub(crate) mod checksums;
 mod excerpt;
 mod format;
-mod input;
+pub(crate) mod input;
 mod jsonl;
 mod lines;
 mod metalink;
 mod pieces;
 mod reference;
 mod shard;
-mod size;
+pub(crate) mod size;
 mod sums;
 mod urls;
 mod value;
-mod write;
+pub(crate) mod write;
 
-pub use self::checksums::Checksums;
+pub(crate) use self::checksums::Checksums;
 pub use self::format::Format;
-pub use self::input::{Input, Next};
+pub(crate) use self::input::{Input, Next};
 pub use self::reference::parse_url;
 pub use self::shard::Shard;
-pub use self::size::{SizeError, parse_size};
+pub(crate) use self::write::bad_row;
 
 /// The source of what stands in no list.
 const TYPED: &str = "command line";
 
 /// One entry of a list: one file to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Row {
     /// Where the file is; a fragment is kept.
     pub url: Url,
@@ -77,6 +78,7 @@ pub struct Row {
 
 /// What the indented lines below a URL set for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RowOptions {
     /// `dir=`: the folder asked for, relative to the target folder; as written, like [`Row::out`].
     pub dir: Option<String>,
@@ -144,7 +146,7 @@ impl Row {
     ///
     /// # Errors
     /// One of them contradicts another.
-    pub fn expect_all(&mut self, digests: &[Expected]) -> Result<(), String> {
+    pub(crate) fn expect_all(&mut self, digests: &[Expected]) -> Result<(), String> {
         let mut digests = digests.iter().cloned();
         digests.try_for_each(|digest| self.expect(digest))
     }
@@ -220,14 +222,10 @@ fn read_alone(
     }))
 }
 
-/// The first words of a line that stands for a row that cannot be written down: in the `urls` format it is
-/// a bad line, whatever follows.
-const BAD_ROW: &str = "bad row:";
-
 /// A line that no row was made of, as a line of the `urls` format that is bad again: as it came, unless the
 /// list would be taken for one of another format by it. `None` for what is no text, or would be part of
 /// something else by an indent or a `#`.
-pub fn as_written(line: &[u8]) -> Option<Box<str>> {
+pub(crate) fn as_written(line: &[u8]) -> Option<Box<str>> {
     let line = text_of(line)?;
     // A byte order mark that comes first in a list is no part of its line.
     let is_mistaken = line.starts_with(['<', '\u{feff}'])
@@ -237,12 +235,6 @@ pub fn as_written(line: &[u8]) -> Option<Box<str>> {
     } else {
         line.into()
     })
-}
-
-/// A line of the `urls` format that is bad and says `what`.
-pub fn bad_row(what: &str) -> Box<str> {
-    let what = what.replace(char::is_control, " ");
-    format!("{BAD_ROW} {what}").into()
 }
 
 fn text_of(line: &[u8]) -> Option<&str> {
@@ -284,6 +276,7 @@ impl fmt::Display for Place {
 /// A row that cannot be read; what stands below it can.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{place}: {message}")]
+#[non_exhaustive]
 pub struct ListError {
     /// The line at fault: the URL's or the option's.
     pub place: Place,

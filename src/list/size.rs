@@ -18,7 +18,7 @@ pub enum SizeError {
 /// nothing; a fraction (`1.5G`) is rounded down to a whole byte.
 ///
 /// ```
-/// use gannet::list::parse_size;
+/// use gannet::internals::list::parse_size;
 ///
 /// assert_eq!(parse_size("10M"), Ok(10 << 20));
 /// assert_eq!(parse_size("10MB"), Ok(10 << 20));

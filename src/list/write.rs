@@ -6,6 +6,16 @@ use std::fmt;
 use super::{Row, pieces};
 use crate::http::{Digest, Expected};
 
+/// The first words of a line that stands for a row that cannot be written down: in the `urls` format it is
+/// a bad line, whatever follows.
+const BAD_ROW: &str = "bad row:";
+
+/// A line of the `urls` format that is bad and says `what`.
+pub fn bad_row(what: &str) -> Box<str> {
+    let what = what.replace(char::is_control, " ");
+    format!("{BAD_ROW} {what}").into()
+}
+
 impl fmt::Display for Row {
     /// The lines of the row, each with its end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,7 +167,7 @@ mod tests {
                 let Some(Err(error)) = rows.next_row() else {
                     continue;
                 };
-                let message = super::super::bad_row(&error.to_string());
+                let message = bad_row(&error.to_string());
                 let lines = error.text.unwrap_or(message);
                 let base = Url::parse("http://h/").ok();
                 for base in [None, base] {

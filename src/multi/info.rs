@@ -41,6 +41,7 @@ impl TransferId {
 
 /// A completed transfer, as [`Multi::info_read`](super::Multi::info_read) gives it: each exactly once.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Done {
     /// Which one.
     pub id: TransferId,
@@ -89,6 +90,7 @@ impl Messages {
 
 /// A transfer that succeeded.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The status of the final answer, below 400.
     pub status: u16,
@@ -110,6 +112,7 @@ pub struct Outcome {
 
 /// How far a transfer has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Bytes of the body so far.
     pub received: u64,

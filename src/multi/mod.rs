@@ -31,7 +31,7 @@ mod alarm;
 mod connection;
 mod connections;
 mod drive;
-mod easy;
+pub(crate) mod easy;
 mod info;
 mod interest;
 mod lookup;
@@ -46,7 +46,7 @@ mod route;
 mod sessions;
 mod shared;
 mod sink;
-mod timers;
+pub(crate) mod timers;
 mod trace;
 mod transfer;
 
@@ -76,9 +76,11 @@ use crate::conn::{Config, Scratch};
 use crate::error::MultiError;
 use crate::http::Origin;
 
-pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots, Wire};
+pub(crate) use crate::conn::Wire;
+pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots};
 pub use crate::http2::Windows;
-pub use easy::{Easy, PATIENCE};
+pub use easy::Easy;
+pub(crate) use easy::PATIENCE;
 pub use info::{Done, Outcome, Progress, TransferId};
 pub use interest::{Abort, SocketChange};
 pub use lookup::{Addresses, Family};
@@ -86,7 +88,7 @@ pub use options::{Options, Protocol};
 pub use pool::Limits;
 pub use ready::{Ready, Target};
 pub use sink::Sink;
-pub use timers::Timers;
+pub(crate) use timers::Timers;
 pub use trace::{Detail, Trace};
 
 /// Many transfers, driven by an event loop that is not its own. See the [module](self) for how.
@@ -235,6 +237,7 @@ impl<S: Sink> Multi<S> {
 
     /// Sets the function that makes connections, in the place of the kernel's TCP. It is called for
     /// each attempt, with the address that is tried, and must not wait.
+    #[doc(hidden)]
     pub fn set_dial_function(
         &mut self,
         function: impl FnMut(SocketAddr) -> io::Result<Rc<dyn Wire>> + 'static,

@@ -44,6 +44,7 @@ pub struct Options {
 
 /// Which version of HTTP is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Protocol {
     /// HTTP/2 where ALPN says so (RFC 7301), else HTTP/1.1.
     #[default]

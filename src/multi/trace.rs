@@ -7,6 +7,7 @@ use crate::http::{Response, is_secret};
 
 /// How much is told of what transfers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Detail {
     /// That they start, and where redirects lead.
     Steps,
@@ -16,6 +17,7 @@ pub enum Detail {
 
 /// One thing that a transfer did. Credentials are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Trace {
     /// It has got its first place: its clocks run.
     Started,

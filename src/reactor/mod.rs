@@ -24,8 +24,7 @@ use crate::multi::{Abort, Interest, Multi, Options, Ready, Sink, SocketChange, T
 
 pub use application::{Application, Drive, Wake};
 pub use resolver::Resolver;
-pub use signals::Signals;
-
+use signals::Signals;
 use waker::Waker;
 
 /// Tokens of what is not a socket; a socket's token is its number.

@@ -21,7 +21,7 @@ use crate::sys::{self, Dispositions};
 const YOUNG: Duration = Duration::from_millis(200);
 
 /// The signals that stop a run.
-pub struct Signals {
+pub(super) struct Signals {
     // Dropped first: the default action holds again before the other handlers go.
     _handlers: Handlers,
     events: signal_hook_mio::v1_0::Signals,
@@ -45,7 +45,7 @@ impl Signals {
     ///
     /// # Errors
     /// The handlers cannot be set.
-    pub fn watch(registry: &Registry, token: Token) -> io::Result<Self> {
+    pub(super) fn watch(registry: &Registry, token: Token) -> io::Result<Self> {
         let dispositions = Dispositions::read();
         let mut handlers = Handlers::install(&dispositions)?;
         let last = Arc::new(AtomicUsize::new(0));
@@ -74,7 +74,7 @@ impl Signals {
     }
 
     /// The signals that have come since the last call, by number.
-    pub fn pending(&mut self) -> impl Iterator<Item = i32> {
+    pub(super) fn pending(&mut self) -> impl Iterator<Item = i32> {
         if self.last().is_some() {
             self.guard(Some(Instant::now()));
         }
@@ -82,7 +82,7 @@ impl Signals {
     }
 
     /// The signal that came last, by number, whether it was told by [`Signals::pending`] or not.
-    pub fn last(&self) -> Option<i32> {
+    pub(super) fn last(&self) -> Option<i32> {
         let last = i32::try_from(self.last.load(Ordering::SeqCst));
         last.ok().filter(|signal| *signal > 0)
     }

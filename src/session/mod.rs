@@ -65,6 +65,7 @@ use crate::multi::{Done, Easy, Multi, Trace, TransferId};
 use crate::reactor::{Application, Drive, Reactor, Wake};
 use crate::sys;
 
+pub use crate::download::{Exists, Retry, Template};
 pub use plan::{Durability, ListPlace, Output, Plan, Request, Resume};
 pub use report::{
     ActiveFile, BadRow, BrokenOff, Completion, Landing, Report, Retrying, Snapshot, Starting,

@@ -88,6 +88,7 @@ pub struct Plan {
 
 /// How durable files are before they count as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Durability {
     /// As the system sees fit.
     #[default]
@@ -100,6 +101,7 @@ pub enum Durability {
 
 /// What to do about bodies that are there in part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Resume {
     /// Continue those of which it can be proved that they are of the present version.
     #[default]
@@ -179,6 +181,7 @@ impl Plan {
 
 /// Where a list is that is needed as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ListPlace {
     /// In a file.
     File(PathBuf),
@@ -188,6 +191,7 @@ pub enum ListPlace {
 
 /// Where bodies go.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Output {
     /// Into files that are named by their URLs or rows.
     ByName,

@@ -87,6 +87,7 @@ pub enum Verdict<'a> {
 
 /// A file that is done with.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Completion<'a> {
     /// Its number in the batch, from 1.
     pub number: u64,
@@ -123,6 +124,7 @@ pub enum Landing<'a> {
 
 /// A try of a file that has started.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Starting<'a> {
     /// The file's number in the batch, from 1.
     pub number: u64,
@@ -138,6 +140,7 @@ pub struct Starting<'a> {
 
 /// A try that failed, and when the next one comes.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Retrying<'a> {
     /// The file's number in the batch.
     pub number: u64,
@@ -211,6 +214,7 @@ pub struct ActiveFile<'a> {
 
 /// What came of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Totals {
     /// Files fetched.
     pub done: u64,
@@ -235,6 +239,7 @@ pub struct Totals {
 /// A run that could not begin, or not go on.
 #[derive(Debug, thiserror::Error)]
 #[error("the run cannot go on")]
+#[non_exhaustive]
 pub struct BrokenOff {
     /// What came of it until then.
     pub totals: Totals,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use gannet::http::digest::{Algorithm, Hashers};
+use gannet::internals::http::digest::{Algorithm, Hashers};
 
 use super::refusal;
 use crate::harness::coding::{gzip, text};

@@ -5,8 +5,9 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use gannet::error::Fault;
-use gannet::http2::Session;
-use gannet::multi::{Interest, Limits, Options, PATIENCE, Protocol, TransferId, Windows};
+use gannet::internals::http2::Session;
+use gannet::internals::multi::PATIENCE;
+use gannet::multi::{Interest, Limits, Options, Protocol, TransferId, Windows};
 
 use super::fake::Fake;
 use super::ledger::Told;

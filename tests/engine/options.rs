@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use gannet::http::cookie::Jar;
+use gannet::http::Jar;
 use gannet::multi::{Limits, Options, TransferId};
 
 use super::fake::Fake;

@@ -2,7 +2,7 @@
 //! is taken for a part of it.
 
 use gannet::error::Malformed;
-use gannet::http1::ConnectAnswer;
+use gannet::internals::http1::ConnectAnswer;
 
 /// Takes what a proxy says, and what follows.
 pub fn run(bytes: &[u8]) {

@@ -3,14 +3,14 @@
 
 use std::time::{Instant, UNIX_EPOCH};
 
-use gannet::http::cookie::{Jar, read_file};
+use gannet::http::{Jar, read_cookies};
 use url::Url;
 
 use super::cookies::assert_sendable;
 
 /// Takes a file.
 pub fn run(bytes: &[u8]) {
-    let (cookies, bad) = read_file(bytes);
+    let (cookies, bad) = read_cookies(bytes);
     let lines = bytes.split(|&byte| byte == b'\n').count();
     assert!(cookies.len() + bad.len() <= lines);
     let mut last = 0;

@@ -1,7 +1,7 @@
 //! What holds for every Cookie field.
 
 use gannet::http::Method;
-use gannet::http1::encode;
+use gannet::internals::http1::encode;
 
 /// It stands on one line of bounded length, in pairs.
 pub(super) fn assert_sendable(field: &str) {

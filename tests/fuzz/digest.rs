@@ -1,8 +1,8 @@
 //! Digests as people and servers write them (`http::digest`): what is read is read again from its own words, and every
 //! error can be printed.
 
-use gannet::http::digest::{announced, untagged};
 use gannet::http::{Digest, Expected};
+use gannet::internals::http::digest::{announced, untagged};
 
 /// Takes a digest in any form.
 pub fn run(bytes: &[u8]) {

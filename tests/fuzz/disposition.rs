@@ -1,8 +1,8 @@
 //! Content-Disposition (`http::disposition`): a name is never empty nor longer than what it came
 //! from, survives both ways of writing it, and is harmless once made safe.
 
-use gannet::download::name::safe;
-use gannet::http::disposition::file_name;
+use gannet::internals::download::name::safe;
+use gannet::internals::http::disposition::file_name;
 
 use super::file_name::assert_safe;
 

@@ -3,7 +3,7 @@
 
 use gannet::error::{Fault, Undecodable};
 use gannet::http::Headers;
-use gannet::http::encoding::{Decoder, PIECE};
+use gannet::internals::http::encoding::{Decoder, PIECE};
 
 /// What the first byte chooses from.
 const FIELDS: [&str; 8] = [

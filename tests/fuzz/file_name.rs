@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Component, Path};
 
-use gannet::download::Names;
-use gannet::download::name::{LONGEST_NAME, PART, STATE, beneath, from_url, numbered, safe};
+use gannet::internals::download::Names;
+use gannet::internals::download::name::{
+    LONGEST_NAME, PART, STATE, beneath, from_url, numbered, safe,
+};
 use url::Url;
 
 /// The longest name that file systems take, in bytes.

@@ -2,7 +2,7 @@
 //! and read back as given; what is refused says so on one line.
 
 use gannet::http::{Field, Method};
-use gannet::http1::{Event, Exchange, encode};
+use gannet::internals::http1::{Event, Exchange, encode};
 
 /// Takes a field as it can be typed.
 pub fn run(bytes: &[u8]) {

@@ -4,7 +4,7 @@
 
 use gannet::error::Malformed;
 use gannet::http::{Method, Response};
-use gannet::http1::{Closed, Event, Exchange};
+use gannet::internals::http1::{Closed, Event, Exchange};
 
 use super::pieces;
 

@@ -3,7 +3,7 @@
 //! is bounded, and after the end nobody waits.
 
 use gannet::http::{Method, Origin};
-use gannet::http2::{Broken, Event, Fields, Readiness, Session, Windows};
+use gannet::internals::http2::{Broken, Event, Fields, Readiness, Session, Windows};
 use url::Url;
 
 use super::pieces;

@@ -2,9 +2,10 @@
 //! be sent, or nowhere.
 
 use gannet::error::Fault;
-use gannet::http::redirect::target;
-use gannet::http::{Method, Origin, request_target};
-use gannet::http1::encode;
+use gannet::http::{Method, Origin};
+use gannet::internals::http::redirect::target;
+use gannet::internals::http::request_target;
+use gannet::internals::http1::encode;
 use url::Url;
 
 /// Takes where the redirect comes from, if that is an http URL, on the first line, and the Location behind it.

@@ -3,8 +3,9 @@
 
 use std::iter;
 
-use gannet::http::{Credentials, Expected, Field, Origin, auth};
-use gannet::list::{Format, ListError, Place, Row, RowOptions, Rows, bad_row, parse_url};
+use gannet::http::{Credentials, Expected, Field, Origin, masked};
+use gannet::internals::list::bad_row;
+use gannet::list::{Format, ListError, Place, Row, RowOptions, Rows, parse_url};
 use url::Url;
 
 use super::pieces;
@@ -128,7 +129,7 @@ pub(super) fn assert_fit(outcome: &Outcome) {
 
 /// What is shown of a URL has no userinfo, and is a URL still.
 fn assert_masked(url: &Url) {
-    let shown = auth::masked(url);
+    let shown = masked(url);
     let mut bare = url.clone();
     if Credentials::from_url(url).is_some() {
         assert_eq!(bare.set_username("***"), Ok(()));

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use gannet::http::cookie::{Jar, SetCookie};
+use gannet::internals::http::cookie::{Jar, SetCookie};
 use url::Url;
 
 use super::cookies::assert_sendable;

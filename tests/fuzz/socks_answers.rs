@@ -3,7 +3,7 @@
 
 use gannet::error::ProxyFault;
 use gannet::http::Credentials;
-use gannet::socks::{Handshake, Target};
+use gannet::internals::socks::{Handshake, Target};
 
 /// The longest that is waited for: a reply with a name.
 const LONGEST: usize = 4 + 1 + 255 + 2;

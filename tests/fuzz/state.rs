@@ -1,7 +1,7 @@
 //! The state of an incomplete file (`download::state`): what is read is consistent, comes back as
 //! it was written, and asks for no more than one line of a request each.
 
-use gannet::download::{Asked, State};
+use gannet::internals::download::{Asked, State};
 
 /// Takes the whole file.
 pub fn run(bytes: &[u8]) {

@@ -1,6 +1,6 @@
 //! One request read and one answer written, byte by byte as the script has it.
 
-use gannet::http::digest::{Algorithm, Hashers};
+use gannet::internals::http::digest::{Algorithm, Hashers};
 use std::io::{self, Read, Write};
 use std::time::Instant;
 

@@ -179,9 +179,15 @@ impl Talk {
         }
     }
 
+    /// Whether the client's first bytes are those of the HTTP/2 preface (RFC 9113 §3.4).
+    pub(crate) fn is_http2(&mut self) -> bool {
+        while self.unread.len() < 3 && self.read() {}
+        frames::PREFACE.starts_with(&self.unread[..self.unread.len().min(3)])
+    }
+
     /// Answers every further request of HTTP/1.1 with this body, until the client goes.
     pub(crate) fn answer_all_in_http1(&mut self, body: &str) {
-        while self.read() {
+        while self.unread.ends_with(b"\r\n\r\n") || self.read() {
             if self.unread.ends_with(b"\r\n\r\n") {
                 self.unread.clear();
                 let length = body.len();

@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use gannet::download::State;
-use gannet::sys::fault::{Call, Script};
+use gannet::internals::download::State;
+use gannet::internals::sys::fault::{Call, Script};
 
 use super::random::Random;
 use super::site::Site;

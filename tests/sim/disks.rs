@@ -11,10 +11,10 @@ use std::rc::Rc;
 use std::time::Instant;
 use std::{fs, io};
 
-use gannet::download::Exists;
+use gannet::internals::download::Exists;
+use gannet::internals::sys::fault::{Call, Script, Scripted};
 use gannet::list::Split;
 use gannet::session::{self, Durability, Plan, Resume, Totals};
-use gannet::sys::fault::{Call, Script, Scripted};
 
 use super::disk::{Damage, Disk, EACCES, EDQUOT, EIO, ENOSPC, FOREIGN, is_scriptable};
 use super::driver::{Driver, Outside};

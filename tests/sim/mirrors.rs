@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use gannet::internals::sys::fault::Scripted;
 use gannet::list::Split;
 use gannet::multi::Protocol;
 use gannet::session::{self, Totals};
-use gannet::sys::fault::Scripted;
 
 use super::disk::{Damage, Disk, is_scriptable};
 use super::driver::{Driver, Outside};

@@ -10,7 +10,8 @@ use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use gannet::multi::{Addresses, Interest, Ready, Wire};
+use gannet::internals::conn::Wire;
+use gannet::multi::{Addresses, Interest, Ready};
 
 use super::http2::{Fate, Peer};
 use super::random::Random;

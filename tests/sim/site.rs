@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use gannet::http::digest::{Algorithm, Hashers};
+use gannet::internals::http::digest::{Algorithm, Hashers};
 
 use super::random::Random;
 use super::reply::{Answer, Cut, Reply, Request, Serve};

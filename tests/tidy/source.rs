@@ -1,8 +1,26 @@
 //! A source file with its comments, strings and tests blanked, and what can be read off it: paths and functions.
 
-/// A file's code, each byte in its place: what was blanked is spaces, line ends stay.
+/// A file's code, each byte in its place: what was blanked is spaces, line ends stay. Its comments stand beside it.
 pub(super) struct Source {
     code: Vec<u8>,
+    /// Where its lines end.
+    ends: Vec<usize>,
+    comments: Vec<Comment>,
+}
+
+/// One line of a `//` comment that belongs to no item under `#[cfg(test)]`.
+pub(super) struct Comment {
+    at: usize,
+    /// Without its slashes, the `!` and blanks at either end.
+    pub(super) text: String,
+}
+
+/// A struct with named fields.
+pub(super) struct Struct {
+    pub(super) name: String,
+    pub(super) line: usize,
+    pub(super) fields: usize,
+    pub(super) bools: usize,
 }
 
 /// A function's name, the line it starts on, and its length in lines.
@@ -12,11 +30,20 @@ pub(super) struct Function {
     pub(super) lines: usize,
 }
 
+/// A public item at the top of a file; each name of a `pub use` is one.
+pub(super) struct Item {
+    /// `use`, `mod`, or another keyword of an item.
+    pub(super) kind: String,
+    pub(super) name: String,
+}
+
 impl Source {
     /// Blanks comments, the contents of strings, and items under `#[cfg(test)]`.
     pub(super) fn new(text: &str) -> Self {
         let mut source = Self {
             code: text.as_bytes().to_vec(),
+            ends: text.match_indices('\n').map(|(at, _)| at).collect(),
+            comments: Vec::new(),
         };
         source.blank_comments_and_strings();
         source.blank_tests();
@@ -80,11 +107,151 @@ impl Source {
         found
     }
 
+    /// Every `pub` item outside braces with its line, but for those behind `#[doc(hidden)]`.
+    pub(super) fn public_items(&self) -> Vec<(usize, Item)> {
+        let (mut found, mut depth, mut at) = (Vec::new(), 0_i32, 0);
+        while at < self.code.len() {
+            let word = self.word(at);
+            if word.is_empty() {
+                depth += match self.code[at] {
+                    b'{' | b'(' | b'[' => 1,
+                    b'}' | b')' | b']' => -1,
+                    _ => 0,
+                };
+                at += 1;
+                continue;
+            }
+            let next = self.skip_space(at + word.len());
+            if word == "pub" && depth == 0 && self.code.get(next) != Some(&b'(') {
+                let is_hidden = self.is_hidden(at);
+                at = self.public_item(next, &mut found, is_hidden);
+            } else {
+                at += word.len();
+            }
+        }
+        found
+    }
+
+    /// Reads the public item whose keyword starts here, and gives where its name ends.
+    fn public_item(&self, start: usize, found: &mut Vec<(usize, Item)>, is_hidden: bool) -> usize {
+        let mut at = start;
+        let mut kind = self.word(at);
+        while ["const", "async", "unsafe", "extern"].contains(&kind.as_str()) {
+            let next = self.skip_space(at + kind.len());
+            if kind == "const" && self.word(next) != "fn" {
+                break;
+            }
+            at = next;
+            kind = self.word(at);
+        }
+        let name_at = self.skip_space(at + kind.len());
+        if kind == "use" {
+            let end = self.find(name_at, b";");
+            let names = self.imported_names(name_at, end);
+            if !is_hidden {
+                let line = self.line(start);
+                found.extend(names.into_iter().map(|name| {
+                    (
+                        line,
+                        Item {
+                            kind: kind.clone(),
+                            name,
+                        },
+                    )
+                }));
+            }
+            return end;
+        }
+        let name = self.word(name_at);
+        let end = name_at + name.len();
+        if !is_hidden {
+            found.push((self.line(start), Item { kind, name }));
+        }
+        end
+    }
+
+    /// The names that an import between two places gives: the last word before each comma, brace or end.
+    fn imported_names(&self, from: usize, to: usize) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.code[from..to]);
+        let leaves = text.split([',', '{', '}']).map(str::trim);
+        let leaves = leaves.filter(|leaf| !leaf.is_empty() && !leaf.ends_with("::"));
+        let names =
+            leaves.filter_map(|leaf| leaf.rsplit(|c: char| c == ':' || c.is_whitespace()).next());
+        names.map(str::to_owned).collect()
+    }
+
+    /// Whether an attribute right before this place hides the item from the documentation.
+    fn is_hidden(&self, at: usize) -> bool {
+        let before = String::from_utf8_lossy(&self.code[..at]);
+        let item = before.rfind([';', '}']).map_or(0, |end| end + 1);
+        before[item..].contains("#[doc(hidden)]")
+    }
+
+    /// The lines of its comments, each with its number.
+    pub(super) fn comments(&self) -> impl Iterator<Item = (usize, &str)> {
+        let comments = self.comments.iter();
+        comments.map(|comment| (self.line(comment.at), comment.text.as_str()))
+    }
+
+    /// Its code line by line, without comments, strings and tests.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.code).into_owned()
+    }
+
+    /// Every struct that has named fields. A field is a line that begins with its name and a colon.
+    pub(super) fn structs(&self) -> Vec<Struct> {
+        let mut found = Vec::new();
+        for (at, name) in self.words_after("struct ") {
+            let Some(open) = self
+                .body(at)
+                .filter(|open| !self.code[at..*open].contains(&b'('))
+            else {
+                continue;
+            };
+            let block = String::from_utf8_lossy(&self.code[open..self.closing(open)]);
+            let types = block.lines().filter_map(field_type);
+            let types: Vec<_> = types.collect();
+            let bools = types
+                .iter()
+                .filter(|kind| kind.trim_end_matches(',') == "bool")
+                .count();
+            let (line, fields) = (self.line(at), types.len());
+            found.push(Struct {
+                name,
+                line,
+                fields,
+                bools,
+            });
+        }
+        found
+    }
+
+    /// The names of the types that are defined here.
+    pub(super) fn types(&self) -> Vec<String> {
+        let keywords = ["struct ", "enum "].into_iter();
+        let words = keywords.flat_map(|keyword| self.words_after(keyword));
+        words.map(|(_, name)| name).collect()
+    }
+
+    /// The types that have inherent methods here.
+    pub(super) fn inherent_impls(&self) -> Vec<String> {
+        let text = self.text();
+        let heads = text.lines().filter_map(|line| line.strip_prefix("impl"));
+        let heads = heads.filter(|head| !head.contains(" for "));
+        heads.filter_map(implementer).collect()
+    }
+
+    /// Where each word that follows a keyword begins its item, and the word.
+    fn words_after(&self, keyword: &str) -> Vec<(usize, String)> {
+        let text = String::from_utf8_lossy(&self.code);
+        let found = text.match_indices(keyword);
+        let found = found.filter(|(at, _)| *at == 0 || !is_word(self.code[at - 1]));
+        let words = found.map(|(at, _)| (at, self.word(at + keyword.len())));
+        words.filter(|(_, word)| !word.is_empty()).collect()
+    }
+
     fn line(&self, at: usize) -> usize {
-        1 + self.code[..at.min(self.code.len())]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count()
+        1 + self.ends.partition_point(|end| *end < at)
     }
 
     fn word(&self, at: usize) -> String {
@@ -192,6 +359,8 @@ impl Source {
                     None => at + self.code[at..].iter().position(|b| *b == b';').unwrap_or(0),
                 };
                 self.blank(at, end + 1);
+                let is_tests = |comment: &Comment| (at..=end).contains(&comment.at);
+                self.comments.retain(|comment| !is_tests(comment));
             }
             at += 1;
         }
@@ -210,6 +379,15 @@ impl Source {
                 b'\'' => self.char_end(at),
                 _ => at,
             };
+            if self.code[at..].starts_with(b"//") {
+                let text = String::from_utf8_lossy(&self.code[at..end]);
+                let text = text
+                    .trim_start_matches('/')
+                    .trim_start_matches('!')
+                    .trim()
+                    .to_owned();
+                self.comments.push(Comment { at, text });
+            }
             self.blank(at, end);
             at = end.max(at + 1);
         }
@@ -296,6 +474,37 @@ fn is_word(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_'
 }
 
+/// The type of the field that a line declares.
+fn field_type(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let line = match line.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(')')?.1,
+        Some(rest) if rest.starts_with(' ') => rest,
+        _ => line,
+    };
+    let (name, kind) = line.split_once(':')?;
+    let is_name = !name.trim().is_empty() && name.trim().bytes().all(is_word);
+    (is_name && !kind.starts_with(':')).then(|| kind.trim())
+}
+
+/// The type that a line implements, given what follows `impl` on it.
+fn implementer(head: &str) -> Option<String> {
+    let mut depth = 0_i32;
+    let parameters = head.starts_with('<').then(|| {
+        head.find(|c| {
+            depth += i32::from(c == '<') - i32::from(c == '>');
+            depth == 0
+        })
+    });
+    let name = match parameters {
+        Some(end) => &head[end? + 1..],
+        None => head,
+    };
+    let name = name.strip_prefix(' ')?;
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+    Some(name[..end].to_owned())
+}
+
 #[test]
 fn groups_of_imports_are_read_as_the_paths_they_are() {
     let source = Source::new("use crate::{a, b::{c, d as e}};\nfn f() { std::fs::read::<u8>(x); }");
@@ -337,4 +546,51 @@ fn functions_are_measured_and_declarations_are_not() {
         (found[0].name.as_str(), found[0].line, found[0].lines),
         ("b", 2, 4)
     );
+}
+
+#[test]
+fn public_items_are_named_as_a_user_names_them() {
+    let text = "pub use a::{b, c::{D, e as f}};\npub(crate) use g::h;\n#[doc(hidden)]\npub mod i { pub fn j() {} }\n\
+                pub mod k;\npub struct L { pub m: u8 }\npub const fn n() {}\npub const O: u8 = 1;\nimpl L { pub fn p() {} }";
+    let found = Source::new(text).public_items();
+    let found: Vec<_> = found
+        .iter()
+        .map(|(line, item)| format!("{line} {} {}", item.kind, item.name))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "1 use b",
+            "1 use D",
+            "1 use f",
+            "5 mod k",
+            "6 struct L",
+            "7 fn n",
+            "8 const O"
+        ]
+    );
+}
+
+#[test]
+fn comments_are_read_line_by_line_and_those_of_tests_are_not() {
+    let text = "//! What it owns.\nlet url = \"http://h\"; // Why.\n#[cfg(test)]\nmod tests {\n // No.\n}\n/// Shown.\n";
+    let source = Source::new(text);
+    let comments: Vec<_> = source.comments().collect();
+    assert_eq!(comments, [(1, "What it owns."), (2, "Why."), (7, "Shown.")]);
+}
+
+#[test]
+fn structs_are_counted_by_their_fields_and_impls_by_their_type() {
+    let text = "pub struct A<T: B> {\n  pub(crate) a: bool,\n  b: Vec<C::D>,\n}\nstruct E(u8);\nstruct F;\n\
+                impl<T: B<C>> A<T> {\n}\nimpl E {\n}\nimpl G for E {\n}\nenum H {\n}\n";
+    let source = Source::new(text);
+    let structs = source.structs();
+    assert_eq!(structs.len(), 1);
+    let (name, line) = (structs[0].name.as_str(), structs[0].line);
+    assert_eq!(
+        (name, line, structs[0].fields, structs[0].bools),
+        ("A", 1, 2, 1)
+    );
+    assert_eq!(source.inherent_impls(), ["A", "E"]);
+    assert_eq!(source.types(), ["A", "E", "F", "H"]);
 }

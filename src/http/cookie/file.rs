@@ -8,6 +8,7 @@ const HTTP_ONLY: &[u8] = b"#HttpOnly_";
 /// A line that cannot be understood. It repeats nothing of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
+#[non_exhaustive]
 pub struct BadLine {
     /// Its number, from 1.
     pub line: usize,
@@ -20,8 +21,8 @@ pub struct BadLine {
 /// are passed over.
 ///
 /// ```
-/// use gannet::http::cookie::read_file;
-/// let (cookies, bad) = read_file(b"# mine\n.example.org\tTRUE\t/\tFALSE\t0\tid\t1234\nrubbish\n");
+/// use gannet::http::read_cookies;
+/// let (cookies, bad) = read_cookies(b"# mine\n.example.org\tTRUE\t/\tFALSE\t0\tid\t1234\nrubbish\n");
 /// assert_eq!((cookies.len(), bad.len(), bad[0].line), (1, 1, 3));
 /// ```
 pub fn read_file(file: &[u8]) -> (Vec<Cookie>, Vec<BadLine>) {

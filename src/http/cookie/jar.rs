@@ -68,7 +68,7 @@ impl Jar {
     }
 
     /// Whether both are clones of one jar, whatever they have taken since.
-    pub fn is_clone_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_clone_of(&self, other: &Self) -> bool {
         self.number == other.number
     }
 

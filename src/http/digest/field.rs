@@ -11,7 +11,7 @@ use super::{Algorithm, Digest};
 /// field that cannot be parsed is ignored (RFC 9651 §4.2).
 ///
 /// ```
-/// use gannet::http::digest::announced;
+/// use gannet::internals::http::digest::announced;
 ///
 /// let digest = announced([&b"unixsum=:AA==:, sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:"[..]]).unwrap();
 /// assert!(digest.to_string().starts_with("sha256:ba7816bf"));

@@ -23,6 +23,7 @@ const LONGEST: usize = 64;
 
 /// A way to compute a digest. A later one is harder to forge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// RFC 1321; forged at will.
     Md5,
