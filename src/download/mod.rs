@@ -46,7 +46,7 @@ pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
 pub use mirrors::Mirrors;
 pub use names::Names;
-pub use part::{Claim, Notice, Part, Placed, Terms};
+pub use part::{Claim, Notice, Part, PartOptions, Placed};
 pub use plan::Plan;
 pub use ramp::Ramp;
 pub use range::Asked;

@@ -13,7 +13,7 @@ use super::naming::{Named, Naming};
 use super::plan::{Durability, Output, Plan, Resume};
 use crate::download::name;
 use crate::download::{
-    Body, Claim, Download, Exists, Hashing, Part, Stored, Stream, Syncing, Terms,
+    Body, Claim, Download, Exists, Hashing, Part, PartOptions, Stored, Stream, Syncing,
 };
 use crate::error::Fault;
 use crate::list::Row;
@@ -54,7 +54,7 @@ pub(super) struct Places {
     is_newer_only: bool,
     /// What is kept is to be known as well as what is fetched.
     has_lock: bool,
-    terms: Rc<Terms>,
+    options: Rc<PartOptions>,
     /// Who computes the digests of downloads.
     hashing: Hashing,
     resume: Resume,
@@ -76,7 +76,7 @@ impl Places {
             takes_names: plan.takes_names && !plan.is_locked,
             is_newer_only: plan.is_newer_only,
             has_lock: plan.lock.is_some(),
-            terms: Rc::new(Terms {
+            options: Rc::new(PartOptions {
                 syncing: Some(match plan.hashing_threads {
                     Some(0) => Syncing::inline(),
                     _ => Syncing::default(),
@@ -154,7 +154,7 @@ impl Places {
             && !part.folder().was_empty()
         {
             let place = match self.resume {
-                _ if self.terms.is_fragment => part.look_for_leftovers(),
+                _ if self.options.is_fragment => part.look_for_leftovers(),
                 Resume::Never => part.look_for_leftovers(),
                 _ => part.recall(row.urls(), row.has_digests()),
             };
@@ -181,8 +181,8 @@ impl Places {
             return Ok(self.begin_stream(stream));
         }
         let named = self.naming.name(row, Some(&mut self.folders))?;
-        if self.naming.len() > NOTED && !self.terms.is_unnoted {
-            Rc::make_mut(&mut self.terms).is_unnoted = true;
+        if self.naming.len() > NOTED && !self.options.is_unnoted {
+            Rc::make_mut(&mut self.options).is_unnoted = true;
         }
         let folder = self.folders.open(&named.folder);
         let folder = folder.map_err(|(path, source)| disk("open folder", path, source))?;
@@ -218,7 +218,7 @@ impl Places {
         if entry.is_folder() && !matches!(self.exists, Exists::Rename | Exists::Error) {
             return Err(disk("replace", path(), io::ErrorKind::IsADirectory.into()));
         }
-        if self.resume == Resume::Vouched && entry.is_file() && !self.terms.is_fragment {
+        if self.resume == Resume::Vouched && entry.is_file() && !self.options.is_fragment {
             return Ok(self.continue_standing(row, folder, named, &entry));
         }
         match self.exists {
@@ -253,7 +253,7 @@ impl Places {
             Some(_) => part,
             None => part.continuing(entry.size(), &row.url),
         };
-        let known = known.filter(|known| known.is_for(self.terms.decodes));
+        let known = known.filter(|known| known.is_for(self.options.decodes));
         self.begin_with(part, is_renamed, known, file)
     }
 
@@ -271,7 +271,7 @@ impl Places {
         let size = row.options.as_ref().and_then(|options| options.size);
         let has_size = size.is_none_or(|size| size == entry.size());
         let may_be_it = has_size && (has_digests || self.has_lock);
-        let may_be_known = is_verified && !self.terms.is_fragment;
+        let may_be_known = is_verified && !self.options.is_fragment;
         let known = (may_be_known && has_size && !has_digests)
             .then(|| self.known(&folder, &named.name, entry, row))
             .flatten();
@@ -307,7 +307,7 @@ impl Places {
         let stored = Stored::read(folder, name, entry, row.urls());
         if stored
             .as_ref()
-            .is_some_and(|stored| !stored.is_for(self.terms.decodes))
+            .is_some_and(|stored| !stored.is_for(self.options.decodes))
         {
             return None;
         }
@@ -323,7 +323,7 @@ impl Places {
 
     /// Waits until what was written of incomplete files is synced to the disk.
     pub(super) fn finish_syncing(&self) {
-        if let Some(syncing) = &self.terms.syncing {
+        if let Some(syncing) = &self.options.syncing {
             syncing.finish();
         }
     }
@@ -406,7 +406,7 @@ impl Places {
     /// The body of a row, at whose name a file stands or none.
     fn part(&self, folder: Rc<Folder>, named: Named, standing: Option<&Entry>) -> Part {
         let claim = self.claim(standing, named.is_fixed);
-        Part::new(folder, named.name, claim, Rc::clone(&self.terms))
+        Part::new(folder, named.name, claim, Rc::clone(&self.options))
     }
 
     fn begin_stream(&self, stream: Stream) -> Placement {

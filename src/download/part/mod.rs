@@ -43,7 +43,7 @@ pub struct Part {
     /// The file that stands at the final name holds the same.
     is_same: bool,
     claim: Rc<Claim>,
-    terms: Rc<Terms>,
+    options: Rc<PartOptions>,
     /// Which version of the body it is, and what earlier tries and runs have written.
     state: State,
     /// What the present try has written.
@@ -87,7 +87,7 @@ pub enum Notice {
 
 /// What was decided once for all bodies of a run.
 #[derive(Debug, Clone, Default)]
-pub struct Terms {
+pub struct PartOptions {
     /// The thread that syncs what is written of an incomplete body.
     pub syncing: Option<Syncing>,
     /// A complete body gets the server's Last-Modified as its own time.
@@ -137,14 +137,19 @@ pub enum Placed {
 
 impl Part {
     /// A body for `name` in `folder`. `claim` says what to do should that name be taken when the body is complete.
-    pub fn new(folder: Rc<Folder>, name: OsString, claim: Rc<Claim>, terms: Rc<Terms>) -> Self {
+    pub fn new(
+        folder: Rc<Folder>,
+        name: OsString,
+        claim: Rc<Claim>,
+        options: Rc<PartOptions>,
+    ) -> Self {
         Self {
             disk: Disk::new(folder, name),
             synced: None,
             given: None,
             is_same: false,
             claim,
-            terms,
+            options,
             state: State::default(),
             run: 0..0,
             limit: None,
@@ -355,7 +360,7 @@ impl Part {
             return Ok(Placed::Kept);
         }
         if let Some(file) = self.disk.unnamed().cloned() {
-            if !self.terms.is_unnoted {
+            if !self.options.is_unnoted {
                 self.note(&file, sys::latest_stamp(), url);
             }
             self.seal(&file)?;
@@ -378,7 +383,7 @@ impl Part {
         let size = self.state.ranges.end().max(self.run.end);
         let validators = &self.state.validators;
         match Stored::note(url, validators, self.is_decoded, size, completed) {
-            Some(note) if !self.terms.is_fragment => sys::note(file, &note),
+            Some(note) if !self.options.is_fragment => sys::note(file, &note),
             _ => false,
         }
     }
@@ -386,14 +391,14 @@ impl Part {
     /// Gives a whole file its time, and makes sure that its bytes have arrived, on the disk too as far as that was
     /// asked for: before it has its name.
     fn seal(&mut self, file: &File) -> Result<(), Fault> {
-        if self.terms.has_remote_time
+        if self.options.has_remote_time
             && let Some(modified) = self.state.validators.modified()
             && let Err(error) = file.set_modified(modified)
         {
             let warning = format!("it cannot have the server's time: {error}");
             self.notice = Some(Notice::Warning(warning.into()));
         }
-        let synced = if self.terms.is_synced {
+        let synced = if self.options.is_synced {
             sys::sync(file)
         } else {
             Ok(())
@@ -408,7 +413,7 @@ impl Part {
 
     /// Has the name that the file was given reach the disk, as far as that was asked for.
     fn sync_name(&self) -> Result<(), Fault> {
-        if !self.terms.is_synced {
+        if !self.options.is_synced {
             return Ok(());
         }
         self.folder()
@@ -424,7 +429,7 @@ impl Part {
         // this one may have been.
         let is_noted = self.note(&file, stamp, url);
         self.seal(&file)?;
-        if self.terms.is_synced || self.folder().closes_late() {
+        if self.options.is_synced || self.folder().closes_late() {
             // That may have taken long.
             self.look_whether_ours()?;
         }

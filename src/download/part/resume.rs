@@ -46,7 +46,7 @@ impl Part {
                 Some(_) if state.is_mixed && !has_digest => {
                     Err("several mirrors have brought it, and no digest is asked for now")
                 }
-                Some(_) if self.terms.decodes && state.validators.encoding.is_some() => {
+                Some(_) if self.options.decodes && state.validators.encoding.is_some() => {
                     Err("it is coded, and is to be decoded now")
                 }
                 Some(place) => Ok((place, state)),
@@ -130,7 +130,7 @@ impl Part {
         let range = asked.check(
             &self.state,
             response,
-            self.terms.is_vouched || self.is_proven,
+            self.options.is_vouched || self.is_proven,
         )?;
         if self.foreign.is_none() {
             self.open()?;
@@ -408,12 +408,12 @@ impl Part {
         let Some(file) = self.disk.named().cloned() else {
             return;
         };
-        if !self.can_resume() || self.terms.is_fragment {
+        if !self.can_resume() || self.options.is_fragment {
             return;
         }
         self.state.source = Source::of(url);
-        let is_strict = self.terms.is_synced || self.folder().closes_late();
-        let new = || Box::new(Synced::new(self.terms.syncing.clone(), is_strict));
+        let is_strict = self.options.is_synced || self.folder().closes_late();
+        let new = || Box::new(Synced::new(self.options.syncing.clone(), is_strict));
         let synced = self.synced.get_or_insert_with(new);
         synced.advance(&file, &mut self.state);
         // Without it a kill costs more; the state of a moment ago stands and is true.
@@ -427,7 +427,7 @@ impl Part {
         let Some(file) = self.disk.named().cloned() else {
             return;
         };
-        if !self.can_resume() || self.terms.is_fragment {
+        if !self.can_resume() || self.options.is_fragment {
             return;
         }
         let is_full = |error: &io::Error| {
@@ -515,10 +515,10 @@ impl Part {
     fn can_resume(&self) -> bool {
         // A part has other bytes than those that a coded form was decoded to; and a whole that was
         // taken for a part comes from a server that sends none.
-        let is_whole = self.terms.is_fragment && self.limit.is_none();
+        let is_whole = self.options.is_fragment && self.limit.is_none();
         !self.is_decoded
             && !is_whole
-            && (self.terms.is_vouched || self.state.validators.strong().is_some())
+            && (self.options.is_vouched || self.state.validators.strong().is_some())
     }
 
     /// Counts what the present try has written among what is there.
