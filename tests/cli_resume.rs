@@ -664,6 +664,27 @@ fn a_part_that_has_another_name_too_is_not_emptied_under_it() {
     dir.assert_names(&["a", "theirs"]);
 }
 
+/// Found by the simulation of disks, seed 50021506: a run had linked a complete part to its final name, because the file
+/// system refused the rename, and could not remove `a.part`. The next run resumed it, and wrote into the complete file.
+#[test]
+fn a_part_that_has_another_name_too_is_not_resumed_under_it() {
+    let server = cut(tagged, tagged);
+    let dir = Dir::new();
+    dir.gannet()
+        .flags("-t 0")
+        .arg(server.url("/a"))
+        .run()
+        .code(4);
+    std::fs::hard_link(dir.join("a.part"), dir.join("theirs")).unwrap();
+    let before = dir.read("theirs");
+    let out = dir.gannet().arg(server.url("/a")).run();
+    out.ok().complains("another name");
+    assert_eq!(last_asked(&server), (None, None));
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_file("theirs", before);
+    dir.assert_names(&["a", "theirs"]);
+}
+
 #[test]
 fn what_a_killed_run_has_left_does_not_outlive_a_small_body_that_comes_at_once() {
     let server = Server::start(|s| {

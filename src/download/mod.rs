@@ -199,7 +199,7 @@ impl Download {
         let Body::File(part) = &mut self.body else {
             return None;
         };
-        part.target().ok()?;
+        part.create_shared().ok()?;
         if let Some(check) = &mut self.check
             && !check.follow(part.written(), || part.reader())
         {

@@ -564,6 +564,11 @@ impl Entry {
         u64::try_from(self.0.st_size).unwrap_or(0)
     }
 
+    /// Whether it has more than one name.
+    pub fn has_other_names(&self) -> bool {
+        self.0.st_nlink > 1
+    }
+
     /// When it was last modified, in nanoseconds since 1970.
     pub fn modified(&self) -> i128 {
         i128::from(self.0.st_mtime) * 1_000_000_000 + i128::from(self.0.st_mtime_nsec)

@@ -161,12 +161,16 @@ impl Disk {
             return None;
         }
         let state = state?.map(|state| state.believed(sys::boot()));
-        Some(
-            state.and_then(|state| match part.size() < state.ranges.end() {
-                true => Err("it is shorter than its state says"),
-                false => Ok(state),
-            }),
-        )
+        Some(state.and_then(|state| {
+            if part.size() < state.ranges.end() {
+                Err("it is shorter than its state says")
+            } else if part.has_other_names() {
+                // A run that was stopped between link and unlink has completed it, or a backup shares it.
+                Err("its .part file has another name too, under which its bytes must stay")
+            } else {
+                Ok(state)
+            }
+        }))
     }
 
     fn has_attribute(&self) -> bool {
@@ -326,6 +330,9 @@ impl Disk {
         let Some(file) = file.filter(|_| is_as_it_was) else {
             return Ok(None);
         };
+        if file.metadata()?.nlink() > 1 {
+            return Ok(None);
+        }
         if state.is_marked && !self.is_aside && sys::noted(&file)?.is_none() {
             return Ok(None);
         }

@@ -108,3 +108,48 @@ impl Part {
         self.state.validators.clone_from(validators);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::download::Exists;
+    use crate::download::part::{Claim, PartOptions};
+    use crate::sys::Folder;
+
+    /// Found by the simulation of other programs, seeds 50055146 and 50065359: the check discarded what was written, and
+    /// the next bytes of the answer under way were written at offset 0.
+    #[test]
+    fn a_part_that_another_program_has_cut_is_not_divided_and_its_try_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let claim = Claim {
+            exists: Exists::Verify,
+            standing: None,
+            since: i128::MAX,
+            is_fixed: false,
+            is_renamed: false,
+        };
+        let mut part = Part::new(
+            Rc::new(Folder::make(folder.path(), false).unwrap()),
+            "a".into(),
+            Rc::new(claim),
+            Rc::new(PartOptions::default()),
+        );
+        let mut response = Response::default();
+        for (name, value) in [("ETag", "\"v\""), ("Content-Length", "60")] {
+            response.headers.push(name.as_bytes(), value.as_bytes());
+        }
+        part.begin(&response, false).unwrap();
+        part.write(&[1; 30]).unwrap();
+        let file = File::options()
+            .write(true)
+            .open(folder.path().join("a.part"));
+        file.unwrap().set_len(10).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(part.create_shared(), Err(Fault::Disk { .. })));
+        }
+        assert!(matches!(part.write(&[2; 10]), Err(Fault::Disk { .. })));
+        assert_eq!(part.written(), 0, "the next try begins at the start");
+    }
+}

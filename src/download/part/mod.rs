@@ -315,6 +315,20 @@ impl Part {
         Ok((self.create()?.as_fd(), at))
     }
 
+    /// Creates the partial file for several transfers while a try writes it.
+    ///
+    /// # Errors
+    /// It cannot be created, or another program has cut it. Nothing is discarded: the try under way would write its next
+    /// bytes at a wrong offset. Its own next write fails, and discards.
+    pub(super) fn create_shared(&mut self) -> Result<(), Fault> {
+        let at = self.run.end;
+        if is_cut(self.create()?, at) {
+            return Err(self.changed("write"));
+        }
+        self.disk.claim();
+        Ok(())
+    }
+
     /// So many bytes were moved, or could not be.
     pub(super) fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
         self.run.end += result.map_err(|error| self.fault("write", error))? as u64;
