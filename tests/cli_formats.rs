@@ -2,42 +2,23 @@
 
 use std::process::Command;
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
-
-use crate::harness::{Dir, noise};
+use crate::harness::{Dir, noise, sha256_hex};
 use crate::server::{Script, Server};
 
 const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-fn hex(algorithm: Algorithm, body: &[u8]) -> String {
-    let mut hashers = Hashers::new([algorithm]);
-    hashers.update(body);
-    let digest = hashers.finish()[0].to_string();
-    digest.split_once(':').expect("a colon").1.to_owned()
-}
-
-fn sha256(body: &[u8]) -> String {
-    hex(Algorithm::Sha256, body)
-}
-
-fn abc(s: &mut Script) {
-    for name in ["a", "b", "c"] {
-        s.get(&format!("/{name}")).body(name);
-    }
-}
-
 #[test]
 fn jsonl_rows_have_names_headers_digests_and_mirrors() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let list = format!(
         "{{\"url\":\"{}\",\"out\":\"x\",\"dir\":\"sub\",\"headers\":{{\"X-One\":\"1\"}},\"checksum\":\"sha256:{}\",\"size\":1}}\n\
          {{\"url\":\"{}\",\"mirrors\":[\"{}\"],\"checksum\":\"sha256:{}\",\"out\":\"y\"}}\n",
         server.url("/a"),
-        sha256(b"a"),
+        sha256_hex(b"a"),
         server.url("/b"),
         server.url("/c"),
-        sha256(b"c")
+        sha256_hex(b"c")
     );
     for format in ["auto", "jsonl"] {
         dir.gannet()
@@ -55,7 +36,7 @@ fn jsonl_rows_have_names_headers_digests_and_mirrors() {
 
 #[test]
 fn a_bad_object_is_reported_and_with_strict_ends_the_run() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write(
         "list",
@@ -182,11 +163,11 @@ fn lists_that_cannot_be_read_say_what_they_are() {
 
 #[test]
 fn a_wrong_entry_of_a_sums_list_names_its_line() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write(
         "SUMS",
-        format!("{}  a\n{WRONG}  b\n{WRONG}0  c\n", sha256(b"a")),
+        format!("{}  a\n{WRONG}  b\n{WRONG}0  c\n", sha256_hex(b"a")),
     );
     let base = server.url("/");
     let out = dir
@@ -221,7 +202,7 @@ fn a_metalink_is_fetched_from_its_mirrors_in_turn() {
          <file name=\"dir/a\"><size>100000</size><hash type=\"sha-256\">{}</hash>\n\
          <url priority=\"3\">{}</url><url priority=\"1\">{}</url><url priority=\"2\">{}</url></file>\n\
          <file name=\"b\"><url>{}</url></file></metalink>",
-        sha256(&body),
+        sha256_hex(&body),
         server.url("/good"),
         server.url("/cut"),
         server.url("/bad"),
@@ -292,14 +273,14 @@ fn a_resumed_body_is_measured_whole() {
 
 #[test]
 fn a_list_of_digests_is_looked_up_by_name() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write(
         "SUMS",
         format!(
             "{}  ./a\n{} *other/b\n{WRONG}  c\n",
-            sha256(b"a"),
-            sha256(b"b")
+            sha256_hex(b"a"),
+            sha256_hex(b"b")
         ),
     );
     let urls = ["/a", "/b", "/c"].map(|path| server.url(path));
@@ -314,9 +295,9 @@ fn a_list_of_digests_is_looked_up_by_name() {
 
 #[test]
 fn a_file_is_looked_up_by_the_name_that_was_typed_for_it_too() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
-    dir.write("SUMS", format!("{}  sub/x\n", sha256(b"a")));
+    dir.write("SUMS", format!("{}  sub/x\n", sha256_hex(b"a")));
     for (path, name, code) in [("/a", "y/x", 0), ("/b", "x", 9), ("/a", "y", 9)] {
         let run = dir.gannet().flags("--checksums SUMS -o").arg(name);
         run.arg(server.url(path)).run().code(code);
@@ -326,10 +307,10 @@ fn a_file_is_looked_up_by_the_name_that_was_typed_for_it_too() {
 
 #[test]
 fn a_file_without_an_entry_is_not_let_through() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
-    dir.write("SUMS", format!("{}  a\n", sha256(b"a")));
-    let own = format!("{}#sha256={}", server.url("/c"), sha256(b"c"));
+    dir.write("SUMS", format!("{}  a\n", sha256_hex(b"a")));
+    let own = format!("{}#sha256={}", server.url("/c"), sha256_hex(b"c"));
     let out = dir
         .gannet()
         .flags("--checksums SUMS -d out")
@@ -342,9 +323,9 @@ fn a_file_without_an_entry_is_not_let_through() {
 
 #[test]
 fn a_list_of_digests_is_fetched_first() {
-    let sums = format!("{}  a\n{WRONG}  b\n", sha256(b"a"));
+    let sums = format!("{}  a\n{WRONG}  b\n", sha256_hex(b"a"));
     let server = Server::start(|s| {
-        abc(s);
+        s.abc();
         s.get("/SUMS").status(503).then().body(&sums);
     });
     let dir = Dir::new();
@@ -362,7 +343,7 @@ fn a_list_of_digests_is_fetched_first() {
 #[test]
 fn without_its_list_of_digests_nothing_is_fetched() {
     let server = Server::start(|s| {
-        abc(s);
+        s.abc();
         s.get("/html").body(b"<html>not here</html>\n");
     });
     let dir = Dir::new();

@@ -3,15 +3,9 @@
 use crate::harness::Dir;
 use crate::server::{Script, Server};
 
-fn abc(s: &mut Script) {
-    for name in ["a", "b", "c"] {
-        s.get(&format!("/{name}")).body(name);
-    }
-}
-
 #[test]
 fn a_list_is_read_from_a_file() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let list = format!("{}\n{}\n", server.url("/a"), server.url("/b"));
     dir.write("list", list);
@@ -21,7 +15,7 @@ fn a_list_is_read_from_a_file() {
 
 #[test]
 fn a_list_is_read_from_standard_input() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.gannet()
         .flags("--input-file -")
@@ -33,15 +27,11 @@ fn a_list_is_read_from_standard_input() {
 
 #[test]
 fn lists_and_urls_add_up() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write("one", server.url("/a"));
     dir.write("two", server.url("/b"));
-    dir.gannet()
-        .flags("-i one -i two -d out")
-        .arg(server.url("/c"))
-        .run()
-        .ok();
+    dir.fetch("-i one -i two -d out", server.url("/c")).ok();
     dir.assert_names(&["one", "out/a", "out/b", "out/c", "two"]);
 }
 
@@ -56,7 +46,7 @@ fn an_empty_list_is_a_success() {
 
 #[test]
 fn comments_blank_lines_and_foreign_line_ends_are_fine() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let list = format!(
         "\u{feff}# a comment\r\n\r\n{}\r\n   \r\n#{}\r\n{}",
@@ -70,7 +60,7 @@ fn comments_blank_lines_and_foreign_line_ends_are_fine() {
 
 #[test]
 fn a_row_names_its_file_and_folder() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let list = format!(
         "{}\n  out=x\n{}\n\tdir=sub\n\tout=y\n{}\n",
@@ -85,7 +75,7 @@ fn a_row_names_its_file_and_folder() {
 
 #[test]
 fn a_row_has_its_own_headers() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let options =
         "  header=X-One: 1\n  header=X-Two: 2\n  user-agent=row/1\n  referer=http://row.example/\n";
@@ -119,7 +109,7 @@ fn a_row_has_its_own_size_limit() {
 
 #[test]
 fn a_line_may_name_its_destination() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.gannet()
         .flags("-i -")
@@ -131,7 +121,7 @@ fn a_line_may_name_its_destination() {
 
 #[test]
 fn mirrors_on_one_line_are_one_file() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.gannet()
         .flags("-i -")
@@ -143,7 +133,7 @@ fn mirrors_on_one_line_are_one_file() {
 
 #[test]
 fn one_destination_twice_is_an_error_of_the_second_row() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let list = format!(
         "{}\n out=x\n{}\n out=x\n{}\n",
@@ -160,7 +150,7 @@ fn one_destination_twice_is_an_error_of_the_second_row() {
 
 #[test]
 fn a_bad_line_is_reported_and_the_rest_goes_on() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     for bad in [
         "not a url",
         "ftp://127.0.0.1/x",
@@ -182,7 +172,7 @@ fn a_bad_line_is_reported_and_the_rest_goes_on() {
 
 #[test]
 fn an_unknown_option_is_reported_with_its_line() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write(
         "list",
@@ -196,7 +186,7 @@ fn an_unknown_option_is_reported_with_its_line() {
 
 #[test]
 fn a_failure_names_its_row() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write(
         "urls.txt",
@@ -232,9 +222,7 @@ fn binary_rubbish_as_a_list_is_refused_and_not_printed_raw() {
 
 #[test]
 fn a_mirror_is_tried_when_the_first_url_has_failed_for_good() {
-    let server = Server::start(|s| {
-        s.get("/good/f").body(b"from the mirror");
-    });
+    let server = Server::serving("/good/f", b"from the mirror");
     let dir = Dir::new();
     let list = format!("{}\t{}\n", server.url("/bad/f"), server.url("/good/f"));
     let out = dir.gannet().flags("-i -").input(list).run();

@@ -14,11 +14,7 @@ fn name_of(path: &str, disposition: Option<&str>) -> (String, Output) {
         }
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-d in --content-disposition")
-        .arg(server.url(path))
-        .run();
+    let out = dir.fetch("-d in --content-disposition", server.url(path));
     out.ok();
     let names = dir.names();
     assert_eq!(names.len(), 1, "one file from {path}, not {names:?}: {out}");
@@ -149,7 +145,7 @@ fn a_server_does_not_name_the_file_unasked() {
             .header("Content-Disposition", "attachment; filename=b");
     });
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_names(&["a"]);
 }
 
@@ -182,9 +178,7 @@ fn two_rows_of_one_name_stand_side_by_side() {
 
 #[test]
 fn one_url_twice_is_two_files() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     dir.gannet()
         .args([server.url("/a"), server.url("/a")])
@@ -261,9 +255,7 @@ fn a_file_named_like_anothers_partial_does_not_mix_with_it() {
 
 #[test]
 fn a_row_cannot_name_a_file_outside() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     for out in ["../evil", "x/../../evil"] {
         let dir = Dir::new();
         dir.gannet()
@@ -471,9 +463,7 @@ fn a_name_that_was_typed_or_listed_is_not_changed_where_the_file_system_refuses_
     let Some(ntfs) = Ntfs::mount("windows_names") else {
         return;
     };
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let url = server.url("/a");
     let typed = ntfs.gannet().args(["-d", "mnt", "-o", "a:b", &url]).run();
     let listed = |options: &str| {
@@ -489,9 +479,7 @@ fn a_name_that_was_typed_or_listed_is_not_changed_where_the_file_system_refuses_
 
 #[test]
 fn a_template_tells_urls_of_one_name_apart_by_their_hash() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     let url = server.url("/a");
     let with_login = url.replace("http://", "http://me:pw@");

@@ -39,7 +39,7 @@ impl Capture {
         self.changed.notify_all();
     }
 
-    /// Reads a stream to its end on a thread of its own.
+    /// Reads a stream to its end on another thread.
     fn follow(
         self: &Arc<Self>,
         mut stream: impl Read + Send + 'static,
@@ -144,7 +144,7 @@ impl Running {
         self.id
     }
 
-    /// Waits until so many lines stand on standard output.
+    /// Waits until `count` lines stand on standard output.
     #[track_caller]
     pub(crate) fn wait_for_completions(&self, count: usize) {
         let lines = |state: &State| state.stdout.iter().filter(|byte| **byte == b'\n').count();

@@ -1,8 +1,9 @@
 //! One request read and one answer written, byte by byte as the script has it.
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
 use std::io::{self, Read, Write};
 use std::time::Instant;
+
+use crate::harness::digest_field;
 
 use super::gate::Gate;
 use super::log::{Log, Request};
@@ -289,10 +290,8 @@ enum Wanted {
 
 /// The field that announces what is sent, where that was to be.
 fn content_digest(answer: &Answer, from: usize, to: usize) -> Option<(String, String)> {
-    let mut hashers = Hashers::new([Algorithm::Sha256]);
-    hashers.update(&answer.announced.as_ref()?[from..to]);
-    let digest = hashers.finish()[0].to_sri().replace("sha256-", "sha-256=:");
-    Some(("Content-Digest".to_owned(), format!("{digest}:")))
+    let field = digest_field(&answer.announced.as_ref()?[from..to]);
+    Some(("Content-Digest".to_owned(), field))
 }
 
 /// What Range and If-Range ask of this answer (RFC 9110 §13.1.5 and §14.2), for one range of bytes.

@@ -1,4 +1,4 @@
-//! Files on a disk whose calls fail, which fills and empties, and which other programs use; over runs that are
+//! Files on a disk that refuses calls, fills and empties, and that other programs use; over runs that are
 //! interrupted or killed, until one without any of that brings everything.
 
 use std::borrow::Cow;
@@ -146,7 +146,7 @@ fn check(verdicts: &Verdicts, totals: &Totals, (folder, files): (&Dir, usize), d
 
 /// One more run, in which nothing goes wrong, brings every file and leaves nothing else.
 fn bring_all(site: &Rc<RefCell<Site>>, folder: &Dir, damage: &Damage, random: &mut Random) {
-    // A folder stands in everybody's way.
+    // A folder at the name of a part would stop every run.
     for number in 0..site.borrow().files.len() {
         let _ = fs::remove_dir(folder.join(format!("{number}.part")));
     }

@@ -128,8 +128,8 @@ fn judge(
     (version, verdict): (Option<usize>, &Result<(), String>),
     may_fail: bool,
 ) -> Result<(), &'static str> {
-    // Who says a size that the bytes never come up to has no file that could be right.
-    // So has one that names each answer's version anew, or goes back and forth between two.
+    // A server that states a size beyond its bytes has no file that could be right.
+    // Neither has one that changes the version with each answer, or alternates between two.
     let is_restless = matches!(verdict, Err(said) if said.contains("changed")) && !file.is_honest();
     let may_fail = may_fail || is_restless || file.parts == Parts::OtherTotal;
     let said = match verdict {

@@ -41,7 +41,7 @@ const VAGUE: [&str; 8] = [
     "is to have",
 ];
 
-/// Types whose inherent methods stand in more than one file, in how many at most, and why.
+/// Types with inherent methods in more than one file: how many files at most, and why.
 const SPREAD: [(&str, usize, &str); 3] = [
     (
         "Multi",
