@@ -241,7 +241,7 @@ fn a_row_may_have_credentials_of_its_own() {
         server.url("/a"),
         server.url("/b")
     );
-    dir.gannet().flags("-i -").input(list).run().ok();
+    dir.fetch_list("", list).ok();
     assert_eq!(server.request("/b").header("authorization"), None);
 }
 

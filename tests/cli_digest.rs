@@ -145,7 +145,7 @@ fn another_mirror_is_tried_after_a_wrong_digest() {
             server.url("/good/a"),
             sha256(&body)
         );
-        let out = dir.gannet().flags("-i -").input(list).run();
+        let out = dir.fetch_list("", list);
         out.ok();
         assert_eq!(server.paths(), ["/bad/a", "/good/a"]);
         dir.assert_names(&["a"]);

@@ -76,7 +76,7 @@ fn one_disk_failure_does_not_end_the_others() {
     let dir = Dir::new();
     dir.write("file", b"1");
     let list = format!("{0}\n  dir=file\n{0}\n", server.url("/a"));
-    dir.gannet().flags("-i - -j 1").input(list).run().code(3);
+    dir.fetch_list("-j 1", list).code(3);
     dir.assert_names(&["a", "file"]);
 }
 

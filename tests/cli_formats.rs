@@ -152,11 +152,7 @@ fn lists_that_cannot_be_read_say_what_they_are() {
         let Some(Listed { list, .. }) = listed_by(&dir, tool, flags) else {
             continue;
         };
-        let out = dir
-            .gannet()
-            .flags("-i - -d out --base http://127.0.0.1:1/")
-            .input(&list)
-            .run();
+        let out = dir.fetch_list("-d out --base http://127.0.0.1:1/", &list);
         out.code(2).complains(why);
     }
 }
@@ -208,11 +204,7 @@ fn a_metalink_is_fetched_from_its_mirrors_in_turn() {
         server.url("/bad"),
         server.url("/b")
     );
-    dir.gannet()
-        .flags("-i - -d out -j 1")
-        .input(list)
-        .run()
-        .ok();
+    dir.fetch_list("-d out -j 1", list).ok();
     dir.assert_names(&["out/b", "out/dir/a"]);
     dir.assert_file("out/dir/a", &body);
     let mut paths = server.paths();
@@ -229,7 +221,7 @@ fn a_size_that_is_not_the_promised_one_is_a_failure() {
     for path in ["/length", "/chunked"] {
         let dir = Dir::new();
         let list = format!("{{\"url\":\"{}\",\"size\":4}}", server.url(path));
-        let out = dir.gannet().flags("-i -").input(list).run();
+        let out = dir.fetch_list("", list);
         out.code(9).complains("the size is 3 bytes, not 4");
         assert_eq!(out.failure().tries, 1);
         dir.assert_names(&[]);
@@ -244,7 +236,7 @@ fn a_file_that_is_there_with_another_size_than_promised_is_asked_for_anew() {
     let dir = Dir::new();
     for (size, code, word) in [(3, 0, "done"), (3, 0, "kept"), (4, 9, "fail")] {
         let list = format!("{{\"url\":\"{}\",\"size\":{size}}}", server.url("/a"));
-        let out = dir.gannet().flags("-i -").input(list).run();
+        let out = dir.fetch_list("", list);
         out.code(code);
         assert!(out.both().contains(word), "{out}");
         dir.assert_file("a", b"abc");
@@ -261,11 +253,7 @@ fn a_resumed_body_is_measured_whole() {
     });
     let dir = Dir::new();
     let list = format!("{{\"url\":\"{}\",\"size\":300000}}", server.url("/a"));
-    let out = dir
-        .gannet()
-        .flags("-i - --retry-delay 1ms")
-        .input(list)
-        .run();
+    let out = dir.fetch_list("", list);
     out.ok();
     assert_eq!(server.requests().len(), 2, "{out}");
     dir.assert_file("a", &body);

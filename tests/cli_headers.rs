@@ -147,11 +147,10 @@ fn a_header_that_would_break_the_request_is_a_usage_error() {
 fn a_row_whose_header_would_break_the_request_is_refused() {
     let server = Server::serving("/a", b"1");
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-i -")
-        .input(format!("{}\n  header=X: 1\rEvil: 2\n", server.url("/a")))
-        .run();
+    let out = dir.fetch_list(
+        "",
+        format!("{}\n  header=X: 1\rEvil: 2\n", server.url("/a")),
+    );
     assert_ne!(out.exit_code(), Some(0), "{out}");
     assert!(
         server

@@ -39,7 +39,7 @@ fn lists_and_urls_add_up() {
 fn an_empty_list_is_a_success() {
     let dir = Dir::new();
     for list in ["", "\n\n", "# nothing\n", "\u{feff}"] {
-        dir.gannet().flags("-i -").input(list).run().ok();
+        dir.fetch_list("", list).ok();
     }
     dir.assert_names(&[]);
 }
@@ -54,7 +54,7 @@ fn comments_blank_lines_and_foreign_line_ends_are_fine() {
         server.url("/b"),
         server.url("/c")
     );
-    dir.gannet().flags("-i -").input(list).run().ok();
+    dir.fetch_list("", list).ok();
     dir.assert_names(&["a", "c"]);
 }
 
@@ -68,7 +68,7 @@ fn a_row_names_its_file_and_folder() {
         server.url("/b"),
         server.url("/c")
     );
-    dir.gannet().flags("-i -").input(list).run().ok();
+    dir.fetch_list("", list).ok();
     dir.assert_names(&["c", "sub/y", "x"]);
     dir.assert_file("sub/y", b"b");
 }
@@ -80,7 +80,7 @@ fn a_row_has_its_own_headers() {
     let options =
         "  header=X-One: 1\n  header=X-Two: 2\n  user-agent=row/1\n  referer=http://row.example/\n";
     let list = format!("{}\n{options}{}\n", server.url("/a"), server.url("/b"));
-    dir.gannet().flags("-i - -A whole/1").input(list).run().ok();
+    dir.fetch_list("-A whole/1", list).ok();
     let (a, b) = (server.request("/a"), server.request("/b"));
     assert_eq!(a.header("x-one"), Some("1"));
     assert_eq!(a.header("x-two"), Some("2"));
@@ -102,7 +102,7 @@ fn a_row_has_its_own_size_limit() {
         server.url("/a"),
         server.url("/b")
     );
-    let out = dir.gannet().flags("-i -").input(list).run();
+    let out = dir.fetch_list("", list);
     assert_ne!(out.exit_code(), Some(0), "{out}");
     assert!(!dir.has("a") && dir.has("b"), "{out}");
 }
@@ -111,10 +111,7 @@ fn a_row_has_its_own_size_limit() {
 fn a_line_may_name_its_destination() {
     let server = Server::start(Script::abc);
     let dir = Dir::new();
-    dir.gannet()
-        .flags("-i -")
-        .input(format!("{} other\n", server.url("/a")))
-        .run()
+    dir.fetch_list("", format!("{} other\n", server.url("/a")))
         .ok();
     dir.assert_names(&["other"]);
 }
@@ -123,10 +120,7 @@ fn a_line_may_name_its_destination() {
 fn mirrors_on_one_line_are_one_file() {
     let server = Server::start(Script::abc);
     let dir = Dir::new();
-    dir.gannet()
-        .flags("-i -")
-        .input(format!("{}\t{}\n", server.url("/a"), server.url("/b")))
-        .run()
+    dir.fetch_list("", format!("{}\t{}\n", server.url("/a"), server.url("/b")))
         .ok();
     dir.assert_names(&["a"]);
 }
@@ -141,7 +135,7 @@ fn one_destination_twice_is_an_error_of_the_second_row() {
         server.url("/b"),
         server.url("/c")
     );
-    let out = dir.gannet().flags("-i - -j 1").input(list).run();
+    let out = dir.fetch_list("-j 1", list);
     assert_ne!(out.exit_code(), Some(0), "{out}");
     out.complains(&server.url("/b"));
     dir.assert_names(&["c", "x"]);
@@ -210,11 +204,7 @@ fn a_list_that_is_not_there_is_an_error() {
 #[test]
 fn binary_rubbish_as_a_list_is_refused_and_not_printed_raw() {
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-i -")
-        .input(b"\x7fELF\x00\x1b[2J\xff\xfe\n\x00\x01\x02")
-        .run();
+    let out = dir.fetch_list("", b"\x7fELF\x00\x1b[2J\xff\xfe\n\x00\x01\x02");
     assert!(out.exit_code().is_some_and(|code| code != 0), "{out}");
     out.never_says("\u{1b}[2J");
     dir.assert_names(&[]);
@@ -225,7 +215,7 @@ fn a_mirror_is_tried_when_the_first_url_has_failed_for_good() {
     let server = Server::serving("/good/f", b"from the mirror");
     let dir = Dir::new();
     let list = format!("{}\t{}\n", server.url("/bad/f"), server.url("/good/f"));
-    let out = dir.gannet().flags("-i -").input(list).run();
+    let out = dir.fetch_list("", list);
     out.ok();
     assert_eq!(out.completions().len(), 1, "{out}");
     dir.assert_file("f", b"from the mirror");

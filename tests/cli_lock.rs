@@ -17,12 +17,7 @@ fn what_was_fetched_is_written_down() {
     });
     let dir = Dir::new();
     let list = format!("{}\n  out=sub/x\n{}\n", server.url("/a"), server.url("/b"));
-    let run = || {
-        dir.gannet()
-            .flags("-i - -d out --lock lock")
-            .input(&list)
-            .run()
-    };
+    let run = || dir.fetch_list("-d out --lock lock", &list);
     run().ok();
     let first = lock(&dir);
     let expected = format!(
@@ -95,11 +90,7 @@ fn locked_refuses_what_differs() {
     locked("five", "/b").code(9).complains("not in lock");
     assert!(!server.paths().contains(&"/b".to_owned()));
     let named = format!("{}\n  out=other\n", server.url("/a"));
-    let out = dir
-        .gannet()
-        .flags("--lock lock --locked -d six -i -")
-        .input(named)
-        .run();
+    let out = dir.fetch_list("--lock lock --locked -d six", named);
     out.code(9).complains("has it as 'a'");
     // A file that stands and fits the lock needs no request.
     let asked = server.requests().len();

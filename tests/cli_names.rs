@@ -258,10 +258,7 @@ fn a_row_cannot_name_a_file_outside() {
     let server = Server::serving("/a", b"1");
     for out in ["../evil", "x/../../evil"] {
         let dir = Dir::new();
-        dir.gannet()
-            .flags("-i - -d in")
-            .input(format!("{}\n out={out}\n", server.url("/a")))
-            .run();
+        dir.fetch_list("-d in", format!("{}\n out={out}\n", server.url("/a")));
         assert!(
             dir.names().iter().all(|name| name.starts_with("in/")),
             "{out}: {:?}",
@@ -399,7 +396,7 @@ fn a_name_that_a_list_gives_twice_in_other_cases_is_an_error_of_the_second_row()
         server.url("/1"),
         server.url("/2")
     );
-    let out = ntfs.gannet().flags("-i - -d mnt/o").input(list).run();
+    let out = ntfs.dir().fetch_list("-d mnt/o", list);
     out.complains("an earlier row has the name 'README'");
     assert_ne!(out.exit_code(), Some(0));
     assert_eq!(bodies(&ntfs.files()), [b"1"]);
@@ -498,7 +495,7 @@ fn no_name_is_forgotten_however_long_the_list() {
     let dir = Dir::new();
     let mut list: String = (0..101_000).map(|n| format!("http://h/{n}\n")).collect();
     list.push_str("http://h/x/7\nhttp://h/x/100500\nhttp://h/y/100500\n");
-    let out = dir.gannet().flags("-i - --dry-run").input(list).run();
+    let out = dir.fetch_list("--dry-run", list);
     out.ok();
     let planned = out.stdout();
     let last: Vec<_> = planned.lines().rev().take(3).collect();

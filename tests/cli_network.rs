@@ -212,7 +212,7 @@ fn a_thousand_dead_rows_end_in_good_time() {
         .map(|at| dead.url(&format!("/{at}")) + "\n")
         .collect();
     list += &server.url("/a");
-    let out = dir.gannet().flags("-i - -t 0").input(list).run();
+    let out = dir.fetch_list("-t 0", list);
     out.code(4);
     assert_eq!(out.failures().len(), 1000);
     dir.assert_names(&["a"]);

@@ -121,7 +121,7 @@ fn a_file_that_a_mirror_has_brought_is_asked_about_at_that_mirror() {
     });
     let dir = Dir::new();
     let list = format!("{}\t{}\n", dead.url("/a"), server.url("/a"));
-    let fetch = || dir.gannet().flags("-i -").input(&list).run();
+    let fetch = || dir.fetch_list("", &list);
     fetch().ok();
     let asked = dead.requests().len();
     let out = fetch();

@@ -282,11 +282,7 @@ fn a_dry_run_says_what_it_would_do_and_does_nothing() {
     let server = serving(&[5, 6]);
     let dir = Dir::new();
     let list = format!("{}\n  out=other\n{}\n", server.url("/5"), server.url("/6"));
-    let out = dir
-        .gannet()
-        .flags("--dry-run -i - -d sub")
-        .input(list)
-        .run();
+    let out = dir.fetch_list("--dry-run -d sub", list);
     out.ok();
     for part in [
         server.url("/5"),

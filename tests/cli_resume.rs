@@ -777,7 +777,7 @@ fn a_mirror_that_had_begun_goes_on() {
     });
     let dir = Dir::new();
     let list = format!("{}\t{}\n  out=a\n", server.url("/dead"), server.url("/a"));
-    let run = || dir.gannet().flags("-i - -t 0").input(&list).run();
+    let run = || dir.fetch_list("-t 0", &list);
     run().code(4);
     run().ok();
     assert_eq!(server.paths(), ["/dead", "/a", "/a"]);

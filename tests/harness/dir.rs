@@ -43,6 +43,12 @@ impl Dir {
         gannet.flags(flags).arg(url).run()
     }
 
+    /// Fetches the rows of a list from standard input, as [`fetch`](Self::fetch) does one URL.
+    pub(crate) fn fetch_list(&self, flags: &str, list: impl AsRef<[u8]>) -> Output {
+        let gannet = self.gannet().flags("--retry-delay 1ms -i -");
+        gannet.flags(flags).input(list).run()
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }

@@ -65,7 +65,9 @@ impl Running {
         drops_stdout: bool,
     ) -> Self {
         let capture = Arc::new(Capture::default());
-        if let Some(stdout) = child.stdout.take().filter(|_| !drops_stdout) {
+        if let Some(stdout) = child.stdout.take()
+            && !drops_stdout
+        {
             capture.follow(stdout, |state, bytes| state.stdout.extend_from_slice(bytes));
         }
         let stderr = child.stderr.take().expect("standard error is piped");

@@ -138,8 +138,12 @@ fn write(
     }
     stream.write_all(&answer.interim)?;
     // In one write: what came later than a look behind the answer could not be told from the next one.
-    let behind = Some(&answer.after).filter(|_| pieces.is_empty());
-    stream.write_all(&[&message.head[..], behind.map_or(&[], Vec::as_slice)].concat())?;
+    let behind = if pieces.is_empty() {
+        &answer.after[..]
+    } else {
+        &[]
+    };
+    stream.write_all(&[&message.head[..], behind].concat())?;
     stream.flush()?;
     let count = pieces.len();
     for (at, piece) in pieces.into_iter().enumerate() {
@@ -300,10 +304,12 @@ fn wanted_range(request: &Request, answer: &Answer) -> Wanted {
     let holds = condition.is_none_or(|tag| {
         answer.header("ETag") == Some(tag) || answer.header("Last-Modified") == Some(tag)
     });
-    let range = request
-        .header("Range")
-        .and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
-    let Some((from, to)) = range.filter(|_| answer.honours_range && holds) else {
+    if !answer.honours_range || !holds {
+        return Wanted::All;
+    }
+    let range = request.header("Range");
+    let range = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+    let Some((from, to)) = range else {
         return Wanted::All;
     };
     let length = answer.body.len();

@@ -94,7 +94,7 @@ fn run(seed: u64, is_shared: bool) -> usize {
         };
         disk.assert_states_are_true();
         check_found(&site.borrow(), folder.path(), &damage);
-        check(&verdicts, &totals, (&folder, files), &damage);
+        check(&verdicts, &totals, &folder, files, &damage);
         if damage.excuses_nothing() && totals.signal.is_none() {
             verdicts.assert_nothing_left(&folder);
         }
@@ -126,7 +126,7 @@ fn check_found(site: &Site, folder: &Path, damage: &Damage) {
 }
 
 /// Each file has an end, and one that ended well is there.
-fn check(verdicts: &Verdicts, totals: &Totals, (folder, files): (&Dir, usize), damage: &Damage) {
+fn check(verdicts: &Verdicts, totals: &Totals, folder: &Dir, files: usize, damage: &Damage) {
     for number in 0..files {
         match verdicts.0.get(&number) {
             None => assert!(totals.signal.is_some(), "file {number} was forgotten"),

@@ -273,7 +273,10 @@ impl Peer {
     pub(super) fn next(&self) -> Option<Instant> {
         let speakers = self.streams.values().filter(|it| self.may_speak(it));
         let times = speakers.map(|stream| stream.next).chain(self.widens_at);
-        times.min().filter(|_| self.end.is_none())
+        if self.end.is_some() {
+            return None;
+        }
+        times.min()
     }
 
     /// Whether a stream has a frame that its windows do not hold up.

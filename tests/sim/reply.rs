@@ -144,7 +144,12 @@ impl Reply {
             return Self::new(200, content).tagged(tag);
         }
         let total = content.len();
-        let Some((first, last)) = request.part(total).filter(|_| parts != Parts::Refused) else {
+        let part = if parts == Parts::Refused {
+            None
+        } else {
+            request.part(total)
+        };
+        let Some((first, last)) = part else {
             let range = format!("bytes */{total}");
             return Self::new(416, &b""[..])
                 .tagged(tag)
