@@ -15,7 +15,7 @@ mod limits;
 mod source;
 
 const LONGEST_FUNCTION: usize = 80;
-const LONGEST_FILE: usize = 600;
+const LONGEST_FILE: usize = 1000;
 const LONGEST_LINE: usize = 120;
 
 /// Each layer, and the layers it may import beside itself, `sys` and `error`.
