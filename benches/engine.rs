@@ -31,7 +31,7 @@ fn answer(mut stream: TcpStream) {
     while stream.read(&mut buffer).is_ok_and(|n| n > 0) && stream.write_all(ANSWER).is_ok() {}
 }
 
-/// So many transfers of one URL.
+/// A number of transfers of one URL.
 struct Many {
     url: url::Url,
     left: usize,
@@ -56,7 +56,7 @@ impl Many {
         }
     }
 
-    /// The same with so many more that wait behind them from the start.
+    /// These transfers, with a number of others pending behind them from the start.
     fn before(self, pending: usize) -> Self {
         Self {
             left: self.wanted + pending,
@@ -129,7 +129,7 @@ fn transfers(c: &mut Criterion) {
         });
     }
     group.throughput(Throughput::Elements(10_000));
-    // Six connections, and a queue behind them that nobody need look at.
+    // Six connections, and a queue behind them that no call need look at.
     for pending in [0, 100_000] {
         group.bench_function(format!("10,000 transfers before {pending} pending"), |b| {
             b.iter_custom(|times| {

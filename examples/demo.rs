@@ -1,5 +1,5 @@
-//! The main job, with no network and nothing installed: serves a folder of a few hundred files from a loopback
-//! server of its own, fetches it with the real program, and compares every byte.
+//! The main job, with no network and nothing installed: serves a folder of a few hundred files on loopback, fetches
+//! it with the real program, and compares every byte.
 //!
 //! `cargo run --release --example demo`
 

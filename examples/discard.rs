@@ -1,4 +1,4 @@
-//! The engine alone: fetches every URL of a list, so many at a time, and throws the bodies away.
+//! The engine alone: fetches every URL of a list, JOBS at a time, and discards the bodies.
 //!
 //! `cargo run --release --example discard -- LIST JOBS [CACERT]` prints transfers, failures, bytes
 //! and seconds. It shows how an application stands on `reactor` and `multi`, and what the engine

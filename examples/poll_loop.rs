@@ -36,7 +36,7 @@ impl PollLoop {
         let mut multi = Multi::new();
         multi.set_options(options);
 
-        // 2. Set the socket function: it keeps the table of what is to be watched.
+        // 2. Set the socket function: it keeps the table of watched sockets.
         let watched = Rc::new(RefCell::new(Table::new()));
         let table = Rc::clone(&watched);
         multi.set_socket_function(move |change| {

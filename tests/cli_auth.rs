@@ -1,20 +1,11 @@
-//! Credentials: sent to the origin they are for, to no other, and shown to nobody.
+//! Credentials: sent to their origin and to no other, and never printed.
 
 use crate::harness::{Ca, Dir};
-use crate::server::Server;
-
-/// `user:pass` in Basic's coding.
-const BASIC: &str = "Basic dXNlcjpwYXNz";
-
-fn guarded() -> Server {
-    Server::start(|s| {
-        s.get("/a").only_for(BASIC).body(b"secret");
-    })
-}
+use crate::server::{BASIC, Script, Server};
 
 #[test]
 fn a_user_and_a_password_open_the_door() {
-    let server = guarded();
+    let server = Server::start(Script::guarded);
     for flag in ["-u", "--user"] {
         let dir = Dir::new();
         dir.gannet()
@@ -28,20 +19,16 @@ fn a_user_and_a_password_open_the_door() {
 
 #[test]
 fn without_them_it_is_an_authentication_failure() {
-    let server = guarded();
+    let server = Server::start(Script::guarded);
     let dir = Dir::new();
-    let out = dir.gannet().arg(server.url("/a")).run();
+    let out = dir.fetch("", server.url("/a"));
     out.code(6);
     assert_eq!(
         (out.failure().status.as_str(), out.failure().tries),
         ("401", 1),
         "{out}"
     );
-    dir.gannet()
-        .flags("-u user:wrong")
-        .arg(server.url("/a"))
-        .run()
-        .code(6);
+    dir.fetch("-u user:wrong", server.url("/a")).code(6);
     dir.assert_names(&[]);
 }
 
@@ -96,11 +83,10 @@ fn no_output_has_a_credential() {
     for secret in ["hunter2", "hunter3", "hunter4", "dXNlcjpodW50ZXIy"] {
         out.never_says(secret);
     }
-    let dry = dir
-        .gannet()
-        .flags("--dry-run")
-        .arg(server.url("/a").replace("http://", "http://user:hunter2@"))
-        .run();
+    let dry = dir.fetch(
+        "--dry-run",
+        server.url("/a").replace("http://", "http://user:hunter2@"),
+    );
     dry.ok().never_says("hunter2");
 }
 
@@ -112,7 +98,7 @@ fn a_bad_url_is_not_repeated_with_its_password() {
         "http://user:hunter2@host:99999/",
         "ftp://user:hunter2@127.0.0.1/",
     ] {
-        let out = dir.gannet().arg(url).run();
+        let out = dir.fetch("", url);
         assert_ne!(out.exit_code(), Some(0), "{out}");
         assert!(!out.stderr().contains("hunter2"), "{out}");
     }
@@ -125,22 +111,16 @@ fn credentials_stay_through_redirects_of_one_origin() {
         s.get("/b").only_for(BASIC).body(b"secret");
     });
     let dir = Dir::new();
-    dir.gannet()
-        .flags("-u user:pass")
-        .arg(server.url("/a"))
-        .run()
-        .ok();
+    dir.fetch("-u user:pass", server.url("/a")).ok();
     dir.assert_file("a", b"secret");
 }
 
 #[test]
 fn credentials_do_not_follow_to_another_origin() {
-    let other = Server::start(|s| {
-        s.get("/b").body(b"open");
-    });
+    let other = Server::serving("/b", b"open");
     let server = Server::start(|s| {
         s.get("/a").redirect(302, &other.url("/b"));
-        // The same port under another name is another origin too.
+        // Another name with this port is another origin too.
         s.get("/c").redirect(307, "/d");
     });
     let dir = Dir::new();
@@ -158,11 +138,11 @@ fn credentials_do_not_follow_to_another_origin() {
             .run()
             .ok();
     }
-    dir.gannet()
-        .args(["--exists", "overwrite", "-o", "x"])
-        .arg(server.url("/a").replace("http://", "http://user:pass@"))
-        .run()
-        .ok();
+    dir.fetch(
+        "--exists overwrite -o x",
+        server.url("/a").replace("http://", "http://user:pass@"),
+    )
+    .ok();
     let sent = server.requests();
     assert!(
         sent.iter().all(|request| request
@@ -186,9 +166,7 @@ fn credentials_do_not_follow_to_another_origin() {
 
 #[test]
 fn credentials_do_not_follow_to_another_name_of_the_same_port() {
-    let server = Server::start(|s| {
-        s.get("/b").body(b"open");
-    });
+    let server = Server::serving("/b", b"open");
     let front = Server::start(|s| {
         s.get("/a")
             .redirect(302, &server.url_as("http", "other.test", "/b"));
@@ -206,9 +184,7 @@ fn credentials_do_not_follow_to_another_name_of_the_same_port() {
 #[test]
 fn credentials_do_not_follow_from_https_to_http() {
     let ca = Ca::new();
-    let plain = Server::start(|s| {
-        s.get("/b").body(b"open");
-    });
+    let plain = Server::serving("/b", b"open");
     let server = Server::start_tls(&ca.issue().config(), |s| {
         s.get("/a").redirect(302, &plain.url("/b"));
     });
@@ -243,7 +219,7 @@ fn a_location_cannot_bring_credentials() {
         );
     });
     let dir = Dir::new();
-    let out = dir.gannet().flags("-vv").arg(front.url("/a")).run();
+    let out = dir.fetch("-vv", front.url("/a"));
     out.never_says("hunter2");
     assert!(
         server
@@ -265,15 +241,13 @@ fn a_row_may_have_credentials_of_its_own() {
         server.url("/a"),
         server.url("/b")
     );
-    dir.gannet().flags("-i -").input(list).run().ok();
+    dir.fetch_list("", list).ok();
     assert_eq!(server.request("/b").header("authorization"), None);
 }
 
 #[test]
 fn a_token_from_the_environment_opens_the_door_and_is_shown_to_nobody() {
-    let other = Server::start(|s| {
-        s.get("/b").body(b"2");
-    });
+    let other = Server::serving("/b", b"2");
     let server = Server::start(|s| {
         s.get("/a").only_for("Bearer s3cret.t0ken").body(b"1");
         s.get("/away").redirect(302, &other.url("/b"));

@@ -1,16 +1,11 @@
 //! How the end of a body is told, and what stands round it.
 
-use crate::harness::{Dir, noise};
+use crate::harness::{Dir, lands, noise};
 use crate::server::{Script, Server};
 
 /// Fetches `/a`, which must succeed at the first try, and asserts its bytes.
 fn arrives(body: &[u8], write: impl FnOnce(&mut Script)) -> Server {
-    let server = Server::start(write);
-    let dir = Dir::new();
-    dir.gannet().flags("-t 0").arg(server.url("/a")).run().ok();
-    dir.assert_names(&["a"]);
-    dir.assert_file("a", body);
-    server
+    lands("-t 0", body, write)
 }
 
 #[test]
@@ -75,7 +70,7 @@ fn chunks_win_over_a_length() {
         s.get("/a").raw(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
     });
     let dir = Dir::new();
-    let out = dir.gannet().flags("-t 0").arg(server.url("/a")).run();
+    let out = dir.fetch("-t 0", server.url("/a"));
     match out.exit_code() {
         Some(0) => dir.assert_file("a", b"hello"),
         _ => assert!(out.code(7).stdout().is_empty() && !dir.has("a"), "{out}"),
@@ -233,7 +228,7 @@ fn a_part_that_is_all_of_it_is_the_whole() {
             route.header("Content-Range", range);
         });
         let dir = Dir::new();
-        dir.gannet().arg(server.url("/a")).run().code(7);
+        dir.fetch("", server.url("/a")).code(7);
         dir.assert_names(&[]);
     }
 }
@@ -255,7 +250,7 @@ fn a_part_that_no_one_asked_for_is_not_taken_for_the_whole() {
             .header("Content-Range", "bytes 100-104/200");
     });
     let dir = Dir::new();
-    let out = dir.gannet().flags("-t 0").arg(server.url("/a")).run();
+    let out = dir.fetch("-t 0", server.url("/a"));
     assert_ne!(out.exit_code(), Some(0), "{out}");
     assert!(!dir.has("a"), "{out}");
 }

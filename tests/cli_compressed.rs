@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
-
 use crate::harness::coding::{CODINGS, brotli, gzip, text, zstd};
-use crate::harness::{Dir, Nginx, Output, noise};
+use crate::harness::{self, Dir, Nginx, Output, noise, sha256};
 use crate::server::frames::{END_HEADERS, END_STREAM, data, head};
 use crate::server::{H2Server, Request, Script, Server};
 
@@ -13,28 +11,17 @@ const OFFER: &str = "gzip, br, zstd";
 
 /// Fetches `/a` with --compressed, and with these flags.
 fn fetch(dir: &Dir, server: &Server, flags: &str) -> Output {
-    let gannet = dir.gannet().flags("--compressed --retry-delay 1ms");
-    gannet.flags(flags).arg(server.url("/a")).run()
+    dir.fetch(&format!("--compressed {flags}"), server.url("/a"))
 }
 
 /// Fetches `/a`, which must succeed, and asserts its bytes.
 fn lands(body: &[u8], flags: &str, write: impl FnOnce(&mut Script)) -> Server {
-    let server = Server::start(write);
-    let dir = Dir::new();
-    fetch(&dir, &server, flags).ok();
-    dir.assert_names(&["a"]);
-    dir.assert_file("a", body);
-    server
+    harness::lands(&format!("--compressed {flags}"), body, write)
 }
 
 /// Fetches `/a`, which must fail and leave nothing.
 fn fails(code: i32, flags: &str, write: impl FnOnce(&mut Script)) -> Output {
-    let server = Server::start(write);
-    let dir = Dir::new();
-    let out = fetch(&dir, &server, flags);
-    out.code(code).complains(&server.url("/a"));
-    dir.assert_names(&[]);
-    out
+    harness::fails(&format!("--compressed {flags}"), code, write)
 }
 
 /// What a request asks for: Range and Accept-Encoding.
@@ -63,7 +50,7 @@ fn without_the_flag_nothing_is_offered_and_bytes_land_as_they_are_sent() {
         route.header("Content-Encoding", "gzip");
     });
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_file("a", &coded);
     assert_eq!(asked(&server.request("/a")), (None, None));
 }
@@ -303,18 +290,13 @@ fn a_coded_file_comes_over_one_connection_and_another_over_several() {
 #[test]
 fn the_size_and_the_digest_that_are_asked_for_are_the_file_s() {
     let body = text(100);
-    let digest = |body: &[u8]| {
-        let mut hashers = Hashers::new([Algorithm::Sha256]);
-        hashers.update(body);
-        hashers.finish()[0].to_string()
-    };
     let coded = gzip(&body);
     let write = |s: &mut Script| {
         let route = s.get("/a").body(&coded);
         route.header("Content-Encoding", "gzip");
     };
-    lands(&body, &format!("--checksum {}", digest(&body)), write);
-    fails(9, &format!("--checksum {}", digest(&coded)), write);
+    lands(&body, &format!("--checksum {}", sha256(&body)), write);
+    fails(9, &format!("--checksum {}", sha256(&coded)), write);
     let server = Server::start(write);
     let dir = Dir::new();
     for (size, code) in [(body.len(), 0), (coded.len(), 9)] {
@@ -427,7 +409,7 @@ fn a_file_that_is_unchanged_is_kept_by_runs_that_would_fetch_the_same() {
         route.body(gzip(&body)).header("Content-Encoding", "gzip");
     });
     let dir = Dir::new();
-    let plain = || dir.gannet().arg(server.url("/a")).run();
+    let plain = || dir.fetch("", server.url("/a"));
     for (out, word, is_decoded) in [
         (fetch(&dir, &server, ""), "done", true),
         (fetch(&dir, &server, ""), "kept", true),
@@ -445,7 +427,7 @@ fn a_file_that_is_unchanged_is_kept_by_runs_that_would_fetch_the_same() {
         assert_eq!(out.ok().completion().word, word, "{out}");
         dir.assert_file("a", &body);
     }
-    let out = dir.gannet().flags("-c").arg(server.url("/a")).run();
+    let out = dir.fetch("-c", server.url("/a"));
     assert_eq!(out.ok().completion().word, "done", "{out}");
     dir.assert_file("a", gzip(&body));
     dir.assert_names(&["a"]);
@@ -467,9 +449,7 @@ fn what_is_typed_is_offered_in_its_place_and_never_with_a_part() {
     assert_eq!(asked(&requests[0]), (None, Some("br;q=1, *;q=0")));
     assert_eq!(asked(&requests[1]), (Some("bytes=90000-"), None));
 
-    let server = Server::start(|s| {
-        s.get("/a").body(b"hello");
-    });
+    let server = Server::serving("/a", b"hello");
     let row = format!("{}\n  header=Accept-Encoding: zstd\n", server.url("/a"));
     dir.write("list", row);
     let gannet = dir

@@ -1,4 +1,4 @@
-//! gannet.toml and GANNET_ variables: who wins, what cannot stand there, and what is said of it.
+//! gannet.toml and GANNET_ variables: precedence, settings that are refused, and the messages about them.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -31,9 +31,7 @@ fn refused(text: impl AsRef<[u8]>, flags: &str) -> Output {
 
 /// The request for /a that a file, variables and flags make.
 fn sent(file: &str, variables: &[(&str, &str)], flags: &[&str]) -> Request {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let home = home(file);
     let dir = Dir::new();
     let mut gannet = with(&dir, &home).args(flags);
@@ -91,9 +89,7 @@ fn a_list_of_values_is_replaced_as_a_whole() {
 
 #[test]
 fn the_file_is_looked_for_where_the_system_keeps_such_files() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let home = Dir::new();
     home.make_dir(".config/gannet");
     home.write(".config/gannet/gannet.toml", "user-agent = \"home\"");
@@ -118,9 +114,7 @@ fn the_file_is_looked_for_where_the_system_keeps_such_files() {
 
 #[test]
 fn without_a_file_or_a_home_nothing_is_said() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     let file = dir.write("file", "");
     for home in [dir.join("none"), file, "relative".into(), "".into()] {
@@ -142,9 +136,7 @@ fn every_kind_of_value_is_taken() {
          quiet = 1\nhttp1.1 = true\ninsecure = false\nresolve = [\"h:80:127.0.0.1\"]\n\
          output-dir = \"out\"\nretry-on = 500\nexists = \"skip\"\nipv4 = true\nnetrc = true\nlimit-rate-file = 1_000\n",
     );
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     let out = with(&dir, &home).arg(server.url("/a")).run();
     out.ok();
@@ -184,9 +176,7 @@ fn what_is_typed_lifts_its_opposite() {
 
 #[test]
 fn quiet_in_a_file_does_not_hide_what_is_asked_for() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let home = home("quiet = true");
     let run = |flags| {
         let dir = Dir::new();
@@ -204,9 +194,7 @@ fn quiet_in_a_file_does_not_hide_what_is_asked_for() {
 #[test]
 fn a_variable_can_turn_off_what_the_file_turns_on() {
     let home = home("dir = \"out\"\nquiet = true\nhttp2 = true");
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     let gannet = with(&dir, &home).env("GANNET_QUIET", "false");
     let gannet = gannet.env("GANNET_HTTP2", "0").env("GANNET_VERBOSE", "2");
@@ -256,9 +244,7 @@ fn what_belongs_to_one_run_cannot_be_configured() {
         out.complains(&format!("gannet.toml:1:1: {key} belongs to one run"));
     }
     // Nor is a variable of such a name one of ours.
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     let gannet = dir
         .gannet()

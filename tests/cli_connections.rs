@@ -305,9 +305,7 @@ fn a_429_holds_back_the_whole_origin_and_no_other() {
         s.get("/a").status(429).retry_after("1").then().body(b"a");
         s.get("/b").body(b"b");
     });
-    let other = Server::start(|s| {
-        s.get("/c").body(b"c");
-    });
+    let other = Server::serving("/c", b"c");
     let dir = Dir::new();
     let list = [server.url("/a"), server.url("/b"), other.url("/c")];
     dir.gannet().flags("-j 1").args(list).run().ok();
@@ -326,9 +324,7 @@ fn a_held_origin_does_not_hold_up_a_longer_list() {
             s.get(&format!("/{at}")).body(b"1");
         }
     });
-    let other = Server::start(|s| {
-        s.get("/c").body(b"c");
-    });
+    let other = Server::serving("/c", b"c");
     let dir = Dir::new();
     let list = urls(&server, 20).into_iter().chain([other.url("/c")]);
     dir.gannet().flags("-j 2").args(list).run().ok();

@@ -1,4 +1,4 @@
-//! `--cookies`: those of the file and of answers, each to whom it is for, within bounds.
+//! `--cookies`: cookies of the file and of answers, each sent to its own hosts, within bounds.
 
 use std::time::Duration;
 
@@ -34,12 +34,6 @@ fn all_sent(server: &Server, path: &str) -> Vec<String> {
     requests.iter().map(field).collect()
 }
 
-/// A server under other names than its address.
-fn resolve(server: &Server, names: &[&str]) -> Vec<String> {
-    let rule = |name: &&str| format!("--resolve={name}:{}:127.0.0.1", server.port());
-    names.iter().map(rule).collect()
-}
-
 #[test]
 fn each_host_gets_the_cookies_that_are_for_it() {
     let names = [
@@ -64,7 +58,7 @@ fn each_host_gets_the_cookies_that_are_for_it() {
     ];
     dir.write("cookies", file.concat());
     let gannet = dir.gannet().args(["--cookies", "cookies"]);
-    let gannet = gannet.args(resolve(&server, &names));
+    let gannet = gannet.args(server.resolving(&names));
     let urls = names.map(|name| server.url_as("http", name, &format!("/{name}")));
     let out = gannet.args(urls).run();
     out.ok();
@@ -100,9 +94,7 @@ fn paths_and_times_say_whether_a_cookie_goes() {
 #[test]
 fn what_is_secure_goes_over_tls_alone() {
     let ca = Ca::new();
-    let plain = Server::start(|s| {
-        s.get("/b").body(b"1");
-    });
+    let plain = Server::serving("/b", b"1");
     let server = Server::start_tls(&ca.issue().config(), |s| {
         s.get("/a")
             .redirect(302, &plain.url("/b"))
@@ -157,7 +149,7 @@ fn without_the_flag_no_cookie_is_taken() {
         s.get("/b").body(b"1");
     });
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     assert_eq!(cookie(&server.request("/b")), None);
     // An empty file says that they are.
     dir.write("cookies", "");
@@ -168,9 +160,7 @@ fn without_the_flag_no_cookie_is_taken() {
 
 #[test]
 fn another_origin_gets_none_but_its_own() {
-    let other = Server::start(|s| {
-        s.get("/b").body(b"1");
-    });
+    let other = Server::serving("/b", b"1");
     let server = Server::start(|s| {
         s.get("/a")
             .redirect(302, &other.url_as("http", "b.test", "/b"))
@@ -184,7 +174,7 @@ fn another_origin_gets_none_but_its_own() {
         own("a=1") + &line("b.test", "FALSE", "FALSE", "b=2"),
     );
     let gannet = dir.gannet().args(["--cookies", "cookies"]);
-    let gannet = gannet.args(resolve(&other, &["b.test"]));
+    let gannet = gannet.args(other.resolving(&["b.test"]));
     gannet
         .args(["-H", "Cookie: typed=1", "-H", "cookie: too=2"])
         .arg(server.url("/a"))
@@ -220,7 +210,7 @@ fn a_cookie_that_was_given_goes_before_those_of_the_file() {
     typed.input(list).run().ok();
     assert_eq!(sent(&server, "/row"), "row=1; file=1");
     assert_eq!(sent(&server, "/plain"), "typed=1; file=1");
-    // An empty one says that none is to be sent.
+    // An empty Cookie field sends none.
     let none = gannet().args(["-H", "Cookie:"]).arg(server.url("/none"));
     none.run().ok();
     assert_eq!(cookie(&server.request("/none")), None);
@@ -241,7 +231,7 @@ fn nobody_sets_cookies_for_all_names_below_a_public_suffix() {
     let dir = Dir::new();
     dir.write("cookies", "");
     let gannet = dir.gannet().args(["--cookies", "cookies", "-j", "1"]);
-    let gannet = gannet.args(resolve(&server, &names));
+    let gannet = gannet.args(server.resolving(&names));
     let urls = [("/a", names[0]), ("/b", names[1]), ("/c", names[2])];
     let urls = urls.map(|(path, name)| server.url_as("http", name, path));
     gannet.args(urls).run().ok();
@@ -368,9 +358,7 @@ fn a_hostile_server_gets_no_more_than_its_room() {
 
 #[test]
 fn what_is_wrong_with_the_file_is_told_and_the_rest_goes_on() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     let mut file = format!("hunter2\n{}", own("id=1"));
     for _ in 0..6 {

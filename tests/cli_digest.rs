@@ -1,13 +1,12 @@
 //! Digests: asked for in every form, announced by servers; right and wrong, small and large, on
 //! disk and standard output.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use gannet::http::Digest;
-use gannet::internals::http::digest::{Algorithm, Hashers};
+use gannet::http::Algorithm;
 
-use crate::harness::{Ca, Dir, Gannet, Nginx, noise};
+use crate::harness::sandbox::injecting;
+use crate::harness::{Ca, Dir, Nginx, digest, digest_field, noise, sha256};
 use crate::server::{Gate, Route, Server};
 
 /// Large enough to go from socket to file unseen, and to be hashed by a thread.
@@ -15,32 +14,10 @@ const LARGE: usize = 5_000_000;
 
 const WRONG: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-fn digest(algorithm: Algorithm, body: &[u8]) -> Digest {
-    let mut hashers = Hashers::new([algorithm]);
-    hashers.update(body);
-    hashers.finish()[0]
-}
-
-fn sha256(body: &[u8]) -> String {
-    digest(Algorithm::Sha256, body).to_string()
-}
-
-/// As a Repr-Digest field has it.
-fn announced(body: &[u8]) -> String {
-    let sri = digest(Algorithm::Sha256, body).to_sri();
-    format!("sha-256=:{}:", sri.trim_start_matches("sha256-"))
-}
-
-fn serving(body: &[u8]) -> Server {
-    Server::start(|s| {
-        s.get("/a").body(body);
-    })
-}
-
 #[test]
 fn the_right_digest_in_any_form_lets_a_file_pass() {
     let body = noise(1000);
-    let server = serving(&body);
+    let server = Server::serving("/a", &body);
     for algorithm in Algorithm::ALL {
         let digest = digest(algorithm, &body);
         let hex = digest
@@ -72,7 +49,7 @@ fn the_right_digest_in_any_form_lets_a_file_pass() {
 fn a_wrong_digest_leaves_nothing_and_names_both() {
     for size in [0, 1000, 100_000, LARGE] {
         let body = noise(size);
-        let server = serving(&body);
+        let server = Server::serving("/a", &body);
         let dir = Dir::new();
         let out = dir
             .gannet()
@@ -123,21 +100,14 @@ fn every_body_is_hashed_however_it_comes() {
 #[test]
 fn a_fragment_is_checked_and_not_sent() {
     let body = noise(1000);
-    let server = serving(&body);
+    let server = Server::serving("/a", &body);
     let dir = Dir::new();
     let hex = sha256(&body).replace("sha256:", "sha256=");
-    let out = dir
-        .gannet()
-        .arg(format!("{}#{hex}", server.url("/a")))
-        .run();
+    let out = dir.fetch("", format!("{}#{hex}", server.url("/a")));
     out.ok();
     assert_eq!(server.paths(), ["/a"]);
     let wrong = WRONG.replace(':', "=");
-    let out = dir
-        .gannet()
-        .args(["-o", "b"])
-        .arg(format!("{}#{wrong}", server.url("/a")))
-        .run();
+    let out = dir.fetch("-o b", format!("{}#{wrong}", server.url("/a")));
     out.code(9).complains(WRONG);
     dir.assert_names(&["a"]);
 }
@@ -145,7 +115,7 @@ fn a_fragment_is_checked_and_not_sent() {
 #[test]
 fn all_digests_that_are_asked_for_count() {
     let body = noise(1000);
-    let server = serving(&body);
+    let server = Server::serving("/a", &body);
     let dir = Dir::new();
     let md5 = digest(Algorithm::Md5, &body).to_string();
     let both = |second: &str| {
@@ -175,7 +145,7 @@ fn another_mirror_is_tried_after_a_wrong_digest() {
             server.url("/good/a"),
             sha256(&body)
         );
-        let out = dir.gannet().flags("-i -").input(list).run();
+        let out = dir.fetch_list("", list);
         out.ok();
         assert_eq!(server.paths(), ["/bad/a", "/good/a"]);
         dir.assert_names(&["a"]);
@@ -206,7 +176,7 @@ fn a_wrong_digest_names_its_row_and_lets_the_rest_pass() {
 
 #[test]
 fn a_digest_that_is_none_is_an_error_of_its_line() {
-    let server = serving(b"a");
+    let server = Server::serving("/a", b"a");
     let dir = Dir::new();
     dir.write(
         "list",
@@ -222,9 +192,7 @@ fn a_digest_that_is_none_is_an_error_of_its_line() {
             .run();
         out.code(2).complains("--checksum");
     }
-    dir.gannet()
-        .arg(format!("{}#sha256=ab", server.url("/a")))
-        .run()
+    dir.fetch("", format!("{}#sha256=ab", server.url("/a")))
         .code(2)
         .complains("64 hex digits");
     assert_eq!(server.connections(), 0);
@@ -232,7 +200,7 @@ fn a_digest_that_is_none_is_an_error_of_its_line() {
 
 #[test]
 fn a_checksum_is_that_of_a_single_url() {
-    let server = serving(b"a");
+    let server = Server::serving("/a", b"a");
     let dir = Dir::new();
     let urls = [server.url("/a"), server.url("/a")];
     dir.gannet()
@@ -258,7 +226,7 @@ fn a_checksum_is_that_of_a_single_url() {
 fn standard_output_is_judged_at_its_end() {
     for size in [1000, LARGE] {
         let body = noise(size);
-        let server = serving(&body);
+        let server = Server::serving("/a", &body);
         let dir = Dir::new();
         let fetch = |asked: &str| {
             dir.gannet()
@@ -279,7 +247,7 @@ fn standard_output_is_judged_at_its_end() {
 fn a_file_with_the_right_digest_is_kept_without_asking() {
     for size in [0, 1000, LARGE] {
         let body = noise(size);
-        let server = serving(&body);
+        let server = Server::serving("/a", &body);
         let dir = Dir::new();
         dir.write("a", &body);
         let out = dir
@@ -301,7 +269,7 @@ fn a_file_with_another_digest_is_fetched_anew() {
         s.get("/a").body(&body).etag("\"v1\"").conditional();
     });
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     let mut damaged = body.clone();
     damaged[500] ^= 1;
     dir.write("a", &damaged);
@@ -328,17 +296,13 @@ fn what_the_server_announces_is_checked_and_retried() {
             let server = Server::start(|s| {
                 s.get("/a")
                     .body(&damaged)
-                    .header(field, &announced(&body))
+                    .header(field, &digest_field(&body))
                     .then()
                     .body(&body)
-                    .header(field, &announced(&body));
+                    .header(field, &digest_field(&body));
             });
             let dir = Dir::new();
-            let out = dir
-                .gannet()
-                .flags("--retry-delay 1ms")
-                .arg(server.url("/a"))
-                .run();
+            let out = dir.fetch("", server.url("/a"));
             out.ok().complains("the server announced");
             assert_eq!(server.requests().len(), 2, "{out}");
             dir.assert_file("a", &body);
@@ -352,14 +316,10 @@ fn a_body_that_never_is_what_the_server_announces_fails() {
     let server = Server::start(|s| {
         s.get("/a")
             .body(b"a")
-            .header("Repr-Digest", &announced(b"b"));
+            .header("Repr-Digest", &digest_field(b"b"));
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-t 1 --retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("-t 1", server.url("/a"));
     out.code(9)
         .complains(&sha256(b"a"))
         .complains(&sha256(b"b"));
@@ -375,7 +335,7 @@ fn an_announcement_that_cannot_be_read_is_ignored() {
             .header("Repr-Digest", "sha-256=broken, unixsum=:AA==:");
     });
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_file("a", b"a");
 }
 
@@ -582,44 +542,19 @@ fn the_digest_of_the_whole_is_taken_from_the_answer_with_the_rest() {
     let body = noise(LARGE);
     for (said, code) in [(&body[..], 0), (b"another", 9)] {
         let server = cut_in_two(|route| {
-            let field = announced(said);
+            let field = digest_field(said);
             let route = route.body(&body).etag("\"v1\"").ranges();
             route.header("Repr-Digest", &field);
         });
         let dir = Dir::new();
         let flags = "-t 1 --retry-delay 1ms";
-        let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
+        let out = dir.fetch(flags, server.url("/a"));
         out.code(code);
         if code == 9 {
             out.complains("the server announced");
             assert!(!dir.has("a"));
         }
     }
-}
-
-/// The program under strace, with system calls that fail; none where it cannot be traced.
-fn tampered(dir: &Dir, injected: &[&str]) -> Option<Gannet> {
-    let can = Command::new("strace")
-        .args([
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            "inject=eventfd2:error=EMFILE",
-            "true",
-        ])
-        .stderr(Stdio::null())
-        .status();
-    if !can.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: nothing can be traced here");
-        return None;
-    }
-    let injected: String = injected
-        .iter()
-        .map(|call| format!(" -e inject={call}"))
-        .collect();
-    let shell = format!("exec strace -f -qq -o /dev/null{injected} \"$0\" \"$@\"");
-    Some(dir.gannet().shell(&shell))
 }
 
 /// A limit of processes, of a user (`ulimit -u`) or a container.
@@ -634,7 +569,7 @@ fn a_digest_is_computed_where_no_thread_can_be_started() {
     });
     for (digest, code) in [(sha256(&body), 0), (WRONG.to_owned(), 9)] {
         let dir = Dir::new();
-        let Some(gannet) = tampered(&dir, &NO_THREADS) else {
+        let Some(gannet) = injecting(&dir, &NO_THREADS) else {
             return;
         };
         // The name is looked up on the loop's own thread, too.
@@ -651,11 +586,9 @@ fn a_digest_is_computed_where_no_thread_can_be_started() {
 #[test]
 fn a_digest_is_not_lost_where_nothing_wakes_the_loop() {
     let body = noise(LARGE);
-    let server = Server::start(|s| {
-        s.get("/a").body(&body);
-    });
+    let server = Server::serving("/a", &body);
     let dir = Dir::new();
-    let Some(gannet) = tampered(&dir, &["eventfd2:error=EMFILE"]) else {
+    let Some(gannet) = injecting(&dir, &["eventfd2:error=EMFILE"]) else {
         return;
     };
     let gannet = gannet.args(["-t", "0", "--checksum", &sha256(&body)]);
@@ -667,11 +600,9 @@ fn a_digest_is_not_lost_where_nothing_wakes_the_loop() {
 #[test]
 fn a_body_that_cannot_be_read_back_is_a_failure_and_no_wait() {
     let body = noise(LARGE);
-    let server = Server::start(|s| {
-        s.get("/a").body(&body);
-    });
+    let server = Server::serving("/a", &body);
     let dir = Dir::new();
-    let Some(gannet) = tampered(&dir, &["pread64:error=EIO:when=3+"]) else {
+    let Some(gannet) = injecting(&dir, &["pread64:error=EIO:when=3+"]) else {
         return;
     };
     let gannet = gannet.args(["-t", "0", "--checksum", &sha256(&body)]);

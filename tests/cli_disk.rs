@@ -2,8 +2,6 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt, symlink};
-use std::path::Path;
-use std::process::Command;
 use std::thread;
 
 use crate::harness::{Dir, noise};
@@ -40,7 +38,7 @@ fn a_folder_in_place_of_the_file_is_a_disk_failure() {
         let dir = Dir::new();
         dir.make_dir("a");
         dir.write("a/inside", b"1");
-        let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
+        let out = dir.fetch(flags, server.url("/a"));
         out.code(3);
         dir.assert_file("a/inside", b"1");
     }
@@ -51,7 +49,7 @@ fn a_disk_failure_is_not_tried_again() {
     let server = serving(5);
     let dir = Dir::new();
     dir.write("file", b"1");
-    let out = dir.gannet().flags("-d file").arg(server.url("/a")).run();
+    let out = dir.fetch("-d file", server.url("/a"));
     out.code(3);
     assert!(server.requests().len() <= 1, "{out}");
 }
@@ -78,7 +76,7 @@ fn one_disk_failure_does_not_end_the_others() {
     let dir = Dir::new();
     dir.write("file", b"1");
     let list = format!("{0}\n  dir=file\n{0}\n", server.url("/a"));
-    dir.gannet().flags("-i - -j 1").input(list).run().code(3);
+    dir.fetch_list("-j 1", list).code(3);
     dir.assert_names(&["a", "file"]);
 }
 
@@ -131,7 +129,7 @@ fn a_success_leaves_nothing_but_the_file() {
 fn a_refused_transfer_leaves_nothing_at_all() {
     let server = serving(5);
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/gone")).run().code(8);
+    dir.fetch("", server.url("/gone")).code(8);
     dir.assert_names(&[]);
 }
 
@@ -140,7 +138,7 @@ fn a_stale_partial_of_another_run_is_not_trusted() {
     let server = serving(5000);
     let dir = Dir::new();
     dir.write("a.part", noise(60_000));
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_file("a", noise(5000));
 }
 
@@ -148,10 +146,10 @@ fn a_stale_partial_of_another_run_is_not_trusted() {
 fn a_pipe_that_was_named_is_written_to_and_stays_a_pipe() {
     let server = serving(5);
     let dir = Dir::new();
-    mkfifo(&dir.join("pipe"));
+    dir.mkfifo("pipe");
     let path = dir.join("pipe");
     let reader = thread::spawn(move || fs::read(path).unwrap());
-    let out = dir.gannet().flags("-o pipe").arg(server.url("/a")).run();
+    let out = dir.fetch("-o pipe", server.url("/a"));
     out.ok();
     assert_eq!(reader.join().unwrap(), noise(5), "{out}");
     assert!(
@@ -169,11 +167,7 @@ fn the_null_device_takes_any_body() {
     // A link, so that a wrong program would replace that and not the device.
     let dir = Dir::new();
     symlink("/dev/null", dir.join("null")).unwrap();
-    dir.gannet()
-        .flags("-o null")
-        .arg(server.url("/a"))
-        .run()
-        .ok();
+    dir.fetch("-o null", server.url("/a")).ok();
     assert!(fs::symlink_metadata(dir.join("null")).unwrap().is_symlink());
 }
 
@@ -181,8 +175,8 @@ fn the_null_device_takes_any_body() {
 fn a_pipe_in_place_of_the_partial_file_is_not_waited_for() {
     let server = serving(300_000);
     let dir = Dir::new();
-    mkfifo(&dir.join("a.part"));
-    let out = dir.gannet().arg(server.url("/a")).run();
+    dir.mkfifo("a.part");
+    let out = dir.fetch("", server.url("/a"));
     out.code(3).complains("a.part");
     assert!(!dir.has("a"), "{out}");
 }
@@ -193,11 +187,11 @@ fn a_partial_file_that_another_process_writes_is_left_to_it() {
     let dir = Dir::new();
     let other = File::create(dir.join("a.part")).unwrap();
     other.lock().unwrap();
-    let out = dir.gannet().arg(server.url("/a")).run();
+    let out = dir.fetch("", server.url("/a"));
     out.code(3).complains("another process").complains("a.part");
     dir.assert_names(&["a.part"]);
     drop(other);
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_names(&["a"]);
 }
 
@@ -209,11 +203,6 @@ fn a_limit_of_file_sizes_is_an_error_and_not_a_signal() {
     let out = limited.flags("-t 0").arg(server.url("/a")).run();
     out.code(3).complains(&server.url("/a"));
     dir.assert_names(&[]);
-}
-
-fn mkfifo(path: &Path) {
-    let status = Command::new("mkfifo").arg(path).status();
-    assert!(status.is_ok_and(|status| status.success()), "{path:?}");
 }
 
 #[test]

@@ -4,17 +4,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Dir, Output, noise};
+use crate::harness::{Dir, Output, json_lines, noise};
 use crate::server::{Gate, Server};
-
-fn events(text: &str) -> Vec<Value> {
-    let parse = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {text}"));
-    text.lines().map(parse).collect()
-}
 
 /// The events on standard output.
 fn told(out: &Output) -> Vec<Value> {
-    events(&out.stdout())
+    json_lines(&out.stdout())
 }
 
 /// Their names, in order.
@@ -103,7 +98,7 @@ fn an_end_has_the_fields_of_json() {
     out.code(8);
     let text = String::from_utf8(dir.read("events")).expect("text");
     let ends = |event: &Value| event.get("result").is_some();
-    let found: Vec<Value> = events(&text).into_iter().filter(ends).collect();
+    let found: Vec<Value> = json_lines(&text).into_iter().filter(ends).collect();
     assert_eq!(found.len(), 4, "{text}");
     for (event, line) in found.into_iter().zip(out.stdout().lines()) {
         let record: Value = serde_json::from_str(line).expect("JSON");
@@ -157,7 +152,7 @@ fn a_divided_file_starts_once() {
     dir.assert_file("a", noise(4_000_000));
     assert!(server.requests().len() > 1);
     let text = String::from_utf8(dir.read("events")).expect("text");
-    assert_eq!(names(&events(&text)), ["start", "done"]);
+    assert_eq!(names(&json_lines(&text)), ["start", "done"]);
 }
 
 #[test]
@@ -170,9 +165,7 @@ fn standard_output_has_room_for_one_kind_of_lines() {
     // What a file asks for gives way.
     dir.make_dir("gannet");
     dir.write("gannet/gannet.toml", "json = true");
-    let server = Server::start(|s| {
-        s.get("/a").body(b"a");
-    });
+    let server = Server::serving("/a", b"a");
     let gannet = dir.gannet().env("XDG_CONFIG_HOME", dir.path());
     let out = gannet.flags("--events -").arg(server.url("/a")).run();
     out.ok();
@@ -190,9 +183,7 @@ fn a_dry_run_has_no_events() {
 
 #[test]
 fn events_that_cannot_be_written_are_a_failure_and_cost_no_file() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"a");
-    });
+    let server = Server::serving("/a", b"a");
     let dir = Dir::new();
     let run = |flags| dir.gannet().flags(flags).arg(server.url("/a"));
     run("--events none/events")
@@ -207,7 +198,7 @@ fn events_that_cannot_be_written_are_a_failure_and_cost_no_file() {
         .shell("exec >/dev/full")
         .run();
     out.code(12).complains("cannot write to standard output");
-    // Who stopped reading has had enough.
+    // A reader that stops does not fail the run.
     run("--events - --exists overwrite")
         .stdout_without_reader()
         .run()

@@ -9,22 +9,12 @@ use std::time::SystemTime;
 use crate::harness::{Dir, Output, noise};
 use crate::server::{Gate, Server};
 
-fn serving(body: &[u8]) -> Server {
-    Server::start(|s| {
-        s.get("/a").body(body);
-    })
-}
-
 #[test]
 fn skip_keeps_the_file_and_asks_no_server() {
-    let server = serving(b"new");
+    let server = Server::serving("/a", b"new");
     let dir = Dir::new();
     dir.write("a", b"old");
-    let out = dir
-        .gannet()
-        .flags("--exists skip")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("--exists skip", server.url("/a"));
     out.ok();
     assert_eq!(out.completion().word, "kept", "{out}");
     assert_eq!(server.connections(), 0);
@@ -34,14 +24,10 @@ fn skip_keeps_the_file_and_asks_no_server() {
 
 #[test]
 fn error_keeps_the_file_and_fails() {
-    let server = serving(b"new");
+    let server = Server::serving("/a", b"new");
     let dir = Dir::new();
     dir.write("a", b"old");
-    let out = dir
-        .gannet()
-        .flags("--exists error")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("--exists error", server.url("/a"));
     out.code(11).complains(&server.url("/a"));
     dir.assert_names(&["a"]);
     dir.assert_file("a", b"old");
@@ -49,41 +35,29 @@ fn error_keeps_the_file_and_fails() {
 
 #[test]
 fn error_is_no_error_for_a_new_file() {
-    let server = serving(b"new");
+    let server = Server::serving("/a", b"new");
     let dir = Dir::new();
-    dir.gannet()
-        .flags("--exists error")
-        .arg(server.url("/a"))
-        .run()
-        .ok();
+    dir.fetch("--exists error", server.url("/a")).ok();
     dir.assert_file("a", b"new");
 }
 
 #[test]
 fn overwrite_replaces_the_file_and_leaves_no_old_tail() {
-    let server = serving(b"new");
+    let server = Server::serving("/a", b"new");
     let dir = Dir::new();
     dir.write("a", noise(1000));
-    dir.gannet()
-        .flags("--exists overwrite")
-        .arg(server.url("/a"))
-        .run()
-        .ok();
+    dir.fetch("--exists overwrite", server.url("/a")).ok();
     dir.assert_names(&["a"]);
     dir.assert_file("a", b"new");
 }
 
 #[test]
 fn rename_keeps_both() {
-    let server = serving(b"new");
+    let server = Server::serving("/a", b"new");
     let dir = Dir::new();
     dir.write("a", b"old");
     dir.write("a.1", b"older");
-    let out = dir
-        .gannet()
-        .flags("--exists rename")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("--exists rename", server.url("/a"));
     out.ok();
     dir.assert_names(&["a", "a.1", "a.2"]);
     dir.assert_file("a", b"old");
@@ -93,7 +67,7 @@ fn rename_keeps_both() {
 
 #[test]
 fn a_folder_is_in_the_way_as_a_file_is() {
-    let server = serving(b"new");
+    let server = Server::serving("/a", b"new");
     for (exists, code) in [
         ("rename", 0),
         ("error", 11),
@@ -112,10 +86,10 @@ fn a_folder_is_in_the_way_as_a_file_is() {
 #[test]
 fn verify_is_the_default_and_replaces_what_differs() {
     for flags in ["", "--exists verify"] {
-        let server = serving(b"new");
+        let server = Server::serving("/a", b"new");
         let dir = Dir::new();
         dir.write("a", b"old");
-        dir.gannet().flags(flags).arg(server.url("/a")).run().ok();
+        dir.fetch(flags, server.url("/a")).ok();
         dir.assert_names(&["a"]);
         dir.assert_file("a", b"new");
     }
@@ -123,10 +97,10 @@ fn verify_is_the_default_and_replaces_what_differs() {
 
 #[test]
 fn verify_replaces_a_file_of_another_size() {
-    let server = serving(&noise(5000));
+    let server = Server::serving("/a", noise(5000));
     let dir = Dir::new();
     dir.write("a", noise(70_000));
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_names(&["a"]);
     dir.assert_file("a", noise(5000));
 }
@@ -138,7 +112,7 @@ fn verify_run_twice_ends_with_the_same_file() {
     });
     let dir = Dir::new();
     for _ in 0..2 {
-        dir.gannet().arg(server.url("/a")).run().ok();
+        dir.fetch("", server.url("/a")).ok();
         dir.assert_names(&["a"]);
         dir.assert_file("a", b"hello");
     }
@@ -205,7 +179,7 @@ fn a_name_taken_in_this_run_is_not_one_that_exists() {
     }
 }
 
-/// A run with a state on the disk, in whose way something is put before its body ends.
+/// A run that has written a state; before its body ends, `put` changes the folder.
 fn with_something_in_the_way(flags: &str, put: impl FnOnce(&Dir)) -> (Dir, Output) {
     let gate = Gate::new();
     let server = Server::start(|s| {
@@ -401,12 +375,9 @@ fn a_part_that_somebody_else_changed_does_not_become_the_file() {
 
 #[test]
 fn an_unknown_value_is_a_usage_error() {
-    let server = serving(b"new");
+    let server = Server::serving("/a", b"new");
     Dir::new()
-        .gannet()
-        .flags("--exists perhaps")
-        .arg(server.url("/a"))
-        .run()
+        .fetch("--exists perhaps", server.url("/a"))
         .code(2);
     assert_eq!(server.connections(), 0);
 }
@@ -419,7 +390,7 @@ fn a_file_that_is_kept_has_nothing_of_another_version_beside_it() {
     let digest = "5d5766cf2d78701614200418ee1450690d9af12c84d52545e4802f001ad53099";
     for flags in [String::new(), format!("--checksum sha256:{digest}")] {
         let dir = Dir::new();
-        let fetch = || dir.gannet().flags(&flags).arg(server.url("/a")).run();
+        let fetch = || dir.fetch(&flags, server.url("/a"));
         fetch().ok();
         dir.write("a.part", b"some of anoth");
         dir.write("a.part.gannet", b"{}");
@@ -445,7 +416,7 @@ fn a_file_is_known_again_whatever_clock_stamps_it() {
                 other.metadata().unwrap();
             }
         });
-        let fetch = || dir.gannet().flags("-d in").arg(server.url("/a")).run();
+        let fetch = || dir.fetch("-d in", server.url("/a"));
         let fetch_anew = || {
             let _ = fs::remove_file(dir.join("in/a"));
             [fetch(), fetch()]

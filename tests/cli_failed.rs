@@ -80,15 +80,9 @@ fn what_a_signal_interrupts_is_to_be_fetched_again() {
 
 #[test]
 fn a_list_that_cannot_be_written_ends_the_run() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"a");
-    });
+    let server = Server::serving("/a", b"a");
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("--failed no/folder/again")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("--failed no/folder/again", server.url("/a"));
     out.code(3).complains("no/folder/again");
     assert_eq!(server.connections(), 0);
 }
@@ -115,7 +109,7 @@ fn again(dir: &Dir) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// A server whose `/stuck/0` to `/stuck/39` never end, and whose other paths have a body.
+/// A server: `/stuck/0` to `/stuck/39` never end, and the other paths have a body.
 fn stuck() -> Server {
     Server::start(|s| {
         for path in ["/a", "/b", "/c", "/d"] {

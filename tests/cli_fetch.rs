@@ -5,11 +5,9 @@ use crate::server::Server;
 
 #[test]
 fn one_url_becomes_one_file_in_the_current_folder() {
-    let server = Server::start(|s| {
-        s.get("/a.txt").body(b"hello");
-    });
+    let server = Server::serving("/a.txt", b"hello");
     let dir = Dir::new();
-    let out = dir.gannet().arg(server.url("/a.txt")).run();
+    let out = dir.fetch("", server.url("/a.txt"));
     out.ok();
     dir.assert_names(&["a.txt"]);
     dir.assert_file("a.txt", b"hello");
@@ -34,9 +32,7 @@ fn several_urls_become_several_files() {
 
 #[test]
 fn a_folder_is_made_when_it_is_missing() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     for flag in ["-d", "--dir", "-P", "--output-dir"] {
         let dir = Dir::new();
         dir.gannet()
@@ -50,9 +46,7 @@ fn a_folder_is_made_when_it_is_missing() {
 
 #[test]
 fn an_output_name_is_taken() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     for flag in ["-o", "--output"] {
         let dir = Dir::new();
         let out = dir
@@ -68,23 +62,15 @@ fn an_output_name_is_taken() {
 
 #[test]
 fn an_output_name_lies_in_the_folder_given() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
-    dir.gannet()
-        .flags("-d sub -o b")
-        .arg(server.url("/a"))
-        .run()
-        .ok();
+    dir.fetch("-d sub -o b", server.url("/a")).ok();
     dir.assert_names(&["sub/b"]);
 }
 
 #[test]
 fn an_output_name_for_two_urls_is_a_usage_error() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     dir.gannet()
         .flags("-o x")
@@ -98,11 +84,9 @@ fn an_output_name_for_two_urls_is_a_usage_error() {
 #[test]
 fn a_dash_streams_to_standard_output_and_nothing_else_does() {
     let body = noise(300_000);
-    let server = Server::start(|s| {
-        s.get("/a").body(&body);
-    });
+    let server = Server::serving("/a", &body);
     let dir = Dir::new();
-    let out = dir.gannet().flags("-o -").arg(server.url("/a")).run();
+    let out = dir.fetch("-o -", server.url("/a"));
     out.ok();
     assert!(
         out.stdout_bytes() == body,
@@ -119,11 +103,7 @@ fn a_cut_body_never_shows_twice_on_standard_output() {
         s.get("/a").body(&body).cut_at(60_000).then().body(&body);
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-o - --retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("-o -", server.url("/a"));
     let said = out.stdout_bytes();
     match out.exit_code() {
         Some(0) => assert!(said == body, "not the body, but {} bytes", said.len()),
@@ -134,11 +114,9 @@ fn a_cut_body_never_shows_twice_on_standard_output() {
 #[test]
 fn a_large_body_arrives_whole() {
     let body = noise(9 * 1024 * 1024 + 17);
-    let server = Server::start(|s| {
-        s.get("/big").body(&body);
-    });
+    let server = Server::serving("/big", &body);
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/big")).run().ok();
+    dir.fetch("", server.url("/big")).ok();
     dir.assert_names(&["big"]);
     dir.assert_file("big", &body);
 }
@@ -198,15 +176,9 @@ fn the_final_name_appears_only_when_the_body_is_whole() {
 
 #[test]
 fn a_fragment_is_not_sent_and_a_query_is() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
-    dir.gannet()
-        .flags("-o a")
-        .arg(server.url("/a?x=1&y=%20#part"))
-        .run()
-        .ok();
+    dir.fetch("-o a", server.url("/a?x=1&y=%20#part")).ok();
     assert_eq!(server.request("/a").target, "/a?x=1&y=%20");
 }
 

@@ -2,42 +2,23 @@
 
 use std::process::Command;
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
-
-use crate::harness::{Dir, noise};
+use crate::harness::{Dir, noise, sha256_hex};
 use crate::server::{Script, Server};
 
 const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-fn hex(algorithm: Algorithm, body: &[u8]) -> String {
-    let mut hashers = Hashers::new([algorithm]);
-    hashers.update(body);
-    let digest = hashers.finish()[0].to_string();
-    digest.split_once(':').expect("a colon").1.to_owned()
-}
-
-fn sha256(body: &[u8]) -> String {
-    hex(Algorithm::Sha256, body)
-}
-
-fn abc(s: &mut Script) {
-    for name in ["a", "b", "c"] {
-        s.get(&format!("/{name}")).body(name);
-    }
-}
-
 #[test]
 fn jsonl_rows_have_names_headers_digests_and_mirrors() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let list = format!(
         "{{\"url\":\"{}\",\"out\":\"x\",\"dir\":\"sub\",\"headers\":{{\"X-One\":\"1\"}},\"checksum\":\"sha256:{}\",\"size\":1}}\n\
          {{\"url\":\"{}\",\"mirrors\":[\"{}\"],\"checksum\":\"sha256:{}\",\"out\":\"y\"}}\n",
         server.url("/a"),
-        sha256(b"a"),
+        sha256_hex(b"a"),
         server.url("/b"),
         server.url("/c"),
-        sha256(b"c")
+        sha256_hex(b"c")
     );
     for format in ["auto", "jsonl"] {
         dir.gannet()
@@ -55,7 +36,7 @@ fn jsonl_rows_have_names_headers_digests_and_mirrors() {
 
 #[test]
 fn a_bad_object_is_reported_and_with_strict_ends_the_run() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write(
         "list",
@@ -171,22 +152,18 @@ fn lists_that_cannot_be_read_say_what_they_are() {
         let Some(Listed { list, .. }) = listed_by(&dir, tool, flags) else {
             continue;
         };
-        let out = dir
-            .gannet()
-            .flags("-i - -d out --base http://127.0.0.1:1/")
-            .input(&list)
-            .run();
+        let out = dir.fetch_list("-d out --base http://127.0.0.1:1/", &list);
         out.code(2).complains(why);
     }
 }
 
 #[test]
 fn a_wrong_entry_of_a_sums_list_names_its_line() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write(
         "SUMS",
-        format!("{}  a\n{WRONG}  b\n{WRONG}0  c\n", sha256(b"a")),
+        format!("{}  a\n{WRONG}  b\n{WRONG}0  c\n", sha256_hex(b"a")),
     );
     let base = server.url("/");
     let out = dir
@@ -221,17 +198,13 @@ fn a_metalink_is_fetched_from_its_mirrors_in_turn() {
          <file name=\"dir/a\"><size>100000</size><hash type=\"sha-256\">{}</hash>\n\
          <url priority=\"3\">{}</url><url priority=\"1\">{}</url><url priority=\"2\">{}</url></file>\n\
          <file name=\"b\"><url>{}</url></file></metalink>",
-        sha256(&body),
+        sha256_hex(&body),
         server.url("/good"),
         server.url("/cut"),
         server.url("/bad"),
         server.url("/b")
     );
-    dir.gannet()
-        .flags("-i - -d out -j 1")
-        .input(list)
-        .run()
-        .ok();
+    dir.fetch_list("-d out -j 1", list).ok();
     dir.assert_names(&["out/b", "out/dir/a"]);
     dir.assert_file("out/dir/a", &body);
     let mut paths = server.paths();
@@ -248,7 +221,7 @@ fn a_size_that_is_not_the_promised_one_is_a_failure() {
     for path in ["/length", "/chunked"] {
         let dir = Dir::new();
         let list = format!("{{\"url\":\"{}\",\"size\":4}}", server.url(path));
-        let out = dir.gannet().flags("-i -").input(list).run();
+        let out = dir.fetch_list("", list);
         out.code(9).complains("the size is 3 bytes, not 4");
         assert_eq!(out.failure().tries, 1);
         dir.assert_names(&[]);
@@ -263,7 +236,7 @@ fn a_file_that_is_there_with_another_size_than_promised_is_asked_for_anew() {
     let dir = Dir::new();
     for (size, code, word) in [(3, 0, "done"), (3, 0, "kept"), (4, 9, "fail")] {
         let list = format!("{{\"url\":\"{}\",\"size\":{size}}}", server.url("/a"));
-        let out = dir.gannet().flags("-i -").input(list).run();
+        let out = dir.fetch_list("", list);
         out.code(code);
         assert!(out.both().contains(word), "{out}");
         dir.assert_file("a", b"abc");
@@ -280,11 +253,7 @@ fn a_resumed_body_is_measured_whole() {
     });
     let dir = Dir::new();
     let list = format!("{{\"url\":\"{}\",\"size\":300000}}", server.url("/a"));
-    let out = dir
-        .gannet()
-        .flags("-i - --retry-delay 1ms")
-        .input(list)
-        .run();
+    let out = dir.fetch_list("", list);
     out.ok();
     assert_eq!(server.requests().len(), 2, "{out}");
     dir.assert_file("a", &body);
@@ -292,14 +261,14 @@ fn a_resumed_body_is_measured_whole() {
 
 #[test]
 fn a_list_of_digests_is_looked_up_by_name() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write(
         "SUMS",
         format!(
             "{}  ./a\n{} *other/b\n{WRONG}  c\n",
-            sha256(b"a"),
-            sha256(b"b")
+            sha256_hex(b"a"),
+            sha256_hex(b"b")
         ),
     );
     let urls = ["/a", "/b", "/c"].map(|path| server.url(path));
@@ -314,9 +283,9 @@ fn a_list_of_digests_is_looked_up_by_name() {
 
 #[test]
 fn a_file_is_looked_up_by_the_name_that_was_typed_for_it_too() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
-    dir.write("SUMS", format!("{}  sub/x\n", sha256(b"a")));
+    dir.write("SUMS", format!("{}  sub/x\n", sha256_hex(b"a")));
     for (path, name, code) in [("/a", "y/x", 0), ("/b", "x", 9), ("/a", "y", 9)] {
         let run = dir.gannet().flags("--checksums SUMS -o").arg(name);
         run.arg(server.url(path)).run().code(code);
@@ -326,10 +295,10 @@ fn a_file_is_looked_up_by_the_name_that_was_typed_for_it_too() {
 
 #[test]
 fn a_file_without_an_entry_is_not_let_through() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
-    dir.write("SUMS", format!("{}  a\n", sha256(b"a")));
-    let own = format!("{}#sha256={}", server.url("/c"), sha256(b"c"));
+    dir.write("SUMS", format!("{}  a\n", sha256_hex(b"a")));
+    let own = format!("{}#sha256={}", server.url("/c"), sha256_hex(b"c"));
     let out = dir
         .gannet()
         .flags("--checksums SUMS -d out")
@@ -342,9 +311,9 @@ fn a_file_without_an_entry_is_not_let_through() {
 
 #[test]
 fn a_list_of_digests_is_fetched_first() {
-    let sums = format!("{}  a\n{WRONG}  b\n", sha256(b"a"));
+    let sums = format!("{}  a\n{WRONG}  b\n", sha256_hex(b"a"));
     let server = Server::start(|s| {
-        abc(s);
+        s.abc();
         s.get("/SUMS").status(503).then().body(&sums);
     });
     let dir = Dir::new();
@@ -362,7 +331,7 @@ fn a_list_of_digests_is_fetched_first() {
 #[test]
 fn without_its_list_of_digests_nothing_is_fetched() {
     let server = Server::start(|s| {
-        abc(s);
+        s.abc();
         s.get("/html").body(b"<html>not here</html>\n");
     });
     let dir = Dir::new();

@@ -5,9 +5,7 @@ use crate::server::{H2Server, Request, Server};
 
 /// The request that these flags make.
 fn sent(flags: &[&str]) -> (Request, Server) {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     dir.gannet().args(flags).arg(server.url("/a")).run().ok();
     (server.request("/a"), server)
@@ -114,9 +112,7 @@ fn a_user_without_a_password_has_an_empty_one() {
 
 #[test]
 fn a_header_that_would_break_the_request_is_a_usage_error() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     for header in [
         "no colon",
@@ -149,15 +145,12 @@ fn a_header_that_would_break_the_request_is_a_usage_error() {
 
 #[test]
 fn a_row_whose_header_would_break_the_request_is_refused() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-i -")
-        .input(format!("{}\n  header=X: 1\rEvil: 2\n", server.url("/a")))
-        .run();
+    let out = dir.fetch_list(
+        "",
+        format!("{}\n  header=X: 1\rEvil: 2\n", server.url("/a")),
+    );
     assert_ne!(out.exit_code(), Some(0), "{out}");
     assert!(
         server
@@ -169,11 +162,9 @@ fn a_row_whose_header_would_break_the_request_is_refused() {
 
 #[test]
 fn a_url_is_sent_in_the_form_that_the_wire_allows() {
-    let server = Server::start(|s| {
-        s.get("/a%20b/%C3%A9").body(b"1");
-    });
+    let server = Server::serving("/a%20b/%C3%A9", b"1");
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/a b/é")).run().ok();
+    dir.fetch("", server.url("/a b/é")).ok();
     assert_eq!(server.paths(), ["/a%20b/%C3%A9"]);
 }
 

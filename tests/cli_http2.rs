@@ -18,8 +18,7 @@ const HTTP_1_1_REQUIRED: u32 = 13;
 
 /// Fetches one file with these flags beside `--http2 -d out`.
 fn fetch(dir: &Dir, server: &H2Server, flags: &str) -> Output {
-    let gannet = dir.gannet().flags("--http2 -d out").flags(flags);
-    gannet.arg(server.url("/a")).run()
+    dir.fetch(&format!("--http2 -d out {flags}"), server.url("/a"))
 }
 
 /// Fetches `count` files at once.
@@ -35,7 +34,7 @@ fn assert_many(dir: &Dir, count: usize, body: &[u8]) {
     }
 }
 
-/// A server whose first connection does this after the greeting, and whose others answer everything with "again".
+/// A server: the first connection does this after the greeting, and later ones answer everything with "again".
 fn once(serve: impl Fn(&mut Talk) + Send + Sync + 'static) -> H2Server {
     H2Server::start(move |talk| {
         talk.greet(&[]);
@@ -347,7 +346,7 @@ fn a_server_that_wants_http_1_1_gets_it_where_tls_lets_one_choose() {
 fn fewer_streams_than_asked_for_are_opened_where_the_server_says_so() {
     let server = H2Server::start(|talk| {
         talk.greet(&[max_streams(4)]);
-        // Whoever has read the settings keeps to them; they are acknowledged in order.
+        // A client that has read the settings keeps them; they are acknowledged in order.
         let Some(first) = talk.request() else { return };
         talk.say(answer(first, b"few"));
         talk.answer_all(b"few");
@@ -544,7 +543,7 @@ fn fields_that_end_the_connection_fail_their_own_transfer_alone() {
         let server = H2Server::start(move |talk| {
             talk.greet(&[]);
             if talk.number <= 7 {
-                // Of the first seven connections none answers anybody.
+                // The first seven connections answer no request.
                 let streams = talk.requests(13 - talk.number);
                 let Some((first, others)) = streams.split_first() else {
                     return;
@@ -733,7 +732,7 @@ fn a_flood_of_pings_is_answered_within_bounds() {
     dir.assert_file("out/a", b"dry");
 }
 
-/// Whoever asks and does not listen is not read from any more: the clock of stalls ends it.
+/// A server that sends pings and reads no answers is not read any more: the stall timeout ends the transfer.
 #[test]
 fn a_flood_of_pings_by_one_who_does_not_listen_ends_in_a_timeout() {
     let server = each(|talk, _| talk.say(frame(PING, 0, 0, b"flooding").repeat(1_000_000)));
@@ -747,11 +746,7 @@ fn a_server_of_http_1_1_is_no_server_of_http_2() {
         script.get("/a").body(b"old");
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("--http2 -t 0 -d out")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("--http2 -t 0 -d out", server.url("/a"));
     out.code_in(&[4, 7]);
     let ca = Ca::new();
     let server = Server::start_tls(&ca.issue().config(), |script| {
@@ -852,7 +847,7 @@ fn gone_on_from(last: &'static [u8]) -> (Dir, Output) {
         let stream = talk.request().expect("another try");
         let range = ("content-range", "bytes 4-4/5");
         talk.say(head(stream, "206", &[range, ("etag", "\"v1\"")], 0));
-        // Whoever hashes what is there has time to do so.
+        // Gives the worker time to hash the bytes on the disk.
         for _ in 0..20 {
             talk.say(frame(PING, 0, 0, b"and now?"));
             talk.expect(PING);

@@ -2,15 +2,8 @@
 
 use serde_json::Value;
 
-use crate::harness::{Dir, Output, noise};
+use crate::harness::{Dir, json_lines, noise};
 use crate::server::Server;
-
-fn records(out: &Output) -> Vec<Value> {
-    out.stdout()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {out}")))
-        .collect()
-}
 
 fn record<'a>(records: &'a [Value], url: &str) -> &'a Value {
     records
@@ -21,17 +14,11 @@ fn record<'a>(records: &'a [Value], url: &str) -> &'a Value {
 
 #[test]
 fn a_completion_is_an_object_with_its_version() {
-    let server = Server::start(|s| {
-        s.get("/a").body(noise(100_000));
-    });
+    let server = Server::serving("/a", noise(100_000));
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("--json -d out")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("--json -d out", server.url("/a"));
     out.ok();
-    let records = records(&out);
+    let records = json_lines(&out.stdout());
     assert_eq!(records.len(), 1, "{out}");
     let record = &records[0];
     assert_eq!(record["version"], 1);
@@ -71,7 +58,7 @@ fn failures_kept_files_and_bad_lines_are_objects_too() {
         .flags("--json --exists skip -i list -t 0")
         .run();
     out.code(8);
-    let records = records(&out);
+    let records = json_lines(&out.stdout());
     assert_eq!(records.len(), 3, "{out}");
     let kept = record(&records, &server.url("/a"));
     assert_eq!(kept["result"], "kept");
@@ -96,14 +83,12 @@ fn failures_kept_files_and_bad_lines_are_objects_too() {
 
 #[test]
 fn no_credentials_are_in_it() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"a");
-    });
+    let server = Server::serving("/a", b"a");
     let url = server
         .url("/a")
         .replace("http://", "http://someone:secret@");
     let dir = Dir::new();
-    let out = dir.gannet().flags("--json --report r.json").arg(&url).run();
+    let out = dir.fetch("--json --report r.json", &url);
     out.ok();
     assert!(!out.stdout().contains("secret"), "{out}");
     assert!(!String::from_utf8_lossy(&dir.read("r.json")).contains("secret"));
@@ -111,18 +96,12 @@ fn no_credentials_are_in_it() {
 
 #[test]
 fn quiet_is_quiet_and_a_body_on_standard_output_is_alone_there() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"body");
-    });
+    let server = Server::serving("/a", b"body");
     let dir = Dir::new();
-    let quiet = dir.gannet().flags("--json -q").arg(server.url("/a")).run();
+    let quiet = dir.fetch("--json -q", server.url("/a"));
     quiet.ok();
     assert_eq!(quiet.stdout(), "");
-    let out = dir
-        .gannet()
-        .flags("--json -o -")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("--json -o -", server.url("/a"));
     out.ok();
     assert_eq!(out.stdout(), "body");
     assert!(out.stderr().contains("\"path\":\"-\""), "{out}");
@@ -164,15 +143,9 @@ fn a_report_of_nothing_is_a_document_too() {
 
 #[test]
 fn a_report_that_cannot_be_written_is_an_error_before_anything_is_fetched() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"a");
-    });
+    let server = Server::serving("/a", b"a");
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("--report no/such/folder.json")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("--report no/such/folder.json", server.url("/a"));
     out.code(3);
     assert!(out.stderr().contains("no/such/folder.json"), "{out}");
     assert_eq!(server.paths(), [""; 0]);

@@ -137,7 +137,7 @@ fn a_length_that_no_disk_has_does_not_fill_it() {
         s.get("/a").body(b"hello").length(1 << 62).cut_at(5);
     });
     let dir = Dir::new();
-    let out = dir.gannet().flags("-t 0").arg(server.url("/a")).run();
+    let out = dir.fetch("-t 0", server.url("/a"));
     assert!(out.exit_code().is_some_and(|code| code != 0), "{out}");
     assert!(!dir.has("a"), "{out}");
 }

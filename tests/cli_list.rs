@@ -3,15 +3,9 @@
 use crate::harness::Dir;
 use crate::server::{Script, Server};
 
-fn abc(s: &mut Script) {
-    for name in ["a", "b", "c"] {
-        s.get(&format!("/{name}")).body(name);
-    }
-}
-
 #[test]
 fn a_list_is_read_from_a_file() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let list = format!("{}\n{}\n", server.url("/a"), server.url("/b"));
     dir.write("list", list);
@@ -21,7 +15,7 @@ fn a_list_is_read_from_a_file() {
 
 #[test]
 fn a_list_is_read_from_standard_input() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.gannet()
         .flags("--input-file -")
@@ -33,15 +27,11 @@ fn a_list_is_read_from_standard_input() {
 
 #[test]
 fn lists_and_urls_add_up() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write("one", server.url("/a"));
     dir.write("two", server.url("/b"));
-    dir.gannet()
-        .flags("-i one -i two -d out")
-        .arg(server.url("/c"))
-        .run()
-        .ok();
+    dir.fetch("-i one -i two -d out", server.url("/c")).ok();
     dir.assert_names(&["one", "out/a", "out/b", "out/c", "two"]);
 }
 
@@ -49,14 +39,14 @@ fn lists_and_urls_add_up() {
 fn an_empty_list_is_a_success() {
     let dir = Dir::new();
     for list in ["", "\n\n", "# nothing\n", "\u{feff}"] {
-        dir.gannet().flags("-i -").input(list).run().ok();
+        dir.fetch_list("", list).ok();
     }
     dir.assert_names(&[]);
 }
 
 #[test]
 fn comments_blank_lines_and_foreign_line_ends_are_fine() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let list = format!(
         "\u{feff}# a comment\r\n\r\n{}\r\n   \r\n#{}\r\n{}",
@@ -64,13 +54,13 @@ fn comments_blank_lines_and_foreign_line_ends_are_fine() {
         server.url("/b"),
         server.url("/c")
     );
-    dir.gannet().flags("-i -").input(list).run().ok();
+    dir.fetch_list("", list).ok();
     dir.assert_names(&["a", "c"]);
 }
 
 #[test]
 fn a_row_names_its_file_and_folder() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let list = format!(
         "{}\n  out=x\n{}\n\tdir=sub\n\tout=y\n{}\n",
@@ -78,19 +68,19 @@ fn a_row_names_its_file_and_folder() {
         server.url("/b"),
         server.url("/c")
     );
-    dir.gannet().flags("-i -").input(list).run().ok();
+    dir.fetch_list("", list).ok();
     dir.assert_names(&["c", "sub/y", "x"]);
     dir.assert_file("sub/y", b"b");
 }
 
 #[test]
 fn a_row_has_its_own_headers() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let options =
         "  header=X-One: 1\n  header=X-Two: 2\n  user-agent=row/1\n  referer=http://row.example/\n";
     let list = format!("{}\n{options}{}\n", server.url("/a"), server.url("/b"));
-    dir.gannet().flags("-i - -A whole/1").input(list).run().ok();
+    dir.fetch_list("-A whole/1", list).ok();
     let (a, b) = (server.request("/a"), server.request("/b"));
     assert_eq!(a.header("x-one"), Some("1"));
     assert_eq!(a.header("x-two"), Some("2"));
@@ -112,38 +102,32 @@ fn a_row_has_its_own_size_limit() {
         server.url("/a"),
         server.url("/b")
     );
-    let out = dir.gannet().flags("-i -").input(list).run();
+    let out = dir.fetch_list("", list);
     assert_ne!(out.exit_code(), Some(0), "{out}");
     assert!(!dir.has("a") && dir.has("b"), "{out}");
 }
 
 #[test]
 fn a_line_may_name_its_destination() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
-    dir.gannet()
-        .flags("-i -")
-        .input(format!("{} other\n", server.url("/a")))
-        .run()
+    dir.fetch_list("", format!("{} other\n", server.url("/a")))
         .ok();
     dir.assert_names(&["other"]);
 }
 
 #[test]
 fn mirrors_on_one_line_are_one_file() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
-    dir.gannet()
-        .flags("-i -")
-        .input(format!("{}\t{}\n", server.url("/a"), server.url("/b")))
-        .run()
+    dir.fetch_list("", format!("{}\t{}\n", server.url("/a"), server.url("/b")))
         .ok();
     dir.assert_names(&["a"]);
 }
 
 #[test]
 fn one_destination_twice_is_an_error_of_the_second_row() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     let list = format!(
         "{}\n out=x\n{}\n out=x\n{}\n",
@@ -151,7 +135,7 @@ fn one_destination_twice_is_an_error_of_the_second_row() {
         server.url("/b"),
         server.url("/c")
     );
-    let out = dir.gannet().flags("-i - -j 1").input(list).run();
+    let out = dir.fetch_list("-j 1", list);
     assert_ne!(out.exit_code(), Some(0), "{out}");
     out.complains(&server.url("/b"));
     dir.assert_names(&["c", "x"]);
@@ -160,7 +144,7 @@ fn one_destination_twice_is_an_error_of_the_second_row() {
 
 #[test]
 fn a_bad_line_is_reported_and_the_rest_goes_on() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     for bad in [
         "not a url",
         "ftp://127.0.0.1/x",
@@ -182,7 +166,7 @@ fn a_bad_line_is_reported_and_the_rest_goes_on() {
 
 #[test]
 fn an_unknown_option_is_reported_with_its_line() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write(
         "list",
@@ -196,7 +180,7 @@ fn an_unknown_option_is_reported_with_its_line() {
 
 #[test]
 fn a_failure_names_its_row() {
-    let server = Server::start(abc);
+    let server = Server::start(Script::abc);
     let dir = Dir::new();
     dir.write(
         "urls.txt",
@@ -220,11 +204,7 @@ fn a_list_that_is_not_there_is_an_error() {
 #[test]
 fn binary_rubbish_as_a_list_is_refused_and_not_printed_raw() {
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-i -")
-        .input(b"\x7fELF\x00\x1b[2J\xff\xfe\n\x00\x01\x02")
-        .run();
+    let out = dir.fetch_list("", b"\x7fELF\x00\x1b[2J\xff\xfe\n\x00\x01\x02");
     assert!(out.exit_code().is_some_and(|code| code != 0), "{out}");
     out.never_says("\u{1b}[2J");
     dir.assert_names(&[]);
@@ -232,12 +212,10 @@ fn binary_rubbish_as_a_list_is_refused_and_not_printed_raw() {
 
 #[test]
 fn a_mirror_is_tried_when_the_first_url_has_failed_for_good() {
-    let server = Server::start(|s| {
-        s.get("/good/f").body(b"from the mirror");
-    });
+    let server = Server::serving("/good/f", b"from the mirror");
     let dir = Dir::new();
     let list = format!("{}\t{}\n", server.url("/bad/f"), server.url("/good/f"));
-    let out = dir.gannet().flags("-i -").input(list).run();
+    let out = dir.fetch_list("", list);
     out.ok();
     assert_eq!(out.completions().len(), 1, "{out}");
     dir.assert_file("f", b"from the mirror");

@@ -17,12 +17,7 @@ fn what_was_fetched_is_written_down() {
     });
     let dir = Dir::new();
     let list = format!("{}\n  out=sub/x\n{}\n", server.url("/a"), server.url("/b"));
-    let run = || {
-        dir.gannet()
-            .flags("-i - -d out --lock lock")
-            .input(&list)
-            .run()
-    };
+    let run = || dir.fetch_list("-d out --lock lock", &list);
     run().ok();
     let first = lock(&dir);
     let expected = format!(
@@ -54,11 +49,7 @@ fn what_it_held_of_other_urls_stays() {
     });
     let dir = Dir::new();
     for path in ["/a", "/b", "/none"] {
-        let out = dir
-            .gannet()
-            .flags("--lock lock -d out")
-            .arg(server.url(path))
-            .run();
+        let out = dir.fetch("--lock lock -d out", server.url(path));
         out.code(if path == "/none" { 8 } else { 0 });
     }
     let text = lock(&dir);
@@ -83,11 +74,7 @@ fn locked_refuses_what_differs() {
         s.get("/b").body(b"b");
     });
     let dir = Dir::new();
-    dir.gannet()
-        .flags("--lock lock -d one")
-        .arg(server.url("/a"))
-        .run()
-        .ok();
+    dir.fetch("--lock lock -d one", server.url("/a")).ok();
     let before = lock(&dir);
     let locked = |folder: &str, path: &str| {
         dir.gannet()
@@ -103,13 +90,9 @@ fn locked_refuses_what_differs() {
     locked("five", "/b").code(9).complains("not in lock");
     assert!(!server.paths().contains(&"/b".to_owned()));
     let named = format!("{}\n  out=other\n", server.url("/a"));
-    let out = dir
-        .gannet()
-        .flags("--lock lock --locked -d six -i -")
-        .input(named)
-        .run();
+    let out = dir.fetch_list("--lock lock --locked -d six", named);
     out.code(9).complains("has it as 'a'");
-    // What is there and right needs no request.
+    // A file that stands and fits the lock needs no request.
     let asked = server.requests().len();
     let out = locked("one", "/a");
     out.ok();
@@ -123,13 +106,11 @@ fn locked_refuses_what_differs() {
 
 #[test]
 fn a_lock_that_cannot_be_read_ends_the_run() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"a");
-    });
+    let server = Server::serving("/a", b"a");
     let dir = Dir::new();
     dir.write("bad", b"{}");
     for flags in ["--lock bad", "--lock missing --locked", "--locked"] {
-        let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
+        let out = dir.fetch(flags, server.url("/a"));
         out.code(if flags == "--locked" { 2 } else { 3 });
     }
     assert_eq!(server.connections(), 0);
@@ -138,9 +119,7 @@ fn a_lock_that_cannot_be_read_ends_the_run() {
 
 #[test]
 fn locked_holds_a_file_to_its_name_however_that_is_asked_for() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"a");
-    });
+    let server = Server::serving("/a", b"a");
     let dir = Dir::new();
     let run = |flags: &str, options: &str| {
         let list = format!("{}\n{options}", server.url("/a"));
@@ -190,13 +169,11 @@ fn the_server_does_not_name_a_file_that_is_locked() {
 
 #[test]
 fn no_credentials_are_written_down_and_a_fragment_is_no_other_url() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"a");
-    });
+    let server = Server::serving("/a", b"a");
     let dir = Dir::new();
     let host = format!("user:secret@127.0.0.1:{}", server.port());
     let url = format!("http://{host}/a#sha256={SHA256_OF_A}");
-    let run = |flags: &str, url: &str| dir.gannet().flags(flags).arg(url).run();
+    let run = |flags: &str, url: &str| dir.fetch(flags, url);
     run("--lock lock", &url).ok();
     let text = lock(&dir);
     assert!(
@@ -250,9 +227,7 @@ fn lists_that_cannot_be_written_leave_nothing_beside() {
 
 #[test]
 fn a_url_that_is_fetched_twice_is_locked_twice() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let (a, list) = (server.url("/a"), "{}\n  out=x\n{}\n  out=y\n");
     for list in [
         list,
@@ -338,7 +313,7 @@ fn the_digest_of_a_body_that_was_thrown_away_is_not_noted() {
     let dir = Dir::new();
     dir.write("x", b"old");
     let flags = "--exists skip --content-disposition --lock lock";
-    let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
+    let out = dir.fetch(flags, server.url("/a"));
     out.ok();
     assert_eq!(out.completion().word, "kept", "{out}");
     dir.assert_file("x", b"old");
@@ -347,14 +322,12 @@ fn the_digest_of_a_body_that_was_thrown_away_is_not_noted() {
 
 #[test]
 fn a_lock_file_may_be_a_link_and_nothing_but_a_file() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"a");
-    });
+    let server = Server::serving("/a", b"a");
     let dir = Dir::new();
     dir.make_dir("sub");
     std::os::unix::fs::symlink("sub/target", dir.join("lock")).expect("a link");
     std::os::unix::fs::symlink("real", dir.join("out")).expect("a link");
-    let run = |flags: &str| dir.gannet().flags(flags).arg(server.url("/a")).run();
+    let run = |flags: &str| dir.fetch(flags, server.url("/a"));
     run("--lock lock -o out").ok();
     dir.assert_names(&["lock", "out", "real", "sub/target"]);
     // A file is known by the name that the link leads to.

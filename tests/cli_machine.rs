@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::coding::gzip;
+use crate::harness::sandbox::on_a_disk;
 use crate::harness::{Dir, Gannet, noise};
 use crate::server::{Gate, Script, Server};
 
@@ -17,7 +17,7 @@ fn large(s: &mut Script, count: usize) {
     }
 }
 
-/// A list of them in which each row has a folder of its own.
+/// A list of these files; each row has a separate folder.
 fn in_folders(server: &Server, count: usize) -> String {
     (0..count)
         .map(|at| format!("{}\n  dir=d{at}/e\n", server.url(&format!("/{at}"))))
@@ -111,26 +111,14 @@ fn help_that_cannot_be_written_is_a_failure() {
     closed.run().code(2);
 }
 
-/// The program with a file system of its own mounted on the folder `disk`; none where this user may not.
-fn with_mount(dir: &Dir, options: &str) -> Option<Gannet> {
-    with_mounted(dir, options, "exec \"$0\" \"$@\"")
+/// The program with a small file system in memory at `disk`, to which it fetches.
+fn with_disk(dir: &Dir, options: &str) -> Option<Gannet> {
+    with_disk_and(dir, options, "exec \"$0\" \"$@\"")
 }
 
-/// Shell commands in the place of the program, which is `"$0" "$@"` in them, with such a file system.
-fn with_mounted(dir: &Dir, options: &str, script: &str) -> Option<Gannet> {
-    let can = Command::new("unshare")
-        .args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"])
-        .stderr(Stdio::null())
-        .status();
-    if !can.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: nothing can be mounted here");
-        return None;
-    }
-    dir.make_dir("disk");
-    let mount = format!("mount -t tmpfs -o {options} none disk && {{ {script}; }}");
-    dir.write("script", mount);
-    let shell = "exec unshare -rm sh -c \"$(cat script)\" \"$0\" \"$@\"";
-    Some(dir.gannet().shell(shell).flags("-d disk"))
+/// A script in place of the program, `"$0" "$@"`, with such a file system.
+fn with_disk_and(dir: &Dir, options: &str, script: &str) -> Option<Gannet> {
+    on_a_disk(dir, options, script).map(|gannet| gannet.flags("-d disk"))
 }
 
 #[test]
@@ -142,7 +130,7 @@ fn a_full_disk_has_its_own_exit_code() {
     });
     for path in ["/a", "/chunks"] {
         let dir = Dir::new();
-        let Some(gannet) = with_mount(&dir, "size=1m") else {
+        let Some(gannet) = with_disk(&dir, "size=1m") else {
             return;
         };
         let out = gannet.args([server.url(path), server.url("/b")]).run();
@@ -164,7 +152,7 @@ fn a_few_bytes_that_decode_to_more_than_the_disk_has_end_alone() {
         s.get("/b").body(noise(500));
     });
     let dir = Dir::new();
-    let Some(gannet) = with_mount(&dir, "size=1m") else {
+    let Some(gannet) = with_disk(&dir, "size=1m") else {
         return;
     };
     let gannet = gannet.flags("--compressed");
@@ -188,7 +176,7 @@ fn a_file_that_filled_the_disk_is_gone_on_from_when_there_is_space() {
             r#""$0" "$@"; [ $? = 12 ] && ls disk/a.part.gannet && ! ls disk/a && rm disk/ballast"#;
         let second = r#""$0" "$@" && cmp disk/a body && [ "$(ls disk)" = a ]"#;
         let script = format!("head -c 1000000 /dev/zero >disk/ballast; {first} && {second}");
-        let Some(gannet) = with_mounted(&dir, "size=2500k", &script) else {
+        let Some(gannet) = with_disk_and(&dir, "size=2500k", &script) else {
             return;
         };
         let asked = server.requests().len();
@@ -219,7 +207,7 @@ fn a_file_that_filled_the_disk_is_gone_on_from_when_there_is_space() {
 fn a_read_only_disk_is_a_disk_failure() {
     let server = Server::start(|s| large(s, 1));
     let dir = Dir::new();
-    let Some(gannet) = with_mount(&dir, "ro") else {
+    let Some(gannet) = with_disk(&dir, "ro") else {
         return;
     };
     let out = gannet.arg(server.url("/0")).run();
@@ -257,7 +245,7 @@ fn a_link_at_the_final_name_is_replaced_and_not_followed() {
     dir.write("outside", b"as it was");
     dir.make_dir("in");
     symlink(dir.join("outside"), dir.join("in/0")).unwrap();
-    dir.gannet().flags("-d in").arg(server.url("/0")).run().ok();
+    dir.fetch("-d in", server.url("/0")).ok();
     dir.assert_file("outside", b"as it was");
     dir.assert_file("in/0", noise(300_000));
     assert!(fs::symlink_metadata(dir.join("in/0")).unwrap().is_file());

@@ -11,11 +11,7 @@ fn refused(raw: impl AsRef<[u8]>) -> Output {
         s.get("/a").raw(raw);
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("--retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("", server.url("/a"));
     assert_eq!(out.exit_code(), Some(7), "{shown:?}: {out}");
     assert_eq!(server.requests().len(), 1, "{shown:?}: {out}");
     assert!(!dir.has("a"), "{shown:?}: {out}");
@@ -141,7 +137,7 @@ fn a_message_says_what_was_wrong_and_where() {
 fn a_greeting_of_another_protocol_is_refused() {
     let server = Server::start(|s| s.greeting(b"220 mail.example ESMTP ready\r\n"));
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/a")).run().code(7);
+    dir.fetch("", server.url("/a")).code(7);
     dir.assert_names(&[]);
 }
 

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
-
-use crate::harness::{Dir, Gannet, Output, noise};
+use crate::harness::{Dir, Gannet, Output, Random, noise, other_noise, sha256};
 use crate::server::{Gate, Request, Route, Server};
 
 const SIZE: usize = 1_000_000;
@@ -18,21 +16,11 @@ fn mirror(script: impl Fn(&mut Route)) -> Server {
     })
 }
 
-/// The same with an entity tag of its own.
+/// A mirror with this entity tag.
 fn tagged(tag: &str) -> Server {
     mirror(|route| {
         route.etag(tag);
     })
-}
-
-fn other() -> Vec<u8> {
-    noise(SIZE).iter().map(|byte| byte ^ 0xff).collect()
-}
-
-fn sha256(body: &[u8]) -> String {
-    let mut hashers = Hashers::new([Algorithm::Sha256]);
-    hashers.update(body);
-    hashers.finish()[0].to_string()
 }
 
 /// A list of one row with these mirrors.
@@ -130,7 +118,7 @@ fn without_a_digest_only_mirrors_of_the_same_tag_are_mixed() {
     let different = [
         tagged("\"v1\""),
         mirror(|route| {
-            route.body(other()).etag("\"v2\"");
+            route.body(other_noise(SIZE)).etag("\"v2\"");
         }),
     ];
     let dir = Dir::new();
@@ -281,10 +269,10 @@ fn a_mirror_that_refuses_a_range_nobody_asked_for_leaves_the_file_to_the_next() 
 fn where_bytes_of_several_do_not_fit_each_is_asked_alone() {
     let liar = |tag: &str| {
         mirror(|route| {
-            route.body(other()).etag(tag);
+            route.body(other_noise(SIZE)).etag(tag);
         })
     };
-    // Whoever began, the right file comes from the one who has it.
+    // Whichever mirror began, the right file comes from the mirror that has it.
     for servers in [
         [tagged("\"a\""), liar("\"b\"")],
         [liar("\"b\""), tagged("\"a\"")],
@@ -309,7 +297,10 @@ fn where_bytes_of_several_do_not_fit_each_is_asked_alone() {
 #[test]
 fn who_leads_a_file_that_another_has_brought_does_not_answer_for_it() {
     let liar = mirror(|route| {
-        route.body(other()).etag("\"a\"").honours_no_range();
+        route
+            .body(other_noise(SIZE))
+            .etag("\"a\"")
+            .honours_no_range();
     });
     let right = Server::start(|s| {
         let route = s.get("/a").status(500);
@@ -340,7 +331,7 @@ fn a_mirror_that_lies_with_the_right_tag_is_found_out_by_the_digest() {
 }
 
 fn lie(route: &mut Route) {
-    route.body(other()).etag("\"a\"");
+    route.body(other_noise(SIZE)).etag("\"a\"");
 }
 
 #[test]
@@ -440,7 +431,7 @@ fn no_mirror_gets_more_connections_than_are_allowed() {
     }
 }
 
-/// Two mirrors whose bytes wait at a gate, and what an interrupted run has left of their file.
+/// Two mirrors that send through gates, after an interrupted run that left a part of their file.
 fn interrupted(dir: &Dir) -> ([Server; 2], [Gate; 2]) {
     let gates = [Gate::new(), Gate::new()];
     let serve = |place: usize| {
@@ -560,7 +551,7 @@ fn an_answer_that_is_much_faster_than_its_parts_brings_all_itself() {
 const MOODS: [fn(&mut Route); 9] = [
     |_| {},
     |route| {
-        route.body(other());
+        route.body(other_noise(SIZE));
     },
     |route| {
         route.body(noise(SIZE - 1));
@@ -581,24 +572,15 @@ const MOODS: [fn(&mut Route); 9] = [
         route.cut_at(0);
     },
     |route| {
-        route.then().body(other()).etag("\"changed\"").ranges();
+        route
+            .then()
+            .body(other_noise(SIZE))
+            .etag("\"changed\"")
+            .ranges();
     },
 ];
 
-/// A generator of numbers, always the same from one seed (Knuth's MMIX).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % bound
-    }
-}
-
-/// So many random numbers of runs, or as many as are asked for.
+/// The seeds of the runs: GANNET_MIRROR_RUNS from GANNET_MIRROR_SEED on, or 8 from 1 on.
 fn seeds() -> impl Iterator<Item = u64> {
     let number = |name: &str, otherwise| {
         let set = std::env::var(name).ok();
@@ -609,7 +591,7 @@ fn seeds() -> impl Iterator<Item = u64> {
     seeds.inspect(|seed| println!("GANNET_MIRROR_SEED={seed}"))
 }
 
-/// Three mirrors of any mood, of which one is right; their tags may be the same, unless they are to be their `own`.
+/// Three mirrors, one of them right and the others of any mood. With `is_own` all tags differ.
 fn moody(random: &mut Random, is_own: bool) -> Vec<Server> {
     let right = random.below(3);
     let serve = |place| {
@@ -653,7 +635,7 @@ fn begin_and_kill(random: &mut Random, dir: &Dir, list: &str, flags: &str) {
 fn one_right_mirror_is_enough_whatever_the_others_do_and_whenever_a_run_is_killed() {
     let digest = sha256(&noise(SIZE));
     for seed in seeds() {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let servers = moody(&mut random, false);
         let servers: Vec<_> = servers.iter().collect();
         let flags = format!("-s {}", 1 + random.below(5));
@@ -671,7 +653,7 @@ fn one_right_mirror_is_enough_whatever_the_others_do_and_whenever_a_run_is_kille
 #[test]
 fn without_a_digest_no_two_versions_are_ever_spliced() {
     for seed in seeds() {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let servers = moody(&mut random, true);
         let servers: Vec<_> = servers.iter().collect();
         let flags = format!("-s {}", 1 + random.below(5));
@@ -680,7 +662,7 @@ fn without_a_digest_no_two_versions_are_ever_spliced() {
         begin_and_kill(&mut random, &dir, &list, &flags);
         let out = gannet(&dir, &list, &flags).run();
         out.ok();
-        let versions = [noise(SIZE), other(), noise(SIZE - 1)];
+        let versions = [noise(SIZE), other_noise(SIZE), noise(SIZE - 1)];
         assert!(versions.contains(&dir.read("a")), "{out}");
     }
 }

@@ -14,11 +14,7 @@ fn name_of(path: &str, disposition: Option<&str>) -> (String, Output) {
         }
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-d in --content-disposition")
-        .arg(server.url(path))
-        .run();
+    let out = dir.fetch("-d in --content-disposition", server.url(path));
     out.ok();
     let names = dir.names();
     assert_eq!(names.len(), 1, "one file from {path}, not {names:?}: {out}");
@@ -149,7 +145,7 @@ fn a_server_does_not_name_the_file_unasked() {
             .header("Content-Disposition", "attachment; filename=b");
     });
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_names(&["a"]);
 }
 
@@ -182,9 +178,7 @@ fn two_rows_of_one_name_stand_side_by_side() {
 
 #[test]
 fn one_url_twice_is_two_files() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     dir.gannet()
         .args([server.url("/a"), server.url("/a")])
@@ -261,15 +255,10 @@ fn a_file_named_like_anothers_partial_does_not_mix_with_it() {
 
 #[test]
 fn a_row_cannot_name_a_file_outside() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     for out in ["../evil", "x/../../evil"] {
         let dir = Dir::new();
-        dir.gannet()
-            .flags("-i - -d in")
-            .input(format!("{}\n out={out}\n", server.url("/a")))
-            .run();
+        dir.fetch_list("-d in", format!("{}\n out={out}\n", server.url("/a")));
         assert!(
             dir.names().iter().all(|name| name.starts_with("in/")),
             "{out}: {:?}",
@@ -407,7 +396,7 @@ fn a_name_that_a_list_gives_twice_in_other_cases_is_an_error_of_the_second_row()
         server.url("/1"),
         server.url("/2")
     );
-    let out = ntfs.gannet().flags("-i - -d mnt/o").input(list).run();
+    let out = ntfs.dir().fetch_list("-d mnt/o", list);
     out.complains("an earlier row has the name 'README'");
     assert_ne!(out.exit_code(), Some(0));
     assert_eq!(bodies(&ntfs.files()), [b"1"]);
@@ -471,9 +460,7 @@ fn a_name_that_was_typed_or_listed_is_not_changed_where_the_file_system_refuses_
     let Some(ntfs) = Ntfs::mount("windows_names") else {
         return;
     };
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let url = server.url("/a");
     let typed = ntfs.gannet().args(["-d", "mnt", "-o", "a:b", &url]).run();
     let listed = |options: &str| {
@@ -489,9 +476,7 @@ fn a_name_that_was_typed_or_listed_is_not_changed_where_the_file_system_refuses_
 
 #[test]
 fn a_template_tells_urls_of_one_name_apart_by_their_hash() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     let url = server.url("/a");
     let with_login = url.replace("http://", "http://me:pw@");
@@ -510,7 +495,7 @@ fn no_name_is_forgotten_however_long_the_list() {
     let dir = Dir::new();
     let mut list: String = (0..101_000).map(|n| format!("http://h/{n}\n")).collect();
     list.push_str("http://h/x/7\nhttp://h/x/100500\nhttp://h/y/100500\n");
-    let out = dir.gannet().flags("-i - --dry-run").input(list).run();
+    let out = dir.fetch_list("--dry-run", list);
     out.ok();
     let planned = out.stdout();
     let last: Vec<_> = planned.lines().rev().take(3).collect();

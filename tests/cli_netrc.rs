@@ -1,17 +1,9 @@
 //! `--netrc`: each host has the login that a file has for it, and no other.
 
 use crate::harness::{Ca, Dir, Nginx};
-use crate::server::Server;
+use crate::server::{BASIC, Script, Server};
 
-/// `user:pass` and `other:word` in Basic's coding.
-const BASIC: &str = "Basic dXNlcjpwYXNz";
 const OTHER: &str = "Basic b3RoZXI6d29yZA==";
-
-fn guarded() -> Server {
-    Server::start(|s| {
-        s.get("/a").only_for(BASIC).body(b"secret");
-    })
-}
 
 /// What came of the only request of a path.
 fn sent(server: &Server, path: &str) -> Option<String> {
@@ -19,12 +11,6 @@ fn sent(server: &Server, path: &str) -> Option<String> {
         .request(path)
         .header("authorization")
         .map(str::to_owned)
-}
-
-/// A server under other names than its address.
-fn resolve(server: &Server, names: &[&str]) -> Vec<String> {
-    let rule = |name: &&str| format!("--resolve={name}:{}:127.0.0.1", server.port());
-    names.iter().map(rule).collect()
 }
 
 #[test]
@@ -37,7 +23,7 @@ fn the_file_is_that_of_the_home_or_of_the_environment_or_the_one_that_is_named()
         (Some(wrong), Some(wrong), Some(right)),
         (None, None, Some(right)),
     ] {
-        let server = guarded();
+        let server = Server::start(Script::guarded);
         let dir = Dir::new();
         let mut gannet = dir.gannet().env("HOME", dir.make_dir("home"));
         if let Some(home) = home {
@@ -61,7 +47,7 @@ fn the_file_is_that_of_the_home_or_of_the_environment_or_the_one_that_is_named()
 
 #[test]
 fn without_the_flag_no_file_is_read() {
-    let server = guarded();
+    let server = Server::start(Script::guarded);
     let dir = Dir::new();
     dir.write(".netrc", "machine 127.0.0.1 login user password pass\n");
     let gannet = dir.gannet().env("HOME", dir.path());
@@ -71,9 +57,7 @@ fn without_the_flag_no_file_is_read() {
 
 #[test]
 fn a_file_that_is_named_must_be_there_and_that_of_the_home_need_not() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"open");
-    });
+    let server = Server::serving("/a", b"open");
     let dir = Dir::new();
     let gannet = dir.gannet().flags("--netrc=nowhere");
     let out = gannet.arg(server.url("/a")).run();
@@ -181,7 +165,7 @@ fn a_redirect_to_another_host_gets_that_hosts_login_and_never_the_firsts() {
         let file = format!("{first}\nmachine b.test login other password word\nmachine bare.test");
         dir.write("netrc", file);
         let gannet = dir.gannet().flags("--netrc=netrc -j 1");
-        let gannet = gannet.args(resolve(&server, &["b.test", "c.test", "bare.test"]));
+        let gannet = gannet.args(server.resolving(&["b.test", "c.test", "bare.test"]));
         let urls = ["/a", "/b", "/c"].map(|path| front.url(path));
         gannet.args(urls).run().ok();
     }
@@ -209,9 +193,7 @@ fn given(request: &crate::server::Request) -> Option<&str> {
 
 #[test]
 fn what_was_typed_for_the_first_host_leaves_the_second_its_own() {
-    let server = Server::start(|s| {
-        s.get("/b").body(b"1");
-    });
+    let server = Server::serving("/b", b"1");
     let front = Server::start(|s| {
         s.get("/a")
             .redirect(302, &server.url_as("http", "b.test", "/b"));
@@ -221,7 +203,7 @@ fn what_was_typed_for_the_first_host_leaves_the_second_its_own() {
     let header = format!("Authorization: {BASIC}");
     for way in [["-u", "user:pass"], ["-H", &header]] {
         let gannet = dir.gannet().flags("--netrc=netrc --exists overwrite");
-        let gannet = gannet.args(resolve(&server, &["b.test"])).args(way);
+        let gannet = gannet.args(server.resolving(&["b.test"])).args(way);
         gannet.arg(front.url("/a")).run().ok();
     }
     for (at, request) in server.requests().iter().enumerate() {
@@ -275,7 +257,7 @@ fn many_files_of_many_hosts_have_each_its_own_login() {
     let urls = (0..40).map(|at| server.url_as("http", &names[at % 4], &format!("/{at}")));
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let gannet = dir.gannet().arg("--netrc=netrc");
-    gannet.args(resolve(&server, &names)).args(urls).run().ok();
+    gannet.args(server.resolving(&names)).args(urls).run().ok();
     let basic = [
         Some("Basic aDAudGVzdDpw"),
         Some("Basic aDEudGVzdDpw"),

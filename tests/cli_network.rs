@@ -7,7 +7,7 @@ use crate::server::{Port, Server};
 fn a_dead_port_is_a_network_failure_that_names_the_address() {
     let dead = Port::dead();
     let dir = Dir::new();
-    let out = dir.gannet().flags("-t 0").arg(dead.url("/a")).run();
+    let out = dir.fetch("-t 0", dead.url("/a"));
     out.code(4).complains(&dead.url("/a")).complains("refused");
     let failure = out.failure();
     assert_eq!(failure.tries, 1, "{out}");
@@ -21,11 +21,7 @@ fn a_dead_port_is_a_network_failure_that_names_the_address() {
 #[test]
 fn a_dead_port_is_tried_again() {
     let dead = Port::dead();
-    let out = Dir::new()
-        .gannet()
-        .flags("-t 3 --retry-delay 1ms")
-        .arg(dead.url("/a"))
-        .run();
+    let out = Dir::new().fetch("-t 3", dead.url("/a"));
     out.code(4);
     assert_eq!(out.failure().tries, 4, "{out}");
 }
@@ -44,9 +40,7 @@ fn an_unknown_host_is_a_network_failure_that_names_it() {
 
 #[test]
 fn an_unknown_host_does_not_hold_up_the_others() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     dir.gannet()
         .flags("-t 0")
@@ -59,11 +53,7 @@ fn an_unknown_host_does_not_hold_up_the_others() {
 #[test]
 fn a_port_that_closes_at_once_is_a_network_failure() {
     let server = Server::start(|s| s.close_on_accept());
-    let out = Dir::new()
-        .gannet()
-        .flags("-t 2 --retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = Dir::new().fetch("-t 2", server.url("/a"));
     out.code(4);
     assert_eq!(out.failure().tries, 3, "{out}");
     // A fresh connection that dies is a try, not something to be replaced without anyone noticing.
@@ -79,16 +69,14 @@ fn a_reset_in_the_body_is_a_network_failure() {
             .cut_rst_at(50_000);
     });
     let dir = Dir::new();
-    let out = dir.gannet().flags("-t 0").arg(server.url("/a")).run();
+    let out = dir.fetch("-t 0", server.url("/a"));
     out.code(4);
     assert!(!dir.has("a"), "{out}");
 }
 
 #[test]
 fn a_host_can_be_given_its_address() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     let resolve = format!("some.host.test:{}:127.0.0.1", server.port());
     dir.gannet()
@@ -135,9 +123,7 @@ fn connections_go_elsewhere_and_all_else_stays() {
 
 #[test]
 fn an_address_is_for_its_host_and_port_only() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     let resolve = format!("nonexistent.invalid:{}:127.0.0.1", server.port() ^ 1);
     let url = server.url_as("http", "nonexistent.invalid", "/a");
@@ -177,14 +163,9 @@ fn a_bad_address_for_a_host_is_a_usage_error() {
 
 #[test]
 fn localhost_is_resolved() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
-    dir.gannet()
-        .arg(server.url_as("http", "localhost", "/a"))
-        .run()
-        .ok();
+    dir.fetch("", server.url_as("http", "localhost", "/a")).ok();
     dir.assert_file("a", b"1");
 }
 
@@ -195,8 +176,8 @@ fn ipv6_addresses_are_spoken_to() {
         s.get("/b").body(b"2");
     });
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/a")).run().ok();
-    dir.gannet().arg("-6").arg(server.url("/b")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
+    dir.fetch("-6", server.url("/b")).ok();
     let host = format!("[::1]:{}", server.port());
     assert_eq!(server.request("/a").header("host"), Some(host.as_str()));
 }
@@ -208,23 +189,16 @@ fn one_family_can_be_insisted_on() {
         s.get("/b").body(b"2");
     });
     let dir = Dir::new();
-    dir.gannet()
-        .arg("-4")
-        .arg(server.url_as("http", "localhost", "/a"))
-        .run()
+    dir.fetch("-4", server.url_as("http", "localhost", "/a"))
         .ok();
-    let out = dir.gannet().flags("-6 -t 0").arg(server.url("/b")).run();
+    let out = dir.fetch("-6 -t 0", server.url("/b"));
     assert_ne!(out.exit_code(), Some(0), "{out}");
     dir.assert_names(&["a"]);
 
     let server = Server::start_ipv6(|s| {
         s.get("/a").body(b"1");
     });
-    let out = dir
-        .gannet()
-        .flags("-4 -t 0 -o x")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("-4 -t 0 -o x", server.url("/a"));
     assert_ne!(out.exit_code(), Some(0), "{out}");
     assert_eq!(server.connections(), 0);
 }
@@ -232,15 +206,13 @@ fn one_family_can_be_insisted_on() {
 #[test]
 fn a_thousand_dead_rows_end_in_good_time() {
     let dead = Port::dead();
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     let mut list: String = (0..1000)
         .map(|at| dead.url(&format!("/{at}")) + "\n")
         .collect();
     list += &server.url("/a");
-    let out = dir.gannet().flags("-i - -t 0").input(list).run();
+    let out = dir.fetch_list("-t 0", list);
     out.code(4);
     assert_eq!(out.failures().len(), 1000);
     dir.assert_names(&["a"]);

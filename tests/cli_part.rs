@@ -1,19 +1,14 @@
 //! `NAME.part` and its state beside a disk that refuses, other programs, other URLs, a loss of power, and kills at the
 //! moments that matter: what ends at a final name is right, and nothing of others is lost.
 
-use std::fs::{self, File};
-use std::process::{Command, Stdio};
+use std::fs;
 
-use crate::harness::{Dir, Gannet, Output, noise};
+use crate::harness::sandbox::{injecting, on_a_disk};
+use crate::harness::{Dir, Output, noise, other_noise};
 use crate::server::{Gate, Server};
 
 const SIZE: usize = 3_000_000;
 const CUT: usize = 1_200_000;
-
-/// Other bytes than `noise`, as many.
-fn other(size: usize) -> Vec<u8> {
-    noise(size).iter().map(|byte| byte ^ 0xff).collect()
-}
 
 /// A server of `/a` that sends its first `CUT` bytes, and the rest when the gate is open.
 fn dripping(gate: &Gate) -> Server {
@@ -38,42 +33,6 @@ fn last_range(server: &Server) -> Option<String> {
     let requests = server.requests();
     let last = requests.last().expect("a request");
     last.header("Range").map(str::to_owned)
-}
-
-/// The program under strace, with calls that fail; `None` where there is no strace.
-fn injecting(dir: &Dir, calls: &[&str]) -> Option<Gannet> {
-    let mut strace = Command::new("strace");
-    let works = strace.args(["-o", "/dev/null", "true"]);
-    let works = works.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !works.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: there is no strace");
-        return None;
-    }
-    let calls: String = calls
-        .iter()
-        .map(|call| format!(" -e inject={call}"))
-        .collect();
-    let gannet = dir.gannet();
-    Some(gannet.shell(&format!(
-        "exec strace -f -qq -o /dev/null{calls} \"$0\" \"$@\""
-    )))
-}
-
-/// A script around the program in a name space of its own, in which `disk` is a small file system in memory; `None`
-/// where the system allows none.
-fn on_a_disk(dir: &Dir, options: &str, script: &str) -> Option<Gannet> {
-    dir.make_dir("disk");
-    let mount = format!("mount -t tmpfs -o {options} gannet disk");
-    let mut probe = Command::new("unshare");
-    let probe = probe.args(["-rm", "sh", "-c", &mount]);
-    let probe = probe.current_dir(dir.path()).stderr(Stdio::null()).status();
-    if !probe.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: no file system can be mounted");
-        return None;
-    }
-    let script = format!("{mount} && {{ {script}; }}").replace('\'', "'\\''");
-    let gannet = dir.gannet();
-    Some(gannet.shell(&format!("exec unshare -rm sh -c '{script}' \"$0\" \"$@\"")))
 }
 
 #[test]
@@ -138,10 +97,10 @@ fn a_validator_of_another_url_is_not_believed() {
         }
     });
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/one/a")).run().ok();
-    let out = dir.gannet().arg(server.url("/one/a")).run();
+    dir.fetch("", server.url("/one/a")).ok();
+    let out = dir.fetch("", server.url("/one/a"));
     assert_eq!(out.completion().word, "kept", "{out}");
-    let out = dir.gannet().arg(server.url("/two/a")).run();
+    let out = dir.fetch("", server.url("/two/a"));
     assert_eq!(out.completion().word, "done", "{out}");
     dir.assert_file("a", noise(300_001));
     let requests = server.requests();
@@ -162,7 +121,7 @@ fn a_file_that_a_mirror_has_brought_is_asked_about_at_that_mirror() {
     });
     let dir = Dir::new();
     let list = format!("{}\t{}\n", dead.url("/a"), server.url("/a"));
-    let fetch = || dir.gannet().flags("-i -").input(&list).run();
+    let fetch = || dir.fetch_list("", &list);
     fetch().ok();
     let asked = dead.requests().len();
     let out = fetch();
@@ -178,9 +137,9 @@ fn a_name_that_the_server_gives_takes_no_part_of_another_url() {
             let route = s.get("/real").body(noise(SIZE)).etag("\"v1\"").ranges();
             route.drip(CUT, &gate);
             route.then().body(noise(SIZE)).etag("\"v1\"").ranges();
-            let route = s.get("/other").body(other(SIZE + 1)).etag("\"v2\"");
+            let route = s.get("/other").body(other_noise(SIZE + 1)).etag("\"v2\"");
             route.header("Content-Disposition", "attachment; filename=real");
-            let route = s.get("/small").body(other(50)).etag("\"v3\"");
+            let route = s.get("/small").body(other_noise(50)).etag("\"v3\"");
             route.header("Content-Disposition", "attachment; filename=real");
         });
         let dir = Dir::new();
@@ -201,7 +160,7 @@ fn a_name_that_the_server_gives_takes_no_part_of_another_url() {
             let wanted = if exists == "skip" {
                 b"theirs".to_vec()
             } else {
-                other(body)
+                other_noise(body)
             };
             dir.assert_file(named, wanted);
         }
@@ -225,8 +184,8 @@ fn after_a_loss_of_power_only_what_was_synced_is_gone_on_from() {
     reboot(&dir);
     // Blocks that were never written read as zeros.
     dir.write("a.part", vec![0; CUT]);
-    mark(&dir, "a.part");
-    dir.gannet().flags("-s 1").arg(server.url("/a")).run().ok();
+    dir.note("a.part", b"part\n");
+    dir.fetch("-s 1", server.url("/a")).ok();
     assert_eq!(last_range(&server), None);
     dir.assert_file("a", noise(SIZE));
     // An orderly end syncs it.
@@ -241,19 +200,11 @@ fn after_a_loss_of_power_only_what_was_synced_is_gone_on_from() {
         running.finish().code(143);
         reboot(&dir);
         gate.open();
-        dir.gannet().flags(flags).arg(server.url("/a")).run().ok();
+        dir.fetch(flags, server.url("/a")).ok();
         assert!(last_range(&server).is_some(), "{flags}");
         dir.assert_file("a", noise(SIZE));
         dir.assert_names(&["a"]);
     }
-}
-
-fn mark(dir: &Dir, name: &str) {
-    let part = File::open(dir.join(name)).expect("a part");
-    assert!(
-        gannet::internals::sys::note(&part, b"part\n"),
-        "no attributes here"
-    );
 }
 
 #[test]
@@ -270,7 +221,7 @@ fn a_part_of_another_program_is_left_alone() {
         });
         let dir = Dir::new();
         dir.write("a.part", b"what a browser has fetched so far");
-        let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
+        let out = dir.fetch(flags, server.url("/a"));
         out.ok().complains("is another program's");
         dir.assert_file("a.part", b"what a browser has fetched so far");
         dir.assert_file("a", noise(size));
@@ -290,7 +241,7 @@ fn what_was_written_beside_a_part_of_another_program_is_gone_on_from() {
     running.signal("KILL");
     running.finish();
     gate.open();
-    dir.gannet().flags("-s 1").arg(server.url("/a")).run().ok();
+    dir.fetch("-s 1", server.url("/a")).ok();
     assert!(last_range(&server).is_some());
     dir.assert_file("a", noise(SIZE));
     dir.assert_names(&["a", "a.part"]);
@@ -303,10 +254,10 @@ fn a_part_that_another_program_has_replaced_is_no_part_of_its_state() {
     let dir = Dir::new();
     killed(&server, &gate, &dir);
     fs::remove_file(dir.join("a.part")).expect("removed");
-    dir.write("a.part", other(CUT + 5));
-    dir.gannet().flags("-s 1").arg(server.url("/a")).run().ok();
+    dir.write("a.part", other_noise(CUT + 5));
+    dir.fetch("-s 1", server.url("/a")).ok();
     dir.assert_file("a", noise(SIZE));
-    dir.assert_file("a.part", other(CUT + 5));
+    dir.assert_file("a.part", other_noise(CUT + 5));
     dir.assert_names(&["a", "a.part"]);
 }
 
@@ -317,13 +268,13 @@ fn a_foreign_file_is_continued_though_an_old_part_stands_beside_it() {
     for is_marked in [true, false] {
         let dir = Dir::new();
         dir.write("a", &noise(SIZE)[..CUT]);
-        dir.write("a.part", other(CUT + 7));
+        dir.write("a.part", other_noise(CUT + 7));
         if is_marked {
-            mark(&dir, "a.part");
+            dir.note("a.part", b"part\n");
             dir.write("a.part.gannet", b"{}");
         }
         gate.open();
-        let out = dir.gannet().flags("-c -s 1").arg(server.url("/a")).run();
+        let out = dir.fetch("-c -s 1", server.url("/a"));
         out.ok();
         assert_eq!(last_range(&server), Some(format!("bytes={CUT}-")), "{out}");
         dir.assert_file("a", noise(SIZE));

@@ -2,26 +2,17 @@
 
 use std::time::Duration;
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
-
-use crate::harness::{Dir, Gannet, noise};
+use crate::harness::{Dir, Gannet, noise, sha256_hex};
 use crate::server::{Gate, Script, Server};
 
 const SIZE: usize = 1_000_000;
 const PIECE: usize = 30_000;
 
-fn hex(body: &[u8]) -> String {
-    let mut hashers = Hashers::new([Algorithm::Sha256]);
-    hashers.update(body);
-    let digest = hashers.finish()[0].to_string();
-    digest.trim_start_matches("sha256:").to_owned()
-}
-
 /// What a document says of a file beside its URLs.
 fn pieces(body: &[u8], length: usize) -> String {
     let hashes: String = body
         .chunks(length)
-        .map(|piece| format!("<hash>{}</hash>", hex(piece)))
+        .map(|piece| format!("<hash>{}</hash>", sha256_hex(piece)))
         .collect();
     format!(r#"<pieces length="{length}" type="sha-256">{hashes}</pieces>"#)
 }
@@ -35,7 +26,7 @@ fn metalink(facts: &str, urls: &[String]) -> String {
 
 /// The document of a file at one URL of which all is said.
 fn described(body: &[u8], url: String) -> String {
-    let (size, digest, pieces) = (body.len(), hex(body), pieces(body, PIECE));
+    let (size, digest, pieces) = (body.len(), sha256_hex(body), pieces(body, PIECE));
     let facts = format!(r#"<size>{size}</size><hash type="sha-256">{digest}</hash>{pieces}"#);
     metalink(&facts, &[url])
 }
@@ -154,7 +145,7 @@ fn a_mirror_that_lies_in_one_piece_is_made_up_for_by_another() {
         let good = all.iter().filter(|line| line.starts_with("/good"));
         let mut good: Vec<_> = good.map(String::as_str).collect();
         if flags == "-s 4" {
-            // It brings shares of its own too.
+            // With several connections it brings other shares too.
             good.drain(..good.len() - 1);
         }
         assert_eq!(good, ["/good/a bytes=0-29999"], "{out}");
@@ -199,7 +190,10 @@ fn a_lie_that_stays_fails_and_costs_the_next_run_that_piece_alone() {
         let dir = Dir::new();
         let document = described(&body, server.url("/a"));
         let out = fetch(&dir, flags, &document).run();
-        let (found, expected) = (hex(&wrong[390_000..420_000]), hex(&body[390_000..420_000]));
+        let (found, expected) = (
+            sha256_hex(&wrong[390_000..420_000]),
+            sha256_hex(&body[390_000..420_000]),
+        );
         out.code(9)
             .complains("bytes 390000-419999")
             .complains(&found)
@@ -301,13 +295,13 @@ fn right_pieces_do_not_make_up_for_a_wrong_whole() {
     let dir = Dir::new();
     let facts = format!(
         r#"<hash type="sha-256">{}</hash>{}"#,
-        hex(b"another"),
+        sha256_hex(b"another"),
         pieces(&body, PIECE)
     );
     let out = fetch(&dir, "", metalink(&facts, &[server.url("/a")])).run();
     out.code(9)
-        .complains(&hex(&body))
-        .complains(&hex(b"another"));
+        .complains(&sha256_hex(&body))
+        .complains(&sha256_hex(b"another"));
     assert_eq!(server.requests().len(), 1);
     dir.assert_names(&[]);
 }
@@ -332,9 +326,7 @@ fn pieces_that_cannot_be_the_file_are_an_error() {
 #[test]
 fn a_file_that_stands_there_is_known_by_its_pieces() {
     let body = noise(SIZE);
-    let server = Server::start(|s| {
-        s.get("/a").body(&body);
-    });
+    let server = Server::serving("/a", &body);
     let dir = Dir::new();
     let document = metalink(&pieces(&body, PIECE), &[server.url("/a")]);
     dir.write("a", &body);
@@ -347,7 +339,7 @@ fn a_file_that_stands_there_is_known_by_its_pieces() {
     dir.assert_file("a", &body);
 }
 
-/// The state then names the version of whoever brought the piece, and the rest is of another's.
+/// The state then names the version of the mirror that brought the piece, and the other bytes are of another version.
 #[test]
 fn what_another_mirror_has_mended_is_not_gone_on_with_unless_a_digest_is_asked_for() {
     let body = noise(SIZE);

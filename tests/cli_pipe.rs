@@ -51,9 +51,7 @@ fn a_held_open_pipe_and_urls_end_only_with_the_pipe() {
 
 #[test]
 fn without_a_list_standard_input_is_left_alone() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"a");
-    });
+    let server = Server::serving("/a", b"a");
     let dir = Dir::new();
     // Standard input is held open: a program that read it would hang.
     dir.gannet().arg(server.url("/a")).spawn().end().ok();
@@ -85,9 +83,7 @@ fn a_reader_of_standard_output_that_left_does_not_end_the_downloads() {
 
 #[test]
 fn more_rows_than_jobs_all_get_their_turn() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"a");
-    });
+    let server = Server::serving("/a", b"a");
     let dir = Dir::new();
     let list: String = (0..500)
         .map(|at| format!("{}?{at}\n  out=f{at}\n", server.url("/a")))

@@ -116,7 +116,7 @@ fn no_place_has_a_credential_whatever_its_source_and_however_a_file_ends() {
             "{out}"
         );
         assert_private(&out, &dir, &["failed"]);
-        // The list of what failed is to be fetched with: it has them, and only its owner reads it.
+        // The list of `--failed` has the credentials, since the next run needs them; only its owner may read it.
         let failed = String::from_utf8(dir.read("failed")).expect("text");
         assert!(
             failed.contains(&with_userinfo(&server.url("/missing"))),
@@ -207,7 +207,7 @@ fn a_proxy_s_login_comes_out_nowhere_either() {
     let server = server();
     let port = server.port();
     let address = server.address();
-    // One that gets everywhere, one that lets nobody in, and one that is not there.
+    // A proxy that connects, one that answers 407, and a port without a proxy.
     let open = ProxyServer::start(move |client| client.socks(address));
     let closed = ProxyServer::start(|client| {
         client.read_head();

@@ -113,9 +113,7 @@ fn large_files_are_moved_and_divided_through_a_tunnel() {
 #[test]
 fn a_real_proxy_s_login_is_asked_for_and_given() {
     let dir = Dir::new();
-    let origin = Server::start(|s| {
-        s.get("/a").body(b"hello");
-    });
+    let origin = Server::serving("/a", b"hello");
     if let Some(proxy) = Tinyproxy::start(&dir, "BasicAuth me hunter2") {
         let gannet = |login| dir.gannet().flags("-t 0").args(["-p", &proxy.url(login)]);
         gannet("me:hunter2").arg(origin.url("/a")).run().ok();
@@ -193,9 +191,7 @@ fn a_connection_to_the_proxy_is_used_again() {
 
 /// A call with these variables; says whether the proxy was asked.
 fn is_asked(variables: &[(&str, &str)], flags: &[&str]) -> bool {
-    let origin = Server::start(|s| {
-        s.get("/a").body(b"straight");
-    });
+    let origin = Server::serving("/a", b"straight");
     let proxy = forwarder(&origin.url("/a"));
     let fill = |text: &str| text.replace("PROXY", &proxy.address().to_string());
     let dir = Dir::new();
@@ -272,9 +268,7 @@ fn https_takes_the_https_proxy() {
 
 #[test]
 fn what_names_no_proxy_ends_the_run_before_anything_is_fetched() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     for bad in [
         "socks4://me:hunter2@h:1",
@@ -293,9 +287,7 @@ fn what_names_no_proxy_ends_the_run_before_anything_is_fetched() {
 
 #[test]
 fn a_redirect_chooses_the_proxy_anew_and_logins_stay_where_they_belong() {
-    let straight = Server::start(|s| {
-        s.get("/b").body(b"straight");
-    });
+    let straight = Server::serving("/b", b"straight");
     let target = straight.url("/b");
     let proxy = Server::start(|s| {
         s.get("http://some.host.test/a").redirect(302, &target);

@@ -1,39 +1,27 @@
-//! --range: a part of a file as a file of its own, and what is never taken for it.
+//! --range: a byte range as a file, and answers that are never taken for that range.
 
 use std::time::Duration;
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
-
 use crate::harness::coding::gzip;
-use crate::harness::{Dir, Nginx, Output, noise};
+use crate::harness::{self, Dir, Nginx, Output, digest_field, noise, sha256};
 use crate::server::{Request, Script, Server};
 
 const SIZE: usize = 300_000;
 
 /// Fetches a part of `/a`, with these flags.
 fn fetch(dir: &Dir, server: &Server, range: &str, flags: &str) -> Output {
-    let gannet = dir.gannet().flags("--retry-delay 1ms --range").arg(range);
-    gannet.flags(flags).arg(server.url("/a")).run()
+    dir.fetch(&format!("--range {range} {flags}"), server.url("/a"))
 }
 
 /// Fetches a part of `/a`, which must succeed, and asserts its bytes.
 fn lands(range: &str, part: &[u8], flags: &str, write: impl FnOnce(&mut Script)) -> Server {
-    let server = Server::start(write);
-    let dir = Dir::new();
-    fetch(&dir, &server, range, flags).ok();
-    dir.assert_names(&["a"]);
-    dir.assert_file("a", part);
-    server
+    harness::lands(&format!("--range {range} {flags}"), part, write)
 }
 
 /// Fetches a part of `/a`, which must fail at the first try and leave nothing.
 fn fails(code: i32, range: &str, write: impl FnOnce(&mut Script)) -> Output {
-    let server = Server::start(write);
-    let dir = Dir::new();
-    let out = fetch(&dir, &server, range, "");
-    out.code(code).complains(&server.url("/a"));
+    let out = harness::fails(&format!("--range {range}"), code, write);
     assert_eq!(out.failure().tries, 1, "{out}");
-    dir.assert_names(&[]);
     out
 }
 
@@ -229,7 +217,7 @@ fn another_run_does_not_go_on_with_a_part_nor_a_part_with_what_another_has_left(
     dir.assert_names(&["a"]);
     dir.assert_file("a", &body[100_000..200_000]);
     // Nothing says that the part is the file.
-    let out = dir.gannet().flags("-t 0").arg(server.url("/a")).run();
+    let out = dir.fetch("-t 0", server.url("/a"));
     assert_eq!(out.ok().completion().word, "done", "{out}");
     dir.assert_file("a", &body);
     let out = fetch(&dir, &server, "0-9", "-t 0");
@@ -240,13 +228,8 @@ fn another_run_does_not_go_on_with_a_part_nor_a_part_with_what_another_has_left(
 #[test]
 fn a_digest_that_is_asked_for_is_the_part_s() {
     let body = noise(SIZE);
-    let digest = |body: &[u8]| {
-        let mut hashers = Hashers::new([Algorithm::Sha256]);
-        hashers.update(body);
-        hashers.finish()[0].to_string()
-    };
     let part = &body[100_000..200_000];
-    let flags = format!("--checksum {}", digest(part));
+    let flags = format!("--checksum {}", sha256(part));
     lands("100000-199999", part, &flags, ranges);
     // Of the first try, and of what a second has brought behind it.
     lands("100000-199999", part, &flags, |s| {
@@ -260,7 +243,7 @@ fn a_digest_that_is_asked_for_is_the_part_s() {
     });
     let server = Server::start(ranges);
     let dir = Dir::new();
-    let flags = format!("--checksum {}", digest(&body));
+    let flags = format!("--checksum {}", sha256(&body));
     fetch(&dir, &server, "100000-199999", &flags).code(9);
     dir.assert_names(&[]);
 }
@@ -268,13 +251,9 @@ fn a_digest_that_is_asked_for_is_the_part_s() {
 #[test]
 fn what_the_server_says_of_the_whole_s_digest_is_not_said_of_the_part() {
     let body = noise(SIZE);
-    let mut hashers = Hashers::new([Algorithm::Sha256]);
-    hashers.update(&body);
-    let sri = hashers.finish()[0].to_sri();
-    let (_, base64) = sri.split_once('-').expect("sha256-BASE64");
     lands("5-9", &body[5..10], "-t 0", |s| {
         let route = s.get("/a").ranges().body(&body);
-        route.header("Repr-Digest", &format!("sha-256=:{base64}:"));
+        route.header("Repr-Digest", &digest_field(&body));
     });
     // What it says of the answer is.
     let server = lands("5-9", &body[5..10], "", |s| {

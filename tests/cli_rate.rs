@@ -8,7 +8,7 @@ use crate::server::Server;
 /// What the program catches up with if it was late for a start.
 const LATE: Duration = Duration::from_millis(20);
 
-/// Holds a run to have lasted for so many starts, the first at once and the others after an interval each.
+/// Asserts that a run took the time of this many starts: the first at once, each other one an interval later.
 fn assert_spread(out: &Output, starts: usize, millis: u64) {
     let least = Duration::from_millis(millis * (starts as u64 - 1)) - LATE;
     assert!(out.took() >= least, "{starts} starts: {out}");
@@ -52,7 +52,7 @@ fn every_try_counts() {
     });
     let dir = Dir::new();
     let flags = "--rate 10/s --retry-delay 0";
-    let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
+    let out = dir.fetch(flags, server.url("/a"));
     out.ok();
     assert_eq!(server.requests().len(), 4);
     assert_spread(&out, 4, 100);

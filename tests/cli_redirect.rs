@@ -3,7 +3,7 @@
 use crate::harness::Dir;
 use crate::server::{Script, Server};
 
-/// A chain `/r0` → `/r1` → … of so many redirects.
+/// A chain `/r0` → `/r1` → … with this number of redirects.
 fn chain(s: &mut Script, redirects: usize) {
     for at in 0..redirects {
         s.get(&format!("/r{at}"))
@@ -20,7 +20,7 @@ fn all_five_kinds_are_followed() {
             s.get("/to").body(b"hello");
         });
         let dir = Dir::new();
-        let out = dir.gannet().flags("-o x").arg(server.url("/from")).run();
+        let out = dir.fetch("-o x", server.url("/from"));
         out.ok();
         dir.assert_names(&["x"]);
         dir.assert_file("x", b"hello");
@@ -51,11 +51,7 @@ fn a_location_is_resolved_against_the_url_it_came_from() {
             s.get(wanted).body(b"ok");
         });
         let dir = Dir::new();
-        dir.gannet()
-            .flags("-o x")
-            .arg(server.url("/x/y/a"))
-            .run()
-            .ok();
+        dir.fetch("-o x", server.url("/x/y/a")).ok();
         assert_eq!(server.paths(), ["/x/y/a", wanted], "{location}");
         assert!(!server.requests()[1].target.contains('#'));
     }
@@ -72,7 +68,7 @@ fn a_failure_names_where_the_redirects_led_without_its_password_and_the_address(
         s.get("/from").redirect(302, &to);
     });
     let dir = Dir::new();
-    let out = dir.gannet().flags("-t 0").arg(first.url("/from")).run();
+    let out = dir.fetch("-t 0", first.url("/from"));
     out.code(8);
     let wanted = format!("{}: not found at ", first.url("/from"));
     assert!(out.stderr().contains(&wanted), "{out}");
@@ -83,9 +79,7 @@ fn a_failure_names_where_the_redirects_led_without_its_password_and_the_address(
 
 #[test]
 fn a_location_may_have_no_scheme_or_name_another_origin() {
-    let other = Server::start(|s| {
-        s.get("/b").body(b"other");
-    });
+    let other = Server::serving("/b", b"other");
     for location in [
         other.url("/b"),
         other.url("/b").replace("http:", ""),
@@ -95,7 +89,7 @@ fn a_location_may_have_no_scheme_or_name_another_origin() {
             s.get("/a").redirect(301, &location);
         });
         let dir = Dir::new();
-        dir.gannet().arg(server.url("/a")).run().ok();
+        dir.fetch("", server.url("/a")).ok();
         dir.assert_file(&dir.names()[0], b"other");
     }
     let host = other.requests()[0].header("host").map(str::to_owned);
@@ -109,7 +103,7 @@ fn the_name_comes_from_the_url_that_was_given() {
         s.get("/elsewhere").body(b"1");
     });
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/wanted")).run().ok();
+    dir.fetch("", server.url("/wanted")).ok();
     dir.assert_names(&["wanted"]);
 }
 
@@ -117,12 +111,12 @@ fn the_name_comes_from_the_url_that_was_given() {
 fn twenty_redirects_are_followed_and_no_more() {
     let server = Server::start(|s| chain(s, 20));
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/r0")).run().ok();
+    dir.fetch("", server.url("/r0")).ok();
     dir.assert_file("r0", b"the end");
 
     let server = Server::start(|s| chain(s, 21));
     let dir = Dir::new();
-    let out = dir.gannet().arg(server.url("/r0")).run();
+    let out = dir.fetch("", server.url("/r0"));
     out.code_in(&[1, 7]).complains("redirect");
     assert_eq!(server.requests().len(), 21);
     dir.assert_names(&[]);
@@ -186,7 +180,7 @@ fn other_schemes_are_not_followed() {
             s.get("/a").redirect(302, location);
         });
         let dir = Dir::new();
-        let out = dir.gannet().arg(server.url("/a")).run();
+        let out = dir.fetch("", server.url("/a"));
         assert!(
             out.exit_code().is_some_and(|code| code != 0),
             "{location}: {out}"
@@ -211,7 +205,7 @@ fn a_redirect_without_a_location_or_with_a_bad_one_is_a_failure() {
             }
         });
         let dir = Dir::new();
-        let out = dir.gannet().arg(server.url("/a")).run();
+        let out = dir.fetch("", server.url("/a"));
         assert!(
             out.exit_code().is_some_and(|code| code != 0),
             "{location:?}: {out}"
@@ -226,7 +220,7 @@ fn a_redirect_to_a_failure_is_that_failure() {
         s.get("/a").redirect(302, "/missing");
     });
     let dir = Dir::new();
-    let out = dir.gannet().arg(server.url("/a")).run();
+    let out = dir.fetch("", server.url("/a"));
     out.code(8);
     assert_eq!(out.failure().status, "404", "{out}");
     dir.assert_names(&[]);
@@ -241,7 +235,7 @@ fn the_body_of_a_redirect_is_never_in_the_file() {
         s.get("/d").body(b"the body");
     });
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_file("a", b"the body");
 }
 
@@ -253,9 +247,9 @@ fn a_choice_is_followed_where_the_server_has_made_it() {
         s.get("/c").status(300).body(b"a list of choices");
     });
     let dir = Dir::new();
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_file("a", b"the one it prefers");
-    let out = dir.gannet().arg(server.url("/c")).run();
+    let out = dir.fetch("", server.url("/c"));
     out.code(7).complains("status 300");
     dir.assert_names(&["a"]);
 }
@@ -268,7 +262,7 @@ fn the_kinds_that_are_no_redirects_are_not_followed() {
             s.get("/b").body(b"wrong");
         });
         let dir = Dir::new();
-        dir.gannet().arg(server.url("/a")).run();
+        dir.fetch("", server.url("/a"));
         assert_eq!(server.paths(), ["/a"], "{status}");
     }
 }

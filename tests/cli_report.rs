@@ -1,7 +1,6 @@
 //! What the program says: completion lines, failure lines, less with -q, more with -v, the summary, colour.
 
-use std::process::{Command, Stdio};
-
+use crate::harness::sandbox::with_mounts;
 use crate::harness::{Dir, noise};
 use crate::server::Server;
 
@@ -36,11 +35,7 @@ fn assert_quantity(column: &str, units: &[&str]) {
 fn a_completion_line_has_its_columns() {
     let server = serving(&[300_000]);
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-d out")
-        .arg(server.url("/300000"))
-        .run();
+    let out = dir.fetch("-d out", server.url("/300000"));
     out.ok();
     assert_eq!(
         out.stdout().lines().count(),
@@ -101,7 +96,7 @@ fn sizes_have_fitting_units() {
 fn a_failure_line_is_on_standard_error_and_says_it_all() {
     let server = serving(&[]);
     let dir = Dir::new();
-    let out = dir.gannet().arg(server.url("/gone")).run();
+    let out = dir.fetch("", server.url("/gone"));
     out.code(8);
     assert_eq!(out.stdout(), "", "{out}");
     let wanted = format!("fail  404  {}: not found (1 try)", server.url("/gone"));
@@ -166,7 +161,7 @@ fn verbose_shows_requests_and_answers() {
         .traces('<', "HTTP/1.1 302");
     out.traces('>', "GET /b HTTP/1.1")
         .traces('<', "X-Answer: yes");
-    let out = Dir::new().gannet().flags("-v").arg(server.url("/a")).run();
+    let out = Dir::new().fetch("-v", server.url("/a"));
     out.ok().traces('*', "");
     assert_eq!(
         out.stdout().lines().count(),
@@ -197,7 +192,7 @@ fn a_head_cannot_write_to_the_terminal() {
             .body(b"1")
             .header("X-Evil", "\u{1b}]0;title\u{7}\u{9b}2J");
     });
-    let out = Dir::new().gannet().flags("-vv").arg(server.url("/a")).run();
+    let out = Dir::new().fetch("-vv", server.url("/a"));
     out.never_says("\u{1b}")
         .never_says("\u{7}")
         .never_says("\u{9b}");
@@ -278,10 +273,7 @@ fn progress_is_plain_lines_or_none_off_a_terminal() {
         assert_eq!(out.completions().len(), 1, "{out}");
     }
     Dir::new()
-        .gannet()
-        .flags("--progress nonsense")
-        .arg(server.url("/5"))
-        .run()
+        .fetch("--progress nonsense", server.url("/5"))
         .code(2);
 }
 
@@ -290,11 +282,7 @@ fn a_dry_run_says_what_it_would_do_and_does_nothing() {
     let server = serving(&[5, 6]);
     let dir = Dir::new();
     let list = format!("{}\n  out=other\n{}\n", server.url("/5"), server.url("/6"));
-    let out = dir
-        .gannet()
-        .flags("--dry-run -i - -d sub")
-        .input(list)
-        .run();
+    let out = dir.fetch_list("--dry-run -d sub", list);
     out.ok();
     for part in [
         server.url("/5"),
@@ -395,7 +383,7 @@ fn outputs_that_would_be_mixed_up_are_refused() {
         "-i list --report list",
         "-i list --events list",
     ] {
-        let out = dir.gannet().flags(flags).arg(server.url("/5")).run();
+        let out = dir.fetch(flags, server.url("/5"));
         out.code(2).complains("--");
     }
     assert_eq!(server.connections(), 0);
@@ -448,11 +436,7 @@ fn a_report_takes_the_place_of_what_a_link_leads_to() {
     let target = dir.write("sub/target", b"old");
     std::fs::set_permissions(&target, PermissionsExt::from_mode(0o640)).expect("set");
     symlink("sub/target", dir.join("r")).expect("a link");
-    dir.gannet()
-        .flags("--report r")
-        .arg(server.url("/5"))
-        .run()
-        .ok();
+    dir.fetch("--report r", server.url("/5")).ok();
     dir.assert_names(&["5", "r", "sub/target"]);
     assert!(dir.join("r").is_symlink());
     let found = std::fs::metadata(target).expect("it");
@@ -465,24 +449,15 @@ fn a_report_takes_the_place_of_what_a_link_leads_to() {
 
 #[test]
 fn outputs_leave_the_devices_as_they_are() {
-    let can = Command::new("unshare")
-        .args(["-rm", "sh", "-c", "mount -t tmpfs none /dev"])
-        .stderr(Stdio::null())
-        .status();
-    if !can.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: nothing can be mounted here");
-        return;
-    }
     let server = serving(&[5]);
     let dir = Dir::new();
-    // A device folder of its own: a wrong program would replace what the whole system has.
+    // A private `/dev`: a faulty program would replace the devices of the whole system.
     let script = "mount -t tmpfs none /dev && ln -s /proc/self/fd /dev/fd && mkfifo /dev/pipe
         ln -s /proc/self/fd/1 /dev/stdout; ln -s /proc/self/fd/2 /dev/stderr
         exec 9<>/dev/pipe; stat -c '%N %F' /dev/* >before
         \"$0\" \"$@\"; code=$?
         stat -c '%N %F' /dev/* >after; dd if=/dev/pipe iflag=nonblock of=piped status=none 2>errors
         exit $code";
-    dir.write("script", script);
     let body = noise(5);
     for (flag, path, code, wanted) in [
         ("--report", "/5", 0, &b"\"totals\""[..]),
@@ -491,8 +466,10 @@ fn outputs_leave_the_devices_as_they_are() {
         ("-o", "/5", 0, &body),
     ] {
         for to in ["stdout", "stderr", "fd/1", "fd/2", "pipe"] {
-            let run = dir.gannet().flags("-qq -t 0 --exists overwrite");
-            let run = run.shell("exec unshare -rm sh -c \"$(cat script)\" \"$0\" \"$@\"");
+            let Some(run) = with_mounts(&dir, script) else {
+                return;
+            };
+            let run = run.flags("-qq -t 0 --exists overwrite");
             let run = run.args([flag, &format!("/dev/{to}")]);
             let out = run.arg(server.url(path)).run();
             out.code(code);
@@ -513,14 +490,6 @@ fn outputs_leave_the_devices_as_they_are() {
 
 #[test]
 fn an_output_that_is_a_mount_is_written_where_it_stands() {
-    let can = Command::new("unshare")
-        .args(["-rm", "mount", "-t", "tmpfs", "none", "/mnt"])
-        .stderr(Stdio::null())
-        .status();
-    if !can.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: nothing can be mounted here");
-        return;
-    }
     let server = serving(&[5]);
     let rows = format!("{}\n{}\n", server.url("/gone"), server.url("/5"));
     // Beside the mount there is room for a temporary file, and then there is none.
@@ -531,7 +500,9 @@ fn an_output_that_is_a_mount_is_written_where_it_stands() {
             for it in failed report lock; do mount --bind own/$it inside/$it; done
             {folder}; exec \"$0\" \"$@\""
         );
-        dir.write("script", script);
+        let Some(run) = with_mounts(&dir, &script) else {
+            return;
+        };
         dir.make_dir("inside");
         dir.make_dir("own");
         for name in ["failed", "report", "lock"] {
@@ -539,9 +510,8 @@ fn an_output_that_is_a_mount_is_written_where_it_stands() {
             dir.write(&format!("own/{name}"), &rows);
         }
         dir.write("own/lock", r#"{"version":1,"files":[]}"#);
-        let run = dir.gannet().flags("-q -t 0 -d out -i inside/failed");
+        let run = run.flags("-q -t 0 -d out -i inside/failed");
         let run = run.flags("--failed inside/failed --report inside/report --lock inside/lock");
-        let run = run.shell("exec unshare -rm sh -c \"$(cat script)\" \"$0\" \"$@\"");
         let out = run.run();
         out.code(8);
         assert!(!out.stderr().contains("cannot write"), "{out}");

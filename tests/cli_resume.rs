@@ -2,18 +2,13 @@
 
 use std::fs::File;
 
-use crate::harness::{Dir, Output, noise};
+use crate::harness::{Dir, Output, noise, other_noise};
 use crate::server::{Gate, Request, Route, Script, Server};
 
 const SIZE: usize = 300_000;
 const CUT: usize = 120_000;
 const MONDAY: &str = "Mon, 10 Sep 2001 01:46:40 GMT";
 const MONDAY_LATER: &str = "Mon, 10 Sep 2001 01:46:41 GMT";
-
-/// Other bytes than `noise`, as many.
-fn other(size: usize) -> Vec<u8> {
-    noise(size).iter().map(|byte| byte ^ 0xff).collect()
-}
 
 /// The first answer is cut; the rest is scripted by `then`.
 fn cut(first: impl FnOnce(&mut Route), then: impl FnOnce(&mut Route)) -> Server {
@@ -22,10 +17,6 @@ fn cut(first: impl FnOnce(&mut Route), then: impl FnOnce(&mut Route)) -> Server 
         first(route);
         then(route.then().body(noise(SIZE)).ranges());
     })
-}
-
-fn tagged(route: &mut Route) {
-    route.etag("\"v1\"");
 }
 
 /// A run that is cut, and one that goes on.
@@ -55,7 +46,7 @@ fn asked(range: &str, validator: &str) -> (Option<String>, Option<String>) {
 
 #[test]
 fn the_next_run_goes_on_where_the_last_one_failed() {
-    let server = cut(tagged, tagged);
+    let server = cut(Route::tagged, Route::tagged);
     let dir = Dir::new();
     let out = twice(&server, &dir, "");
     out.ok();
@@ -67,7 +58,7 @@ fn the_next_run_goes_on_where_the_last_one_failed() {
 
 #[test]
 fn a_failed_run_leaves_the_part_and_its_state() {
-    let server = cut(tagged, tagged);
+    let server = cut(Route::tagged, Route::tagged);
     let dir = Dir::new();
     let run = dir.gannet().flags("-t 0").arg(server.url("/a"));
     run.run().code(4);
@@ -108,12 +99,12 @@ fn without_a_strong_validator_it_starts_over() {
     ];
     for validators in weak {
         let server = cut(validators, |route| {
-            route.body(other(SIZE));
+            route.body(other_noise(SIZE));
             validators(route);
         });
         let dir = Dir::new();
         twice(&server, &dir, "").ok();
-        dir.assert_file("a", other(SIZE));
+        dir.assert_file("a", other_noise(SIZE));
         dir.assert_names(&["a"]);
         assert_eq!(last_asked(&server), (None, None));
     }
@@ -121,24 +112,24 @@ fn without_a_strong_validator_it_starts_over() {
 
 #[test]
 fn a_file_that_changed_between_two_runs_is_fetched_anew_not_spliced() {
-    let server = cut(tagged, |route| {
-        route.body(other(SIZE)).etag("\"v2\"");
+    let server = cut(Route::tagged, |route| {
+        route.body(other_noise(SIZE)).etag("\"v2\"");
     });
     let dir = Dir::new();
     let out = twice(&server, &dir, "");
     out.ok().complains("the file changed");
-    dir.assert_file("a", other(SIZE));
+    dir.assert_file("a", other_noise(SIZE));
     dir.assert_names(&["a"]);
 }
 
 #[test]
 fn a_file_that_became_shorter_leaves_no_old_tail() {
-    let server = cut(tagged, |route| {
-        route.body(other(70_000)).etag("\"v2\"");
+    let server = cut(Route::tagged, |route| {
+        route.body(other_noise(70_000)).etag("\"v2\"");
     });
     let dir = Dir::new();
     twice(&server, &dir, "").ok();
-    dir.assert_file("a", other(70_000));
+    dir.assert_file("a", other_noise(70_000));
     dir.assert_names(&["a"]);
 }
 
@@ -156,13 +147,9 @@ fn a_server_that_ignores_ranges_sends_the_whole() {
 
 #[test]
 fn a_retry_keeps_the_bytes_it_has() {
-    let server = cut(tagged, tagged);
+    let server = cut(Route::tagged, Route::tagged);
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-t 1 --retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("-t 1", server.url("/a"));
     out.ok();
     dir.assert_file("a", noise(SIZE));
     dir.assert_names(&["a"]);
@@ -180,11 +167,7 @@ fn a_file_that_changes_again_and_again_is_given_up() {
         }
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-t 9 --retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("-t 9", server.url("/a"));
     out.code(10).complains("changed");
     assert_eq!(server.requests().len(), 4);
     assert!(!dir.has("a"));
@@ -199,7 +182,7 @@ fn lies() -> Vec<Lie> {
         route
             .status(206)
             .header("Content-Range", range)
-            .body(other(length));
+            .body(other_noise(length));
     }
     let rest = SIZE - CUT;
     assert_eq!(rest, 180_000);
@@ -221,7 +204,7 @@ fn lies() -> Vec<Lie> {
         }),
         ("no total", |r| part(r, "bytes 120000-299999/*", 180_000)),
         ("no range", |r| {
-            r.status(206).body(other(180_000));
+            r.status(206).body(other_noise(180_000));
         }),
         ("two ranges", |r| {
             r.header("Content-Range", "bytes 120000-299999/300000");
@@ -230,7 +213,7 @@ fn lies() -> Vec<Lie> {
         ("several parts", |r| {
             r.status(206)
                 .header("Content-Type", "multipart/byteranges; boundary=x")
-                .body(other(180_200));
+                .body(other_noise(180_200));
         }),
         ("too many bytes", |r| {
             part(r, "bytes 120000-299999/300000", 190_000);
@@ -241,14 +224,14 @@ fn lies() -> Vec<Lie> {
             part(r, "bytes 120000-299999/300000", 180_000);
         }),
         ("a part that calls itself the whole", |r| {
-            r.body(other(180_000));
+            r.body(other_noise(180_000));
         }),
         ("less than the rest as the whole", |r| {
-            r.body(other(100_000));
+            r.body(other_noise(100_000));
         }),
         ("a whole that says it is a part", |r| {
             r.header("Content-Range", "bytes 120000-299999/300000")
-                .body(other(SIZE));
+                .body(other_noise(SIZE));
         }),
         ("an error that says nothing", |r| {
             r.status(416);
@@ -266,7 +249,7 @@ fn evasions() -> Vec<Lie> {
             r.status(204);
         }),
         ("another success", |r| {
-            r.status(203).body(other(SIZE));
+            r.status(203).body(other_noise(SIZE));
         }),
         ("no change", |r| {
             r.status(304);
@@ -307,15 +290,15 @@ fn no_answer_that_lies_about_its_range_is_believed() {
 
 #[test]
 fn a_whole_that_is_as_long_as_the_rest_is_asked_for_again() {
-    let server = cut(tagged, |route| {
+    let server = cut(Route::tagged, |route| {
         // Without a word of its version it may well be the rest.
-        route.body(other(SIZE - CUT)).honours_no_range();
-        route.then().body(other(1000)).etag("\"v2\"");
+        route.body(other_noise(SIZE - CUT)).honours_no_range();
+        route.then().body(other_noise(1000)).etag("\"v2\"");
     });
     let dir = Dir::new();
     twice(&server, &dir, "").ok();
     assert_eq!(server.requests().len(), 3);
-    dir.assert_file("a", other(1000));
+    dir.assert_file("a", other_noise(1000));
     dir.assert_names(&["a"]);
 }
 
@@ -328,7 +311,7 @@ fn a_body_that_ends_with_its_connection_has_the_size_that_was_announced_of_its_v
     ] {
         let whole = noise(SIZE);
         let body = &whole[..length];
-        let server = cut(tagged, |route| {
+        let server = cut(Route::tagged, |route| {
             route
                 .body(body)
                 .etag(version)
@@ -392,7 +375,7 @@ fn tries_that_bring_much_are_counted_anew() {
 fn no_try_is_counted_anew_where_nothing_was_to_be_tried_again() {
     let server = Server::start(|s| cut_each(s, &noise(9 << 20), 3 << 20));
     let dir = Dir::new();
-    let out = dir.gannet().flags("-s 1 -t 0").arg(server.url("/a")).run();
+    let out = dir.fetch("-s 1 -t 0", server.url("/a"));
     out.code(4).complains("(1 try)");
 }
 
@@ -401,16 +384,12 @@ fn a_server_that_lies_each_time_is_not_asked_for_parts_again() {
     let server = Server::start(|s| {
         let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
         let lying = route.then().status(206).etag("\"v1\"");
-        let whole = lying.body(other(SIZE)).then();
+        let whole = lying.body(other_noise(SIZE)).then();
         let cut = whole.body(noise(SIZE)).etag("\"v1\"").cut_at(CUT).times(2);
         cut.then().body(noise(SIZE)).etag("\"v1\"");
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-t 3 --retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("-t 3", server.url("/a"));
     out.ok();
     let ranges = |request: &Request| request.header("Range").is_some();
     let asked: Vec<_> = server.requests().iter().map(ranges).collect();
@@ -429,11 +408,7 @@ fn a_server_that_refuses_every_part_is_asked_for_the_whole_from_then_on() {
             cuts.body(noise(SIZE)).etag("\"v1\"");
         });
         let dir = Dir::new();
-        let out = dir
-            .gannet()
-            .flags("-t 9 --retry-delay 1ms")
-            .arg(server.url("/a"))
-            .run();
+        let out = dir.fetch("-t 9", server.url("/a"));
         out.ok();
         dir.assert_file("a", noise(SIZE));
         let requests = server.requests();
@@ -455,11 +430,7 @@ fn a_server_that_takes_its_size_back_is_asked_for_the_whole() {
         whole.body(noise(SIZE)).etag("\"v1\"");
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-t 2 --retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("-t 2", server.url("/a"));
     out.ok();
     dir.assert_file("a", noise(SIZE));
     dir.assert_names(&["a"]);
@@ -475,15 +446,15 @@ fn a_part_of_another_version_is_not_put_beside_the_first() {
             .status(206)
             .etag("\"v2\"")
             .header("Content-Range", "bytes 120000-299999/300000")
-            .body(&other(SIZE)[CUT..])
+            .body(&other_noise(SIZE)[CUT..])
             .then()
-            .body(other(SIZE))
+            .body(other_noise(SIZE))
             .etag("\"v2\"");
     });
     let dir = Dir::new();
     let out = twice(&server, &dir, "");
     out.ok().complains("the file changed");
-    dir.assert_file("a", other(SIZE));
+    dir.assert_file("a", other_noise(SIZE));
     dir.assert_names(&["a"]);
 }
 
@@ -513,7 +484,7 @@ fn a_stopped_run_is_gone_on_from() {
             route.body(noise(SIZE)).etag("\"v1\"").ranges();
         });
         let dir = Dir::new();
-        // Whoever runs the tests may ignore SIGHUP, as nohup does; what it ignores would be ignored below.
+        // The tests may run with SIGHUP ignored, as under nohup, and the program would inherit that.
         let gannet = dir
             .gannet()
             .shell(r#"exec env --default-signal=HUP "$0" "$@""#);
@@ -523,7 +494,7 @@ fn a_stopped_run_is_gone_on_from() {
         running.signal(signal);
         running.finish().code(code);
         dir.assert_names(&["a.part", "a.part.gannet"]);
-        dir.gannet().arg(server.url("/a")).run().ok();
+        dir.fetch("", server.url("/a")).ok();
         assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
         dir.assert_file("a", noise(SIZE));
         dir.assert_names(&["a"]);
@@ -546,7 +517,7 @@ fn a_killed_run_is_gone_on_from_with_no_more_than_a_moment_lost() {
     running.signal("KILL");
     running.finish();
     dir.assert_names(&["a.part", "a.part.gannet"]);
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
     dir.assert_file("a", noise(SIZE));
     dir.assert_names(&["a"]);
@@ -567,7 +538,7 @@ fn a_digest_is_that_of_the_whole_though_only_the_rest_came() {
     let said = sum.wait_with_output().expect("sha256sum").stdout;
     let digest = String::from_utf8_lossy(&said[..64]).into_owned();
     for (digest, code) in [(digest, 0), ("0".repeat(64), 9)] {
-        let server = cut(tagged, tagged);
+        let server = cut(Route::tagged, Route::tagged);
         let dir = Dir::new();
         let out = twice(&server, &dir, &format!("--checksum sha256:{digest}"));
         out.code(code);
@@ -588,7 +559,7 @@ fn a_state_tells_no_secret_of_the_url() {
     let url = server
         .url("/a?key=hush")
         .replace("http://", "http://me:hush@");
-    dir.gannet().flags("-t 0").arg(url).run().code(4);
+    dir.fetch("-t 0", url).code(4);
     let state = String::from_utf8(dir.read("a.part.gannet")).expect("text");
     assert!(state.contains("/a") && !state.contains("hush"), "{state}");
 }
@@ -617,23 +588,14 @@ fn a_state_that_does_not_fit_starts_over_and_says_so() {
             s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
         });
         let dir = Dir::new();
-        dir.write("a.part", other(CUT));
+        dir.write("a.part", other_noise(CUT));
         dir.write("a.part.gannet", state.replace("URL", &server.url("/a")));
-        let out = dir.gannet().arg(server.url("/a")).run();
+        let out = dir.fetch("", server.url("/a"));
         out.ok().complains("starting over").complains(why);
         assert_eq!(last_asked(&server), (None, None), "{why}");
         dir.assert_file("a", noise(SIZE));
         dir.assert_names(&["a"]);
     }
-}
-
-/// Makes a file in `NAME.part` look as if a run of gannet had been killed before it wrote a state.
-fn mark(dir: &Dir, name: &str) {
-    let part = File::open(dir.join(name)).expect("a part");
-    assert!(
-        gannet::internals::sys::note(&part, b"part\n"),
-        "no attributes here"
-    );
 }
 
 #[test]
@@ -642,9 +604,9 @@ fn a_part_without_a_state_is_not_believed() {
         s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
     });
     let dir = Dir::new();
-    dir.write("a.part", other(CUT));
-    mark(&dir, "a.part");
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.write("a.part", other_noise(CUT));
+    dir.note("a.part", b"part\n");
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_file("a", noise(SIZE));
     dir.assert_names(&["a"]);
 }
@@ -655,12 +617,12 @@ fn a_part_that_has_another_name_too_is_not_emptied_under_it() {
         s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
     });
     let dir = Dir::new();
-    dir.write("theirs", other(CUT));
-    mark(&dir, "theirs");
+    dir.write("theirs", other_noise(CUT));
+    dir.note("theirs", b"part\n");
     std::fs::hard_link(dir.join("theirs"), dir.join("a.part")).unwrap();
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_file("a", noise(SIZE));
-    dir.assert_file("theirs", other(CUT));
+    dir.assert_file("theirs", other_noise(CUT));
     dir.assert_names(&["a", "theirs"]);
 }
 
@@ -699,9 +661,9 @@ fn what_a_killed_run_has_left_does_not_outlive_a_small_body_that_comes_at_once()
             let dir = Dir::new();
             for name in left {
                 dir.write(name, noise(100));
-                mark(&dir, name);
+                dir.note(name, b"part\n");
             }
-            let out = dir.gannet().flags(flags).arg(server.url("/a")).run();
+            let out = dir.fetch(flags, server.url("/a"));
             out.ok();
             dir.assert_file("a", noise(50_000));
             dir.assert_names(&["a"]);
@@ -711,15 +673,11 @@ fn what_a_killed_run_has_left_does_not_outlive_a_small_body_that_comes_at_once()
 
 #[test]
 fn a_state_without_its_part_is_cleared_away() {
-    let server = cut(tagged, tagged);
+    let server = cut(Route::tagged, Route::tagged);
     let dir = Dir::new();
-    dir.gannet()
-        .flags("-t 0")
-        .arg(server.url("/a"))
-        .run()
-        .code(4);
+    dir.fetch("-t 0", server.url("/a")).code(4);
     std::fs::remove_file(dir.join("a.part")).expect("a part");
-    let out = dir.gannet().arg(server.url("/a")).run();
+    let out = dir.fetch("", server.url("/a"));
     out.ok();
     assert_eq!(last_asked(&server), (None, None), "{out}");
     dir.assert_file("a", noise(SIZE));
@@ -728,17 +686,13 @@ fn a_state_without_its_part_is_cleared_away() {
 
 #[test]
 fn a_body_that_was_whole_but_not_renamed_costs_one_byte() {
-    let server = cut(tagged, tagged);
+    let server = cut(Route::tagged, Route::tagged);
     let dir = Dir::new();
-    dir.gannet()
-        .flags("-t 0")
-        .arg(server.url("/a"))
-        .run()
-        .code(4);
+    dir.fetch("-t 0", server.url("/a")).code(4);
     dir.write("a.part", noise(SIZE));
     let state = String::from_utf8(dir.read("a.part.gannet")).expect("text");
     dir.write("a.part.gannet", state.replace("[0,120000]", "[0,300000]"));
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     assert_eq!(last_asked(&server), asked("bytes=299999-", "\"v1\""));
     dir.assert_file("a", noise(SIZE));
     dir.assert_names(&["a"]);
@@ -755,11 +709,7 @@ fn an_error_behind_all_that_there_is_of_an_endless_body_is_success() {
             .header("Content-Range", "bytes */300000");
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-t 1 --retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("-t 1", server.url("/a"));
     out.ok();
     assert_eq!(last_asked(&server), asked("bytes=300000-", "\"v1\""));
     dir.assert_file("a", noise(SIZE));
@@ -794,7 +744,7 @@ fn what_a_server_has_named_keeps_that_name_when_another_run_goes_on_with_it() {
 
 #[test]
 fn starting_over_can_be_asked_for() {
-    let server = cut(tagged, tagged);
+    let server = cut(Route::tagged, Route::tagged);
     let dir = Dir::new();
     twice(&server, &dir, "--no-resume").ok();
     assert_eq!(last_asked(&server), (None, None));
@@ -823,22 +773,18 @@ fn what_failed_for_good_keeps_what_another_run_can_use() {
 
 #[test]
 fn a_part_that_another_run_writes_is_left_to_it() {
-    let server = cut(tagged, tagged);
+    let server = cut(Route::tagged, Route::tagged);
     let dir = Dir::new();
-    dir.gannet()
-        .flags("-t 0")
-        .arg(server.url("/a"))
-        .run()
-        .code(4);
+    dir.fetch("-t 0", server.url("/a")).code(4);
     let first = File::options().write(true).open(dir.join("a.part"));
     let first = first.expect("a part");
     first.lock().expect("a lock");
-    let out = dir.gannet().arg(server.url("/a")).run();
+    let out = dir.fetch("", server.url("/a"));
     out.code(3).complains("another process").complains("a.part");
     dir.assert_names(&["a.part", "a.part.gannet"]);
     dir.assert_file("a.part", &noise(SIZE)[..CUT]);
     drop(first);
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_file("a", noise(SIZE));
 }
 
@@ -852,7 +798,7 @@ fn a_mirror_that_had_begun_goes_on() {
     });
     let dir = Dir::new();
     let list = format!("{}\t{}\n  out=a\n", server.url("/dead"), server.url("/a"));
-    let run = || dir.gannet().flags("-i - -t 0").input(&list).run();
+    let run = || dir.fetch_list("-t 0", &list);
     run().code(4);
     run().ok();
     assert_eq!(server.paths(), ["/dead", "/a", "/a"]);
@@ -867,7 +813,7 @@ fn a_file_of_another_tool_is_continued_where_that_is_asked_for() {
     });
     let dir = Dir::new();
     dir.write("a", &noise(SIZE)[..CUT]);
-    dir.gannet().flags("-c").arg(server.url("/a")).run().ok();
+    dir.fetch("-c", server.url("/a")).ok();
     let (range, validator) = last_asked(&server);
     assert_eq!((range.as_deref(), validator), (Some("bytes=120000-"), None));
     dir.assert_file("a", noise(SIZE));
@@ -881,7 +827,7 @@ fn a_file_of_another_tool_that_is_whole_is_kept() {
     });
     let dir = Dir::new();
     dir.write("a", noise(SIZE));
-    let out = dir.gannet().flags("-c").arg(server.url("/a")).run();
+    let out = dir.fetch("-c", server.url("/a"));
     out.ok();
     assert_eq!(out.completion().word, "kept", "{out}");
     dir.assert_file("a", noise(SIZE));
@@ -898,8 +844,8 @@ fn a_file_of_another_tool_that_is_too_large_is_fetched_anew() {
             }
         });
         let dir = Dir::new();
-        dir.write("a", other(SIZE + 1));
-        dir.gannet().flags("-c").arg(server.url("/a")).run().ok();
+        dir.write("a", other_noise(SIZE + 1));
+        dir.fetch("-c", server.url("/a")).ok();
         dir.assert_file("a", noise(SIZE));
         dir.assert_names(&["a"]);
     }
@@ -920,7 +866,7 @@ fn what_was_continued_stands_at_the_final_name_no_more_until_it_is_whole() {
     running.finish();
     dir.assert_names(&["a.part", "a.part.gannet"]);
     gate.open();
-    dir.gannet().flags("-c").arg(server.url("/a")).run().ok();
+    dir.fetch("-c", server.url("/a")).ok();
     dir.assert_file("a", noise(SIZE));
     dir.assert_names(&["a"]);
 }
@@ -930,7 +876,7 @@ fn a_file_of_another_tool_is_left_alone_where_the_server_fails() {
     let server = Server::start(|_| {});
     let dir = Dir::new();
     dir.write("a", &noise(SIZE)[..CUT]);
-    let out = dir.gannet().flags("-c").arg(server.url("/a")).run();
+    let out = dir.fetch("-c", server.url("/a"));
     out.code(8);
     dir.assert_names(&["a"]);
     dir.assert_file("a", &noise(SIZE)[..CUT]);
@@ -945,7 +891,7 @@ fn a_file_that_may_not_grow_is_gone_on_from_when_it_may() {
     let limited = dir.gannet().shell("ulimit -f 200");
     limited.flags("-t 0").arg(server.url("/a")).run().code(3);
     dir.assert_names(&["a.part", "a.part.gannet"]);
-    dir.gannet().arg(server.url("/a")).run().ok();
+    dir.fetch("", server.url("/a")).ok();
     let (range, _) = last_asked(&server);
     assert!(range.is_some_and(|range| range != "bytes=0-"));
     dir.assert_file("a", noise(2_000_000));

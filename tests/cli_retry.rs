@@ -17,11 +17,7 @@ fn a_status_that_is_transient_is_tried_again() {
                 .body(b"ok");
         });
         let dir = Dir::new();
-        dir.gannet()
-            .flags("--retry-delay 1ms")
-            .arg(server.url("/a"))
-            .run()
-            .ok();
+        dir.fetch("", server.url("/a")).ok();
         dir.assert_names(&["a"]);
         dir.assert_file("a", b"ok");
         assert_eq!(server.requests().len(), 3, "{status}");
@@ -50,11 +46,7 @@ fn a_status_that_is_final_is_not_tried_again() {
                 .body(b"wrong");
         });
         let dir = Dir::new();
-        let out = dir
-            .gannet()
-            .flags("--retry-delay 1ms")
-            .arg(server.url("/a"))
-            .run();
+        let out = dir.fetch("", server.url("/a"));
         out.code(code);
         assert_eq!(
             (out.failure().status.as_str(), out.failure().tries),
@@ -72,11 +64,7 @@ fn there_are_five_tries_after_the_first() {
         s.get("/a").status(500);
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("--retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("", server.url("/a"));
     out.code(8);
     assert_eq!(server.requests().len(), 6);
     assert_eq!(out.failure().tries, 6, "{out}");
@@ -106,11 +94,7 @@ fn the_last_failure_is_the_one_reported() {
     let server = Server::start(|s| {
         s.get("/a").status(500).then().status(404);
     });
-    let out = Dir::new()
-        .gannet()
-        .flags("--retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = Dir::new().fetch("", server.url("/a"));
     out.code(8).complains("not found (2 tries)");
 }
 
@@ -170,7 +154,7 @@ fn who_gives_up_says_what_the_server_asked_for() {
             "it asks to be left alone until 9999-12-31T23:59:59Z (1 try)",
         ),
     ] {
-        let out = dir.gannet().arg(server.url(path)).run();
+        let out = dir.fetch("", server.url(path));
         out.code(8).complains(words);
     }
 }
@@ -211,11 +195,7 @@ fn a_cut_body_is_fetched_again() {
                 .body(&body);
             });
             let dir = Dir::new();
-            dir.gannet()
-                .flags("--retry-delay 1ms")
-                .arg(server.url("/a"))
-                .run()
-                .ok();
+            dir.fetch("", server.url("/a")).ok();
             dir.assert_names(&["a"]);
             dir.assert_file("a", &body);
         }
@@ -235,11 +215,7 @@ fn a_cut_body_is_fetched_again_from_a_server_that_has_ranges() {
         route.then().body(&body).etag("\"v1\"").ranges();
     });
     let dir = Dir::new();
-    dir.gannet()
-        .flags("--retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run()
-        .ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_file("a", &body);
     let ranges = |request: &Request| {
         let (range, validator) = (request.header("range"), request.header("if-range"));
@@ -265,11 +241,7 @@ fn a_file_that_changed_between_tries_is_never_spliced() {
             }
         });
         let dir = Dir::new();
-        dir.gannet()
-            .flags("--retry-delay 1ms")
-            .arg(server.url("/a"))
-            .run()
-            .ok();
+        dir.fetch("", server.url("/a")).ok();
         dir.assert_file("a", &new);
     }
 }
@@ -284,11 +256,7 @@ fn a_shorter_second_answer_leaves_no_old_tail() {
             .body(b"short");
     });
     let dir = Dir::new();
-    dir.gannet()
-        .flags("--retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run()
-        .ok();
+    dir.fetch("", server.url("/a")).ok();
     dir.assert_file("a", b"short");
 }
 
@@ -303,11 +271,7 @@ fn a_body_that_stays_cut_is_a_failure_without_a_file() {
             }
         });
         let dir = Dir::new();
-        let out = dir
-            .gannet()
-            .flags("-t 2 --retry-delay 1ms")
-            .arg(server.url("/a"))
-            .run();
+        let out = dir.fetch("-t 2", server.url("/a"));
         out.code_in(&[4, 7]);
         assert_eq!(out.failure().tries, 3, "{out}");
         assert_eq!(server.requests().len(), 3);
@@ -369,11 +333,7 @@ fn a_redirect_is_walked_again_from_its_start() {
         s.get("/b").status(500).then().body(b"ok");
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("--retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("", server.url("/a"));
     out.ok();
     dir.assert_file("a", b"ok");
     assert_eq!(server.paths(), ["/a", "/b", "/a", "/b"]);
@@ -429,7 +389,7 @@ fn another_run_asks_the_first_url_for_a_new_signature() {
         s.get("/new").body(&body).etag("\"v1\"").ranges();
     });
     let dir = Dir::new();
-    let run = || dir.gannet().flags("-t 0").arg(server.url("/door")).run();
+    let run = || dir.fetch("-t 0", server.url("/door"));
     run().code(4);
     run().ok();
     dir.assert_file("door", &body);

@@ -149,8 +149,8 @@ fn a_name_that_servers_give_to_rows_of_two_workers_is_the_first_ones_and_the_oth
 
 #[test]
 fn a_file_of_another_worker_under_a_given_name_is_neither_kept_nor_replaced_by_a_row() {
-    // Rows whose servers give names; rows that all workers have read before the next are named; rows whose list gives
-    // those names.
+    // Rows that get their names from servers; rows that all workers have read before the next are named; rows that
+    // get those names from the list.
     let rows = [("/served", 8), ("/between", 30), ("/listed", 8)];
     let paths: Vec<_> = rows
         .into_iter()

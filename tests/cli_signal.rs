@@ -5,11 +5,11 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use gannet::session::{self, BadRow, Completion, Plan, Report};
 
+use crate::harness::sandbox::can_unshare;
 use crate::harness::{Dir, Output, Running, noise};
 use crate::server::{Gate, Server};
 
@@ -100,12 +100,7 @@ fn a_signal_that_is_ignored_at_the_start_stops_nothing() {
 /// A process that is the first of its PID namespace cannot die by a signal that it sends to itself.
 #[test]
 fn the_first_process_of_a_container_exits_with_128_and_the_signal() {
-    let can = Command::new("unshare")
-        .args(["-rpf", "true"])
-        .stderr(Stdio::null())
-        .status();
-    if !can.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: no PID namespace can be made here");
+    if !can_unshare("-rpf", &["true"]) {
         return;
     }
     let server = Server::start(|s| {
@@ -143,9 +138,7 @@ fn an_interrupt_wins_over_failures() {
 
 #[test]
 fn an_interrupt_is_heard_while_a_list_is_waited_for() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     let mut running = dir.gannet().flags("-i -").spawn();
     running.write(format!("{}\n", server.url("/a")).as_bytes());
@@ -186,12 +179,6 @@ fn an_interrupt_stops_the_list_too() {
     assert_eq!(server.paths(), ["/stuck"]);
 }
 
-fn mkfifo(path: &Path) -> PathBuf {
-    let status = Command::new("mkfifo").arg(path).status();
-    assert!(status.is_ok_and(|status| status.success()), "{path:?}");
-    path.to_owned()
-}
-
 /// Sends interrupts until it has ended: the run is stuck where it hears none.
 fn insist(running: Running) -> Output {
     while !running.ends_soon() && running.signal_if_there("INT") {}
@@ -203,7 +190,7 @@ fn a_later_signal_ends_a_run_that_is_stuck() {
     let server = Server::start(|_| {});
     let dir = Dir::new();
     // Opened by the TLS library, which waits for a writer.
-    let authorities = mkfifo(&dir.join("authorities"));
+    let authorities = dir.mkfifo("authorities");
     let running = dir.gannet().arg("--cacert").arg(authorities);
     let url = server.url("/a").replace("http:", "https:");
     insist(running.arg(url).spawn()).died_by(2);
@@ -213,7 +200,7 @@ fn a_later_signal_ends_a_run_that_is_stuck() {
 fn an_interrupt_is_heard_while_a_pipe_has_nothing_to_read() {
     for flag in ["--input-file", "--checksums"] {
         let dir = Dir::new();
-        let list = mkfifo(&dir.join("list"));
+        let list = dir.mkfifo("list");
         let mut gannet = dir.gannet().arg(flag).arg(&list);
         if flag == "--checksums" {
             gannet = gannet.arg("http://127.0.0.1:1/a");
@@ -229,7 +216,7 @@ fn an_interrupt_is_heard_while_a_pipe_has_nothing_to_read() {
 #[test]
 fn an_interrupt_is_heard_while_a_pipe_has_no_reader() {
     let dir = Dir::new();
-    let pipe = mkfifo(&dir.join("pipe"));
+    let pipe = dir.mkfifo("pipe");
     let running = dir
         .gannet()
         .arg("-o")
@@ -246,11 +233,9 @@ fn an_interrupt_is_heard_while_a_pipe_has_no_reader() {
 #[test]
 fn a_pipe_that_gets_its_reader_late_gets_the_whole_body() {
     let body = noise(300_000);
-    let server = Server::start(|s| {
-        s.get("/a").body(&body);
-    });
+    let server = Server::serving("/a", &body);
     let dir = Dir::new();
-    let pipe = mkfifo(&dir.join("pipe"));
+    let pipe = dir.mkfifo("pipe");
     let running = dir
         .gannet()
         .arg("-o")
@@ -271,7 +256,7 @@ fn an_interrupt_stops_a_run_whose_messages_nobody_reads() {
         s.get("/stuck").body(noise(1000)).stall_at(10);
     });
     let dir = Dir::new();
-    mkfifo(&dir.join("messages"));
+    dir.mkfifo("messages");
     // Open at both ends, and small.
     let shell = "exec 2<>messages; head -c 60000 /dev/zero >&2";
     let urls = (0..100).map(|at| server.url(&format!("/{at}")));
@@ -285,9 +270,7 @@ fn an_interrupt_stops_a_run_whose_messages_nobody_reads() {
 
 #[test]
 fn an_interrupt_stops_a_run_whose_output_nobody_reads() {
-    let server = Server::start(|s| {
-        s.get("/big").body(noise(4 << 20));
-    });
+    let server = Server::serving("/big", noise(4 << 20));
     // A pipe that is open at both ends, and read at neither.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let dir = Dir::new();
@@ -310,7 +293,7 @@ impl Report for Silent {
     fn bad_row(&mut self, _: &BadRow) {}
 }
 
-/// Set for a process of its own, which the test below starts: a program that uses the library. It is told the URL.
+/// The variable that makes a process of this test the program that uses the library; its value is the URL.
 const URL: &str = "GANNET_TEST_RUNS_OF";
 
 #[test]
@@ -339,7 +322,7 @@ fn runs_of_one_process_hear_their_own_signals_and_leave_none_behind() {
         interrupt(&child);
         wait_for(&format!("run {run} was stopped"));
     }
-    // It reads its input, and has no handler of its own.
+    // It reads its input, and has installed no handler.
     interrupt(&child);
     assert_eq!(child.wait().expect("its end").signal(), Some(2));
 }

@@ -3,14 +3,10 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::harness::{Dir, Gannet, Output, noise};
+use crate::harness::{Dir, Gannet, Output, noise, other_noise};
 use crate::server::{Gate, Request, Route, Server};
 
 const SIZE: usize = 1_000_000;
-
-fn other() -> Vec<u8> {
-    noise(SIZE).iter().map(|byte| byte ^ 0xff).collect()
-}
 
 /// A server of one file that is slow enough for several connections to have their share.
 fn slow(version: impl Fn(&mut Route)) -> Server {
@@ -21,10 +17,6 @@ fn slow(version: impl Fn(&mut Route)) -> Server {
     })
 }
 
-fn tagged(route: &mut Route) {
-    route.etag("\"v1\"");
-}
-
 fn split(dir: &Dir, flags: &str) -> Gannet {
     dir.gannet()
         .flags("--min-split 50K --retry-delay 1ms")
@@ -33,7 +25,7 @@ fn split(dir: &Dir, flags: &str) -> Gannet {
 
 fn fetch(server: &Server, flags: &str) -> (Output, Dir) {
     let dir = Dir::new();
-    let out = split(&dir, flags).arg(server.url("/a")).run();
+    let out = dir.fetch(&format!("--min-split 50K {flags}"), server.url("/a"));
     (out, dir)
 }
 
@@ -53,7 +45,7 @@ fn range(request: &Request) -> Option<(usize, usize)> {
 
 #[test]
 fn a_file_comes_over_as_many_connections_as_are_asked_for() {
-    let server = slow(tagged);
+    let server = slow(Route::tagged);
     let (out, dir) = fetch(&server, "-s 4");
     out.ok();
     dir.assert_file("a", noise(SIZE));
@@ -107,7 +99,7 @@ fn what_was_connected_in_vain_does_no_harm() {
 
 #[test]
 fn one_connection_is_one_request() {
-    let server = slow(tagged);
+    let server = slow(Route::tagged);
     let (out, dir) = fetch(&server, "-s 1");
     out.ok();
     dir.assert_file("a", noise(SIZE));
@@ -116,16 +108,16 @@ fn one_connection_is_one_request() {
 
 #[test]
 fn a_small_file_is_not_divided() {
-    let server = slow(tagged);
+    let server = slow(Route::tagged);
     let dir = Dir::new();
-    let out = dir.gannet().flags("-s 16").arg(server.url("/a")).run();
+    let out = dir.fetch("-s 16", server.url("/a"));
     out.ok();
     assert_eq!(server.requests().len(), 1);
 }
 
 #[test]
 fn a_row_can_have_its_own_number() {
-    let server = slow(tagged);
+    let server = slow(Route::tagged);
     let dir = Dir::new();
     let list = format!("{}\n  split=2\n", server.url("/a"));
     split(&dir, "-s 1 -i -").input(list).run().ok();
@@ -186,13 +178,13 @@ fn a_file_that_changes_between_two_parts_is_not_spliced() {
         let server = Server::start(|s| {
             let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
             route.pace(10_000, Duration::from_millis(5));
-            let route = route.then().body(other()).etag("\"v2\"");
+            let route = route.then().body(other_noise(SIZE)).etag("\"v2\"");
             part(route);
-            route.then().body(other()).etag("\"v2\"").ranges();
+            route.then().body(other_noise(SIZE)).etag("\"v2\"").ranges();
         });
         let (out, dir) = fetch(&server, "-s 4");
         out.ok().complains("the file changed");
-        dir.assert_file("a", other());
+        dir.assert_file("a", other_noise(SIZE));
         dir.assert_names(&["a"]);
     }
 }
@@ -225,7 +217,7 @@ fn lies() -> Vec<Lie> {
             .status(206)
             .etag("\"v1\"")
             .header("Content-Range", range)
-            .body(&other()[..length]);
+            .body(&other_noise(SIZE)[..length]);
     }
     vec![
         ("the first bytes", |r| {
@@ -239,18 +231,18 @@ fn lies() -> Vec<Lie> {
         }),
         ("no total", |r| part(r, "bytes 500000-749999/*", 250_000)),
         ("no range", |r| {
-            r.status(206).etag("\"v1\"").body(other());
+            r.status(206).etag("\"v1\"").body(other_noise(SIZE));
         }),
         ("several parts", |r| {
             r.status(206)
                 .etag("\"v1\"")
                 .header("Content-Type", "multipart/byteranges; boundary=x")
-                .body(other());
+                .body(other_noise(SIZE));
         }),
         ("no validator", |r| {
             r.status(206)
                 .header("Content-Range", "bytes 500000-749999/1000000")
-                .body(&other()[..250_000]);
+                .body(&other_noise(SIZE)[..250_000]);
         }),
         ("too many bytes", |r| {
             part(r, "bytes 500000-749999/1000000", 300_000);
@@ -446,7 +438,7 @@ fn who_began_a_file_goes_on_with_it_until_another_has_begun_too() {
 
 #[test]
 fn no_more_connections_to_an_origin_than_are_allowed() {
-    let server = slow(tagged);
+    let server = slow(Route::tagged);
     let (out, dir) = fetch(&server, "-s 8 -x 2");
     out.ok();
     dir.assert_file("a", noise(SIZE));
@@ -555,7 +547,7 @@ fn connections_opened_early_go_with_a_file_that_is_whole_before_its_answer_is() 
         parts.body(&body).etag("\"v1\"").ranges();
     });
     let dir = Dir::new();
-    let run = |flags| dir.gannet().flags(flags).arg(server.url("/a")).run();
+    let run = |flags| dir.fetch(flags, server.url("/a"));
     run("-t 0 -s 1").code(4);
     run("-t 0 -s 4 --min-split 1K").ok();
     dir.assert_file("a", &body);
@@ -563,7 +555,7 @@ fn connections_opened_early_go_with_a_file_that_is_whole_before_its_answer_is() 
 
 #[test]
 fn a_digest_is_checked_though_the_parts_come_out_of_order() {
-    let server = slow(tagged);
+    let server = slow(Route::tagged);
     let wrong = "0".repeat(64);
     let (out, dir) = fetch(&server, &format!("-s 4 --checksum sha256:{wrong} -t 0"));
     out.code(9);

@@ -56,11 +56,7 @@ fn a_file_with_the_servers_time_is_still_known() {
     });
     let dir = Dir::new();
     for word in ["done", "kept"] {
-        let out = dir
-            .gannet()
-            .flags("--remote-time")
-            .arg(server.url("/a"))
-            .run();
+        let out = dir.fetch("--remote-time", server.url("/a"));
         out.ok();
         assert_eq!(out.completion().word, word, "{out}");
     }
@@ -76,7 +72,7 @@ fn only_what_is_newer_is_fetched() {
     set_time(&dir, "www/a", modified());
     dir.make_dir("out");
     let fetch = |flags: &str| {
-        let out = dir.gannet().flags(flags).arg(nginx.url("/a")).run();
+        let out = dir.fetch(flags, nginx.url("/a"));
         out.ok();
         out.completion().word
     };
@@ -114,12 +110,12 @@ fn what_a_server_without_conditions_sends_is_not_taken_unless_newer() {
             let dir = Dir::new();
             dir.write("a", body);
             set_time(&dir, "a", time);
-            let out = dir.gannet().flags("-N").arg(server.url("/a")).run();
+            let out = dir.fetch("-N", server.url("/a"));
             assert_eq!(out.ok().completion().word, word, "{out}");
             let remote = noise(size);
             dir.assert_file("a", if word == "kept" { body } else { &remote });
             dir.assert_names(&["a"]);
-            let out = dir.gannet().flags("-N").arg(server.url("/a")).run();
+            let out = dir.fetch("-N", server.url("/a"));
             assert_eq!(out.ok().completion().word, "kept", "{out}");
         }
     }
@@ -135,7 +131,7 @@ fn a_large_file_of_the_same_tag_is_not_fetched_though_the_server_sends_it() {
     });
     let dir = Dir::new();
     for word in ["done", "kept", "done"] {
-        let out = dir.gannet().arg(server.url("/a")).run();
+        let out = dir.fetch("", server.url("/a"));
         assert_eq!(out.ok().completion().word, word, "{out}");
         dir.assert_names(&["a"]);
     }

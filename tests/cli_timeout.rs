@@ -13,11 +13,7 @@ fn a_stalled_body_is_fetched_again() {
         s.get("/a").body(&body).stall_at(1000).then().body(&body);
     });
     let dir = Dir::new();
-    dir.gannet()
-        .flags("--stall-timeout 200ms --retry-delay 1ms")
-        .arg(server.url("/a"))
-        .run()
-        .ok();
+    dir.fetch("--stall-timeout 200ms", server.url("/a")).ok();
     dir.assert_names(&["a"]);
     dir.assert_file("a", &body);
     assert_eq!(server.requests().len(), 2);
@@ -43,11 +39,7 @@ fn a_stall_is_a_timeout_with_its_own_words() {
 #[test]
 fn an_answer_that_never_begins_is_a_stall() {
     let silent = Port::silent();
-    let out = Dir::new()
-        .gannet()
-        .flags("--stall-timeout 200ms -t 0")
-        .arg(silent.url("/a"))
-        .run();
+    let out = Dir::new().fetch("--stall-timeout 200ms -t 0", silent.url("/a"));
     out.code(28)
         .complains(&silent.address().to_string())
         .complains("waiting for the answer timed out after 200ms");
@@ -61,10 +53,7 @@ fn a_head_that_stops_in_the_middle_is_a_stall() {
             .stall_at(1000);
     });
     Dir::new()
-        .gannet()
-        .flags("--stall-timeout 200ms -t 0")
-        .arg(server.url("/a"))
-        .run()
+        .fetch("--stall-timeout 200ms -t 0", server.url("/a"))
         .code(28);
 }
 
@@ -76,11 +65,7 @@ fn the_whole_transfer_has_its_time() {
             .pace(1, Duration::from_millis(50));
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("--timeout 300ms -t 0")
-        .arg(server.url("/a"))
-        .run();
+    let out = dir.fetch("--timeout 300ms -t 0", server.url("/a"));
     out.code(28);
     assert!(!dir.has("a"), "{out}");
 }
@@ -88,11 +73,7 @@ fn the_whole_transfer_has_its_time() {
 #[test]
 fn a_connection_that_does_not_come_is_a_timeout() {
     let full = Port::full();
-    let out = Dir::new()
-        .gannet()
-        .flags("--connect-timeout 200ms -t 0")
-        .arg(full.url("/a"))
-        .run();
+    let out = Dir::new().fetch("--connect-timeout 200ms -t 0", full.url("/a"));
     out.code(28)
         .complains(&full.address().to_string())
         .complains("connecting timed out after 200ms");
@@ -101,11 +82,7 @@ fn a_connection_that_does_not_come_is_a_timeout() {
 #[test]
 fn a_handshake_that_does_not_come_is_a_timeout() {
     let silent = Port::silent();
-    let out = Dir::new()
-        .gannet()
-        .flags("--connect-timeout 200ms -t 0 -k")
-        .arg(silent.https_url("/a"))
-        .run();
+    let out = Dir::new().fetch("--connect-timeout 200ms -t 0 -k", silent.https_url("/a"));
     out.code(28)
         .complains("the TLS handshake timed out after 200ms");
 }
@@ -138,9 +115,7 @@ fn one_that_stalls_does_not_hold_up_the_others() {
 
 #[test]
 fn durations_are_written_as_people_do() {
-    let server = Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = Server::serving("/a", b"1");
     let dir = Dir::new();
     for duration in ["500ms", "10s", "5m", "1h 30m", "2min"] {
         dir.gannet()
@@ -214,11 +189,7 @@ fn a_transfer_that_is_too_slow_is_a_timeout() {
         route.pace(1, Duration::from_millis(20));
     });
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("--min-speed 2K:300ms -t 0")
-        .arg(server.url("/slow"))
-        .run();
+    let out = dir.fetch("--min-speed 2K:300ms -t 0", server.url("/slow"));
     out.code(28).complains("too slow and timed out after 300ms");
     assert!(!dir.has("slow"), "{out}");
     for bad in ["", "1K", "0:1s", "1K:0s", "x:1s"] {

@@ -1,4 +1,4 @@
-//! TLS: who is trusted and who is not, and bodies that end without a close_notify.
+//! TLS: which certificates are trusted, and bodies that end without a close_notify.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,10 +8,6 @@ use rustls::ServerConfig;
 use crate::harness::{Ca, Dir, Gannet, Leaf, Output, noise};
 use crate::server::{Script, Server};
 
-fn hello(s: &mut Script) {
-    s.get("/a").body(b"hello");
-}
-
 /// A call of the program that trusts this certificate alone.
 fn trusting(certificate: &Path, dir: &Dir) -> Gannet {
     dir.gannet().arg("--cacert").arg(certificate)
@@ -19,7 +15,7 @@ fn trusting(certificate: &Path, dir: &Dir) -> Gannet {
 
 /// A certificate that must not be accepted: exit 5, one try, no request, no file; and `-k` accepts it.
 fn refused(ca: &Ca, config: &Arc<ServerConfig>) -> Output {
-    let server = Server::start_tls(config, hello);
+    let server = Server::start_tls(config, Script::hello);
     let dir = Dir::new();
     let out = trusting(&ca.write(&dir), &dir)
         .flags("--retry-delay 1ms -d out")
@@ -45,7 +41,7 @@ fn refused(ca: &Ca, config: &Arc<ServerConfig>) -> Output {
 #[test]
 fn an_authority_named_by_cacert_is_trusted() {
     let ca = Ca::new();
-    let server = Server::start_tls(&ca.issue().config(), hello);
+    let server = Server::start_tls(&ca.issue().config(), Script::hello);
     let dir = Dir::new();
     trusting(&ca.write(&dir), &dir)
         .arg(server.url("/a"))
@@ -53,18 +49,14 @@ fn an_authority_named_by_cacert_is_trusted() {
         .ok();
     dir.assert_file("a", b"hello");
     let url = server.url_as("https", "localhost", "/a");
-    dir.gannet()
-        .flags("-o b --cacert ca.pem")
-        .arg(url)
-        .run()
-        .ok();
+    dir.fetch("-o b --cacert ca.pem", url).ok();
     dir.assert_file("b", b"hello");
 }
 
 #[test]
 fn an_authority_named_by_the_environment_is_trusted() {
     let ca = Ca::new();
-    let server = Server::start_tls(&ca.issue().config(), hello);
+    let server = Server::start_tls(&ca.issue().config(), Script::hello);
     let dir = Dir::new();
     let cacert = ca.write(&dir);
     dir.gannet()
@@ -84,8 +76,8 @@ fn an_authority_that_is_not_named_is_not_trusted() {
 #[test]
 fn the_system_does_not_trust_strangers() {
     let ca = Ca::new();
-    let server = Server::start_tls(&ca.issue().config(), hello);
-    let out = Dir::new().gannet().arg(server.url("/a")).run();
+    let server = Server::start_tls(&ca.issue().config(), Script::hello);
+    let out = Dir::new().fetch("", server.url("/a"));
     // 5, or whatever a machine without any authorities says.
     assert!(out.exit_code().is_some_and(|code| code != 0), "{out}");
     assert_eq!(server.requests().len(), 0);
@@ -123,7 +115,7 @@ fn a_certificate_of_the_future_is_refused() {
 #[test]
 fn tls_1_2_is_spoken() {
     let ca = Ca::new();
-    let server = Server::start_tls(&ca.issue().config_tls12(), hello);
+    let server = Server::start_tls(&ca.issue().config_tls12(), Script::hello);
     let dir = Dir::new();
     trusting(&ca.write(&dir), &dir)
         .arg(server.url("/a"))
@@ -308,11 +300,7 @@ fn plain_http_on_the_tls_port_is_an_error() {
     let server =
         Server::start(|s| s.greeting(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"));
     let dir = Dir::new();
-    let out = dir
-        .gannet()
-        .flags("-t 0 -k")
-        .arg(server.url_as("https", "127.0.0.1", "/a"))
-        .run();
+    let out = dir.fetch("-t 0 -k", server.url_as("https", "127.0.0.1", "/a"));
     out.code_in(&[4, 5, 7]).complains("TLS");
     dir.assert_names(&[]);
 }
@@ -320,12 +308,9 @@ fn plain_http_on_the_tls_port_is_an_error() {
 #[test]
 fn tls_on_the_plain_port_is_an_error() {
     let ca = Ca::new();
-    let server = Server::start_tls(&ca.issue().config(), hello);
+    let server = Server::start_tls(&ca.issue().config(), Script::hello);
     let dir = Dir::new();
-    dir.gannet()
-        .flags("-t 0")
-        .arg(server.url_as("http", "127.0.0.1", "/a"))
-        .run()
+    dir.fetch("-t 0", server.url_as("http", "127.0.0.1", "/a"))
         .code_in(&[4, 7]);
     dir.assert_names(&[]);
 }
@@ -333,7 +318,7 @@ fn tls_on_the_plain_port_is_an_error() {
 #[test]
 fn a_file_of_authorities_that_cannot_be_used_is_an_error() {
     let ca = Ca::new();
-    let server = Server::start_tls(&ca.issue().config(), hello);
+    let server = Server::start_tls(&ca.issue().config(), Script::hello);
     let dir = Dir::new();
     dir.write("rubbish.pem", "no certificate in here\n");
     for file in ["nowhere.pem", "rubbish.pem"] {
@@ -352,7 +337,7 @@ fn a_file_of_authorities_that_cannot_be_used_is_an_error() {
 fn a_self_signed_authority_that_is_named_is_trusted_as_a_server() {
     let leaf = Leaf::authority_for(&["localhost", "127.0.0.1"]);
     for config in [leaf.config(), leaf.config_tls12()] {
-        let server = Server::start_tls(&config, hello);
+        let server = Server::start_tls(&config, Script::hello);
         let dir = Dir::new();
         trusting(&leaf.write(&dir), &dir)
             .arg(server.url("/a"))
@@ -366,7 +351,7 @@ fn a_self_signed_authority_that_is_named_is_trusted_as_a_server() {
 fn a_self_signed_authority_vouches_for_its_own_names_and_for_no_stranger() {
     refused(&Ca::new(), &Leaf::authority_for(&["127.0.0.1"]).config());
     let leaf = Leaf::authority_for(&["other.example"]);
-    let server = Server::start_tls(&leaf.config(), hello);
+    let server = Server::start_tls(&leaf.config(), Script::hello);
     let dir = Dir::new();
     let out = trusting(&leaf.write(&dir), &dir)
         .arg(server.url("/a"))

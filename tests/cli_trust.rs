@@ -1,12 +1,8 @@
-//! Who is trusted beyond `--cacert`: pinned keys, client certificates, versions, certificates that change; and what a
-//! refusal says.
+//! Trust beyond `--cacert`: pinned keys, client certificates, versions, certificates that change; and what a refusal
+//! says.
 
 use crate::harness::{Ca, Dir, Leaf, Output, noise};
 use crate::server::{Script, Server};
-
-fn hello(s: &mut Script) {
-    s.get("/a").body(b"hello");
-}
 
 /// Fetches `/a` with further flags, where `ca` is trusted.
 fn fetch(ca: &Ca, server: &Server, flags: &[&str]) -> Output {
@@ -32,7 +28,7 @@ fn a_refusal_says_why() {
         (stranger.intermediate().issue(), "its issuer is not trusted"),
         (Leaf::self_signed(), "its issuer is not trusted"),
     ] {
-        let server = Server::start_tls(&leaf.config(), hello);
+        let server = Server::start_tls(&leaf.config(), Script::hello);
         let out = fetch(&ca, &server, &[]);
         out.code(5)
             .complains("certificate not accepted")
@@ -46,21 +42,21 @@ fn a_missing_intermediate_is_named_as_what_may_be_wrong() {
     let ca = Ca::new();
     let between = ca.intermediate();
     let mut leaf = between.issue();
-    let server = Server::start_tls(&leaf.config(), hello);
+    let server = Server::start_tls(&leaf.config(), Script::hello);
     let out = fetch(&ca, &server, &[]);
     out.code(5)
         .complains("or a certificate between the two is missing");
     leaf.certificate.push_str(between.pem());
-    let server = Server::start_tls(&leaf.config(), hello);
+    let server = Server::start_tls(&leaf.config(), Script::hello);
     fetch(&ca, &server, &[]).ok();
 }
 
 #[test]
 fn addresses_in_certificates_count_for_addresses() {
     let ca = Ca::new();
-    let server = Server::start_tls(&ca.issue_for(&["127.0.0.1"]).config(), hello);
+    let server = Server::start_tls(&ca.issue_for(&["127.0.0.1"]).config(), Script::hello);
     fetch(&ca, &server, &[]).ok();
-    let server = Server::start_tls(&ca.issue_for(&["127.0.0.2", "::1"]).config(), hello);
+    let server = Server::start_tls(&ca.issue_for(&["127.0.0.2", "::1"]).config(), Script::hello);
     fetch(&ca, &server, &[]).code(5).complains("127.0.0.1");
 }
 
@@ -88,7 +84,7 @@ fn a_certificate_that_changes_is_checked_anew() {
 #[test]
 fn a_folder_of_authorities_is_trusted() {
     let ca = Ca::new();
-    let server = Server::start_tls(&ca.issue().config(), hello);
+    let server = Server::start_tls(&ca.issue().config(), Script::hello);
     let dir = Dir::new();
     dir.make_dir("trusted");
     dir.make_dir("empty");
@@ -107,7 +103,7 @@ fn a_folder_of_authorities_is_trusted() {
 fn a_pinned_key_is_insisted_on_in_any_case() {
     let ca = Ca::new();
     let leaf = ca.issue();
-    let server = Server::start_tls(&leaf.config(), hello);
+    let server = Server::start_tls(&leaf.config(), Script::hello);
     let other = ca.issue().pin();
     let either = format!("{other};{}", leaf.pin());
     for pins in [&leaf.pin(), &either] {
@@ -126,7 +122,7 @@ fn a_pinned_key_is_insisted_on_in_any_case() {
     assert_eq!(server.requests().len(), requests);
     // A right key does not make up for a wrong certificate.
     let stranger = Leaf::self_signed();
-    let server = Server::start_tls(&stranger.config(), hello);
+    let server = Server::start_tls(&stranger.config(), Script::hello);
     fetch(&ca, &server, &["--pinnedpubkey", &stranger.pin()]).code(5);
 }
 
@@ -142,7 +138,7 @@ fn a_pin_that_is_none_is_a_usage_error() {
 #[test]
 fn a_client_shows_its_certificate_to_who_asks() {
     let (ca, clients) = (Ca::new(), Ca::new());
-    let server = Server::start_tls(&ca.issue().config_asking(&clients), hello);
+    let server = Server::start_tls(&ca.issue().config_asking(&clients), Script::hello);
     let dir = Dir::new();
     let client = clients.issue_for(&["client"]);
     let both = format!("{}{}", client.certificate, client.key);
@@ -174,7 +170,7 @@ fn a_client_shows_its_certificate_to_who_asks() {
 #[test]
 fn the_oldest_version_can_be_named() {
     let ca = Ca::new();
-    let server = Server::start_tls(&ca.issue().config_tls12(), hello);
+    let server = Server::start_tls(&ca.issue().config_tls12(), Script::hello);
     fetch(&ca, &server, &["--tls-min", "1.2"]).ok();
     let out = fetch(&ca, &server, &["--tls-min", "1.3"]);
     out.code(5).complains("ProtocolVersion");
@@ -193,7 +189,7 @@ fn servers_that_are_too_old_are_not_spoken_to() {
         let server = Server::start(|s| s.greeting(&bytes));
         let dir = Dir::new();
         let url = server.url_as("https", "127.0.0.1", "/a");
-        let out = dir.gannet().flags("-t 0 -k").arg(url).run();
+        let out = dir.fetch("-t 0 -k", url);
         out.code(5).complains(words);
         dir.assert_names(&[]);
     }
@@ -225,10 +221,10 @@ fn plaintext_and_tls_on_each_others_ports_are_told_as_what_they_are() {
     let server = Server::start(|s| s.greeting(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
     let url = server.url_as("https", "127.0.0.1", "/a");
     let dir = Dir::new();
-    let out = dir.gannet().flags("-t 0 -k").arg(url).run();
+    let out = dir.fetch("-t 0 -k", url);
     out.code(5).complains("not TLS");
-    let server = Server::start_tls(&Ca::new().issue().config(), hello);
+    let server = Server::start_tls(&Ca::new().issue().config(), Script::hello);
     let url = server.url_as("http", "127.0.0.1", "/a");
-    let out = dir.gannet().flags("-t 0").arg(url).run();
+    let out = dir.fetch("-t 0", url);
     out.code(7).complains("TLS");
 }

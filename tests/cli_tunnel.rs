@@ -6,9 +6,7 @@ use crate::harness::{Ca, Dir, Output, noise};
 use crate::server::{Client, H2Server, ProxyServer, Server};
 
 fn origin() -> Server {
-    Server::start(|s| {
-        s.get("/a").body(noise(300_000));
-    })
+    Server::serving("/a", noise(300_000))
 }
 
 /// Asks for a tunnel to some host, with one try, and gives what came of it.

@@ -59,7 +59,7 @@ fn a_url_that_cannot_be_fetched_fails_with_its_name() {
         "http://[::1/",
     ] {
         let dir = Dir::new();
-        let out = dir.gannet().arg(url).run();
+        let out = dir.fetch("", url);
         assert!(out.exit_code().is_some_and(|code| code != 0), "{out}");
         out.complains(url);
         dir.assert_names(&[]);
@@ -68,11 +68,9 @@ fn a_url_that_cannot_be_fetched_fails_with_its_name() {
 
 #[test]
 fn of_a_flag_given_twice_the_last_one_counts() {
-    let server = crate::server::Server::start(|s| {
-        s.get("/a").body(b"1");
-    });
+    let server = crate::server::Server::serving("/a", b"1");
     let dir = Dir::new();
     let flags = "-d one -j 3 -d two -j 4";
-    dir.gannet().flags(flags).arg(server.url("/a")).run().ok();
+    dir.fetch(flags, server.url("/a")).ok();
     dir.assert_names(&["two/a"]);
 }

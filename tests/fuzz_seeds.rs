@@ -1,5 +1,5 @@
 //! The fuzz targets without a fuzzer: each runs its seeds, and a fixed number of mutations of them,
-//! the same every time. A failure shows the input, which makes a seed of its own.
+//! the same every time. A failure prints the input, which can be added as a seed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,6 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use crate::fuzz::{TARGETS, Target};
+use crate::harness::Random;
 
 /// How often a target's seeds are mutated.
 const MUTATIONS: u64 = 1_000;
@@ -38,61 +39,43 @@ fn entries(folder: &Path) -> impl Iterator<Item = String> {
     })
 }
 
-/// splitmix64.
-struct Random(u64);
+/// Any part of the bytes, perhaps empty.
+fn part<'a>(random: &mut Random, bytes: &'a [u8]) -> &'a [u8] {
+    let start = random.below(bytes.len() + 1);
+    let length = random.below(bytes.len() - start + 1);
+    &bytes[start..start + length]
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// Below `bound`, which is not 0.
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    /// Any part of the bytes, perhaps empty.
-    fn part<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let start = self.below(bytes.len() + 1);
-        let length = self.below(bytes.len() - start + 1);
-        &bytes[start..start + length]
-    }
-
-    fn byte(&mut self) -> u8 {
-        match self.below(3) {
-            0 => self.next() as u8,
-            _ => TELLING[self.below(TELLING.len())],
-        }
+fn any_byte(random: &mut Random) -> u8 {
+    match random.below(3) {
+        0 => random.next() as u8,
+        _ => TELLING[random.below(TELLING.len())],
     }
 }
 
 /// A seed with a few bytes changed, put in or taken out, or with a part of another seed in it.
 fn mutation(seeds: &[Vec<u8>], seed: u64) -> Vec<u8> {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut bytes = seeds[random.below(seeds.len())].clone();
     for _ in 0..=random.below(6) {
         let at = random.below(bytes.len() + 1);
         match random.below(6) {
-            0 => bytes.insert(at, random.byte()),
+            0 => bytes.insert(at, any_byte(&mut random)),
             1 => bytes.truncate(at),
             2 => drop(bytes.drain(at..bytes.len().min(at + 1 + random.below(8)))),
             3 => {
                 let other = &seeds[random.below(seeds.len())];
-                bytes.splice(at..at, random.part(other).iter().copied());
+                bytes.splice(at..at, part(&mut random, other).iter().copied());
             }
             4 => {
-                let own = random.part(&bytes).to_vec();
+                let own = part(&mut random, &bytes).to_vec();
                 bytes.splice(at..at, own);
             }
             _ => bytes
                 .iter_mut()
                 .skip(at)
                 .take(1)
-                .for_each(|byte| *byte = random.byte()),
+                .for_each(|byte| *byte = any_byte(&mut random)),
         }
     }
     bytes.truncate(LONGEST);

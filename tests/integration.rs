@@ -7,7 +7,7 @@ mod harness; // a folder, the program, nginx, certificates
 mod server; // the scripted server, and its own tests
 
 mod calls; // killed at each system call, and with each of them failing
-mod cli_auth; // -u, userinfo, and who gets to see them
+mod cli_auth; // -u, userinfo, and where credentials are sent
 mod cli_body; // framings: lengths, chunks, closes, 1xx, empty, coded
 mod cli_compressed; // --compressed: bodies that come coded and land decoded
 mod cli_config; // gannet.toml and GANNET_ variables
@@ -18,7 +18,7 @@ mod cli_disk; // folders and files that cannot be written
 mod cli_events; // --events
 mod cli_exists; // --exists in its five values
 mod cli_exit; // exit codes, with several failures in any order
-mod cli_failed; // --failed: a list of what is to be fetched again
+mod cli_failed; // --failed: a list of the rows that are not done
 mod cli_fetch; // one URL, many, -d, -o, standard output
 mod cli_formats; // jsonl, sums, metalink, --checksums, --shard
 mod cli_headers; // what a request says: -H, -A, --referer
@@ -39,7 +39,7 @@ mod cli_pieces; // a metalink's digests of pieces
 mod cli_pipe; // lists that come slowly, readers that leave early
 mod cli_privacy; // credentials, and where they must not come out
 mod cli_proxy; // -p, --noproxy, the variables, real proxies
-mod cli_range; // --range: a part as a file of its own
+mod cli_range; // --range: a part as a file
 mod cli_rate; // --rate
 mod cli_redirect; // redirects, and where they may lead
 mod cli_report; // completion and failure lines, -q, -v, colour, summary
@@ -61,4 +61,4 @@ mod generated; // the man page and the completions are what the flags say
 mod kills; // 200 kills, by hand
 mod sim; // whole runs over a simulated network, in virtual time
 mod soak; // 50,000 transfers, by hand
-mod tidy; // who may import whom, what is forbidden where, how long things are
+mod tidy; // layers, calls that a layer may not make, lengths, the public face, habits

@@ -11,9 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
-
-use crate::harness::{Dir, Gannet, noise};
+use crate::harness::{Dir, Gannet, Random, noise, sha256};
 use crate::server::Server;
 
 /// Kills in all, unless told.
@@ -77,23 +75,11 @@ const fn way(
     }
 }
 
-/// xorshift64*: every run of one seed is killed at the same points.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
-    }
-
-    /// One in three within the first moments, when the first states are written.
-    fn moment(&mut self) -> Duration {
-        let most = LONGEST.as_millis() as u64;
-        let most = if self.below(3) == 0 { most / 8 } else { most };
-        Duration::from_millis(self.below(most))
-    }
+/// When the next kill comes: one in three within the first moments, when the first states are written.
+fn moment(random: &mut Random) -> Duration {
+    let most = LONGEST.as_millis() as usize;
+    let most = if random.below(3) == 0 { most / 8 } else { most };
+    Duration::from_millis(random.below(most) as u64)
 }
 
 /// What killing one file, or one list, came to.
@@ -130,9 +116,7 @@ fn list(way: Way, bodies: &[(String, Vec<u8>)], server: &Server) -> String {
     let row = |(name, body): &(String, Vec<u8>)| {
         let mut row = format!("{}\n", server.url(&format!("/{name}")));
         if way.has_digests {
-            let mut hashers = Hashers::new([Algorithm::Sha256]);
-            hashers.update(body);
-            row.push_str(&format!("  checksum={}\n", hashers.finish()[0]));
+            row.push_str(&format!("  checksum={}\n", sha256(body)));
         }
         row
     };
@@ -156,8 +140,8 @@ fn kill(way: Way, random: &mut Random) -> Loss {
     let mut kills = 0;
     while kills < MOST_KILLS {
         let running = gannet().spawn();
-        // Nothing can be waited for: the moment is to be any.
-        thread::sleep(random.moment());
+        // No event can be waited for: the kill may come at any moment.
+        thread::sleep(moment(random));
         if !running.signal_if_there("KILL") {
             break;
         }
@@ -198,7 +182,7 @@ fn two_hundred_kills_cost_a_moment_each_and_no_byte_is_wrong() {
         while killed.load(Ordering::Relaxed) < wanted {
             let turn = turn.fetch_add(1, Ordering::Relaxed);
             let way = turn % WAYS.len();
-            let mut random = Random(seed.wrapping_mul(2).wrapping_add(2 * turn as u64 + 1));
+            let mut random = Random::new(seed.wrapping_mul(2).wrapping_add(2 * turn as u64 + 1));
             let loss = kill(WAYS[way], &mut random);
             killed.fetch_add(loss.kills, Ordering::Relaxed);
             losses.lock().expect("losses").push((way, loss));

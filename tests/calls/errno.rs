@@ -219,10 +219,13 @@ fn points(counts: &Counts, which: Which) -> Vec<Point> {
     points
 }
 
-/// Whether a call is one on standard error, or writes what is said there.
+/// Whether a call is one on standard error, or writes what is said there. The summary is: once it cannot be written,
+/// nothing more is.
 fn is_message(hit: &str) -> bool {
-    let mut words = ["\"gannet: ", "\"fail ", "\"warn ", "\"retry ", "\"again "].iter();
-    hit.contains("(2<") || hit.contains(" write(") && words.any(|word| hit.contains(word))
+    let starts = ["\"gannet: ", "\"fail ", "\"warn ", "\"retry ", "\"again "];
+    let is_summary = hit.contains(" files, ") || hit.contains(" file, ");
+    let is_said = is_summary || starts.iter().any(|start| hit.contains(start));
+    hit.contains("(2<") || hit.contains(" write(") && is_said
 }
 
 /// How a failure begins that is of no file: of the run, of the configuration, of standard output.

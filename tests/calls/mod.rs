@@ -1,7 +1,7 @@
 //! The program at each of its system calls: killed as it makes one (`kill`), and with the call failing (`errno`).
 //!
 //! strace counts the calls of a run that nothing disturbs, and then has one of them end in a signal or an error, in
-//! a folder of its own each time. A slice runs with the other tests; `.ci/nightly` runs all:
+//! a new folder each time. A slice runs with the other tests; `.ci/nightly` runs all:
 //! `cargo test --test integration calls -- --ignored --nocapture`.
 
 mod errno;
@@ -254,7 +254,7 @@ fn judge_end(
     complaints
 }
 
-/// The same after the first of two runs.
+/// What is wrong on the disk after the first of two runs.
 fn judge_first_end(scenario: &Scenario, bench: &Bench) -> Vec<String> {
     let mut complaints = judge_end(scenario, bench, Goal::is_right);
     let allowed = |complaint: &String| {
@@ -344,7 +344,7 @@ fn run(cases: &[(&Scenario, Point)], judge: fn(&Scenario, &Point) -> Verdict) ->
     faults.into_inner().expect("faults")
 }
 
-/// The scenarios whose names GANNET_CALLS_SCENARIO has, with slashes between them, or all.
+/// The scenarios that GANNET_CALLS_SCENARIO names, with slashes between the names, or all.
 fn chosen() -> Vec<Scenario> {
     let mut all = scenarios();
     if let Ok(names) = env::var("GANNET_CALLS_SCENARIO") {

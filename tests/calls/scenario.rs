@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
-
 use super::refusal;
 use crate::harness::coding::{gzip, text};
 use rustls::ServerConfig;
 
+pub(super) use crate::harness::sha256;
 use crate::harness::{Ca, Dir, Gannet, noise};
 use crate::server::{H2Server, Route, Script, Server, Talk};
 
@@ -41,19 +40,13 @@ const PIECE: usize = 30_000;
 /// Another body, of an earlier version or of another file.
 pub(super) const OLD: &[u8] = &[b'o'; 4000];
 
-pub(super) fn sha256(body: &[u8]) -> String {
-    let mut hashers = Hashers::new([Algorithm::Sha256]);
-    hashers.update(body);
-    hashers.finish()[0].to_string()
-}
-
 /// What stands at a final name when a run has ended well.
 #[derive(Clone, Copy)]
 pub(super) enum Content {
     Body(&'static [u8]),
     /// What the server had at first, or what it has since.
     Either(&'static [u8], &'static [u8]),
-    /// The file of `--lock`, with so many entries.
+    /// The file of `--lock`, with this number of entries.
     Lock(usize),
     /// The file of `--report`.
     Report,
@@ -196,7 +189,7 @@ impl Bench {
         }
     }
 
-    /// The same on a system that refuses what that of the scenario does.
+    /// The program on a system that refuses the calls that the scenario says.
     fn refusing(&self, gannet: Gannet) -> Gannet {
         let strace = self.refused.map(|_| ["strace", "-f", "-o", "/dev/null"]);
         let gannet = gannet.under(strace.into_iter().flatten());
@@ -324,7 +317,7 @@ pub(super) fn middle(s: &mut Script) {
     route.ranges().conditional();
 }
 
-/// The beat of a server whose first piece makes a file worth a state, and whose second comes when that is written.
+/// The beat of a server: the first piece makes a file worth a state, and the second comes after that is written.
 const BEAT: Duration = Duration::from_millis(200);
 
 fn tagged<'r>(route: &'r mut Route, body: &[u8], tag: &str) -> &'r mut Route {
@@ -332,7 +325,7 @@ fn tagged<'r>(route: &'r mut Route, body: &[u8], tag: &str) -> &'r mut Route {
     route.header("Last-Modified", "Sun, 09 Sep 2001 01:46:40 GMT")
 }
 
-/// A large file whose first answer takes its time.
+/// A large file; the first answer is slow.
 pub(super) fn large(s: &mut Script) {
     let route = tagged(s.get("/a"), body(LARGE), "\"v1\"");
     tagged(route.pace(1_200_000, BEAT).then(), body(LARGE), "\"v1\"");
@@ -344,13 +337,13 @@ fn changing(s: &mut Script) {
     tagged(route.pace(1_200_000, BEAT).then(), &CHANGED, "\"v2\"");
 }
 
-/// A large file whose first answer is cut.
+/// A large file; the first answer is cut.
 pub(super) fn cut(s: &mut Script) {
     let route = tagged(s.get("/a"), body(LARGE), "\"v1\"");
     tagged(route.cut_at(1_200_000).then(), body(LARGE), "\"v1\"");
 }
 
-/// A large file whose first answer is cut and damaged, under the entity tag of the right one.
+/// A large file; the first answer is cut and damaged, under the entity tag of the right one.
 fn damaged_first(s: &mut Script) {
     let route = tagged(s.get("/a"), &CHANGED, "\"v1\"");
     tagged(route.cut_at(1_200_000).then(), body(LARGE), "\"v1\"");
@@ -365,7 +358,7 @@ pub(super) fn slow(s: &mut Script) {
     tagged(route, body(LARGE), "\"v1\"").pace(40_000, beat);
 }
 
-/// A file that the server names, and another whose first answer is cut.
+/// Two files that the server names; the first answer of a third is cut.
 fn named(s: &mut Script) {
     for (path, size) in [("/small", SMALL), ("/large", LARGE)] {
         let route = s.get(path).body(body(size)).etag("\"v1\"").ranges();
@@ -417,7 +410,7 @@ fn foreign(scenario: Scenario) -> Scenario {
     scenario.goal(goal.foreign(&body(MIDDLE)[..FOREIGN]))
 }
 
-/// Has an earlier run leave what it has got of a path, although another tool's file stands at its name.
+/// Leaves a part of a path, as an earlier run does, beside another tool's file at the final name.
 fn leave_beside(bench: &Bench, flags: &str, path: &str) {
     let place = bench.dir.join("a");
     let foreign = std::fs::read(&place).expect("what another tool has left");
@@ -538,7 +531,7 @@ fn leftovers() -> Vec<Scenario> {
     ]
 }
 
-/// A metalink whose digests of pieces find one that came damaged.
+/// A metalink with digests of pieces, which find one that came damaged.
 fn repaired() -> Scenario {
     let mut scenario = Scenario::new("pieces", "-i list -s 1", &[])
         .serve(|s| {

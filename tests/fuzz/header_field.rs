@@ -26,7 +26,7 @@ fn assert_shown(field: &Field) {
     assert!(is_masked || !must_be && again == *field, "{shown}");
 }
 
-/// A field stands on a line of its own, and means to a reader what it means here.
+/// A field is one line of the head, and a parser reads the name and value that it has here.
 fn assert_sent(field: &Field) {
     let (name, value) = (field.name(), field.value().unwrap_or_default());
     let mut head = Vec::new();

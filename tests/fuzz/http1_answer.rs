@@ -65,7 +65,7 @@ impl Outcome {
         data.sum()
     }
 
-    /// The same as it looks where the body went another way.
+    /// This outcome without the events of the body, which was received elsewhere.
     fn without_data(&self) -> Self {
         let mut outcome = self.clone();
         outcome.seen.retain(|seen| !matches!(seen, Seen::Data(_)));

@@ -1,6 +1,6 @@
 //! What a server says over HTTP/2 (`http2::Session`): whatever comes, and however it is cut,
 //! nothing panics, each stream says the same, no more comes out than went in, what waits to be sent
-//! is bounded, and after the end nobody waits.
+//! is bounded, and after the end no stream waits.
 
 use gannet::http::{Method, Origin};
 use gannet::internals::http2::{Broken, Event, Fields, Readiness, Session, Windows};
@@ -84,7 +84,7 @@ fn ask(session: &mut Session, is_asked: &mut [bool; STREAMS]) {
     }
 }
 
-/// Has all that waits sent.
+/// Sends all that waits.
 fn send(session: &mut Session) {
     let sent: Result<bool, ()> = session.transmit(|bytes| {
         assert!(bytes.len() < MOST_OUTPUT);

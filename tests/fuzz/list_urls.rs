@@ -30,7 +30,7 @@ fn read(pieces: &[&[u8]], base: Option<Url>) -> Vec<Outcome> {
     rows::read(Format::Urls, pieces, base)
 }
 
-/// The same, one row asked for at a time.
+/// Reads a list as [`read`] does, and asks for one row after each piece.
 fn read_slowly(pieces: &[&[u8]], base: Option<Url>) -> Vec<Outcome> {
     let mut rows = Rows::new("urls.txt", base);
     let mut all = Vec::new();

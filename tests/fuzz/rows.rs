@@ -44,7 +44,7 @@ pub(super) fn read(format: Format, pieces: &[&[u8]], base: Option<Url>) -> Vec<O
     all
 }
 
-/// Written down, everything is read again as it was: rows as rows, and what is none as an error of its own.
+/// Written as a list and read again, each row is the same row, and each error is one error.
 pub(super) fn assert_written(all: &[Outcome], base: Option<&Url>) {
     let line = |outcome: &Outcome| match outcome {
         Ok(row) => row.to_string(),

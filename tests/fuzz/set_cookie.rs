@@ -1,4 +1,4 @@
-//! Set-Cookie (`http::cookie`): what is taken can be sent, goes back to whom it came from or to its
+//! Set-Cookie (`http::cookie`): a cookie that is taken can be sent, goes to the host that set it or to its
 //! neighbours, never beyond, and never out of its time.
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -8,7 +8,7 @@ use url::Url;
 
 use super::cookies::assert_sendable;
 
-/// Takes whom the answer is from, if that is an http URL, on the first line, and a field on each
+/// Takes the URL of the answer, if it is an http URL, on the first line, and a field on each
 /// line behind it.
 pub fn run(bytes: &[u8]) {
     let mut lines = bytes.split(|&byte| byte == b'\n');

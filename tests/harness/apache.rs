@@ -2,22 +2,21 @@
 //! test's folder: the second opinion on HTTP/2, beside nginx.
 //!
 //! It makes its own sockets, so a port that was free a moment ago is tried, and another one if that
-//! has gone. A shell holds it: when the pipe from the test closes, for whatever reason, httpd goes
-//! too.
+//! has gone.
 
-use std::env;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::held::Held;
+use super::sandbox::skip_without;
 use super::{Ca, Dir};
 
 pub(crate) struct Apache {
-    child: Child,
+    _held: Held,
     address: SocketAddr,
     /// The authority that vouches for it.
     pub(crate) cacert: PathBuf,
@@ -36,11 +35,7 @@ impl Apache {
     pub(crate) fn start(dir: &Dir) -> Option<Self> {
         let is_there = Path::new(MODULES).join("mod_http2.so").exists();
         if !is_there {
-            assert!(
-                env::var_os("CI").is_none_or(|value| value != "true"),
-                "CI has no apache2-bin: install it"
-            );
-            eprintln!("SKIPPED: apache2-bin is not installed, so this test has not been made");
+            skip_without("apache2-bin");
             return None;
         }
         let home = dir.make_dir("apache");
@@ -60,14 +55,8 @@ impl Apache {
             let address = listener.local_addr().expect("local address");
             drop(listener);
             dir.write("apache/apache.conf", configuration(dir, address));
-            let child = Command::new("sh")
-                .args(["-c", HOLD, "sh"])
-                .arg(home.join("apache.conf"))
-                .stdin(Stdio::piped())
-                .spawn()
-                .expect("sh");
             let apache = Self {
-                child,
+                _held: Held::start(Held::shell(HOLD).arg(home.join("apache.conf"))),
                 address,
                 cacert: cacert.clone(),
             };
@@ -93,13 +82,6 @@ impl Apache {
             thread::yield_now();
         }
         false
-    }
-}
-
-impl Drop for Apache {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
     }
 }
 

@@ -84,7 +84,7 @@ impl Ca {
         self.sign(&Self::params(names))
     }
 
-    /// A certificate whose time is over.
+    /// A certificate that has expired.
     pub(crate) fn issue_expired(&self) -> Leaf {
         let mut params = Self::params(&["localhost", "127.0.0.1"]);
         params.not_before = date_time_ymd(2001, 1, 1);
@@ -92,7 +92,7 @@ impl Ca {
         self.sign(&params)
     }
 
-    /// A certificate whose time is to come.
+    /// A certificate that is not valid yet.
     pub(crate) fn issue_too_early(&self) -> Leaf {
         let mut params = Self::params(&["localhost", "127.0.0.1"]);
         params.not_before = date_time_ymd(2999, 1, 1);
@@ -160,7 +160,7 @@ impl Leaf {
         self.config_with(&[&TLS12])
     }
 
-    /// For one that talks only to clients whose certificates `ca` has issued.
+    /// For a scripted server that accepts only clients with a certificate of `ca`.
     pub(crate) fn config_asking(&self, ca: &Ca) -> Arc<ServerConfig> {
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(ca.pem.as_bytes()).expect("certificate");

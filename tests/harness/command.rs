@@ -89,7 +89,7 @@ impl Gannet {
         self
     }
 
-    /// Standard output is a pipe whose reader has gone.
+    /// Standard output is a pipe without a reader.
     pub(crate) fn stdout_without_reader(mut self) -> Self {
         self.drops_stdout = true;
         self

@@ -1,14 +1,17 @@
 //! A folder for one test, removed at its end.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use gannet::internals::sys;
 use tempfile::TempDir;
 
-use super::Gannet;
+use super::sandbox::succeeds;
+use super::{Gannet, Output};
 
 pub(crate) struct Dir(TempDir);
 
@@ -32,6 +35,18 @@ impl Dir {
     /// The program, to be run in this folder.
     pub(crate) fn gannet(&self) -> Gannet {
         Gannet::new(self.path())
+    }
+
+    /// Fetches a URL into this folder, with these flags. Another try follows after a millisecond.
+    pub(crate) fn fetch(&self, flags: &str, url: impl AsRef<OsStr>) -> Output {
+        let gannet = self.gannet().flags("--retry-delay 1ms");
+        gannet.flags(flags).arg(url).run()
+    }
+
+    /// Fetches the rows of a list from standard input, as [`fetch`](Self::fetch) does one URL.
+    pub(crate) fn fetch_list(&self, flags: &str, list: impl AsRef<[u8]>) -> Output {
+        let gannet = self.gannet().flags("--retry-delay 1ms -i -");
+        gannet.flags(flags).input(list).run()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -67,6 +82,19 @@ impl Dir {
                 self.names()
             )
         })
+    }
+
+    /// Makes a named pipe.
+    pub(crate) fn mkfifo(&self, name: &str) -> PathBuf {
+        let path = self.join(name);
+        assert!(succeeds(Command::new("mkfifo").arg(&path)), "{path:?}");
+        path
+    }
+
+    /// Writes what gannet notes with a file (`user.gannet`): `part` or `output`, and a line end.
+    pub(crate) fn note(&self, name: &str, note: &[u8]) {
+        let file = File::open(self.join(name)).expect("a file");
+        assert!(sys::note(&file, note), "no attributes here");
     }
 
     /// All files below, relative to the folder, sorted; a folder counts only for what is in it.

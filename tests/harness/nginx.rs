@@ -1,22 +1,22 @@
 //! A real nginx on two random loopback ports, HTTP and TLS, serving the folder `www` of the test's folder.
 //!
 //! The listening sockets are made here and handed down the way nginx hands them to its own
-//! successor (NGINX="3;4;"), so no port is ever raced for and no start waited for. A shell holds
-//! it: when the pipe from the test closes, for whatever reason, nginx goes too.
+//! successor (NGINX="3;4;"), so no port is ever raced for and no start waited for.
 
-use std::env;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
+use super::held::Held;
+use super::sandbox::{skip_without, succeeds};
 use super::{Ca, Dir};
 
 pub(crate) struct Nginx {
-    child: Child,
+    _held: Held,
     http: SocketAddr,
     tls: SocketAddr,
     /// The authority that vouches for it.
@@ -33,17 +33,8 @@ wait $!"#;
 impl Nginx {
     /// Starts nginx with more directives for its servers. Without an nginx: None, loudly, except in CI.
     pub(crate) fn start(dir: &Dir, directives: &str) -> Option<Self> {
-        if Command::new("nginx")
-            .arg("-v")
-            .stderr(Stdio::null())
-            .status()
-            .is_err()
-        {
-            assert!(
-                env::var_os("CI").is_none_or(|value| value != "true"),
-                "CI has no nginx: install it"
-            );
-            eprintln!("SKIPPED: nginx is not installed, so this test has not been made");
+        if !succeeds(Command::new("nginx").arg("-v")) {
+            skip_without("nginx");
             return None;
         }
         let listen = || TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
@@ -59,16 +50,10 @@ impl Nginx {
             "nginx/nginx.conf",
             configuration(dir, addresses, directives),
         );
-        let child = Command::new("sh")
-            .args(["-c", HOLD, "sh"])
-            .arg(&home)
-            .stdin(Stdio::piped())
-            .stdout(OwnedFd::from(http))
-            .stderr(OwnedFd::from(tls))
-            .spawn()
-            .expect("sh");
+        let mut shell = Held::shell(HOLD);
+        let sockets = shell.stdout(OwnedFd::from(http)).stderr(OwnedFd::from(tls));
         let nginx = Self {
-            child,
+            _held: Held::start(sockets.arg(&home)),
             http: addresses[0],
             tls: addresses[1],
             cacert: ca.write(dir),
@@ -95,13 +80,6 @@ impl Nginx {
         let mut answer = Vec::new();
         let asked = tcp.write_all(b"GET / HTTP/1.0\r\n\r\n");
         asked.is_ok() && tcp.read_to_end(&mut answer).is_ok() && answer.starts_with(b"HTTP/1.")
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
     }
 }
 

@@ -2,8 +2,9 @@
 //! own folder. It needs root and /dev/fuse.
 
 use std::fs::File;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use super::sandbox::{skip, succeeds};
 use super::{Dir, Gannet};
 
 pub(crate) struct Ntfs(Dir);
@@ -16,12 +17,14 @@ impl Ntfs {
         image.set_len(32 << 20).expect("room");
         dir.make_dir("mnt");
         let (image, mnt) = (dir.join("image"), dir.join("mnt"));
-        let made = run(Command::new("mkfs.ntfs").args(["-q", "-F"]).arg(&image))
-            && run(Command::new("lowntfs-3g")
-                .args(["-o", options])
-                .args([&image, &mnt]));
+        let made = succeeds(Command::new("mkfs.ntfs").args(["-q", "-F"]).arg(&image))
+            && succeeds(
+                Command::new("lowntfs-3g")
+                    .args(["-o", options])
+                    .args([&image, &mnt]),
+            );
         if !made {
-            eprintln!("SKIPPED: no lowntfs-3g, or no right to mount");
+            skip("no lowntfs-3g, or no right to mount");
         }
         made.then_some(Self(dir))
     }
@@ -47,14 +50,6 @@ impl Ntfs {
 
 impl Drop for Ntfs {
     fn drop(&mut self) {
-        run(Command::new("umount").arg("-l").arg(self.0.join("mnt")));
+        succeeds(Command::new("umount").arg("-l").arg(self.0.join("mnt")));
     }
-}
-
-fn run(command: &mut Command) -> bool {
-    let quiet = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    quiet.status().is_ok_and(|status| status.success())
 }

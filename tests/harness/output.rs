@@ -220,19 +220,18 @@ fn completion(line: &str) -> Option<Completion> {
 
 fn failure(line: &str) -> Option<Failure> {
     let columns = columns(line);
-    let rest = columns.get(1..).filter(|_| columns[0] == "fail")?;
-    let text = rest.last()?.clone();
+    let (first, rest) = columns.split_first()?;
+    if first != "fail" {
+        return None;
+    }
+    let (text, before) = rest.split_last()?;
     let tries = text
         .rsplit_once(" (")
         .and_then(|(_, end)| end.split(' ').next()?.parse().ok());
-    let status = rest
-        .first()
-        .filter(|_| rest.len() > 1)
-        .cloned()
-        .unwrap_or_default();
+    let status = before.first().cloned();
     Some(Failure {
-        status,
-        text,
+        status: status.unwrap_or_default(),
+        text: text.clone(),
         tries: tries.unwrap_or(0),
     })
 }

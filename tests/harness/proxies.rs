@@ -1,18 +1,18 @@
 //! Real proxies on random loopback ports: tinyproxy speaks HTTP, microsocks speaks SOCKS5.
 //!
 //! They make their own sockets, so a port that was free a moment ago is tried, and another one if
-//! that has gone. A shell holds them: when the pipe from the test closes, for whatever reason, they
-//! go too.
+//! that has gone.
 
-use std::env;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::Dir;
+use super::held::Held;
+use super::sandbox::{skip_without, succeeds};
 
 const HOLD: &str = r#"log=$1; shift
 exec >"$log" 2>&1
@@ -21,14 +21,14 @@ read -r _
 kill $!
 wait $!"#;
 
-/// A program that is held by a shell, and what it writes.
-struct Held {
-    child: Child,
+/// A proxy, and what it writes.
+struct Proxy {
+    _held: Held,
     address: SocketAddr,
     log: PathBuf,
 }
 
-impl Held {
+impl Proxy {
     /// Starts a program on a free port. Without the program: None, loudly, except in CI.
     fn start(
         name: &str,
@@ -36,37 +36,23 @@ impl Held {
         arguments: impl Fn(SocketAddr) -> Vec<String>,
         greeting: &[u8],
     ) -> Option<Self> {
-        let found = Command::new("sh")
-            .args(["-c", "command -v \"$0\"", name])
-            .stdout(Stdio::null())
-            .status();
-        if !found.is_ok_and(|status| status.success()) {
-            assert!(
-                env::var_os("CI").is_none_or(|value| value != "true"),
-                "CI has no {name}: install it"
-            );
-            eprintln!("SKIPPED: {name} is not installed, so this test has not been made");
+        if !succeeds(Command::new("sh").args(["-c", "command -v \"$0\"", name])) {
+            skip_without(name);
             return None;
         }
         for _ in 0..10 {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a free loopback port");
             let address = listener.local_addr().expect("local address");
             drop(listener);
-            let child = Command::new("sh")
-                .args(["-c", HOLD, "sh"])
-                .arg(log)
-                .arg(name)
-                .args(arguments(address))
-                .stdin(Stdio::piped())
-                .spawn()
-                .expect("sh");
-            let held = Self {
-                child,
+            let mut shell = Held::shell(HOLD);
+            shell.arg(log).arg(name).args(arguments(address));
+            let proxy = Self {
+                _held: Held::start(&mut shell),
                 address,
                 log: log.to_owned(),
             };
-            if held.answers(greeting) {
-                return Some(held);
+            if proxy.answers(greeting) {
+                return Some(proxy);
             }
         }
         panic!("{name} does not answer: {}", log.display());
@@ -93,15 +79,8 @@ impl Held {
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
-
 /// An HTTP proxy.
-pub(crate) struct Tinyproxy(Held);
+pub(crate) struct Tinyproxy(Proxy);
 
 impl Tinyproxy {
     /// Starts one with more lines of configuration. Without a tinyproxy: None, loudly, except in CI.
@@ -121,7 +100,7 @@ impl Tinyproxy {
                 .collect()
         };
         let log = home.join("log");
-        Held::start("tinyproxy", &log, configuration, b"nonsense\r\n\r\n").map(Self)
+        Proxy::start("tinyproxy", &log, configuration, b"nonsense\r\n\r\n").map(Self)
     }
 
     /// Its URL, with a login where that is not empty.
@@ -138,7 +117,7 @@ impl Tinyproxy {
 }
 
 /// A SOCKS5 proxy.
-pub(crate) struct Microsocks(Held);
+pub(crate) struct Microsocks(Proxy);
 
 impl Microsocks {
     /// Starts one with more arguments. Without a microsocks: None, loudly, except in CI.
@@ -153,7 +132,7 @@ impl Microsocks {
                 .map(str::to_owned)
                 .collect()
         };
-        Held::start("microsocks", &log, arguments, b"\x05\x02\x00\x02").map(Self)
+        Proxy::start("microsocks", &log, arguments, b"\x05\x02\x00\x02").map(Self)
     }
 
     /// Its URL under one of the schemes of SOCKS, with a login where that is not empty.

@@ -39,7 +39,7 @@ impl Capture {
         self.changed.notify_all();
     }
 
-    /// Reads a stream to its end on a thread of its own.
+    /// Reads a stream to its end on another thread.
     fn follow(
         self: &Arc<Self>,
         mut stream: impl Read + Send + 'static,
@@ -65,7 +65,9 @@ impl Running {
         drops_stdout: bool,
     ) -> Self {
         let capture = Arc::new(Capture::default());
-        if let Some(stdout) = child.stdout.take().filter(|_| !drops_stdout) {
+        if let Some(stdout) = child.stdout.take()
+            && !drops_stdout
+        {
             capture.follow(stdout, |state, bytes| state.stdout.extend_from_slice(bytes));
         }
         let stderr = child.stderr.take().expect("standard error is piped");
@@ -144,7 +146,7 @@ impl Running {
         self.id
     }
 
-    /// Waits until so many lines stand on standard output.
+    /// Waits until `count` lines stand on standard output.
     #[track_caller]
     pub(crate) fn wait_for_completions(&self, count: usize) {
         let lines = |state: &State| state.stdout.iter().filter(|byte| **byte == b'\n').count();

@@ -1,8 +1,9 @@
 //! One request read and one answer written, byte by byte as the script has it.
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
 use std::io::{self, Read, Write};
 use std::time::Instant;
+
+use crate::harness::digest_field;
 
 use super::gate::Gate;
 use super::log::{Log, Request};
@@ -137,8 +138,12 @@ fn write(
     }
     stream.write_all(&answer.interim)?;
     // In one write: what came later than a look behind the answer could not be told from the next one.
-    let behind = Some(&answer.after).filter(|_| pieces.is_empty());
-    stream.write_all(&[&message.head[..], behind.map_or(&[], Vec::as_slice)].concat())?;
+    let behind = if pieces.is_empty() {
+        &answer.after[..]
+    } else {
+        &[]
+    };
+    stream.write_all(&[&message.head[..], behind].concat())?;
     stream.flush()?;
     let count = pieces.len();
     for (at, piece) in pieces.into_iter().enumerate() {
@@ -289,10 +294,8 @@ enum Wanted {
 
 /// The field that announces what is sent, where that was to be.
 fn content_digest(answer: &Answer, from: usize, to: usize) -> Option<(String, String)> {
-    let mut hashers = Hashers::new([Algorithm::Sha256]);
-    hashers.update(&answer.announced.as_ref()?[from..to]);
-    let digest = hashers.finish()[0].to_sri().replace("sha256-", "sha-256=:");
-    Some(("Content-Digest".to_owned(), format!("{digest}:")))
+    let field = digest_field(&answer.announced.as_ref()?[from..to]);
+    Some(("Content-Digest".to_owned(), field))
 }
 
 /// What Range and If-Range ask of this answer (RFC 9110 §13.1.5 and §14.2), for one range of bytes.
@@ -301,10 +304,12 @@ fn wanted_range(request: &Request, answer: &Answer) -> Wanted {
     let holds = condition.is_none_or(|tag| {
         answer.header("ETag") == Some(tag) || answer.header("Last-Modified") == Some(tag)
     });
-    let range = request
-        .header("Range")
-        .and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
-    let Some((from, to)) = range.filter(|_| answer.honours_range && holds) else {
+    if !answer.honours_range || !holds {
+        return Wanted::All;
+    }
+    let range = request.header("Range");
+    let range = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
+    let Some((from, to)) = range else {
         return Wanted::All;
     };
     let length = answer.body.len();

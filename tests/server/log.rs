@@ -51,7 +51,7 @@ pub(super) struct Seen {
 }
 
 impl Log {
-    /// Changes what was seen, and wakes who waits for it.
+    /// Changes what was seen, and wakes the threads that wait for it.
     pub(super) fn note<T>(&self, change: impl FnOnce(&mut Seen) -> T) -> T {
         let result = change(&mut self.seen.lock().expect("log"));
         self.changed.notify_all();

@@ -31,7 +31,7 @@ pub(crate) use log::Request;
 pub(crate) use port::Port;
 pub(crate) use proxy::{Client, ProxyServer};
 use script::Answer;
-pub(crate) use script::{Route, Script};
+pub(crate) use script::{BASIC, Route, Script};
 use stream::Stream;
 
 /// A running server.
@@ -56,6 +56,13 @@ impl Server {
     /// Plain HTTP on 127.0.0.1.
     pub(crate) fn start(write: impl FnOnce(&mut Script)) -> Self {
         Self::start_on("127.0.0.1:0", None, write)
+    }
+
+    /// Plain HTTP on 127.0.0.1, and one file.
+    pub(crate) fn serving(path: &str, body: impl AsRef<[u8]>) -> Self {
+        Self::start(|s| {
+            s.get(path).body(body);
+        })
     }
 
     /// Plain HTTP on ::1.
@@ -119,6 +126,12 @@ impl Server {
         format!("{scheme}://{host}:{}{path}", self.port())
     }
 
+    /// The flags that resolve each of these names to this server.
+    pub(crate) fn resolving(&self, names: &[&str]) -> Vec<String> {
+        let rule = |name: &&str| format!("--resolve={name}:{}:127.0.0.1", self.port());
+        names.iter().map(rule).collect()
+    }
+
     /// Bytes of bodies that were sent so far.
     pub(crate) fn sent(&self) -> usize {
         self.shared.log.read(|seen| seen.sent)
@@ -155,14 +168,14 @@ impl Server {
         self.shared.log.read(|seen| seen.in_flight_max)
     }
 
-    /// Waits until so many requests have come.
+    /// Waits until `count` requests have come.
     pub(crate) fn wait_for_requests(&self, count: usize) {
         self.shared.log.wait(&format!("{count} requests"), |seen| {
             seen.requests.len() >= count
         });
     }
 
-    /// Waits until so many connections were accepted.
+    /// Waits until `count` connections were accepted.
     pub(crate) fn wait_for_connections(&self, count: usize) {
         self.shared
             .log
@@ -171,7 +184,7 @@ impl Server {
             });
     }
 
-    /// Waits until so many requests are under way at once.
+    /// Waits until `count` requests are under way at once.
     pub(crate) fn wait_for_in_flight(&self, count: usize) {
         self.shared
             .log
@@ -180,7 +193,7 @@ impl Server {
             });
     }
 
-    /// Waits until so many answers have sent all that comes before their stall.
+    /// Waits until `count` answers have sent all that comes before their stall.
     pub(crate) fn wait_for_stalls(&self, count: usize) {
         self.shared
             .log
@@ -275,7 +288,7 @@ fn converse(shared: &Shared, stream: &mut Stream, number: usize) -> Ending {
     Ending::Close
 }
 
-/// The answer whose turn it is; 404 where the script has no route.
+/// The next answer of the route; 404 where the script has no route.
 fn choose(shared: &Shared, request: &Request) -> Answer {
     let routes = &shared.script.routes;
     let Some(at) = routes.iter().position(|route| route.path == request.path()) else {

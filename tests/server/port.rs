@@ -1,4 +1,4 @@
-//! Ports where no server is to be found: dead, silent, full.
+//! Ports without a server: dead, silent, full.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;

@@ -42,7 +42,7 @@ impl ProxyServer {
         Self::start_on(None, serve)
     }
 
-    /// The same over TLS.
+    /// A proxy that is spoken to over TLS.
     pub(crate) fn start_tls(
         tls: &Arc<ServerConfig>,
         serve: impl Fn(&mut Client<'_>) + Send + Sync + 'static,
@@ -88,7 +88,7 @@ impl ProxyServer {
         self.shared.heard.lock().expect("heard").clone()
     }
 
-    /// The same as text.
+    /// What each connection said, as text.
     pub(crate) fn heads(&self) -> Vec<String> {
         let heard = self.heard().into_iter();
         heard
@@ -144,7 +144,7 @@ impl Client<'_> {
         heard.push(bytes.to_vec());
     }
 
-    /// Reads so many bytes; fewer when the client leaves.
+    /// Reads `count` bytes; fewer when the client leaves.
     pub(crate) fn read(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut limited = (&mut self.stream).take(count as u64);
@@ -170,7 +170,7 @@ impl Client<'_> {
         let _ = self.stream.flush();
     }
 
-    /// Says these bytes one at a time, each in a segment of its own.
+    /// Says these bytes one at a time, each in a separate segment.
     pub(crate) fn drip(&mut self, bytes: impl AsRef<[u8]>) {
         for byte in bytes.as_ref() {
             self.write([*byte]);

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::gate::Gate;
 
+/// The Authorization of the user `user` with the password `pass`.
+pub(crate) const BASIC: &str = "Basic dXNlcjpwYXNz";
+
 /// The whole script: routes by path, and what holds for every connection.
 #[derive(Default)]
 pub(crate) struct Script {
@@ -31,6 +34,23 @@ impl Script {
                 self.routes.len() - 1
             });
         &mut self.routes[at]
+    }
+
+    /// `/a`, which says hello.
+    pub(crate) fn hello(&mut self) {
+        self.get("/a").body(b"hello");
+    }
+
+    /// `/a`, `/b` and `/c`, each with its name as its body.
+    pub(crate) fn abc(&mut self) {
+        for name in ["a", "b", "c"] {
+            self.get(&format!("/{name}")).body(name);
+        }
+    }
+
+    /// `/a`, for those that log in as [`BASIC`] has it.
+    pub(crate) fn guarded(&mut self) {
+        self.get("/a").only_for(BASIC).body(b"secret");
     }
 
     /// Bytes that no one asked for, at the start of every connection.
@@ -77,7 +97,7 @@ pub(super) enum Framing {
     UntilClose,
 }
 
-/// What ends an answer before its time, after so many bytes behind the head.
+/// What ends an answer early, after this number of bytes behind the head.
 #[derive(Clone, Copy)]
 pub(super) enum Fault {
     Close(usize),
@@ -88,9 +108,9 @@ pub(super) enum Fault {
 /// How the body is paced.
 #[derive(Clone)]
 pub(super) enum Pace {
-    /// So many bytes each time the gate lets one through.
+    /// This number of bytes each time the gate lets one through.
     Gate(usize, Gate),
-    /// So many bytes a beat.
+    /// This number of bytes a beat.
     Beat(usize, Duration, Gate),
 }
 
@@ -113,7 +133,7 @@ pub(super) struct Answer {
     pub(super) sends_close_notify: bool,
     pub(super) honours_range: bool,
     pub(super) honours_conditions: bool,
-    /// The body whose digests it announces in Content-Digest.
+    /// The answer announces the digest of this body in Content-Digest.
     pub(super) announced: Option<Arc<[u8]>>,
     /// The Authorization header without which it answers 401.
     pub(super) authorization: Option<String>,
@@ -210,6 +230,11 @@ impl Route {
         self.header("ETag", value)
     }
 
+    /// Sends the strong entity tag `"v1"`.
+    pub(crate) fn tagged(&mut self) {
+        self.etag("\"v1\"");
+    }
+
     /// Bytes sent before the head: 1xx answers.
     pub(crate) fn interim(&mut self, bytes: &[u8]) -> &mut Self {
         self.set(|answer| answer.interim = bytes.to_vec())
@@ -271,23 +296,23 @@ impl Route {
         })
     }
 
-    /// Closes after so many bytes behind the head.
+    /// Closes after this number of bytes behind the head.
     pub(crate) fn cut_at(&mut self, bytes: usize) -> &mut Self {
         self.set(|answer| answer.fault = Some(Fault::Close(bytes)))
     }
 
-    /// After so many bytes behind the head writes others to the TCP connection, below TLS, and closes it.
+    /// After this number of bytes behind the head writes `damage` to the TCP connection, below TLS, and closes it.
     pub(crate) fn damage_at(&mut self, bytes: usize, damage: &[u8]) -> &mut Self {
         self.set(|answer| answer.damage = damage.to_vec())
             .cut_at(bytes)
     }
 
-    /// Resets the connection after so many bytes behind the head.
+    /// Resets the connection after this number of bytes behind the head.
     pub(crate) fn cut_rst_at(&mut self, bytes: usize) -> &mut Self {
         self.set(|answer| answer.fault = Some(Fault::Reset(bytes)))
     }
 
-    /// Says nothing more after so many bytes behind the head, until the client closes or the server stops.
+    /// Sends nothing more after this number of bytes behind the head, until the client closes or the server stops.
     pub(crate) fn stall_at(&mut self, bytes: usize) -> &mut Self {
         self.set(|answer| answer.fault = Some(Fault::Stall(bytes)))
     }
@@ -297,12 +322,12 @@ impl Route {
         self.set(|answer| answer.gate = Some(gate.clone()))
     }
 
-    /// So many body bytes each time the gate lets one through.
+    /// Sends this number of body bytes each time the gate lets one through.
     pub(crate) fn drip(&mut self, bytes: usize, gate: &Gate) -> &mut Self {
         self.set(|answer| answer.pace = Some(Pace::Gate(bytes, gate.clone())))
     }
 
-    /// So many body bytes a beat: a slow server, alive all the time.
+    /// Sends this number of body bytes a beat: a slow server that never stalls.
     pub(crate) fn pace(&mut self, bytes: usize, beat: Duration) -> &mut Self {
         self.set(|answer| answer.pace = Some(Pace::Beat(bytes, beat, Gate::new())))
     }
@@ -336,7 +361,7 @@ impl Route {
         self.set(|answer| answer.honours_conditions = true)
     }
 
-    /// 401 to whoever does not send this as Authorization.
+    /// Answers 401 to a request without this Authorization.
     pub(crate) fn only_for(&mut self, authorization: &str) -> &mut Self {
         self.set(|answer| answer.authorization = Some(authorization.to_owned()))
     }

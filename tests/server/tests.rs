@@ -18,7 +18,7 @@ fn ask(tcp: &mut TcpStream, path: &str, more: &str) {
     write!(tcp, "GET {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n").expect("a request");
 }
 
-/// Asks on a connection of its own, and reads until the server closes.
+/// Asks on a new connection, and reads until the server closes.
 fn fetch(server: &Server, path: &str, more: &str) -> String {
     let mut tcp = connect(server);
     ask(&mut tcp, path, more);

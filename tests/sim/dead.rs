@@ -33,7 +33,7 @@ impl Report for Ends {
     }
 }
 
-/// Runs these URLs with so many retries, and gives what came of them.
+/// Runs these URLs with this number of retries, and gives their results.
 fn ends(urls: Vec<String>, net: Net, retries: u32) -> Ends {
     let dir = Dir::in_memory();
     let net = Rc::new(RefCell::new(net));
@@ -65,8 +65,8 @@ fn a_thousand_rows_of_a_dead_host_hold_up_nobody_and_end_together() {
         assert_eq!(ends.len(), 1010);
         for (name, since, tries, is_well) in ends {
             if name == "h0.test" {
-                // Those that try at first have their time, all at once; nobody else waits for the
-                // host.
+                // The first transfers to the dead host use up their timeout, all at once; no other one
+                // waits for that host.
                 let most = Duration::from_secs(connecting + 1);
                 assert!(is_well && since < most, "{host}: {since:?}");
             } else {

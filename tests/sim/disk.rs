@@ -98,7 +98,7 @@ impl Step {
     }
 }
 
-/// A call that fails with this error once in so many times, at most so many times.
+/// A call that fails with this error: once in `odds` calls on average, and `left` times at most.
 #[derive(Debug)]
 struct Failure {
     call: Call,
@@ -124,11 +124,11 @@ impl Failure {
 pub(super) struct Damage {
     /// Calls that have failed.
     pub(super) failed: BTreeSet<Call>,
-    /// Files whose parts or states other programs have changed or locked.
+    /// Files with a part or a state that another program has changed or locked.
     pub(super) changed: BTreeSet<usize>,
-    /// Those of them in the place of whose parts they have put their own.
+    /// Files with a part that another program has replaced by another file.
     pub(super) replaced: BTreeSet<usize>,
-    /// Files whose final names they have taken, or that they have removed.
+    /// Files that another program has removed, or has replaced at their final names.
     pub(super) taken: BTreeSet<usize>,
 }
 
@@ -158,7 +158,7 @@ struct Happenings {
     failures: Vec<Failure>,
     /// Bytes that there is room for, if that is little; and how many writes fail before there is more.
     room: Option<(usize, usize)>,
-    /// Steps that other programs are still to take, one in so many calls.
+    /// Steps that other programs will still take, one in `odds` calls on average.
     steps: usize,
     odds: usize,
     /// Files that other programs have locked, and for how many calls.
@@ -190,19 +190,19 @@ impl Disk {
         })))
     }
 
-    /// Has the states on it be true at each call.
+    /// Checks the states on the disk against the bytes beside them at each call.
     pub(super) fn hold_to(self, site: &Rc<RefCell<Site>>) -> Self {
         self.0.borrow_mut().site = Some(Rc::clone(site));
         self
     }
 
-    /// Has it be damaged already.
+    /// Starts with the damage of an earlier run.
     pub(super) fn after(self, damage: Damage) -> Self {
         self.0.borrow_mut().damage = damage;
         self
     }
 
-    /// Has other programs use it, and no call fail.
+    /// Lets other programs use the disk, and no call fail.
     pub(super) fn share(self) -> Self {
         {
             let this = &mut *self.0.borrow_mut();

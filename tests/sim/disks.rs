@@ -1,4 +1,4 @@
-//! Files on a disk whose calls fail, which fills and empties, and which other programs use; over runs that are
+//! Files on a disk that refuses calls, fills and empties, and that other programs use; over runs that are
 //! interrupted or killed, until one without any of that brings everything.
 
 use std::borrow::Cow;
@@ -94,7 +94,7 @@ fn run(seed: u64, is_shared: bool) -> usize {
         };
         disk.assert_states_are_true();
         check_found(&site.borrow(), folder.path(), &damage);
-        check(&verdicts, &totals, (&folder, files), &damage);
+        check(&verdicts, &totals, &folder, files, &damage);
         if damage.excuses_nothing() && totals.signal.is_none() {
             verdicts.assert_nothing_left(&folder);
         }
@@ -126,7 +126,7 @@ fn check_found(site: &Site, folder: &Path, damage: &Damage) {
 }
 
 /// Each file has an end, and one that ended well is there.
-fn check(verdicts: &Verdicts, totals: &Totals, (folder, files): (&Dir, usize), damage: &Damage) {
+fn check(verdicts: &Verdicts, totals: &Totals, folder: &Dir, files: usize, damage: &Damage) {
     for number in 0..files {
         match verdicts.0.get(&number) {
             None => assert!(totals.signal.is_some(), "file {number} was forgotten"),
@@ -146,7 +146,7 @@ fn check(verdicts: &Verdicts, totals: &Totals, (folder, files): (&Dir, usize), d
 
 /// One more run, in which nothing goes wrong, brings every file and leaves nothing else.
 fn bring_all(site: &Rc<RefCell<Site>>, folder: &Dir, damage: &Damage, random: &mut Random) {
-    // A folder stands in everybody's way.
+    // A folder at the name of a part would stop every run.
     for number in 0..site.borrow().files.len() {
         let _ = fs::remove_dir(folder.join(format!("{number}.part")));
     }

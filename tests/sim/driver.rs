@@ -157,7 +157,7 @@ impl Driver {
         multi
     }
 
-    /// Answers the lookups whose time has come.
+    /// Answers the lookups that are due.
     fn resolve<S: Sink>(&self, multi: &mut Multi<S>) -> io::Result<()> {
         let now = self.net.borrow().now;
         let due = |(at, _): &mut (Instant, String)| *at <= now;

@@ -4,11 +4,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
-
 use super::random::Random;
 use super::reply::{Answer, Cut, Reply, Request, Serve};
 use super::site::{LARGEST, Parts, all_noise};
+use crate::harness::sha256_hex;
 
 /// What a mirror has in the place of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +30,7 @@ enum Tags {
     Own,
     /// In its own way, and always the same.
     OwnLie,
-    /// As those do who have the right bytes, whatever it has.
+    /// The tag of the mirrors that have the right bytes, whatever this one has.
     Lie,
     Weak,
     /// Another one with each answer.
@@ -50,7 +49,7 @@ enum Mood {
     Refuses(u16),
     /// It ends each of its answers somewhere.
     Cuts(Cut),
-    /// It stalls somewhere in each answer whose body has more bytes than this.
+    /// It stalls somewhere in each answer with more body bytes than this.
     StallsBeyond(usize),
     /// It redirects to this mirror.
     Redirects(usize),
@@ -77,9 +76,9 @@ pub(super) struct Mirror {
 pub(super) enum Promise {
     Nothing,
     Digest,
-    /// The digests of pieces of so many bytes, and that of the whole or not.
+    /// The digests of pieces of this number of bytes, and the digest of the whole if `true`.
     Pieces(usize, bool),
-    /// A digest that nobody has.
+    /// A digest that no mirror's file has.
     WrongDigest,
 }
 
@@ -149,7 +148,7 @@ impl Mirror {
         }
     }
 
-    /// Whether it needs no more than so many tries to bring the whole file, always the same.
+    /// Whether it brings the whole, unchanging file within this number of tries.
     fn is_good(&self, retries: usize, others: usize) -> bool {
         let is_steady = self.later.is_none_or(|(_, have)| have == self.have);
         let is_well = matches!(self.mood, Mood::Well | Mood::Slow);
@@ -304,7 +303,7 @@ impl Row {
         }
         if let Promise::Pieces(length, _) = self.promise {
             let content = self.content(Have::Right);
-            let hash = |piece: &[u8]| format!("<hash>{}</hash>", sha256(piece));
+            let hash = |piece: &[u8]| format!("<hash>{}</hash>", sha256_hex(piece));
             let hashes: String = content.chunks(length).map(hash).collect();
             facts.push_str(&format!(
                 "<pieces length=\"{length}\" type=\"sha-256\">{hashes}</pieces>"
@@ -322,15 +321,8 @@ impl Row {
             Promise::Digest | Promise::Pieces(_, true) => {}
             Promise::WrongDigest => content.push(0),
         }
-        Some(sha256(&content))
+        Some(sha256_hex(&content))
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let mut hashers = Hashers::new([Algorithm::Sha256]);
-    hashers.update(bytes);
-    let digest = hashers.finish()[0].to_string();
-    digest.trim_start_matches("sha256:").to_owned()
 }
 
 impl Farm {
@@ -340,7 +332,7 @@ impl Farm {
         }
     }
 
-    /// One file of `size` bytes whose only server stalls in each answer with more bytes than this.
+    /// One file of `size` bytes; its only server stalls in each answer with more than `beyond` bytes.
     pub(super) fn of_a_mirror_that_stalls(size: usize, beyond: usize) -> Self {
         let mirror = |host, mood| Mirror {
             host,
@@ -364,7 +356,7 @@ impl Farm {
         Self { rows: vec![row] }
     }
 
-    /// Has rows promise nothing more whose mirrors name their versions truly.
+    /// Removes the promised digests of each row with mirrors that all name their versions truly.
     pub(super) fn forget_promises(&mut self) {
         let lies = |mirror: &Mirror| matches!(mirror.tags, Tags::Lie | Tags::OwnLie);
         let rows = self.rows.iter_mut();

@@ -76,8 +76,11 @@ fn run_over(protocol: Protocol, seed: u64) -> usize {
         assert_eq!(net.borrow().open(), 0, "connections left open");
         // A connection that falls silent may cost two tries: one of which it has still said
         // something.
-        let may = (net.borrow().all_dial_faults + 2 * fates, retries);
-        check(&site.borrow(), &verdicts, (&totals, may), dir.path());
+        let allowed = Allowed {
+            connection_faults: net.borrow().all_dial_faults + 2 * fates,
+            retries,
+        };
+        check(&site.borrow(), &verdicts, &totals, &allowed, dir.path());
         if totals.signal.is_none() {
             assert_eq!(verdicts.0.len(), files, "each file has an end");
             verdicts.assert_nothing_left(&dir);
@@ -87,20 +90,21 @@ fn run_over(protocol: Protocol, seed: u64) -> usize {
     }
 }
 
-/// Holds every file to what its server has.
-fn check(
-    site: &Site,
-    verdicts: &Verdicts,
-    (totals, (connection_faults, retries)): (&Totals, (usize, usize)),
-    folder: &Path,
-) {
+/// What may go wrong before a file may fail.
+struct Allowed {
+    connection_faults: usize,
+    retries: usize,
+}
+
+/// Compares every file with what its server has.
+fn check(site: &Site, verdicts: &Verdicts, totals: &Totals, allowed: &Allowed, folder: &Path) {
     for (number, file) in site.files.iter().enumerate() {
         let found = fs::read(folder.join(number.to_string()));
         let version = found.as_ref().ok().map(|bytes| {
             let version = (0..=file.version).find(|v| file.content(number, *v) == bytes);
             version.unwrap_or_else(|| panic!("file {number} is none of its versions"))
         });
-        let faults = file.all_faults + connection_faults;
+        let faults = file.all_faults + allowed.connection_faults;
         match verdicts.0.get(&number) {
             None => assert!(totals.signal.is_some(), "file {number} was forgotten"),
             Some((tries, verdict)) => {
@@ -113,7 +117,7 @@ fn check(
                     tries <= most,
                     "file {number} was tried {tries} times of {most}"
                 );
-                judge(file, (version, verdict), faults + odd > retries)
+                judge(file, version, verdict, faults + odd > allowed.retries)
                     .unwrap_or_else(|why| panic!("file {number} is {why} {verdict:?}: {file:?}"));
             }
         }
@@ -125,11 +129,12 @@ fn check(
 /// Whether a file ended as it had to: as which version it is there, and what was said.
 fn judge(
     file: &File,
-    (version, verdict): (Option<usize>, &Result<(), String>),
+    version: Option<usize>,
+    verdict: &Result<(), String>,
     may_fail: bool,
 ) -> Result<(), &'static str> {
-    // Who says a size that the bytes never come up to has no file that could be right.
-    // So has one that names each answer's version anew, or goes back and forth between two.
+    // A server that states a size beyond its bytes has no file that could be right.
+    // Neither has one that changes the version with each answer, or alternates between two.
     let is_restless = matches!(verdict, Err(said) if said.contains("changed")) && !file.is_honest();
     let may_fail = may_fail || is_restless || file.parts == Parts::OtherTotal;
     let said = match verdict {

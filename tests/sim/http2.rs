@@ -25,14 +25,14 @@ const LONGEST: usize = 16_384;
 /// Streams that a client may begin before it has been told.
 const UNTOLD: u32 = 100;
 
-/// What becomes of a connection once it has said so many bytes.
+/// What happens to a connection after it has sent a number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It ends, in the midst of whatever it was about to say.
     Cut(Cut),
     /// It says goodbye (§6.8), and perhaps before that that it is about to.
     Goodbye { is_announced: bool, code: u32 },
-    /// It allows only so many streams, for a while.
+    /// It allows only this number of streams, for a while.
     Narrow(u32),
 }
 
@@ -59,7 +59,7 @@ enum Ending {
     WithBody,
     Behind,
     Trailers,
-    /// Before its time, behind so many bytes of its body.
+    /// Early, behind this number of body bytes.
     Cut(usize, Cut),
 }
 
@@ -269,11 +269,14 @@ impl Peer {
         (std::mem::take(&mut self.output), self.end)
     }
 
-    /// When it speaks next of its own.
+    /// When it next has something to send.
     pub(super) fn next(&self) -> Option<Instant> {
         let speakers = self.streams.values().filter(|it| self.may_speak(it));
         let times = speakers.map(|stream| stream.next).chain(self.widens_at);
-        times.min().filter(|_| self.end.is_none())
+        if self.end.is_some() {
+            return None;
+        }
+        times.min()
     }
 
     /// Whether a stream has a frame that its windows do not hold up.
@@ -375,14 +378,14 @@ impl Peer {
             Cut::Stall => {}
             Cut::Close if is_short => self.output.extend(frame(DATA, END_STREAM, number, &[])),
             Cut::Close | Cut::Reset => {
-                // All but HTTP_1_1_REQUIRED, which is an answer of its own.
+                // All but HTTP_1_1_REQUIRED, which the client handles differently.
                 let code = *random.pick(&[0, 1, 2, 3, 5, 7, 7, 8, 9, 11, 12, 0xff]);
                 self.output.extend(frames::reset(number, code));
             }
         }
     }
 
-    /// Has what is to go wrong do so, once so many bytes are said.
+    /// Carries out the fate of the connection once it has sent enough bytes.
     fn meet_fate(&mut self, now: Instant, random: &mut Random) {
         let said = self.said + self.output.len();
         let Some((at, fate)) = self.fate.take_if(|(at, _)| *at <= said) else {
@@ -501,7 +504,7 @@ impl Stream {
     }
 }
 
-/// The same head, now and then in two frames (§6.10).
+/// This head, sometimes divided over two frames (§6.10).
 fn split(head: Vec<u8>, random: &mut Random) -> Vec<u8> {
     let mut rest = head.clone();
     let whole = Frame::take(&mut rest).expect("a frame");

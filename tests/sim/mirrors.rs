@@ -119,12 +119,7 @@ fn run_with(seed: u64, disk_fails: bool) -> usize {
             damage = disk.damage();
             continue;
         }
-        check(
-            &farm.borrow(),
-            &verdicts,
-            (&totals, &allowed),
-            folder.path(),
-        );
+        check(&farm.borrow(), &verdicts, &totals, &allowed, folder.path());
         if totals.signal.is_none() {
             assert_eq!(verdicts.0.len(), files, "each file has an end");
             if damage.excuses_nothing() {
@@ -155,12 +150,12 @@ fn check_found(farm: &Farm, folder: &Path) {
 }
 
 /// Holds the end of every file to what its mirrors have.
-fn check(farm: &Farm, verdicts: &Verdicts, (totals, allowed): (&Totals, &Allowed), folder: &Path) {
+fn check(farm: &Farm, verdicts: &Verdicts, totals: &Totals, allowed: &Allowed, folder: &Path) {
     for (number, row) in farm.rows.iter().enumerate() {
         let is_there = folder.join(number.to_string()).exists();
         match verdicts.0.get(&number) {
             None => assert!(totals.signal.is_some(), "file {number} was forgotten"),
-            Some((_, verdict)) => judge(row, (is_there, verdict), allowed)
+            Some((_, verdict)) => judge(row, is_there, verdict, allowed)
                 .unwrap_or_else(|why| panic!("file {number} is {why} {verdict:?}: {row:?}")),
         }
     }
@@ -171,7 +166,8 @@ fn check(farm: &Farm, verdicts: &Verdicts, (totals, allowed): (&Totals, &Allowed
 /// Whether a file ended as it had to: whether it is there, and what was said.
 fn judge(
     row: &Row,
-    (is_there, verdict): (bool, &Result<(), String>),
+    is_there: bool,
+    verdict: &Result<(), String>,
     allowed: &Allowed,
 ) -> Result<(), &'static str> {
     let (retries, others) = (allowed.retries, allowed.connection_faults);

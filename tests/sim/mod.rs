@@ -153,8 +153,8 @@ fn run_seed(seed: u64, run: fn(u64) -> usize) -> Option<usize> {
     files.ok()
 }
 
-/// Makes so many runs, or as many as are asked for; each gives how many files it was of. Goes on behind those that
-/// fail, and names them all.
+/// Makes `usually` runs, or as many as GANNET_SIM_RUNS says; each gives its number of files. Continues after a run
+/// that fails, and names all of those.
 fn each_seed(what: &str, usually: u64, run: fn(u64) -> usize) {
     let runs = number("GANNET_SIM_RUNS");
     let first = number("GANNET_SIM_SEED").unwrap_or(1);

@@ -1,4 +1,4 @@
-//! The network of a simulated run: connections in memory, in virtual time, whose bytes come when
+//! The network of a simulated run: connections in memory, in virtual time; their bytes come when
 //! and in the pieces that a seed says.
 
 use std::cell::RefCell;
@@ -53,7 +53,7 @@ struct Piece {
 struct Connection {
     /// When it stands, or fails; a wall answers never.
     connects: Option<Result<Instant, Instant>>,
-    /// Who speaks HTTP/2 at its other end, and when the last of what he has said arrives.
+    /// The HTTP/2 peer at its other end, and when the last bytes of that peer arrive.
     peer: Option<Peer>,
     last: Instant,
     /// What is on its way to the client, in order of its arrival.
@@ -74,7 +74,7 @@ struct Connection {
 }
 
 impl Net {
-    /// One whose hosts all have the same servers.
+    /// A network in which all hosts have the same servers.
     pub(super) fn new(now: Instant, site: Rc<RefCell<dyn Serve>>, random: Random) -> Self {
         let mut random = random;
         let most = if random.once_in(8) { 12 } else { 3 };
@@ -93,7 +93,7 @@ impl Net {
         }
     }
 
-    /// The same where HTTP/2 is spoken, and so many connections meet a fate of their own.
+    /// The servers speak HTTP/2, and this number of connections meet a fate.
     pub(super) fn over_http2(mut self, fates: usize) -> Self {
         self.fates = Some(fates);
         self
@@ -170,7 +170,7 @@ impl Net {
         self.connections.len()
     }
 
-    /// Takes note of what is wanted of a socket; what is ready already is an event again.
+    /// Records the interest in a socket; what is ready already is an event again.
     pub(super) fn watch(&mut self, number: RawFd, interest: Interest) {
         let connection = self.connections.get_mut(&number);
         let connection = connection.expect("only what is open is announced");
@@ -198,7 +198,7 @@ impl Net {
             }
         }
         self.random.shuffle(&mut ready);
-        // Who is not told now is told later.
+        // A socket that is left out now is reported later.
         let told = 1 + self.random.below(4);
         ready.truncate(told);
         for (number, mask) in &ready {
@@ -209,7 +209,7 @@ impl Net {
         ready
     }
 
-    /// Whether anything is to be told at once.
+    /// Whether an event is ready.
     pub(super) fn has_news(&self) -> bool {
         let is_news = |connection: &Connection| {
             let (is_in, is_out) = connection.is_ready(self.now, self.is_edge);
@@ -219,7 +219,7 @@ impl Net {
         has_answer || self.connections.values().any(is_news)
     }
 
-    /// Nobody who was told of bytes, and wants them, has left any: under edges there would be no
+    /// A socket with interest in input that was reported has been read empty: under edges there would be no
     /// second word of them.
     pub(super) fn assert_drained(&self) {
         for (number, connection) in &self.connections {
@@ -229,7 +229,7 @@ impl Net {
         }
     }
 
-    /// When something happens next of its own.
+    /// When something next happens without an action of the client.
     pub(super) fn next(&self) -> Option<Instant> {
         let times = self.connections.values().flat_map(Connection::times);
         let speakers = self.connections.values();
@@ -238,7 +238,7 @@ impl Net {
         times.chain(lookups).filter(|at| *at > self.now).min()
     }
 
-    /// Has whoever speaks of his own say what he has to say by now.
+    /// Lets each peer send what is due by now.
     pub(super) fn speak(&mut self) {
         for connection in self.connections.values_mut() {
             connection.speak(self.now, &mut self.random);
@@ -317,7 +317,7 @@ impl Connection {
         self.arrivals.push(at);
     }
 
-    /// Has bytes arrive in pieces, from some time on; gives when the last of them has.
+    /// Schedules bytes to arrive in pieces, from this time on; gives when the last one arrives.
     fn arrive_in_pieces(
         &mut self,
         mut at: Instant,
@@ -346,7 +346,7 @@ impl Connection {
         self.arrivals.push(at);
     }
 
-    /// Has the other end say what it has to say by now.
+    /// Lets the other end send what is due by now.
     fn speak(&mut self, now: Instant, random: &mut Random) {
         let Some(peer) = &mut self.peer else { return };
         let (bytes, end) = peer.speak(now, random);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::random::Random;
 use super::site::Parts;
 
-/// Who answers requests.
+/// Answers requests.
 pub(super) trait Serve: Debug {
     /// The answer to a request, and what goes wrong with it.
     fn answer(&mut self, request: &Request, random: &mut Random) -> Answer;
@@ -77,7 +77,7 @@ impl Request {
         numbers.unwrap_or_else(|_| panic!("a request for {}", self.path))
     }
 
-    /// The bytes asked for of so many; `None` where there are none such.
+    /// The range of bytes asked for out of `total`; `None` where the file has no such bytes.
     fn part(&self, total: usize) -> Option<(usize, usize)> {
         let range = self
             .range
@@ -144,7 +144,12 @@ impl Reply {
             return Self::new(200, content).tagged(tag);
         }
         let total = content.len();
-        let Some((first, last)) = request.part(total).filter(|_| parts != Parts::Refused) else {
+        let part = if parts == Parts::Refused {
+            None
+        } else {
+            request.part(total)
+        };
+        let Some((first, last)) = part else {
             let range = format!("bytes */{total}");
             return Self::new(416, &b""[..])
                 .tagged(tag)

@@ -3,11 +3,9 @@
 
 use std::sync::OnceLock;
 
-use gannet::internals::http::digest::{Algorithm, Hashers};
-
 use super::random::Random;
 use super::reply::{Answer, Cut, Reply, Request, Serve};
-use crate::harness::noise;
+use crate::harness::{noise, sha256_hex};
 
 /// No file has more bytes.
 pub(super) const LARGEST: usize = 601_000;
@@ -176,14 +174,14 @@ impl Site {
         }
     }
 
-    /// The same with every file there, whole and unchanged.
+    /// A site where every file exists, whole and unchanging.
     pub(super) fn calm(files: usize, random: &mut Random) -> Self {
         let mut site = Self::new(files, random);
         site.calm_down();
         site
     }
 
-    /// Has every file be there, whole and unchanged from now on.
+    /// From now on every file exists, whole and unchanging.
     pub(super) fn calm_down(&mut self) {
         for file in &mut self.files {
             (file.kind, file.promise) = (Kind::There, Promise::Nothing);
@@ -197,13 +195,11 @@ impl Site {
         let file = &self.files[number];
         let mut path = format!("/{}/{number}", file.redirects);
         if file.promise != Promise::Nothing {
-            let mut hashers = Hashers::new([Algorithm::Sha256]);
-            hashers.update(file.content(number, 0));
+            let mut content = file.content(number, 0).to_vec();
             if file.promise == Promise::WrongDigest {
-                hashers.update(b"and more");
+                content.extend_from_slice(b"and more");
             }
-            let digest = hashers.finish()[0].to_string();
-            path.push_str(&format!("#{}", digest.replace(':', "=")));
+            path.push_str(&format!("#sha256={}", sha256_hex(&content)));
         }
         path
     }

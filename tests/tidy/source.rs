@@ -132,7 +132,7 @@ impl Source {
         found
     }
 
-    /// Reads the public item whose keyword starts here, and gives where its name ends.
+    /// Reads the public item with its keyword here, and gives where its name ends.
     fn public_item(&self, start: usize, found: &mut Vec<(usize, Item)>, is_hidden: bool) -> usize {
         let mut at = start;
         let mut kind = self.word(at);

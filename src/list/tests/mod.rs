@@ -423,10 +423,12 @@ fn list() -> impl Strategy<Value = Vec<u8>> {
 
 /// A list in pieces of the given lengths, over and over.
 fn pieces<'a>(list: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
-    let mut lengths = lengths.iter().cycle();
     let mut rest = list;
     let mut pieces = Vec::new();
-    while let Some(length) = lengths.next().filter(|_| !rest.is_empty()) {
+    for length in lengths.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
         let (piece, left) = rest.split_at((*length).min(rest.len()));
         pieces.push(piece);
         rest = left;
