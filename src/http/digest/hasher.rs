@@ -1,35 +1,35 @@
-//! Digests as they are computed: bytes in, any number of digests out.
+//! [`Hashers`]: computes one or more digests over the same bytes.
 
 use sha2::Digest as _;
 
 use super::{Algorithm, Digest};
 
-/// The computation of one digest or several over the same bytes, which come in order.
+/// The state of one or more hash functions over the same bytes.
 #[derive(Debug, Clone)]
 pub struct Hashers(Vec<Hasher>);
 
 impl Hashers {
-    /// One for each algorithm, however often it is named.
+    /// One hash function for each algorithm. Repeated algorithms count once.
     pub fn new(algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        let mut wanted: Vec<_> = algorithms.into_iter().collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        Self(wanted.into_iter().map(Hasher::new).collect())
+        let mut algorithms: Vec<_> = algorithms.into_iter().collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        Self(algorithms.into_iter().map(Hasher::new).collect())
     }
 
-    /// Whether nothing is computed.
+    /// Whether there is no hash function.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Takes in the next bytes.
+    /// Hashes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         for hasher in &mut self.0 {
             hasher.update(bytes);
         }
     }
 
-    /// The digests of all bytes, the weakest first.
+    /// The digests of all bytes, weakest algorithm first.
     pub fn finish(self) -> Vec<Digest> {
         self.0.into_iter().map(Hasher::finish).collect()
     }

@@ -1,7 +1,7 @@
-//! Digests of files: which there are, how people and servers write them, and how they are computed. No I/O.
+//! Digests of files: algorithms, notations and computation. No I/O.
 //!
-//! `text` reads them as people write them, `field` as servers do, `hasher` computes them; `pieces`
-//! has those of a file's pieces.
+//! `text` parses the notations of command lines and lists, `field` those of HTTP fields, `hasher` computes digests;
+//! `pieces` holds the digests of the pieces of a file.
 
 mod field;
 mod hasher;
@@ -21,18 +21,18 @@ pub use text::untagged;
 /// The longest digest, in bytes.
 const LONGEST: usize = 64;
 
-/// A way to compute a digest. A later one is harder to forge.
+/// A hash function. The order is that of strength: weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// RFC 1321; forged at will.
+    /// RFC 1321. Collisions are trivial to make.
     Md5,
-    /// FIPS 180-4; forged at great cost.
+    /// FIPS 180-4. Collisions can be made at great cost.
     Sha1,
     /// FIPS 180-4.
     Sha224,
     /// FIPS 180-4.
     Sha256,
-    /// The hash of the BLAKE3 paper, 32 bytes, without a key.
+    /// BLAKE3 without a key, 32 bytes.
     Blake3,
     /// FIPS 180-4.
     Sha384,
@@ -41,7 +41,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm, the weakest first.
+    /// All algorithms, weakest first.
     pub const ALL: [Self; 7] = [
         Self::Md5,
         Self::Sha1,
@@ -52,7 +52,7 @@ impl Algorithm {
         Self::Sha512,
     ];
 
-    /// The name, in the spelling without a dash.
+    /// The name, in lower case without a dash.
     pub fn name(self) -> &'static str {
         match self {
             Self::Md5 => "md5",
@@ -65,7 +65,7 @@ impl Algorithm {
         }
     }
 
-    /// The length of its digests, in bytes.
+    /// The length of a digest in bytes.
     pub fn length(self) -> usize {
         match self {
             Self::Md5 => 16,
@@ -77,15 +77,14 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of a name in any case, with or without dashes: `sha256`, `SHA-256`.
+    /// The algorithm with a name; its case and its dashes are ignored: `sha256`, `SHA-256`.
     pub fn named(name: &str) -> Option<Self> {
-        let letters = || name.bytes().filter(|&byte| byte != b'-');
-        let is = |algorithm: &Self| {
-            letters()
+        Self::ALL.into_iter().find(|algorithm| {
+            name.bytes()
+                .filter(|&byte| byte != b'-')
                 .map(|byte| byte.to_ascii_lowercase())
                 .eq(algorithm.name().bytes())
-        };
-        Self::ALL.into_iter().find(is)
+        })
     }
 }
 
@@ -95,16 +94,16 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A digest, displayed as `sha256:HEX`.
+/// A digest with its algorithm, displayed as `sha256:HEX`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest {
     algorithm: Algorithm,
-    /// As many bytes as the algorithm's digests have, then zeros.
+    /// The digest, padded with zeros.
     bytes: [u8; LONGEST],
 }
 
 impl Digest {
-    /// A digest of its bytes; `None` if they are not as many as the algorithm's digests have.
+    /// A digest from its bytes; `None` if their number is not the algorithm's length.
     pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
         if bytes.len() != algorithm.length() {
             return None;
@@ -117,17 +116,17 @@ impl Digest {
         })
     }
 
-    /// How it was computed.
+    /// The algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The digest itself.
+    /// The bytes of the digest.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.algorithm.length()]
     }
 
-    /// As it stands in a file's integrity metadata, `sha256-BASE64` (W3C Subresource Integrity §3.1).
+    /// The notation of W3C Subresource Integrity §3.1: `sha256-BASE64`.
     pub fn to_sri(&self) -> String {
         format!(
             "{}-{}",
@@ -152,8 +151,8 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What a file's digest is to be: one of these, all by one algorithm. More than one is rare: W3C Subresource Integrity
-/// §3.3.4 lets several stand for one file.
+/// The expected digest of a file: any of one or more digests by one algorithm. More than one is rare: W3C
+/// Subresource Integrity §3.3.4 allows several for one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     first: Digest,
@@ -161,22 +160,23 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// How it is computed.
+    /// The algorithm of all the digests.
     pub fn algorithm(&self) -> Algorithm {
         self.first.algorithm
     }
 
-    /// Whether a digest is one of these.
+    /// Whether a digest is among the expected ones.
     pub fn is_met_by(&self, digest: &Digest) -> bool {
         self.digests().any(|expected| expected == digest)
     }
 
-    /// The digests, at least one.
+    /// The expected digests; at least one.
     pub fn digests(&self) -> impl Iterator<Item = &Digest> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// One expectation of several digests by one algorithm; `None` if there is none. Those by another are left out.
+    /// Expects any of several digests; `None` if there are none. The first one sets the algorithm; digests by another
+    /// algorithm are left out.
     pub fn any_of(digests: impl IntoIterator<Item = Digest>) -> Option<Self> {
         let mut digests = digests.into_iter();
         let first = digests.next()?;

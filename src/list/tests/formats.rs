@@ -157,7 +157,7 @@ fn what_is_wrong_with_an_entry_is_said() {
         "not a digest and a name",
         "an absolute path",
         "no name of a file",
-        "no digest has so many digits",
+        "no digest has this number of digits",
         "unknown algorithm 'BLAKE2b'",
         "a control character in the name",
         "a digest without a name",
