@@ -135,7 +135,7 @@ impl<'a> Record<'a> {
             version: VERSION,
             result: "failed",
             row: match bad {
-                BadRow::Line(error) => Some(error.place.to_string()),
+                BadRow::Line(error) => Some(error.location.to_string()),
                 BadRow::Typed(_) | BadRow::List(..) | BadRow::Output(..) => None,
             },
             error: Some(Trouble {
