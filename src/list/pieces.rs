@@ -1,7 +1,7 @@
 //! The option `pieces=` of the `urls` format: the expected digests of the pieces of a file. Many pieces need several
 //! lines, because the length of a line is bounded.
 //!
-//! `pieces=sha256:262144 HEX HEX …`: the algorithm, the length of each piece but the last in bytes, the digests in order.
+//! `pieces=sha256:262144 HEX HEX …`: the algorithm, the length of each piece but the last in bytes, and the digests.
 
 use std::fmt;
 use std::num::NonZeroU64;

@@ -1,4 +1,4 @@
-//! Parses one URL as typed or listed: absolute, without a scheme, or relative to a base. Only http and https are allowed.
+//! Parses a URL as typed or listed: absolute, without a scheme, or relative to a base. Only http and https are allowed.
 
 use url::Url;
 
@@ -112,8 +112,8 @@ fn is_path(text: &str) -> bool {
         && !has_control(text)
 }
 
-/// The digests in the fragment of a URL: `#sha256=HEX`, optionally with other parameters separated by `&`, as in package
-/// indexes.
+/// The digests in the fragment of a URL: `#sha256=HEX`, optionally with other parameters separated by `&`, as in
+/// package indexes.
 pub(super) fn fragment_digests(url: &Url) -> Result<Vec<Expected>, String> {
     let Some(fragment) = url.fragment() else {
         return Ok(Vec::new());

@@ -160,9 +160,9 @@ impl Naming {
             return Ok((folder.join(out), true));
         }
         let path = match &self.template {
-            Some(template) => template
-                .expand(&row.url, self.rows)
-                .map_err(|why| Misplaced::Row(format!("--name: {why}")))?,
+            Some(template) => template.expand(&row.url, self.rows).map_err(|why| {
+                Misplaced::Row(format!("cannot name the file by the template: {why}"))
+            })?,
             None => name::from_url(&row.url).into(),
         };
         Ok((folder.join(self.fit(&path, folders)), false))

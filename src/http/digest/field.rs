@@ -27,24 +27,14 @@ pub fn announced<'l>(lines: impl IntoIterator<Item = &'l [u8]>) -> Option<Digest
         let encoded = item.split(';').next().unwrap_or_default();
         let encoded = encoded.trim_end_matches(' ').strip_prefix(':')?;
         let bytes = BASE64_STANDARD.decode(encoded.strip_suffix(':')?).ok()?;
-        let digest = algorithm(key).and_then(|algorithm| Digest::new(algorithm, &bytes));
+        let digest =
+            Algorithm::with_field_key(key).and_then(|algorithm| Digest::new(algorithm, &bytes));
         strongest = strongest
             .into_iter()
             .chain(digest)
             .max_by_key(Digest::algorithm);
     }
     strongest
-}
-
-/// The algorithm of a key in the registry of RFC 9530 §7.2. What is registered as insecure (§5) still tells damage.
-fn algorithm(key: &str) -> Option<Algorithm> {
-    match key {
-        "sha-256" => Some(Algorithm::Sha256),
-        "sha-512" => Some(Algorithm::Sha512),
-        "sha" => Some(Algorithm::Sha1),
-        "md5" => Some(Algorithm::Md5),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

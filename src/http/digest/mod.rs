@@ -1,8 +1,9 @@
 //! Digests of files: algorithms, notations and computation. No I/O.
 //!
-//! `text` parses the notations of command lines and lists, `field` those of HTTP fields, `hasher` computes digests;
-//! `pieces` holds the digests of the pieces of a file.
+//! `algorithm` defines the hash functions, `text` parses the notations of command lines and lists, `field` those of
+//! HTTP fields, `hasher` computes digests; `pieces` holds the digests of the pieces of a file.
 
+mod algorithm;
 mod field;
 mod hasher;
 mod pieces;
@@ -13,6 +14,7 @@ use std::fmt;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+pub use algorithm::Algorithm;
 pub use field::announced;
 pub use hasher::Hashers;
 pub use pieces::Pieces;
@@ -20,79 +22,6 @@ pub use text::untagged;
 
 /// The longest digest, in bytes.
 const LONGEST: usize = 64;
-
-/// A hash function. The order is that of strength: weakest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Algorithm {
-    /// RFC 1321. Collisions are trivial to make.
-    Md5,
-    /// FIPS 180-4. Collisions can be made at great cost.
-    Sha1,
-    /// FIPS 180-4.
-    Sha224,
-    /// FIPS 180-4.
-    Sha256,
-    /// BLAKE3 without a key, 32 bytes.
-    Blake3,
-    /// FIPS 180-4.
-    Sha384,
-    /// FIPS 180-4.
-    Sha512,
-}
-
-impl Algorithm {
-    /// All algorithms, weakest first.
-    pub const ALL: [Self; 7] = [
-        Self::Md5,
-        Self::Sha1,
-        Self::Sha224,
-        Self::Sha256,
-        Self::Blake3,
-        Self::Sha384,
-        Self::Sha512,
-    ];
-
-    /// The name, in lower case without a dash.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Md5 => "md5",
-            Self::Sha1 => "sha1",
-            Self::Sha224 => "sha224",
-            Self::Sha256 => "sha256",
-            Self::Blake3 => "blake3",
-            Self::Sha384 => "sha384",
-            Self::Sha512 => "sha512",
-        }
-    }
-
-    /// The length of a digest in bytes.
-    pub fn length(self) -> usize {
-        match self {
-            Self::Md5 => 16,
-            Self::Sha1 => 20,
-            Self::Sha224 => 28,
-            Self::Sha256 | Self::Blake3 => 32,
-            Self::Sha384 => 48,
-            Self::Sha512 => 64,
-        }
-    }
-
-    /// The algorithm with a name; its case and its dashes are ignored: `sha256`, `SHA-256`.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| {
-            name.bytes()
-                .filter(|&byte| byte != b'-')
-                .map(|byte| byte.to_ascii_lowercase())
-                .eq(algorithm.name().bytes())
-        })
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// A digest with its algorithm, displayed as `sha256:HEX`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -18,9 +18,6 @@ use super::{Algorithm, Digest, Expected};
 /// The alphabet of Nix's base 32.
 const NIX: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
 
-/// The more algorithms there are, the longer is a message that names them all.
-const KNOWN: &str = "sha256, sha512, sha1, md5, blake3, sha384 and sha224 are known";
-
 /// Base64 with optional padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -56,7 +53,8 @@ impl FromStr for Expected {
                 _ => strongest = vec![digest],
             }
         }
-        Self::any_of(strongest).ok_or_else(|| format!("no digest by a known algorithm ({KNOWN})"))
+        Self::any_of(strongest)
+            .ok_or_else(|| format!("no digest by a known algorithm ({})", Algorithm::names()))
     }
 }
 
@@ -84,8 +82,13 @@ fn is_name(text: &str) -> bool {
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, String> {
-    Algorithm::named(name)
-        .ok_or_else(|| format!("unknown algorithm '{}' ({KNOWN})", name.escape_default()))
+    Algorithm::named(name).ok_or_else(|| {
+        let names = Algorithm::names();
+        format!(
+            "unknown algorithm '{}' (known: {names})",
+            name.escape_default()
+        )
+    })
 }
 
 /// Parses the text after `sha256-`: base64, optionally with `?` and options, which have no meaning yet (W3C
@@ -124,14 +127,10 @@ fn encoded_digest(algorithm: Algorithm, encoded: &str) -> Result<Digest, String>
 /// Why the text is not a digest; the message is printable.
 pub fn untagged(hex: &str) -> Result<Digest, String> {
     let algorithm = match hex.len() {
-        32 => Algorithm::Md5,
-        40 => Algorithm::Sha1,
-        56 => Algorithm::Sha224,
-        64 => Algorithm::Sha256,
-        96 => Algorithm::Sha384,
-        128 => Algorithm::Sha512,
-        _ => return Err("no digest has this number of digits".into()),
+        digits if digits.is_multiple_of(2) => Algorithm::of_length(digits / 2),
+        _ => None,
     };
+    let algorithm = algorithm.ok_or("no digest has this number of digits")?;
     encoded_digest(algorithm, hex)
 }
 
