@@ -385,8 +385,8 @@ pub enum Malformed {
     /// An interim answer that nobody asked for: 101 (RFC 9110 §15.2.2).
     #[error("unexpected 101 Switching Protocols")]
     Upgrade,
-    /// A status that answers a question nobody asked: 206 without Range, 304 without a condition.
-    #[error("status {0} was not asked for{hint}", hint = if *.0 == 206 { ": --range asks for a part" } else { "" })]
+    /// A status that cannot answer the request, such as 206 without Range or 304 without a condition.
+    #[error("unexpected status {0}{why}", why = if *.0 == 206 { " to a request without a range" } else { "" })]
     Unasked(u16),
     /// A part of another extent than was asked for, or one that does not say where it lies (RFC 9110 §14.4).
     #[error("the answer is not the part that was asked for")]
@@ -551,10 +551,8 @@ fn meaning(status: u16) -> Option<&'static str> {
     Some(reason)
 }
 
-/// Whether a status says that it may be another one soon.
-fn is_passing(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 522 | 524)
-}
+/// The statuses that are retried by default: the server says, or is known to mean, that the failure is temporary.
+pub const RETRIED_STATUSES: [u16; 9] = [408, 425, 429, 500, 502, 503, 504, 522, 524];
 
 impl Error {
     /// An error with its fault, while `doing` something, to or from `address` where there is one.
@@ -628,11 +626,11 @@ impl Error {
         self.0.fault.asks_for_calm()
     }
 
-    /// Whether trying again may help: every transport fault but a refused certificate, a lack of descriptors, and the
-    /// statuses that say so themselves (408, 425, 429, 500, 502, 503, 504, 522, 524).
+    /// Whether trying again may help: every transport fault but a refused certificate, a lack of descriptors, and
+    /// [`RETRIED_STATUSES`].
     pub fn is_retryable(&self) -> bool {
         match &self.0.fault {
-            Fault::Status { status, .. } => is_passing(*status),
+            Fault::Status { status, .. } => RETRIED_STATUSES.contains(status),
             Fault::Proxy { fault, .. } => fault.is_retryable(),
             Fault::Truncated { .. }
             | Fault::Undecodable(Undecodable::Cut(_))

@@ -102,7 +102,7 @@ pub mod internals {
 
     pub mod list {
         pub use crate::list::checksums::Checksums;
-        pub use crate::list::input::{Input, Next};
+        pub use crate::list::input::{ListReader, Next};
         pub use crate::list::size::{SizeError, parse_size};
         pub use crate::list::write::bad_row;
     }

@@ -1,4 +1,4 @@
-//! The `gannet` command: parse, run, exit.
+//! The `gannet` program: passes its arguments to `cli`.
 
 mod cli;
 

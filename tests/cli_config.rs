@@ -241,7 +241,7 @@ fn what_belongs_to_one_run_cannot_be_configured() {
         "help",
     ] {
         let out = refused(format!("{key} = \"x\""), "http://h/a");
-        out.complains(&format!("gannet.toml:1:1: {key} belongs to one run"));
+        out.complains(&format!("gannet.toml:1:1: {key} is for a single run"));
     }
     // Nor is a variable of such a name one of ours.
     let server = Server::serving("/a", b"1");
@@ -296,12 +296,12 @@ fn a_value_that_is_wrong_is_told_with_its_place() {
         ("max-redirs = -1", ":1:14: max-redirs: -1 is not in 0.."),
         ("a = ", ":1:5: "),
         ("jobs = 1\njobs = 2", ":2:1: duplicate key"),
-        ("http2 = true\n\"http1.1\" = true", "cannot stand beside"),
+        ("http2 = true\n\"http1.1\" = true", "cannot be used with"),
         (
             "dir = \"a\"\noutput-dir = \"b\"",
-            ": output-dir: cannot stand beside dir",
+            ": output-dir: cannot be used with dir",
         ),
-        ("summary = true\nno-summary = true", "cannot stand beside"),
+        ("summary = true\nno-summary = true", "cannot be used with"),
         ("key = \"k.pem\"", ":1:7: key: needs --cert <FILE>"),
     ] {
         refused(text, "http://h/a").complains(told);

@@ -371,7 +371,7 @@ fn what_is_wrong_with_the_file_is_told_and_the_rest_goes_on() {
     };
     let out = gannet().run();
     out.ok().complains("cookies:1:").complains("cookies:3:");
-    out.complains("2 more such lines").never_says("hunter2");
+    out.complains("2 more invalid lines").never_says("hunter2");
     assert_eq!(out.other_lines().len(), 6, "{out}");
     assert_eq!(sent(&server, "/a"), "id=1");
     let quiet = gannet().flags("-qq").run();

@@ -160,7 +160,7 @@ fn standard_output_has_room_for_one_kind_of_lines() {
     let dir = Dir::new();
     for flags in ["--json", "-o -", "-o /dev/stdout"] {
         let gannet = dir.gannet().flags("--events - http://h/a").flags(flags);
-        gannet.run().code(2).complains("both want standard output");
+        gannet.run().code(2).complains("both use standard output");
     }
     // What a file asks for gives way.
     dir.make_dir("gannet");

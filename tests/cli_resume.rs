@@ -626,11 +626,12 @@ fn a_part_that_has_another_name_too_is_not_emptied_under_it() {
     dir.assert_names(&["a", "theirs"]);
 }
 
-/// Found by the simulation of disks, seed 50021506: a run had linked a complete part to its final name, because the file
-/// system refused the rename, and could not remove `a.part`. The next run resumed it, and wrote into the complete file.
+/// Found by the simulation of disks, seed 50021506: a run had linked a complete part to its final name, because the
+/// file system refused the rename, and could not remove `a.part`. The next run resumed it, and wrote into the complete
+/// file.
 #[test]
 fn a_part_that_has_another_name_too_is_not_resumed_under_it() {
-    let server = cut(tagged, tagged);
+    let server = cut(Route::tagged, Route::tagged);
     let dir = Dir::new();
     dir.gannet()
         .flags("-t 0")

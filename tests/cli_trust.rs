@@ -116,7 +116,8 @@ fn a_pinned_key_is_insisted_on_in_any_case() {
         &["-k", "--pinnedpubkey", &other],
     ] {
         let out = fetch(&ca, &server, flags);
-        out.code(5).complains("its key is none of those");
+        out.code(5)
+            .complains("its public key is not one of the pinned keys");
         assert_eq!(out.failure().tries, 1, "{out}");
     }
     assert_eq!(server.requests().len(), requests);

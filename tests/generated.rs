@@ -128,6 +128,14 @@ fn the_man_page_is_what_the_flags_say() {
 }
 
 #[test]
+fn the_man_page_names_every_algorithm() {
+    let sections = include_str!("../man/sections.roff");
+    for algorithm in gannet::internals::http::digest::Algorithm::ALL {
+        assert!(sections.contains(algorithm.name()), "{algorithm}");
+    }
+}
+
+#[test]
 fn the_completions_are_what_the_flags_say() {
     hold("completions/gannet.bash", &completion(Shell::Bash));
     hold("completions/_gannet", &completion(Shell::Zsh));

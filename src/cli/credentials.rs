@@ -1,5 +1,4 @@
-//! Credentials that stand in files: where those files are, and what is wrong with them. No message
-//! repeats what they hold.
+//! Reads the files of `--netrc` and `--cookies`. Messages never quote their contents.
 
 use std::env;
 use std::fs::File;
@@ -9,24 +8,26 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 use gannet::http::{Cookie, Netrc, read_cookies};
 
-/// The largest files that are read, in bytes: what is larger is something else.
+/// The largest netrc file, in bytes. A larger file is not a netrc file.
 const LARGEST_NETRC: u64 = 1024 * 1024;
+
+/// The largest cookie file, in bytes.
 const LARGEST_COOKIES: u64 = 16 * 1024 * 1024;
 
-/// Bad lines of a file that are told one by one.
-const TOLD: usize = 5;
+/// The most invalid lines of a file that are reported one by one.
+const REPORTED: usize = 5;
 
-/// Reads the netrc that is asked for: the one that is named, that of the environment, or the one in
-/// the home folder, which need not be there.
+/// Reads the netrc file that was typed, that of the variable NETRC, or `~/.netrc`, which may be missing.
 ///
 /// # Errors
-/// It cannot be read, or not be understood; the message names the file and the line.
+/// The file cannot be read or has a syntax error; the message names the file and the line.
 pub(super) fn netrc(typed: Option<PathBuf>) -> Result<Option<Netrc>> {
-    let variable = || env::var_os("NETRC").filter(|path| !path.is_empty());
-    let named = typed.or_else(|| variable().map(PathBuf::from));
-    let at_home = || env::home_dir().map(|home| home.join(".netrc"));
+    let named = typed.or_else(|| {
+        let variable = env::var_os("NETRC").filter(|path| !path.is_empty());
+        variable.map(PathBuf::from)
+    });
     let is_named = named.is_some();
-    let Some(path) = named.or_else(at_home) else {
+    let Some(path) = named.or_else(|| Some(env::home_dir()?.join(".netrc"))) else {
         return Ok(None);
     };
     let shown = path.display();
@@ -39,22 +40,23 @@ pub(super) fn netrc(typed: Option<PathBuf>) -> Result<Option<Netrc>> {
     Ok(Some(netrc))
 }
 
-/// Reads a file of cookies; what is wrong with lines of it is a warning each.
+/// Reads a cookie file. Returns its cookies, and a warning for each invalid line.
 ///
 /// # Errors
-/// It cannot be read.
+/// The file cannot be read.
 pub(super) fn cookies(path: &Path) -> Result<(Vec<Cookie>, Vec<String>)> {
     let shown = path.display();
     let file = read(path, LARGEST_COOKIES);
     let file = file.map_err(|error| anyhow!("--cookies: {shown}: {error}"))?;
     let (cookies, bad) = read_cookies(&file);
-    let told = bad.iter().take(TOLD);
-    let mut warnings: Vec<_> = told
+    let mut warnings: Vec<_> = bad
+        .iter()
+        .take(REPORTED)
         .map(|bad| format!("--cookies: {shown}:{}: {bad}", bad.line))
         .collect();
-    if bad.len() > TOLD {
-        let more = bad.len() - TOLD;
-        warnings.push(format!("--cookies: {shown}: {more} more such lines"));
+    if bad.len() > REPORTED {
+        let more = bad.len() - REPORTED;
+        warnings.push(format!("--cookies: {shown}: {more} more invalid lines"));
     }
     Ok((cookies, warnings))
 }

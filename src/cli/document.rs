@@ -1,7 +1,7 @@
-//! The document of --report: every file and the totals, as one JSON object that appears by a rename
-//! when the run has ended.
+//! [`ReportFile`]: the file of `--report`, one JSON object with all files and the totals. It is renamed to its name at
+//! the end of the run.
 //!
-//! Entries are written as files complete, so a long run costs no memory.
+//! Records are written as files complete, so memory does not grow with the length of the run.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -13,31 +13,31 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::record::VERSION;
 
-/// A report on its way to its file.
-pub(super) struct Document {
+/// A report that is being written.
+pub(super) struct ReportFile {
     out: BufWriter<OutputFile>,
-    /// It reaches the disk before it takes its name.
+    /// Whether it is synced to the disk before the rename.
     syncs: bool,
     has_files: bool,
-    /// The first error: nothing is written after it.
+    /// The first error. After it nothing is written.
     failed: Option<io::Error>,
 }
 
-/// What came of the run.
+/// The totals of the run.
 #[derive(Serialize)]
-struct Sums {
+struct TotalsRecord {
     done: u64,
     kept: u64,
     failed: u64,
     unfinished: u64,
     bytes: u64,
     seconds: f64,
-    /// What the process ends with.
+    /// The exit code of the process.
     exit: u8,
 }
 
-impl Document {
-    /// Begins a document that will be named `path`, and synced to the disk where `syncs`.
+impl ReportFile {
+    /// Begins a report that will be renamed to `path`, after a sync to the disk if `syncs`.
     pub(super) fn create(path: &Path, syncs: bool) -> io::Result<Self> {
         let output = OutputFile::create(path, Access::Usual, Patience::None)?;
         let mut out = BufWriter::new(output);
@@ -50,7 +50,7 @@ impl Document {
         })
     }
 
-    /// Adds a file, as its record says.
+    /// Adds the record of a file.
     pub(super) fn add(&mut self, record: &str) {
         let comma = if self.has_files { "," } else { "" };
         self.has_files = true;
@@ -59,9 +59,9 @@ impl Document {
         }
     }
 
-    /// Adds the totals, and gives the document its name.
+    /// Writes the totals and renames the report to its name.
     pub(super) fn finish(mut self, totals: &Totals, exit: Exit) -> io::Result<()> {
-        let sums = Sums {
+        let totals = TotalsRecord {
             done: totals.done,
             kept: totals.kept,
             failed: totals.failed,
@@ -72,16 +72,16 @@ impl Document {
         };
         let failed = self.failed.take();
         let has_reader = self.out.get_ref().is_stream();
-        match failed.map_or_else(|| self.complete(&sums), Err) {
-            // What reads a stream has had enough.
+        match failed.map_or_else(|| self.complete(&totals), Err) {
+            // The reader of a pipe has closed it.
             Err(error) if has_reader && error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result,
         }
     }
 
-    fn complete(mut self, sums: &Sums) -> io::Result<()> {
-        let sums = serde_json::to_string(sums)?;
-        writeln!(self.out, "\n],\"totals\":{sums}}}")?;
+    fn complete(mut self, totals: &TotalsRecord) -> io::Result<()> {
+        let totals = serde_json::to_string(totals)?;
+        writeln!(self.out, "\n],\"totals\":{totals}}}")?;
         let output = self.out.into_inner();
         let output = output.map_err(io::IntoInnerError::into_error)?;
         output.commit(self.syncs)

@@ -1,4 +1,4 @@
-//! What happens as it happens (--events): a JSON object a line. Names and meanings here are a contract with scripts.
+//! [`Events`]: the JSON Lines of `--events`. Field names and meanings are a contract with scripts.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,68 +8,79 @@ use gannet::session::{ActiveFile, Retrying, Starting};
 use serde::Serialize;
 
 use super::exit::Exit;
-use super::record::{Record, Trouble, VERSION, path_of};
+use super::record::{ErrorRecord, Record, VERSION, path_of};
 
-/// Between two objects that say how far a file is.
+/// The time between two progress events of a file.
 const PROGRESS: Duration = Duration::from_secs(1);
 
-/// Puts what happens into words.
+/// Formats events. All times are since the start of the run.
 pub(super) struct Events {
-    /// Since the run began: when what comes next has happened, when progress was told, and when it
-    /// is told next.
+    /// The time of the current event.
     time: Duration,
-    told: Duration,
+    /// The time of the last progress events.
+    last_progress: Duration,
+    /// When progress events are due next.
     next: Duration,
-    /// Files that were active then and what they had, by number.
+    /// The files that were active at the last progress events, sorted: their numbers and bytes.
     seen: Vec<(u64, u64)>,
 }
 
-/// One thing that has happened. What does not apply is left out.
+/// The two ends of a redirect, with credentials masked.
+#[derive(Clone, Copy)]
+pub(super) struct Redirect<'a> {
+    pub(super) from: &'a str,
+    pub(super) to: &'a str,
+}
+
+/// One event. Fields that do not apply are left out.
 #[derive(Default, Serialize)]
-struct Event<'a> {
+struct EventRecord<'a> {
     event: &'static str,
     /// Seconds since the run began.
     time: f64,
     version: u32,
-    /// The file's number in the batch, from 1.
+    /// The number of the file in the run, from 1.
     number: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
-    /// Where a redirect leads from, and to.
+    /// The URL that sent a redirect.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
+    /// The URL that a redirect leads to.
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<&'a str>,
-    /// Where the file is to stand; `-` is standard output.
+    /// The final path of the file; `-` is standard output.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<Cow<'a, str>>,
-    /// The row of the list that it came from, `FILE:LINE`.
+    /// The list and the line of the row, `FILE:LINE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
-    /// Which try started, or failed.
+    /// The number of the try that started or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     tries: Option<u32>,
-    /// Seconds until the next.
+    /// Seconds until the next try.
     #[serde(skip_serializing_if = "Option::is_none")]
     delay: Option<f64>,
-    /// What is there of the file, its size, and what came of it lately, in bytes and bytes a second.
+    /// The bytes of the file that were received.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
+    /// The size of the file in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
+    /// The bytes per second since the last progress event of the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Trouble>,
+    error: Option<ErrorRecord>,
 }
 
 impl Events {
     pub(super) fn new() -> Self {
         Self {
             time: Duration::ZERO,
-            told: Duration::ZERO,
+            last_progress: Duration::ZERO,
             next: PROGRESS,
             seen: Vec::new(),
         }
@@ -79,13 +90,13 @@ impl Events {
         self.time = elapsed;
     }
 
-    /// When progress is due, as time since the run began.
+    /// When progress events are due next.
     pub(super) fn next(&self) -> Duration {
         self.next
     }
 
     pub(super) fn started(&self, start: &Starting<'_>, text: &mut String) {
-        let event = Event {
+        let event = EventRecord {
             url: Some(masked(start.url).to_string()),
             path: path_of(start.landing),
             row: start.place.is_listed().then(|| start.place.to_string()),
@@ -95,47 +106,46 @@ impl Events {
         write(&event, text);
     }
 
-    /// A redirect, from and to URLs that may be shown.
     pub(super) fn redirected(
         &self,
         number: u64,
         status: u16,
-        (from, to): (&str, &str),
+        redirect: Redirect<'_>,
         text: &mut String,
     ) {
-        let event = Event {
+        let event = EventRecord {
             status: Some(status),
-            from: Some(from),
-            to: Some(to),
+            from: Some(redirect.from),
+            to: Some(redirect.to),
             ..self.event("redirect", number)
         };
         write(&event, text);
     }
 
-    /// A try that failed; `exit` is what the shell would be told of it.
+    /// A failed try; `exit` is the exit code of its error.
     pub(super) fn retrying(&self, retry: &Retrying<'_>, exit: Exit, text: &mut String) {
-        let event = Event {
+        let event = EventRecord {
             url: Some(masked(retry.url).to_string()),
             status: retry.error.status(),
             tries: Some(retry.tries),
             delay: Some(retry.delay.as_secs_f64()),
-            error: Some(Trouble::of(retry.error, exit)),
+            error: Some(ErrorRecord::of(retry.error, exit)),
             ..self.event("retry", retry.number)
         };
         write(&event, text);
     }
 
-    /// How far each file is.
+    /// A progress event for each active file.
     pub(super) fn progress(&mut self, files: &[ActiveFile<'_>], text: &mut String) {
-        let span = self.time.saturating_sub(self.told).as_secs_f64();
+        let span = self.time.saturating_sub(self.last_progress).as_secs_f64();
         for file in files {
             let before = self.seen.binary_search_by_key(&file.number, |seen| seen.0);
             let before = before.ok().map(|at| self.seen[at].1);
-            let came = before.map(|before| file.received.saturating_sub(before));
-            let event = Event {
+            let added = before.map(|before| file.received.saturating_sub(before));
+            let event = EventRecord {
                 bytes: Some(file.received),
                 size: file.expected,
-                rate: came.map(|came| (came as f64 / span) as u64),
+                rate: added.map(|added| (added as f64 / span) as u64),
                 ..self.event("progress", file.number)
             };
             write(&event, text);
@@ -144,11 +154,11 @@ impl Events {
         let seen = files.iter().map(|file| (file.number, file.received));
         self.seen.extend(seen);
         self.seen.sort_unstable();
-        self.told = self.time;
+        self.last_progress = self.time;
         self.next = self.time + PROGRESS;
     }
 
-    /// The end of a file, as --json has it.
+    /// The end of a file: its record of `--json`, with the name and time of the event in front.
     pub(super) fn completed(&self, record: &Record<'_>, text: &mut String) {
         let line = record.line();
         let (event, time) = (record.event(), self.time.as_secs_f64());
@@ -156,18 +166,18 @@ impl Events {
         text.extend([&head, line.trim_start_matches('{'), "\n"]);
     }
 
-    fn event(&self, event: &'static str, number: u64) -> Event<'static> {
-        Event {
+    fn event(&self, event: &'static str, number: u64) -> EventRecord<'static> {
+        EventRecord {
             event,
             time: self.time.as_secs_f64(),
             version: VERSION,
             number,
-            ..Event::default()
+            ..EventRecord::default()
         }
     }
 }
 
-fn write(event: &Event<'_>, text: &mut String) {
+fn write(event: &EventRecord<'_>, text: &mut String) {
     // Nothing in an event can fail to be written: its keys are names, its figures finite.
     text.push_str(&serde_json::to_string(event).unwrap_or_default());
     text.push('\n');

@@ -1,18 +1,18 @@
-//! The exit codes, and which of them wins when a run failed in several ways. Pure: std only.
+//! The exit codes, and their precedence if a run fails in several ways. Pure: std only.
 
-/// What the process ends with.
+/// An exit code.
 ///
-/// Ordered by what a script needs to know first: a run that failed in several ways ends with the greatest of them,
-/// so the code does not depend on which failure came first.
+/// The order is that of importance for a script. A run that fails in several ways ends with the greatest of them, so
+/// the code does not depend on which failure came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum Exit {
     /// All transfers succeeded, or there were none.
     #[default]
     Success,
-    /// Nothing more precise can be said.
+    /// A failure without a more specific code.
     Other,
-    /// A bad command line, or a bad line in a list. After all that a transfer can fail of, because it is known
-    /// by reading the list alone; before `Other`, because it is more precise.
+    /// An invalid command line, or an invalid line in a list. Less important than all failures of transfers, because
+    /// reading the list is enough to find it; more important than `Other`, because it is more specific.
     Usage,
     /// The network, or the name service, failed.
     Network,
@@ -20,46 +20,49 @@ pub(crate) enum Exit {
     TimedOut,
     /// The server answered with an error status.
     Status,
-    /// The answer was malformed.
+    /// The response was malformed.
     Protocol,
-    /// A file was there already, and that was to be an error.
+    /// A file existed with `--exists error`, or was created by another process during the run.
     Exists,
     /// The remote file changed, or cannot be resumed.
     Changed,
-    /// The server or proxy asked for a login: 401, 407.
+    /// The server or proxy required a login: 401, 407.
     Authentication,
-    /// The peer's certificate or the handshake was not right.
+    /// The certificate of the peer was refused, or the handshake failed.
     Tls,
     /// A local file could not be read or written.
     LocalFile,
-    /// The disk is full, or the quota used up.
+    /// The disk is full, or the quota is used up.
     NoSpace,
     /// A digest or a lock file did not match.
     Integrity,
-    /// SIGINT stopped the run, whatever had failed before.
+    /// SIGINT stopped the run. More important than all failures.
     Interrupted,
-    /// SIGHUP stopped the run, whatever had failed before.
+    /// SIGHUP stopped the run. More important than all failures.
     HungUp,
-    /// SIGTERM stopped the run, whatever had failed before.
+    /// SIGTERM stopped the run. More important than all failures.
     Terminated,
 }
 
 impl Exit {
-    /// Every exit code with what it means, in the order of the codes; the man page's table comes from here.
+    /// All exit codes and their meanings, in the order of the codes, for the table of the man page.
     #[cfg(test)]
     pub(crate) const TABLE: [(Self, &str); 17] = [
-        (Self::Success, "all transfers succeeded (an empty list too)"),
+        (
+            Self::Success,
+            "all transfers succeeded (also for an empty list)",
+        ),
         (Self::Other, "another failure"),
-        (Self::Usage, "usage, or a bad line in a list"),
+        (Self::Usage, "a usage error, or an invalid line in a list"),
         (Self::LocalFile, "a local file could not be read or written"),
-        (Self::Network, "network or name service"),
-        (Self::Tls, "TLS verification"),
+        (Self::Network, "a network or name service failure"),
+        (Self::Tls, "TLS verification failed"),
         (Self::Authentication, "authentication (status 401 or 407)"),
-        (Self::Protocol, "malformed answer"),
+        (Self::Protocol, "a malformed response"),
         (Self::Status, "the server answered with an error status"),
         (
             Self::Integrity,
-            "integrity: what came is not what was promised",
+            "a digest, a size or the lock file does not match",
         ),
         (
             Self::Changed,
@@ -67,19 +70,19 @@ impl Exit {
         ),
         (
             Self::Exists,
-            "the file exists (--exists error), or came to stand there meanwhile",
+            "the file exists (--exists error), or was created by another process during the run",
         ),
         (Self::NoSpace, "no space left"),
-        (Self::TimedOut, "timed out (connecting, stalled or in all)"),
         (
-            Self::HungUp,
-            "killed by SIGHUP, having stopped in good order",
+            Self::TimedOut,
+            "a timeout: while connecting, of a stalled transfer, or of a whole transfer",
         ),
-        (Self::Interrupted, "killed by SIGINT, likewise"),
-        (Self::Terminated, "killed by SIGTERM, likewise"),
+        (Self::HungUp, "killed by SIGHUP, after an orderly stop"),
+        (Self::Interrupted, "killed by SIGINT, after an orderly stop"),
+        (Self::Terminated, "killed by SIGTERM, after an orderly stop"),
     ];
 
-    /// What the shell sees: of a process that died by a signal, 128 and its number.
+    /// The code as a shell reports it. For a signal it is 128 plus the number of the signal.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Success => 0,
@@ -102,7 +105,7 @@ impl Exit {
         }
     }
 
-    /// What a run ends with that this signal stopped.
+    /// The exit code of a run that this signal stopped.
     pub(crate) fn of_signal(signal: i32) -> Self {
         match signal {
             1 => Self::HungUp,
@@ -121,7 +124,7 @@ impl Exit {
         }
     }
 
-    /// The one of two that the run ends with: commutative, associative, `Success` changes nothing.
+    /// The more important of two exit codes. Commutative and associative; `Success` is the neutral element.
     #[must_use]
     pub(crate) fn worst(self, other: Self) -> Self {
         self.max(other)

@@ -1,8 +1,7 @@
-//! What can be typed. Help, man page and completions come from here alone.
+//! The flags of the command line. Help, man page and completions are generated from this file.
 //!
-//! This file, `values.rs` and `outputs.rs` stand on crates and the library only, so that tests can
-//! include them by their path. What was typed is turned into what is wanted elsewhere
-//! (`options.rs`).
+//! This file, `values.rs` and `outputs.rs` use only the library and other crates, so that tests can include them by
+//! path. `options.rs` turns flags into a plan.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -12,28 +11,31 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum, ValueHint};
 use gannet::http::Field;
+use gannet::list::{Format, Split};
+use gannet::multi::TlsVersion;
+use gannet::session::{Durability, Exists};
 use url::Url;
 
-use super::outputs::Place;
+use super::outputs::FileName;
 use super::values::{
-    Codes, MinSpeed, Pins, Resolve, Split, base_url, codes, duration, field_value, is_stdout,
-    leads_to_stdout, min_speed, one_or_more, pins, resolve, size, split, start_interval,
+    Choice, Codes, MinSpeed, Pins, Resolve, base_url, choice, codes, duration, field_value,
+    is_stdout, leads_to_stdout, min_speed, one_or_more, pins, resolve, size, split, start_interval,
 };
 
-/// Fetch many files at once over HTTP and HTTPS
+/// Fetch many files in parallel over HTTP and HTTPS
 ///
-/// Each URL is one file. Files go to the folder of --dir under the last part of their URL; a body is written to
-/// NAME.part and takes its final name by one rename when it is complete, so a file at its final name is always a
-/// whole one. A completion line for each file goes to standard output, errors and progress go to standard error.
+/// Each URL is one file. It is stored in the folder of --dir and named after the last component of the URL's path. The
+/// body is written to NAME.part and renamed when it is complete, so a file with its final name is always complete. A
+/// completion line for each file goes to standard output; errors and progress go to standard error.
 ///
-/// DUR is a duration such as 500ms, 10s or '1h 30m'; a bare number is seconds. SIZE and RATE are bytes, and take K, M,
-/// G and T (powers of 1024), as in 10M.
+/// DUR is a duration such as 500ms, 10s or '1h 30m'; a number without a unit is in seconds. SIZE is in bytes and RATE
+/// in bytes per second; both accept the units K, M, G and T (powers of 1024), as in 10M.
 #[derive(Parser)]
 #[command(
     name = "gannet",
     version,
     override_usage = "gannet [OPTIONS] URL...\n       gannet [OPTIONS] -i FILE",
-    after_help = "'gannet --help' has every option, with its full meaning.",
+    after_help = "'gannet --help' lists all options with full descriptions.",
     after_long_help = AFTER_HELP,
     disable_help_flag = true,
     disable_version_flag = true,
@@ -42,60 +44,59 @@ use super::values::{
 )]
 pub(crate) struct Flags {
     #[command(flatten)]
-    pub(crate) input: Input,
+    pub(crate) input: InputFlags,
     #[command(flatten)]
-    pub(crate) output: Output,
+    pub(crate) output: OutputFlags,
     #[command(flatten)]
     pub(crate) concurrency: Concurrency,
     #[command(flatten)]
-    pub(crate) resume: Resume,
+    pub(crate) resume: ResumeFlags,
     #[command(flatten)]
     pub(crate) integrity: Integrity,
     #[command(flatten)]
     pub(crate) http: Http,
     #[command(flatten)]
-    pub(crate) tls: Tls,
+    pub(crate) tls: TlsFlags,
     #[command(flatten)]
     pub(crate) network: Network,
     #[command(flatten)]
-    pub(crate) retry: Retry,
+    pub(crate) retry: RetryFlags,
     #[command(flatten)]
-    pub(crate) reporting: Reporting,
+    pub(crate) reporting: ReportingFlags,
 }
 
-/// How the long help ends; the man page has its own, fuller sections.
+/// The end of the long help. The man page has more detailed sections instead.
 const AFTER_HELP: &str = "\
 Exit status: 0 all files were fetched, 2 usage or list, 3 local file, 4 network, 5 TLS, 6 authentication, \
-7 malformed answer, 8 error status, 9 wrong digest, 10 the file changed, 11 the file exists, 12 no space, 28 timed out, 129, 130 and 143 stopped by a signal, \
-1 anything else. 'man gannet' has the whole table, the format of lists and examples.";
+7 malformed response, 8 error status, 9 wrong digest, 10 the file changed, 11 the file exists, 12 no space, 28 timed out, 129, 130 and 143 stopped by a signal, \
+1 any other failure. 'man gannet' has the full table, the formats of lists and examples.";
 
 #[derive(Args)]
 #[command(next_help_heading = "Input")]
-pub(crate) struct Input {
-    /// What to fetch: one file for each URL
+pub(crate) struct InputFlags {
+    /// The URLs to fetch; each is one file
     #[arg(value_name = "URL", required_unless_present = "input_file", value_hint = ValueHint::Url)]
     pub(crate) urls: Vec<String>,
 
-    /// Read URLs from FILE, one a line; - is standard input
+    /// Read URLs from FILE, one per line; - is standard input
     ///
-    /// Can be given several times. The list is read as it is needed: the first transfer starts before the end of the
-    /// list is seen. A line that starts with # is a comment; indented lines below a URL set options for it.
+    /// Can be given several times. The list is read incrementally: the first transfer starts before the end of the list
+    /// is read. A line that starts with # is a comment; indented lines below a URL set options for it.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) input_file: Vec<PathBuf>,
 
-    /// How lists are written
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = InputFormat::Auto, hide_short_help = true)]
-    pub(crate) input_format: InputFormat,
+    /// The format of the lists
+    #[arg(long, value_name = "FORMAT", value_parser = choice(&FORMATS), default_value = "auto", hide_short_help = true)]
+    pub(crate) input_format: Format,
 
-    /// Take only the Kth of N shares of all URLs
+    /// Fetch only the Kth of N shares of the URLs
     ///
-    /// For lists that several workers share: each URL falls to one of them, by a hash that never
-    /// changes. With 'auto' the scheduler's environment says which worker this is: Slurm arrays,
-    /// AWS Batch arrays, Kubernetes indexed Jobs and GNU parallel (the last two with
-    /// GANNET_SHARDS=N), or else GANNET_SHARD=K/N.
+    /// For several workers with the same list: each URL is assigned to one worker, by a hash that never changes. With
+    /// 'auto' the number of the worker is read from the environment of the scheduler: Slurm arrays, AWS Batch arrays,
+    /// Kubernetes indexed Jobs and GNU parallel (the last two need GANNET_SHARDS=N), or else from GANNET_SHARD=K/N.
     ///
-    /// All workers read the whole list and name the files of all its rows, so that they may write into one
-    /// folder: each file gets the name that a single run of the list would give it.
+    /// Every worker reads the whole list and names the files of all rows. So all workers can write to one folder: each
+    /// file gets the same name as in a single run of the list.
     #[arg(long, value_name = "K/N", hide_short_help = true)]
     pub(crate) shard: Option<String>,
 
@@ -103,37 +104,39 @@ pub(crate) struct Input {
     #[arg(long, value_name = "URL", value_parser = base_url, hide_short_help = true)]
     pub(crate) base: Option<Url>,
 
-    /// Let a bad line in a list end the run
+    /// Stop at an invalid line in a list
     ///
-    /// An unknown key or a bad line in a list ends the run with exit status 2 before anything is fetched that comes
-    /// after it. Without this the line is reported and counted as failed, and the rest goes on.
+    /// An unknown key or an invalid line ends the run with exit status 2, before any row after it is fetched. Without
+    /// this flag the line is reported and counted as failed, and the run continues.
     #[arg(long)]
     pub(crate) strict: bool,
 
-    /// Read no configuration: neither gannet.toml nor GANNET_ variables
+    /// Ignore the configuration: gannet.toml and GANNET_ variables
     #[arg(id = "no_config", long = "no-config", hide_short_help = true)]
     pub(crate) _no_config: bool,
 }
 
-/// How a list is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum InputFormat {
-    /// by how it begins
-    Auto,
-    /// a URL a line, with options below it
-    Urls,
-    /// a JSON object a line
-    Jsonl,
-    /// digests and names, as sha256sum writes them, resolved against --base
-    Sums,
-    /// RFC 5854
-    Metalink,
-}
+/// The values of `--input-format`.
+const FORMATS: [Choice<Format>; 5] = [
+    ("auto", Format::Auto, "detected by how the list begins"),
+    (
+        "urls",
+        Format::Urls,
+        "one URL per line, with options on indented lines",
+    ),
+    ("jsonl", Format::Jsonl, "one JSON object per line"),
+    (
+        "sums",
+        Format::Sums,
+        "digests and names as sha256sum writes them; the names are resolved against --base",
+    ),
+    ("metalink", Format::Metalink, "RFC 5854"),
+];
 
 #[derive(Args)]
 #[command(next_help_heading = "Output")]
-pub(crate) struct Output {
-    /// Put files into DIR, which is made if missing
+pub(crate) struct OutputFlags {
+    /// Store files in DIR; it is created if missing
     #[arg(
         short,
         long,
@@ -145,105 +148,113 @@ pub(crate) struct Output {
     )]
     pub(crate) dir: Option<PathBuf>,
 
-    /// Name the file of a single URL; - is standard output
+    /// Store a single URL as FILE; - is standard output
     #[arg(short, long, value_name = "FILE", conflicts_with = "input_file")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Name files after their URLs by TEMPLATE
+    /// Name files by TEMPLATE
     ///
-    /// It may have {host}, {path} (with its folders), {name} (the last part of the path), {stem}
-    /// and {ext} (what comes before and after its last dot), {index} (the number of the row, from 1,
-    /// of all rows, those that cannot be read and those of other shares included), {hash} (the first
-    /// 16 hex digits of the SHA-256 of the URL, without user information and fragment), and slashes,
-    /// which make folders below --dir. A name that a list gives goes before.
+    /// TEMPLATE may contain {host}, {path} (with its folders), {name} (the last component of the path), {stem} and
+    /// {ext} (the name before and after its last dot), {index} (the number of the row, from 1; invalid rows and those
+    /// of other shards count too) and {hash} (the first 16 hex digits of the SHA-256 of the URL without user
+    /// information and fragment). Slashes create folders below --dir. A name given in a list takes precedence.
     #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["output", "content_disposition"], hide_short_help = true)]
     pub(crate) name: Option<String>,
 
-    /// Let the server name the file
+    /// Use the file name that the server sends
     ///
-    /// The name in the answer's Content-Disposition header is used, reduced to a safe base name.
+    /// The name in the Content-Disposition header of the response is used, reduced to a safe base name.
     #[arg(long)]
     pub(crate) content_disposition: bool,
 
-    /// What to do when the file is already there
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t = Exists::Verify)]
+    /// What to do if the file exists
+    #[arg(long, value_name = "WHAT", value_parser = choice(&EXISTS), default_value = "verify")]
     pub(crate) exists: Exists,
 
-    /// Fetch a file that is there only if the server has a newer one
+    /// Fetch an existing file only if the server has a newer one
     ///
-    /// The server is asked with what is known of the file, or else with its time, whoever made it;
-    /// a file that the server calls unchanged, or sends as large and no newer, is kept. With a
-    /// digest asked for, that alone decides.
+    /// The request carries the stored validators of the file, or else its modification time, also for files of other
+    /// tools. The file is kept if the server says that it is unchanged, or sends one of the same size that is not
+    /// newer. If a digest is given, only the digest decides.
     #[arg(short = 'N', long, conflicts_with = "exists", hide_short_help = true)]
     pub(crate) timestamping: bool,
 
-    /// Give files the server's Last-Modified as their time
+    /// Set the time of files to the server's Last-Modified
     #[arg(long, hide_short_help = true)]
     pub(crate) remote_time: bool,
 
-    /// When files must have reached the disk
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Fsync::None, hide_short_help = true)]
-    pub(crate) fsync: Fsync,
+    /// When to sync files to the disk
+    #[arg(long, value_name = "WHEN", value_parser = choice(&FSYNC), default_value = "none", hide_short_help = true)]
+    pub(crate) fsync: Durability,
 }
 
-/// When a file must have reached the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Fsync {
-    /// when the system sees fit
-    None,
-    /// each file, and its name, before it counts as done
-    File,
-    /// all together, before the run ends: the file system of --dir
-    Batch,
-}
+/// The values of `--fsync`.
+const FSYNC: [Choice<Durability>; 3] = [
+    ("none", Durability::System, "when the system decides"),
+    (
+        "file",
+        Durability::File,
+        "each file and its name, before the file counts as done",
+    ),
+    (
+        "batch",
+        Durability::Batch,
+        "all files together at the end of the run, by syncing the file system of --dir",
+    ),
+];
 
-/// What to do when the final name is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Exists {
-    /// keep it if it is known to be the same, else fetch it anew and replace it
-    Verify,
-    /// keep it, whatever it holds
-    Skip,
-    /// fetch it anew and replace it
-    Overwrite,
-    /// keep it and give the new one another name
-    Rename,
-    /// count it as a failure
-    Error,
-}
+/// The values of `--exists`.
+const EXISTS: [Choice<Exists>; 5] = [
+    (
+        "verify",
+        Exists::Verify,
+        "keep the file if it is known to be the same, else fetch it again and replace it",
+    ),
+    ("skip", Exists::Skip, "keep the file, whatever its contents"),
+    (
+        "overwrite",
+        Exists::Overwrite,
+        "fetch the file again and replace it",
+    ),
+    (
+        "rename",
+        Exists::Rename,
+        "keep the file and give the new one another name",
+    ),
+    ("error", Exists::Error, "count the file as failed"),
+];
 
 #[derive(Args)]
 #[command(next_help_heading = "Resume and integrity")]
 pub(crate) struct Integrity {
     /// Fail unless the file of a single URL has this digest
     ///
-    /// Written as ALG:HEX or ALG=HEX, or as subresource integrity, ALG-BASE64. ALG is sha256,
-    /// sha512, sha1, md5, blake3, sha384 or sha224. Can be given several times, and then all of
-    /// them are checked. A file that fails does not take its final name. A URL can ask for the same
-    /// with a fragment, as in URL#sha256=HEX, and a list with checksum=. With --exists verify a
-    /// file that is there and has the digest is kept without asking the server.
+    /// The syntax is ALG:HEX, ALG=HEX, or that of subresource integrity, ALG-BASE64. ALG is sha256, sha512, sha1, md5,
+    /// blake3, sha384 or sha224. If the flag is given several times, all digests are checked. A file with another
+    /// digest does not get its final name. A digest can also be given in the fragment of a URL, as in URL#sha256=HEX,
+    /// and in a list by checksum=. With --exists verify, an existing file with this digest is kept without a request.
     #[arg(long, value_name = "ALG:HEX", conflicts_with = "input_file")]
     pub(crate) checksum: Vec<String>,
 
-    /// Fail unless each file has the digest that FILE has of its name
+    /// Fail unless each file has its digest in FILE
     ///
-    /// FILE is as sha256sum and its like write it, SHA256SUMS for example, and may be a URL: it is
-    /// fetched first. A file is looked up by the last part of its URL, or else by its own name. One
-    /// that is not in FILE fails unless something else says what its digest is to be.
+    /// FILE has the format of sha256sum and similar tools, for example SHA256SUMS. It may be a URL, which is fetched
+    /// first. The digest of a file is found by the last component of its URL, or else by its own name. A file without a
+    /// digest in FILE fails, unless its digest is given elsewhere.
     #[arg(long, value_name = "FILE|URL", hide_short_help = true)]
     pub(crate) checksums: Option<String>,
 
-    /// Write to FILE what was fetched from where
+    /// Write a lock file: the URL and digest of each file
     ///
-    /// FILE is JSON, with the URL, name, size, SHA-256 and entity tag of each file. What it held of
-    /// other URLs stays in it. It is written when the run ends, in one step, and several runs may
-    /// share it.
+    /// FILE is JSON, with the URL, name, size, SHA-256 and entity tag of each file. Its entries for other URLs are
+    /// kept. It is replaced in one step when the run ends. Several runs may use the same file.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) lock: Option<PathBuf>,
 
-    /// Refuse whatever differs from the file of --lock
+    /// Fail what differs from the file of --lock
     ///
-    /// A URL that is not in it, or a file of another size, digest or name, fails. FILE is not written.
+    /// A URL that is not in the lock file fails, and so does a file with another size, digest or name. The lock file is
+    /// not written.
     #[arg(long, requires = "lock", hide_short_help = true)]
     pub(crate) locked: bool,
 }
@@ -251,7 +262,7 @@ pub(crate) struct Integrity {
 #[derive(Args)]
 #[command(next_help_heading = "Concurrency")]
 pub(crate) struct Concurrency {
-    /// Fetch N files at once
+    /// Fetch up to N files at once
     #[arg(
         short,
         long,
@@ -264,59 +275,57 @@ pub(crate) struct Concurrency {
 
     /// Open at most N connections to one origin
     ///
-    /// An origin is a scheme, a host and a port. Without this only --jobs bounds it.
+    /// An origin is a scheme, a host and a port. Without this flag only --jobs limits the connections.
     #[arg(short = 'x', long, value_name = "N", value_parser = one_or_more)]
     pub(crate) per_host: Option<u32>,
 
     /// Fetch each file over N connections
     ///
-    /// With auto a file begins with one connection and gets more, up to 16, while they add speed.
-    /// All parts are of one version of the file: that takes a server that sends parts, and a strong
-    /// ETag or date. Where one is missing, the file comes over one connection. Mirrors are asked at
-    /// once where a digest is asked for, or all have one ETag.
+    /// With auto a file starts with one connection and gets more, up to 16, while they make it faster. All segments
+    /// must be of the same version of the file, so the server must support range requests and send a strong ETag or
+    /// date. Otherwise the file is fetched over one connection. Mirrors are used at the same time if a digest is given,
+    /// or if all of them send the same strong ETag.
     #[arg(short, long, value_name = "N|auto", value_parser = split, default_value = "auto")]
     pub(crate) split: Split,
 
-    /// Divide no file into parts smaller than SIZE
+    /// Divide no file into segments smaller than SIZE
     ///
-    /// The default is 8M, or 1M where --split has a number.
+    /// The default is 8M, or 1M if --split is a number.
     #[arg(long, value_name = "SIZE", value_parser = size, hide_short_help = true)]
     pub(crate) min_split: Option<u64>,
 
-    /// Receive at most RATE bytes a second in all
+    /// Limit the total speed to RATE
     ///
-    /// 0 lifts the limit.
+    /// 0 means no limit.
     #[arg(long, value_name = "RATE", value_parser = size)]
     pub(crate) limit_rate: Option<u64>,
 
-    /// Receive at most RATE bytes a second for each file
+    /// Limit the speed of each file to RATE
     ///
-    /// 0 lifts the limit.
+    /// 0 means no limit. With a limit, files are not divided.
     #[arg(long, value_name = "RATE", value_parser = size, hide_short_help = true)]
     pub(crate) limit_rate_file: Option<u64>,
 
-    /// Start at most N transfers a second, minute or hour
+    /// Start at most N transfers per second, minute or hour
     ///
-    /// Written as N/s, N/m or N/h, and spread evenly. Each try of a file counts, first or not, and
-    /// each part of one; a redirect does not. With it a file is divided only where --split has a
-    /// number.
+    /// The syntax is N/s, N/m or N/h. The starts are spaced evenly. Retries and the segments of a file count too;
+    /// redirects do not. With this flag a file is divided only if --split is a number.
     #[arg(long, value_name = "N/s", value_parser = start_interval, hide_short_help = true)]
     pub(crate) rate: Option<Duration>,
 }
 
 #[derive(Args)]
 #[command(next_help_heading = "Resume and integrity")]
-pub(crate) struct Resume {
-    /// Continue partial files that another tool has left
+pub(crate) struct ResumeFlags {
+    /// Continue partial files that other tools left
     ///
-    /// A partial file at the final name, as wget and curl leave it, is continued without proof that
-    /// the file is still the same: you vouch for that. It moves to NAME.part when the server has
-    /// sent more of it. A file that is as large as the server's is kept; a larger one is fetched
-    /// anew.
+    /// A partial file with the final name, as wget and curl leave it, is continued without proof that it is the same
+    /// version: you are responsible for that. It moves to NAME.part when the server sends more of it. A file of the
+    /// same size as the server's is kept; a larger one is fetched again.
     #[arg(short, long = "continue", conflicts_with = "no_resume")]
     pub(crate) r#continue: bool,
 
-    /// Start over instead of resuming what an earlier run has left
+    /// Start over instead of resuming files of earlier runs
     #[arg(long, hide_short_help = true)]
     pub(crate) no_resume: bool,
 }
@@ -326,8 +335,8 @@ pub(crate) struct Resume {
 pub(crate) struct Http {
     /// Send this header, 'Name: value', with every request
     ///
-    /// Can be given several times. An Authorization or Cookie header given here stays with the origin of each URL: it
-    /// does not follow a redirect to another one.
+    /// Can be given several times. An Authorization or Cookie header is sent only to the origin of each URL, not to
+    /// another origin after a redirect.
     #[arg(short = 'H', long = "header", value_name = "HEADER", value_parser = Field::parse)]
     pub(crate) headers: Vec<Field>,
 
@@ -341,15 +350,15 @@ pub(crate) struct Http {
 
     /// Log in with HTTP Basic authentication
     ///
-    /// Never sent to another origin than that of each URL, nor from https to http. A password given here can be seen in
-    /// the list of processes.
+    /// The login is sent only to the origin of each URL, and never from https to http. A password given here is visible
+    /// in the list of processes.
     #[arg(short, long, value_name = "USER[:PASS]")]
     pub(crate) user: Option<String>,
 
-    /// Log in with the bearer token that the environment variable VAR holds
+    /// Log in with the bearer token in the environment variable VAR
     ///
-    /// Like a user's password it is never sent to another origin than that of each URL; unlike that
-    /// it stands in no list of processes.
+    /// The token is sent only to the origin of each URL, like the login of --user. Unlike that, it is not visible in
+    /// the list of processes.
     #[arg(
         long,
         value_name = "VAR",
@@ -358,12 +367,12 @@ pub(crate) struct Http {
     )]
     pub(crate) bearer_env: Option<String>,
 
-    /// Log in with what ~/.netrc, or FILE, has for each host
+    /// Log in with the logins of ~/.netrc, or of FILE
     ///
-    /// The file of the environment variable NETRC goes before ~/.netrc. A host's login is sent to that host alone, with
-    /// Basic authentication, also where a redirect leads there, but in the clear to none after https. The 'default'
-    /// one is for the hosts of the URLs themselves. --user, user information in a URL and an Authorization header go
-    /// before; a URL with a user but no password gets that user's password.
+    /// The environment variable NETRC can name another file than ~/.netrc. The login of a host is sent to that host
+    /// only, with Basic authentication, also after a redirect to it, but never in plaintext after https. The 'default'
+    /// login is for the hosts of the URLs themselves. --user, user information in a URL and an Authorization header
+    /// take precedence. A URL with a user and no password gets the password of that user.
     #[arg(
         long,
         value_name = "FILE",
@@ -375,10 +384,10 @@ pub(crate) struct Http {
 
     /// Fetch only bytes A to B of a single URL
     ///
-    /// Written as A-B, both counted from 0 and both included, as A- for all from A on, or as -N for the
-    /// last N. The file has exactly these bytes, or fewer where what is there ends before; a digest that
-    /// is asked for is theirs. They come over one connection. It is a failure if the server sends
-    /// something else, such as the whole.
+    /// The syntax is A-B, counted from 0 with both ends included; A- for everything from A; or -N for the last N bytes.
+    /// The stored file has exactly these bytes, or fewer if the file on the server ends first. A given digest is that
+    /// of these bytes. They are fetched over one connection. It is a failure if the server sends another range or the
+    /// full file.
     #[arg(
         long,
         value_name = "A-B",
@@ -390,31 +399,31 @@ pub(crate) struct Http {
     )]
     pub(crate) range: Option<String>,
 
-    /// Let servers compress what they send, and decompress it
+    /// Accept compressed responses and decompress them
     ///
-    /// Servers are offered gzip, br and zstd (or what a -H 'Accept-Encoding: ...' says), and each file
-    /// is what comes out: sizes and digests that are asked for are its own. A file that comes
-    /// compressed comes over one connection, and is started over rather than resumed. Without this
-    /// nothing is offered, and bytes are stored as they are sent.
+    /// gzip, br and zstd are offered to servers (or the codings of a -H 'Accept-Encoding: ...'). Files are stored
+    /// decompressed, and given sizes and digests are those of the stored files. A compressed response is fetched over
+    /// one connection, and is restarted instead of resumed. Without this flag no coding is offered, and bytes are
+    /// stored as received.
     #[arg(long, hide_short_help = true)]
     pub(crate) compressed: bool,
 
-    /// Send the cookies of FILE, and those that answers set during the run
+    /// Send the cookies of FILE, and those set during the run
     ///
-    /// FILE is in Netscape's format, as curl, wget and browsers' extensions write it; it is not changed. Each cookie
-    /// goes where its domain, path, time and security say. A Cookie header of --header goes before them, in one
-    /// line, to the origin of each URL.
+    /// FILE has Netscape's format, as curl, wget and browser extensions write it; it is not changed. Each cookie is
+    /// sent according to its domain, path, expiry and Secure attribute. A Cookie header of --header comes before them
+    /// in the same line, for the origin of each URL.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) cookies: Option<PathBuf>,
 
-    /// Speak HTTP/1.1 only
+    /// Use HTTP/1.1 only
     #[arg(id = "http1_1", long = "http1.1", hide_short_help = true)]
     pub(crate) http1_1: bool,
 
-    /// Speak HTTP/2 only
+    /// Use HTTP/2 only
     ///
-    /// Without it https servers are asked, and http ones spoken to in HTTP/1.1. With it an http
-    /// server is taken to speak HTTP/2 without being asked.
+    /// Without this flag the version is negotiated for https, and http uses HTTP/1.1. With it HTTP/2 is used for http
+    /// without negotiation.
     #[arg(long, conflicts_with = "http1_1", hide_short_help = true)]
     pub(crate) http2: bool,
 
@@ -429,49 +438,48 @@ pub(crate) struct Http {
     )]
     pub(crate) max_redirs: u32,
 
-    /// Refuse a file larger than SIZE
+    /// Fail a file that is larger than SIZE
     ///
-    /// 0 lifts the limit.
+    /// 0 means no limit.
     #[arg(long, value_name = "SIZE", value_parser = size, hide_short_help = true)]
     pub(crate) max_filesize: Option<u64>,
 }
 
 #[derive(Args)]
 #[command(next_help_heading = "TLS")]
-pub(crate) struct Tls {
-    /// Trust the certificates in FILE (PEM), and no others
+pub(crate) struct TlsFlags {
+    /// Trust only the certificates in FILE (PEM)
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
 
-    /// Trust the certificates in the files of DIR (PEM), and no others but those of --cacert
+    /// Trust only the certificates in the files of DIR (PEM), and those of --cacert
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, hide_short_help = true)]
     pub(crate) capath: Option<PathBuf>,
 
-    /// Show the client certificate in FILE (PEM) to servers that ask for one
+    /// Use the client certificate in FILE (PEM) if a server asks for one
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) cert: Option<PathBuf>,
 
-    /// Take the client certificate's key from FILE (PEM)
+    /// Read the client certificate's key from FILE (PEM)
     ///
-    /// Without this it is looked for in the file of --cert.
+    /// Without this flag the key is read from the file of --cert.
     #[arg(long, value_name = "FILE", requires = "cert", hide_short_help = true)]
     pub(crate) key: Option<PathBuf>,
 
-    /// Speak no TLS older than VERSION
-    #[arg(long, value_name = "VERSION", value_enum, default_value_t = Oldest::V1_2, hide_short_help = true)]
-    pub(crate) tls_min: Oldest,
+    /// The oldest TLS version to use
+    #[arg(long, value_name = "VERSION", value_parser = choice(&TLS_VERSIONS), default_value = "1.2", hide_short_help = true)]
+    pub(crate) tls_min: TlsVersion,
 
     /// Accept servers with this public key only
     ///
-    /// Each HASH is sha256// and the Base64 of the SHA-256 digest of a server's
-    /// SubjectPublicKeyInfo; several are separated by semicolons. This is checked in addition to
-    /// the certificate, and with --insecure too.
+    /// HASH is sha256// and the SHA-256 of the server's SubjectPublicKeyInfo in Base64; several are separated by
+    /// semicolons. The key is checked in addition to the certificate, also with --insecure.
     #[arg(long, value_name = "HASH", value_parser = pins, hide_short_help = true)]
     pub(crate) pinnedpubkey: Option<Pins>,
 
     /// Do not verify certificates
     ///
-    /// Anyone on the way can then read and change what is fetched.
+    /// An attacker on the network can then read and change the files.
     #[arg(short = 'k', long)]
     pub(crate) insecure: bool,
 }
@@ -487,83 +495,77 @@ pub(crate) struct Network {
     #[arg(short = '6', alias = "ipv6")]
     pub(crate) ipv6: bool,
 
-    /// Use this address for HOST and PORT instead of looking it up
+    /// Use ADDR for HOST and PORT instead of a lookup
     ///
     /// Several addresses are separated by commas; an IPv6 address can stand in brackets. Can be given several times.
     #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = resolve, hide_short_help = true)]
     pub(crate) resolve: Vec<Resolve>,
 
-    /// Connect to HOST2 and PORT2 where a URL says HOST1 and PORT1
+    /// Connect to HOST2:PORT2 for URLs with HOST1:PORT1
     ///
-    /// Everything else is as if HOST1 were connected to: the request, and the certificate that is expected. Each of the
-    /// four can be empty: any host or port, or that of the URL. The first that is about a URL counts. Can be given
-    /// several times.
+    /// Only the connection changes: the request and the expected certificate are still those of HOST1. Each of the four
+    /// can be empty: an empty HOST1 or PORT1 matches all URLs, an empty HOST2 or PORT2 is that of the URL. Can be given
+    /// several times; the first match is used.
     #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2", hide_short_help = true)]
     pub(crate) connect_to: Vec<String>,
 
-    /// Connect by the proxy at URL
+    /// Connect through the proxy at URL
     ///
-    /// URL is [SCHEME://][USER[:PASS]@]HOST[:PORT], and the scheme one of http (if there is none),
-    /// https, socks5 and socks5h. To https URLs, and over SOCKS to all, the proxy makes a tunnel;
-    /// other requests are given to it. With socks5 names are looked up here, with socks5h by the
-    /// proxy. Without this the variables http_proxy, https_proxy and all_proxy name proxies; an
-    /// empty URL says that there is none.
+    /// URL is [SCHEME://][USER[:PASS]@]HOST[:PORT]. The scheme is http (the default), https, socks5 or socks5h. For
+    /// https URLs, and for all URLs over SOCKS, the proxy opens a tunnel; other requests are sent to the proxy. With
+    /// socks5 names are looked up locally, with socks5h by the proxy. Without this flag the variables http_proxy,
+    /// https_proxy and all_proxy are used; an empty URL means no proxy.
     #[arg(short, long, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) proxy: Option<String>,
 
     /// Connect to the hosts in LIST without a proxy
     ///
-    /// Names, each for itself and all below it, addresses and networks such as 10.0.0.0/8, separated
-    /// by commas; * is every host. Without this the variable no_proxy has such a list.
+    /// LIST has names (each includes its subdomains), addresses and networks such as 10.0.0.0/8, separated by commas; *
+    /// is every host. Without this flag the variable no_proxy is used.
     #[arg(long, value_name = "LIST", hide_short_help = true)]
     pub(crate) noproxy: Option<String>,
 
-    /// Give up connecting after DUR
+    /// Limit the time to connect to DUR
     ///
-    /// 0 lifts the limit.
+    /// 0 means no limit.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "10s")]
     pub(crate) connect_timeout: Duration,
 
-    /// Give up when no byte comes for DUR
+    /// Fail if no byte arrives for DUR
     ///
-    /// A transfer that has none while others have bytes from the same origin is given up to four times as long.
-    /// 0 lifts the limit.
+    /// A transfer that gets no bytes while others get bytes from the same origin has up to four times as long. 0 means
+    /// no limit.
     #[arg(short = 'T', long, value_name = "DUR", value_parser = duration, default_value = "30s")]
     pub(crate) stall_timeout: Duration,
 
-    /// Give up a transfer that takes longer than DUR
+    /// Limit the time of a transfer to DUR
     ///
-    /// The clock starts when the transfer does, not while it waits for its turn. Without this, or
-    /// with 0, a transfer may take as long as it likes.
+    /// The time starts when the transfer starts, not while it waits in the queue. Without this flag, or with 0, there
+    /// is no limit.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
 
-    /// Give up a transfer that is slower than RATE for DUR
+    /// Fail if a transfer is slower than RATE for DUR
     ///
-    /// RATE is bytes a second, on average over each span of DUR, from the request on. The time that a rate limit holds
-    /// a transfer back does not count.
+    /// RATE is an average over each period of DUR, from the request on. Time in which a rate limit pauses the transfer
+    /// does not count.
     #[arg(long, value_name = "RATE:DUR", value_parser = min_speed, hide_short_help = true)]
     pub(crate) min_speed: Option<MinSpeed>,
 }
 
-/// The oldest version of TLS that is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Oldest {
-    /// TLS 1.2
-    #[value(name = "1.2")]
-    V1_2,
-    /// TLS 1.3
-    #[value(name = "1.3")]
-    V1_3,
-}
+/// The values of `--tls-min`.
+const TLS_VERSIONS: [Choice<TlsVersion>; 2] = [
+    ("1.2", TlsVersion::V1_2, "TLS 1.2"),
+    ("1.3", TlsVersion::V1_3, "TLS 1.3"),
+];
 
 #[derive(Args)]
 #[command(next_help_heading = "Retry")]
-pub(crate) struct Retry {
-    /// Try up to N times more after the first
+pub(crate) struct RetryFlags {
+    /// Retry up to N times after the first try
     ///
-    /// Tries are counted anew after one that went on with what was there and brought a MiB or more, so that a
-    /// large file comes whole from a server that cuts its answers.
+    /// The count starts again after a try that resumed the file and added at least 1 MiB. So a large file can be
+    /// fetched from a server that cuts its responses.
     #[arg(
         id = "retry",
         short = 't',
@@ -575,39 +577,38 @@ pub(crate) struct Retry {
 
     /// Wait DUR before the first retry
     ///
-    /// The delay doubles with each retry up to a minute, and is varied at random.
+    /// The delay doubles with each retry, up to one minute, with random jitter.
     #[arg(id = "retry_delay", long = "retry-delay", value_name = "DUR", value_parser = duration, default_value = "1s", hide_short_help = true)]
     pub(crate) delay: Duration,
 
-    /// Obey a Retry-After of up to DUR
+    /// Obey Retry-After up to DUR
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "5m", hide_short_help = true)]
     pub(crate) max_retry_after: Duration,
 
-    /// Begin no retry later than DUR after the first try began
+    /// Start no retry later than DUR after the first try
     ///
-    /// Without this, or with 0, only the number of tries ends them.
+    /// Without this flag, or with 0, only the number of tries is limited.
     #[arg(id = "retry_max_time", long = "retry-max-time", value_name = "DUR", value_parser = duration, hide_short_help = true)]
     pub(crate) max_time: Option<Duration>,
 
-    /// Retry the HTTP statuses CODES, and no others
+    /// Retry only the HTTP statuses CODES
     ///
-    /// They are separated by commas. Without this 408, 425, 429, 500, 502, 503, 504, 522 and 524
-    /// are tried again. Failures of the network are tried again in any case, a certificate that is
-    /// not accepted never is.
+    /// CODES are separated by commas. The default is 408, 425, 429, 500, 502, 503, 504, 522 and 524. Network failures
+    /// are always retried, refused certificates never.
     #[arg(id = "retry_on", long = "retry-on", value_name = "CODES", value_parser = codes, hide_short_help = true)]
     pub(crate) on: Option<Codes>,
 }
 
 #[derive(Args)]
 #[command(next_help_heading = "Reporting")]
-pub(crate) struct Reporting {
-    /// Print no completion lines and no progress; -qq no errors either
+pub(crate) struct ReportingFlags {
+    /// Print no completion lines and no progress; -qq no errors
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) quiet: u8,
 
-    /// Say what each transfer does; -vv shows headers too
+    /// Print what each transfer does; -vv also prints headers
     ///
-    /// Lines start with * for what is done, > for what is sent and < for what comes back. Credentials are masked.
+    /// Lines start with * for an action, > for a sent header and < for a received header. Credentials are masked.
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -615,56 +616,56 @@ pub(crate) struct Reporting {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = ProgressChoice::Auto, hide_short_help = true)]
     pub(crate) progress: ProgressChoice,
 
-    /// Print each completion as a JSON object on a line of its own
+    /// Print each completion as a JSON object on one line
     ///
-    /// Failures too; errors are still told on standard error. The man page has the fields.
+    /// Failures are included; they are also reported on standard error. The man page describes the fields.
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Write every completion and the totals to FILE, as one JSON document
+    /// Write all completions and the totals to FILE, as one JSON document
     ///
-    /// It appears when the run has ended. - is standard output, and completion lines go to standard error then.
+    /// FILE is written when the run ends. - is standard output; completion lines then go to standard error.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) report: Option<PathBuf>,
 
-    /// Write to FILE what happens as it happens; - is standard output
+    /// Write events to FILE as they happen; - is standard output
     ///
-    /// A JSON object a line: each start, redirect, retry and completion, and once a second how far
-    /// each file is. The man page has the fields. With - completion lines go to standard error.
+    /// Each line is a JSON object: a start, redirect, retry or completion, and once a second the progress of each file.
+    /// The man page describes the fields. With -, completion lines go to standard error.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) events: Option<PathBuf>,
 
-    /// End with a line that sums the run up
+    /// Print a summary line at the end
     ///
     /// This is the default on a terminal and with more than one URL.
     #[arg(long, overrides_with = "no_summary", hide_short_help = true)]
     pub(crate) summary: bool,
 
-    /// Do not end with a line that sums the run up
+    /// Print no summary line
     #[arg(long, overrides_with = "summary", hide_short_help = true)]
     pub(crate) no_summary: bool,
 
-    /// Whether to colour what is printed
+    /// When to colour the output
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, hide_short_help = true)]
     pub(crate) color: ColorChoice,
 
-    /// Write the rows that are not done to FILE, as a list to read again
+    /// Write the rows that are not done to FILE, as a list
     ///
-    /// With all their options, mirrors and digests, and with their credentials: only its owner may
-    /// read FILE. Rows that were under way when the run ended early are among them, and those that it had
-    /// not begun. FILE is written when the run ends, and is empty if all is done. - is standard output.
+    /// The rows have all their options, mirrors and digests, and their credentials, so only the owner can read FILE.
+    /// They include rows that were in progress or not started when the run ended early. FILE is written when the run
+    /// ends, and is empty if all rows are done. - is standard output.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) failed: Option<PathBuf>,
 
-    /// Let the first failure end the run
+    /// Stop at the first failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
 
-    /// Print what would be fetched, and where to
+    /// Print what would be fetched, and to which file
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Print help; --help says more
+    /// Print help; --help prints more
     #[arg(id = "help", short, long = "help", action = ArgAction::Help)]
     pub(crate) _help: Option<bool>,
 
@@ -676,11 +677,11 @@ pub(crate) struct Reporting {
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressChoice {
-    /// bars on a terminal, plain lines elsewhere
+    /// bars on a terminal, else plain
     Auto,
-    /// a line for the whole run and one for each active transfer
+    /// one line for the run and one for each active transfer
     Bars,
-    /// one line for the whole run, kept up to date
+    /// one line for the run, updated in place
     Line,
     /// a new line every 10 seconds
     Plain,
@@ -704,45 +705,45 @@ impl Flags {
     ///
     /// # Errors
     ///
-    /// Usage errors, and clap's "errors" for --help and --version: `exit` on them does what is right, with exit
-    /// status 2 for the former and 0 for the latter.
+    /// Usage errors, and clap's "errors" for --help and --version. Their `exit` method prints the message and exits
+    /// with status 2 or 0.
     pub(crate) fn read<I>(command_line: I) -> Result<Self, clap::Error>
     where
         I: IntoIterator<Item: Into<OsString> + Clone>,
     {
         let mut flags = Self::try_parse_from(command_line)?;
-        let fault = |kind, message: &str| Err(Self::command().error(kind, message));
-        if flags.input.urls.len() > 1 {
-            let fault = |message| fault(ErrorKind::ArgumentConflict, message);
-            if flags.output.output.is_some() {
-                return fault("'--output <FILE>' names the file of a single URL");
-            }
-            if !flags.integrity.checksum.is_empty() {
-                return fault("'--checksum <ALG:HEX>' is the digest of a single URL");
-            }
-            if flags.http.range.is_some() {
-                return fault("'--range <A-B>' is of a single URL");
+        match flags.conflict().or_else(|| flags.take_outputs()) {
+            Some(message) => Err(Self::command().error(ErrorKind::ArgumentConflict, message)),
+            None => Ok(flags),
+        }
+    }
+
+    /// Flags that contradict each other in ways that clap cannot express.
+    fn conflict(&self) -> Option<String> {
+        if self.input.urls.len() > 1 {
+            let message = if self.output.output.is_some() {
+                Some("'--output <FILE>' is for a single URL")
+            } else if !self.integrity.checksum.is_empty() {
+                Some("'--checksum <ALG:HEX>' is for a single URL")
+            } else if self.http.range.is_some() {
+                Some("'--range <A-B>' is for a single URL")
+            } else {
+                None
+            };
+            if let Some(message) = message {
+                return Some(message.to_owned());
             }
         }
-        if let Some(message) = flags.take_outputs() {
-            return fault(ErrorKind::ArgumentConflict, &message);
-        }
-        let stdin = flags
+        let stdin = self
             .input
             .input_file
             .iter()
             .filter(|file| *file == Path::new("-"));
-        if stdin.count() > 1 {
-            return fault(
-                ErrorKind::ArgumentConflict,
-                "'--input-file -' can be given only once",
-            );
-        }
-        Ok(flags)
+        (stdin.count() > 1).then(|| "'--input-file -' can be given only once".to_owned())
     }
 
-    /// Names standard output `-` wherever an output leads there. What is wrong where two outputs would
-    /// be mixed up.
+    /// Replaces each output that leads to standard output by `-`. Returns a message if two outputs are the same file,
+    /// or if an output is a list that is read.
     fn take_outputs(&mut self) -> Option<String> {
         let reporting = &mut self.reporting;
         let is_json = reporting.json;
@@ -767,29 +768,31 @@ impl Flags {
             }
             let is_stdout = is_stdout(&full);
             if flag == "--lock" && is_stdout {
-                return Some("'--lock -' is no file that can be read again".into());
+                return Some("'--lock -' cannot be read again: name a file".into());
             }
             if is_json && is_stdout && flag != "--output" {
-                return Some(format!("'{flag} -' and '--json' both want standard output"));
+                return Some(format!("'{flag} -' and '--json' both use standard output"));
             }
             taken.push(Taken {
                 flag,
-                place: Place::of_output(&full),
+                file: FileName::of_output(&full),
                 full,
             });
         }
         let lists = self.input.input_file.iter();
-        let lists: Vec<_> = lists.map(|list| Place::of_input(list)).collect();
-        let clash = |(at, output): (usize, &Taken)| output.clash(&taken[..at], &taken, &lists);
-        taken.iter().enumerate().find_map(clash)
+        let lists: Vec<_> = lists.map(|list| FileName::of_input(list)).collect();
+        taken
+            .iter()
+            .enumerate()
+            .find_map(|(at, output)| output.clash(&taken[..at], &taken, &lists))
     }
 }
 
-/// An output that was typed.
+/// An output of the command line.
 struct Taken {
     flag: &'static str,
     full: PathBuf,
-    place: Place,
+    file: FileName,
 }
 
 impl fmt::Display for Taken {
@@ -799,43 +802,47 @@ impl fmt::Display for Taken {
 }
 
 impl Taken {
-    /// What is wrong where it would be mixed up with an output before it, or would replace what is read.
-    fn clash(&self, before: &[Self], all: &[Self], lists: &[Place]) -> Option<String> {
+    /// A message if this output is the same file as an output before it, or would replace a list that is read.
+    fn clash(&self, before: &[Self], all: &[Self], lists: &[FileName]) -> Option<String> {
         let is_stdout = is_stdout(&self.full);
-        let mut before = before.iter().filter(|other| other.place.is(&self.place));
+        let mut before = before.iter().filter(|other| other.file.is(&self.file));
         if let Some(other) = before.next()
-            && !self.place.is_device()
+            && !self.file.is_device()
         {
             let what = if is_stdout {
                 "standard output"
             } else {
                 "one file"
             };
-            return Some(format!("{other} and {self} both want {what}"));
+            return Some(format!("{other} and {self} both use {what}"));
         }
         if is_stdout {
             return None;
         }
-        if self.flag != "--failed" && lists.iter().any(|list| list.is(&self.place)) {
+        if self.flag != "--failed" && lists.iter().any(|list| list.is(&self.file)) {
             return Some(format!("{self} would replace a list that is read"));
         }
         if !matches!(self.flag, "--report" | "--failed" | "--lock") {
             return None;
         }
-        let part = self.place.part();
-        if lists.iter().any(|list| list.is(&part)) {
+        let temporary = self.file.temporary();
+        if lists.iter().any(|list| list.is(&temporary)) {
             return Some(format!(
-                "{self} is written beside it, over a list that is read"
+                "the temporary file of {self} would replace a list that is read"
             ));
         }
-        let other = all.iter().find(|other| other.place.is(&part))?;
-        Some(format!("{self} is written beside it, where {other} is"))
+        let other = all.iter().find(|other| other.file.is(&temporary))?;
+        Some(format!(
+            "the temporary file of {self} would replace {other}"
+        ))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gannet::error::RETRIED_STATUSES;
+    use gannet::internals::http::digest::Algorithm;
 
     fn read(line: &[&str]) -> Flags {
         Flags::read([&["gannet"], line].concat()).unwrap_or_else(|error| panic!("{error}"))
@@ -943,6 +950,27 @@ mod tests {
         assert!(flags.reporting.no_summary && !flags.reporting.summary);
         let flags = read(&["--no-summary", "--summary", "u"]);
         assert!(flags.reporting.summary && !flags.reporting.no_summary);
+    }
+
+    fn long_help(id: &str) -> String {
+        let command = Flags::command();
+        let arg = command.get_arguments().find(|arg| arg.get_id() == id);
+        arg.and_then(|arg| arg.get_long_help()).unwrap().to_string()
+    }
+
+    #[test]
+    fn the_help_names_every_algorithm() {
+        let help = long_help("checksum");
+        for algorithm in Algorithm::ALL {
+            assert!(help.contains(algorithm.name()), "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_the_statuses_that_are_retried() {
+        let statuses = RETRIED_STATUSES.map(|status| status.to_string()).join(", ");
+        let (rest, last) = statuses.rsplit_once(", ").unwrap();
+        assert!(long_help("retry_on").contains(&format!("{rest} and {last}.")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! How sizes, speeds and spans of time are written for people, and how foreign text is made safe for a terminal.
+//! Formats sizes, speeds and durations, and escapes untrusted text for a terminal.
 //!
-//! Each is a `Display` that writes straight to its target: no string is made on the way.
+//! Each type is a `Display` that writes directly to its target, without an intermediate string.
 
 use std::fmt::{self, Display, Formatter, Write};
 use std::time::Duration;
@@ -32,12 +32,12 @@ impl Display for Size {
     }
 }
 
-/// Bytes over a span of time: `9.9 MiB/s`.
+/// Bytes over a duration, as a speed: `9.9 MiB/s`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Speed(pub(crate) u64, pub(crate) Duration);
 
 impl Speed {
-    /// Bytes a second. A span too short to be measured counts as a microsecond.
+    /// Bytes per second. A duration below one microsecond counts as one.
     pub(crate) fn per_second(self) -> u64 {
         let micros = self.1.as_micros().max(1);
         u64::try_from(u128::from(self.0) * 1_000_000 / micros).unwrap_or(u64::MAX)
@@ -50,17 +50,15 @@ impl Display for Speed {
     }
 }
 
-/// A span of time: `0.4 ms`, `850 ms`, `1.24 s`, `12.3 s`, `2 m 03 s`, `1 h 02 m`, `3 d 04 h`.
+/// A duration: `0.4 ms`, `850 ms`, `1.24 s`, `12.3 s`, `2 m 03 s`, `1 h 02 m`, `3 d 04 h`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span(pub(crate) Duration);
 
 impl Display for Span {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let micros = self.0.as_micros();
-        let rounded = |unit: u128| (micros + unit / 2) / unit;
-        let (tenths_ms, millis) = (rounded(100), rounded(1_000));
-        let (hundredths, tenths) = (rounded(10_000), rounded(100_000));
-        let (seconds, minutes) = (rounded(1_000_000), rounded(60_000_000));
+        let (tenths_ms, millis) = (self.rounded(100), self.rounded(1_000));
+        let (hundredths, tenths) = (self.rounded(10_000), self.rounded(100_000));
+        let (seconds, minutes) = (self.rounded(1_000_000), self.rounded(60_000_000));
         if tenths_ms < 100 {
             write!(f, "{}.{} ms", tenths_ms / 10, tenths_ms % 10)
         } else if millis < 1_000 {
@@ -74,14 +72,21 @@ impl Display for Span {
         } else if minutes < 24 * 60 {
             write!(f, "{} h {:02} m", minutes / 60, minutes % 60)
         } else {
-            let hours = rounded(3_600_000_000);
+            let hours = self.rounded(3_600_000_000);
             write!(f, "{} d {:02} h", hours / 24, hours % 24)
         }
     }
 }
 
-/// Anything that came from a list, a server or a file system, written so that it cannot drive a terminal, start a new
-/// line, or show its characters in another order than they have.
+impl Span {
+    /// The duration in units of `unit` microseconds, rounded.
+    fn rounded(self, unit: u128) -> u128 {
+        (self.0.as_micros() + unit / 2) / unit
+    }
+}
+
+/// Untrusted text from a list, a server or a file system. It is escaped so that it cannot control a terminal, begin a
+/// new line, or change the order of its characters on the screen.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Safe<T>(pub(crate) T);
 
@@ -91,7 +96,7 @@ impl<T: Display> Display for Safe<T> {
     }
 }
 
-/// Passes text on, with what is not safe escaped as a Rust literal would have it.
+/// Escapes unsafe characters as in a Rust string literal.
 struct Escaping<'a, 'f>(&'a mut Formatter<'f>);
 
 impl Write for Escaping<'_, '_> {
@@ -109,8 +114,8 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
-/// Controls (C0, DEL, C1), and Unicode's invisible format characters: bidi marks, embeddings, overrides and isolates,
-/// joiners, line and paragraph separators, variation selectors, tags.
+/// False for control characters (C0, DEL, C1) and Unicode's invisible format characters: bidirectional marks,
+/// embeddings, overrides and isolates, joiners, line and paragraph separators, variation selectors, tags.
 fn is_safe(c: char) -> bool {
     match c {
         ' '..='~' => true,

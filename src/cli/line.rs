@@ -1,4 +1,4 @@
-//! The lines that a person reads of each transfer: done, kept, fail.
+//! Formats completion lines for people: done, kept, fail.
 
 use std::fmt::Write as _;
 
@@ -7,6 +7,7 @@ use gannet::http::masked;
 use gannet::multi::Outcome;
 use gannet::session::{Completion, Landing};
 
+use super::advice::WithAdvice;
 use super::format::{Safe, Size, Span, Speed};
 
 /// `  200  12.3 MiB  1.24 s  9.9 MiB/s  URL -> PATH`
@@ -29,7 +30,7 @@ pub(super) fn kept_line(text: &mut String, completion: &Completion<'_>) {
     destination(text, completion);
 }
 
-/// `URL -> PATH`, and what is unusual about it.
+/// `URL -> PATH`, and whether the file was renamed.
 fn destination(text: &mut String, completion: &Completion<'_>) {
     let url = masked(completion.url);
     let _ = match completion.landing {
@@ -47,14 +48,14 @@ fn destination(text: &mut String, completion: &Completion<'_>) {
     });
 }
 
-/// `  404  URL: not found (1 try) [list.txt:3] [192.0.2.1:80]`, and where redirects had led.
+/// `  404  URL: not found (1 try) [list.txt:3] [192.0.2.1:80]`; after a redirect also the URL that failed.
 pub(super) fn fail_line(text: &mut String, completion: &Completion<'_>, error: &Error) {
     let _ = write!(
         text,
         "  {}  {}: {}",
         StatusColumn(error.status()),
         Safe(masked(completion.url)),
-        Safe(error)
+        Safe(WithAdvice(error))
     );
     if let Some(url) = error.redirected() {
         let _ = write!(text, " at {}", Safe(masked(url)));
@@ -79,7 +80,7 @@ pub(super) fn fail_line(text: &mut String, completion: &Completion<'_>, error: &
     text.push('\n');
 }
 
-/// A status, or a dash where there is none.
+/// A status, or `-` if there is none.
 pub(super) struct StatusColumn(pub(super) Option<u16>);
 
 impl std::fmt::Display for StatusColumn {

@@ -1,11 +1,13 @@
-//! The command line: the binary's own, which the library cannot see.
+//! The command-line program. The library does not use this module.
 //!
-//! `flags` is what can be typed (`values` reads its words), `config` what can be said of them
-//! beforehand, `options` turns that into what is wanted (`credentials` reads files for it), `report`
-//! prints how it goes on each `stream` (`line` for people, `record`, `document` and `events` for
-//! programs), `progress` draws how it stands, `format` writes figures, `exit` is what the shell is
-//! told.
+//! Input: `flags` defines the flags, `values` and `outputs` parse their values, `config` reads defaults, `credentials`
+//! reads files with credentials, and `options` turns all of them into the plan of a run.
+//!
+//! Output: `report` prints the run to each `stream`: `line` for people, with the `advice` about an error; `record`,
+//! `document` and `events` for programs. `progress` draws the progress view, `format` formats figures and escapes text,
+//! `exit` defines the exit codes.
 
+mod advice;
 mod config;
 mod credentials;
 mod document;
@@ -35,7 +37,7 @@ use exit::Exit;
 use flags::Flags;
 use report::Console;
 
-/// Runs a command line, program name first, and says what the shell is to be told.
+/// Runs a command line, program name first, and returns the exit code. Does not return if a signal stopped the run.
 pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
     let line = match config::complete(command_line.into_iter().collect()) {
         Ok(line) => line,
@@ -43,11 +45,11 @@ pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode
     };
     let flags = match Flags::read(line) {
         Ok(flags) => flags,
-        Err(error) => return tell(&without_secret(error)).into(),
+        Err(error) => return print_usage(&without_secret(error)).into(),
     };
     match run(flags) {
         Ok(exit) => match exit.signal() {
-            // All is written. A shell that runs a loop stops it only if the program died by the signal.
+            // All output is written. A shell loop stops only if the process dies by the signal.
             Some(signal) => sys::end_by(signal),
             None => exit.into(),
         },
@@ -56,30 +58,33 @@ pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode
 }
 
 fn complain(error: &anyhow::Error, exit: Exit) -> Exit {
-    // Without anybody to tell there is still the exit code.
+    // If standard error cannot be written, the exit code still reports the error.
     let _ = writeln!(std::io::stderr(), "gannet: {error:#}");
     exit
 }
 
-/// What is wrong with a header field or a URL is told without what may be a secret of it.
+/// Masks the value in an error about a header or a URL with userinfo, because it may be a secret.
 fn without_secret(mut error: clap::Error) -> clap::Error {
-    let named = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.as_str(),
-        _ => "",
-    };
-    let is_header = named(ContextKind::InvalidArg).starts_with("--header");
-    if is_header || named(ContextKind::InvalidValue).contains('@') {
+    let is_header = context(&error, ContextKind::InvalidArg).starts_with("--header");
+    if is_header || context(&error, ContextKind::InvalidValue).contains('@') {
         let mask = ContextValue::String("***".to_owned());
         error.insert(ContextKind::InvalidValue, mask);
     }
     error
 }
 
-/// Prints what the parser has to say: a usage error, or the help that was asked for. Help that
-/// cannot be written is an error, unless its reader has had enough.
-fn tell(said: &clap::Error) -> Exit {
-    match said.print() {
-        _ if said.use_stderr() => Exit::Usage,
+/// The text of one kind of context; empty if the error has none.
+fn context(error: &clap::Error, kind: ContextKind) -> &str {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => text,
+        _ => "",
+    }
+}
+
+/// Prints a usage error, or the requested help. A write error of the help is a failure, except a closed pipe.
+fn print_usage(message: &clap::Error) -> Exit {
+    match message.print() {
+        _ if message.use_stderr() => Exit::Usage,
         Err(error) if error.kind() != ErrorKind::BrokenPipe => report::disk_exit(error.kind()),
         _ => Exit::Success,
     }
@@ -94,7 +99,7 @@ fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
         console.warn(&warnings);
         plan.cookies = Some(cookies);
     }
-    // Catches signals until all is told.
+    // Its signal handlers stay installed until all output is written.
     let mut reactor = Reactor::default();
     match session::run_on(&mut reactor, plan, &mut console) {
         Ok(totals) => {

@@ -1,4 +1,4 @@
-//! From what was typed to what is wanted.
+//! Turns flags into the [`Plan`] of a run.
 
 use std::env;
 use std::path::PathBuf;
@@ -10,23 +10,20 @@ use gannet::http::{
     ByteRange, ConnectTo, Credentials, Expected, Field, NoProxy, Proxies, Proxy, accept_encoding,
 };
 use gannet::internals::http::encoding::take_offer;
-use gannet::list::{Format, Shard, Split, parse_url};
+use gannet::list::{Shard, parse_url};
 use gannet::multi::{
-    Detail, Family, Identity, Limits, Options, Protocol, TlsOptions, TlsVersion, TrustRoots,
-    Windows,
+    Detail, Family, Identity, Limits, Options, Protocol, TlsOptions, TrustRoots, Windows,
 };
-use gannet::session::{
-    self, Durability, ListPlace, Output, Plan, Request, Resume, Retry, Template,
-};
+use gannet::session::{ListPlace, Output, Plan, Request, Resume, Retry, Template};
 
 use super::credentials;
-use super::flags::{self, Exists, Flags, Fsync, InputFormat, Oldest, Tls};
-use super::values::{self, is_stdout};
+use super::flags::{self, Flags};
+use super::values::is_stdout;
 
 /// Builds the plan of a run.
 ///
 /// # Errors
-/// Something typed cannot be done; the message says which flag.
+/// A flag has an invalid value; the message names the flag.
 pub(crate) fn plan(flags: Flags) -> Result<Plan> {
     let request = request(&flags)?;
     let mut options = options(&flags)?;
@@ -50,26 +47,19 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         is_strict: flags.input.strict,
         digests,
         checksums: flags.integrity.checksums.map(checksums).transpose()?,
-        format: format(flags.input.input_format),
+        format: flags.input.input_format,
         shard: flags.input.shard.as_deref().map(shard).transpose()?,
         dir: flags.output.dir.unwrap_or_else(|| PathBuf::from(".")),
         output,
         template: flags.output.name.as_deref().map(template).transpose()?,
         takes_names: flags.output.content_disposition,
-        exists: exists(flags.output.exists),
-        resume: resume(flags.resume),
-        split: match flags.concurrency.split {
-            values::Split::Auto => Split::Auto,
-            values::Split::Most(most) => Split::Most(most),
-        },
+        exists: flags.output.exists,
+        resume: resume(&flags.resume),
+        split: flags.concurrency.split,
         min_split: flags.concurrency.min_split,
         is_newer_only: flags.output.timestamping,
         has_remote_time: flags.output.remote_time,
-        durability: match flags.output.fsync {
-            Fsync::None => Durability::System,
-            Fsync::File => Durability::File,
-            Fsync::Batch => Durability::Batch,
-        },
+        durability: flags.output.fsync,
         lock: flags.integrity.lock,
         is_locked: flags.integrity.locked,
         range: flags.http.range.as_deref().map(range).transpose()?,
@@ -97,7 +87,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
     })
 }
 
-/// A name with a scheme is a URL.
+/// `FILE|URL`: a name with a scheme is a URL.
 fn checksums(typed: String) -> Result<ListPlace> {
     if !typed.contains("://") {
         return Ok(ListPlace::File(typed.into()));
@@ -122,38 +112,14 @@ fn shard(typed: &str) -> Result<Shard> {
     shard.map_err(|why| anyhow!("--shard: {why}"))
 }
 
-/// How lists are to be read.
-fn format(typed: InputFormat) -> Format {
-    match typed {
-        InputFormat::Auto => Format::Auto,
-        InputFormat::Urls => Format::Urls,
-        InputFormat::Jsonl => Format::Jsonl,
-        InputFormat::Sums => Format::Sums,
-        InputFormat::Metalink => Format::Metalink,
-    }
-}
-
-/// What is to be done about files that are there.
-fn exists(typed: Exists) -> session::Exists {
-    match typed {
-        Exists::Verify => session::Exists::Verify,
-        Exists::Skip => session::Exists::Skip,
-        Exists::Overwrite => session::Exists::Overwrite,
-        Exists::Rename => session::Exists::Rename,
-        Exists::Error => session::Exists::Error,
-    }
-}
-
-/// What is to be gone on from.
-fn resume(typed: flags::Resume) -> Resume {
-    match typed {
-        flags::Resume {
-            r#continue: true, ..
-        } => Resume::Vouched,
-        flags::Resume {
-            no_resume: true, ..
-        } => Resume::Never,
-        _ => Resume::Proven,
+/// Which partial files are continued.
+fn resume(flags: &flags::ResumeFlags) -> Resume {
+    if flags.r#continue {
+        Resume::Vouched
+    } else if flags.no_resume {
+        Resume::Never
+    } else {
+        Resume::Proven
     }
 }
 
@@ -171,8 +137,11 @@ fn request(flags: &Flags) -> Result<Request> {
     if let Some(variable) = &flags.http.bearer_env {
         headers.push(bearer(variable)?);
     }
-    let offer = || take_offer(&mut headers).unwrap_or_else(accept_encoding);
-    let decoding = flags.http.compressed.then(offer);
+    let decoding = if flags.http.compressed {
+        Some(take_offer(&mut headers).unwrap_or_else(accept_encoding))
+    } else {
+        None
+    };
     Ok(Request {
         headers: headers.into(),
         decoding,
@@ -195,16 +164,17 @@ fn request(flags: &Flags) -> Result<Request> {
     })
 }
 
-/// The credentials that an environment variable holds (RFC 6750 §2.1). An error does not repeat them.
+/// The bearer token in an environment variable, as a header (RFC 6750 §2.1). The error does not quote it.
 fn bearer(variable: &str) -> Result<Field> {
     let token = env::var(variable)
         .map_err(|_| anyhow!("--bearer-env: the variable {variable} is not set"))?;
     let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-    let field = Field::parse(&format!("Authorization: Bearer {token}"));
-    field
-        .ok()
-        .filter(|_| is_token)
-        .ok_or_else(|| anyhow!("--bearer-env: what the variable {variable} holds is no token"))
+    match Field::parse(&format!("Authorization: Bearer {token}")) {
+        Ok(field) if is_token => Ok(field),
+        _ => Err(anyhow!(
+            "--bearer-env: the value of the variable {variable} is not a token"
+        )),
+    }
 }
 
 fn options(flags: &Flags) -> Result<Options> {
@@ -244,13 +214,8 @@ fn stand_ins(typed: &[String]) -> Result<Vec<ConnectTo>> {
     rules.map_err(|why| anyhow!("--connect-to: {why}"))
 }
 
-/// What the flags say of proxies, and where they are silent, the environment. An error repeats no
-/// URL: it may hold a password.
+/// The proxies of the flags, or else of the environment. Errors quote no URL, because it may contain a password.
 fn proxies(flags: &flags::Network) -> Result<Proxies> {
-    let variable = |name: &str| {
-        let value = env::var_os(name).filter(|value| !value.is_empty())?;
-        Some(value.to_string_lossy().into_owned())
-    };
     let mut proxies = match flags.proxy.as_deref() {
         Some("") => Proxies::default(),
         Some(typed) => {
@@ -260,13 +225,22 @@ fn proxies(flags: &flags::Network) -> Result<Proxies> {
         None => Proxies::from_environment(variable)
             .map_err(|(name, why)| anyhow!("the variable {name}: {why}"))?,
     };
-    let from_environment = || variable("no_proxy").or_else(|| variable("NO_PROXY"));
-    let exempt = flags.noproxy.clone().or_else(from_environment);
+    let exempt = flags
+        .noproxy
+        .clone()
+        .or_else(|| variable("no_proxy"))
+        .or_else(|| variable("NO_PROXY"));
     proxies.exempt = NoProxy::parse(&exempt.unwrap_or_default());
     Ok(proxies)
 }
 
-fn tls(flags: &Tls) -> TlsOptions {
+/// An environment variable; `None` if it is unset or empty.
+fn variable(name: &str) -> Option<String> {
+    let value = env::var_os(name).filter(|value| !value.is_empty())?;
+    Some(value.to_string_lossy().into_owned())
+}
+
+fn tls(flags: &flags::TlsFlags) -> TlsOptions {
     let (file, folder) = (flags.cacert.clone(), flags.capath.clone());
     TlsOptions {
         roots: if file.is_none() && folder.is_none() {
@@ -283,19 +257,16 @@ fn tls(flags: &Tls) -> TlsOptions {
             key: flags.key.clone().unwrap_or_else(|| certificate.clone()),
             certificate,
         }),
-        oldest: match flags.tls_min {
-            Oldest::V1_2 => TlsVersion::V1_2,
-            Oldest::V1_3 => TlsVersion::V1_3,
-        },
+        oldest: flags.tls_min,
     }
 }
 
-/// A limit of zero is none.
+/// A limit of zero means no limit.
 fn limit(typed: Option<u64>) -> Option<u64> {
     typed.filter(|limit| *limit > 0)
 }
 
-/// A time limit of zero is none.
+/// A time limit of zero means no limit.
 fn span(typed: Duration) -> Option<Duration> {
     Some(typed).filter(|limit| !limit.is_zero())
 }

@@ -1,4 +1,4 @@
-//! Which file the name of an output or a list leads to: one file has many names.
+//! [`FileName`]: compares the names of outputs and lists, because one file can have many names.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 
 use gannet::internals::sys::{self, Destination};
 
-/// A file by its place, and by what it is where it is there.
+/// The resolved name of a file, and its identity if it exists.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct FileName {
     path: PathBuf,
+    /// The device and inode of a regular file.
     file: Option<(u64, u64)>,
 }
 
-impl Place {
-    /// The place that a name leads to. Standard input as a list is `-`, and so is standard output as an output.
+impl FileName {
+    /// Resolves the name of an output. `-` is standard output.
     pub(super) fn of_output(path: &Path) -> Self {
         if path == Path::new("-") {
             return Self::at(path.to_owned(), None);
@@ -26,7 +27,7 @@ impl Place {
         Self::at(settled(&at), fs::metadata(path).ok())
     }
 
-    /// The place of a list, or of something else that is read.
+    /// Resolves the name of a list. `-` is standard input.
     pub(super) fn of_input(path: &Path) -> Self {
         if path == Path::new("-") {
             return Self::at(path.to_owned(), fs::metadata("/dev/stdin").ok());
@@ -34,11 +35,11 @@ impl Place {
         Self::of_output(path)
     }
 
-    /// Where an output of this place stands until it is whole.
-    pub(super) fn part(&self) -> Self {
-        let part = sys::part_of(&self.path);
-        let found = fs::metadata(&part).ok();
-        Self::at(part, found)
+    /// The temporary file that is renamed to this output when it is complete.
+    pub(super) fn temporary(&self) -> Self {
+        let temporary = sys::part_of(&self.path);
+        let found = fs::metadata(&temporary).ok();
+        Self::at(temporary, found)
     }
 
     fn at(path: PathBuf, found: Option<Metadata>) -> Self {
@@ -49,19 +50,19 @@ impl Place {
         }
     }
 
-    /// Whether both are one file.
+    /// Whether both names lead to the same file.
     pub(super) fn is(&self, other: &Self) -> bool {
         self.path == other.path || (self.file.is_some() && self.file == other.file)
     }
 
-    /// Whether a device is there, which takes from several what it gets.
+    /// Whether the file is a character device, which several outputs may share.
     pub(super) fn is_device(&self) -> bool {
         use std::os::unix::fs::FileTypeExt;
         fs::metadata(&self.path).is_ok_and(|found| found.file_type().is_char_device())
     }
 }
 
-/// A path with no link and no `..` in its folder, as far as that is there.
+/// The path with its folder resolved: without symbolic links and `..`. A missing folder is only made absolute.
 fn settled(path: &Path) -> PathBuf {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

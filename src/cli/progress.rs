@@ -1,8 +1,8 @@
-//! The progress view: the whole run and the active transfers, on standard error, by indicatif.
+//! [`ProgressView`]: the progress of the run and of its active files, drawn on standard error with indicatif.
 //!
-//! It is handed a [`Snapshot`] when [`Progress::next`] says so, which is at most ten times a second, and what it
-//! costs depends on that and on the height of the terminal, not on the number of files: a file that came and went
-//! between two redraws is never seen here. It reads no clock: time comes with the snapshot.
+//! It gets a [`Snapshot`] when [`ProgressView::next`] is due, at most ten times a second. Its cost depends on that rate
+//! and on the height of the terminal, not on the number of files: a file that starts and ends between two redraws is
+//! never shown. It reads no clock: the snapshot has the time.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write as _};
@@ -18,26 +18,27 @@ use gannet::session::{ActiveFile, Snapshot};
 use super::flags;
 use super::format::{Safe, Size, Span, Speed};
 
-/// Between two redraws on a terminal.
+/// The time between two redraws on a terminal.
 const REDRAW: Duration = Duration::from_millis(100);
-/// Between two plain lines.
+/// The time between two plain lines.
 const PLAIN: Duration = Duration::from_secs(10);
-/// What the speed is the mean of.
+/// The time over which the speed is averaged.
 const WINDOW: Duration = Duration::from_secs(8);
-/// Lines of the terminal that are left to completion lines.
+/// The rows of the terminal that are reserved for completion lines.
 const SPARE_ROWS: u16 = 4;
-/// Below this many columns there is no room for bars, only for figures.
+/// A narrower terminal shows figures without bars.
 const COLUMNS_FOR_BARS: usize = 60;
+/// The columns of a bar.
 const BAR: usize = 20;
 const HIDE_CURSOR: &str = "\x1b[?25l";
 const SHOW_CURSOR: &str = "\x1b[?25h";
 
-/// How progress is shown, once it is known where.
+/// How progress is shown on this terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// The run and its active transfers, kept up to date in place.
+    /// The run and its active files, updated in place.
     Bars,
-    /// The run alone, kept up to date in place.
+    /// The run, updated in place.
     Line,
     /// A new line every ten seconds.
     Plain,
@@ -46,7 +47,8 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// What `--progress` comes to: what needs a terminal that can move its cursor is `Plain` elsewhere.
+    /// The mode for a choice of `--progress`. Without a terminal that can move its cursor, bars and lines become
+    /// `Plain`.
     pub(crate) fn choose(asked: flags::ProgressChoice, terminal: bool, term: Option<&str>) -> Self {
         let can_redraw = terminal && term.is_some_and(|term| !matches!(term, "" | "dumb"));
         match asked {
@@ -57,19 +59,19 @@ impl Mode {
         }
     }
 
-    /// The same for this process's standard error.
+    /// The mode for a choice of `--progress` on the standard error of this process.
     pub(crate) fn for_stderr(asked: flags::ProgressChoice) -> Self {
         let term = std::env::var("TERM").ok();
         Self::choose(asked, io::stderr().is_terminal(), term.as_deref())
     }
 }
 
-/// Where the view is drawn.
+/// The terminal or file that the view is drawn on.
 pub(crate) struct Screen {
     target: ProgressDrawTarget,
-    /// Plain lines and cursor codes; errors are ignored, for progress must not end a run.
+    /// For plain lines and cursor codes. Write errors are ignored: progress must not end a run.
     out: Box<dyn Write>,
-    /// Rows and columns, asked anew for each redraw.
+    /// Returns rows and columns; called for each redraw.
     size: fn() -> (u16, u16),
 }
 
@@ -91,33 +93,35 @@ fn stderr_size() -> (u16, u16) {
     }
 }
 
-/// The progress view of a run. Dropping it clears it and gives the cursor back.
-pub(crate) struct Progress {
+/// The progress view of a run. Dropping it clears the view and shows the cursor again.
+pub(crate) struct ProgressView {
     mode: Mode,
     bar: ProgressBar,
-    /// What the bar shows, lines parted by newlines; the bar reads it when it draws.
+    /// The lines of the view. The bar reads them when it draws.
     frame: Arc<Mutex<String>>,
     out: Box<dyn Write>,
     size: fn() -> (u16, u16),
     next: Duration,
     is_drawn: bool,
     speed: Window,
-    /// Ids that were active at the last redraw, sorted: only what is seen twice gets a line.
+    /// The numbers of the files that were active at the last redraw, sorted. Only a file seen twice gets a line.
     seen: Vec<u64>,
 }
 
-impl Progress {
+impl ProgressView {
     /// A view that has drawn nothing yet.
     pub(crate) fn new(mode: Mode, screen: Screen) -> Self {
         let frame = Arc::new(Mutex::new(String::new()));
         let shown = Arc::clone(&frame);
-        let key = move |_: &indicatif::ProgressState, out: &mut dyn fmt::Write| {
-            let _ = out.write_str(&lock(&shown));
-        };
-        // The template is one placeholder, so it cannot be malformed.
+        // The template is one placeholder, so it is valid.
         let style = ProgressStyle::with_template("{frame}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner())
-            .with_key("frame", key);
+            .with_key(
+                "frame",
+                move |_: &indicatif::ProgressState, out: &mut dyn fmt::Write| {
+                    let _ = out.write_str(&lock(&shown));
+                },
+            );
         let target = match mode {
             Mode::Bars | Mode::Line => screen.target,
             Mode::Plain | Mode::None => ProgressDrawTarget::hidden(),
@@ -138,19 +142,18 @@ impl Progress {
         }
     }
 
-    /// When [`Progress::update`] is due next, as time since the run began; never in mode none.
+    /// When [`ProgressView::update`] is due next, as time since the start of the run; `None` in mode none.
     pub(crate) fn next(&self) -> Option<Duration> {
         (self.mode != Mode::None).then_some(self.next)
     }
 
-    /// Whether lines are on the screen that printing would tear: if so, print within [`suspend`](Self::suspend).
-    ///
-    /// That clears and redraws, so whoever has many lines to print gathers them and suspends once a redraw.
+    /// Whether the view is on the screen. Other output must then be printed within [`suspend`](Self::suspend), which
+    /// clears and redraws the view; so print many lines together.
     pub(crate) fn is_drawn(&self) -> bool {
         self.is_drawn
     }
 
-    /// Redraws, if it is time to.
+    /// Redraws the view if that is due.
     pub(crate) fn update(&mut self, snapshot: Snapshot<'_, '_>) {
         if self.mode == Mode::None || snapshot.elapsed < self.next {
             return;
@@ -173,7 +176,7 @@ impl Progress {
         self.bar.tick();
     }
 
-    /// Takes the view off the screen while `print` prints, and puts it back.
+    /// Clears the view, calls `print`, and draws the view again.
     pub(crate) fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
         if self.is_drawn {
             self.bar.suspend(print)
@@ -182,7 +185,7 @@ impl Progress {
         }
     }
 
-    /// Takes the view off the screen for good.
+    /// Clears the view for the rest of the run.
     pub(crate) fn finish(&mut self) {
         self.mode = Mode::None;
         if self.is_drawn {
@@ -193,16 +196,16 @@ impl Progress {
         }
     }
 
-    /// Writes the frame anew.
+    /// Formats the lines of the view.
     fn compose(&mut self, snapshot: Snapshot<'_, '_>) {
         let (rows, columns) = (self.size)();
-        // The last column stays free: some terminals wrap as soon as it is written.
+        // The last column stays free, because some terminals wrap as soon as it is written.
         let columns = usize::from(columns).saturating_sub(1);
         let mut frame = lock(&self.frame);
         frame.clear();
         let mut line = String::new();
         if columns >= COLUMNS_FOR_BARS && snapshot.list_ended {
-            draw_bar(share_done(&snapshot), &mut line);
+            draw_bar(fraction_done(&snapshot), &mut line);
             line.push_str("  ");
         }
         self.speed.describe(&snapshot, "  ", &mut line);
@@ -220,21 +223,21 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressView {
     fn drop(&mut self) {
         self.finish();
     }
 }
 
-/// Writes the line of one file.
+/// Formats the line of one file.
 fn describe(file: &ActiveFile<'_>, with_bar: bool, line: &mut String) {
     // Writing to a String cannot fail.
     let _ = match file.expected {
         Some(expected) => {
-            let share = share(file.received, expected);
-            let _ = write!(line, "{:>3} %  ", share_percent(share));
+            let done = fraction(file.received, expected);
+            let _ = write!(line, "{:>3} %  ", percent(done));
             if with_bar {
-                draw_bar(share, line);
+                draw_bar(done, line);
                 line.push_str("  ");
             }
             let whole = expected.max(file.received);
@@ -250,7 +253,7 @@ fn describe(file: &ActiveFile<'_>, with_bar: bool, line: &mut String) {
     let _ = write!(line, "{:gap$}{}", "", Safe(file.name));
 }
 
-/// The active files that were active at the last redraw too, the oldest first, as many as there is room for.
+/// The files that are active now and were at the last redraw, oldest first, at most `room` of them.
 fn seen_twice<'a>(
     active: &mut dyn Iterator<Item = ActiveFile<'a>>,
     seen: &mut Vec<u64>,
@@ -264,10 +267,10 @@ fn seen_twice<'a>(
     files
 }
 
-/// The last few moments of the run, for speed and time left.
+/// The recent history of the run, for the speed and the time left.
 #[derive(Default)]
 struct Window {
-    /// Time, bytes and files finished; the oldest is the first that is not younger than the window.
+    /// Time, bytes and finished files. The first entry is the youngest one that is at least as old as the window.
     moments: VecDeque<(Duration, u64, u64)>,
 }
 
@@ -284,7 +287,7 @@ impl Window {
         }
     }
 
-    /// What the run has done since the oldest moment: time, bytes, files.
+    /// The time, bytes and files since the oldest entry.
     fn gained(&self) -> (Duration, u64, u64) {
         match (self.moments.front(), self.moments.back()) {
             (Some(old), Some(new)) => (
@@ -296,7 +299,8 @@ impl Window {
         }
     }
 
-    /// By bytes if they are known, else by files; none while the list goes on or nothing moves.
+    /// Estimated by bytes if their number is known, else by files. `None` if the list has not ended, or without
+    /// progress.
     fn time_left(&self, now: &Snapshot<'_, '_>) -> Option<Duration> {
         let (time, bytes, files) = self.gained();
         let (left, gained) = match now.bytes_expected {
@@ -328,7 +332,9 @@ impl Window {
             now.files_done,
             Size(now.bytes)
         );
-        if let Some(expected) = now.bytes_expected.filter(|_| now.list_ended) {
+        if let Some(expected) = now.bytes_expected
+            && now.list_ended
+        {
             let _ = write!(line, " of {}", Size(expected.max(now.bytes)));
         }
         let (time, bytes, _) = self.gained();
@@ -349,29 +355,29 @@ fn finished(now: &Snapshot<'_, '_>) -> u64 {
     now.files_done.saturating_add(now.files_failed)
 }
 
-/// How much of the run is done, as [`share`] has it.
-fn share_done(now: &Snapshot<'_, '_>) -> u64 {
+/// The fraction of the run that is done, in thousandths.
+fn fraction_done(now: &Snapshot<'_, '_>) -> u64 {
     match now.bytes_expected {
-        Some(expected) if expected > 0 => share(now.bytes, expected),
-        _ => share(finished(now), now.files_known),
+        Some(expected) if expected > 0 => fraction(now.bytes, expected),
+        _ => fraction(finished(now), now.files_known),
     }
 }
 
-/// A part of a whole in thousandths, never more than 1000; a whole of nothing is all there.
-fn share(part: u64, whole: u64) -> u64 {
-    match u128::from(part.min(whole)) * 1_000 / u128::from(whole.max(1)) {
-        0 if whole == 0 => 1_000,
+/// `done` divided by `total` in thousandths, at most 1000. If the total is 0, everything is done.
+fn fraction(done: u64, total: u64) -> u64 {
+    match u128::from(done.min(total)) * 1_000 / u128::from(total.max(1)) {
+        0 if total == 0 => 1_000,
         thousandths => u64::try_from(thousandths).unwrap_or(1_000),
     }
 }
 
-/// Rounded down: 100 % is only what is whole.
-fn share_percent(share: u64) -> u64 {
-    share / 10
+/// Rounded down, so that 100 % means complete.
+fn percent(thousandths: u64) -> u64 {
+    thousandths / 10
 }
 
-fn draw_bar(share: u64, line: &mut String) {
-    let full = usize::try_from(share).unwrap_or(0) * BAR / 1_000;
+fn draw_bar(thousandths: u64, line: &mut String) {
+    let full = usize::try_from(thousandths).unwrap_or(0) * BAR / 1_000;
     line.push('[');
     for at in 0..BAR {
         line.push(if at < full {
@@ -385,12 +391,12 @@ fn draw_bar(share: u64, line: &mut String) {
     line.push(']');
 }
 
-/// Appends as much of a line as fits, with an ellipsis if that is not all.
+/// Appends a line, cut with an ellipsis if it is wider than `columns`.
 fn fit(line: &str, columns: usize, frame: &mut String) {
     let mut used = 0;
     let mut cut = line.len();
     for (at, c) in line.char_indices() {
-        // Where the ellipsis would go.
+        // The position of the ellipsis if the line must be cut.
         if used < columns {
             cut = at;
         }
@@ -406,7 +412,7 @@ fn fit(line: &str, columns: usize, frame: &mut String) {
     frame.push_str(line);
 }
 
-/// Two for every character that may take two: a line that is cut too early does no harm.
+/// The columns of a character. Characters that may be wide count as two: a line that is cut too early does no harm.
 fn columns_of(c: char) -> usize {
     if c < '\u{1100}' { 1 } else { 2 }
 }
@@ -464,14 +470,14 @@ mod tests {
             self.0.lock().unwrap()
         }
 
-        fn progress(&self, mode: Mode) -> Progress {
+        fn progress(&self, mode: Mode) -> ProgressView {
             let target = ProgressDrawTarget::term_like(Box::new(self.clone()));
             let screen = Screen {
                 target,
                 out: Box::new(self.clone()),
                 size: || (12, 80),
             };
-            Progress::new(mode, screen)
+            ProgressView::new(mode, screen)
         }
     }
 
@@ -535,7 +541,7 @@ mod tests {
 
     const NO_FILE: (u64, &str, u64, Option<u64>) = (0, "", 0, None);
 
-    fn show(view: &mut Progress, millis: u64, files: &[(u64, &str, u64, Option<u64>)]) {
+    fn show(view: &mut ProgressView, millis: u64, files: &[(u64, &str, u64, Option<u64>)]) {
         let mut active = files
             .iter()
             .map(|&(number, name, received, expected)| ActiveFile {
@@ -596,9 +602,9 @@ mod tests {
 
     #[test]
     fn nothing_is_ever_more_than_whole() {
-        assert_eq!(share(7, 3), 1_000);
-        assert_eq!(share(0, 0), 1_000);
-        assert_eq!(share_percent(share(u64::MAX - 1, u64::MAX)), 99);
+        assert_eq!(fraction(7, 3), 1_000);
+        assert_eq!(fraction(0, 0), 1_000);
+        assert_eq!(percent(fraction(u64::MAX - 1, u64::MAX)), 99);
         assert!(line_of(|now| now.bytes = 500 << 20).contains("500.0 MiB of 500.0 MiB"));
         assert!(line_of(|now| now.files_done = 400).contains("400 of 400 files"));
     }

@@ -1,4 +1,5 @@
-//! A completion as JSON: a line of --json, an entry of --report. Names and meanings here are a contract with scripts.
+//! [`Record`]: a completion as JSON, for `--json`, `--report` and `--events`. Field names and meanings are a contract
+//! with scripts.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -8,32 +9,34 @@ use gannet::http::masked;
 use gannet::session::{BadRow, Completion, Landing, Verdict};
 use serde::Serialize;
 
+use super::advice::WithAdvice;
 use super::exit::Exit;
 
-/// Counts up when a field goes, or changes what it means. New fields may come at any time.
+/// The version of the format. It increases if a field is removed or changes its meaning; new fields may be added at any
+/// time.
 pub(super) const VERSION: u32 = 1;
 
-/// How one file was done with. What does not apply is left out.
+/// The end of one file. Fields that do not apply are left out.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Record<'a> {
     version: u32,
     /// `done`, `kept` or `failed`.
     result: &'static str,
-    /// The file's number in the batch, from 1.
+    /// The number of the file in the run, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
-    /// Where redirects led.
+    /// The URL after redirects.
     #[serde(skip_serializing_if = "Option::is_none")]
     final_url: Option<String>,
-    /// Where the file stands, or would; `-` is standard output.
+    /// The final path of the file, also if it failed; `-` is standard output.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<Cow<'a, str>>,
-    /// It took another name than its own, which another row had.
+    /// Its name was taken, so it got another one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     renamed: bool,
-    /// The row of the list that it came from, `FILE:LINE`.
+    /// The list and the line of the row, `FILE:LINE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,35 +45,37 @@ pub(super) struct Record<'a> {
     protocol: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<SocketAddr>,
-    /// Bytes received, and the time that the last try took.
+    /// The bytes that the last try received.
     bytes: u64,
-    /// Bytes of the file, where it was decoded from those.
+    /// The bytes of the file, if `--compressed` decoded it.
     #[serde(skip_serializing_if = "Option::is_none")]
     decoded: Option<u64>,
+    /// The time that the last try took.
     seconds: f64,
+    /// The number of tries.
     tries: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Trouble>,
+    error: Option<ErrorRecord>,
 }
 
-/// What went wrong.
+/// The error of a failed file.
 #[derive(Debug, Serialize)]
-pub(super) struct Trouble {
+pub(super) struct ErrorRecord {
     message: String,
-    /// The exit code that a run ends with which fails of this alone.
+    /// The exit code of a run in which this is the only failure.
     exit: u8,
 }
 
-impl Trouble {
+impl ErrorRecord {
     pub(super) fn of(error: &Error, exit: Exit) -> Self {
         Self {
-            message: error.to_string(),
+            message: WithAdvice(error).to_string(),
             exit: exit.code(),
         }
     }
 }
 
-/// A path as it is written; `-` is standard output.
+/// The path of a landing; `-` is standard output.
 pub(super) fn path_of(landing: Landing<'_>) -> Option<Cow<'_, str>> {
     match landing {
         Landing::File(folder, name) => {
@@ -83,7 +88,7 @@ pub(super) fn path_of(landing: Landing<'_>) -> Option<Cow<'_, str>> {
 }
 
 impl<'a> Record<'a> {
-    /// Of a file; `exit` is what the shell would be told of it.
+    /// The record of a file; `exit` is the exit code of its error.
     pub(super) fn of(completion: &Completion<'a>, exit: Exit) -> Self {
         let error = match completion.verdict {
             Verdict::Failed(error) => Some(error),
@@ -120,25 +125,26 @@ impl<'a> Record<'a> {
                 .and_then(|outcome| outcome.address)
                 .or_else(|| error.and_then(Error::address)),
             bytes: completion.bytes,
-            decoded: completion
-                .decoded
-                .filter(|_| matches!(completion.verdict, Verdict::Done(_))),
+            decoded: match completion.verdict {
+                Verdict::Done(_) => completion.decoded,
+                Verdict::Kept | Verdict::Failed(_) => None,
+            },
             seconds: completion.elapsed.as_secs_f64(),
             tries: completion.tries,
-            error: error.map(|error| Trouble::of(error, exit)),
+            error: error.map(|error| ErrorRecord::of(error, exit)),
         }
     }
 
-    /// Of something that could not even be tried.
+    /// The record of a row or a list that could not be read.
     pub(super) fn of_bad_row(bad: &BadRow, exit: Exit) -> Self {
         Self {
             version: VERSION,
             result: "failed",
             row: match bad {
-                BadRow::Line(error) => Some(error.place.to_string()),
+                BadRow::Line(error) => Some(error.location.to_string()),
                 BadRow::Typed(_) | BadRow::List(..) | BadRow::Output(..) => None,
             },
-            error: Some(Trouble {
+            error: Some(ErrorRecord {
                 message: match bad {
                     BadRow::Line(error) => error.message.clone(),
                     BadRow::Typed(_) | BadRow::List(..) | BadRow::Output(..) => bad.to_string(),
@@ -149,7 +155,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The event that it is: the first word of a completion line.
+    /// The name of the event: `done`, `kept` or `fail`, the first word of the completion line.
     pub(super) fn event(&self) -> &'static str {
         match self.result {
             "failed" => "fail",
@@ -157,9 +163,9 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Its line, without an end.
+    /// The JSON object, without a line end.
     pub(super) fn line(&self) -> String {
-        // Nothing in a record can fail to be written: its keys are names, its figures finite.
+        // Serialisation cannot fail: all keys are names, and all numbers are finite.
         serde_json::to_string(self).unwrap_or_default()
     }
 }

@@ -1,7 +1,6 @@
-//! What is printed: completion lines on standard output; errors, warnings and the summary on standard error.
+//! [`Console`]: prints completion lines on standard output; errors, warnings and the summary on standard error.
 //!
-//! Lines are gathered and written in one go before the run waits, or with the next redraw while
-//! bars stand on the screen.
+//! Lines are buffered. They are written before the run waits, or with the next redraw if progress bars are shown.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
@@ -13,58 +12,51 @@ use gannet::error::{Doing, Error, Fault, Undecodable};
 use gannet::http::masked;
 use gannet::internals::sys;
 use gannet::multi::Trace;
-use gannet::session::{BadRow, Completion, Report, Retrying, Snapshot, Starting, Totals, Verdict};
+use gannet::session::{
+    BadRow, Completion, Durability, Report, Retrying, Snapshot, Starting, Totals, Verdict,
+};
 use url::Url;
 
-use super::document::Document;
-use super::events::Events;
+use super::document::ReportFile;
+use super::events::{Events, Redirect};
 use super::exit::Exit;
-use super::flags::{ColorChoice, Flags, Fsync};
+use super::flags::{ColorChoice, Flags};
 use super::format::{Safe, Size, Span, Speed};
 use super::line::{StatusColumn, done_line, fail_line, kept_line};
-use super::progress::{Mode, Progress, Screen};
+use super::progress::{Mode, ProgressView, Screen};
 use super::record::Record;
 use super::stream::Stream;
 use super::values::is_stdout;
 
-/// Lines gathered while bars are on the screen go out at once when there are this many bytes of them.
-const GATHERED: usize = 64 * 1024;
+/// The most bytes that are buffered while progress bars are shown.
+const BUFFERED: usize = 64 * 1024;
 
-/// Prints how a run goes, on the two standard streams.
+/// Prints the events of a run.
 pub(crate) struct Console {
-    progress: Progress,
+    progress: ProgressView,
     out: Stream,
     err: Stream,
     quiet: u8,
     verbose: u8,
-    /// Something else goes to standard output: the lines must not.
+    /// Standard output is used by a file or a report, so completion lines go to standard error.
     is_stdout_taken: bool,
     has_summary: bool,
-    /// Completion lines are objects.
+    /// Completion lines are JSON objects.
     is_json: bool,
-    document: Option<Document>,
+    report_file: Option<ReportFile>,
     events: Option<Events>,
-    /// Where events go, if not to standard output.
+    /// The file of `--events`; `None` if events go to standard output.
     event_file: Option<Stream>,
     exit: Exit,
 }
 
 impl Console {
-    /// What was typed says what is printed.
+    /// Creates the outputs that the flags name.
     ///
     /// # Errors
-    /// The file of --report or of --events cannot be made.
+    /// The file of `--report` or `--events` cannot be created.
     pub(crate) fn new(flags: &Flags) -> Result<Self> {
         let reporting = &flags.reporting;
-        let has_colour = |is_terminal: bool| match reporting.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => {
-                is_terminal
-                    && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
-                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            }
-        };
         let mode = if reporting.quiet > 0 {
             Mode::None
         } else {
@@ -74,43 +66,49 @@ impl Console {
         let by_default = !reporting.no_summary
             && reporting.quiet == 0
             && (is_many || io::stderr().is_terminal());
-        let named = |path: &Path| format!("cannot write {}", path.display());
-        let syncs = flags.output.fsync != Fsync::None;
-        let document = reporting
+        let syncs = flags.output.fsync != Durability::System;
+        let report_file = reporting
             .report
             .as_deref()
-            .map(|path| Document::create(path, syncs).with_context(|| named(path)));
+            .map(|path| ReportFile::create(path, syncs).with_context(|| cannot_write(path)));
         let event_file = reporting.events.as_deref().filter(|path| !is_stdout(path));
-        let event_file = event_file.map(|path| Stream::create(path).with_context(|| named(path)));
-        // In a dry run no body comes.
-        let body = flags.output.output.as_ref().filter(|_| !reporting.dry_run);
-        let reports = [&reporting.report, &reporting.events, &reporting.failed];
-        let mut outputs = reports.into_iter().flatten().chain(body);
+        let event_file =
+            event_file.map(|path| Stream::create(path).with_context(|| cannot_write(path)));
+        let mut outputs = vec![&reporting.report, &reporting.events, &reporting.failed];
+        // A dry run writes no body to standard output.
+        if !reporting.dry_run {
+            outputs.push(&flags.output.output);
+        }
+        let is_stdout_taken = outputs.into_iter().flatten().any(|path| is_stdout(path));
+        let colour = reporting.color;
         Ok(Self {
-            progress: Progress::new(mode, Screen::stderr()),
-            out: Stream::new(sys::stdout, has_colour(io::stdout().is_terminal())),
-            err: Stream::new(sys::stderr, has_colour(io::stderr().is_terminal())),
+            progress: ProgressView::new(mode, Screen::stderr()),
+            out: Stream::new(sys::stdout, has_colour(colour, io::stdout().is_terminal())),
+            err: Stream::new(sys::stderr, has_colour(colour, io::stderr().is_terminal())),
             quiet: reporting.quiet,
             verbose: reporting.verbose,
-            is_stdout_taken: outputs.any(|path| is_stdout(path)),
+            is_stdout_taken,
             has_summary: (reporting.summary || by_default) && !reporting.dry_run,
             is_json: reporting.json,
-            document: document.transpose()?,
+            report_file: report_file.transpose()?,
             events: reporting.events.as_ref().map(|_| Events::new()),
             event_file: event_file.transpose()?,
             exit: Exit::Success,
         })
     }
 
-    /// Tells of what is wrong and does not keep the run from going on.
+    /// Prints warnings.
     pub(crate) fn warn(&mut self, warnings: &[String]) {
-        for why in warnings.iter().filter(|_| self.quiet < 2) {
+        if self.quiet > 1 {
+            return;
+        }
+        for why in warnings {
             let text = self.err.word("warn", "33");
             let _ = writeln!(text, "  -  {}", Safe(why));
         }
     }
 
-    /// Ends the report and gives the exit status. `broken` is that of a run which could not go on.
+    /// Writes the summary and the report, and returns the exit code. `broken` is the exit code of a run that broke off.
     pub(crate) fn finish(mut self, totals: &Totals, broken: Option<Exit>) -> Exit {
         self.progress.finish();
         if self.has_summary && self.quiet < 2 {
@@ -126,8 +124,8 @@ impl Console {
             Some(signal) => Exit::of_signal(signal),
             None => self.exit,
         };
-        let document = self.document.take();
-        match document.map(|document| document.finish(totals, exit)) {
+        let report_file = self.report_file.take();
+        match report_file.map(|file| file.finish(totals, exit)) {
             Some(Err(error)) => {
                 let _ = writeln!(self.err.pending, "gannet: cannot write the report: {error}");
                 self.write();
@@ -137,12 +135,13 @@ impl Console {
         }
     }
 
-    /// Lines that could not be written are a failure, unless somebody just stopped reading them.
+    /// The exit code of a write error of standard output. A closed pipe is not a failure.
     fn lost_lines(&mut self) -> Exit {
         let failed = self.out.failed.take();
         self.lost(failed, "to standard output")
     }
 
+    /// The exit code of a write error of the events.
     fn lost_events(&mut self) -> Exit {
         let failed = self.event_file.as_mut();
         let failed = failed.and_then(|file| file.failed.take());
@@ -164,7 +163,8 @@ impl Console {
         disk_exit(error.kind())
     }
 
-    /// `12 files, 1 kept, 2 failed, 3 unfinished, 34.5 MiB in 1.2 s, 28.1 MiB/s`, and which lists may have more rows
+    /// `12 files, 1 kept, 2 failed, 3 unfinished, 34.5 MiB in 1.2 s, 28.1 MiB/s`, and the lists that were not read to
+    /// their end.
     fn summarise(&mut self, totals: &Totals) {
         let elapsed = totals.elapsed;
         let files = totals.done + totals.kept;
@@ -192,7 +192,7 @@ impl Console {
         }
     }
 
-    /// Writes what is pending, the view of the progress out of the way.
+    /// Writes the pending text of all outputs, above the progress view.
     fn write(&mut self) {
         let Self {
             out, err, progress, ..
@@ -209,20 +209,20 @@ impl Console {
         });
     }
 
-    /// Keeps a completion for programs, where any is to read it.
+    /// Writes a record to `--json`, `--report` and `--events`. Does nothing if none of them is used.
     fn record<'a>(&mut self, record: impl FnOnce() -> Record<'a>) {
         let is_line = self.is_json && self.quiet == 0;
-        if !is_line && self.document.is_none() && self.events.is_none() {
+        if !is_line && self.report_file.is_none() && self.events.is_none() {
             return;
         }
         let record = record();
-        self.tell(|events, text| events.completed(&record, text));
-        if !is_line && self.document.is_none() {
+        self.emit(|events, text| events.completed(&record, text));
+        if !is_line && self.report_file.is_none() {
             return;
         }
         let line = record.line();
-        if let Some(document) = &mut self.document {
-            document.add(&line);
+        if let Some(file) = &mut self.report_file {
+            file.add(&line);
         }
         if is_line {
             let text = &mut self.lines().pending;
@@ -231,8 +231,8 @@ impl Console {
         }
     }
 
-    /// Tells of an event, where anybody is to know.
-    fn tell(&mut self, event: impl FnOnce(&mut Events, &mut String)) {
+    /// Writes an event, if `--events` is used.
+    fn emit(&mut self, event: impl FnOnce(&mut Events, &mut String)) {
         let Some(events) = &mut self.events else {
             return;
         };
@@ -240,7 +240,7 @@ impl Console {
         event(events, &mut stream.pending);
     }
 
-    /// Where completion lines go.
+    /// The stream of completion lines.
     fn lines(&mut self) -> &mut Stream {
         if self.is_stdout_taken {
             &mut self.err
@@ -294,13 +294,13 @@ impl Report for Console {
     }
 
     fn started(&mut self, start: &Starting<'_>) {
-        self.tell(|events, text| events.started(start, text));
+        self.emit(|events, text| events.started(start, text));
     }
 
     fn retrying(&mut self, retry: &Retrying<'_>) {
-        // What the run fetches for itself is no file of it.
+        // A list of digests that the run fetches for itself has the number 0 and no events.
         if retry.number > 0 {
-            self.tell(|events, text| events.retrying(retry, exit_for(retry.error), text));
+            self.emit(|events, text| events.retrying(retry, exit_for(retry.error), text));
         }
         if self.quiet > 0 {
             return;
@@ -339,7 +339,10 @@ impl Report for Console {
             let text = self.err.word("drop", "33");
             let status = StatusColumn(why.status());
             let (url, why) = (Safe(masked(url)), Safe(why));
-            let _ = writeln!(text, "  {status}  {url}: {why}; its mirrors are asked");
+            let _ = writeln!(
+                text,
+                "  {status}  {url}: {why}; continuing with its mirrors"
+            );
         }
     }
 
@@ -355,7 +358,8 @@ impl Report for Console {
         if let Trace::Redirected { status, from, to } = trace
             && number > 0
         {
-            self.tell(|events, text| events.redirected(number, *status, (from, to), text));
+            let redirect = Redirect { from, to };
+            self.emit(|events, text| events.redirected(number, *status, redirect, text));
         }
         if self.verbose == 0 {
             return;
@@ -386,7 +390,7 @@ impl Report for Console {
             return self.progress.update(snapshot);
         }
         let files: Vec<_> = snapshot.active.collect();
-        self.tell(|events, text| events.progress(&files, text));
+        self.emit(|events, text| events.progress(&files, text));
         self.write();
         self.progress.update(Snapshot {
             active: &mut files.into_iter(),
@@ -398,13 +402,30 @@ impl Report for Console {
         if let Some(file) = &mut self.event_file {
             file.write();
         }
-        if !self.progress.is_drawn() || self.out.pending.len() + self.err.pending.len() > GATHERED {
+        if !self.progress.is_drawn() || self.out.pending.len() + self.err.pending.len() > BUFFERED {
             self.write();
         }
     }
 }
 
-/// What the shell is told of a failed transfer.
+/// Whether output is coloured.
+fn has_colour(choice: ColorChoice, is_terminal: bool) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            is_terminal
+                && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
+}
+
+/// The exit code of a failed file.
 fn exit_for(error: &Error) -> Exit {
     match error.fault() {
         Fault::UnsupportedScheme(_) | Fault::BadUrl(_) => Exit::Usage,
@@ -450,7 +471,7 @@ fn exit_for(error: &Error) -> Exit {
     }
 }
 
-/// What the shell is told of an output that failed.
+/// The exit code of an output that cannot be written.
 pub(super) fn disk_exit(kind: io::ErrorKind) -> Exit {
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Exit::NoSpace,

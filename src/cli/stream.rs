@@ -1,4 +1,4 @@
-//! One stream that lines go to: they are gathered, and written in one go.
+//! [`Stream`]: buffers the lines of one output and writes them together.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -8,13 +8,14 @@ use std::path::Path;
 
 use gannet::internals::sys;
 
-/// A stream, what is to be written to it, and whether with colour.
+/// An output with its pending text.
 pub(super) struct Stream {
-    /// Where it goes, opened when there is something to write.
+    /// Opens the output at the first write.
     open: fn() -> io::Result<File>,
     to: Option<File>,
     pub(super) pending: String,
     has_colour: bool,
+    /// The first error. After it nothing is written.
     pub(super) failed: Option<io::Error>,
 }
 
@@ -29,17 +30,18 @@ impl Stream {
         }
     }
 
-    /// Makes the file of that name. What somebody reads at the other end is written to without being stuck in it.
+    /// Creates the file `path`, or opens it if it is a pipe or a device. A pipe without a reader does not block a
+    /// signal.
     ///
     /// # Errors
-    /// What the system says.
+    /// The file cannot be created or opened.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         let mut stream = Self::new(sys::stdout, false);
         stream.to = Some(sys::open_growing(path)?);
         Ok(stream)
     }
 
-    /// Starts a line with its first word, in colour.
+    /// Begins a line with its first word in colour.
     pub(super) fn word(&mut self, word: &str, colour: &str) -> &mut String {
         let text = &mut self.pending;
         if self.has_colour {
@@ -50,7 +52,7 @@ impl Stream {
         text
     }
 
-    /// Writes what is pending. Whoever stopped reading, or cannot take it, is not written to again; the run goes on.
+    /// Writes the pending text. After an error nothing more is written to this output; the run continues.
     pub(super) fn write(&mut self) {
         if self.failed.is_none() && !self.pending.is_empty() {
             self.failed = self.write_out().err();

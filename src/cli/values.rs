@@ -1,91 +1,106 @@
-//! Values of flags as they are typed, and what is wrong with them. Like `flags.rs` this stands on
-//! the library and few other crates, so that tests can include it by its path.
+//! Parses the values of flags. Like `flags.rs` this file uses only the library and other crates, so that tests can
+//! include it by path.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
+
 use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use gannet::internals::list::{SizeError, parse_size};
 use gannet::internals::sys::Destination;
+use gannet::list::Split;
 use url::{Host, Url};
 
-/// The longest duration that can be asked for: a year, so that no deadline overflows a clock.
+/// The longest duration: one year, so that no deadline overflows a clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How many connections one file may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Split {
-    /// As many as add speed.
-    Auto,
-    /// So many.
-    Most(NonZeroU32),
+/// A word that a flag accepts, its value, and its help.
+pub(crate) type Choice<T> = (&'static str, T, &'static str);
+
+/// The parser of a flag that accepts the words of a table. Help and completions list them.
+pub(crate) fn choice<T>(table: &'static [Choice<T>]) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    let words = table
+        .iter()
+        .map(|(word, _, help)| PossibleValue::new(*word).help(*help));
+    PossibleValuesParser::new(words).map(|typed| {
+        let mut table = table.iter();
+        let (_, value, _) = table
+            .find(|(word, ..)| *word == typed)
+            .expect("the parser accepts only words of the table");
+        *value
+    })
 }
 
-/// Addresses to use for a host and port, as `--resolve` gives them.
+/// The addresses of a host and port, from `--resolve`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resolve {
-    /// As `Url::host_str` would give it: lower case, IDNA applied, IPv6 in brackets.
+    /// In the form of `Url::host_str`: lower case, IDNA applied, IPv6 in brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
     /// At least one.
     pub(crate) addresses: Vec<IpAddr>,
 }
 
-/// Digests of public keys, as `--pinnedpubkey` gives them.
+/// The SHA-256 digests of public keys, from `--pinnedpubkey`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pins(Vec<[u8; 32]>);
 
 impl Pins {
-    /// At least one.
+    /// The digests; at least one.
     pub(crate) fn digests(&self) -> &[[u8; 32]] {
         &self.0
     }
 }
 
-/// `sha256//BASE64`, several separated by semicolons.
+/// Parses `sha256//BASE64`; several are separated by semicolons.
 pub(crate) fn pins(typed: &str) -> Result<Pins, String> {
-    let digest = |pin: &str| {
-        let text = pin.trim().strip_prefix("sha256//")?;
-        STANDARD.decode(text).ok()?.try_into().ok()
-    };
-    let digests: Option<_> = typed.split(';').map(digest).collect();
+    let digests: Option<_> = typed.split(';').map(pin).collect();
     digests
         .map(Pins)
         .ok_or_else(|| "not sha256// and the Base64 of 32 bytes".into())
 }
 
-/// Statuses, as `--retry-on` gives them.
+fn pin(typed: &str) -> Option<[u8; 32]> {
+    let text = typed.trim().strip_prefix("sha256//")?;
+    STANDARD.decode(text).ok()?.try_into().ok()
+}
+
+/// HTTP statuses, from `--retry-on`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Codes(pub(crate) Vec<u16>);
 
-/// `500,503`; only failures can be tried again.
+/// Parses `500,503`. Only error statuses can be retried.
 pub(crate) fn codes(typed: &str) -> Result<Codes, String> {
-    let code = |text: &str| {
-        let code = text.trim().parse().ok();
-        code.filter(|code| (400..600).contains(code))
-    };
-    let codes: Option<_> = typed.split(',').map(code).collect();
+    let codes: Option<_> = typed.split(',').map(error_status).collect();
     codes
         .map(Codes)
         .ok_or_else(|| "not error statuses such as 500,503".into())
 }
 
-/// A rate in bytes a second, and for how long it is to be kept, as `--min-speed` gives them.
+fn error_status(typed: &str) -> Option<u16> {
+    let status = typed.trim().parse().ok()?;
+    (400..600).contains(&status).then_some(status)
+}
+
+/// A rate in bytes per second, and the time over which it is averaged, from `--min-speed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MinSpeed {
     pub(crate) rate: u64,
     pub(crate) span: Duration,
 }
 
-/// Whether an output is standard output.
+/// Whether an output is `-`, standard output.
 pub(crate) fn is_stdout(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Whether an output is standard output under whatever name, that of a symbolic link too.
+/// Whether an output is standard output under any name, also through a symbolic link.
 pub(crate) fn leads_to_stdout(path: &Path) -> bool {
     matches!(Destination::of(path), Ok(Destination::Stdout))
 }
@@ -109,7 +124,7 @@ pub(crate) fn split(typed: &str) -> Result<Split, String> {
     }
 }
 
-/// `500ms`, `1h 30m`, or a bare number of seconds as curl and wget take it.
+/// Parses `500ms`, `1h 30m`, or a number of seconds, as in curl and wget.
 pub(crate) fn duration(typed: &str) -> Result<Duration, String> {
     let bare = typed.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let parsed = if bare {
@@ -127,7 +142,7 @@ pub(crate) fn duration(typed: &str) -> Result<Duration, String> {
     }
 }
 
-/// `10K:30s`: a rate, and for how long it is to be kept.
+/// Parses `10K:30s`: a rate, and the time over which it is averaged.
 pub(crate) fn min_speed(typed: &str) -> Result<MinSpeed, String> {
     let (rate, span) = typed
         .split_once(':')
@@ -139,20 +154,20 @@ pub(crate) fn min_speed(typed: &str) -> Result<MinSpeed, String> {
     Ok(MinSpeed { rate, span })
 }
 
-/// `5/s`, `30/m`, `100/h`: the time between two starts.
+/// Parses `5/s`, `30/m` or `100/h` into the time between two starts.
 pub(crate) fn start_interval(typed: &str) -> Result<Duration, String> {
     let (count, unit) = typed.split_once('/').unwrap_or_default();
     let seconds = match unit {
         "s" => 1,
         "m" => 60,
         "h" => 60 * 60,
-        _ => return Err("not a number for a span of time such as 5/s, 30/m or 100/h".into()),
+        _ => return Err("not a rate such as 5/s, 30/m or 100/h".into()),
     };
     let count = one_or_more(count)?;
     Ok(Duration::from_secs(seconds) / count)
 }
 
-/// `300`, `64K`, `10MB`, `1.5GiB`: as in lists.
+/// Parses `300`, `64K`, `10MB` or `1.5GiB`, as in lists.
 pub(crate) fn size(typed: &str) -> Result<u64, SizeError> {
     parse_size(typed)
 }
@@ -160,7 +175,7 @@ pub(crate) fn size(typed: &str) -> Result<u64, SizeError> {
 pub(crate) fn field_value(typed: &str) -> Result<String, String> {
     let value = typed.trim_matches([' ', '\t']);
     if value.chars().any(|c| c.is_ascii_control() && c != '\t') {
-        return Err("a header cannot hold control characters".into());
+        return Err("a header cannot contain control characters".into());
     }
     Ok(value.into())
 }
@@ -169,13 +184,11 @@ pub(crate) fn base_url(typed: &str) -> Result<Url, String> {
     let url = Url::parse(typed).map_err(|error| error.to_string())?;
     match url.scheme() {
         "http" | "https" => Ok(url),
-        scheme => Err(format!(
-            "unsupported scheme '{scheme}': only http and https are"
-        )),
+        scheme => Err(format!("unsupported scheme '{scheme}': use http or https")),
     }
 }
 
-/// `HOST:PORT:ADDR[,ADDR]…`, where a host that is itself an IPv6 address stands in brackets.
+/// Parses `HOST:PORT:ADDR[,ADDR]…`. A host that is an IPv6 address is in brackets.
 pub(crate) fn resolve(typed: &str) -> Result<Resolve, String> {
     let shape = "not of the form HOST:PORT:ADDR[,ADDR]...";
     let host_end = match typed.strip_prefix('[') {

@@ -149,7 +149,7 @@ impl ServerCertVerifier for AcceptAny {
 
 /// Why a certificate is refused whose key was not named.
 #[derive(Debug, thiserror::Error)]
-#[error("its key is none of those that --pinnedpubkey names")]
+#[error("its public key is not one of the pinned keys")]
 struct Unpinned;
 
 /// Another verifier, and beside it the keys that servers may have.

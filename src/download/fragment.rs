@@ -54,7 +54,8 @@ impl Fragment {
             206 => {
                 let range = response.content_range().ok_or(Malformed::OtherRange)?;
                 let size = range.last - range.first + 1;
-                if !self.wanted.is_answered_by(range) || length.is_some_and(|length| length != size)
+                if !self.wanted.is_satisfied_by(range)
+                    || length.is_some_and(|length| length != size)
                 {
                     return Err(Malformed::OtherRange.into());
                 }
@@ -62,7 +63,7 @@ impl Fragment {
                 Ok(())
             }
             // A server may know no ranges (§14.2), and the whole may be just what is wanted.
-            ..300 if self.wanted.has_all_of(length) => Ok(()),
+            ..300 if self.wanted.covers(length) => Ok(()),
             ..300 => Err(Fault::NoPart),
             status => Err(Malformed::Unasked(status).into()),
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Malformed, is_passing, meaning};
+use super::{Malformed, RETRIED_STATUSES, meaning};
 
 /// Why a proxy has not connected to the host. Read behind the proxy's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +51,7 @@ impl ProxyFault {
     /// Whether trying again may help, as with a host that is not reached without a proxy.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Status(status) => is_passing(*status),
+            Self::Status(status) => RETRIED_STATUSES.contains(status),
             Self::Socks(reply) => !matches!(reply.0, 2 | 7 | 8),
             Self::Closed => true,
             _ => false,

@@ -1,4 +1,4 @@
-//! [`Credentials`] for Basic authentication (RFC 7617), and URLs as they may be shown.
+//! [`Credentials`] for Basic authentication (RFC 7617), and [`masked`] URLs for output.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 
-/// A user and a password. Bytes, since a URL may percent-encode anything; never shown.
+/// A user and a password. Bytes, because a URL may percent-encode any byte. `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     user: Vec<u8>,
@@ -15,13 +15,13 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A user and a password, either of which may be empty. A user with a colon in it will be taken
-    /// for another one (RFC 7617 §2).
+    /// Credentials of a user and a password; both may be empty. The user must not contain a colon: the server
+    /// would split there (RFC 7617 §2).
     pub fn new(user: Vec<u8>, password: Vec<u8>) -> Self {
         Self { user, password }
     }
 
-    /// Reads `user:password`. The first colon divides them (RFC 7617 §2); without one the password is empty.
+    /// Parses `user:password`, split at the first colon (RFC 7617 §2). Without a colon the password is empty.
     pub fn parse(text: &str) -> Self {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
         Self {
@@ -30,7 +30,7 @@ impl Credentials {
         }
     }
 
-    /// The userinfo of a URL, percent-decoded, where it has one (RFC 3986 §3.2.1).
+    /// The userinfo of a URL, percent-decoded; `None` if the URL has none (RFC 3986 §3.2.1).
     pub fn from_url(url: &Url) -> Option<Self> {
         has_userinfo(url).then(|| Self {
             user: percent_decode_str(url.username()).collect(),
@@ -43,17 +43,17 @@ impl Credentials {
         &self.user
     }
 
-    /// The password; empty where there is none.
+    /// The password; may be empty.
     pub(crate) fn password(&self) -> &[u8] {
         &self.password
     }
 
-    /// The same user with another password.
+    /// Replaces the password.
     pub(super) fn with_password(self, password: Vec<u8>) -> Self {
         Self { password, ..self }
     }
 
-    /// The value of an Authorization field: `Basic` and base64 (RFC 7617 §2).
+    /// The value of an Authorization field: `Basic` and the credentials in base64 (RFC 7617 §2).
     pub fn basic(&self) -> String {
         let joined = [&self.user[..], &self.password[..]].join(&b':');
         format!("Basic {}", STANDARD.encode(joined))
@@ -66,7 +66,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The URL for logs, messages and state files: its userinfo as `***@`, everything else as it is.
+/// The URL for logs, messages and state files: its userinfo is replaced by `***@`.
 ///
 /// ```
 /// use gannet::http::masked;

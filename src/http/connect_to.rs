@@ -1,4 +1,5 @@
-//! [`ConnectTo`]: whom to connect to in the place of an origin that is still spoken to as itself.
+//! [`ConnectTo`]: a rule that redirects the connections of an origin to another host or port (`--connect-to`).
+//! Requests, TLS names and credentials stay those of the origin.
 
 use std::str::FromStr;
 
@@ -6,21 +7,21 @@ use url::Host;
 
 use super::origin::Origin;
 
-/// One rule. What it leaves open is any host or port, or that of the origin.
+/// One rule. A missing `host` or `port` matches all origins; a missing `to_host` or `to_port` keeps the origin's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectTo {
-    /// Origins of this host; as in [`Origin`].
+    /// The host that the rule matches, in the form of [`Origin::host`].
     host: Option<String>,
     port: Option<u16>,
-    /// Where connections to them go.
+    /// The host that connections go to.
     to_host: Option<String>,
     to_port: Option<u16>,
 }
 
 impl ConnectTo {
-    /// Whom the first of some rules that is about an origin puts in its place; none where that is itself.
-    pub(crate) fn stand_in(rules: &[Self], origin: &Origin) -> Option<Origin> {
-        let rule = rules.iter().find(|rule| rule.is_about(origin))?;
+    /// The origin to connect to instead of `origin`, by the first rule that matches; `None` if it is unchanged.
+    pub fn stand_in(rules: &[Self], origin: &Origin) -> Option<Origin> {
+        let rule = rules.iter().find(|rule| rule.matches(origin))?;
         let stand_in = Origin {
             scheme: origin.scheme,
             host: rule.to_host.as_ref().unwrap_or(&origin.host).clone(),
@@ -29,13 +30,13 @@ impl ConnectTo {
         (stand_in != *origin).then_some(stand_in)
     }
 
-    fn is_about(&self, origin: &Origin) -> bool {
+    fn matches(&self, origin: &Origin) -> bool {
         let is_host = self.host.as_ref().is_none_or(|host| *host == origin.host);
         is_host && self.port.is_none_or(|port| port == origin.port)
     }
 }
 
-/// Reads `HOST1:PORT1:HOST2:PORT2`, as curl has it: each may be empty, and IPv6 addresses stand in brackets.
+/// Parses `HOST1:PORT1:HOST2:PORT2`, the syntax of curl: each part may be empty, and IPv6 addresses are in brackets.
 impl FromStr for ConnectTo {
     type Err = String;
 
@@ -54,7 +55,7 @@ impl FromStr for ConnectTo {
 
 const SHAPE: &str = "not of the form HOST1:PORT1:HOST2:PORT2";
 
-/// A host, if there is one, and what follows the colon behind it.
+/// The host at the start, if it is not empty, and the text after its colon.
 fn host(text: &str) -> Result<(Option<String>, &str), String> {
     let end = match text.strip_prefix('[') {
         Some(rest) => rest.find(']').ok_or(SHAPE)? + 2,

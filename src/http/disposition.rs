@@ -1,15 +1,14 @@
-//! Content-Disposition: the name that a server gives a file (RFC 6266). Making it safe to use is not done here.
+//! Content-Disposition: the file name that a server suggests (RFC 6266). It is not sanitised here.
 
 use percent_encoding::percent_decode;
 
 use super::grammar::trim;
 
-/// The file name in a Content-Disposition, as sent, where there is one that is not empty.
+/// The file name in a Content-Disposition, as sent; `None` if there is none or it is empty.
 ///
-/// `filename*` (RFC 8187: UTF-8 or ISO-8859-1) goes before `filename`, if it can be read; of
-/// several of a name the first counts. Values come as real servers send them: quoted or not,
-/// unquoted with spaces, without a closing quote, in raw UTF-8 or Latin-1, without a disposition
-/// type.
+/// A valid `filename*` (RFC 8187: UTF-8 or ISO-8859-1) takes precedence over `filename`; of repeated parameters the
+/// first counts. Accepts the invalid values that real servers send: unquoted with spaces, without a closing quote,
+/// in raw UTF-8 or Latin-1, without a disposition type.
 ///
 /// ```
 /// use gannet::internals::http::disposition::file_name;
@@ -37,10 +36,10 @@ pub fn file_name(value: &[u8]) -> Option<String> {
         .filter(|name| !name.is_empty())
 }
 
-/// A parameter's name and its value without quotes.
+/// The name of a parameter, and its value without quotes.
 type Parameter<'a> = (&'a [u8], Vec<u8>);
 
-/// The first parameter, if what stands there is one (a disposition type is not), and what follows its semicolon.
+/// The first parameter (`None` for a disposition type), and the bytes after its semicolon.
 fn next_parameter(bytes: &[u8]) -> (Option<Parameter<'_>>, &[u8]) {
     let end = bytes.iter().position(|byte| matches!(byte, b'=' | b';'));
     let end = end.unwrap_or(bytes.len());
@@ -61,7 +60,7 @@ fn next_parameter(bytes: &[u8]) -> (Option<Parameter<'_>>, &[u8]) {
     (Some((name, value)), rest)
 }
 
-/// A quoted string from behind its opening quote, unescaped (RFC 9110 §5.6.4), and what follows its closing one.
+/// Unescapes a quoted string from after its opening quote (RFC 9110 §5.6.4); also the bytes after its closing quote.
 fn unquote(bytes: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut text = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -77,7 +76,7 @@ fn unquote(bytes: &[u8]) -> (Vec<u8>, &[u8]) {
     }
 }
 
-/// An extended value, `charset'language'percent-encoded` (RFC 8187 §3.2.1), where its charset is known.
+/// Decodes `charset'language'percent-encoded` (RFC 8187 §3.2.1); `None` if the charset is unknown.
 fn decode_extended(value: &[u8]) -> Option<String> {
     let mut parts = value.splitn(3, |&byte| byte == b'\'');
     let charset = trim(parts.next()?);
@@ -93,7 +92,7 @@ fn decode_extended(value: &[u8]) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// UTF-8 where it is, else Latin-1, which anything is.
+/// Decodes UTF-8, or else Latin-1, in which any bytes are valid.
 fn decode_raw(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| latin1(error.as_bytes()))
 }

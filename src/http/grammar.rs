@@ -1,21 +1,21 @@
-//! The small pieces of grammar that fields are made of (RFC 9110 §5.6).
+//! The grammar that fields share (RFC 9110 §5.6): tokens, whitespace, lists, numbers.
 
 /// Whether the bytes are a token: a field name, a method, a coding (RFC 9110 §5.6.2).
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
 }
 
-/// Whether the byte may stand in a token.
+/// Whether a token may contain the byte.
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Whether the byte may stand in a field's value: visible, space, tab, or above 127 (RFC 9110 §5.5).
+/// Whether a field's value may contain the byte: visible ASCII, space, tab, or above 127 (RFC 9110 §5.5).
 pub(crate) fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || !byte.is_ascii_control()
 }
 
-/// The bytes without the spaces and tabs around them (RFC 9110 §5.6.3).
+/// The bytes without leading and trailing spaces and tabs (RFC 9110 §5.6.3).
 pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
@@ -26,7 +26,7 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// The elements of a list that may span several lines, trimmed; empty ones are passed over (RFC 9110 §5.6.1.2).
+/// The elements of a list on one or more field lines, trimmed, without empty ones (RFC 9110 §5.6.1.2).
 pub(crate) fn elements<'a>(
     lines: impl Iterator<Item = &'a [u8]>,
 ) -> impl Iterator<Item = &'a [u8]> {
@@ -36,7 +36,7 @@ pub(crate) fn elements<'a>(
         .filter(|element| !element.is_empty())
 }
 
-/// A number of one or more digits and nothing else; `None` also where it does not fit.
+/// Parses one or more digits and nothing else; `None` also if the number does not fit.
 pub(crate) fn decimal(bytes: &[u8]) -> Option<u64> {
     if bytes.is_empty() {
         return None;

@@ -1,24 +1,24 @@
-//! Fields: [`Headers`], those of an answer as received, and [`Field`], one that a user adds to a request.
+//! [`Headers`]: the fields of a response, as received. [`Field`]: a field that a user adds to requests.
 
 use std::fmt;
 
 use super::grammar::{is_token_byte, is_value_byte, trim};
 
-/// What stands for a credential wherever it would be shown.
+/// Replaces a credential in all output.
 const MASK: &str = "***";
 
-/// The fields of an answer, in the order they came, in one buffer that is kept from answer to answer.
+/// The fields of a response, in the order received, in one buffer that is reused for the next response.
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// Names and values, end to end.
+    /// All names and values, concatenated.
     bytes: Vec<u8>,
-    /// Where each lies. The spans follow one another without a gap.
+    /// The position of each field in `bytes`, without gaps between them.
     spans: Vec<Span>,
-    /// The [`mark`]s of all names: most fields that are asked for did not come, and are not looked for.
+    /// The [`mark`]s of all names: a Bloom filter that makes the lookup of an absent field cheap.
     marks: u64,
 }
 
-/// One field in [`Headers`]' buffer: its name is `start..middle`, its value `middle..end`.
+/// The position of a field in the buffer: its name is `start..middle`, its value `middle..end`.
 #[derive(Clone, Copy)]
 struct Span {
     start: usize,
@@ -27,19 +27,19 @@ struct Span {
 }
 
 impl Headers {
-    /// No fields, no memory.
+    /// No fields. Allocates nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Forgets the fields and keeps the memory.
+    /// Removes all fields and keeps the allocation.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.spans.clear();
         self.marks = 0;
     }
 
-    /// Adds a field. The value is taken as it is: whoever parses it trims it (RFC 9110 §5.5).
+    /// Adds a field. The value is stored as given, with its outer whitespace; each parser trims it (RFC 9110 §5.5).
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(name);
@@ -50,7 +50,7 @@ impl Headers {
         self.marks |= mark(name);
     }
 
-    /// Continues the last field's value on a folded line, joined by one space (RFC 9112 §5.2).
+    /// Appends a folded line to the value of the last field, after one space (RFC 9112 §5.2).
     pub(crate) fn fold(&mut self, value: &[u8]) {
         let Some(last) = self.spans.last_mut() else {
             return;
@@ -62,15 +62,15 @@ impl Headers {
         last.end = self.bytes.len();
     }
 
-    /// The first value of that name, whatever its case.
+    /// The first value of a field name; the case of the name is ignored.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.get_all(name).next()
     }
 
-    /// Every value of that name, whatever its case, in order.
+    /// All values of a field name, in order; the case of the name is ignored.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        let may_be_there = self.marks & mark(name.as_bytes()) != 0;
-        let spans = if may_be_there { &self.spans[..] } else { &[] };
+        let may_exist = self.marks & mark(name.as_bytes()) != 0;
+        let spans = if may_exist { &self.spans[..] } else { &[] };
         spans
             .iter()
             .filter(move |span| {
@@ -80,7 +80,7 @@ impl Headers {
             .map(|span| &self.bytes[span.middle..span.end])
     }
 
-    /// Names and values, in order.
+    /// All names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.spans.iter().map(|span| {
             (
@@ -90,17 +90,17 @@ impl Headers {
         })
     }
 
-    /// How many fields there are.
+    /// The number of fields.
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no fields.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// Gives back memory beyond so many bytes of text. Call it when empty.
+    /// Shrinks the buffer to `bytes` if it is larger, and frees the spans. The fields must have been cleared before.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         if self.bytes.capacity() > bytes {
             self.bytes.shrink_to(bytes);
@@ -109,13 +109,19 @@ impl Headers {
     }
 }
 
-/// One of 64 bits for a name, the same in any case.
+/// The Bloom filter's bit for a name. The case of the name is ignored.
 fn mark(name: &[u8]) -> u64 {
-    let lower = |byte: Option<&u8>| byte.map_or(0, |byte| usize::from(byte.to_ascii_lowercase()));
-    1 << ((name.len() + 3 * lower(name.first()) + 5 * lower(name.last())) % 64)
+    let (first, last) = match name {
+        [first, .., last] => (*first, *last),
+        [only] => (*only, *only),
+        [] => (0, 0),
+    };
+    let first = usize::from(first.to_ascii_lowercase());
+    let last = usize::from(last.to_ascii_lowercase());
+    1 << ((name.len() + 3 * first + 5 * last) % 64)
 }
 
-/// For logs: values as text, cookies and credentials masked.
+/// For logs: values as text, with cookies and credentials masked.
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.iter().map(|(name, value)| {
@@ -131,7 +137,7 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// A request header as a user gives it. What it holds can be sent as it is: no control character is in it.
+/// A request field that a user gave. Its name and value are validated: they contain no control character but tab.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Field {
     name: String,
@@ -139,14 +145,13 @@ pub struct Field {
 }
 
 impl Field {
-    /// Reads `Name: value`, and curl's forms `Name;` (sent with an empty value) and `Name:` (the default header
-    /// of that name is not sent).
+    /// Parses `Name: value`, and curl's forms `Name;` (sends an empty value) and `Name:` (omits the default field
+    /// of that name).
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the name (RFC 9110 §5.1) or the value (§5.5: no CR, LF, NUL or other control
-    /// character but tab), or that the field would announce a body. The message never repeats the value, nor
-    /// anything else that might be a secret.
+    /// The name is not a token (RFC 9110 §5.1), the value has a control character other than tab (§5.5), or the field
+    /// announces a body. The message never quotes the value or anything else that may be a secret.
     ///
     /// ```
     /// use gannet::http::Field;
@@ -170,22 +175,23 @@ impl Field {
         if name.is_empty() {
             return Err("a header needs a name before its colon".to_owned());
         }
-        // Without a body to match they would make the next request on the connection part of this one.
-        let is_framing = |framing: &str| name.eq_ignore_ascii_case(framing);
+        // Requests have no body: with these fields the server would read the next request as one.
         if value.is_some()
             && ["Content-Length", "Transfer-Encoding"]
-                .into_iter()
-                .any(is_framing)
+                .iter()
+                .any(|framing| name.eq_ignore_ascii_case(framing))
         {
-            return Err(format!("{name} is for requests that have a body"));
+            return Err(format!("{name} is only for requests with a body"));
         }
-        let is_bad = |c: &char| !u8::try_from(*c).is_ok_and(is_token_byte);
-        if let Some(bad) = name.chars().find(is_bad) {
-            return Err(format!("a header's name cannot hold {bad:?}"));
+        if let Some(bad) = name
+            .chars()
+            .find(|c| !u8::try_from(*c).is_ok_and(is_token_byte))
+        {
+            return Err(format!("a header's name cannot contain {bad:?}"));
         }
         if let Some(bad) = value.and_then(|v| v.bytes().find(|&byte| !is_value_byte(byte))) {
             let bad = char::from(bad);
-            return Err(format!("the value of header {name} cannot hold {bad:?}"));
+            return Err(format!("the value of header {name} cannot contain {bad:?}"));
         }
         Ok(Self {
             name: name.to_owned(),
@@ -193,24 +199,24 @@ impl Field {
         })
     }
 
-    /// The name, in the case it was given in.
+    /// The name, in the case in which it was given.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The value; `None` where the default header of that name is not to be sent.
+    /// The value; `None` to omit the default field of that name.
     pub fn value(&self) -> Option<&str> {
         self.value.as_deref()
     }
 
-    /// Whether the value is a secret that stays with the origin it was meant for:
-    /// Authorization, Cookie, Proxy-Authorization.
+    /// Whether the field is sent to one origin only, because it holds a credential: Authorization, Cookie,
+    /// Proxy-Authorization.
     pub fn is_credential(&self) -> bool {
         is_credential(&self.name)
     }
 }
 
-/// As it can be typed, a credential masked.
+/// The form that [`Field::parse`] reads, with a secret value masked.
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.value() {
@@ -228,18 +234,18 @@ impl fmt::Debug for Field {
     }
 }
 
-/// Whether a field of that name holds a credential.
+/// Whether a field with this name holds a credential.
 pub(crate) fn is_credential(name: &str) -> bool {
     ["Authorization", "Cookie", "Proxy-Authorization"]
         .iter()
         .any(|secret| name.eq_ignore_ascii_case(secret.as_ref()))
 }
 
-/// Whether the value of a field of that name is shown to nobody: a credential, or what its name
-/// makes look like one (`X-Api-Key`, `Private-Token`).
+/// Whether the value of a field with this name is masked in output: it is a credential, or its name looks like one
+/// (`X-Api-Key`, `Private-Token`).
 pub(crate) fn is_secret(name: &str) -> bool {
     const NAMES: [&str; 2] = ["Set-Cookie", "Proxy-Authenticate"];
-    const PARTS: [&str; 8] = [
+    const SUBSTRINGS: [&str; 8] = [
         "token",
         "secret",
         "passw",
@@ -252,11 +258,11 @@ pub(crate) fn is_secret(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     is_credential(name)
         || NAMES.iter().any(|secret| name.eq_ignore_ascii_case(secret))
-        || PARTS.iter().any(|part| lower.contains(part))
+        || SUBSTRINGS.iter().any(|text| lower.contains(text))
         || lower.ends_with("-key")
 }
 
-/// The bytes of a field's value without the whitespace around it, as text where it is text.
+/// The trimmed value of a field as text; `None` if it is not UTF-8 or has control characters.
 pub(super) fn text(value: &[u8]) -> Option<&str> {
     let value = trim(value);
     let is_clean = value.iter().all(|&byte| is_value_byte(byte));

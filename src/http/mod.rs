@@ -1,6 +1,6 @@
-//! The words that every version of HTTP shares: methods, fields, answers, origins, redirects, credentials.
+//! What all versions of HTTP share: methods, fields, responses, origins, redirects, credentials.
 //!
-//! Nothing here performs I/O or reads a clock. RFC 9110 unless another is named.
+//! No I/O and no clock. Sections without an RFC are those of RFC 9110.
 
 pub(crate) mod auth;
 mod connect_to;
@@ -38,19 +38,19 @@ pub use response::Response;
 pub(crate) use response::content_length;
 pub(crate) use unsendable::Unsendable;
 
-/// What a request asks for (RFC 9110 §9.3).
+/// A request method (RFC 9110 §9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Method {
-    /// The resource itself.
+    /// Fetches the resource.
     #[default]
     Get,
-    /// The head of the answer that GET would have.
+    /// Fetches the head of the response to a GET, without the body.
     Head,
 }
 
 impl Method {
-    /// The method as it is sent.
+    /// The method as sent in a request.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -65,7 +65,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// The version of HTTP that an answer came in (RFC 9110 §2.5).
+/// The HTTP version of a response (RFC 9110 §2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum Version {

@@ -1,5 +1,5 @@
-//! [`Netrc`]: the logins that a netrc file has, by host, and how such a file is read. Who reads the
-//! file, and which request gets a login of it, is decided elsewhere.
+//! [`Netrc`]: parses a netrc file and looks logins up by host. `cli/credentials.rs` reads the file;
+//! `multi/transfer/request.rs` decides which request gets a login.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,12 +8,12 @@ use url::Host;
 
 use super::Credentials;
 
-/// What a netrc file says. `Debug` shows nothing of it.
+/// The contents of a netrc file. `Debug` shows none of them.
 ///
-/// The words `machine`, `default`, `login`, `password`, `account` and `macdef` count in any case,
-/// and are read as curl reads them: parted by blanks and line ends; one that begins with `"` ends
-/// at the next one of its line, and a backslash in it makes `\n`, `\r`, `\t`, or takes what follows
-/// as it is. A word that begins with `#` makes a comment of the rest of its line.
+/// The syntax is curl's. The keywords `machine`, `default`, `login`, `password`, `account` and `macdef` are
+/// case-insensitive; words are separated by whitespace. A word in `"` ends at the next `"` on its line; in it `\n`,
+/// `\r` and `\t` are escapes, and a backslash before any other character stands for that character. A word that
+/// begins with `#` starts a comment up to the end of the line.
 ///
 /// ```
 /// use gannet::http::{Credentials, Netrc};
@@ -25,43 +25,43 @@ use super::Credentials;
 #[derive(Clone, Default)]
 pub struct Netrc {
     /// In the order of the file.
-    entries: Vec<Entry>,
+    machines: Vec<Machine>,
 }
 
-/// What is said of one machine.
+/// One `machine` or `default` with its login.
 #[derive(Clone, Default)]
-struct Entry {
-    /// As the host of an [`Origin`](super::Origin); none is the default.
-    machine: Option<String>,
+struct Machine {
+    /// In the form of [`Origin::host`](super::Origin::host); `None` for `default`.
+    host: Option<String>,
     user: Option<Vec<u8>>,
     password: Option<Vec<u8>>,
 }
 
-/// What in a netrc file cannot be understood. It repeats nothing of the file.
+/// A syntax error of a netrc file. The message quotes nothing of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 #[non_exhaustive]
 pub struct NetrcError {
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: usize,
     what: &'static str,
 }
 
 impl Netrc {
-    /// Reads a file.
+    /// Parses a file.
     ///
     /// # Errors
-    /// An unknown word (it may be the second half of a password with a blank in it), one that lacks
-    /// its value or its machine, one whose quotes do not end on its line.
+    /// An unknown keyword (possibly the second word of a password with an unquoted blank), a keyword without its
+    /// value, a login before the first `machine` or `default`, or a quoted word that does not end on its line.
     pub fn parse(file: &[u8]) -> Result<Self, NetrcError> {
         let mut words = Words::new(file);
         let mut netrc = Self::default();
         while let Some(word) = words.next()? {
             let line = words.line;
-            let entry = match Keyword::of(&word) {
+            let machine = match Keyword::of(&word) {
                 Some(Keyword::Machine) => {
-                    let machine = Some(host(&words.value()?));
-                    netrc.begin(machine);
+                    let host = host(&words.value()?);
+                    netrc.begin(Some(host));
                     continue;
                 }
                 Some(Keyword::Default) => {
@@ -72,17 +72,18 @@ impl Netrc {
                     words.skip_macro();
                     continue;
                 }
-                _ => netrc.entries.last_mut().ok_or(NetrcError {
+                _ => netrc.machines.last_mut().ok_or(NetrcError {
                     line,
-                    what: "neither 'machine' nor 'default' goes before this",
+                    what: "no 'machine' or 'default' before this word",
                 })?,
             };
             match Keyword::of(&word) {
-                Some(Keyword::Login) => entry.user = Some(words.value()?),
-                Some(Keyword::Password) => entry.password = Some(words.value()?),
+                Some(Keyword::Login) => machine.user = Some(words.value()?),
+                Some(Keyword::Password) => machine.password = Some(words.value()?),
                 Some(Keyword::Account) => drop(words.value()?),
                 _ => {
-                    let what = "an unknown word; what has blanks or begins with # is put in quotes";
+                    let what =
+                        "unknown word; put a value that has blanks or begins with # in quotes";
                     return Err(NetrcError { line, what });
                 }
             }
@@ -90,44 +91,42 @@ impl Netrc {
         Ok(netrc)
     }
 
-    fn begin(&mut self, machine: Option<String>) {
-        self.entries.push(Entry {
-            machine,
-            ..Entry::default()
+    fn begin(&mut self, host: Option<String>) {
+        self.machines.push(Machine {
+            host,
+            ..Machine::default()
         });
     }
 
-    /// The login of a host that the file names. Of several the first counts.
+    /// The first login of a host that the file names; never the default.
     pub fn named(&self, host: &str) -> Option<Credentials> {
-        self.of(host).find_map(Entry::credentials)
+        self.of(Some(host)).find_map(Machine::credentials)
     }
 
-    /// The login of a host, which is the default where the file does not name it. A host that is
-    /// named without a login has none.
+    /// The first login of a host. Falls back to the default if the file does not name the host; a host that is named
+    /// without a login has none.
     pub fn of_host(&self, host: &str) -> Option<Credentials> {
-        if self.of(host).next().is_some() {
+        if self.of(Some(host)).next().is_some() {
             return self.named(host);
         }
-        self.defaults().find_map(Entry::credentials)
+        self.of(None).find_map(Machine::credentials)
     }
 
-    /// Gives a user the password that the file has for that user on a host, or by default.
+    /// Adds the password that the file has for this user, on the host or else by default.
     pub fn complete(&self, host: &str, user: Credentials) -> Credentials {
-        let mut entries = self.of(host).chain(self.defaults());
-        let entry = entries.find(|entry| entry.user.as_deref() == Some(user.user()));
-        match entry.and_then(|entry| entry.password.clone()) {
+        let mut machines = self.of(Some(host)).chain(self.of(None));
+        let machine = machines.find(|machine| machine.user.as_deref() == Some(user.user()));
+        match machine.and_then(|machine| machine.password.clone()) {
             Some(password) => user.with_password(password),
             None => user,
         }
     }
 
-    fn of(&self, host: &str) -> impl Iterator<Item = &Entry> {
-        let is_of = move |entry: &&Entry| entry.machine.as_deref() == Some(host);
-        self.entries.iter().filter(is_of)
-    }
-
-    fn defaults(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.machine.is_none())
+    /// The entries of a host; with `None` the defaults.
+    fn of(&self, host: Option<&str>) -> impl Iterator<Item = &Machine> {
+        self.machines
+            .iter()
+            .filter(move |machine| machine.host.as_deref() == host)
     }
 }
 
@@ -137,19 +136,21 @@ impl fmt::Debug for Netrc {
     }
 }
 
-impl Entry {
-    /// With an empty half for one that is not said, if the other is.
+impl Machine {
+    /// The login; a missing user or password is empty. `None` if both are missing.
     fn credentials(&self) -> Option<Credentials> {
         if self.user.is_none() && self.password.is_none() {
             return None;
         }
-        let half = |half: &Option<Vec<u8>>| half.clone().unwrap_or_default();
-        Some(Credentials::new(half(&self.user), half(&self.password)))
+        Some(Credentials::new(
+            self.user.clone().unwrap_or_default(),
+            self.password.clone().unwrap_or_default(),
+        ))
     }
 }
 
-/// A name as URLs have it: lower case, IDNA applied, IPv6 without its brackets. What is no host is
-/// kept, and will be asked for by none.
+/// A host in the form of [`Origin::host`](super::Origin::host): lower case, IDNA applied, IPv6 without brackets. An
+/// invalid host is kept as it is; no URL has it.
 fn host(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
     let bare = name.trim_matches(['[', ']']);
@@ -159,7 +160,7 @@ fn host(name: &[u8]) -> String {
     Host::parse(bare).map_or_else(|_| bare.to_owned(), |host| host.to_string())
 }
 
-/// The words that mean something.
+/// The keywords of a netrc file.
 #[derive(Clone, Copy)]
 enum Keyword {
     Machine,
@@ -180,19 +181,20 @@ impl Keyword {
             (b"account", Self::Account),
             (b"macdef", Self::Macdef),
         ];
-        let is_it = |(name, _): &(&[u8], Self)| word.eq_ignore_ascii_case(name);
-        known.into_iter().find(is_it).map(|(_, keyword)| keyword)
+        known
+            .into_iter()
+            .find_map(|(name, keyword)| word.eq_ignore_ascii_case(name).then_some(keyword))
     }
 }
 
 /// The words of a file.
 struct Words<'f> {
     rest: &'f [u8],
-    /// The line of the last word, from 1.
+    /// The line of the last word, counted from 1.
     line: usize,
-    /// Line ends between that word and `rest`.
+    /// The number of line ends between the last word and `rest`.
     ends: usize,
-    /// Whether a comment stood before the last word.
+    /// Whether there was a comment directly before the last word.
     is_after_comment: bool,
 }
 
@@ -206,7 +208,7 @@ impl<'f> Words<'f> {
         }
     }
 
-    /// The next word, if there is one.
+    /// The next word; `None` at the end of the file.
     fn next(&mut self) -> Result<Option<Vec<u8>>, NetrcError> {
         self.is_after_comment = false;
         while let Some((&byte, rest)) = self.rest.split_first() {
@@ -235,7 +237,7 @@ impl<'f> Words<'f> {
         }
     }
 
-    /// What stands in quotes, the first of which is taken off already.
+    /// Reads a quoted word from after its opening quote.
     fn quoted(&mut self, quoted: &'f [u8]) -> Result<Vec<u8>, NetrcError> {
         let mut word = Vec::new();
         let mut bytes = quoted.iter();
@@ -257,17 +259,19 @@ impl<'f> Words<'f> {
         Ok(word)
     }
 
-    /// The value of the word that came last.
+    /// Reads the value of the keyword that was read last.
     fn value(&mut self) -> Result<Vec<u8>, NetrcError> {
         let line = self.line;
-        let value = self.next()?.filter(|_| !self.is_after_comment);
-        value.ok_or(NetrcError {
-            line,
-            what: "a word without its value; one that begins with # is put in quotes",
-        })
+        match self.next()? {
+            Some(value) if !self.is_after_comment => Ok(value),
+            _ => Err(NetrcError {
+                line,
+                what: "keyword without a value; put a value that begins with # in quotes",
+            }),
+        }
     }
 
-    /// Goes on behind the blank line that ends a macro.
+    /// Skips a macro, including the blank line that ends it.
     fn skip_macro(&mut self) {
         self.skip_line();
         while !self.rest.is_empty() {
@@ -282,7 +286,7 @@ impl<'f> Words<'f> {
         }
     }
 
-    /// Goes on at the end of the line.
+    /// Skips to the end of the line.
     fn skip_line(&mut self) {
         let end = self.rest.iter().position(|&byte| byte == b'\n');
         self.rest = &self.rest[end.unwrap_or(self.rest.len())..];
@@ -294,7 +298,7 @@ impl<'f> Words<'f> {
     }
 }
 
-const UNENDED: &str = "quotes that do not end on their line";
+const UNENDED: &str = "a quoted word does not end on its line";
 
 #[cfg(test)]
 mod tests {

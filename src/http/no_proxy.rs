@@ -1,4 +1,4 @@
-//! [`NoProxy`]: hosts that are spoken to without a proxy, as `no_proxy` lists them.
+//! [`NoProxy`]: the hosts that are reached without a proxy, as `no_proxy` lists them.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use url::Host;
 
 use super::origin::Origin;
 
-/// A list of hosts, as curl and wget understand it.
+/// A list of hosts, with the syntax of curl and wget.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NoProxy(Vec<Rule>);
 
@@ -14,29 +14,29 @@ pub struct NoProxy(Vec<Rule>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
     hosts: Hosts,
-    /// This port alone.
+    /// If set, the rule applies to this port only.
     port: Option<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Hosts {
     All,
-    /// A name, and all names below it.
+    /// A domain and its subdomains.
     Domain(String),
-    /// The addresses whose first bits, so many, are these.
+    /// A network: an address and the length of its prefix in bits.
     Network(IpAddr, u32),
 }
 
 impl NoProxy {
-    /// Reads entries that commas or blanks divide. A name, with or without a dot before it, stands for itself and all
-    /// names below it; an address may have a prefix length behind it (`10.0.0.0/8`), and any of
-    /// them but that a port; `*` is everything. What is none of these matches nothing, as in curl.
+    /// Parses entries separated by commas or whitespace. A name, with or without a leading dot, matches itself and
+    /// its subdomains. An address may have a prefix length (`10.0.0.0/8`); every other entry may have a port. `*`
+    /// matches everything. An invalid entry matches nothing, as in curl.
     pub fn parse(list: &str) -> Self {
         let entries = list.split(|c: char| c == ',' || c.is_whitespace());
         Self(entries.filter_map(rule).collect())
     }
 
-    /// Whether an origin is spoken to without a proxy.
+    /// Whether an origin is reached without a proxy.
     pub fn has(&self, origin: &Origin) -> bool {
         if self.0.is_empty() {
             return false;
@@ -56,18 +56,29 @@ impl NoProxy {
     }
 }
 
+impl Hosts {
+    fn on_any_port(self) -> Rule {
+        Rule {
+            hosts: self,
+            port: None,
+        }
+    }
+}
+
 fn rule(entry: &str) -> Option<Rule> {
-    let anywhere = |hosts| Some(Rule { hosts, port: None });
-    if entry.is_empty() || entry == "*" {
-        return anywhere(Hosts::All).filter(|_| !entry.is_empty());
+    if entry.is_empty() {
+        return None;
+    }
+    if entry == "*" {
+        return Some(Hosts::All.on_any_port());
     }
     if let Some((address, bits)) = entry.split_once('/') {
         let address: IpAddr = bare(address).parse().ok()?;
         let bits = bits.parse().ok().filter(|bits| *bits <= width(address))?;
-        return anywhere(Hosts::Network(address, bits));
+        return Some(Hosts::Network(address, bits).on_any_port());
     }
     if let Ok(address) = bare(entry).parse() {
-        return anywhere(Hosts::Network(address, width(address)));
+        return Some(Hosts::Network(address, width(address)).on_any_port());
     }
     let (host, port) = match entry.rsplit_once(':') {
         Some((host, port)) => (host, Some(port.parse().ok()?)),
@@ -95,7 +106,7 @@ fn width(address: IpAddr) -> u32 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-/// The family of an address and its first bits, so many.
+/// The family of an address and its first `bits` bits, shifted to the right.
 fn first_bits(address: IpAddr, bits: u32) -> (bool, u128) {
     let value = match address {
         IpAddr::V4(address) => u128::from(address.to_bits()),
@@ -105,7 +116,7 @@ fn first_bits(address: IpAddr, bits: u32) -> (bool, u128) {
     (address.is_ipv4(), value.checked_shr(rest).unwrap_or(0))
 }
 
-/// Whether a name is `domain` or ends with it behind a dot.
+/// Whether a name is `domain` or one of its subdomains.
 fn is_below(name: &str, domain: &str) -> bool {
     let name = name.trim_end_matches('.');
     let rest = name.strip_suffix(domain);

@@ -1,4 +1,4 @@
-//! [`Origin`]: to whom a request goes, and what of a URL is sent there.
+//! [`Origin`]: scheme, host and port of a URL; and the request target of a URL.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -7,17 +7,17 @@ use url::{Host, Position, Url};
 
 use crate::error::Fault;
 
-/// How an origin is spoken to.
+/// The scheme of an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// In the clear; port 80 unless said otherwise.
+    /// Plaintext; default port 80.
     Http,
-    /// Over TLS; port 443 unless said otherwise.
+    /// TLS; default port 443.
     Https,
 }
 
 impl Scheme {
-    /// The scheme as URLs write it.
+    /// The scheme as written in a URL.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -25,7 +25,7 @@ impl Scheme {
         }
     }
 
-    /// The port where a URL names none (RFC 9110 §4.2).
+    /// The port of a URL without a port (RFC 9110 §4.2).
     pub fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -34,12 +34,12 @@ impl Scheme {
     }
 }
 
-/// Scheme, host and port: whose connections may be shared, and who may see a credential (RFC 9110 §4.3.1).
+/// Scheme, host and port (RFC 9110 §4.3.1). Connections and credentials are shared within an origin, never across.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// How it is spoken to.
+    /// Plaintext or TLS.
     pub scheme: Scheme,
-    /// Name in lower case and ASCII, or a literal address without brackets.
+    /// A name in lower-case ASCII, or an IP address without brackets.
     pub host: String,
     /// TCP port.
     pub port: u16,
@@ -50,7 +50,7 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// [`Fault::UnsupportedScheme`] if it is neither http nor https, [`Fault::BadUrl`] without a host.
+    /// [`Fault::UnsupportedScheme`] if the scheme is neither http nor https, [`Fault::BadUrl`] if there is no host.
     pub fn of(url: &Url) -> Result<Self, Fault> {
         let scheme = match url.scheme() {
             "http" => Scheme::Http,
@@ -67,7 +67,7 @@ impl Origin {
         Ok(Self { scheme, host, port })
     }
 
-    /// Whether a URL is of this origin, told without making its own.
+    /// Whether a URL has this origin. Cheaper than comparing with [`Origin::of`]: it allocates nothing.
     pub fn is_of(&self, url: &Url) -> bool {
         let host = url.host_str().map(|host| host.trim_matches(['[', ']']));
         url.scheme() == self.scheme.as_str()
@@ -75,17 +75,17 @@ impl Origin {
             && host == Some(&*self.host)
     }
 
-    /// Whether it is spoken to over TLS.
+    /// Whether connections to this origin use TLS.
     pub fn is_tls(&self) -> bool {
         self.scheme == Scheme::Https
     }
 
-    /// The address, where the host is a literal one and needs no lookup.
+    /// The address, if the host is an IP address that needs no lookup.
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 
-    /// Host and port, as CONNECT has them: the port always, IPv6 in brackets (RFC 9112 §3.2.3).
+    /// Host and port as the target of CONNECT: always with a port, IPv6 in brackets (RFC 9112 §3.2.3).
     pub fn host_and_port(&self) -> String {
         format!("{}:{}", self.uri_host(), self.port)
     }
@@ -97,7 +97,7 @@ impl Origin {
         }
     }
 
-    /// The value of the Host field: the port only where it is not the scheme's own, IPv6 in brackets (RFC 9110 §7.2).
+    /// The value of the Host field: without the scheme's default port, IPv6 in brackets (RFC 9110 §7.2).
     pub fn authority(&self) -> String {
         let mut authority = self.uri_host();
         if self.port != self.scheme.default_port() {
@@ -108,7 +108,7 @@ impl Origin {
     }
 }
 
-/// What of a URL stands in the request line: path and query, never the fragment (RFC 9112 §3.2.1).
+/// The request target of a URL: path and query, without the fragment (RFC 9112 §3.2.1).
 pub fn request_target(url: &Url) -> &str {
     match &url[Position::BeforePath..Position::AfterQuery] {
         "" => "/",

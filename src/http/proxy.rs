@@ -1,6 +1,6 @@
-//! [`Proxy`]: through whom requests go; [`Proxies`]: which one, if any, those of an origin take. Pure.
+//! [`Proxy`]: the address and login of a proxy. [`Proxies`]: which proxy, if any, an origin is reached by. No I/O.
 //!
-//! What a proxy is told stands in `http1/connect.rs` and `socks.rs`.
+//! The protocols are in `http1/connect.rs` and `socks.rs`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,24 +13,24 @@ use super::auth::Credentials;
 use super::no_proxy::NoProxy;
 use super::origin::{Origin, Scheme};
 
-/// How a proxy is spoken to.
+/// The protocol that a proxy speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProxyScheme {
-    /// HTTP (RFC 9110 §3.7), in the clear; port 80 unless said otherwise.
+    /// HTTP in plaintext (RFC 9110 §3.7); default port 80.
     Http,
-    /// The same over TLS; port 443 unless said otherwise.
+    /// HTTP over TLS; default port 443.
     Https,
-    /// SOCKS version 5 (RFC 1928), told addresses: names are looked up here; port 1080 unless said otherwise.
+    /// SOCKS version 5 (RFC 1928) with names looked up on this machine; default port 1080.
     Socks5,
-    /// The same, told names: the proxy looks them up.
+    /// SOCKS version 5 with names looked up by the proxy; default port 1080.
     Socks5h,
 }
 
 impl ProxyScheme {
     const ALL: [Self; 4] = [Self::Http, Self::Https, Self::Socks5, Self::Socks5h];
 
-    /// The scheme as URLs write it.
+    /// The scheme as written in a URL.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -40,7 +40,7 @@ impl ProxyScheme {
         }
     }
 
-    /// Whether it is one of the two that speak SOCKS.
+    /// Whether the protocol is SOCKS.
     pub fn is_socks(self) -> bool {
         matches!(self, Self::Socks5 | Self::Socks5h)
     }
@@ -54,35 +54,37 @@ impl ProxyScheme {
     }
 }
 
-/// One proxy. Shown without its login.
+/// One proxy. `Display` omits the login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
-    /// How it is spoken to.
+    /// The protocol.
     pub scheme: ProxyScheme,
-    /// Name in lower case and ASCII, or a literal address without brackets.
+    /// A name in lower-case ASCII, or an IP address without brackets.
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// What it is to be told of who asks: the userinfo of its URL, percent-decoded.
+    /// The login for the proxy: the userinfo of its URL, percent-decoded.
     pub credentials: Option<Credentials>,
 }
 
-/// Why a text names no proxy. It is not repeated, since it may hold a password.
+/// Why a text is not the URL of a proxy. The text is not quoted, because it may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadProxy {
-    /// A scheme that is not spoken.
-    #[error("unsupported proxy scheme '{0}': only http, https, socks5 and socks5h are")]
+    /// The scheme is not supported.
+    #[error("unsupported proxy scheme '{0}': use http, https, socks5 or socks5h")]
     Scheme(String),
-    /// It cannot be read as a URL with a host.
+    /// It is not a URL with a host.
     #[error("not the URL of a proxy, such as http://proxy.example:3128")]
     Url,
-    /// SOCKS has no room for such a login (RFC 1929 §2).
-    #[error("SOCKS takes a user of 1 to 255 bytes, and a password of at most 255")]
+    /// The login is too long for SOCKS, or its user is empty (RFC 1929 §2).
+    #[error(
+        "a SOCKS proxy takes a user name of 1 to 255 bytes and a password of at most 255 bytes"
+    )]
     Login,
 }
 
-/// Reads `[SCHEME://][USER[:PASSWORD]@]HOST[:PORT]`; without a scheme it is http. A path is passed over.
+/// Parses `[SCHEME://][USER[:PASSWORD]@]HOST[:PORT]`. The default scheme is http. A path is ignored.
 impl FromStr for Proxy {
     type Err = BadProxy;
 
@@ -92,7 +94,7 @@ impl FromStr for Proxy {
             Some((scheme, rest)) => (named(scheme)?, rest),
             None => (ProxyScheme::Http, text),
         };
-        // Under a scheme of its own no port is taken for the usual one, and left out.
+        // The `url` crate drops the default port of a scheme it knows, so it gets one that it does not know.
         let url = Url::parse(&format!("proxy://{rest}")).map_err(|_| BadProxy::Url)?;
         let host = url.host_str().ok_or(BadProxy::Url)?;
         let host = match Host::parse(host).map_err(|_| BadProxy::Url)? {
@@ -105,10 +107,7 @@ impl FromStr for Proxy {
             return Err(BadProxy::Url);
         }
         let credentials = Credentials::from_url(&url);
-        let is_sayable = |login: &Credentials| {
-            (1..=255).contains(&login.user().len()) && login.password().len() <= 255
-        };
-        if scheme.is_socks() && !credentials.as_ref().is_none_or(is_sayable) {
+        if scheme.is_socks() && !credentials.as_ref().is_none_or(fits_socks) {
             return Err(BadProxy::Login);
         }
         Ok(Self {
@@ -120,17 +119,26 @@ impl FromStr for Proxy {
     }
 }
 
+/// Whether SOCKS can carry the login (RFC 1929 §2).
+fn fits_socks(login: &Credentials) -> bool {
+    (1..=255).contains(&login.user().len()) && login.password().len() <= 255
+}
+
 fn named(scheme: &str) -> Result<ProxyScheme, BadProxy> {
     let mut known = ProxyScheme::ALL.into_iter();
     if let Some(scheme) = known.find(|known| scheme.eq_ignore_ascii_case(known.as_str())) {
         return Ok(scheme);
     }
-    // What is no scheme at all may be a login.
-    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    if !scheme.is_empty() && scheme.bytes().all(is_scheme) {
+    // Text that is no scheme may be a login, so it is not quoted.
+    if !scheme.is_empty() && scheme.bytes().all(is_scheme_byte) {
         return Err(BadProxy::Scheme(scheme.to_owned()));
     }
     Err(BadProxy::Url)
+}
+
+/// RFC 3986 §3.1.
+fn is_scheme_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)
 }
 
 impl fmt::Display for Proxy {
@@ -143,20 +151,20 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// Which proxy, if any, the requests of an origin take.
+/// The proxies of a run, by scheme of the origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Proxies {
-    /// For origins that are spoken to in the clear.
+    /// The proxy for http origins.
     pub http: Option<Arc<Proxy>>,
-    /// For origins that are spoken to over TLS.
+    /// The proxy for https origins.
     pub https: Option<Arc<Proxy>>,
-    /// Hosts that are spoken to without one.
+    /// Hosts that are reached without a proxy.
     pub exempt: NoProxy,
 }
 
 impl Proxies {
-    /// One for all origins.
+    /// One proxy for all origins.
     pub fn all(proxy: Proxy) -> Self {
         let proxy = Arc::new(proxy);
         Self {
@@ -166,39 +174,49 @@ impl Proxies {
         }
     }
 
-    /// What the environment says, in the variables that curl and wget read: `http_proxy`, `https_proxy` and, for
-    /// both, `all_proxy`, the latter two in upper case as well. HTTP_PROXY is not read: whoever
-    /// sends a Proxy header to a CGI program would choose it. An empty variable is none.
+    /// The proxies of the environment, from the variables that curl and wget read: `http_proxy`, `https_proxy` and,
+    /// for both schemes, `all_proxy`; the latter two also in upper case. HTTP_PROXY is not read: in a CGI program
+    /// the sender of a `Proxy` header could set it. An empty variable counts as unset.
     ///
     /// # Errors
-    /// The name of a variable that names no proxy, and why.
+    /// The name of a variable that does not hold the URL of a proxy, and why.
     pub fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, (&'static str, BadProxy)> {
-        let first = |names: [&'static str; 2]| {
-            let set = |name| Some((name, variable(name).filter(|text| !text.is_empty())?));
-            names.into_iter().find_map(set)
-        };
-        let read = |found: Option<(&'static str, String)>| {
-            let read = found.map(|(name, text)| text.parse().map_err(|why| (name, why)));
-            read.transpose().map(|proxy| proxy.map(Arc::new))
-        };
-        let rest = read(first(["all_proxy", "ALL_PROXY"]))?;
+        let all = first_set(&["all_proxy", "ALL_PROXY"], &variable)?;
         Ok(Self {
-            http: read(first(["http_proxy", "http_proxy"]))?.or_else(|| rest.clone()),
-            https: read(first(["https_proxy", "HTTPS_PROXY"]))?.or(rest),
+            http: first_set(&["http_proxy"], &variable)?.or_else(|| all.clone()),
+            https: first_set(&["https_proxy", "HTTPS_PROXY"], &variable)?.or(all),
             exempt: NoProxy::default(),
         })
     }
 
-    /// The proxy of an origin; none where it is spoken to without one.
+    /// The proxy of an origin; `None` if it is reached without one.
     pub fn of(&self, origin: &Origin) -> Option<&Arc<Proxy>> {
-        let proxy = match origin.scheme {
+        if self.exempt.has(origin) {
+            return None;
+        }
+        match origin.scheme {
             Scheme::Http => self.http.as_ref(),
             Scheme::Https => self.https.as_ref(),
-        };
-        proxy.filter(|_| !self.exempt.has(origin))
+        }
     }
+}
+
+/// The proxy in the first of these variables that is set and not empty.
+fn first_set(
+    names: &[&'static str],
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<Arc<Proxy>>, (&'static str, BadProxy)> {
+    for &name in names {
+        if let Some(text) = variable(name)
+            && !text.is_empty()
+        {
+            let proxy: Proxy = text.parse().map_err(|why| (name, why))?;
+            return Ok(Some(Arc::new(proxy)));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

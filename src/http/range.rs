@@ -1,42 +1,43 @@
-//! Range and Content-Range: which bytes of the whole are asked for, and which a part is (RFC 9110 §14.2 and §14.4).
+//! [`ByteRange`], the value of Range, and [`ContentRange`], that of Content-Range (RFC 9110 §14.2 and §14.4).
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::grammar::decimal;
 
-/// Bytes that are asked for, as Range has them (RFC 9110 §14.1.2): `0-99`, `100-` or `-100`.
+/// A requested range of bytes (RFC 9110 §14.1.2): `0-99`, `100-` or `-100`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteRange {
-    /// From an offset on.
+    /// A range that begins at an offset.
     From {
         /// Offset of the first byte.
         first: u64,
-        /// Offset of the last byte, not below `first`; `None` asks for all the rest.
+        /// Offset of the last byte, at least `first`; `None` means up to the end of the file.
         last: Option<u64>,
     },
-    /// So many at the end, and at least one.
+    /// A suffix range: the last N bytes, at least one.
     Last(u64),
 }
 
 impl ByteRange {
-    /// Whether a part is the one that this asks for: all of it, or as much of it as the file has.
-    pub(crate) fn is_answered_by(self, part: ContentRange) -> bool {
-        let is_at_end = part.total == Some(part.last + 1);
+    /// Whether a 206 with this Content-Range satisfies the request: it has exactly the requested bytes, or fewer
+    /// because the file ends first.
+    pub fn is_satisfied_by(self, sent: ContentRange) -> bool {
+        let is_at_end = sent.total == Some(sent.last + 1);
         match self {
             Self::From { first, last } => {
-                let is_short = last.is_none_or(|last| part.last < last);
-                part.first == first && (last == Some(part.last) || is_short && is_at_end)
+                let is_short = last.is_none_or(|last| sent.last < last);
+                sent.first == first && (last == Some(sent.last) || is_short && is_at_end)
             }
             Self::Last(count) => {
-                let first = part.total.map(|total| total.saturating_sub(count));
-                is_at_end && first == Some(part.first)
+                let first = sent.total.map(|total| total.saturating_sub(count));
+                is_at_end && first == Some(sent.first)
             }
         }
     }
 
-    /// Whether it asks for all of a file of `size` bytes; `None` is any size.
-    pub(crate) fn has_all_of(self, size: Option<u64>) -> bool {
+    /// Whether the range covers a whole file of `size` bytes. Without a size: whether it covers a file of any size.
+    pub fn covers(self, size: Option<u64>) -> bool {
         match self {
             Self::From { first: 0, last } => {
                 last.is_none_or(|last| size.is_some_and(|size| size <= last.saturating_add(1)))
@@ -47,30 +48,18 @@ impl ByteRange {
     }
 }
 
-/// Reads `A-B`, `A-` or `-N`.
+/// Parses `A-B`, `A-` or `-N`.
 impl FromStr for ByteRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.contains(',') {
-            return Err("only one range can be asked for".to_owned());
+            return Err("only one range can be requested".to_owned());
         }
-        let wrong = || format!("'{text}' is no range of bytes: A-B, A- or -N");
-        let (first, last) = text.split_once('-').ok_or_else(wrong)?;
-        let number = |digits: &str| decimal(digits.as_bytes()).ok_or_else(wrong);
-        let range = match (first, last) {
-            ("", count) => Self::Last(number(count)?),
-            (first, "") => Self::From {
-                first: number(first)?,
-                last: None,
-            },
-            (first, last) => Self::From {
-                first: number(first)?,
-                last: Some(number(last)?),
-            },
-        };
-        match range {
-            Self::Last(0) => Err("a range has one byte at least".to_owned()),
+        match byte_range(text)
+            .ok_or_else(|| format!("'{text}' is not a byte range: use A-B, A- or -N"))?
+        {
+            Self::Last(0) => Err("a range has at least one byte".to_owned()),
             Self::From { first, last } if last.is_some_and(|last| last < first) => {
                 Err(format!("the range {text} ends before it begins"))
             }
@@ -79,7 +68,21 @@ impl FromStr for ByteRange {
     }
 }
 
-/// As Range has it, behind the unit.
+/// Parses one of the three forms, without comparing the bounds.
+fn byte_range(text: &str) -> Option<ByteRange> {
+    let (first, last) = text.split_once('-')?;
+    let last = match last {
+        "" => None,
+        digits => Some(decimal(digits.as_bytes())?),
+    };
+    if first.is_empty() {
+        return Some(ByteRange::Last(last?));
+    }
+    let first = decimal(first.as_bytes())?;
+    Some(ByteRange::From { first, last })
+}
+
+/// As in a Range field, without the unit.
 impl fmt::Display for ByteRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -93,19 +96,19 @@ impl fmt::Display for ByteRange {
     }
 }
 
-/// The bytes that a 206 carries, by a strict reading: `bytes 0-99/1000` or `bytes 0-99/*`.
+/// The range of bytes in a 206, parsed strictly: `bytes 0-99/1000` or `bytes 0-99/*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContentRange {
     /// Offset of the first byte.
     pub first: u64,
-    /// Offset of the last byte: not below `first`, and below `u64::MAX`, so that `last - first + 1` is the length.
+    /// Offset of the last byte: at least `first` and below `u64::MAX`, so `last - first + 1` does not overflow.
     pub last: u64,
-    /// Bytes of the whole, where the server knows; always above `last`.
+    /// The size of the file in bytes, if the server knows it; greater than `last`.
     pub total: Option<u64>,
 }
 
 impl ContentRange {
-    /// Reads a field's value. `None` for anything that the RFC calls invalid, and for units other than bytes.
+    /// Parses a field's value. `None` if the RFC calls it invalid, or if the unit is not bytes.
     pub fn parse(value: &[u8]) -> Option<Self> {
         let (range, total) = parts(value)?;
         let dash = range.iter().position(|&byte| byte == b'-')?;
@@ -119,7 +122,7 @@ impl ContentRange {
         is_valid.then_some(Self { first, last, total })
     }
 
-    /// Reads the form that a 416 carries, `bytes */1000`: the bytes of the whole.
+    /// Parses the form in a 416, `bytes */1000`, and returns the size of the file.
     pub fn parse_unsatisfied(value: &[u8]) -> Option<u64> {
         match parts(value)? {
             (b"*", total) => decimal(total),
@@ -128,7 +131,7 @@ impl ContentRange {
     }
 }
 
-/// What stands before and after the slash, behind the unit. Units are case-insensitive (RFC 9110 §14.1).
+/// The texts before and after the slash, without the unit. Units are case-insensitive (RFC 9110 §14.1).
 fn parts(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let (unit, rest) = value.split_at_checked(6)?;
     if !unit.eq_ignore_ascii_case(b"bytes ") {

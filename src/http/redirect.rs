@@ -1,5 +1,5 @@
-//! Redirects: which answers are one, and where it leads. How many are followed, and with which
-//! credentials, is decided by the caller.
+//! Redirects: which responses are redirects, and the URL that a Location leads to. The caller decides how many are
+//! followed and which credentials go along.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,14 @@ use super::Response;
 use super::grammar::trim;
 use crate::error::Fault;
 
-/// Encodes nothing of ASCII: only bytes above 127, which the encoder always takes.
+/// Encodes no ASCII byte. The encoder always encodes bytes above 127.
 const BEYOND_ASCII: &AsciiSet = &AsciiSet::EMPTY;
 
-/// How much of a server's own words goes into a message.
+/// The most characters of a server's text that a message quotes.
 const QUOTED: usize = 32;
 
-/// Whether an answer sends a GET elsewhere (RFC 9110 §15.4): 301, 302, 303, 307 and 308, and a 300
-/// whose Location is the choice that the server prefers (§15.4.1); not 304, 305.
+/// Whether a response redirects a GET (RFC 9110 §15.4): 301, 302, 303, 307, 308, and a 300 with a Location, which
+/// is the server's preferred choice (§15.4.1). 304 and 305 are no redirects.
 pub fn is_redirect(response: &Response) -> bool {
     match response.status {
         300 => response.location().is_some(),
@@ -25,17 +25,17 @@ pub fn is_redirect(response: &Response) -> bool {
     }
 }
 
-/// Where a Location leads from a URL (RFC 9110 §10.2.2).
+/// The URL that a Location leads to, resolved against `from` (RFC 9110 §10.2.2).
 ///
-/// It is read as browsers do (the URL Standard): relative to `from`, which also lends its fragment where the
-/// Location has none; bytes above 127 are UTF-8, or else sent back as they are, percent-encoded. The answer never
-/// has userinfo, neither the Location's (a server does not hand us credentials) nor that of `from`: the caller
-/// keeps credentials, with the origin they are for.
+/// Parsed as browsers do (the URL Standard). A Location without a fragment inherits that of `from`. Bytes above 127
+/// are read as UTF-8; if they are not valid UTF-8, each is percent-encoded. The result never has userinfo, neither
+/// from the Location (a server must not choose our credentials) nor from `from`: the caller keeps credentials with
+/// their origin.
 ///
 /// # Errors
 ///
-/// [`Fault::BadRedirect`] if it is empty, holds control characters, cannot be read, or leads to another scheme than
-/// http and https.
+/// [`Fault::BadRedirect`] if the Location is empty, has control characters, is no valid URL, or has another scheme
+/// than http and https.
 ///
 /// ```
 /// use gannet::internals::http::redirect::target;
@@ -49,9 +49,9 @@ pub fn target(from: &Url, location: &[u8]) -> Result<Url, Fault> {
     if location.is_empty() {
         return Err(bad("the Location is empty"));
     }
-    // The URL Standard would drop tabs and line ends without a word.
+    // The URL Standard would silently drop tabs and line ends.
     if location.iter().any(u8::is_ascii_control) {
-        return Err(bad("the Location holds control characters"));
+        return Err(bad("the Location has control characters"));
     }
     let location = match str::from_utf8(location) {
         Ok(text) => Cow::Borrowed(text),
@@ -59,7 +59,7 @@ pub fn target(from: &Url, location: &[u8]) -> Result<Url, Fault> {
     };
     let mut target = from
         .join(&location)
-        .map_err(|error| bad(format!("the Location cannot be read: {error}")))?;
+        .map_err(|error| bad(format!("the Location is not a valid URL: {error}")))?;
     let scheme = target.scheme();
     if !matches!(scheme, "http" | "https") {
         let scheme: String = scheme.chars().take(QUOTED).collect();

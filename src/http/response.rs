@@ -1,4 +1,4 @@
-//! [`Response`]: the head of an answer, and the readings of its fields that several layers need.
+//! [`Response`]: the head of a response, and the parsed values of fields that several layers need.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,30 +7,30 @@ use super::header::text;
 use super::{ContentRange, Headers, Version};
 use crate::error::{Malformed, RetryAfter};
 
-/// No server may ask for more: some 136 years, which any clock can still add to now.
+/// The longest delay a server can ask for: about 136 years, which can be added to the current time without overflow.
 const LONGEST_DELAY: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// The head of an answer. It is reused from answer to answer, and keeps its memory.
+/// The head of a response: status and fields. It is reused for the next response and keeps its allocation.
 #[derive(Debug, Clone, Default)]
 pub struct Response {
-    /// The version it came in.
+    /// The HTTP version of the response.
     pub version: Version,
-    /// The status code, 100 to 999; 0 before the first answer.
+    /// The status code, 100 to 999; 0 before the first response.
     pub status: u16,
     /// The fields, as received.
     pub headers: Headers,
 }
 
 impl Response {
-    /// Forgets the answer and keeps the memory.
+    /// Resets the head and keeps the allocation.
     pub fn clear(&mut self) {
         self.version = Version::default();
         self.status = 0;
         self.headers.clear();
     }
 
-    /// The length that the answer announces: of the body, or of the one that GET would have (HEAD, 304). `None`
-    /// where it is missing or invalid, or does not count because of a Transfer-Encoding (RFC 9112 §6.3).
+    /// Content-Length: that of the body, or of the body of a GET (HEAD, 304). `None` if it is missing, invalid, or
+    /// overridden by Transfer-Encoding (RFC 9112 §6.3).
     pub fn content_length(&self) -> Option<u64> {
         match self.headers.get("transfer-encoding") {
             Some(_) => None,
@@ -38,42 +38,42 @@ impl Response {
         }
     }
 
-    /// Whether nothing but the end of its connection says where the body ends (RFC 9112 §6.3).
-    pub(crate) fn ends_with_connection(&self) -> bool {
-        let is_framed = |name| self.headers.get(name).is_some();
+    /// Whether the body ends only when the connection closes (RFC 9112 §6.3).
+    pub fn ends_with_connection(&self) -> bool {
         self.version < Version::Http2
-            && !is_framed("content-length")
-            && !is_framed("transfer-encoding")
+            && self.headers.get("content-length").is_none()
+            && self.headers.get("transfer-encoding").is_none()
     }
 
-    /// Content-Type, whole, where it is text (RFC 9110 §8.3).
+    /// Content-Type with its parameters; `None` if it is missing or no text (RFC 9110 §8.3).
     pub fn content_type(&self) -> Option<&str> {
         self.headers.get("content-type").and_then(text)
     }
 
-    /// ETag with its quotes and its `W/`, fit to be sent back (RFC 9110 §8.8.3).
+    /// ETag with its quotes and its `W/`, as it is sent back in If-Range or If-None-Match (RFC 9110 §8.8.3).
     pub fn etag(&self) -> Option<&str> {
         let etag = self.headers.get("etag").and_then(text)?;
         (!etag.is_empty()).then_some(etag)
     }
 
-    /// Last-Modified, where it is a valid date (RFC 9110 §8.8.2).
+    /// Last-Modified, if it is a valid date (RFC 9110 §8.8.2).
     pub fn last_modified(&self) -> Option<SystemTime> {
         self.date("last-modified")
     }
 
-    /// Date, where it is a valid one: when the server made the answer (RFC 9110 §6.6.1).
-    pub(crate) fn sent_at(&self) -> Option<SystemTime> {
+    /// Date, if it is valid: when the server created the response (RFC 9110 §6.6.1).
+    pub fn sent_at(&self) -> Option<SystemTime> {
         self.date("date")
     }
 
-    /// Location, for [`redirect::target`](super::redirect::target) (RFC 9110 §10.2.2).
+    /// Location; [`redirect::target`](super::redirect::target) resolves it (RFC 9110 §10.2.2).
     pub fn location(&self) -> Option<&[u8]> {
         self.headers.get("location")
     }
 
-    /// Retry-After (RFC 9110 §10.2.3): seconds, or a date, which the server's own Date turns into a delay so that
-    /// our clock does not matter. A date that has passed is a delay of zero; no delay is above 136 years.
+    /// Retry-After (RFC 9110 §10.2.3): seconds or a date. With a Date field, a date becomes a delay relative to the
+    /// server's clock, so an error of the local clock does not matter. A past date is a delay of zero; the longest
+    /// delay is 136 years.
     pub fn retry_after(&self) -> Option<RetryAfter> {
         let value = trim(self.headers.get("retry-after")?);
         if !value.is_empty() && value.iter().all(u8::is_ascii_digit) {
@@ -91,36 +91,36 @@ impl Response {
         })
     }
 
-    /// Content-Range of a 206, where there is exactly one and it is valid.
+    /// Content-Range of a 206, if there is exactly one and it is valid.
     pub fn content_range(&self) -> Option<ContentRange> {
         self.only("content-range").and_then(ContentRange::parse)
     }
 
-    /// Content-Range of a 416: the bytes of the whole, where there is exactly one and it is valid.
+    /// Content-Range of a 416: the size of the file, if there is exactly one such field and it is valid.
     pub fn unsatisfied_range(&self) -> Option<u64> {
         self.only("content-range")
             .and_then(ContentRange::parse_unsatisfied)
     }
 
-    /// The value of a field that has to come once.
+    /// The trimmed value of a field; `None` unless the field occurs exactly once.
     fn only(&self, name: &str) -> Option<&[u8]> {
         let mut values = self.headers.get_all(name);
         let value = values.next()?;
         values.next().is_none().then_some(trim(value))
     }
 
-    /// A date in any of the three forms (RFC 9110 §5.6.7).
+    /// A field's date in any of the three formats of RFC 9110 §5.6.7.
     fn date(&self, name: &str) -> Option<SystemTime> {
         let value = text(self.headers.get(name)?)?;
         httpdate::parse_http_date(value).ok()
     }
 }
 
-/// Content-Length by RFC 9112 §6.3: several are one if they agree, in lines or in a list; `None` where there is none.
+/// Content-Length (RFC 9112 §6.3). Repeated equal values, on several lines or in a list, count as one.
 ///
 /// # Errors
 ///
-/// [`Malformed::ContentLength`] for anything but digits that fit, and for values that differ.
+/// [`Malformed::ContentLength`] if a value is not a number that fits, or if values differ.
 pub(crate) fn content_length(headers: &Headers) -> Result<Option<u64>, Malformed> {
     let mut length = None;
     for line in headers.get_all("content-length") {

@@ -1,4 +1,4 @@
-//! A list of digests beside what is fetched: `SHA256SUMS` and its like, looked up by name.
+//! [`Checksums`]: a list of digests such as `SHA256SUMS`, in which the digest of a file is looked up by its name.
 
 use std::collections::HashMap;
 
@@ -12,16 +12,15 @@ use crate::http::Expected;
 #[derive(Debug, Default)]
 pub struct Checksums {
     name: String,
-    /// By the last part of each name: the whole name, without a first `./`, and its digests.
+    /// By base name: the full names, without a leading `./`, and their digests.
     entries: HashMap<String, Vec<(String, Expected)>>,
 }
 
 impl Checksums {
-    /// Reads a list named `name`. Lines that are no entries are passed over, so the list may be
-    /// signed; a file that has no entry in it is not let through.
+    /// Parses a list named `name`. Lines without a digest are ignored, because the list may be signed.
     ///
     /// # Errors
-    /// It has no entry at all.
+    /// The list has no digest at all.
     pub fn read(name: &str, bytes: &[u8]) -> Result<Self, String> {
         let mut lines = Lines::default();
         lines.feed(bytes);
@@ -42,16 +41,16 @@ impl Checksums {
             }
         }
         if checksums.entries.is_empty() {
-            return Err(format!("{name} has no digest of any file"));
+            return Err(format!("{name} has no digests"));
         }
         Ok(checksums)
     }
 
-    /// Adds to a row the digests of the file that has its URL's base name, or else of the one that
-    /// its own name has. Of several files of one name that one counts whose path the URL ends with.
+    /// Adds the expected digest of a file to its row. The file is found by the base name of its URL, or else by that of
+    /// its `out` name. If several files have this base name, the path in the URL selects the one that matches best.
     ///
     /// # Errors
-    /// What keeps the row from being checked: no entry, or several that differ.
+    /// The list has no digest of the file, or contradicting ones.
     pub fn add_to(&self, row: &mut Row) -> Result<(), String> {
         let path = percent_decode_str(row.url.path())
             .decode_utf8_lossy()
@@ -75,26 +74,31 @@ impl Checksums {
         }
     }
 
-    /// The digests of the entries that fit a path best.
+    /// The digests of the entries that match the longest end of a path; of all entries with the base name, if none
+    /// matches.
     fn of(&self, path: &str) -> Vec<Expected> {
         let Some(entries) = self.entries.get(base_name(path)) else {
             return Vec::new();
         };
-        let fits = |entry: &str| {
-            path.strip_suffix(entry)
-                .is_some_and(|before| before.is_empty() || before.ends_with('/'))
-        };
         let longest = entries
             .iter()
-            .map(|(entry, _)| entry)
-            .filter(|entry| fits(entry))
-            .map(String::len)
+            .filter(|(entry, _)| is_end_of(entry, path))
+            .map(|(entry, _)| entry.len())
             .max();
-        let is_best =
-            |entry: &str| longest.is_none_or(|longest| entry.len() == longest && fits(entry));
-        let best = entries.iter().filter(|(entry, _)| is_best(entry));
-        best.map(|(_, digest)| digest.clone()).collect()
+        entries
+            .iter()
+            .filter(|(entry, _)| {
+                longest.is_none_or(|longest| entry.len() == longest && is_end_of(entry, path))
+            })
+            .map(|(_, digest)| digest.clone())
+            .collect()
     }
+}
+
+/// Whether a path ends with all components of `entry`.
+fn is_end_of(entry: &str, path: &str) -> bool {
+    path.strip_suffix(entry)
+        .is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
 
 fn base_name(path: &str) -> &str {
@@ -104,13 +108,13 @@ fn base_name(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::list::{Place, parse_url};
+    use crate::list::{Location, parse_url};
 
     const ONE: &str = "11111111111111111111111111111111";
     const TWO: &str = "22222222222222222222222222222222";
 
     fn found(list: &str, url: &str, out: Option<&str>) -> Result<Vec<String>, String> {
-        let mut row = Row::new(parse_url(url, None).unwrap(), Place::typed(1)).unwrap();
+        let mut row = Row::new(parse_url(url, None).unwrap(), Location::typed(1)).unwrap();
         row.out = out.map(str::to_owned);
         Checksums::read("SUMS", list.as_bytes())?.add_to(&mut row)?;
         Ok(row.digests().iter().map(ToString::to_string).collect())

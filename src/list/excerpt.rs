@@ -1,12 +1,12 @@
-//! What an error may show of its input: one short line, control characters escaped, userinfo masked.
+//! Quotes input in error messages: one short line, with control characters escaped and userinfo masked.
 
 use url::{Position, Url};
 
-/// The most characters of input that an error shows.
+/// The most characters of input in a message.
 const LONGEST: usize = 80;
 
-/// `input` in quotes, escaped and shortened. Whatever could be userinfo is masked: when in doubt more, since a
-/// broken URL does not say where its password ends.
+/// `input` in quotes, escaped and shortened. Everything that could be userinfo is masked: in an invalid URL the end of
+/// the password is unknown, so the text up to the last `@` is replaced.
 pub(super) fn quote(input: &[u8]) -> String {
     let Some(at) = input.iter().rposition(|&byte| byte == b'@') else {
         return quote_parts(&[input]);
@@ -14,7 +14,7 @@ pub(super) fn quote(input: &[u8]) -> String {
     quote_parts(&[&input[..scheme_length(input)], b"***", &input[at..]])
 }
 
-/// A whole URL in quotes, shortened, without its userinfo.
+/// A valid URL in quotes, shortened, with its userinfo masked.
 pub(super) fn quote_url(url: &Url) -> String {
     let has_userinfo = !url.username().is_empty() || url.password().is_some();
     if !has_userinfo {
@@ -37,10 +37,12 @@ pub(super) fn has_control(text: &str) -> bool {
     }
 }
 
-/// The length of `scheme://` at the front (RFC 3986 §3.1), 0 without one.
+/// The length of `scheme://` at the start (RFC 3986 §3.1); 0 without a scheme.
 fn scheme_length(input: &[u8]) -> usize {
-    let is_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
-    let name = input.iter().take_while(|byte| is_scheme(byte)).count();
+    let name = input
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+        .count();
     if name > 0 && input[name..].starts_with(b"://") {
         name + 3
     } else {
@@ -68,7 +70,7 @@ fn quote_parts(parts: &[&[u8]]) -> String {
     quoted
 }
 
-/// One character as it may be shown; `escape_debug` knows what cannot be printed, bidi controls among it.
+/// One character as it is shown. `escape_debug` escapes all unprintable characters, bidirectional controls included.
 fn escape(character: char) -> String {
     if character == '\'' {
         "'".into()

@@ -1,4 +1,4 @@
-//! The formats of lists, and how one is told by how a list begins.
+//! The formats of lists, and the detection of a list's format by its first bytes.
 
 use std::sync::Arc;
 
@@ -11,29 +11,29 @@ use super::sums::{self, Sums};
 use super::urls::Urls;
 use super::{ListError, Row};
 
-/// How a list is written.
+/// The format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Format {
-    /// As it begins: `<` is a metalink, `{` is jsonl, a line of a digest and a name is sums, anything else is urls.
+    /// Detected by its beginning: `<` is metalink, `{` is jsonl, a digest and a name is sums, anything else is urls.
     #[default]
     Auto,
-    /// A URL a line, with options.
+    /// One URL on each line, with options on indented lines.
     Urls,
-    /// A JSON object a line.
+    /// One JSON object on each line.
     Jsonl,
-    /// As `sha256sum` and its like write: a digest and a name a line.
+    /// One digest and name on each line, as `sha256sum` and similar tools write them.
     Sums,
     /// RFC 5854.
     Metalink,
 }
 
-/// Who reads a list.
+/// The parser of a list's format.
 #[derive(Debug)]
-pub(super) enum Reader {
-    /// Nothing but blanks has come.
+pub(super) enum FormatParser {
+    /// Not detected: only blank bytes were received.
     Unknown,
-    /// Lines of some kind; the first that says something tells.
+    /// A line format, detected by the first line that is neither blank nor a comment.
     Lines,
     Urls(Urls),
     Jsonl(Jsonl),
@@ -41,7 +41,7 @@ pub(super) enum Reader {
     Metalink(Metalink),
 }
 
-impl Reader {
+impl FormatParser {
     pub(super) fn new(format: Format, source: &Arc<str>, base: Option<&Url>) -> Self {
         let (source, base) = (Arc::clone(source), base.cloned());
         match format {
@@ -53,7 +53,7 @@ impl Reader {
         }
     }
 
-    /// Reads one line of a line format.
+    /// Parses one line of a line format.
     pub(super) fn read(&mut self, number: u64, line: &Line<'_>) -> Option<Result<Row, ListError>> {
         match self {
             Self::Urls(urls) => urls.read(number, line),
@@ -64,25 +64,25 @@ impl Reader {
     }
 }
 
-/// What comes before the first byte that says something: a byte order mark, blanks and line ends,
-/// in pieces of any size.
+/// Skips the beginning of a list: a byte order mark, blanks and line ends, fed in pieces of any size.
 #[derive(Debug, Default)]
 pub(super) struct Opening {
-    /// Bytes of a mark that have come, from the first of all on; none once it cannot come any more.
+    /// The bytes of a byte order mark received so far; `None` if it can no longer occur.
     mark: Option<usize>,
     has_begun: bool,
 }
 
 impl Opening {
-    /// How many of the next bytes say nothing. What follows them is no document if a mark was begun and is none.
-    pub(super) fn pass(&mut self, bytes: &[u8]) -> (usize, bool) {
+    /// The number of bytes to skip. `true`: the first of them begin a byte order mark that is not complete, so what
+    /// follows is not a document.
+    pub(super) fn skip(&mut self, bytes: &[u8]) -> (usize, bool) {
         if !std::mem::replace(&mut self.has_begun, true) {
             self.mark = Some(0);
         }
         for (at, byte) in bytes.iter().enumerate() {
             match self.mark.take() {
-                Some(come) if *byte == UTF8_MARK[come] => {
-                    self.mark = Some(come + 1).filter(|come| *come < UTF8_MARK.len());
+                Some(count) if *byte == UTF8_MARK[count] => {
+                    self.mark = Some(count + 1).filter(|count| *count < UTF8_MARK.len());
                 }
                 Some(1..) => return (at, true),
                 _ if b" \t\r\n".contains(byte) => {}
@@ -93,19 +93,20 @@ impl Opening {
     }
 }
 
-/// The format of a list by its first line; `None` for a line that is blank or a comment.
+/// Detects the format by a line; `None` if the line is blank or a comment.
 pub(super) fn by_line(line: &Line<'_>) -> Option<Format> {
     let (Line::Text(text) | Line::TooLong(text)) = line else {
         return Some(Format::Urls);
     };
-    let is_sum = || {
-        let is_whole = matches!(line, Line::Text(_));
-        is_whole && (sums::entry(text).is_ok() || sums::is_tagged(text))
-    };
     match text.trim_ascii_start() {
         [] | [b'#', ..] => None,
         [b'{', ..] => Some(Format::Jsonl),
-        _ if is_sum() => Some(Format::Sums),
+        _ if line.text().is_some_and(is_sum) => Some(Format::Sums),
         _ => Some(Format::Urls),
     }
+}
+
+/// Whether a line has the syntax of the `sums` format.
+fn is_sum(text: &[u8]) -> bool {
+    sums::entry(text).is_ok() || sums::is_tagged(text)
 }

@@ -1,4 +1,4 @@
-//! Where a list is read from: a file, or a pipe that may be held open. Reads no more than is asked for.
+//! [`ListReader`]: reads a list from a file, or from a pipe without blocking. It reads only when rows are requested.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
@@ -14,40 +14,40 @@ use url::Url;
 use super::{Format, ListError, Row, Rows};
 use crate::sys;
 
-/// How much is read at once.
+/// The most bytes in one read.
 const CHUNK: usize = 64 * 1024;
 
-/// How long a row from a pipe is held back for option lines that may follow it.
+/// How long a row from a pipe is held for option lines that may follow.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// What an input has next.
+/// The result of [`ListReader::next`].
 #[derive(Debug)]
 pub enum Next {
-    /// A row, or a line that is none.
+    /// A row, or the error of an invalid one.
     Row(Result<Row, ListError>),
-    /// Nothing yet: the pipe is open and empty, or the run is to stop.
+    /// No row yet: the pipe is open and empty, or the run is stopping.
     Wait,
-    /// Nothing any more.
+    /// The list has ended.
     End,
 }
 
-/// A list being read.
+/// A list and its parser.
 #[derive(Debug)]
-pub struct Input {
+pub struct ListReader {
     file: File,
-    /// A read may wait: it is done only when a poll says that it will not.
+    /// A read may block, so it happens only after a poll.
     is_pipe: bool,
     rows: Rows,
-    /// When a row that is held back is given out without further options.
+    /// When the held row is returned without waiting for options.
     settles: Option<Instant>,
     name: String,
 }
 
-impl Input {
-    /// Opens a list in a format; `-` is standard input.
+impl ListReader {
+    /// Opens a list; `-` is standard input.
     ///
     /// # Errors
-    /// What the system says.
+    /// The file cannot be opened, or is a folder.
     pub fn open(path: &Path, format: Format, base: Option<Url>) -> io::Result<Self> {
         let is_stdin = path == Path::new("-");
         let file = if is_stdin {
@@ -77,10 +77,10 @@ impl Input {
         })
     }
 
-    /// The next row, read from a file at once, or from a pipe as far as [`Input::read`] has come.
+    /// The next row. A file is read directly; of a pipe only what [`ListReader::read`] has read is used.
     ///
     /// # Errors
-    /// The list cannot be read any further.
+    /// The list cannot be read further.
     pub fn next(&mut self, now: Instant) -> io::Result<Next> {
         loop {
             if let Some(row) = self.rows.next_row() {
@@ -104,7 +104,7 @@ impl Input {
         }
     }
 
-    /// Reads the beginning, where that needs no poll: the file system may take its time.
+    /// Reads the first chunk of a file, which may block on a slow file system. Does nothing for a pipe.
     ///
     /// # Errors
     /// The list cannot be read.
@@ -115,25 +115,25 @@ impl Input {
         self.read_chunk()
     }
 
-    /// What a poll should watch while [`Input::next`] has to wait.
+    /// The descriptor to poll for reading while [`ListReader::next`] returns [`Next::Wait`].
     pub fn descriptor(&self) -> RawFd {
         self.file.as_raw_fd()
     }
 
-    /// Reads once, after a poll said that this will not wait.
+    /// Reads once. Call it after a poll has reported the descriptor as readable.
     ///
     /// # Errors
-    /// The list cannot be read any further.
+    /// The list cannot be read further.
     pub fn read(&mut self) -> io::Result<()> {
         self.settles = None;
         self.read_chunk()
     }
 
-    /// Waits for more, and reads it: for a caller that has nothing else to do. A row that is held back is given out
-    /// when nothing comes for a while.
+    /// Blocks until bytes arrive and reads them. If nothing arrives for a while, a held row is released. For a caller
+    /// without an event loop.
     ///
     /// # Errors
-    /// The list cannot be read any further.
+    /// The list cannot be read further.
     pub fn wait(&mut self) -> io::Result<()> {
         let grace = Timespec::try_from(GRACE).map_err(io::Error::other)?;
         let timeout = self.rows.is_holding().then_some(&grace);
@@ -146,29 +146,29 @@ impl Input {
         Ok(())
     }
 
-    /// Whether it has an end that reading comes to: it is a plain file.
+    /// Whether the list is a regular file, so that reading reaches its end without waiting.
     pub fn is_file(&self) -> bool {
         self.file
             .metadata()
             .is_ok_and(|metadata| metadata.is_file())
     }
 
-    /// Reads once: from a pipe if something comes within `patience`; false if nothing does.
+    /// Reads once. On a pipe it waits at most `timeout`, and returns false if no bytes arrived.
     ///
     /// # Errors
-    /// The list cannot be read any further.
-    pub fn read_within(&mut self, patience: Duration) -> io::Result<bool> {
+    /// The list cannot be read further.
+    pub fn read_within(&mut self, timeout: Duration) -> io::Result<bool> {
         if !self.is_pipe {
             self.read()?;
             return Ok(true);
         }
-        let timeout = Timespec::try_from(patience).map_err(io::Error::other)?;
+        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
         match rustix::event::poll(
             &mut [PollFd::new(&self.file, PollFlags::IN)],
             Some(&timeout),
         ) {
             Ok(0) => return Ok(false),
-            // A signal says nothing of the pipe: the caller looks again.
+            // A signal interrupted the poll. The caller checks for it and calls again.
             Err(Errno::INTR) => {}
             Ok(_) => self.read()?,
             Err(error) => return Err(error.into()),
@@ -176,23 +176,23 @@ impl Input {
         Ok(true)
     }
 
-    /// Whether a row is held back that could be given out.
+    /// Whether a row is held that could be released.
     pub fn is_holding(&self) -> bool {
         self.rows.is_holding()
     }
 
-    /// Gives out a row that is held back: no option of it is waited for any more.
+    /// Releases the held row without waiting for options.
     pub fn settle_now(&mut self) {
         self.settles = None;
         self.rows.settle();
     }
 
-    /// When [`Input::settle`] is due, if a row is held back.
+    /// When [`ListReader::settle`] is due; `None` if no row is held.
     pub fn settles(&self) -> Option<Instant> {
         self.settles
     }
 
-    /// Gives out a row that is held back, once its time has come.
+    /// Releases the held row if its time has come.
     pub fn settle(&mut self, now: Instant) {
         if self.settles.is_some_and(|at| at <= now) {
             self.settles = None;
@@ -200,7 +200,7 @@ impl Input {
         }
     }
 
-    /// The list's name for messages.
+    /// The name of the list for messages.
     pub fn name(&self) -> &str {
         &self.name
     }

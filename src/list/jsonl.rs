@@ -1,4 +1,4 @@
-//! The `jsonl` format: an object a line (RFC 8259), with the names of what a row may have.
+//! The `jsonl` format: one JSON object (RFC 8259) on each line, with the options of a row as its members.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use super::excerpt::quote;
 use super::lines::Line;
 use super::reference::parse_url;
 use super::value::{file, filled, header, once, size};
-use super::{ListError, Place, Row, read_alone};
+use super::{ListError, Location, Row, read_alone};
 
-/// The reader of one list's lines.
+/// The parser of one list.
 #[derive(Debug)]
 pub(super) struct Jsonl {
     source: Arc<str>,
@@ -23,51 +23,52 @@ impl Jsonl {
         Self { source, base }
     }
 
-    /// Reads one line; blank lines are none, and neither are comments.
+    /// Parses one line. Blank lines and comments are skipped.
     pub(super) fn read(&self, number: u64, line: &Line<'_>) -> Option<Result<Row, ListError>> {
-        let place = Place {
+        let location = Location {
             source: Arc::clone(&self.source),
             line: number,
         };
-        read_alone(place, line, |text, place| self.row(text, place))
+        read_alone(location, line, |text, location| self.row(text, location))
     }
 
-    fn row(&self, line: &[u8], place: Place) -> Result<Row, String> {
+    fn row(&self, line: &[u8], location: Location) -> Result<Row, String> {
         let value = serde_json::from_slice(line)
             .map_err(|fault| format!("not JSON (column {})", fault.column()))?;
         let Value::Object(mut object) = value else {
             return Err("not a JSON object".into());
         };
         let url = text("url", object.remove("url").ok_or("no \"url\"")?)?;
-        let mut row = Row::new(parse_url(&url, self.base.as_ref())?, place)?;
+        let mut row = Row::new(parse_url(&url, self.base.as_ref())?, location)?;
         for (key, value) in object {
             self.set(&mut row, &key, value)?;
         }
         Ok(row)
     }
 
-    /// Sets one member of the object. Null is as if it were not there.
+    /// Sets the option of one member. A null member is ignored.
     fn set(&self, row: &mut Row, key: &str, value: Value) -> Result<(), String> {
         if value.is_null() {
             return Ok(());
         }
-        let named = |fault: String| format!("\"{key}\" {fault}");
         match key {
             "mirrors" => texts(key, value)?.iter().try_for_each(|mirror| {
                 let mirror = parse_url(mirror, self.base.as_ref())?;
                 row.add_mirror(mirror)
             }),
-            "out" => once(&mut row.out, || file(&text(key, value)?).map_err(named)),
+            "out" => once(&mut row.out, || {
+                file(&text(key, value)?).map_err(|fault| named(key, &fault))
+            }),
             "dir" => {
-                let dir = filled(&text(key, value)?).map_err(named)?;
+                let dir = filled(&text(key, value)?).map_err(|fault| named(key, &fault))?;
                 once(&mut row.options_mut().dir, || Ok(dir))
             }
             "checksum" => texts(key, value)?.iter().try_for_each(|digest| {
                 let digest = digest.parse().and_then(|digest| row.expect(digest));
-                digest.map_err(|fault| named(format!("cannot be checked: {fault}")))
+                digest.map_err(|fault| named(key, &format!("is not usable: {fault}")))
             }),
             "headers" => {
-                row.options_mut().headers = headers(value).map_err(named)?;
+                row.options_mut().headers = headers(value).map_err(|fault| named(key, &fault))?;
                 Ok(())
             }
             "size" => {
@@ -75,12 +76,17 @@ impl Jsonl {
                     Value::String(text) => size(&text),
                     other => other.as_u64().ok_or("is not a number of bytes".into()),
                 };
-                let size = size.map_err(named)?;
+                let size = size.map_err(|fault| named(key, &fault))?;
                 once(&mut row.options_mut().size, || Ok(size))
             }
             _ => Err(format!("unknown key {}", quote(key.as_bytes()))),
         }
     }
+}
+
+/// An error of a member's value.
+fn named(key: &str, fault: &str) -> String {
+    format!("\"{key}\" {fault}")
 }
 
 fn text(key: &str, value: Value) -> Result<String, String> {
@@ -90,7 +96,7 @@ fn text(key: &str, value: Value) -> Result<String, String> {
     }
 }
 
-/// A string, or several.
+/// A string, or an array of strings.
 fn texts(key: &str, value: Value) -> Result<Vec<String>, String> {
     match value {
         Value::Array(values) => values.into_iter().map(|value| text(key, value)).collect(),
@@ -98,7 +104,7 @@ fn texts(key: &str, value: Value) -> Result<Vec<String>, String> {
     }
 }
 
-/// `{"Name": "value", "Other": ["one", "two"]}` as whole lines.
+/// `{"Name": "value", "Other": ["one", "two"]}` as `Name: value` lines.
 fn headers(value: Value) -> Result<Vec<String>, String> {
     let Value::Object(object) = value else {
         return Err("is not an object".into());

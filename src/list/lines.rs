@@ -1,5 +1,5 @@
-//! Bytes of any cut into lines of bounded length: line ends, byte order marks and endless lines are dealt with here.
-//! What a line says is not its business.
+//! Splits bytes into lines of bounded length: handles line ends, byte order marks and overlong lines. It does not parse
+//! the lines.
 
 /// The longest line that is read, in bytes, without its newline.
 pub(super) const LONGEST_LINE: usize = 64 * 1024;
@@ -12,14 +12,14 @@ const UTF16_MARKS: [&[u8]; 2] = [b"\xFF\xFE", b"\xFE\xFF"];
 pub(super) enum Line<'a> {
     /// The line without its LF or CRLF, and without a byte order mark.
     Text(&'a [u8]),
-    /// A line longer than [`LONGEST_LINE`]: how it begins. The rest is skipped.
+    /// The beginning of a line longer than [`LONGEST_LINE`]. Its rest is skipped.
     TooLong(&'a [u8]),
-    /// The input begins with a UTF-16 byte order mark; nothing comes after this.
+    /// The input begins with a UTF-16 byte order mark. No line follows.
     Utf16,
 }
 
 impl<'a> Line<'a> {
-    /// The line, where all of it is known.
+    /// The line, unless it is too long or UTF-16.
     pub(super) fn text(&self) -> Option<&'a [u8]> {
         match self {
             Line::Text(text) => Some(text),
@@ -28,23 +28,23 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Unread input. `start..scanned` is known to have no newline, so a line that comes in pieces is scanned once.
+/// A buffer of unread input. `start..scanned` has no newline, so a line that arrives in pieces is scanned only once.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     buffer: Vec<u8>,
-    /// Where the unread bytes begin.
+    /// The offset of the first unread byte.
     start: usize,
-    /// How far the search for a newline has come; never before `start`.
+    /// The offset up to which there is no newline; at least `start`.
     scanned: usize,
-    /// Lines given out so far.
+    /// The number of lines returned so far.
     number: u64,
-    /// Within a line that was reported as too long.
+    /// In the rest of a line that was reported as too long.
     is_skipping: bool,
     has_ended: bool,
 }
 
 impl Lines {
-    /// Takes in bytes; what belongs to a line being skipped is not kept.
+    /// Adds bytes. The rest of an overlong line is not stored.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         if self.has_ended {
             return;
@@ -59,7 +59,7 @@ impl Lines {
                 bytes = &bytes[newline + 1..];
             }
         } else if self.start > self.buffer.len() / 2 {
-            // More was read than is moved, so that moving stays linear in the input.
+            // Fewer bytes are moved than were read before, so the cost of moving is linear in the input.
             self.buffer.drain(..self.start);
             self.scanned -= self.start;
             self.start = 0;
@@ -67,12 +67,12 @@ impl Lines {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The input has ended: what is left is the last line.
+    /// Signals the end of the input. The remaining bytes are the last line.
     pub(super) fn finish(&mut self) {
         self.has_ended = true;
     }
 
-    /// The next line with its number, counted from 1; `None` when there is no whole line.
+    /// The next line and its number, counted from 1; `None` if there is no complete line.
     pub(super) fn next_line(&mut self) -> Option<(u64, Line<'_>)> {
         if self.number == 0 && UTF16_MARKS.iter().any(|mark| self.buffer.starts_with(mark)) {
             self.clear();
@@ -112,7 +112,7 @@ impl Lines {
         ))
     }
 
-    /// Whether the input has ended and every line was given out.
+    /// Whether the input has ended and all lines were returned.
     pub(super) fn is_finished(&self) -> bool {
         self.has_ended && self.start == self.buffer.len()
     }
@@ -122,7 +122,7 @@ impl Lines {
         !self.is_skipping && matches!(self.buffer.get(self.start), Some(b' ' | b'\t'))
     }
 
-    /// Drops bytes up to the end of a line that is too long; false while that end has not come.
+    /// Drops the rest of an overlong line; false if its end has not arrived yet.
     fn skip(&mut self) -> bool {
         let Some(newline) = memchr::memchr(b'\n', &self.buffer[self.start..]) else {
             self.clear();
@@ -141,7 +141,7 @@ impl Lines {
     }
 }
 
-/// Some editors open a file with a UTF-8 byte order mark (RFC 3629 §6).
+/// The line without a UTF-8 byte order mark, which some editors write at the start of a file (RFC 3629 §6).
 fn without_mark(number: u64, line: &[u8]) -> &[u8] {
     if number == 1 {
         line.strip_prefix(UTF8_MARK).unwrap_or(line)

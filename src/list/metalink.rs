@@ -1,5 +1,5 @@
-//! Metalink documents: RFC 5854, and version 3 as older tools write it. A document is held whole,
-//! up to a limit, and read a file at a time.
+//! The `metalink` format: RFC 5854, and version 3, which older tools write. A document is buffered up to a limit and
+//! then parsed one file at a time.
 
 use std::collections::VecDeque;
 use std::io::Cursor;
@@ -13,7 +13,7 @@ use url::Url;
 
 use super::excerpt::{has_control, quote};
 use super::reference::resolve;
-use super::{ListError, Place, Row};
+use super::{ListError, Location, Row};
 use crate::http::Digest;
 use crate::http::Expected;
 use crate::http::digest::{Algorithm, Pieces};
@@ -21,76 +21,78 @@ use crate::http::digest::{Algorithm, Pieces};
 /// The longest document, in bytes.
 const LONGEST: usize = 16 << 20;
 
-/// How deep elements may stand in one another: these documents need five.
+/// The deepest nesting of elements. Valid documents need five levels.
 const DEEPEST: usize = 16;
 
 /// The longest text of an element, in bytes.
 const LONGEST_TEXT: usize = 64 * 1024;
 
-/// Mirrors of one file at most.
+/// The most URLs of one file.
 const MOST_URLS: usize = 1000;
 
-/// The reader of one document.
+/// The parser of one document.
 #[derive(Debug)]
 pub(super) struct Metalink {
     source: Arc<str>,
     base: Option<Url>,
-    /// Lines before its first.
+    /// The number of lines above the document.
     lines_before: u64,
-    state: State,
+    progress: ParseProgress,
 }
 
-enum State {
-    /// The document is on its way.
-    Coming(Vec<u8>),
-    /// It was too long, and that is still to be said.
+enum ParseProgress {
+    /// The document is being received.
+    Receiving(Vec<u8>),
+    /// The document is too long; the error has not been returned yet.
     TooLong,
-    /// It is here.
-    Reading(Document),
-    /// All was given out.
+    /// The document is complete and being parsed.
+    Parsing(XmlDocument),
+    /// All rows were returned.
     Done,
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for ParseProgress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Coming(_) => "Coming",
+            Self::Receiving(_) => "Receiving",
             Self::TooLong => "TooLong",
-            Self::Reading(_) => "Reading",
+            Self::Parsing(_) => "Parsing",
             Self::Done => "Done",
         })
     }
 }
 
-/// A whole document, and how far it has been read.
-struct Document {
+/// A complete document and the position of its parser.
+struct XmlDocument {
     reader: Reader<Cursor<Vec<u8>>>,
     /// Offsets of the newlines.
     newlines: Vec<u64>,
     buffer: Vec<u8>,
-    /// The names of the elements that are open.
+    /// The names of the open elements.
     open: Vec<String>,
-    /// An element has been seen, or there is nothing to be one.
+    /// An element was found, or the document is blank.
     has_root: bool,
 }
 
-/// A file as far as it has been read.
+/// The contents of a `<file>` element that were parsed so far.
 #[derive(Debug, Default)]
 struct File {
     name: Option<String>,
     size: Option<u64>,
     digest: Option<Digest>,
-    /// The digests of its pieces, by the strongest algorithm.
+    /// The digests of its pieces, by the strongest algorithm so far.
     pieces: Option<Pieces>,
-    /// Those that are being read; `Some(None)` for such as are of no use.
-    reading: Option<Option<Pieces>>,
-    /// Each with its priority: the lowest goes first (RFC 5854 §4.2.16.2).
+    /// The digests of the current `<pieces>` element; `Some(None)` if they are unusable.
+    current_pieces: Option<Option<Pieces>>,
+    /// The URLs with their priorities: the lowest number comes first (RFC 5854 §4.2.16.2).
     urls: Vec<(u32, Url)>,
-    /// What is wrong with it.
+    /// The first error.
     fault: Option<String>,
+    /// The text of the current element.
     text: String,
-    /// Of the element that is being read: how a hash is computed, and when a URL's turn is.
+    /// The `type` of the current `<hash>`.
     kind: String,
+    /// The priority of the current `<url>`.
     priority: u32,
 }
 
@@ -100,72 +102,72 @@ impl Metalink {
             source,
             base,
             lines_before: 0,
-            state: State::Coming(Vec::new()),
+            progress: ParseProgress::Receiving(Vec::new()),
         }
     }
 
-    /// The same for a document that has so many blank lines above it.
+    /// Sets the number of blank lines above the document.
     pub(super) fn below(mut self, lines: u64) -> Self {
         self.lines_before = lines;
         self
     }
 
-    /// Takes in bytes; nothing is kept beyond the limit.
+    /// Adds bytes to the document. Beyond the limit nothing is stored.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
-        if let State::Coming(document) = &mut self.state {
+        if let ParseProgress::Receiving(document) = &mut self.progress {
             if document.len() + bytes.len() > LONGEST {
-                self.state = State::TooLong;
+                self.progress = ParseProgress::TooLong;
             } else {
                 document.extend_from_slice(bytes);
             }
         }
     }
 
-    /// The input has ended.
+    /// Signals the end of the input.
     pub(super) fn finish(&mut self) {
-        if let State::Coming(bytes) = &mut self.state {
-            self.state = State::Reading(Document::new(std::mem::take(bytes)));
+        if let ParseProgress::Receiving(bytes) = &mut self.progress {
+            self.progress = ParseProgress::Parsing(XmlDocument::new(std::mem::take(bytes)));
         }
     }
 
-    /// Whether everything was given out.
+    /// Whether all rows were returned.
     pub(super) fn is_finished(&self) -> bool {
-        matches!(self.state, State::Done)
+        matches!(self.progress, ParseProgress::Done)
     }
 
     /// The next file of the document.
     pub(super) fn next_row(&mut self) -> Option<Result<Row, ListError>> {
-        let (line, result) = match &mut self.state {
-            State::Coming(_) | State::Done => return None,
-            State::TooLong => (1, Err("a metalink of more than 16 MiB".to_owned())),
-            State::Reading(document) => match document.next_file(self.base.as_ref()) {
+        let (line, result) = match &mut self.progress {
+            ParseProgress::Receiving(_) | ParseProgress::Done => return None,
+            ParseProgress::TooLong => (1, Err("the metalink is larger than 16 MiB".to_owned())),
+            ParseProgress::Parsing(document) => match document.next_file(self.base.as_ref()) {
                 Ok(None) => {
-                    self.state = State::Done;
+                    self.progress = ParseProgress::Done;
                     return None;
                 }
                 Ok(Some((line, file))) => {
-                    let place = self.place(line);
-                    let row = file.into_row(place.clone());
-                    return Some(row.map_err(|message| ListError::new(place, message)));
+                    let location = self.location(line);
+                    let row = file.into_row(location.clone());
+                    return Some(row.map_err(|message| ListError::new(location, message)));
                 }
                 Err(fault) => (document.line(), Err(fault)),
             },
         };
-        // What follows a fault cannot be told apart from what caused it.
-        self.state = State::Done;
-        let place = self.place(line);
-        Some(result.map_err(|message| ListError::new(place, message)))
+        // After a syntax error the rest of the document cannot be parsed reliably.
+        self.progress = ParseProgress::Done;
+        let location = self.location(line);
+        Some(result.map_err(|message| ListError::new(location, message)))
     }
 
-    fn place(&self, line: u64) -> Place {
-        Place {
+    fn location(&self, line: u64) -> Location {
+        Location {
             source: Arc::clone(&self.source),
             line: self.lines_before + line,
         }
     }
 }
 
-impl Document {
+impl XmlDocument {
     fn new(bytes: Vec<u8>) -> Self {
         let newlines = (0..).zip(&bytes).filter(|(_, byte)| **byte == b'\n');
         let newlines = newlines.map(|(at, _)| at).collect();
@@ -181,13 +183,13 @@ impl Document {
         }
     }
 
-    /// The line that reading has come to.
+    /// The current line of the parser.
     fn line(&self) -> u64 {
         let at = self.reader.buffer_position();
         self.newlines.partition_point(|&newline| newline < at) as u64 + 1
     }
 
-    /// Reads up to the end of the next file; gives it with the line on which it begins.
+    /// Parses up to the end of the next `<file>`; returns it with the line on which it begins.
     fn next_file(&mut self, base: Option<&Url>) -> Result<Option<(u64, File)>, String> {
         let mut file: Option<(u64, File)> = None;
         loop {
@@ -200,10 +202,10 @@ impl Document {
                     let name = name.as_ref();
                     let is_root = self.open.is_empty();
                     if is_root && name != "metalink" {
-                        return Err("not a metalink: another element is the outermost".into());
+                        return Err("not a metalink: the root element has another name".into());
                     }
                     if self.open.len() >= DEEPEST {
-                        return Err("elements stand too deep in one another".into());
+                        return Err("the elements are nested too deeply".into());
                     }
                     match &mut file {
                         None if name == "file" && !is_root => {
@@ -227,17 +229,18 @@ impl Document {
                 Event::CData(text) => add(&mut file, &text),
                 Event::GeneralRef(reference) => add(&mut file, &resolved(&reference)?),
                 Event::Eof if !self.has_root => {
-                    return Err("not a metalink: no element is in it".into());
+                    return Err("not a metalink: it has no element".into());
                 }
                 Event::Eof if self.open.is_empty() && file.is_none() => return Ok(None),
-                Event::Eof => return Err("the document ends before its last element does".into()),
+                Event::Eof => return Err("the document ends within an element".into()),
                 _ => {}
             }
         }
     }
 }
 
-/// Adds to the text of the element that is being read; of what is too long no more is kept than shows it.
+/// Appends to the text of the current element. Text is stored up to the limit and a little beyond, which shows that it
+/// is too long.
 fn add(file: &mut Option<(u64, File)>, text: &str) {
     if let Some((_, file)) = file
         && file.text.len() <= LONGEST_TEXT
@@ -246,21 +249,26 @@ fn add(file: &mut Option<(u64, File)>, text: &str) {
     }
 }
 
-/// What a reference stands for: a character, by its number or by one of the five names that need no
-/// declaration. Whatever a document declares itself stands for nothing.
+/// Resolves a reference: a character number, or one of the five predefined entities. Entities that a document declares
+/// are refused.
 fn resolved(reference: &BytesRef<'_>) -> Result<String, String> {
     let character = reference.resolve_char_ref().map_err(|_| "not XML")?;
     character
         .map(String::from)
         .or_else(|| resolve_predefined_entity(reference).map(str::to_owned))
-        .ok_or_else(|| "a reference to an entity of the document's own".into())
+        .ok_or_else(|| "a reference to an entity that XML does not predefine".into())
 }
 
-/// The value of an attribute, without those that cannot be read.
+/// The value of an attribute; `None` if it is missing or invalid.
 fn attribute(start: &BytesStart<'_>, name: &str) -> Option<String> {
     let attribute = start.try_get_attribute(name).ok()??;
     let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
     value.ok().map(|value| value.into_owned())
+}
+
+/// The value of an attribute that is a number.
+fn numeric_attribute(start: &BytesStart<'_>, name: &str) -> Option<u32> {
+    attribute(start, name)?.parse().ok()
 }
 
 impl File {
@@ -271,35 +279,37 @@ impl File {
         }
     }
 
-    /// An element within the file begins.
+    /// Handles the start of an element within the file.
     fn element(&mut self, name: &str, start: &BytesStart<'_>) {
         self.text.clear();
         match name {
-            "hash" if self.reading.is_some() => self.begin_piece(start),
+            "hash" if self.current_pieces.is_some() => self.begin_piece(start),
             "hash" => self.kind = attribute(start, "type").unwrap_or_default(),
             "pieces" => self.begin_pieces(start),
             "url" => {
-                let number = |name| attribute(start, name)?.parse().ok();
+                let priority = numeric_attribute(start, "priority");
                 // Version 3 has preferences, of which 100 is the highest.
-                let preference = || number("preference").map(|n: u32| 1000_u32.saturating_sub(n));
-                self.priority = number("priority").or_else(preference).unwrap_or(999_999);
+                let preference = numeric_attribute(start, "preference");
+                self.priority = priority
+                    .or(preference.map(|preference| 1000_u32.saturating_sub(preference)))
+                    .unwrap_or(999_999);
             }
             _ => {}
         }
     }
 
-    /// An element within the file ends, and its text is whole.
+    /// Handles the end of an element within the file, with its complete text.
     fn end(&mut self, name: &str, base: Option<&Url>) {
         let text = std::mem::take(&mut self.text);
         let text = text.trim();
         let result = match name {
-            "hash" if self.reading.is_some() => self.piece(text),
+            "hash" if self.current_pieces.is_some() => self.piece(text),
             "pieces" => {
                 self.end_pieces();
                 Ok(())
             }
-            // Nothing else has its place among them.
-            _ if self.reading.is_some() => Ok(()),
+            // Other elements within `<pieces>` are ignored.
+            _ if self.current_pieces.is_some() => Ok(()),
             "size" => text
                 .parse()
                 .map(|size| self.size = Some(size))
@@ -313,7 +323,7 @@ impl File {
         }
     }
 
-    /// Keeps the strongest digest (RFC 5854 §4.2.4); those by unknown algorithms are left out.
+    /// Keeps the strongest digest (RFC 5854 §4.2.4). Unknown algorithms are ignored.
     fn hash(&mut self, text: &str) -> Result<(), String> {
         let Some(algorithm) = Algorithm::named(&self.kind) else {
             return Ok(());
@@ -325,11 +335,11 @@ impl File {
         Ok(())
     }
 
-    /// Pieces begin; those by an unknown algorithm are left out.
+    /// Handles the start of `<pieces>`. Unknown algorithms are ignored.
     fn begin_pieces(&mut self, start: &BytesStart<'_>) {
         let kind = attribute(start, "type").unwrap_or_default();
         let length = attribute(start, "length").and_then(|length| length.parse().ok());
-        self.reading = Some(Algorithm::named(&kind).and_then(|algorithm| {
+        self.current_pieces = Some(Algorithm::named(&kind).and_then(|algorithm| {
             if length.is_none() {
                 self.fault
                     .get_or_insert_with(|| "<pieces> without a length".into());
@@ -339,20 +349,20 @@ impl File {
         }));
     }
 
-    /// The digest of the next piece begins, with its number in version 3.
+    /// Handles the start of a piece's `<hash>`. In version 3 it has a number, which must be the next one.
     fn begin_piece(&mut self, start: &BytesStart<'_>) {
         let number: Option<usize> =
             attribute(start, "piece").and_then(|number| number.parse().ok());
-        let pieces = self.reading.iter().flatten().next();
+        let pieces = self.current_pieces.iter().flatten().next();
         if number.is_some_and(|number| pieces.is_some_and(|pieces| pieces.count() != number)) {
-            let fault = || "<pieces> are out of order".into();
-            self.fault.get_or_insert_with(fault);
+            self.fault
+                .get_or_insert_with(|| "<pieces> are out of order".into());
         }
     }
 
-    /// The digest of the next piece.
+    /// Adds the digest of the next piece.
     fn piece(&mut self, text: &str) -> Result<(), String> {
-        let Some(Some(pieces)) = &mut self.reading else {
+        let Some(Some(pieces)) = &mut self.current_pieces else {
             return Ok(());
         };
         let expected = format!("{}:{text}", pieces.algorithm()).parse::<Expected>();
@@ -361,24 +371,23 @@ impl File {
         Ok(())
     }
 
-    /// Pieces have ended: the strongest are kept.
+    /// Handles the end of `<pieces>`: those by the strongest algorithm are kept.
     fn end_pieces(&mut self) {
-        let pieces = self.reading.take().flatten().into_iter();
+        let pieces = self.current_pieces.take().flatten().into_iter();
         self.pieces = pieces
             .chain(self.pieces.take())
             .max_by_key(Pieces::algorithm);
     }
 
-    /// Keeps a URL that can be fetched; others, such as ftp, are left out.
+    /// Keeps an http or https URL. URLs of other schemes are ignored.
     fn url(&mut self, text: &str, base: Option<&Url>) -> Result<(), String> {
         if text.len() > LONGEST_TEXT {
             return Err("<url> is longer than 64 KiB".into());
         }
-        let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-        let is_other = |scheme: &str| {
+        let has_other_scheme = text.split_once("://").is_some_and(|(scheme, _)| {
             !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https")
-        };
-        if scheme.is_some_and(is_other) || text.starts_with("magnet:") {
+        });
+        if has_other_scheme || text.starts_with("magnet:") {
             return Ok(());
         }
         let url = resolve(text, base)
@@ -389,7 +398,7 @@ impl File {
         Ok(())
     }
 
-    fn into_row(mut self, place: Place) -> Result<Row, String> {
+    fn into_row(mut self, location: Location) -> Result<Row, String> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
@@ -405,7 +414,7 @@ impl File {
                 quote(name.as_bytes())
             ));
         };
-        let mut row = Row::new(first, place)?;
+        let mut row = Row::new(first, location)?;
         urls.into_iter().try_for_each(|url| row.add_mirror(url))?;
         row.out = Some(name);
         row.options_mut().size = self.size;
@@ -414,7 +423,7 @@ impl File {
             if count == 0 || size.is_some_and(|size| !pieces.fit(size)) {
                 let length = pieces.length();
                 return Err(format!(
-                    "{count} <pieces> of {length} bytes do not make the file"
+                    "{count} <pieces> of {length} bytes do not match the size of the file"
                 ));
             }
             row.options_mut().pieces = Some(Arc::new(pieces));

@@ -1,21 +1,20 @@
-//! A lazy stream of rows out of a URL list. [`Input`] reads the bytes, [`Rows`] makes rows and
-//! errors of them without I/O.
+//! Lists of URLs as lazy streams of rows. [`ListReader`] reads the bytes; [`Rows`] parses them into rows and errors
+//! without I/O.
 //!
-//! Within [`Rows`], `lines` cuts bytes of any shape into lines of bounded length; `urls`, `jsonl`
-//! and `sums` read the lines of the formats of these names, and `metalink` a document; `format`
-//! chooses among them. `reference` reads one URL as people write it.
+//! Within [`Rows`], `lines` splits bytes into lines of bounded length; `urls`, `jsonl` and `sums` parse the lines of
+//! these formats, `metalink` parses a document, and `format` detects the format. `reference` parses one URL.
 //!
-//! In the `urls` format a row is held back until something shows that it has all its indented options:
+//! In the `urls` format a row is held until all its indented options have been read:
 //!
 //! ```text
 //!            URL line              next URL, settle or finish
-//! nothing ──────────────▶ row held ──────────────────────────▶ row given out
+//! nothing ──────────────▶ row held ──────────────────────────▶ row returned
 //!    │                       │                                       │
 //!    │ option                │ bad option                            │ option, too late
 //!    └────────────────▶ error held ◀─────────────────────────────────┘
 //!                            │ next URL, settle or finish
 //!                            ▼
-//!                      error given out: further options of that row are dropped with it
+//!                      error returned: further options of that row are dropped
 //! ```
 
 use std::fmt;
@@ -26,7 +25,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use url::Url;
 
-use self::format::{Opening, Reader};
+use self::format::{FormatParser, Opening};
 use self::lines::{Line, Lines};
 use self::metalink::Metalink;
 use self::urls::{TOO_LONG, UTF16};
@@ -51,36 +50,36 @@ pub(crate) mod write;
 
 pub(crate) use self::checksums::Checksums;
 pub use self::format::Format;
-pub(crate) use self::input::{Input, Next};
+pub(crate) use self::input::{ListReader, Next};
 pub use self::reference::parse_url;
 pub use self::shard::Shard;
 pub(crate) use self::write::bad_row;
 
-/// The source of what stands in no list.
+/// The source of URLs that were typed.
 const TYPED: &str = "command line";
 
-/// One entry of a list: one file to fetch.
+/// One entry of a list: a file to fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Row {
-    /// Where the file is; a fragment is kept.
+    /// The URL of the file, with its fragment.
     pub url: Url,
-    /// Other places of the same file, in the order written.
+    /// Other URLs of the same file, in the order of the list.
     pub mirrors: Vec<Url>,
-    /// The name asked for, relative to the target folder. It is as written: a stranger may have chosen it, so it
-    /// must still pass `download::name::beneath`.
+    /// The requested name, relative to the target folder. It is not sanitised: the list may come from elsewhere, so the
+    /// name must pass `download::name::beneath` before use.
     pub out: Option<String>,
-    /// What the indented lines set, apart from `out=`.
+    /// The options other than `out=`.
     pub options: Option<Box<RowOptions>>,
-    /// The line of the URL.
-    pub place: Place,
+    /// The list and the line of the URL.
+    pub location: Location,
 }
 
-/// What the indented lines below a URL set for it.
+/// The options of a row. In the `urls` format they are the indented lines below a URL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RowOptions {
-    /// `dir=`: the folder asked for, relative to the target folder; as written, like [`Row::out`].
+    /// `dir=`: the requested folder, relative to the target folder; not sanitised, like [`Row::out`].
     pub dir: Option<String>,
     /// `header=`: whole `Name: value` lines; the name is a token, the value has no control character but tab.
     pub headers: Vec<String>,
@@ -90,75 +89,76 @@ pub struct RowOptions {
     pub referer: Option<String>,
     /// `max-size=`, in bytes.
     pub max_size: Option<u64>,
-    /// `checksum=` and the digests in fragments: all of them are to be met.
+    /// `checksum=` and the digests in fragments. The file must match all of them.
     pub digests: Vec<Expected>,
     /// `split=`.
     pub split: Option<Split>,
-    /// How large the file is to be, in bytes.
+    /// `size=`: the expected size of the file, in bytes.
     pub size: Option<u64>,
-    /// `pieces=`: what the digests of its pieces are to be.
+    /// `pieces=`: the expected digests of its pieces.
     pub pieces: Option<Arc<Pieces>>,
 }
 
 impl Row {
-    /// A row of a URL and the digests in its fragment.
+    /// A row with a URL and the digests in its fragment.
     ///
     /// # Errors
-    /// A digest that is none; the message is fit to print.
-    pub fn new(url: Url, place: Place) -> Result<Self, String> {
+    /// A digest in the fragment is invalid; the message is printable.
+    pub fn new(url: Url, location: Location) -> Result<Self, String> {
         let mut row = Self {
             url,
             mirrors: Vec::new(),
             out: None,
             options: None,
-            place,
+            location,
         };
         row.expect_all(&reference::fragment_digests(&row.url)?)?;
         Ok(row)
     }
 
-    /// Its URL, and those of its mirrors.
+    /// The URL of the row, then those of its mirrors.
     pub fn urls(&self) -> impl Iterator<Item = &Url> {
         std::iter::once(&self.url).chain(&self.mirrors)
     }
 
-    /// The digests that the file is to have.
+    /// The expected digests of the file.
     pub fn digests(&self) -> &[Expected] {
         self.options
             .as_ref()
             .map_or(&[], |options| &options.digests)
     }
 
-    /// Whether it says enough to know the file by.
+    /// Whether the row has a digest of the file or of its pieces.
     pub fn has_digests(&self) -> bool {
-        let has_pieces = |options: &RowOptions| options.pieces.is_some();
-        !self.digests().is_empty() || self.options.as_deref().is_some_and(has_pieces)
+        self.options
+            .as_deref()
+            .is_some_and(|options| !options.digests.is_empty() || options.pieces.is_some())
     }
 
-    /// Adds another place of the same file, with the digests in its fragment.
+    /// Adds a mirror, and the digests in its fragment.
     fn add_mirror(&mut self, url: Url) -> Result<(), String> {
         self.expect_all(&reference::fragment_digests(&url)?)?;
         self.mirrors.push(url);
         Ok(())
     }
 
-    /// Adds what digests are to be.
+    /// Adds expected digests of the file.
     ///
     /// # Errors
-    /// One of them contradicts another.
-    pub(crate) fn expect_all(&mut self, digests: &[Expected]) -> Result<(), String> {
+    /// One of them contradicts another by the same algorithm.
+    pub fn expect_all(&mut self, digests: &[Expected]) -> Result<(), String> {
         let mut digests = digests.iter().cloned();
         digests.try_for_each(|digest| self.expect(digest))
     }
 
-    /// Adds what a digest is to be. No file has two by one algorithm.
+    /// Adds an expected digest of the file. Two different digests by one algorithm are an error.
     fn expect(&mut self, digest: Expected) -> Result<(), String> {
         let algorithm = digest.algorithm();
-        let is_same = |known: &&Expected| known.algorithm() == algorithm;
-        match self.digests().iter().find(is_same) {
+        let mut known = self.digests().iter();
+        match known.find(|known| known.algorithm() == algorithm) {
             None => self.options_mut().digests.push(digest),
             Some(known) if *known == digest => {}
-            Some(_) => return Err(format!("two different {algorithm} digests of one file")),
+            Some(_) => return Err(format!("two different {algorithm} digests for one file")),
         }
         Ok(())
     }
@@ -168,17 +168,17 @@ impl Row {
     }
 }
 
-/// How many transfers may bring one file.
+/// The number of connections that a file may be divided over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Split {
-    /// As many as are found to add speed.
+    /// More connections while they add speed.
     #[default]
     Auto,
-    /// So many at once.
+    /// At most this number.
     Most(NonZeroU32),
 }
 
-/// As it is written.
+/// The form that is parsed: `auto` or a number.
 impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -197,37 +197,35 @@ impl FromStr for Split {
             number => number
                 .parse()
                 .map(Self::Most)
-                .map_err(|_| "is neither a number from 1 on nor \"auto\""),
+                .map_err(|_| "is neither a number of at least 1 nor \"auto\""),
         }
     }
 }
 
-/// Reads a line of a format in which each line is a row by itself. Blank lines are none, and neither
-/// are comments.
+/// Parses a line of a format in which each line is a complete row. Blank lines and comments are skipped.
 fn read_alone(
-    place: Place,
+    location: Location,
     line: &Line<'_>,
-    row: impl FnOnce(&[u8], Place) -> Result<Row, String>,
+    row: impl FnOnce(&[u8], Location) -> Result<Row, String>,
 ) -> Option<Result<Row, ListError>> {
     let row = match line {
         Line::Text(text) if matches!(text.trim_ascii(), [] | [b'#', ..]) => return None,
-        Line::Text(text) => row(text, place.clone()),
+        Line::Text(text) => row(text, location.clone()),
         Line::TooLong(_) => Err(TOO_LONG.into()),
         Line::Utf16 => Err(UTF16.into()),
     };
     Some(row.map_err(|message| ListError {
-        // By the rules of another format it might be a row, and not the one that was meant.
+        // Marked as a bad row, because as a line of the `urls` format it might be a different, valid row.
         text: line.text().and_then(text_of).map(bad_row),
-        ..ListError::new(place, message)
+        ..ListError::new(location, message)
     }))
 }
 
-/// A line that no row was made of, as a line of the `urls` format that is bad again: as it came, unless the
-/// list would be taken for one of another format by it. `None` for what is no text, or would be part of
-/// something else by an indent or a `#`.
+/// An invalid line as a line of the `urls` format that is invalid too: unchanged, or after `bad row:` if it would make
+/// the list look like another format. `None` if the line is not printable text, or begins with `#`.
 pub(crate) fn as_written(line: &[u8]) -> Option<Box<str>> {
     let line = text_of(line)?;
-    // A byte order mark that comes first in a list is no part of its line.
+    // A byte order mark at the start of a list is not part of its first line.
     let is_mistaken = line.starts_with(['<', '\u{feff}'])
         || format::by_line(&Line::Text(line.as_bytes())) != Some(Format::Urls);
     Some(if is_mistaken {
@@ -243,17 +241,17 @@ fn text_of(line: &[u8]) -> Option<&str> {
     (is_row && !line.is_empty()).then_some(line)
 }
 
-/// Where in a list something stands; displayed as `urls.txt:12`.
+/// A list and a line of it, displayed as `urls.txt:12`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The file's name, or `standard input`.
+pub struct Location {
+    /// The name of the file, or `standard input`.
     pub source: Arc<str>,
     /// The line, counted from 1.
     pub line: u64,
 }
 
-impl Place {
-    /// The place of the `index`th URL, from 1, that was typed and stands in no list.
+impl Location {
+    /// The location of the `index`th URL, counted from 1, on the command line.
     pub fn typed(index: u64) -> Self {
         Self {
             source: Arc::from(TYPED),
@@ -261,47 +259,46 @@ impl Place {
         }
     }
 
-    /// Whether it is in a list, and not something that was typed.
+    /// Whether the location is in a list, not on the command line.
     pub fn is_listed(&self) -> bool {
         *self.source != *TYPED
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.source, self.line)
     }
 }
 
-/// A row that cannot be read; what stands below it can.
+/// An invalid row. The rows below it can still be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{place}: {message}")]
-#[non_exhaustive]
+#[error("{location}: {message}")]
 pub struct ListError {
-    /// The line at fault: the URL's or the option's.
-    pub place: Place,
+    /// The line at fault: that of the URL or of the option.
+    pub location: Location,
     /// What is wrong, on one line, without control characters and without passwords.
     pub message: String,
-    /// What stands there, where it can be written down again: one line, or in the `urls` format a row with
-    /// its options, without the end of the last line. It may hold passwords, so it is never shown.
+    /// The invalid row, if it can be written to a list again: one line, or in the `urls` format a row with its
+    /// options, without the last line end. It may contain passwords, so it is never shown.
     pub text: Option<Box<str>>,
 }
 
 impl ListError {
-    /// An error of something that cannot be written down again.
-    pub fn new(place: Place, message: String) -> Self {
+    /// An error of a row that cannot be written to a list again.
+    pub fn new(location: Location, message: String) -> Self {
         Self {
-            place,
+            location,
             message,
             text: None,
         }
     }
 }
 
-/// The rows of one list, read as its bytes come in.
+/// An incremental parser: bytes of one list in, rows and errors out.
 ///
-/// It holds the bytes that were fed and not yet read, and one row. Call [`next_row`](Self::next_row) until it gives
-/// `None` before feeding more, and memory is bounded by one feed and one line.
+/// It holds the bytes that were fed but not parsed, and one row. Memory is bounded by one feed and one line if
+/// [`next_row`](Self::next_row) is called until it returns `None` before more bytes are fed.
 ///
 /// ```
 /// use gannet::list::Rows;
@@ -312,31 +309,32 @@ impl ListError {
 /// rows.feed(b"ple.com/b\n");
 /// assert_eq!(rows.next_row().unwrap()?.url.path(), "/a");
 /// rows.finish();
-/// assert_eq!(rows.next_row().unwrap()?.place.to_string(), "urls.txt:2");
+/// assert_eq!(rows.next_row().unwrap()?.location.to_string(), "urls.txt:2");
 /// assert!(rows.is_finished());
 /// # Ok::<(), gannet::list::ListError>(())
 /// ```
 #[derive(Debug)]
 pub struct Rows {
     lines: Lines,
-    reader: Reader,
+    parser: FormatParser,
     source: Arc<str>,
     base: Option<Url>,
-    /// What came before anything else, and how many line ends of it.
+    /// The blank bytes before the first row.
     opening: Opening,
+    /// The number of line ends in them.
     blank_lines: u64,
-    /// Nothing has come since `settle`.
+    /// No bytes were fed since `settle`.
     is_settled: bool,
 }
 
 impl Rows {
-    /// A list of URLs named `source` (`-` is shown as `standard input`), whose relative references
+    /// A parser of the `urls` format for a list named `source`; `-` is shown as `standard input`. Relative references
     /// are resolved against `base`.
     pub fn new(source: &str, base: Option<Url>) -> Self {
         Self::in_format(Format::Urls, source, base)
     }
 
-    /// The same for a list in any format.
+    /// A parser of any format; otherwise like [`Rows::new`].
     pub fn in_format(format: Format, source: &str, base: Option<Url>) -> Self {
         let source = if source == "-" {
             "standard input"
@@ -346,7 +344,7 @@ impl Rows {
         let source = Arc::from(source);
         Self {
             lines: Lines::default(),
-            reader: Reader::new(format, &source, base.as_ref()),
+            parser: FormatParser::new(format, &source, base.as_ref()),
             source,
             base,
             opening: Opening::default(),
@@ -355,14 +353,14 @@ impl Rows {
         }
     }
 
-    /// Takes in the next bytes, cut anywhere. After [`finish`](Self::finish) they are ignored.
+    /// Adds the next bytes; they may end within a line. After [`finish`](Self::finish) they are ignored.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
         self.is_settled = false;
-        if matches!(self.reader, Reader::Unknown) {
-            let (blank, is_torn) = self.opening.pass(bytes);
+        if matches!(self.parser, FormatParser::Unknown) {
+            let (blank, is_torn) = self.opening.skip(bytes);
             let (blank, rest) = bytes.split_at(blank);
             self.lines.feed(blank);
             self.blank_lines += blank.iter().filter(|&&byte| byte == b'\n').count() as u64;
@@ -371,72 +369,71 @@ impl Rows {
                 None => return,
                 Some(b'<') if !is_torn => {
                     let metalink = Metalink::new(Arc::clone(&self.source), self.base.clone());
-                    self.reader = Reader::Metalink(metalink.below(self.blank_lines));
+                    self.parser = FormatParser::Metalink(metalink.below(self.blank_lines));
                 }
-                Some(_) => self.reader = Reader::Lines,
+                Some(_) => self.parser = FormatParser::Lines,
             }
         }
-        match &mut self.reader {
-            Reader::Metalink(metalink) => metalink.feed(bytes),
+        match &mut self.parser {
+            FormatParser::Metalink(metalink) => metalink.feed(bytes),
             _ => self.lines.feed(bytes),
         }
     }
 
-    /// Says that the input has ended; the last line may lack its newline.
+    /// Signals the end of the input. The last line may lack its newline.
     pub fn finish(&mut self) {
         self.lines.finish();
-        if let Reader::Metalink(metalink) = &mut self.reader {
+        if let FormatParser::Metalink(metalink) = &mut self.parser {
             metalink.finish();
         }
     }
 
-    /// Says that nothing more has come for a while: the row held back for its options is given out, unless a line
-    /// begun with an indent shows that an option is on its way.
+    /// Signals that no bytes arrived for a while. The held row is then returned without waiting for options, unless the
+    /// incomplete next line begins with an indent, so that an option follows.
     pub fn settle(&mut self) {
         self.is_settled = true;
     }
 
-    /// The next row or error, in the order of the list; `None` when it wants more bytes or is finished.
+    /// The next row or error, in the order of the list; `None` if more bytes are needed or the list has ended.
     pub fn next_row(&mut self) -> Option<Result<Row, ListError>> {
-        if let Reader::Metalink(metalink) = &mut self.reader {
+        if let FormatParser::Metalink(metalink) = &mut self.parser {
             return metalink.next_row();
         }
         while let Some((number, line)) = self.lines.next_line() {
-            if matches!(self.reader, Reader::Unknown | Reader::Lines) {
+            if matches!(self.parser, FormatParser::Unknown | FormatParser::Lines) {
                 match format::by_line(&line) {
                     Some(format) => {
-                        self.reader = Reader::new(format, &self.source, self.base.as_ref())
+                        self.parser = FormatParser::new(format, &self.source, self.base.as_ref())
                     }
                     None => continue,
                 }
             }
-            if let Some(row) = self.reader.read(number, &line) {
+            if let Some(row) = self.parser.read(number, &line) {
                 return Some(row);
             }
         }
-        let Reader::Urls(urls) = &mut self.reader else {
+        let FormatParser::Urls(urls) = &mut self.parser else {
             return None;
         };
         let is_due = self.lines.is_finished() || self.is_settled && !self.lines.has_indent_begun();
         if is_due { urls.take() } else { None }
     }
 
-    /// Whether a row, or the error of one, is held back that [`settle`](Self::settle) or
-    /// [`finish`](Self::finish) would give out.
+    /// Whether a row or error is held that [`settle`](Self::settle) or [`finish`](Self::finish) would release.
     pub fn is_holding(&self) -> bool {
         self.holds() && (self.lines.is_finished() || !self.lines.has_indent_begun())
     }
 
-    /// Whether the input has ended and all of it was given out.
+    /// Whether the input has ended and all rows were returned.
     pub fn is_finished(&self) -> bool {
-        if let Reader::Metalink(metalink) = &self.reader {
+        if let FormatParser::Metalink(metalink) = &self.parser {
             return metalink.is_finished();
         }
         self.lines.is_finished() && !self.holds()
     }
 
     fn holds(&self) -> bool {
-        matches!(&self.reader, Reader::Urls(urls) if urls.is_holding())
+        matches!(&self.parser, FormatParser::Urls(urls) if urls.is_holding())
     }
 }
 

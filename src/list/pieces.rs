@@ -1,7 +1,7 @@
-//! `pieces=` of the `urls` format: what the digests of a file's pieces are to be, over as many lines as
-//! they need, since a line has a bound.
+//! The option `pieces=` of the `urls` format: the expected digests of the pieces of a file. Many pieces need several
+//! lines, because the length of a line is bounded.
 //!
-//! `pieces=sha256:262144 HEX HEX …`: the algorithm, the bytes of each piece but the last, the digests in order.
+//! `pieces=sha256:262144 HEX HEX …`: the algorithm, the length of each piece but the last in bytes, and the digests.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use crate::http::Expected;
 use crate::http::digest::{Algorithm, Pieces};
 
-/// Hex digits on a line at most: with all that is before them, a line stays below its bound.
+/// The length at which a line is full. With one more digest it is still shorter than the longest line.
 const DIGITS_A_LINE: usize = 32 * 1024;
 
-/// Adds the digests of one line to those of the lines above it.
+/// Adds the digests of one line to those of the lines above.
 ///
 /// # Errors
 /// What is wrong with the line.
@@ -28,7 +28,7 @@ pub(super) fn add(pieces: &mut Option<Arc<Pieces>>, value: &str) -> Result<(), S
         .ok_or("does not begin with ALG:BYTES")?;
     let pieces = pieces.get_or_insert_with(|| Arc::new(Pieces::new(algorithm, length)));
     if (pieces.algorithm(), pieces.length()) != (algorithm, length.get()) {
-        return Err("is not of the same pieces as the line above".into());
+        return Err("has another algorithm or length than the line above".into());
     }
     let pieces = Arc::make_mut(pieces);
     for word in words {
@@ -38,7 +38,7 @@ pub(super) fn add(pieces: &mut Option<Arc<Pieces>>, value: &str) -> Result<(), S
     Ok(())
 }
 
-/// The lines of a row that say the same, each by a call of `line`.
+/// Calls `line` with the value of each `pieces=` line that is needed.
 pub(super) fn write(
     pieces: &Pieces,
     mut line: impl FnMut(&dyn fmt::Display) -> fmt::Result,
@@ -56,7 +56,7 @@ pub(super) fn write(
     line(&text)
 }
 
-/// What follows the algorithm in `ALG:HEX`.
+/// The digits after the colon of `ALGORITHM:HEX`.
 fn hex(digest: &str) -> &str {
     digest.split_once(':').map_or(digest, |(_, hex)| hex)
 }

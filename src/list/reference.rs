@@ -1,4 +1,4 @@
-//! One URL as people write it: with a scheme, as a bare host, or relative to a base. Only http and https pass.
+//! Parses a URL as typed or listed: absolute, without a scheme, or relative to a base. Only http and https are allowed.
 
 use url::Url;
 
@@ -6,10 +6,10 @@ use super::excerpt::{has_control, quote};
 use crate::http::Expected;
 use crate::http::digest::Algorithm;
 
-/// Reads a URL of the command line or of a list.
+/// Parses a URL of the command line or of a list.
 ///
-/// Without a `base`, what clearly names a host (`example.com/x`, `localhost:8080/x`) is taken as `http://`, as curl and
-/// wget do; with one, whatever has no scheme is resolved against it (RFC 3986 §5). A fragment is kept.
+/// Without a `base`, text that begins with a host (`example.com/x`, `localhost:8080/x`) gets the scheme `http`, as in
+/// curl and wget. With a `base`, text without a scheme is resolved against it (RFC 3986 §5). A fragment is kept.
 ///
 /// ```
 /// use gannet::list::parse_url;
@@ -21,12 +21,12 @@ use crate::http::digest::Algorithm;
 /// ```
 ///
 /// # Errors
-/// What is wrong, with a short excerpt that is fit to print and shows no password.
+/// What is wrong, with a short printable excerpt that shows no password.
 pub fn parse_url(text: &str, base: Option<&Url>) -> Result<Url, String> {
     resolve(text, base).map_err(|fault| format!("{fault}: {}", quote(text.as_bytes())))
 }
 
-/// [`parse_url`] for callers who say themselves where the fault is: the error quotes nothing.
+/// [`parse_url`] without the excerpt in its errors, for callers that add their own.
 pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
     let text = text.trim_matches(' ');
     if text.is_empty() {
@@ -56,19 +56,19 @@ pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Reads one URL after another. Those of a list mostly share what stands before the path, which is not read again
-/// where it is written as it was in the one before.
+/// Parses the URLs of a list. Most of them share the text before the path with the URL above, so that text is not
+/// parsed again if it is identical.
 #[derive(Debug)]
 pub(super) struct Resolver {
     base: Option<Url>,
-    /// What stood before the path of the last URL that had both.
+    /// The text before the path of the last absolute URL with a path.
     written: String,
-    /// That URL.
+    /// The last absolute URL with a path.
     last: Option<Url>,
 }
 
 impl Resolver {
-    /// Relative references are to `base`.
+    /// Resolves relative references against `base`.
     pub(super) fn new(base: Option<Url>) -> Self {
         Self {
             base,
@@ -77,12 +77,12 @@ impl Resolver {
         }
     }
 
-    /// Whether there is a base that references may be relative to.
+    /// Whether there is a base, so that references may be relative.
     pub(super) fn has_base(&self) -> bool {
         self.base.is_some()
     }
 
-    /// [`resolve`], to the same ends.
+    /// Parses one URL; the result is always that of the function [`resolve`].
     pub(super) fn resolve(&mut self, text: &str) -> Result<Url, String> {
         if let Some(last) = &self.last
             && let Some(path) = text.strip_prefix(&self.written)
@@ -104,7 +104,7 @@ impl Resolver {
     }
 }
 
-/// Whether a text is a path from the root, and what is behind it, and cannot be read as anything else.
+/// Whether a text is an absolute path, optionally with a query and a fragment, and nothing else.
 fn is_path(text: &str) -> bool {
     text.starts_with('/')
         && !text[1..].starts_with(['/', '\\'])
@@ -112,24 +112,27 @@ fn is_path(text: &str) -> bool {
         && !has_control(text)
 }
 
-/// The digests that a URL's fragment asks for: `#sha256=HEX`, perhaps among other parts parted by
-/// `&`, as package indexes write it.
+/// The digests in the fragment of a URL: `#sha256=HEX`, optionally with other parameters separated by `&`, as in
+/// package indexes.
 pub(super) fn fragment_digests(url: &Url) -> Result<Vec<Expected>, String> {
     let Some(fragment) = url.fragment() else {
         return Ok(Vec::new());
     };
-    let is_digest = |part: &&str| {
-        let name = part.split_once('=').map(|(name, _)| name);
-        name.is_some_and(|name| Algorithm::named(name).is_some())
-    };
-    let digests = fragment.split('&').filter(is_digest).map(|part| {
-        let digest = part.parse::<Expected>();
-        digest.map_err(|fault| format!("the digest in the fragment: {fault}"))
-    });
-    digests.collect()
+    fragment
+        .split('&')
+        .filter(|parameter| {
+            parameter
+                .split_once('=')
+                .is_some_and(|(name, _)| Algorithm::named(name).is_some())
+        })
+        .map(|parameter| {
+            let digest = parameter.parse::<Expected>();
+            digest.map_err(|fault| format!("the digest in the fragment: {fault}"))
+        })
+        .collect()
 }
 
-/// What a text looks like before it is parsed. The URL standard that [`Url`] follows forgives too much: it reads
+/// The shape of a text before it is parsed. The URL Standard, which [`Url`] implements, is too lenient: it reads
 /// `http:///x` as the host `x`.
 #[derive(Debug, PartialEq, Eq)]
 enum Shape {
@@ -170,8 +173,8 @@ fn is_scheme(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// Whether a text without a scheme clearly begins with a host: an address, a name with a dot, `localhost`, or any name
-/// with a port.
+/// Whether a text without a scheme begins with a host: an IP address, a name with a dot, `localhost`, or a name with a
+/// port.
 fn is_host(text: &str) -> bool {
     let authority = text.split(['/', '?', '#']).next().unwrap_or(text);
     if let Some(literal) = authority.strip_prefix('[') {
@@ -192,11 +195,14 @@ fn is_host(text: &str) -> bool {
     if !labels.iter().all(|label| is_label(label)) {
         return false;
     }
-    let is_number = |label: &&str| label.bytes().all(|byte| byte.is_ascii_digit());
-    if labels.last().is_some_and(is_number) {
-        return labels.len() == 4 && labels.iter().all(is_number);
+    if labels.last().is_some_and(|label| is_number(label)) {
+        return labels.len() == 4 && labels.iter().all(|label| is_number(label));
     }
     labels.len() > 1 || has_port || host.eq_ignore_ascii_case("localhost")
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_port(text: &str) -> bool {

@@ -1,9 +1,8 @@
-//! One worker's share of a list: which URLs are its own, and which worker this is.
+//! [`Shard`]: divides the URLs of a list among workers by hash, and finds out which worker this process is.
 
 use url::{Position, Url};
 
-/// Where the schedulers that count their workers say which one this is: name, the number of the
-/// first, the variable of the count, and of the first number where that is not fixed.
+/// The variables in which schedulers number their workers.
 const SCHEDULERS: [Scheduler; 4] = [
     Scheduler {
         index: "SLURM_ARRAY_TASK_ID",
@@ -19,7 +18,7 @@ const SCHEDULERS: [Scheduler; 4] = [
         step: None,
         default_first: 0,
     },
-    // A Kubernetes indexed Job does not say how many there are.
+    // Kubernetes does not tell the number of workers of an indexed Job.
     Scheduler {
         index: "JOB_COMPLETION_INDEX",
         count: None,
@@ -37,34 +36,40 @@ const SCHEDULERS: [Scheduler; 4] = [
     },
 ];
 
-/// The variable that says all, for what has no other.
+/// The variable with `K/N`, for other schedulers.
 const OWN: &str = "GANNET_SHARD";
 
-/// The variable that says how many workers there are, where the scheduler does not.
+/// The variable with the number of workers, for schedulers that do not set one.
 const OWN_COUNT: &str = "GANNET_SHARDS";
 
+/// The variables of one scheduler.
 struct Scheduler {
+    /// The number of this worker.
     index: &'static str,
+    /// The number of workers.
     count: Option<&'static str>,
+    /// The number of the first worker.
     first: Option<&'static str>,
+    /// The difference between the numbers of two consecutive workers.
     step: Option<&'static str>,
+    /// The number of the first worker if no variable has it.
     default_first: u64,
 }
 
-/// A share of a list.
+/// The URLs of a list that one of several workers fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// Which one, from 0.
+    /// The index of the worker, from 0.
     index: u64,
-    /// Of how many; above the index.
+    /// The number of workers; greater than the index.
     count: u64,
 }
 
 impl Shard {
-    /// Reads `K/N`: the Kth of N, counted from 1.
+    /// Parses `K/N`: worker K of N, counted from 1.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parsed = text.split_once('/').and_then(|(which, count)| {
             let (which, count): (u64, u64) = (number(which)?, number(count)?);
@@ -76,31 +81,25 @@ impl Shard {
         parsed.ok_or_else(|| "not K/N with K from 1 to N".into())
     }
 
-    /// Which worker this is by its environment, of which `variable` gives one.
+    /// Reads the shard of this process from the environment of its scheduler. `variable` looks up a variable.
     ///
     /// # Errors
-    /// What is missing or does not fit, fit to print.
+    /// A variable is missing or has an invalid value; the message is printable.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         if let Some(text) = variable(OWN) {
             return Self::parse(&text).map_err(|fault| format!("{OWN} is {fault}"));
         }
-        let read = |name: &str| {
-            variable(name)
-                .map(|text| number(&text).ok_or_else(|| format!("{name} is not a number")))
-                .transpose()
-        };
         for scheduler in SCHEDULERS {
-            let Some(number) = read(scheduler.index)? else {
+            let Some(number) = read(Some(scheduler.index), &variable)? else {
                 continue;
             };
-            let optional = |name: Option<&str>| name.map_or(Ok(None), &read);
-            let first = optional(scheduler.first)?.unwrap_or(scheduler.default_first);
-            let step = optional(scheduler.step)?.unwrap_or(1).max(1);
-            let count = match optional(scheduler.count)? {
+            let first = read(scheduler.first, &variable)?.unwrap_or(scheduler.default_first);
+            let step = read(scheduler.step, &variable)?.unwrap_or(1).max(1);
+            let count = match read(scheduler.count, &variable)? {
                 Some(count) => count,
-                None => read(OWN_COUNT)?.ok_or_else(|| {
+                None => read(Some(OWN_COUNT), &variable)?.ok_or_else(|| {
                     format!(
-                        "{} is set, but not how many there are: set {OWN_COUNT}",
+                        "{} is set, but not the number of workers: set {OWN_COUNT}",
                         scheduler.index
                     )
                 })?,
@@ -109,17 +108,31 @@ impl Shard {
             return index
                 .filter(|index| *index < count)
                 .map(|index| Self { index, count })
-                .ok_or_else(|| format!("{} is not one of {count}", scheduler.index));
+                .ok_or_else(|| format!("{} is not one of {count} workers", scheduler.index));
         }
         Err(format!(
-            "nothing in the environment says which worker this is: set {OWN}=K/N"
+            "no variable of a known scheduler is set: set {OWN}=K/N"
         ))
     }
 
-    /// Whether a URL is of this share. Each URL is of one share alone, the same one wherever and
-    /// whenever this is asked; its fragment does not matter.
+    /// Whether a URL belongs to this shard. Each URL belongs to exactly one shard, on every machine and in every
+    /// version. The fragment is ignored.
     pub fn has(&self, url: &Url) -> bool {
         self.count < 2 || hash(url[..Position::AfterQuery].as_bytes()) % self.count == self.index
+    }
+}
+
+/// The number in a variable; `None` if there is no name or the variable is unset.
+fn read(
+    name: Option<&str>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<u64>, String> {
+    let Some((name, text)) = name.and_then(|name| Some((name, variable(name)?))) else {
+        return Ok(None);
+    };
+    match number(&text) {
+        Some(number) => Ok(Some(number)),
+        None => Err(format!("{name} is not a number")),
     }
 }
 
@@ -128,8 +141,8 @@ fn number(text: &str) -> Option<u64> {
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-/// FNV-1a, and the last step of splitmix64, so that few workers get even shares too. It is part of
-/// the contract: workers of different versions share a list.
+/// FNV-1a, then the last step of splitmix64, so that shards are even also for few workers. The function is part of the
+/// contract: workers of different versions may share a list.
 fn hash(bytes: &[u8]) -> u64 {
     let fnv = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -1,21 +1,21 @@
-//! Sizes as people type them: `512`, `8m`, `1.5GiB`; on the command line, in gannet.toml and in lists alike.
+//! Parses sizes such as `512`, `8m` or `1.5GiB`. The syntax is that of the command line, `gannet.toml` and lists.
 
-/// Digits after the point beyond these are less than a byte, or not meant.
+/// The most digits of a fraction that are used: further ones are less than a byte.
 const FRACTION_DIGITS: usize = 18;
 
-/// What is wrong with a size, to be said after its name.
+/// Why a text is not a size. The message follows the name of the option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SizeError {
-    /// It is none.
+    /// It does not have the syntax of a size.
     #[error("not a size such as 300, 64K, 10MB or 1.5GiB")]
     NoSize,
-    /// It is beyond 2^63-1 bytes.
+    /// It is more than 2^63-1 bytes.
     #[error("larger than any file can be")]
     TooLarge,
 }
 
-/// A size in bytes. `K`, `M`, `G` and `T` of either case are powers of 1024, and a `B` or `iB` after them changes
-/// nothing; a fraction (`1.5G`) is rounded down to a whole byte.
+/// Parses a size into bytes. `K`, `M`, `G` and `T` are powers of 1024, in either case; `B` or `iB` after them is
+/// optional. A fraction (`1.5G`) is rounded down to a whole byte.
 ///
 /// ```
 /// use gannet::internals::list::parse_size;
@@ -26,7 +26,7 @@ pub enum SizeError {
 /// ```
 ///
 /// # Errors
-/// The text is no size, or that of no file.
+/// The text is not a size, or the size is too large for a file.
 pub fn parse_size(text: &str) -> Result<u64, SizeError> {
     let unit_at = text
         .find(|character: char| character.is_ascii_alphabetic())
@@ -40,7 +40,7 @@ pub fn parse_size(text: &str) -> Result<u64, SizeError> {
         .ok_or(SizeError::TooLarge)
 }
 
-/// The power of two that a suffix stands for.
+/// The power of two of a suffix.
 fn shift(suffix: &str) -> Option<u32> {
     match suffix.to_ascii_lowercase().as_str() {
         "" | "b" => Some(0),
@@ -52,10 +52,9 @@ fn shift(suffix: &str) -> Option<u32> {
     }
 }
 
-/// `number` times two to the `shift`, rounded down; `u128::MAX` for what is beyond all bounds.
+/// `number` times two to the power of `shift`, rounded down; `u128::MAX` if the number does not fit.
 fn scale(number: &str, shift: u32) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let has_point = number.contains('.');
     if !is_digits(whole) || !is_digits(fraction) || has_point && shift == 0 {
         return None;
@@ -67,6 +66,10 @@ fn scale(number: &str, shift: u32) -> Option<u128> {
     let parts = fraction.parse::<u128>().ok()?;
     let power = u32::try_from(fraction.len()).ok()?;
     Some((u128::from(whole) << shift) + (parts << shift) / 10_u128.pow(power))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The `sums` format: digests and names as `sha256sum` and its like write them, plain or tagged,
-//! and as `openssl dgst` does.
+//! The `sums` format: one digest and name on each line, plain or tagged, as `sha256sum`, similar tools and `openssl
+//! dgst` write them.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use url::Url;
 use super::excerpt::{has_control, quote};
 use super::lines::Line;
 use super::reference::resolve;
-use super::{ListError, Place, Row, read_alone};
+use super::{ListError, Location, Row, read_alone};
 use crate::http::Expected;
 use crate::http::digest::untagged;
 
-/// All but what may stand for itself in the path of a URL (RFC 3986 §3.3), and what parts it.
+/// The bytes to percent-encode in the path of a URL: all except those of RFC 3986 §3.3 and the slash.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -34,7 +34,7 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b':')
     .remove(b'@');
 
-/// The reader of one list's lines.
+/// The parser of one list.
 #[derive(Debug)]
 pub(super) struct Sums {
     source: Arc<str>,
@@ -46,30 +46,30 @@ impl Sums {
         Self { source, base }
     }
 
-    /// Reads one line; blank lines are none, and neither are comments.
+    /// Parses one line. Blank lines and comments are skipped.
     pub(super) fn read(&self, number: u64, line: &Line<'_>) -> Option<Result<Row, ListError>> {
-        let place = Place {
+        let location = Location {
             source: Arc::clone(&self.source),
             line: number,
         };
-        read_alone(place, line, |text, place| {
-            self.row(text, place)
+        read_alone(location, line, |text, location| {
+            self.row(text, location)
                 .map_err(|fault| format!("{fault}: {}", quote(text)))
         })
     }
 
-    fn row(&self, line: &[u8], place: Place) -> Result<Row, String> {
+    fn row(&self, line: &[u8], location: Location) -> Result<Row, String> {
         if line.contains(&0) {
-            return Err("lines that end in NUL, as with -z, are not read".into());
+            return Err("lines that end in NUL, as with -z, are not supported".into());
         }
         let (name, digest) = entry(line)?;
         let mut row = if name.contains("://") {
-            Row::new(resolve(&name, None)?, place)?
+            Row::new(resolve(&name, None)?, location)?
         } else {
             let name = relative(&name)?;
-            // What stands before it keeps a first part with a colon, or none at all, from being more than a path.
+            // With `./` before it, a name with a colon is not read as a scheme, nor `//` as a host.
             let reference = format!("./{}", utf8_percent_encode(name, IN_PATH));
-            let mut row = Row::new(resolve(&reference, self.base.as_ref())?, place)?;
+            let mut row = Row::new(resolve(&reference, self.base.as_ref())?, location)?;
             row.out = Some(name.to_owned());
             row
         };
@@ -78,11 +78,11 @@ impl Sums {
     }
 }
 
-/// The path of a file below the folder of its list.
+/// Checks that a name is a path below the folder of the list, and removes a leading `./`.
 fn relative(name: &str) -> Result<&str, String> {
     let name = name.trim_start_matches("./");
     if name.is_empty() || name.ends_with('/') {
-        return Err("no name of a file".into());
+        return Err("no file name".into());
     }
     if name.starts_with('/') {
         return Err("an absolute path".into());
@@ -93,13 +93,13 @@ fn relative(name: &str) -> Result<&str, String> {
     Ok(name)
 }
 
-/// The name and the digest of one line.
+/// Parses the name and the digest of one line.
 ///
 /// # Errors
-/// What is wrong with it, fit to print.
+/// What is wrong with the line; the message is printable.
 pub(super) fn entry(line: &[u8]) -> Result<(String, Expected), String> {
     let line = str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
-    // GNU coreutils: a backslash at the front says that the name has others in it.
+    // GNU coreutils: a leading backslash means that the name has escapes.
     let (line, is_escaped) = match line.strip_prefix('\\') {
         Some(rest) => (rest, true),
         None => (line, false),
@@ -124,7 +124,7 @@ pub(super) fn entry(line: &[u8]) -> Result<(String, Expected), String> {
     Ok((name, digest))
 }
 
-/// Whether a line is tagged with an algorithm, known or not, and has a digest in hex.
+/// Whether a line has an algorithm in front, known or not, and a digest in hex.
 pub(super) fn is_tagged(line: &[u8]) -> bool {
     let line = str::from_utf8(line).unwrap_or_default();
     let tagged = tagged(line.strip_prefix('\\').unwrap_or(line));
@@ -133,7 +133,7 @@ pub(super) fn is_tagged(line: &[u8]) -> bool {
     })
 }
 
-/// `SHA256 (name) = HEX`, as `sha256sum --tag` and BSD write it, or `SHA2-256(name)= HEX`, as openssl does.
+/// Splits `SHA256 (name) = HEX`, as `sha256sum --tag` and BSD write it, or `SHA2-256(name)= HEX`, as openssl does.
 fn tagged(line: &str) -> Option<(&str, &str, &str)> {
     let open = line.find('(')?;
     let close = line.rfind(')')?;
@@ -142,14 +142,16 @@ fn tagged(line: &str) -> Option<(&str, &str, &str)> {
         .trim_start_matches(' ')
         .strip_prefix('=')?;
     let algorithm = line[..open].trim_end_matches(' ');
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    if algorithm.is_empty() || !algorithm.bytes().all(is_word) {
+    let is_word = algorithm
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if algorithm.is_empty() || !is_word {
         return None;
     }
     Some((algorithm, name, encoded.trim_matches(' ')))
 }
 
-/// `HEX  name`, or `HEX *name` for what was read in binary mode; `HEX name` too, as `md5 -r` of BSD writes it.
+/// Splits `HEX  name`, `HEX *name` (binary mode), or `HEX name`, as `md5 -r` of BSD writes it.
 fn plain(line: &str) -> Result<(&str, Expected), String> {
     let (hex, rest) = line.split_once(' ').ok_or("not a digest and a name")?;
     let digest = untagged(hex)?;
@@ -169,7 +171,7 @@ fn unescaped(name: &str) -> Result<String, String> {
                 Some('\\') => '\\',
                 Some('n') => '\n',
                 Some('r') => '\r',
-                _ => return Err("a backslash that means nothing".into()),
+                _ => return Err("an unknown escape in the name".into()),
             },
             other => other,
         });

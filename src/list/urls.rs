@@ -1,5 +1,5 @@
-//! The `urls` format: one URL a line, mirrors behind tabs or a destination behind a space, and indented lines that set
-//! options for the URL above them. It reads lines, and knows nothing of how they came.
+//! The `urls` format: one URL on each line, followed by mirrors after tabs or a file name after a space; indented lines
+//! set options of the URL above them.
 
 use std::mem;
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use super::lines::Line;
 use super::pieces;
 use super::reference::Resolver;
 use super::value::{file, filled, header, once, plain, size};
-use super::{ListError, Place, Row, as_written, text_of};
+use super::{ListError, Location, Row, as_written, text_of};
 
 const BLANKS: [char; 2] = [' ', '\t'];
 
-/// What stands above the next line: whom an option line belongs to.
+/// The row above the next line, to which an option line belongs.
 #[derive(Debug)]
 enum Above {
-    /// No URL yet: an option has no owner.
+    /// No URL yet: an option is an error.
     Nothing,
-    /// A row, held back because options may follow.
+    /// A row, held because options may follow.
     Row(Row),
-    /// A row that is bad, not yet reported. Its other options go down with it, so that it is reported once.
+    /// An invalid row, not returned yet. Its other options are dropped, so that it is reported once.
     Bad(ListError),
-    /// A row that was given out: too late for options.
+    /// A row that was returned: options come too late.
     Given,
-    /// A bad row that was reported.
+    /// An invalid row that was returned.
     Reported,
 }
 
-/// The reader of one list's lines.
+/// The parser of one list.
 #[derive(Debug)]
 pub(super) struct Urls {
     source: Arc<str>,
@@ -39,7 +39,7 @@ pub(super) struct Urls {
 }
 
 impl Urls {
-    /// A reader of the list `source`, before its first line.
+    /// A parser of the list named `source`.
     pub(super) fn new(source: Arc<str>, base: Option<Url>) -> Self {
         Self {
             source,
@@ -48,7 +48,7 @@ impl Urls {
         }
     }
 
-    /// Reads one line; gives out the row above it when the line ends that row.
+    /// Parses one line. Returns the held row above it if the line begins another row.
     pub(super) fn read(&mut self, number: u64, line: &Line<'_>) -> Option<Result<Row, ListError>> {
         let (Line::Text(text) | Line::TooLong(text)) = line else {
             return self.begin(self.error(number, UTF16));
@@ -70,11 +70,11 @@ impl Urls {
         }
     }
 
-    /// Gives out what is held back.
+    /// Returns the held row or error.
     pub(super) fn take(&mut self) -> Option<Result<Row, ListError>> {
         match mem::replace(&mut self.above, Above::Nothing) {
             Above::Row(row) => {
-                let row = whole(row);
+                let row = checked(row);
                 self.above = if row.is_ok() {
                     Above::Given
                 } else {
@@ -93,12 +93,12 @@ impl Urls {
         }
     }
 
-    /// Whether [`take`](Self::take) would give something.
+    /// Whether [`take`](Self::take) would return something.
     pub(super) fn is_holding(&self) -> bool {
         matches!(self.above, Above::Row(_) | Above::Bad(_))
     }
 
-    /// Holds back a new entry in place of the one above, which is complete.
+    /// Holds a new row, and returns the one held before, which is complete.
     fn begin(&mut self, entry: Result<Row, ListError>) -> Option<Result<Row, ListError>> {
         let complete = self.take();
         self.above = match entry {
@@ -108,44 +108,44 @@ impl Urls {
         complete
     }
 
-    /// The row of a line that is not indented. Faults quote the whole line, since a password may be torn apart by the
-    /// very space or tab at fault.
+    /// Parses a line that is not indented. Errors quote the whole line, so that its password can be found and masked
+    /// even if the space or tab at fault is within it.
     fn entry(&mut self, number: u64, line: &[u8]) -> Result<Row, ListError> {
-        let place = self.place(number);
+        let location = self.location(number);
         let row = match str::from_utf8(line).map(|text| text.trim_end_matches(BLANKS)) {
             Err(_) => Err("the line is not UTF-8".into()),
-            Ok(text) if text.contains('\t') => self.mirrors(text, place),
-            Ok(text) => self.destination(text, place),
+            Ok(text) if text.contains('\t') => self.mirrors(text, location),
+            Ok(text) => self.destination(text, location),
         };
         row.map_err(|fault| ListError {
-            place: self.place(number),
+            location: self.location(number),
             message: format!("{fault}: {}", quote(line)),
             text: as_written(line),
         })
     }
 
-    /// `URL` or `URL DEST`.
-    fn destination(&mut self, text: &str, place: Place) -> Result<Row, String> {
+    /// Parses `URL` or `URL NAME`.
+    fn destination(&mut self, text: &str, location: Location) -> Result<Row, String> {
         let (url, out) = match text.split_once(' ') {
             Some((url, rest)) => (url, Some(rest.trim_start_matches(' '))),
             None => (text, None),
         };
-        let mut row = Row::new(self.urls.resolve(url)?, place)?;
+        let mut row = Row::new(self.urls.resolve(url)?, location)?;
         let Some(out) = out else {
             return Ok(row);
         };
         if out.contains(' ') {
-            return Err("more than one space-separated destination (in a URL write %20, for a name with spaces use out=)".into());
+            return Err("more than one word after the URL (write a space in a URL as %20; for a name with spaces use out=)".into());
         }
         if out.contains("://") {
-            return Err("a URL in place of the destination (mirrors are separated by tabs)".into());
+            return Err("a URL instead of a file name (separate mirrors by tabs)".into());
         }
         row.out = Some(file(out)?);
         Ok(row)
     }
 
-    /// `URL TAB URL …`, at least one. A second field without a scheme is more likely a file name than a host.
-    fn mirrors(&mut self, text: &str, place: Place) -> Result<Row, String> {
+    /// Parses `URL TAB URL …`. A mirror without a scheme is refused: it is more likely a file name than a host.
+    fn mirrors(&mut self, text: &str, location: Location) -> Result<Row, String> {
         let fields = text
             .split('\t')
             .map(|field| field.trim_matches(' '))
@@ -153,23 +153,21 @@ impl Urls {
         let mut row: Option<Row> = None;
         for field in fields {
             if field.contains(' ') {
-                return Err("a destination beside mirrors (use out=)".into());
+                return Err("a file name beside mirrors (use out=)".into());
             }
             if row.is_some() && !self.urls.has_base() && !field.contains("://") {
-                return Err(
-                    "a mirror without a scheme (a destination is separated by a space)".into(),
-                );
+                return Err("a mirror without a scheme (separate a file name by a space)".into());
             }
             let url = self.urls.resolve(field)?;
             match &mut row {
-                None => row = Some(Row::new(url, place.clone())?),
+                None => row = Some(Row::new(url, location.clone())?),
                 Some(row) => row.add_mirror(url)?,
             }
         }
         row.ok_or_else(|| "empty URL".into())
     }
 
-    /// Sets an option of the row above, or makes that row bad; `None` stands for a line that is too long.
+    /// Sets an option of the row above. An invalid option makes the row invalid; `None` is an overlong line.
     fn add_option(&mut self, number: u64, line: Option<&[u8]>) {
         let (message, text) = match &mut self.above {
             Above::Reported => return,
@@ -177,9 +175,12 @@ impl Urls {
                 bad.text = bad.text.take().and_then(|text| below(&text, line));
                 return;
             }
-            Above::Nothing => ("an indented option line with no URL above it".into(), None),
+            Above::Nothing => (
+                "an indented option line without a URL above it".into(),
+                None,
+            ),
             Above::Given => (
-                "options came too late: they must be written together with their URL".into(),
+                "the options arrived too late: write them together with their URL".into(),
                 None,
             ),
             Above::Row(row) => {
@@ -193,26 +194,26 @@ impl Urls {
             }
         };
         self.above = Above::Bad(ListError {
-            place: self.place(number),
+            location: self.location(number),
             message,
             text,
         });
     }
 
     fn error(&self, number: u64, message: &str) -> Result<Row, ListError> {
-        Err(ListError::new(self.place(number), message.into()))
+        Err(ListError::new(self.location(number), message.into()))
     }
 
-    fn place(&self, line: u64) -> Place {
-        Place {
+    fn location(&self, line: u64) -> Location {
+        Location {
             source: Arc::clone(&self.source),
             line,
         }
     }
 }
 
-/// A row that has all its options, unless they contradict each other.
-fn whole(row: Row) -> Result<Row, ListError> {
+/// Checks that the options of a complete row agree.
+fn checked(row: Row) -> Result<Row, ListError> {
     let options = row.options.as_deref();
     let Some(pieces) = options.and_then(|options| options.pieces.as_deref()) else {
         return Ok(row);
@@ -223,26 +224,28 @@ fn whole(row: Row) -> Result<Row, ListError> {
         return Ok(row);
     }
     let (length, url) = (pieces.length(), quote_url(&row.url));
-    let why = format!("{count} pieces= of {length} bytes do not make the file (options of {url})");
+    let why = format!(
+        "{count} pieces= of {length} bytes do not match the size of the file (options of {url})"
+    );
     Err(ListError {
         text: Some(row.to_string().trim_end().into()),
-        ..ListError::new(row.place, why)
+        ..ListError::new(row.location, why)
     })
 }
 
-/// The lines of a bad row with another option line below them, as it came.
+/// Appends an option line to the lines of an invalid row.
 fn below(lines: &str, option: Option<&[u8]>) -> Option<Box<str>> {
     let option = text_of(option?)?;
     Some(format!("{}\n  {option}", lines.trim_end()).into())
 }
 
-/// What is wrong with a [`Line::Utf16`].
+/// The message for a [`Line::Utf16`].
 pub(super) const UTF16: &str = "the list is UTF-16 and must be UTF-8";
 
-/// What is wrong with a [`Line::TooLong`].
+/// The message for a [`Line::TooLong`].
 pub(super) const TOO_LONG: &str = "line is longer than 64 KiB";
 
-/// Reads `key=value` into the row. Values are not quoted in faults: a header may be a secret.
+/// Parses `key=value` into the row. Errors do not quote the value, because a header may be a secret.
 fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
     let text = str::from_utf8(line)
         .map_err(|_| "the option line is not UTF-8")?
@@ -253,12 +256,11 @@ fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
         value.trim_start_matches(BLANKS),
     );
     if key.contains("://") {
-        return Err("an indented URL (a URL stands at the start of its line)".into());
+        return Err("an indented URL (write it at the start of the line)".into());
     }
     if !text.contains('=') {
         return Err("an option line without \"=\"".into());
     }
-    let named = |fault: &str| format!("{key}= {fault}");
     match key {
         "out" => once(&mut row.out, || file(value)),
         "header" => header(value).map(|header| row.options_mut().headers.push(header)),
@@ -270,12 +272,12 @@ fn set_option(row: &mut Row, line: &[u8]) -> Result<(), String> {
         "checksum" => value
             .parse()
             .and_then(|digest| row.expect(digest))
-            .map_err(|fault| format!("cannot be checked: {fault}")),
+            .map_err(|fault| format!("is not usable: {fault}")),
         "split" => once(&mut row.options_mut().split, || {
             Ok(value.parse::<super::Split>()?)
         }),
         "pieces" => pieces::add(&mut row.options_mut().pieces, value),
         _ => return Err(format!("unknown option {}", quote(key.as_bytes()))),
     }
-    .map_err(|fault: String| named(&fault))
+    .map_err(|fault: String| format!("{key}= {fault}"))
 }

@@ -1,9 +1,10 @@
-//! What a value of a row may be, whatever the format that it stands in.
+//! Validates the values of a row's options, for all formats.
 
 use super::excerpt::{has_control, quote};
 use super::size::parse_size;
+use crate::http::grammar::is_token;
 
-/// Sets what may be set once; a second value would leave one of them silently unused.
+/// Sets an option that may occur only once. A second value is an error, because one of the two would be ignored.
 pub(super) fn once<T>(
     slot: &mut Option<T>,
     value: impl FnOnce() -> Result<T, String>,
@@ -15,7 +16,7 @@ pub(super) fn once<T>(
     Ok(())
 }
 
-/// The name of a file, not of a folder.
+/// A file name; not that of a folder.
 pub(super) fn file(value: &str) -> Result<String, String> {
     if value.ends_with('/') {
         return Err("names a folder, not a file".into());
@@ -28,7 +29,7 @@ pub(super) fn size(value: &str) -> Result<u64, String> {
     parse_size(value).map_err(|why| format!("{} is {why}", quote(value.as_bytes())))
 }
 
-/// Any text but none.
+/// Text that is not empty and has no control characters.
 pub(super) fn filled(value: &str) -> Result<String, String> {
     if value.is_empty() {
         return Err("has no value".into());
@@ -36,7 +37,7 @@ pub(super) fn filled(value: &str) -> Result<String, String> {
     plain(value)
 }
 
-/// Any text without control characters.
+/// Text without control characters; may be empty.
 pub(super) fn plain(value: &str) -> Result<String, String> {
     if has_control(value) {
         return Err("has a control character".into());
@@ -44,13 +45,10 @@ pub(super) fn plain(value: &str) -> Result<String, String> {
     Ok(value.into())
 }
 
-/// `Name: value`: the name is a token (RFC 9110 §5.6.2), the value has no control but tab (§5.5).
+/// `Name: value`: the name is a token (RFC 9110 §5.6.2), the value has no control character but tab (§5.5).
 pub(super) fn header(value: &str) -> Result<String, String> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     match value.split_once(':') {
-        Some((name, _)) if name.is_empty() || !name.bytes().all(is_token) => {
-            Err("has a bad header name".into())
-        }
+        Some((name, _)) if !is_token(name.as_bytes()) => Err("has a bad header name".into()),
         Some((_, content)) if content.split('\t').any(has_control) => {
             Err("has a control character".into())
         }

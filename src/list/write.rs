@@ -1,4 +1,4 @@
-//! A row as the `urls` format has it, to be read again.
+//! Writes a row in the `urls` format, so that it can be read again.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,65 +6,62 @@ use std::fmt;
 use super::{Row, pieces};
 use crate::http::{Digest, Expected};
 
-/// The first words of a line that stands for a row that cannot be written down: in the `urls` format it is
-/// a bad line, whatever follows.
+/// The prefix of a line that is invalid in the `urls` format whatever follows. It stands for a row that cannot be
+/// written in that format.
 const BAD_ROW: &str = "bad row:";
 
-/// A line of the `urls` format that is bad and says `what`.
+/// An invalid line of the `urls` format with `what` as its text.
 pub fn bad_row(what: &str) -> Box<str> {
     let what = what.replace(char::is_control, " ");
     format!("{BAD_ROW} {what}").into()
 }
 
 impl fmt::Display for Row {
-    /// The lines of the row, each with its end.
+    /// The lines of the row, each with a line end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.url)?;
         for mirror in &self.mirrors {
             write!(f, "\t{mirror}")?;
         }
         writeln!(f)?;
-        let mut option = |key: &str, value: &dyn fmt::Display| writeln!(f, "  {key}={value}");
         if let Some(out) = &self.out {
-            option("out", &with_blanks(out))?;
+            writeln!(f, "  out={}", with_blanks(out))?;
         }
         let Some(options) = &self.options else {
             return Ok(());
         };
         if let Some(dir) = &options.dir {
-            option("dir", &with_blanks(dir))?;
+            writeln!(f, "  dir={}", with_blanks(dir))?;
         }
-        let texts = [
-            ("user-agent", &options.user_agent),
-            ("referer", &options.referer),
-        ];
-        for (key, value) in texts {
-            if let Some(value) = value {
-                option(key, value)?;
-            }
+        if let Some(user_agent) = &options.user_agent {
+            writeln!(f, "  user-agent={user_agent}")?;
+        }
+        if let Some(referer) = &options.referer {
+            writeln!(f, "  referer={referer}")?;
         }
         for header in &options.headers {
-            option("header", header)?;
+            writeln!(f, "  header={header}")?;
         }
         if let Some(split) = &options.split {
-            option("split", split)?;
+            writeln!(f, "  split={split}")?;
         }
-        for (key, value) in [("max-size", options.max_size), ("size", options.size)] {
-            if let Some(value) = value {
-                option(key, &value)?;
-            }
+        if let Some(max_size) = options.max_size {
+            writeln!(f, "  max-size={max_size}")?;
+        }
+        if let Some(size) = options.size {
+            writeln!(f, "  size={size}")?;
         }
         for expected in &options.digests {
-            option("checksum", &written(expected))?;
+            writeln!(f, "  checksum={}", written(expected))?;
         }
         match &options.pieces {
-            Some(all) => pieces::write(all, |line| option("pieces", line)),
+            Some(all) => pieces::write(all, |line| writeln!(f, "  pieces={line}")),
             None => Ok(()),
         }
     }
 }
 
-/// A path whose outer blanks are a part of it, where those around a value are none of it.
+/// A path that keeps its leading and trailing spaces when it is read again; those of a plain value are trimmed.
 fn with_blanks(path: &str) -> Cow<'_, str> {
     if !path.starts_with(' ') && !path.ends_with(' ') {
         return path.into();
@@ -72,7 +69,7 @@ fn with_blanks(path: &str) -> Cow<'_, str> {
     format!("./{path}/.").into()
 }
 
-/// One digest as hex, several that stand for one file as subresource integrity.
+/// One digest as hex; several alternatives in the notation of Subresource Integrity.
 fn written(expected: &Expected) -> String {
     let digests: Vec<_> = expected.digests().collect();
     match digests[..] {
@@ -113,7 +110,7 @@ mod tests {
         let mut again = read(&written);
         assert_eq!(again.len(), 3, "{written}");
         for (row, again) in rows.iter().zip(&mut again) {
-            again.place = row.place.clone();
+            again.location = row.location.clone();
         }
         assert_eq!(rows, again, "{written}");
     }

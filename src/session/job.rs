@@ -14,7 +14,7 @@ use super::report::Landing;
 use crate::download::{Body, Download, Segment, Tries};
 use crate::error::Fault;
 use crate::http::{Field, Response};
-use crate::list::{Place, Split};
+use crate::list::{Location, Split};
 use crate::multi::Sink;
 
 /// A row of the batch, and the sink of its transfers.
@@ -23,7 +23,7 @@ pub(super) struct Job {
     /// Its number in the batch, from 1; 0 for what is fetched for the run itself.
     pub(super) number: u64,
     /// The row that it came from.
-    pub(super) place: Place,
+    pub(super) place: Location,
     /// Other URLs of the same file, for when the present one has failed for good.
     pub(super) mirrors: VecDeque<Url>,
     /// Several of them have brought what is there.
@@ -56,7 +56,7 @@ impl Job {
     pub(super) fn aside(number: u64, download: Download, has_divisible: &Rc<Cell<bool>>) -> Self {
         Self {
             number,
-            place: Place::typed(0),
+            place: Location::typed(0),
             mirrors: VecDeque::new(),
             is_shared: false,
             is_alone: false,

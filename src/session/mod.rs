@@ -385,7 +385,7 @@ impl<'r> Session<'r> {
         self.note_begin(self.rows, admitted.kept);
         let job = Job {
             number: self.rows,
-            place: row.place,
+            place: row.location,
             mirrors: row.mirrors.into(),
             is_shared: false,
             is_alone: false,

@@ -163,9 +163,9 @@ impl Naming {
                 is_renamed: false,
             });
         };
-        let path = template
-            .expand(&row.url, self.rows)
-            .map_err(|why| Misplaced::Row(format!("--name: {why}")))?;
+        let path = template.expand(&row.url, self.rows).map_err(|why| {
+            Misplaced::Row(format!("cannot name the file by the template: {why}"))
+        })?;
         Ok(Named::at(&folder.join(self.fit(path, folders)), false))
     }
 

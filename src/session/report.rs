@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::error::Error;
-use crate::list::{ListError, Place};
+use crate::list::{ListError, Location};
 use crate::multi::{Outcome, Trace};
 
 /// Whom a run reports to. None of its methods may wait long. What a report has no use for it need not
@@ -94,7 +94,7 @@ pub struct Completion<'a> {
     /// Its URL; [`masked`](crate::http::auth::masked) where it is shown.
     pub url: &'a Url,
     /// The row that it came from.
-    pub place: &'a Place,
+    pub place: &'a Location,
     /// Where it stands, or would.
     pub landing: Landing<'a>,
     /// Another row had its name.
@@ -131,7 +131,7 @@ pub struct Starting<'a> {
     /// What is asked for; [`masked`](crate::http::auth::masked) where it is shown.
     pub url: &'a Url,
     /// The row that it came from.
-    pub place: &'a Place,
+    pub place: &'a Location,
     /// Where it is to stand.
     pub landing: Landing<'a>,
     /// Which try it is, from 1.

@@ -10,7 +10,7 @@ use url::Url;
 use super::plan::Plan;
 use super::report::BadRow;
 use crate::http::auth;
-use crate::list::{self, Format, Input, ListError, Next, Place, Row, Shard, parse_url};
+use crate::list::{self, Format, ListError, ListReader, Location, Next, Row, Shard, parse_url};
 
 /// How often pipes are read at most when a run has stopped: what writes to one may never end.
 const MOST_LATE_READS: usize = 256;
@@ -73,7 +73,7 @@ pub(super) struct Source {
     base: Option<Url>,
     shard: Option<Shard>,
     /// The list that is being read, and where it is.
-    input: Option<(Input, PathBuf)>,
+    input: Option<(ListReader, PathBuf)>,
     /// A list that broke off while it was read from a pipe.
     broken: Option<Unusable>,
     /// Reads from pipes since the run stopped.
@@ -114,7 +114,7 @@ impl Source {
 
     fn next_of_all(&mut self, now: Instant) -> Item {
         if let Some((index, text)) = self.urls.next() {
-            let place = Place::typed(index as u64 + 1);
+            let place = Location::typed(index as u64 + 1);
             let row = parse_url(&text, None).and_then(|url| {
                 let shown = auth::masked(&url);
                 Row::new(url, place).map_err(|fault| format!("{fault}: {shown}"))
@@ -145,7 +145,7 @@ impl Source {
         let Some(path) = self.lists.next() else {
             return false;
         };
-        match Input::open(&path, self.format, self.base.clone()) {
+        match ListReader::open(&path, self.format, self.base.clone()) {
             Ok(input) => self.input = Some((input, path)),
             Err(error) => self.broken = Some(Unusable::list(path, error)),
         }

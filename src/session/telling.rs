@@ -45,7 +45,7 @@ impl Session<'_> {
         self.report.completed(&Completion {
             number: self.rows,
             url: &row.url,
-            place: &row.place,
+            place: &row.location,
             landing,
             is_renamed: false,
             bytes: 0,
@@ -74,7 +74,7 @@ impl Session<'_> {
             Misplaced::Row(why) => {
                 let message = format!("{}: {why}", auth::masked(&row.url));
                 self.note_failure(&row);
-                self.bad_row(BadRow::Line(ListError::new(row.place, message)));
+                self.bad_row(BadRow::Line(ListError::new(row.location, message)));
             }
             Misplaced::Fault(fault) => {
                 self.rows += 1;

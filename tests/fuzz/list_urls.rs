@@ -58,12 +58,12 @@ fn assert_settled(pieces: &[&[u8]], base: Option<Url>, all: &[Outcome]) {
     settled.extend(iter::from_fn(|| rows.next_row()));
     assert!(rows.is_finished());
     for row in all.iter().flatten() {
-        let is_same = |given: &Row| given.url == row.url && given.place == row.place;
+        let is_same = |given: &Row| given.url == row.url && given.location == row.location;
         let times = settled.iter().flatten().filter(|given| is_same(given));
         let options = row.options.as_ref();
         let has_pieces = options.is_some_and(|options| options.pieces.is_some());
         let is_error = has_pieces && settled.iter().any(Result::is_err);
-        assert!(times.count() == 1 || is_error, "{}", row.place);
+        assert!(times.count() == 1 || is_error, "{}", row.location);
     }
 }
 
@@ -91,7 +91,7 @@ fn assert_complete(all: &[Outcome], list: &[u8]) {
 
 fn line(outcome: &Outcome) -> u64 {
     match outcome {
-        Ok(row) => row.place.line,
-        Err(error) => error.place.line,
+        Ok(row) => row.location.line,
+        Err(error) => error.location.line,
     }
 }

@@ -5,7 +5,7 @@ use std::iter;
 
 use gannet::http::{Credentials, Expected, Field, Origin, masked};
 use gannet::internals::list::bad_row;
-use gannet::list::{Format, ListError, Place, Row, RowOptions, Rows, parse_url};
+use gannet::list::{Format, ListError, Location, Row, RowOptions, Rows, parse_url};
 use url::Url;
 
 use super::pieces;
@@ -68,7 +68,7 @@ pub(super) fn assert_written(all: &[Outcome], base: Option<&Url>) {
 
 /// A row but for where it stands, and for blanks that mean nothing or are marked as meant.
 fn bare(mut row: Row) -> Row {
-    row.place = Place::typed(1);
+    row.location = Location::typed(1);
     let plain = |path: &mut Option<String>| {
         if let Some(path) = path {
             let inner = path

@@ -1,4 +1,4 @@
-//! The file `gannet.toml`: where it is, and what it says.
+//! Finds and parses `gannet.toml`.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,47 +15,48 @@ use toml::de::{DeInteger, DeTable, DeValue};
 use super::setting::{Setting, Value, flag, is_preference, words};
 use crate::cli::format::Safe;
 
-/// The largest file that is read, in bytes: nobody has as many preferences.
+/// The largest file, in bytes. All flags together need far less.
 const LARGEST: u64 = 1 << 20;
 
-/// The longest part of an unknown key that an error shows, in characters.
+/// The most characters of an unknown key that an error shows.
 const SHOWN: usize = 40;
 
-/// A file that is there, not yet read.
-pub(super) struct Found {
+/// An existing file, not read yet.
+pub(super) struct OpenedFile {
     path: PathBuf,
     file: io::Result<File>,
 }
 
-/// Opens the user's file, if there is one.
-pub(super) fn open() -> Option<Found> {
-    let path = place()?;
+/// Opens the user's file; `None` if there is none.
+pub(super) fn open() -> Option<OpenedFile> {
+    let path = default_path()?;
     let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
     match File::open(&path) {
         Err(error) if missing.contains(&error.kind()) => None,
-        file => Some(Found { path, file }),
+        file => Some(OpenedFile { path, file }),
     }
 }
 
-/// Where it would be. A folder that is named by a relative path is not one (XDG Base Directory
-/// Specification, "Environment variables").
-fn place() -> Option<PathBuf> {
-    let folder = |name| {
-        let path = env::var_os(name).map(PathBuf::from);
-        path.filter(|path| path.is_absolute())
-    };
+/// The path of the file, whether it exists or not.
+fn default_path() -> Option<PathBuf> {
     let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")));
     config.map(|config| config.join("gannet").join("gannet.toml"))
 }
 
-/// What the file says.
+/// The folder in a variable. A relative path is ignored (XDG Base Directory Specification, "Environment variables").
+fn folder(variable: &str) -> Option<PathBuf> {
+    let path = env::var_os(variable).map(PathBuf::from);
+    path.filter(|path| path.is_absolute())
+}
+
+/// The settings of the file.
 ///
 /// # Errors
-/// It cannot be read, or something in it cannot be meant; the message names the line and column.
-pub(super) fn settings(command: &Command, found: Found) -> Result<Vec<Setting>> {
-    let path = Safe(found.path.display()).to_string();
+/// The file cannot be read, or has an invalid setting; the message names the line and column.
+pub(super) fn settings(command: &Command, opened: OpenedFile) -> Result<Vec<Setting>> {
+    let path = Safe(opened.path.display()).to_string();
     let mut bytes = Vec::new();
-    let read = found
+    let read = opened
         .file
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
     read.with_context(|| format!("cannot read {path}"))?;
@@ -65,32 +66,33 @@ pub(super) fn settings(command: &Command, found: Found) -> Result<Vec<Setting>> 
 
 fn parse(command: &Command, path: &str, bytes: &[u8]) -> Result<Vec<Setting>> {
     let text = str::from_utf8(bytes).map_err(|error| {
-        let place = position(&bytes[..error.valid_up_to()]);
-        anyhow!("{path}:{place}: not UTF-8")
+        let position = position(&bytes[..error.valid_up_to()]);
+        anyhow!("{path}:{position}: not UTF-8")
     })?;
-    let document = Document {
+    let file = ConfigFile {
         command,
         path,
         text,
     };
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
-        anyhow!("{}: {}", document.place(at), Safe(error.message()))
+        anyhow!("{}: {}", file.location(at), Safe(error.message()))
     })?;
     let mut settings = Vec::new();
-    document.collect("", table.get_ref(), &mut settings)?;
+    file.collect("", table.get_ref(), &mut settings)?;
     Ok(settings)
 }
 
-/// A file being read.
-struct Document<'a> {
+/// The text of a file, for the conversion of its keys into settings.
+struct ConfigFile<'a> {
     command: &'a Command,
     path: &'a str,
     text: &'a str,
 }
 
-impl Document<'_> {
-    /// Reads a table. The names of flags may have dots, which need no quotes: `http1.1 = true`.
+impl ConfigFile<'_> {
+    /// Converts a table. A flag with a dot in its name needs no quotes, although TOML reads it as nested tables:
+    /// `http1.1 = true`.
     fn collect(
         &self,
         prefix: &str,
@@ -119,18 +121,18 @@ impl Document<'_> {
                 .map(|name| format!("; did you mean '{name}'?"));
             bail!(
                 "{}: unknown key '{}'{}",
-                self.place(at),
+                self.location(at),
                 Safe(shown),
                 hint.unwrap_or_default()
             );
         };
         if !is_preference(arg) {
             bail!(
-                "{}: {key} belongs to one run: it can only be typed",
-                self.place(at)
+                "{}: {key} is for a single run: give it on the command line",
+                self.location(at)
             );
         }
-        let origin = format!("{}: {key}", self.place(value.span().start));
+        let origin = format!("{}: {key}", self.location(value.span().start));
         let words = match read(value.get_ref()) {
             Some(value) => words(arg, &key, value),
             None => Err("cannot have a value of this kind"),
@@ -143,9 +145,9 @@ impl Document<'_> {
         })
     }
 
-    /// The preference that may have been meant: the parser knows what is alike.
+    /// The setting with the most similar name, as found by clap.
     fn alike(&self, key: &str) -> Option<String> {
-        // Who wrote that much has meant no flag.
+        // Such a long key is similar to no flag.
         if key.chars().nth(SHOWN).is_some() {
             return None;
         }
@@ -160,20 +162,20 @@ impl Document<'_> {
     }
 
     /// `PATH:LINE:COLUMN` of a byte.
-    fn place(&self, at: usize) -> String {
+    fn location(&self, at: usize) -> String {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
         format!("{}:{}", self.path, position(before))
     }
 }
 
-/// `LINE:COLUMN` of what stands behind some bytes, both from 1; a column is a character.
+/// `LINE:COLUMN` of the end of some bytes, both from 1. Columns are characters.
 fn position(before: &[u8]) -> String {
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let start = before
         .iter()
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |at| at + 1);
-    // All but the first byte of a character begin with 10.
+    // In UTF-8 all bytes of a character but the first begin with the bits 10.
     let column = before[start..]
         .iter()
         .filter(|byte| **byte & 0xc0 != 0x80)
@@ -182,7 +184,7 @@ fn position(before: &[u8]) -> String {
     format!("{line}:{column}")
 }
 
-/// A value, if flags may have one of its kind.
+/// Converts a value; `None` if no flag has values of its type.
 fn read(value: &DeValue<'_>) -> Option<Value> {
     match value {
         DeValue::Boolean(is_on) => Some(Value::Switch(*is_on)),
@@ -194,7 +196,7 @@ fn read(value: &DeValue<'_>) -> Option<Value> {
     }
 }
 
-/// A string, or a number as it would be typed.
+/// A string, or a number in its notation on the command line.
 fn text(value: &DeValue<'_>) -> Option<OsString> {
     match value {
         DeValue::String(text) => Some(text.as_ref().into()),

@@ -1,9 +1,8 @@
-//! Configuration: what `gannet.toml` and `GANNET_…` variables say, put in front of what was typed.
+//! Configuration: inserts the settings of `gannet.toml` and of `GANNET_…` variables into the command line.
 //!
-//! Both speak of flags by their long names, so what they say becomes words of a command line, and the
-//! parser of `flags` judges it like any other. What was typed wins over a variable, and a variable
-//! over the file: whatever they have been given of a flag, or of its opposite, replaces all of what
-//! stands below.
+//! Settings have the long names of flags, so they become arguments in front of the typed ones, and the parser of
+//! `flags` checks them. Typed flags override variables, and variables override the file: a flag that is given in a
+//! higher layer, or its opposite, replaces all its values in lower layers.
 
 mod file;
 mod setting;
@@ -22,7 +21,8 @@ use super::flags::Flags;
 use super::values::leads_to_stdout;
 use setting::Setting;
 
-/// Flags that the parser takes together, and that say no to one another all the same.
+/// Pairs of flags that clap accepts together, although one turns the other off. A flag in a higher layer removes its
+/// opposite from lower layers.
 const OPPOSITES: [(&str, &str); 5] = [
     ("summary", "no_summary"),
     ("quiet", "verbose"),
@@ -31,17 +31,17 @@ const OPPOSITES: [(&str, &str); 5] = [
     ("quiet", "summary"),
 ];
 
-/// What a flag has been given above a layer: its id, and whether it was turned off there.
+/// A flag that a higher layer has set.
 struct Given {
     id: String,
+    /// It was turned off.
     is_off: bool,
 }
 
-/// A command line, program name first, with what is configured in front of what was typed.
+/// Inserts the configuration into a command line, program name first.
 ///
 /// # Errors
-/// The file cannot be read, or what it or a variable says cannot be meant. What may
-/// be a secret is not repeated.
+/// The file cannot be read, or a setting is invalid. The message quotes no value that may be a secret.
 pub(super) fn complete(typed: Vec<OsString>) -> Result<Vec<OsString>> {
     let words = typed.iter().take_while(|word| *word != "--");
     if words.clone().any(|word| word == "--no-config") {
@@ -54,7 +54,7 @@ pub(super) fn complete(typed: Vec<OsString>) -> Result<Vec<OsString>> {
     }
     let mut command = Flags::command().ignore_errors(true);
     let Ok(matches) = command.try_get_matches_from_mut(&typed) else {
-        // Help is to be had whatever is configured.
+        // Help works whatever the configuration is.
         return Ok(typed);
     };
     let typed_ids = matches
@@ -70,7 +70,7 @@ pub(super) fn complete(typed: Vec<OsString>) -> Result<Vec<OsString>> {
         .into_iter()
         .filter_map(|id| matches.get_one::<PathBuf>(id));
     if outputs.any(|path| leads_to_stdout(path)) {
-        // Two kinds of lines would go there.
+        // Standard output is used already, so a configured `json` is turned off.
         given.push(Given {
             id: "json".to_owned(),
             is_off: true,
@@ -85,7 +85,7 @@ pub(super) fn complete(typed: Vec<OsString>) -> Result<Vec<OsString>> {
     combine(&mut command, typed, given, [variables, file])
 }
 
-/// Puts layers of settings, the upper one first, in front of what was typed.
+/// Inserts layers of settings, highest first, in front of the typed arguments.
 fn combine(
     command: &mut Command,
     typed: Vec<OsString>,
@@ -115,20 +115,19 @@ fn combine(
     let mut line = typed.clone();
     let at = line.len().min(1);
     line.splice(at..at, words);
-    lacks_nothing(command, &kept, (&typed, &line))?;
+    check_requirements(command, &kept, &typed, &line)?;
     Ok(line)
 }
 
-/// Holds the settings of one layer to what their flags take, and to one another.
+/// Checks the values of the settings of one layer, and that they do not contradict each other.
 fn check(command: &mut Command, layer: &[Setting]) -> Result<()> {
     for (at, setting) in layer.iter().enumerate() {
-        let on = |setting: &Setting| !setting.words.is_empty();
         let before = layer[..at].iter().find(|before| {
-            let is_same = before.id == setting.id;
-            is_same || on(before) && on(setting) && excludes(command, &before.id, &setting.id)
+            let are_on = !before.words.is_empty() && !setting.words.is_empty();
+            before.id == setting.id || are_on && excludes(command, &before.id, &setting.id)
         });
         if let Some(before) = before {
-            bail!("{}: cannot stand beside {}", setting.origin, before.key);
+            bail!("{}: cannot be used with {}", setting.origin, before.key);
         }
     }
     if refusal(command, layer).is_none() {
@@ -142,7 +141,7 @@ fn check(command: &mut Command, layer: &[Setting]) -> Result<()> {
     Ok(())
 }
 
-/// What the parser has against settings. That one needs another may still be put right by what is typed.
+/// The parser's error about settings. A missing flag that a setting requires is no error yet, because it may be typed.
 fn refusal(command: &mut Command, settings: &[Setting]) -> Option<clap::Error> {
     let words = settings
         .iter()
@@ -155,17 +154,17 @@ fn refusal(command: &mut Command, settings: &[Setting]) -> Option<clap::Error> {
     (error.kind() != ErrorKind::MissingRequiredArgument).then_some(error)
 }
 
-/// Complains of a setting that needs what nothing gives.
-fn lacks_nothing(
+/// Checks that each setting has the flags that it requires, if the typed arguments alone have what they require.
+fn check_requirements(
     command: &mut Command,
     kept: &[Setting],
-    (typed, line): (&[OsString], &[OsString]),
+    typed: &[OsString],
+    line: &[OsString],
 ) -> Result<()> {
-    let mut lacking = |line: Vec<OsString>| {
-        let error = command.try_get_matches_from_mut(line).err()?;
-        (error.kind() == ErrorKind::MissingRequiredArgument).then_some(error)
-    };
-    if kept.is_empty() || lacking(line.to_vec()).is_none() || lacking(typed.to_vec()).is_some() {
+    if kept.is_empty()
+        || missing_argument(command, line.to_vec()).is_none()
+        || missing_argument(command, typed.to_vec()).is_some()
+    {
         return Ok(());
     }
     for setting in kept {
@@ -174,7 +173,7 @@ fn lacks_nothing(
             .into_iter()
             .chain(words)
             .chain(["url".into()]);
-        if let Some(error) = lacking(alone.collect())
+        if let Some(error) = missing_argument(command, alone.collect())
             && let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg)
         {
             bail!("{}: needs {}", setting.origin, missing.join(", "));
@@ -183,31 +182,40 @@ fn lacks_nothing(
     Ok(())
 }
 
-/// Why a value is refused, without the value where that may be a secret.
+/// The parser's error if a command line lacks a required argument.
+fn missing_argument(command: &mut Command, line: Vec<OsString>) -> Option<clap::Error> {
+    let error = command.try_get_matches_from_mut(line).err()?;
+    (error.kind() == ErrorKind::MissingRequiredArgument).then_some(error)
+}
+
+/// Why a value is refused. The value is not quoted, because it may be a secret.
 fn reason(error: &clap::Error) -> String {
     match (error.source(), error.get(ContextKind::ValidValue)) {
         (Some(source), _) => source.to_string(),
         (None, Some(ContextValue::Strings(values))) => format!("is one of {}", values.join(", ")),
-        _ => "is not a value that it can have".to_owned(),
+        _ => "is not a valid value".to_owned(),
     }
 }
 
-/// Whether flags cannot stand in one place together.
+/// Whether two flags contradict each other within one layer.
 fn excludes(command: &Command, one: &str, other: &str) -> bool {
-    let conflict = |one: &str, other: &str| {
-        let arg = command.get_arguments().find(|arg| arg.get_id() == one);
-        let all = arg.map(|arg| command.get_arg_conflicts_with(arg));
-        all.is_some_and(|all| all.iter().any(|arg| arg.get_id() == other))
-    };
     let is_summary = [one, other]
         .iter()
         .all(|id| ["summary", "no_summary"].contains(id))
         && one != other;
-    is_summary || conflict(one, other) || conflict(other, one)
+    is_summary || conflicts(command, one, other) || conflicts(command, other, one)
 }
 
-/// Whether one flag, given above, takes the place of another.
+/// Whether clap lists `other` among the conflicts of `one`.
+fn conflicts(command: &Command, one: &str, other: &str) -> bool {
+    let arg = command.get_arguments().find(|arg| arg.get_id() == one);
+    let all = arg.map(|arg| command.get_arg_conflicts_with(arg));
+    all.is_some_and(|all| all.iter().any(|arg| arg.get_id() == other))
+}
+
+/// Whether a flag in a higher layer removes another one from lower layers.
 fn is_opposite(command: &Command, one: &str, other: &str) -> bool {
-    let is_pair = |pair: &(&str, &str)| *pair == (one, other) || *pair == (other, one);
-    OPPOSITES.iter().any(is_pair) || excludes(command, one, other)
+    OPPOSITES.contains(&(one, other))
+        || OPPOSITES.contains(&(other, one))
+        || excludes(command, one, other)
 }

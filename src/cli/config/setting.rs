@@ -1,11 +1,11 @@
-//! One flag that is configured: which one it is, and the words that say so.
+//! [`Setting`]: a configured flag, as arguments of a command line.
 
 use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, ArgAction, Command};
 
-/// What belongs to one run, by the ids of flags: its input, what it writes beside its files, and what
-/// it does instead. That is typed, and nothing else.
+/// The ids of flags that are for a single run and cannot be configured: its input, its reports, and flags such as help
+/// that replace the run.
 const OF_ONE_RUN: [&str; 18] = [
     "urls",
     "input_file",
@@ -27,50 +27,50 @@ const OF_ONE_RUN: [&str; 18] = [
     "version",
 ];
 
-/// What is wrong with what is no number of times.
+/// The error of a flag such as `verbose`, which can be given several times.
 const NO_COUNT: &str = "is true, false or a small number";
 
-/// A flag as a file or a variable gives it.
+/// A flag in the file or in a variable.
 pub(super) struct Setting {
     /// The flag's id.
     pub(super) id: String,
-    /// Its name, as it was written.
+    /// Its name as written.
     pub(super) key: String,
-    /// As it would be typed; nothing where the flag is turned off.
+    /// Its arguments for a command line; empty if the flag is turned off.
     pub(super) words: Vec<OsString>,
-    /// Where it stands, for errors.
+    /// The file, line and column, or the variable, for errors.
     pub(super) origin: String,
 }
 
-/// What is written of a flag.
+/// The value of a setting.
 pub(super) enum Value {
     /// On or off.
     Switch(bool),
     /// One value.
     Text(OsString),
-    /// Several.
+    /// Several values.
     List(Vec<OsString>),
 }
 
-/// The flag of a long name, or of another spelling of it.
+/// The flag with a long name or an alias.
 pub(super) fn flag<'c>(command: &'c Command, key: &str) -> Option<&'c Arg> {
     command
         .get_arguments()
         .find(|arg| names(arg).any(|name| name == key))
 }
 
-/// Its long name first, if it has one.
+/// The long name and the aliases of a flag.
 pub(super) fn names(arg: &Arg) -> impl Iterator<Item = &str> {
     let others = arg.get_all_aliases().unwrap_or_default();
     arg.get_long().into_iter().chain(others)
 }
 
-/// Whether it is a preference, and no part of what one run is.
+/// Whether a flag can be configured.
 pub(super) fn is_preference(arg: &Arg) -> bool {
     !OF_ONE_RUN.contains(&arg.get_id().as_str())
 }
 
-/// Whether it can stand without a value.
+/// Whether a flag can be given without a value.
 pub(super) fn is_switch(arg: &Arg) -> bool {
     match arg.get_action() {
         ArgAction::Set | ArgAction::Append => arg
@@ -80,18 +80,12 @@ pub(super) fn is_switch(arg: &Arg) -> bool {
     }
 }
 
-/// The words that give a flag this value.
+/// The arguments that give a flag this value.
 ///
 /// # Errors
-/// It takes values of another kind: which.
+/// The flag takes values of another type; the message says which.
 pub(super) fn words(arg: &Arg, key: &str, value: Value) -> Result<Vec<OsString>, &'static str> {
     let name = OsString::from(format!("--{key}"));
-    let with = |text: &OsStr| {
-        let mut word = name.clone();
-        word.push("=");
-        word.push(text);
-        word
-    };
     match (arg.get_action(), value) {
         (_, Value::Switch(is_on)) if is_switch(arg) => Ok(vec![name; usize::from(is_on)]),
         (ArgAction::Count, Value::Text(text)) => {
@@ -102,11 +96,21 @@ pub(super) fn words(arg: &Arg, key: &str, value: Value) -> Result<Vec<OsString>,
         }
         (ArgAction::Count, _) => Err(NO_COUNT),
         (ArgAction::SetTrue, _) => Err("is true or false"),
-        (_, Value::Text(text)) => Ok(vec![with(&text)]),
-        (ArgAction::Append, Value::List(all)) => Ok(all.iter().map(|text| with(text)).collect()),
+        (_, Value::Text(text)) => Ok(vec![with_value(&name, &text)]),
+        (ArgAction::Append, Value::List(all)) => {
+            Ok(all.iter().map(|text| with_value(&name, text)).collect())
+        }
         (ArgAction::Append, _) => Err("is a string, or an array of strings"),
         _ => Err("is a string or a number"),
     }
+}
+
+/// `--NAME=VALUE`.
+fn with_value(name: &OsStr, value: &OsStr) -> OsString {
+    let mut word = name.to_owned();
+    word.push("=");
+    word.push(value);
+    word
 }
 
 #[cfg(test)]

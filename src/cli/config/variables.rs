@@ -1,6 +1,6 @@
-//! Variables of the environment: `GANNET_JOBS=32` is `--jobs 32`.
+//! Settings in environment variables: `GANNET_JOBS=32` is `--jobs 32`.
 //!
-//! One that is empty says nothing, and one that no preference has the name of is another's.
+//! Empty variables, and variables with names of no setting, are ignored.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use super::setting::{Setting, Value, is_preference, is_switch, names, words};
 
 const PREFIX: &str = "GANNET_";
 
-/// The variables that may speak of flags, and what they hold.
+/// The variables with the prefix, and their values.
 pub(super) fn given() -> Vec<(String, OsString)> {
     let variables = env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
@@ -21,10 +21,10 @@ pub(super) fn given() -> Vec<(String, OsString)> {
     variables.collect()
 }
 
-/// What they say.
+/// The settings of the variables.
 ///
 /// # Errors
-/// One cannot be meant.
+/// A variable has an invalid value.
 pub(super) fn settings(command: &Command, given: Vec<(String, OsString)>) -> Result<Vec<Setting>> {
     let mut settings = Vec::new();
     for (origin, value) in given {
@@ -42,18 +42,14 @@ pub(super) fn settings(command: &Command, given: Vec<(String, OsString)>) -> Res
     Ok(settings)
 }
 
-/// The flag's name, if the variable has it: in capitals, with underscores for dashes and dots.
+/// The long name of a flag, if the variable is its name in capitals, with underscores for dashes and dots.
 fn name_of<'a>(arg: &'a Arg, variable: &str) -> Option<&'a str> {
-    let spelled = variable.strip_prefix(PREFIX)?;
-    let same = |(a, b): (u8, u8)| match a {
-        b'-' | b'.' => b == b'_',
-        _ => a.to_ascii_uppercase() == b,
-    };
     let name = names(arg).next()?;
-    (name.len() == spelled.len() && name.bytes().zip(spelled.bytes()).all(same)).then_some(name)
+    let spelled = name.to_ascii_uppercase().replace(['-', '.'], "_");
+    (variable.strip_prefix(PREFIX)? == spelled).then_some(name)
 }
 
-/// What a variable holds of a flag: several values stand on lines of their own.
+/// The value of a variable. Several values are on one line each.
 fn read(arg: &Arg, value: OsString) -> Value {
     let text = value.to_str().unwrap_or_default();
     match (arg.get_action(), text) {

@@ -118,8 +118,8 @@ mod tests {
     use crate::download::part::{Claim, PartOptions};
     use crate::sys::Folder;
 
-    /// Found by the simulation of other programs, seeds 50055146 and 50065359: the check discarded what was written, and
-    /// the next bytes of the answer under way were written at offset 0.
+    /// Found by the simulation of other programs, seeds 50055146 and 50065359: the check discarded what was written,
+    /// and the next bytes of the answer under way were written at offset 0.
     #[test]
     fn a_part_that_another_program_has_cut_is_not_divided_and_its_try_fails() {
         let folder = tempfile::tempdir().unwrap();

@@ -318,8 +318,8 @@ impl Part {
     /// Creates the partial file for several transfers while a try writes it.
     ///
     /// # Errors
-    /// It cannot be created, or another program has cut it. Nothing is discarded: the try under way would write its next
-    /// bytes at a wrong offset. Its own next write fails, and discards.
+    /// It cannot be created, or another program has cut it. Nothing is discarded: the try under way would write its
+    /// next bytes at a wrong offset. Its own next write fails, and discards.
     pub(super) fn create_shared(&mut self) -> Result<(), Fault> {
         let at = self.run.end;
         if is_cut(self.create()?, at) {

@@ -1,12 +1,11 @@
-//! The dates of cookies (RFC 6265 §5.1.1), which are read far more leniently than others of HTTP.
+//! Dates of cookies (RFC 6265 §5.1.1): a far more lenient grammar than that of other HTTP dates.
 
-/// The months, as dates of HTTP name them.
+/// The names of the months, in lower case.
 const MONTHS: [&[u8; 3]; 12] = [
     b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
 ];
 
-/// Reads a date, in seconds since 1970. Words stand in any order, and those that are not
-/// understood are passed over.
+/// Parses a date into seconds since 1970. Its words may be in any order; unknown words are ignored.
 pub(super) fn parse(text: &str) -> Option<i64> {
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
     for word in text.as_bytes().split(|&byte| is_delimiter(byte)) {
@@ -47,27 +46,36 @@ fn is_delimiter(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'/' | b';'..=b'@' | b'['..=b'`' | b'{'..=b'~')
 }
 
-/// A number of so many digits, with anything behind it that is none.
+/// The number at the start of a word, if it has `least` to `most` digits.
 fn number(word: &[u8], least: usize, most: usize) -> Option<i64> {
     let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let value = |sum, byte: &u8| sum * 10 + i64::from(byte - b'0');
-    (least..=most)
-        .contains(&digits)
-        .then(|| word[..digits].iter().fold(0, value))
+    if !(least..=most).contains(&digits) {
+        return None;
+    }
+    let sum = word[..digits]
+        .iter()
+        .fold(0, |sum, byte| sum * 10 + i64::from(byte - b'0'));
+    Some(sum)
 }
 
-/// Hours, minutes and seconds, with anything behind them that is no digit.
+/// `HH:MM:SS`; anything but a digit may follow the seconds.
 fn time_of(word: &[u8]) -> Option<[i64; 3]> {
-    let mut parts = word.splitn(3, |&byte| byte == b':');
-    let mut part = |is_last: bool| {
-        let part = parts.next()?;
-        let is_whole = is_last || part.iter().all(u8::is_ascii_digit);
-        number(part, 1, 2).filter(|_| is_whole)
-    };
-    Some([part(false)?, part(false)?, part(true)?])
+    let mut fields = word.splitn(3, |&byte| byte == b':');
+    let (hour, minute, second) = (fields.next()?, fields.next()?, fields.next()?);
+    if ![hour, minute]
+        .iter()
+        .all(|field| field.iter().all(u8::is_ascii_digit))
+    {
+        return None;
+    }
+    Some([
+        number(hour, 1, 2)?,
+        number(minute, 1, 2)?,
+        number(second, 1, 2)?,
+    ])
 }
 
-/// The month, from 1, by the first three letters.
+/// The number of a month, counted from 1, by the first three letters of its name.
 fn month_of(word: &[u8]) -> Option<i64> {
     let begin = word.first_chunk::<3>()?;
     let month = MONTHS
@@ -85,8 +93,8 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970 in the Gregorian calendar, for years from 1 on: years are counted from March, so
-/// that a leap day comes last.
+/// Days since 1970 in the Gregorian calendar, for years from 1 on. Years are counted from March, so that a leap day
+/// is the last day of its year.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 {
         (year, month - 3)

@@ -1,24 +1,23 @@
-//! Cookie files in Netscape's format, as browsers' extensions, curl and wget write them.
+//! Cookie files in Netscape's format, as browser extensions, curl and wget write them.
 
 use super::{Cookie, is_sendable, scope};
 
-/// What goes before the domain of a cookie that scripts of web pages may not see; it is no comment.
+/// The prefix of a line with a cookie that is hidden from scripts. The line is not a comment.
 const HTTP_ONLY: &[u8] = b"#HttpOnly_";
 
-/// A line that cannot be understood. It repeats nothing of the line.
+/// An invalid line of a cookie file. The message quotes nothing of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 #[non_exhaustive]
 pub struct BadLine {
-    /// Its number, from 1.
+    /// The number of the line, counted from 1.
     pub line: usize,
     what: &'static str,
 }
 
-/// Reads a file: a cookie a line, of seven fields between tabs, which are its domain, whether it goes
-/// below that too (`TRUE` or `FALSE`), its path, whether it goes over TLS alone, when it expires (in
-/// seconds since 1970; 0 is never), its name and its value. Blank lines and those that begin with `#`
-/// are passed over.
+/// Parses a cookie file. Each line is a cookie of seven fields separated by tabs: domain, whether it is also sent to
+/// subdomains (`TRUE` or `FALSE`), path, whether it is sent over TLS only, expiry (seconds since 1970; 0 is never),
+/// name, value. Blank lines and lines that begin with `#` are ignored.
 ///
 /// ```
 /// use gannet::http::read_cookies;
@@ -48,16 +47,16 @@ pub fn read_file(file: &[u8]) -> (Vec<Cookie>, Vec<BadLine>) {
 fn cookie(line: &[u8]) -> Result<Cookie, &'static str> {
     let line = str::from_utf8(line).map_err(|_| "not UTF-8")?;
     let fields: Vec<_> = line.split('\t').collect();
-    // Some editors take the last tab away, where nothing follows it.
+    // Some editors remove a tab at the end of a line, so a line of six fields has an empty value.
     let (fields, value) = match *fields {
         [ref fields @ .., value] if fields.len() == 6 => (fields, value),
         ref fields if fields.len() == 6 => (fields, ""),
-        _ => return Err("not seven fields between tabs"),
+        _ => return Err("not seven fields separated by tabs"),
     };
     let &[domain, below, path, secure, expires, name] = fields else {
-        return Err("not seven fields between tabs");
+        return Err("not seven fields separated by tabs");
     };
-    let domain = scope::canonical(domain).ok_or("its domain is no host")?;
+    let domain = scope::canonical(domain).ok_or("its domain is not a valid host")?;
     let goes_below = truth(below).ok_or("its second field is neither TRUE nor FALSE")?;
     let is_secure = truth(secure).ok_or("its fourth field is neither TRUE nor FALSE")?;
     let path = if path.is_empty() { "/" } else { path };
@@ -70,12 +69,12 @@ fn cookie(line: &[u8]) -> Result<Cookie, &'static str> {
     Ok(Cookie {
         name: name.to_owned(),
         value: value.to_owned(),
-        // What is nobody's own can only be meant for the host of that very name.
+        // A public suffix is no domain to share: such a cookie is for the host with that name only.
         is_host_only: !goes_below || scope::is_public(&domain),
         domain,
         path: path.to_owned(),
         is_secure,
-        expires: time(expires).ok_or("its fifth field is no time")?,
+        expires: time(expires).ok_or("its fifth field is not a time")?,
     })
 }
 
@@ -87,8 +86,12 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// When a cookie expires; some tools write fractions, and nothing or -1 where it does not.
-#[expect(clippy::option_option, reason = "no time is another thing than never")]
+/// The expiry of a cookie: `Some(None)` is never, `None` is invalid. Some tools write fractions, and -1 or nothing for
+/// never.
+#[expect(
+    clippy::option_option,
+    reason = "an invalid time is not the same as never"
+)]
 fn time(text: &str) -> Option<Option<i64>> {
     if ["", "0", "-1"].contains(&text) {
         return Some(None);

@@ -1,5 +1,4 @@
-//! [`Jar`]: the cookies of a run, from a file and from answers, within bounds that no server can
-//! widen.
+//! [`Jar`]: the cookies of a run, from a file and from responses. The number of cookies from responses is bounded.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,55 +9,73 @@ use url::Url;
 
 use super::{Cookie, SetCookie, scope};
 
-/// Cookies that are taken from the answers of one site, and of all: as browsers have it. Those of a
-/// file do not count.
-const MOST_OF_SITE: usize = 180;
-const MOST: usize = 3000;
+/// The most cookies from responses of one site, as in browsers. Cookies of a file do not count.
+const MAX_PER_SITE: usize = 180;
 
-/// Set-Cookie fields that are looked at in one answer: as curl has it.
-const MOST_IN_ANSWER: usize = 50;
+/// The most cookies from responses of all sites, as in browsers.
+const MAX_TOTAL: usize = 3000;
 
-/// The longest value of a Cookie field, in bytes: many servers take no longer line.
+/// The most Set-Cookie fields that are read in one response, as in curl.
+const MAX_PER_RESPONSE: usize = 50;
+
+/// The most bytes in the value of a Cookie field: many servers refuse longer lines.
 const LONGEST_FIELD: usize = 8 * 1024;
 
-/// How many jars this process has made.
+/// The number of jars that this process has created.
 static JARS: AtomicU64 = AtomicU64::new(0);
 
 /// The cookies of a run. `Debug` shows nothing of them.
 #[derive(Clone)]
 pub struct Jar {
-    /// Tells the jar and its clones from others.
+    /// Identifies the jar and its clones.
     number: u64,
-    /// One moment by both clocks; the second in seconds since 1970.
-    clock: (Instant, i64),
-    /// By site: none is sent beyond its own.
-    sites: HashMap<String, Vec<Kept>>,
-    /// How many come from answers.
-    taken: usize,
-    /// Grows with each cookie that comes and each that goes out.
+    clock: Clock,
+    /// By site: a cookie is never sent to another site.
+    sites: HashMap<String, Vec<StoredCookie>>,
+    /// The number of cookies from responses.
+    received: usize,
+    /// A logical clock: advances with each cookie that is stored and each field that is sent.
     turn: u64,
 }
 
+/// One moment on both clocks.
+#[derive(Clone, Copy)]
+struct Clock {
+    at: Instant,
+    /// Seconds since 1970.
+    unix: i64,
+}
+
+impl Clock {
+    /// A moment in seconds since 1970.
+    fn unix_at(self, at: Instant) -> i64 {
+        let passed = at.saturating_duration_since(self.at).as_secs();
+        self.unix
+            .saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
+    }
+}
+
 #[derive(Clone)]
-struct Kept {
+struct StoredCookie {
     cookie: Cookie,
-    /// The turn when it came, and when it was last sent.
+    /// The turn when it was stored.
     created: u64,
+    /// The turn when it was last sent.
     used: u64,
-    /// It comes from an answer, and may have to make way.
-    is_taken: bool,
+    /// It came in a response, so it counts against the bounds and may be evicted.
+    is_received: bool,
 }
 
 impl Jar {
-    /// Cookies that are there from the beginning. The two times are those of one moment.
+    /// A jar with the cookies of a file. `at` and `time` are the same moment on both clocks.
     pub fn new(cookies: Vec<Cookie>, at: Instant, time: SystemTime) -> Self {
         let unix = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let unix = i64::try_from(unix.as_secs()).unwrap_or(i64::MAX);
         let mut jar = Self {
             number: JARS.fetch_add(1, Ordering::Relaxed),
-            clock: (at, unix),
+            clock: Clock { at, unix },
             sites: HashMap::new(),
-            taken: 0,
+            received: 0,
             turn: 0,
         };
         for cookie in cookies {
@@ -67,50 +84,52 @@ impl Jar {
         jar
     }
 
-    /// Whether both are clones of one jar, whatever they have taken since.
-    pub(crate) fn is_clone_of(&self, other: &Self) -> bool {
+    /// Whether both are clones of one jar. Their cookies may differ.
+    pub fn is_clone_of(&self, other: &Self) -> bool {
         self.number == other.number
     }
 
-    /// Takes the Set-Cookie fields of an answer to a request for `url`; of those that may not be
-    /// taken, nothing (RFC 6265 §5.3).
+    /// Stores the cookies of the Set-Cookie fields in a response for `url`, except those that the server may not set
+    /// (RFC 6265 §5.3).
     pub fn take<'f>(&mut self, url: &Url, fields: impl Iterator<Item = &'f [u8]>, at: Instant) {
         let mut now = None;
-        for field in fields.take(MOST_IN_ANSWER) {
-            let now = *now.get_or_insert_with(|| self.unix(at));
+        for field in fields.take(MAX_PER_RESPONSE) {
+            let now = *now.get_or_insert_with(|| self.clock.unix_at(at));
             let cookie = SetCookie::parse(field).and_then(|field| field.cookie(url, now));
             if let Some(cookie) = cookie
-                && (url.scheme() == "https" || !self.hides_secure(&cookie))
+                && (url.scheme() == "https" || !self.shadows_secure(&cookie))
             {
                 self.insert(cookie, true, now);
             }
         }
     }
 
-    /// The value of a Cookie field in a request for `url`, if any cookie goes there: those with
-    /// longer paths first, then those that came first (RFC 6265 §5.4). `given` are bytes that stand
-    /// in the field already; what does not fit beside them is left out.
+    /// The value of the Cookie field in a request for `url`; `None` if no cookie matches. Cookies with longer paths
+    /// come first, then older ones (RFC 6265 §5.4). `given` bytes of the field are in use already; cookies that do
+    /// not fit beside them are left out.
     pub fn field(&mut self, url: &Url, given: usize, at: Instant) -> Option<String> {
         let host = scope::bare(url.host_str()?);
         let site = self.sites.get_mut(scope::site(host))?;
         let (is_tls, path) = (url.scheme() == "https", url.path());
-        let (moment, unix) = self.clock;
-        let now = unix_at(moment, unix, at);
-        let goes = |kept: &&mut Kept| {
-            let cookie = &kept.cookie;
-            (is_tls || !cookie.is_secure) && !cookie.has_expired(now) && cookie.is_for(host, path)
-        };
-        let mut going: Vec<_> = site.iter_mut().filter(goes).collect();
-        going.sort_by_key(|kept| (usize::MAX - kept.cookie.path.len(), kept.created));
+        let now = self.clock.unix_at(at);
+        let mut sent: Vec<_> = site
+            .iter_mut()
+            .filter(|StoredCookie { cookie, .. }| {
+                (is_tls || !cookie.is_secure)
+                    && !cookie.has_expired(now)
+                    && cookie.is_for(host, path)
+            })
+            .collect();
+        sent.sort_by_key(|stored| (usize::MAX - stored.cookie.path.len(), stored.created));
         self.turn += 1;
         let mut field = String::new();
-        for kept in going {
-            let (name, value) = (&kept.cookie.name, &kept.cookie.value);
+        for stored in sent {
+            let (name, value) = (&stored.cookie.name, &stored.cookie.value);
             let length = field.len() + "; ".len() + name.len() + "=".len() + value.len();
             if given + length > LONGEST_FIELD {
                 break;
             }
-            kept.used = self.turn;
+            stored.used = self.turn;
             for part in [if field.is_empty() { "" } else { "; " }, name, "=", value] {
                 field.push_str(part);
             }
@@ -118,46 +137,46 @@ impl Jar {
         (!field.is_empty()).then_some(field)
     }
 
-    fn unix(&self, at: Instant) -> i64 {
-        unix_at(self.clock.0, self.clock.1, at)
+    /// Whether a cookie received in plaintext would shadow a secure one (RFC 6265bis §5.7, step 12).
+    fn shadows_secure(&self, new: &Cookie) -> bool {
+        let stored = self.sites.get(scope::site(&new.domain));
+        stored
+            .into_iter()
+            .flatten()
+            .any(|StoredCookie { cookie, .. }| {
+                let is_near = scope::domain_matches(&new.domain, &cookie.domain)
+                    || scope::domain_matches(&cookie.domain, &new.domain);
+                let is_below = scope::path_matches(&new.path, &cookie.path);
+                cookie.is_secure && cookie.name == new.name && is_near && is_below
+            })
     }
 
-    /// Whether a cookie that came in the clear would be taken for one that only TLS may set
-    /// (RFC 6265bis §5.7, step 12).
-    fn hides_secure(&self, new: &Cookie) -> bool {
-        let kept = self.sites.get(scope::site(&new.domain));
-        kept.into_iter().flatten().any(|Kept { cookie, .. }| {
-            let is_near = scope::domain_matches(&new.domain, &cookie.domain)
-                || scope::domain_matches(&cookie.domain, &new.domain);
-            let is_below = scope::path_matches(&new.path, &cookie.path);
-            cookie.is_secure && cookie.name == new.name && is_near && is_below
-        })
-    }
-
-    /// Puts a cookie in the place of the one that it replaces (RFC 6265 §5.3, step 11), which is how
-    /// one that has expired takes another away.
-    fn insert(&mut self, cookie: Cookie, is_taken: bool, now: i64) {
+    /// Stores a cookie, or replaces the one with the same name, domain and path (RFC 6265 §5.3, step 11). An expired
+    /// cookie is not stored, so a server deletes a cookie by replacing it with an expired one.
+    fn insert(&mut self, cookie: Cookie, is_received: bool, now: i64) {
         self.turn += 1;
         let site = scope::site(&cookie.domain).to_owned();
-        let kept = self.sites.entry(site.clone()).or_default();
-        let old = kept.iter().position(|kept| kept.cookie.is_same(&cookie));
+        let stored = self.sites.entry(site.clone()).or_default();
+        let old = stored
+            .iter()
+            .position(|stored| cookie.replaces(&stored.cookie));
         match old {
             Some(old) if cookie.has_expired(now) => {
-                self.taken -= usize::from(kept.swap_remove(old).is_taken);
+                self.received -= usize::from(stored.swap_remove(old).is_received);
             }
-            Some(old) => kept[old].cookie = cookie,
+            Some(old) => stored[old].cookie = cookie,
             None if cookie.has_expired(now) => {}
             None => {
                 let (created, used) = (self.turn, self.turn);
-                kept.push(Kept {
+                stored.push(StoredCookie {
                     cookie,
                     created,
                     used,
-                    is_taken,
+                    is_received,
                 });
-                self.taken += usize::from(is_taken);
-                if is_taken {
-                    self.make_room(&site, now);
+                self.received += usize::from(is_received);
+                if is_received {
+                    self.evict(&site, now);
                 }
             }
         }
@@ -166,62 +185,67 @@ impl Jar {
         }
     }
 
-    /// Has what has expired and then what was not used for longest make way, where a site or all
-    /// together have too many (RFC 6265 §5.3, at its end).
-    fn make_room(&mut self, site: &str, now: i64) {
-        let of_site = self.sites.get_mut(site);
-        if let Some(kept) = of_site
-            && kept.iter().filter(|kept| kept.is_taken).count() > MOST_OF_SITE
+    /// Evicts expired cookies, then the least recently used one, if the site or the jar is over its bound (RFC 6265
+    /// §5.3, last paragraph).
+    fn evict(&mut self, site: &str, now: i64) {
+        if let Some(stored) = self.sites.get_mut(site)
+            && count_received(stored) > MAX_PER_SITE
         {
-            self.taken -= drop_expired(kept, now);
-            if kept.iter().filter(|kept| kept.is_taken).count() > MOST_OF_SITE {
-                self.taken -= drop_unused(kept);
+            self.received -= drop_expired(stored, now);
+            if count_received(stored) > MAX_PER_SITE {
+                self.received -= drop_least_used(stored);
             }
         }
-        if self.taken <= MOST {
+        if self.received <= MAX_TOTAL {
             return;
         }
-        for kept in self.sites.values_mut() {
-            self.taken -= drop_expired(kept, now);
+        for stored in self.sites.values_mut() {
+            self.received -= drop_expired(stored, now);
         }
-        if self.taken > MOST {
-            let last_used = |kept: &Vec<Kept>| unused(kept).map(|at| kept[at].used);
+        if self.received > MAX_TOTAL {
             let sites = self.sites.values_mut();
-            let oldest = sites.filter_map(|kept| Some((last_used(kept)?, kept)));
-            if let Some((_, kept)) = oldest.min_by_key(|(used, _)| *used) {
-                self.taken -= drop_unused(kept);
+            let oldest = sites.filter_map(|stored| {
+                let at = least_used(stored)?;
+                Some((stored[at].used, stored))
+            });
+            if let Some((_, stored)) = oldest.min_by_key(|(used, _)| *used) {
+                self.received -= drop_least_used(stored);
             }
         }
-        self.sites.retain(|_, kept| !kept.is_empty());
+        self.sites.retain(|_, stored| !stored.is_empty());
     }
 }
 
-/// The time in seconds since 1970, where one moment is known by both clocks.
-fn unix_at(moment: Instant, unix: i64, at: Instant) -> i64 {
-    let passed = at.saturating_duration_since(moment).as_secs();
-    unix.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
+/// The number of cookies that came in responses.
+fn count_received(stored: &[StoredCookie]) -> usize {
+    stored.iter().filter(|stored| stored.is_received).count()
 }
 
-/// Drops what was taken and has expired, and says how many.
-fn drop_expired(kept: &mut Vec<Kept>, now: i64) -> usize {
-    let before = kept.len();
-    kept.retain(|kept| !kept.is_taken || !kept.cookie.has_expired(now));
-    before - kept.len()
+/// Removes expired cookies that came in responses, and returns their number.
+fn drop_expired(stored: &mut Vec<StoredCookie>, now: i64) -> usize {
+    let before = stored.len();
+    stored.retain(|stored| !stored.is_received || !stored.cookie.has_expired(now));
+    before - stored.len()
 }
 
-/// Where that one stands of those taken which was not used for longest.
-fn unused(kept: &[Kept]) -> Option<usize> {
-    let taken = kept.iter().enumerate().filter(|(_, kept)| kept.is_taken);
-    taken.min_by_key(|(_, kept)| kept.used).map(|(at, _)| at)
+/// The index of the least recently used cookie that came in a response.
+fn least_used(stored: &[StoredCookie]) -> Option<usize> {
+    let received = stored
+        .iter()
+        .enumerate()
+        .filter(|(_, stored)| stored.is_received);
+    received
+        .min_by_key(|(_, stored)| stored.used)
+        .map(|(at, _)| at)
 }
 
-/// Drops it, and says how many that are.
-fn drop_unused(kept: &mut Vec<Kept>) -> usize {
-    let at = unused(kept);
-    at.map_or(0, |at| {
-        kept.swap_remove(at);
-        1
-    })
+/// Removes the least recently used cookie that came in a response, and returns the number removed: 1 or 0.
+fn drop_least_used(stored: &mut Vec<StoredCookie>) -> usize {
+    let Some(at) = least_used(stored) else {
+        return 0;
+    };
+    stored.swap_remove(at);
+    1
 }
 
 impl fmt::Debug for Jar {
@@ -343,7 +367,7 @@ mod tests {
             ],
         );
         assert_eq!(test.sent("http://h.example/"), "");
-        assert!(test.jar.sites.is_empty() && test.jar.taken == 0);
+        assert!(test.jar.sites.is_empty() && test.jar.received == 0);
     }
 
     #[test]
@@ -376,11 +400,11 @@ mod tests {
             test.take(&host, &[&format!("n{at}=1; Domain=example.com; Path=/n")]);
             assert_eq!(test.sent("http://a.example.com/first"), "first=1; file=1");
         }
-        assert_eq!(test.jar.taken, MOST_OF_SITE);
-        assert_eq!(test.jar.sites["example.com"].len(), MOST_OF_SITE + 1);
+        assert_eq!(test.jar.received, MAX_PER_SITE);
+        assert_eq!(test.jar.sites["example.com"].len(), MAX_PER_SITE + 1);
         assert_eq!(
             test.sent("http://a.example.com/n").split("; ").count(),
-            MOST_OF_SITE
+            MAX_PER_SITE
         );
     }
 
@@ -391,15 +415,15 @@ mod tests {
         for at in 0..1600 {
             test.take(&format!("http://h{at}.test/"), &["a=1", "b=1; Max-Age=100"]);
         }
-        assert_eq!(test.jar.taken, MOST);
+        assert_eq!(test.jar.received, MAX_TOTAL);
         let count: usize = test.jar.sites.values().map(Vec::len).sum();
-        assert_eq!(count, MOST + 100);
+        assert_eq!(count, MAX_TOTAL + 100);
         assert_eq!(test.sent("http://h0.test/"), "");
         assert_eq!(test.sent("http://h1599.test/"), "a=1; b=1");
         assert_eq!(test.sent("http://f0.test/"), "file=1");
         test.now += Duration::from_secs(100);
         test.take("http://new.test/", &["a=1"]);
-        assert_eq!(test.jar.taken, MOST / 2 + 1);
+        assert_eq!(test.jar.received, MAX_TOTAL / 2 + 1);
     }
 
     #[test]
@@ -408,7 +432,7 @@ mod tests {
         let fields: Vec<_> = (0..100).map(|at| format!("n{at}=1")).collect();
         let fields: Vec<_> = fields.iter().map(String::as_str).collect();
         test.take("http://h.example/", &fields);
-        assert_eq!(test.jar.taken, MOST_IN_ANSWER);
+        assert_eq!(test.jar.received, MAX_PER_RESPONSE);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Cookies (RFC 6265): which are taken, kept, and sent to whom. The clock is handed in, and files
-//! are handed in as bytes; who makes requests with them is decided elsewhere.
+//! Cookies (RFC 6265): which are accepted, stored, and sent to which URL. No I/O and no clock: files come as bytes,
+//! and time is an argument.
 //!
 //! ```text
-//! a cookie file ──► read_file ──┐
+//! cookie file ──► read_file ────┐
 //!                               ├──► Cookie ──► Jar ──► the value of a Cookie field
 //! Set-Cookie ──► SetCookie ─────┘
 //! ```
@@ -19,25 +19,25 @@ pub use file::{BadLine, read_file};
 pub use jar::Jar;
 pub use set_cookie::SetCookie;
 
-/// A cookie as it is kept (RFC 6265 §5.3). `Debug` shows nothing of it.
+/// A cookie as stored (RFC 6265 §5.3). `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Cookie {
     name: String,
     value: String,
-    /// As the host of an [`Origin`](super::Origin).
+    /// In the form of [`Origin::host`](super::Origin::host).
     domain: String,
     path: String,
-    /// It goes to its domain itself, and to nothing below.
+    /// It is not sent to subdomains of its domain.
     is_host_only: bool,
-    /// It goes over TLS alone.
+    /// It is sent over TLS only.
     is_secure: bool,
-    /// When it expires, in seconds since 1970; one without such a time lasts as long as the run.
+    /// When it expires, in seconds since 1970; `None` for a session cookie, which lasts until the run ends.
     expires: Option<i64>,
 }
 
 impl Cookie {
-    /// Whether this one takes the place of another.
-    fn is_same(&self, other: &Self) -> bool {
+    /// Whether this cookie replaces another (RFC 6265 §5.3, step 11).
+    fn replaces(&self, other: &Self) -> bool {
         self.name == other.name
             && self.domain == other.domain
             && self.path == other.path
@@ -48,7 +48,7 @@ impl Cookie {
         self.expires.is_some_and(|at| at <= now)
     }
 
-    /// Whether it is sent to a host and path (RFC 6265 §5.4), as far as these decide it.
+    /// Whether its domain and path match a URL's host and path (RFC 6265 §5.4).
     fn is_for(&self, host: &str, path: &str) -> bool {
         let is_of_host =
             self.domain == host || !self.is_host_only && scope::domain_matches(host, &self.domain);
@@ -62,7 +62,7 @@ impl fmt::Debug for Cookie {
     }
 }
 
-/// Whether a name or a value can be sent in a Cookie field and be told from what stands beside it.
+/// Whether a Cookie field can carry a name or a value unambiguously.
 fn is_sendable(text: &str) -> bool {
     !text
         .bytes()

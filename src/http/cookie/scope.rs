@@ -1,11 +1,11 @@
-//! How far a cookie reaches: domains, public suffixes and paths.
+//! The scope of a cookie: domains, public suffixes and paths.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 
 use url::Host;
 
-/// Whether a host is a domain or lies below it (RFC 6265 §5.1.3); both as URLs have them.
+/// Whether a host is a domain or one of its subdomains (RFC 6265 §5.1.3). Both are in the form of a URL's host.
 pub(super) fn domain_matches(host: &str, domain: &str) -> bool {
     let Some(above) = host.strip_suffix(domain) else {
         return false;
@@ -13,15 +13,15 @@ pub(super) fn domain_matches(host: &str, domain: &str) -> bool {
     above.is_empty() || above.ends_with('.') && !is_address(host)
 }
 
-/// Whether a path is another or lies below it (RFC 6265 §5.1.4).
-pub(super) fn path_matches(path: &str, above: &str) -> bool {
-    let Some(rest) = path.strip_prefix(above) else {
+/// Whether a URL's path matches a cookie's path: it is equal or below it (RFC 6265 §5.1.4).
+pub(super) fn path_matches(path: &str, cookie_path: &str) -> bool {
+    let Some(rest) = path.strip_prefix(cookie_path) else {
         return false;
     };
-    rest.is_empty() || above.ends_with('/') || rest.starts_with('/')
+    rest.is_empty() || cookie_path.ends_with('/') || rest.starts_with('/')
 }
 
-/// The path of a cookie that names none: up to the last slash of what was asked for (RFC 6265 §5.1.4).
+/// The path of a cookie without a Path attribute: that of the URL, up to its last slash (RFC 6265 §5.1.4).
 pub(super) fn default_path(path: &str) -> &str {
     match path.rfind('/') {
         Some(0) | None => "/",
@@ -30,14 +30,14 @@ pub(super) fn default_path(path: &str) -> &str {
     }
 }
 
-/// Whether names below a domain belong to anybody (RFC 6265 §5.3, step 5): `com`, `co.uk`, `github.io`,
-/// and any name of one label.
+/// Whether a domain is a public suffix, below which names have different owners (RFC 6265 §5.3, step 5): `com`,
+/// `co.uk`, `github.io`, and any name of one label.
 pub(super) fn is_public(domain: &str) -> bool {
     !is_address(domain) && psl::domain(domain.as_bytes()).is_none()
 }
 
-/// What the hosts of one owner have in common: the name below a public suffix, or the host itself.
-/// No cookie reaches beyond.
+/// The site of a host: the public suffix and one label before it, or else the host itself. No cookie is shared
+/// between sites.
 pub(super) fn site(host: &str) -> &str {
     if is_address(host) {
         return host;
@@ -47,7 +47,7 @@ pub(super) fn site(host: &str) -> &str {
     start.and_then(|start| host.get(start..)).unwrap_or(host)
 }
 
-/// A domain as URLs have it, without the dot that it may begin with; none where it is no host.
+/// A domain in the form of a URL's host, without a leading dot; `None` if it is not a valid host.
 pub(super) fn canonical(domain: &str) -> Option<String> {
     let domain = domain.strip_prefix('.').unwrap_or(domain);
     if is_address(domain) {
@@ -72,7 +72,7 @@ fn is_address(host: &str) -> bool {
     host.parse::<IpAddr>().is_ok()
 }
 
-/// A name in lower case, for prefixes that count in any.
+/// The text in ASCII lower case, without an allocation if it is so already.
 pub(super) fn lower(text: &str) -> Cow<'_, str> {
     if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
         Cow::Owned(text.to_ascii_lowercase())

@@ -1,21 +1,21 @@
-//! [`SetCookie`]: one Set-Cookie field as it stands (RFC 6265 §5.2), and the cookie that it makes for
-//! whoever asked (§5.3).
+//! [`SetCookie`]: a parsed Set-Cookie field (RFC 6265 §5.2), and the cookie that it sets for a URL (§5.3).
 
 use url::Url;
 
 use super::{Cookie, date, is_sendable, scope};
 
-/// The longest name and value together, in bytes, and the longest value of an attribute: as
-/// browsers have them (RFC 6265bis §5.7, §5.6).
+/// The most bytes of name and value together (RFC 6265bis §5.7).
 const LONGEST: usize = 4096;
+
+/// The most bytes of an attribute's value (RFC 6265bis §5.6).
 const LONGEST_ATTRIBUTE: usize = 1024;
 
-/// What a Set-Cookie field says.
+/// A parsed Set-Cookie field.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SetCookie<'f> {
     name: &'f str,
     value: &'f str,
-    /// Each of these by the last attribute of its kind.
+    /// Of a repeated attribute the last one counts, here and below.
     domain: Option<&'f str>,
     path: Option<&'f str>,
     expires: Option<i64>,
@@ -25,11 +25,11 @@ pub struct SetCookie<'f> {
 }
 
 impl<'f> SetCookie<'f> {
-    /// Reads a field's value. `None`: it is to be ignored, since it has no name, holds control
-    /// characters, is no text, or is too long.
+    /// Parses a field's value. `None` if it must be ignored: it has no name, has control characters, is not UTF-8, or
+    /// is too long.
     pub fn parse(field: &'f [u8]) -> Option<Self> {
         let text = str::from_utf8(field).ok()?;
-        // A tab is blank space (RFC 6265bis §5.6, step 1).
+        // A tab is whitespace (RFC 6265bis §5.6, step 1).
         if text
             .bytes()
             .any(|byte| byte.is_ascii_control() && byte != b'\t')
@@ -55,28 +55,27 @@ impl<'f> SetCookie<'f> {
         Some(cookie)
     }
 
-    /// Takes an attribute (RFC 6265 §5.2.1 to §5.2.5). What is not understood is as if it were not there.
+    /// Applies an attribute (RFC 6265 §5.2.1 to §5.2.5). Unknown and invalid attributes are ignored.
     fn set(&mut self, key: &str, value: &'f str) {
         if value.len() > LONGEST_ATTRIBUTE {
             return;
         }
-        let is = |name: &str| key.eq_ignore_ascii_case(name);
-        if is("Expires") {
+        if key.eq_ignore_ascii_case("Expires") {
             self.expires = date::parse(value).or(self.expires);
-        } else if is("Max-Age") {
+        } else if key.eq_ignore_ascii_case("Max-Age") {
             self.max_age = seconds(value).or(self.max_age);
-        } else if is("Domain") {
-            // A leading dot means nothing any more (§5.2.3).
+        } else if key.eq_ignore_ascii_case("Domain") {
+            // A leading dot has no meaning (§5.2.3).
             let value = value.strip_prefix('.').unwrap_or(value);
             self.domain = Some(value).filter(|value| !value.is_empty());
-        } else if is("Path") {
+        } else if key.eq_ignore_ascii_case("Path") {
             self.path = Some(value).filter(|value| value.starts_with('/'));
-        } else if is("Secure") {
+        } else if key.eq_ignore_ascii_case("Secure") {
             self.is_secure = true;
         }
     }
 
-    /// The cookie that it makes in an answer to a request for `url`. `None`: that server may not set it.
+    /// The cookie that this field sets in a response for `url`. `None` if the server may not set it.
     pub fn cookie(&self, url: &Url, now: i64) -> Option<Cookie> {
         let host = scope::bare(url.host_str()?);
         let is_tls = url.scheme() == "https";
@@ -84,14 +83,14 @@ impl<'f> SetCookie<'f> {
             Some(domain) => Some(scope::canonical(domain)?),
             None => None,
         };
-        // What is nobody's own can only be meant for the host of that very name (§5.3, step 5).
+        // A host that is a public suffix may set a cookie for itself only (§5.3, step 5).
         let domain = named.filter(|domain| !(scope::is_public(domain) && domain == host));
         let may_be_set = domain
             .as_deref()
             .is_none_or(|domain| scope::domain_matches(host, domain) && !scope::is_public(domain));
         let path = self.path.unwrap_or(scope::default_path(url.path()));
-        let has_right = self.keeps_its_prefix(domain.is_none(), path);
-        if !may_be_set || !has_right || self.is_secure && !is_tls {
+        let meets_prefix = self.meets_prefix(domain.is_none(), path);
+        if !may_be_set || !meets_prefix || self.is_secure && !is_tls {
             return None;
         }
         Some(Cookie {
@@ -109,8 +108,8 @@ impl<'f> SetCookie<'f> {
         })
     }
 
-    /// Whether it is what its name promises (RFC 6265bis §4.1.3, in any case).
-    fn keeps_its_prefix(&self, is_host_only: bool, path: &str) -> bool {
+    /// Whether it meets the conditions of a `__Host-` or `__Secure-` prefix; the case is ignored (RFC 6265bis §4.1.3).
+    fn meets_prefix(&self, is_host_only: bool, path: &str) -> bool {
         let name = scope::lower(self.name);
         if name.starts_with("__host-") {
             self.is_secure && is_host_only && path == "/"
@@ -124,7 +123,7 @@ fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// The value of Max-Age; one that no clock reaches is the longest there is.
+/// The value of Max-Age; a number that does not fit becomes the largest or smallest one.
 fn seconds(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,14 +1,13 @@
-//! Digests as servers announce them: Repr-Digest and Content-Digest (RFC 9530), dictionaries of byte sequences
-//! (RFC 9651 §3.2 and §3.3.5).
+//! Parses the fields Repr-Digest and Content-Digest (RFC 9530): dictionaries of byte sequences (RFC 9651 §3.2 and
+//! §3.3.5).
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::{Algorithm, Digest};
 
-/// The strongest digest that a field announces, of those whose algorithm is known. `lines` are its
-/// values, since a dictionary may come on several lines. What is no dictionary announces none: a
-/// field that cannot be parsed is ignored (RFC 9651 §4.2).
+/// The strongest digest of a field by a known algorithm. `lines` are the values of all its lines, because a
+/// dictionary may span several. A field that is not a valid dictionary is ignored (RFC 9651 §4.2).
 ///
 /// ```
 /// use gannet::internals::http::digest::announced;
@@ -24,28 +23,18 @@ pub fn announced<'l>(lines: impl IntoIterator<Item = &'l [u8]>) -> Option<Digest
     {
         let member = std::str::from_utf8(member).ok()?;
         let (key, item) = member.trim_matches([' ', '\t']).split_once('=')?;
-        // Base 64 has neither semicolon nor comma, so what follows a semicolon is a parameter.
+        // Base64 contains neither comma nor semicolon, so a semicolon begins the parameters.
         let encoded = item.split(';').next().unwrap_or_default();
         let encoded = encoded.trim_end_matches(' ').strip_prefix(':')?;
         let bytes = BASE64_STANDARD.decode(encoded.strip_suffix(':')?).ok()?;
-        let digest = algorithm(key).and_then(|algorithm| Digest::new(algorithm, &bytes));
+        let digest =
+            Algorithm::with_field_key(key).and_then(|algorithm| Digest::new(algorithm, &bytes));
         strongest = strongest
             .into_iter()
             .chain(digest)
             .max_by_key(Digest::algorithm);
     }
     strongest
-}
-
-/// The algorithm of a key in the registry of RFC 9530 §7.2. What is registered as insecure (§5) still tells damage.
-fn algorithm(key: &str) -> Option<Algorithm> {
-    match key {
-        "sha-256" => Some(Algorithm::Sha256),
-        "sha-512" => Some(Algorithm::Sha512),
-        "sha" => Some(Algorithm::Sha1),
-        "md5" => Some(Algorithm::Md5),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,88 +1,36 @@
-//! Digests as they are computed: bytes in, any number of digests out.
+//! [`Hashers`]: computes one or more digests over the same bytes.
 
-use sha2::Digest as _;
-
+use super::algorithm::Hasher;
 use super::{Algorithm, Digest};
 
-/// The computation of one digest or several over the same bytes, which come in order.
+/// The state of one or more hash functions over the same bytes.
 #[derive(Debug, Clone)]
 pub struct Hashers(Vec<Hasher>);
 
 impl Hashers {
-    /// One for each algorithm, however often it is named.
+    /// One hash function for each algorithm. Repeated algorithms count once.
     pub fn new(algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        let mut wanted: Vec<_> = algorithms.into_iter().collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        Self(wanted.into_iter().map(Hasher::new).collect())
+        let mut algorithms: Vec<_> = algorithms.into_iter().collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        Self(algorithms.into_iter().map(Hasher::new).collect())
     }
 
-    /// Whether nothing is computed.
+    /// Whether there is no hash function.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Takes in the next bytes.
+    /// Hashes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         for hasher in &mut self.0 {
             hasher.update(bytes);
         }
     }
 
-    /// The digests of all bytes, the weakest first.
+    /// The digests of all bytes, weakest algorithm first.
     pub fn finish(self) -> Vec<Digest> {
         self.0.into_iter().map(Hasher::finish).collect()
-    }
-}
-
-#[derive(Debug, Clone)]
-enum Hasher {
-    Md5(md5::Md5),
-    Sha1(sha1::Sha1),
-    Sha224(sha2::Sha224),
-    Sha256(sha2::Sha256),
-    Sha384(sha2::Sha384),
-    Sha512(sha2::Sha512),
-    /// Much larger than the others.
-    Blake3(Box<blake3::Hasher>),
-}
-
-impl Hasher {
-    fn new(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Md5 => Self::Md5(md5::Md5::new()),
-            Algorithm::Sha1 => Self::Sha1(sha1::Sha1::new()),
-            Algorithm::Sha224 => Self::Sha224(sha2::Sha224::new()),
-            Algorithm::Sha256 => Self::Sha256(sha2::Sha256::new()),
-            Algorithm::Sha384 => Self::Sha384(sha2::Sha384::new()),
-            Algorithm::Sha512 => Self::Sha512(sha2::Sha512::new()),
-            Algorithm::Blake3 => Self::Blake3(Box::new(blake3::Hasher::new())),
-        }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Md5(hasher) => hasher.update(bytes),
-            Self::Sha1(hasher) => hasher.update(bytes),
-            Self::Sha224(hasher) => hasher.update(bytes),
-            Self::Sha256(hasher) => hasher.update(bytes),
-            Self::Sha384(hasher) => hasher.update(bytes),
-            Self::Sha512(hasher) => hasher.update(bytes),
-            Self::Blake3(hasher) => drop(hasher.update(bytes)),
-        }
-    }
-
-    fn finish(self) -> Digest {
-        let digest = match self {
-            Self::Md5(hasher) => Digest::new(Algorithm::Md5, &hasher.finalize()),
-            Self::Sha1(hasher) => Digest::new(Algorithm::Sha1, &hasher.finalize()),
-            Self::Sha224(hasher) => Digest::new(Algorithm::Sha224, &hasher.finalize()),
-            Self::Sha256(hasher) => Digest::new(Algorithm::Sha256, &hasher.finalize()),
-            Self::Sha384(hasher) => Digest::new(Algorithm::Sha384, &hasher.finalize()),
-            Self::Sha512(hasher) => Digest::new(Algorithm::Sha512, &hasher.finalize()),
-            Self::Blake3(hasher) => Digest::new(Algorithm::Blake3, hasher.finalize().as_bytes()),
-        };
-        digest.expect("a hash function gives as many bytes as it always does")
     }
 }
 

@@ -1,8 +1,9 @@
-//! Digests of files: which there are, how people and servers write them, and how they are computed. No I/O.
+//! Digests of files: algorithms, notations and computation. No I/O.
 //!
-//! `text` reads them as people write them, `field` as servers do, `hasher` computes them; `pieces`
-//! has those of a file's pieces.
+//! `algorithm` defines the hash functions, `text` parses the notations of command lines and lists, `field` those of
+//! HTTP fields, `hasher` computes digests; `pieces` holds the digests of the pieces of a file.
 
+mod algorithm;
 mod field;
 mod hasher;
 mod pieces;
@@ -13,6 +14,7 @@ use std::fmt;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+pub use algorithm::Algorithm;
 pub use field::announced;
 pub use hasher::Hashers;
 pub use pieces::Pieces;
@@ -21,91 +23,16 @@ pub use text::untagged;
 /// The longest digest, in bytes.
 const LONGEST: usize = 64;
 
-/// A way to compute a digest. A later one is harder to forge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// RFC 1321; forged at will.
-    Md5,
-    /// FIPS 180-4; forged at great cost.
-    Sha1,
-    /// FIPS 180-4.
-    Sha224,
-    /// FIPS 180-4.
-    Sha256,
-    /// The hash of the BLAKE3 paper, 32 bytes, without a key.
-    Blake3,
-    /// FIPS 180-4.
-    Sha384,
-    /// FIPS 180-4.
-    Sha512,
-}
-
-impl Algorithm {
-    /// Every algorithm, the weakest first.
-    pub const ALL: [Self; 7] = [
-        Self::Md5,
-        Self::Sha1,
-        Self::Sha224,
-        Self::Sha256,
-        Self::Blake3,
-        Self::Sha384,
-        Self::Sha512,
-    ];
-
-    /// The name, in the spelling without a dash.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Md5 => "md5",
-            Self::Sha1 => "sha1",
-            Self::Sha224 => "sha224",
-            Self::Sha256 => "sha256",
-            Self::Blake3 => "blake3",
-            Self::Sha384 => "sha384",
-            Self::Sha512 => "sha512",
-        }
-    }
-
-    /// The length of its digests, in bytes.
-    pub fn length(self) -> usize {
-        match self {
-            Self::Md5 => 16,
-            Self::Sha1 => 20,
-            Self::Sha224 => 28,
-            Self::Sha256 | Self::Blake3 => 32,
-            Self::Sha384 => 48,
-            Self::Sha512 => 64,
-        }
-    }
-
-    /// The algorithm of a name in any case, with or without dashes: `sha256`, `SHA-256`.
-    pub fn named(name: &str) -> Option<Self> {
-        let letters = || name.bytes().filter(|&byte| byte != b'-');
-        let is = |algorithm: &Self| {
-            letters()
-                .map(|byte| byte.to_ascii_lowercase())
-                .eq(algorithm.name().bytes())
-        };
-        Self::ALL.into_iter().find(is)
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A digest, displayed as `sha256:HEX`.
+/// A digest with its algorithm, displayed as `sha256:HEX`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest {
     algorithm: Algorithm,
-    /// As many bytes as the algorithm's digests have, then zeros.
+    /// The digest, padded with zeros.
     bytes: [u8; LONGEST],
 }
 
 impl Digest {
-    /// A digest of its bytes; `None` if they are not as many as the algorithm's digests have.
+    /// A digest from its bytes; `None` if their number is not the algorithm's length.
     pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
         if bytes.len() != algorithm.length() {
             return None;
@@ -118,17 +45,17 @@ impl Digest {
         })
     }
 
-    /// How it was computed.
+    /// The algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The digest itself.
+    /// The bytes of the digest.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.algorithm.length()]
     }
 
-    /// As it stands in a file's integrity metadata, `sha256-BASE64` (W3C Subresource Integrity §3.1).
+    /// The notation of W3C Subresource Integrity §3.1: `sha256-BASE64`.
     pub fn to_sri(&self) -> String {
         format!(
             "{}-{}",
@@ -153,8 +80,8 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What a file's digest is to be: one of these, all by one algorithm. More than one is rare: W3C Subresource Integrity
-/// §3.3.4 lets several stand for one file.
+/// The expected digest of a file: any of one or more digests by one algorithm. More than one is rare: W3C
+/// Subresource Integrity §3.3.4 allows several for one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     first: Digest,
@@ -162,22 +89,23 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// How it is computed.
+    /// The algorithm of all the digests.
     pub fn algorithm(&self) -> Algorithm {
         self.first.algorithm
     }
 
-    /// Whether a digest is one of these.
+    /// Whether a digest is among the expected ones.
     pub fn is_met_by(&self, digest: &Digest) -> bool {
         self.digests().any(|expected| expected == digest)
     }
 
-    /// The digests, at least one.
+    /// The expected digests; at least one.
     pub fn digests(&self) -> impl Iterator<Item = &Digest> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// One expectation of several digests by one algorithm; `None` if there is none. Those by another are left out.
+    /// Expects any of several digests; `None` if there are none. The first one sets the algorithm; digests by another
+    /// algorithm are left out.
     pub fn any_of(digests: impl IntoIterator<Item = Digest>) -> Option<Self> {
         let mut digests = digests.into_iter();
         let first = digests.next()?;

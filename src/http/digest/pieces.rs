@@ -1,20 +1,21 @@
-//! What the digests of a file's pieces are to be, as a metalink has them (RFC 5854 §4.1.3).
+//! [`Pieces`]: the expected digests of the pieces of a file, as in a metalink (RFC 5854 §4.1.3).
 
 use std::num::NonZeroU64;
 
 use super::{Algorithm, Digest};
 
-/// The digests of a file's pieces, in order. All pieces are equally long but the last, which may be shorter.
+/// The expected digests of the pieces of a file, in order. All pieces have the same length, except that the last one
+/// may be shorter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pieces {
     algorithm: Algorithm,
     length: NonZeroU64,
-    /// One behind the other: a list of them may be long.
+    /// All digests concatenated, because there may be many.
     digests: Vec<u8>,
 }
 
 impl Pieces {
-    /// No pieces yet, each to have `length` bytes.
+    /// No pieces yet; each will have `length` bytes.
     pub fn new(algorithm: Algorithm, length: NonZeroU64) -> Self {
         Self {
             algorithm,
@@ -23,35 +24,35 @@ impl Pieces {
         }
     }
 
-    /// Adds the digest of the next piece; one by another algorithm is left out.
+    /// Adds the digest of the next piece. A digest by another algorithm is ignored.
     pub fn push(&mut self, digest: &Digest) {
         if digest.algorithm() == self.algorithm {
             self.digests.extend_from_slice(digest.as_bytes());
         }
     }
 
-    /// How the digests are computed.
+    /// The algorithm of all the digests.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Bytes of each piece but the last.
+    /// The length of each piece but the last, in bytes.
     pub fn length(&self) -> u64 {
         self.length.get()
     }
 
-    /// How many pieces there are.
+    /// The number of pieces.
     pub fn count(&self) -> usize {
         self.digests.len() / self.algorithm.length()
     }
 
-    /// The digest of a piece, counted from 0.
+    /// The digest of a piece, by its index from 0.
     pub fn digest(&self, index: usize) -> Option<Digest> {
         let mut digests = self.digests.chunks_exact(self.algorithm.length());
         Digest::new(self.algorithm, digests.nth(index)?)
     }
 
-    /// Whether these can be the pieces of a file of `size` bytes.
+    /// Whether a file of `size` bytes has this number of pieces.
     pub fn fit(&self, size: u64) -> bool {
         size.div_ceil(self.length()) == self.count() as u64
     }

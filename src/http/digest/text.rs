@@ -1,9 +1,9 @@
-//! Digests as people and their tools write them.
+//! Parses digests in the notations of command lines, lists and tools.
 //!
-//! | form | whose |
+//! | notation | used by |
 //! | --- | --- |
 //! | `sha-256=HEX`, `sha256=HEX`, `sha256:HEX` | aria2, URL fragments, OCI |
-//! | `sha256-BASE64`, several parted by blanks | W3C Subresource Integrity, npm, Nix |
+//! | `sha256-BASE64`, several separated by blanks | W3C Subresource Integrity, npm, Nix |
 //! | `sha256:BASE32`, `sha256:BASE64` | Nix |
 
 use std::str::FromStr;
@@ -15,13 +15,10 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use super::{Algorithm, Digest, Expected};
 
-/// The letters of Nix's base 32.
+/// The alphabet of Nix's base 32.
 const NIX: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
 
-/// The more algorithms there are, the longer is a message that names them all.
-const KNOWN: &str = "sha256, sha512, sha1, md5, blake3, sha384 and sha224 are known";
-
-/// Base 64 with or without its padding.
+/// Base64 with optional padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -30,12 +27,12 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 impl FromStr for Expected {
     type Err = String;
 
-    /// Reads a digest in any form. Of several hashes in the form of Subresource Integrity the
-    /// strongest count, and those by unknown algorithms do not (W3C Subresource Integrity §3.3.3
-    /// and §3.3.4).
+    /// Parses a digest in any notation. Of several digests in the notation of Subresource Integrity, those by the
+    /// strongest algorithm count, and those by unknown algorithms are ignored (W3C Subresource Integrity §3.3.3 and
+    /// §3.3.4).
     ///
     /// # Errors
-    /// What is wrong with it, fit to print.
+    /// Why the text is not a digest; the message is printable.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.split_ascii_whitespace().nth(1).is_none() {
@@ -56,13 +53,14 @@ impl FromStr for Expected {
                 _ => strongest = vec![digest],
             }
         }
-        Self::any_of(strongest).ok_or_else(|| format!("no digest by a known algorithm ({KNOWN})"))
+        Self::any_of(strongest)
+            .ok_or_else(|| format!("no digest by a known algorithm ({})", Algorithm::names()))
     }
 }
 
-/// Reads one digest with its algorithm.
+/// Parses one digest with its algorithm.
 fn one(text: &str) -> Result<Digest, String> {
-    // The dash of `sha-256=` is part of the name, the one of `sha256-` ends it.
+    // In `sha-256=` the dash is part of the name; in `sha256-` it ends the name.
     let Some(at) = text.find(['=', ':']).filter(|&at| is_name(&text[..at])) else {
         let (name, encoded) = text
             .split_once('-')
@@ -73,8 +71,8 @@ fn one(text: &str) -> Result<Digest, String> {
     encoded_digest(algorithm(name)?, encoded)
 }
 
-/// Whether this may be the name of an algorithm that is followed by a sign: a `=` that ends base 64
-/// follows no such name.
+/// Whether the text before a `=` or `:` may be the name of an algorithm. It is not if the `=` is the padding of
+/// base64.
 fn is_name(text: &str) -> bool {
     let Some((family, size)) = text.split_once('-') else {
         return text.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -84,27 +82,32 @@ fn is_name(text: &str) -> bool {
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, String> {
-    Algorithm::named(name)
-        .ok_or_else(|| format!("unknown algorithm '{}' ({KNOWN})", name.escape_default()))
+    Algorithm::named(name).ok_or_else(|| {
+        let names = Algorithm::names();
+        format!(
+            "unknown algorithm '{}' (known: {names})",
+            name.escape_default()
+        )
+    })
 }
 
-/// What follows `sha256-`: base 64, perhaps with options behind a question mark, which have no meaning yet
-/// (W3C Subresource Integrity §3.1).
+/// Parses the text after `sha256-`: base64, optionally with `?` and options, which have no meaning yet (W3C
+/// Subresource Integrity §3.1).
 fn sri(algorithm: Algorithm, encoded: &str) -> Result<Digest, String> {
     let encoded = encoded.split('?').next().unwrap_or_default();
-    // Its grammar is that of Content Security Policy, which has the letters for URLs too.
+    // The grammar is that of Content Security Policy, which also allows the URL-safe alphabet.
     let bytes = BASE64.decode(encoded.replace('-', "+").replace('_', "/"));
     let bytes = bytes.ok();
     let digest = bytes.and_then(|bytes| Digest::new(algorithm, &bytes));
     digest.ok_or_else(|| {
         format!(
-            "a {algorithm} digest is {} bytes of base 64 behind the dash",
+            "a {algorithm} digest is {} bytes in base64 after the dash",
             algorithm.length()
         )
     })
 }
 
-/// What follows `sha256:`; its length tells the base.
+/// Parses the text after `sha256:`. Its length identifies the base.
 fn encoded_digest(algorithm: Algorithm, encoded: &str) -> Result<Digest, String> {
     let length = algorithm.length();
     let bytes = if encoded.len() == 2 * length {
@@ -118,40 +121,40 @@ fn encoded_digest(algorithm: Algorithm, encoded: &str) -> Result<Digest, String>
     digest.ok_or_else(|| format!("a {algorithm} digest is {} hex digits", 2 * length))
 }
 
-/// A digest in hex whose length alone tells the algorithm, as in the lists that `sha256sum` and its like write.
+/// Parses a digest in hex, as in the output of `sha256sum` and similar tools. Its length identifies the algorithm.
 ///
 /// # Errors
-/// What is wrong with it, fit to print.
+/// Why the text is not a digest; the message is printable.
 pub fn untagged(hex: &str) -> Result<Digest, String> {
     let algorithm = match hex.len() {
-        32 => Algorithm::Md5,
-        40 => Algorithm::Sha1,
-        56 => Algorithm::Sha224,
-        64 => Algorithm::Sha256,
-        96 => Algorithm::Sha384,
-        128 => Algorithm::Sha512,
-        _ => return Err("no digest has so many digits".into()),
+        digits if digits.is_multiple_of(2) => Algorithm::of_length(digits / 2),
+        _ => None,
     };
+    let algorithm = algorithm.ok_or("no digest has this number of digits")?;
     encoded_digest(algorithm, hex)
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
     text.as_bytes()
         .chunks(2)
         .map(|pair| match *pair {
-            [high, low] => u8::try_from(digit(high)? * 16 + digit(low)?).ok(),
+            [high, low] => Some(from_hex_digit(high)? * 16 + from_hex_digit(low)?),
             _ => None,
         })
         .collect()
 }
 
+fn from_hex_digit(byte: u8) -> Option<u8> {
+    let value = char::from(byte).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
 /// Nix's base 32: the last letter holds the lowest five bits of the first byte.
 fn from_nix(text: &str, length: usize) -> Option<Vec<u8>> {
     let mut bytes = vec![0; length];
-    for (place, letter) in text.bytes().rev().enumerate() {
+    for (index, letter) in text.bytes().rev().enumerate() {
         let value = NIX.iter().position(|&known| known == letter)?;
-        let (at, shift) = (place * 5 / 8, place * 5 % 8);
+        let (at, shift) = (index * 5 / 8, index * 5 % 8);
         let bits = value << shift;
         bytes[at] |= (bits & 0xff) as u8;
         match (bits >> 8, bytes.get_mut(at + 1)) {
@@ -249,8 +252,8 @@ mod tests {
             ("b\u{1b}:00", "not ALGORITHM"),
             ("sha256:", "64 hex digits"),
             ("sha256:abcd", "64 hex digits"),
-            ("sha256-abcd", "32 bytes of base 64"),
-            ("sha256-====", "32 bytes of base 64"),
+            ("sha256-abcd", "32 bytes in base64"),
+            ("sha256-====", "32 bytes in base64"),
             ("=", "unknown algorithm ''"),
             ("-", "unknown algorithm ''"),
         ] {

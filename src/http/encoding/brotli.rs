@@ -1,16 +1,16 @@
-//! The coding br (RFC 7932). Its windows are of 16 MiB at most; the larger ones of a later draft are refused.
+//! The coding br (RFC 7932), with windows of at most 16 MiB. The larger windows of a later draft are refused.
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 
 use super::{Coding, Step};
 use crate::error::Undecodable;
 
-type State = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
+type Decompressor = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
 
-/// One stream.
+/// Decodes one br stream.
 pub(super) struct Brotli {
-    state: Box<State>,
-    is_whole: bool,
+    state: Box<Decompressor>,
+    is_complete: bool,
 }
 
 impl Brotli {
@@ -18,14 +18,14 @@ impl Brotli {
         let alloc = StandardAlloc::default;
         Self {
             state: Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())),
-            is_whole: false,
+            is_complete: false,
         }
     }
 }
 
 impl Coding for Brotli {
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable> {
-        if self.is_whole {
+        if self.is_complete {
             return match input {
                 [] => Ok(Step::NONE),
                 _ => Err(Undecodable::Damaged("br")),
@@ -45,13 +45,13 @@ impl Coding for Brotli {
         match result {
             BrotliResult::ResultFailure => Err(Undecodable::Damaged("br")),
             result => {
-                self.is_whole = matches!(result, BrotliResult::ResultSuccess);
+                self.is_complete = matches!(result, BrotliResult::ResultSuccess);
                 Ok(Step { consumed, produced })
             }
         }
     }
 
-    fn is_whole(&self) -> bool {
-        self.is_whole
+    fn is_complete(&self) -> bool {
+        self.is_complete
     }
 }

@@ -1,27 +1,27 @@
-//! The codings gzip and deflate (RFC 9110 §8.4.1.2 and §8.4.1.3): RFC 1951 in its two wrappers, or in none.
+//! The codings gzip and deflate (RFC 9110 §8.4.1.2 and §8.4.1.3): RFC 1951 data in the gzip or zlib wrapper, or raw.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::{Coding, Step};
 use crate::error::Undecodable;
 
-/// How a member of gzip begins (RFC 1952 §2.3.1).
+/// The first bytes of a gzip member (RFC 1952 §2.3.1).
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// The largest window there is, as a power of 2.
+/// The largest window, as a power of 2.
 const WINDOW: u8 = 15;
 
-/// Members of gzip, one behind the other: together they are one file (RFC 1952 §2.2).
+/// Decodes concatenated gzip members, which together are one file (RFC 1952 §2.2).
 #[derive(Debug, Default)]
 pub(super) enum Gzip {
-    /// Nothing has come.
+    /// No byte was received.
     #[default]
     Empty,
     /// In a member.
     Member(Decompress),
-    /// Behind a whole one. `true`: the byte that may begin another has come.
+    /// After a complete member. `true`: the first magic byte of another was received.
     Between(bool),
-    /// What comes is none of it. Like gzip itself it is passed over: zeros on a tape, or the next line of a script.
+    /// After the last member. Trailing garbage is ignored, as the gzip program does.
     Behind,
 }
 
@@ -62,13 +62,13 @@ impl Coding for Gzip {
         }
     }
 
-    fn is_whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         !matches!(self, Self::Member(_))
     }
 }
 
 impl Gzip {
-    /// A member of which the first two bytes have come.
+    /// A member after its magic bytes.
     fn begun() -> Result<Self, Undecodable> {
         let mut member = Decompress::new_gzip(WINDOW);
         inflate("gzip", &mut member, &MAGIC, &mut [0])?;
@@ -76,25 +76,25 @@ impl Gzip {
     }
 }
 
-/// RFC 1951 in the wrapper of RFC 1950, as the coding is defined, or bare, as some send it.
+/// Decodes deflate: RFC 1951 data in the wrapper of RFC 1950, as the coding is defined, or raw, as some servers send.
 #[derive(Debug, Default)]
 pub(super) enum Deflate {
-    /// Nothing has come.
+    /// No byte was received.
     #[default]
     Empty,
-    /// The first byte, which alone does not tell.
+    /// The first byte, which alone does not show whether there is a wrapper.
     First(u8),
-    /// In the body.
+    /// In the data.
     Body(Decompress),
-    /// Behind it.
-    Whole,
+    /// After the end of the data.
+    Complete,
 }
 
 impl Coding for Deflate {
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable> {
         let Some(&byte) = input.first() else {
             return match self {
-                // What did not fit before may be waiting.
+                // Output that did not fit into the last call may be pending.
                 Self::Body(_) => self.inflate(input, output),
                 _ => Ok(Step::NONE),
             };
@@ -112,7 +112,7 @@ impl Coding for Deflate {
                 let mut body = Decompress::new(has_wrapper(first, byte));
                 let (taken, is_at_end) = inflate("deflate", &mut body, &[first], output)?;
                 *self = if is_at_end {
-                    Self::Whole
+                    Self::Complete
                 } else {
                     Self::Body(body)
                 };
@@ -123,12 +123,12 @@ impl Coding for Deflate {
                 })
             }
             Self::Body(_) => self.inflate(input, output),
-            Self::Whole => Err(Undecodable::Damaged("deflate")),
+            Self::Complete => Err(Undecodable::Damaged("deflate")),
         }
     }
 
-    fn is_whole(&self) -> bool {
-        matches!(self, Self::Whole)
+    fn is_complete(&self) -> bool {
+        matches!(self, Self::Complete)
     }
 }
 
@@ -139,18 +139,18 @@ impl Deflate {
         };
         let (step, is_at_end) = inflate("deflate", body, input, output)?;
         if is_at_end {
-            *self = Self::Whole;
+            *self = Self::Complete;
         }
         Ok(step)
     }
 }
 
-/// Whether two bytes begin the wrapper of RFC 1950 (§2.2): its method, and its check.
+/// Whether two bytes are the header of RFC 1950 §2.2, by their method and check bits.
 fn has_wrapper(first: u8, second: u8) -> bool {
     first & 0x0f == 8 && u16::from_be_bytes([first, second]).is_multiple_of(31)
 }
 
-/// One step of RFC 1951, and whether it was the last.
+/// Decodes some RFC 1951 data; `true` at its end.
 fn inflate(
     name: &'static str,
     stream: &mut Decompress,

@@ -1,7 +1,7 @@
-//! [`Decoder`]: undoes the codings that Content-Encoding names (RFC 9110 §8.4). Bytes in, bytes out.
+//! [`Decoder`]: decodes the codings that Content-Encoding names (RFC 9110 §8.4). Bytes in, bytes out.
 //!
-//! However large the body is that a few bytes decode to, only a window of it is held, and it leaves
-//! in pieces of at most [`PIECE`] bytes. Each coding has a file of its own.
+//! Memory is bounded however large the decoded body is: each coding holds one window, and output leaves in chunks of
+//! at most [`PIECE`] bytes. Each coding is one file.
 
 mod brotli;
 mod inflate;
@@ -16,69 +16,72 @@ use super::grammar::elements;
 use super::{Field, Headers};
 use crate::error::{Fault, Undecodable};
 
-/// The most bytes that leave at once.
+/// The most decoded bytes in one call of `write`.
 pub const PIECE: usize = 64 * 1024;
 
-/// Codings of one body at most: nobody needs more than two, and each costs a window.
+/// The most codings of one body. More than two are not used in practice, and each costs a window.
 const MOST: usize = 4;
 
-/// Of the name of a coding that is not known, the most that is repeated.
+/// The most bytes of an unknown coding's name that a message quotes.
 const LONGEST_NAME: usize = 32;
 
-/// What is offered to servers (RFC 9110 §12.5.3). `deflate` is understood and not offered: half of
-/// those who send it mean something else by it.
+/// The codings offered to servers (RFC 9110 §12.5.3). `deflate` is decoded but not offered, because servers disagree
+/// on its format.
 const OFFER: &str = "Accept-Encoding: gzip, br, zstd";
 
-/// The request fields that offer the codings.
+/// The request field that offers the codings.
 pub fn offer() -> Arc<[Field]> {
     Field::parse(OFFER).into_iter().collect()
 }
 
-/// Takes those that offer codings out of given fields, where there are any.
+/// Removes the Accept-Encoding fields from `fields` and returns them; `None` if there are none.
 pub fn take_offer(fields: &mut Vec<Field>) -> Option<Arc<[Field]>> {
-    let is_offer = |field: &mut Field| field.name().eq_ignore_ascii_case("Accept-Encoding");
-    let offer: Vec<_> = fields.extract_if(.., is_offer).collect();
+    let offer: Vec<_> = fields
+        .extract_if(.., |field| {
+            field.name().eq_ignore_ascii_case("Accept-Encoding")
+        })
+        .collect();
     (!offer.is_empty()).then(|| offer.into())
 }
 
-/// What one coding made of some bytes.
+/// The result of one call of [`Coding::step`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Step {
-    /// Bytes of the input that are done with.
+    /// Bytes read from the input.
     consumed: usize,
-    /// Bytes that were put out.
+    /// Bytes written to the output.
     produced: usize,
 }
 
 impl Step {
-    /// Nothing: more has to come first.
+    /// No progress: more input is needed.
     const NONE: Self = Self {
         consumed: 0,
         produced: 0,
     };
 }
 
-/// One coding: with no room left it wants to be called again, and with nothing done it waits for more.
+/// The decoder of one coding. It is called again until it makes no progress, which means that it needs more input.
 trait Coding {
-    /// Takes in some of `input` and fills some of `output`.
+    /// Decodes some of `input` into some of `output`.
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable>;
 
-    /// Whether what came so far is whole.
-    fn is_whole(&self) -> bool;
+    /// Whether the input so far is a complete body.
+    fn is_complete(&self) -> bool;
 }
 
-/// A coding that is being undone.
+/// One coding in the stack.
 struct Layer {
     name: &'static str,
     coding: Box<dyn Coding>,
     piece: Box<[u8]>,
-    /// A byte of it has come. A body without any is empty, whatever its coding.
+    /// A byte was received. A body without bytes is complete in every coding.
     has_begun: bool,
 }
 
-/// Undoes the codings of one body.
+/// Decodes one body.
 pub struct Decoder {
-    /// In the order in which they are undone: the last to be applied first.
+    /// In the order of decoding: the coding that the server applied last comes first.
     layers: Vec<Layer>,
 }
 
@@ -90,10 +93,10 @@ impl std::fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// The decoder of a body, by its head; `None` where that is not coded.
+    /// The decoder for the body of a response with these fields; `None` if the body has no coding.
     ///
     /// # Errors
-    /// [`Undecodable`]: a coding that is not known, or too many of them.
+    /// [`Undecodable`] if a coding is unknown, or if there are too many.
     pub fn of(headers: &Headers) -> Result<Option<Self>, Undecodable> {
         let mut layers = Vec::new();
         for name in elements(headers.get_all("content-encoding")) {
@@ -107,10 +110,10 @@ impl Decoder {
         Ok((!layers.is_empty()).then_some(Self { layers }))
     }
 
-    /// Takes in the next bytes of the body, and hands on what they decode to.
+    /// Decodes the next bytes of the body and passes the result to `write`.
     ///
     /// # Errors
-    /// [`Fault::Undecodable`]: they are not what the coding makes; else what `write` says.
+    /// [`Fault::Undecodable`] if the bytes are not valid in the coding, and errors of `write`.
     pub fn decode(
         &mut self,
         bytes: &[u8],
@@ -119,29 +122,30 @@ impl Decoder {
         pass(&mut self.layers, bytes, write)
     }
 
-    /// The body is whole, as far as HTTP can tell: whether its codings say so too.
+    /// Checks that the body is complete in all its codings. Call it when HTTP framing says that the body has ended.
     ///
     /// # Errors
-    /// [`Undecodable::Cut`].
+    /// [`Undecodable::Cut`] if it is not.
     pub fn finish(&self) -> Result<(), Undecodable> {
-        let is_cut = |layer: &&Layer| layer.has_begun && !layer.coding.is_whole();
-        match self.layers.iter().find(is_cut) {
-            Some(layer) => Err(Undecodable::Cut(layer.name)),
-            None => Ok(()),
+        for layer in &self.layers {
+            if layer.has_begun && !layer.coding.is_complete() {
+                return Err(Undecodable::Cut(layer.name));
+            }
         }
+        Ok(())
     }
 }
 
-/// The layer of a coding (RFC 9110 §8.4.1, RFC 7932 and RFC 9659); `None` of what changes nothing.
+/// The layer for a coding (RFC 9110 §8.4.1, RFC 7932 and RFC 9659); `None` for `identity`.
 fn layer(name: &[u8]) -> Result<Option<Layer>, Undecodable> {
-    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-    let (name, coding): (_, Box<dyn Coding>) = match () {
-        () if is("identity") => return Ok(None),
-        () if is("gzip") || is("x-gzip") => ("gzip", Box::new(Gzip::default())),
-        () if is("deflate") => ("deflate", Box::new(Deflate::default())),
-        () if is("br") => ("br", Box::new(Brotli::new())),
-        () if is("zstd") => ("zstd", Box::new(Zstd::default())),
-        () => {
+    let lower = name.to_ascii_lowercase();
+    let (name, coding): (_, Box<dyn Coding>) = match lower.as_slice() {
+        b"identity" => return Ok(None),
+        b"gzip" | b"x-gzip" => ("gzip", Box::new(Gzip::default())),
+        b"deflate" => ("deflate", Box::new(Deflate::default())),
+        b"br" => ("br", Box::new(Brotli::new())),
+        b"zstd" => ("zstd", Box::new(Zstd::default())),
+        _ => {
             let shown = &name[..name.len().min(LONGEST_NAME)];
             return Err(Undecodable::Unknown(shown.escape_ascii().to_string()));
         }
@@ -154,7 +158,7 @@ fn layer(name: &[u8]) -> Result<Option<Layer>, Undecodable> {
     }))
 }
 
-/// Sends bytes through the layers.
+/// Decodes bytes through all layers.
 fn pass(
     layers: &mut [Layer],
     mut bytes: &[u8],

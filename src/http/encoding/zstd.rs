@@ -1,5 +1,5 @@
-//! The coding zstd (RFC 8878): frames, one behind the other. The blocks are ruzstd's to decode; it
-//! wants each of them whole, so they are cut out here.
+//! The coding zstd (RFC 8878): concatenated frames of blocks. ruzstd decodes one complete block at a time, so this file
+//! finds where blocks begin and end.
 
 use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
@@ -8,48 +8,53 @@ use ruzstd::io::Read as _;
 use super::{Coding, Step};
 use crate::error::Undecodable;
 
-/// The largest window, in bytes: what a body sent over HTTP may ask for (RFC 9659 §3).
+/// The largest window in bytes that a body over HTTP may require (RFC 9659 §3).
 const MOST_WINDOW: u64 = 8 << 20;
 
-/// The most bytes that a block has, coded or not (RFC 8878 §3.1.1.2.3).
+/// The most bytes of a block, encoded or decoded (RFC 8878 §3.1.1.2.3).
 const MOST_BLOCK: usize = 128 * 1024;
 
 const MAGIC: u32 = 0xfd2f_b528;
 
-/// How a frame begins that is to be passed over: with any of 16 numbers (§3.1.2).
+/// The first of the 16 magic numbers of skippable frames (§3.1.2).
 const SKIPPABLE: u32 = 0x184d_2a50;
 
 const DAMAGED: Undecodable = Undecodable::Damaged("zstd");
 
-/// Which bytes are awaited.
+/// The next bytes that the decoder needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Awaited {
-    /// The first four of a frame.
+    /// The magic number of a frame.
     #[default]
     Magic,
-    /// The length of one that is passed over, and the rest of that.
+    /// The length of a skippable frame.
     SkipLength,
+    /// The rest of a skippable frame, in bytes.
     Skip(u32),
-    /// The byte that says what is in the head of the frame, and all of that.
+    /// The frame header descriptor.
     Descriptor,
+    /// The rest of the frame header.
     Head,
-    /// The head of a block, and all of it with whatever comes behind it. `true`: it is the last.
+    /// The header of a block.
     BlockHead,
+    /// The content of a block. `true`: it is the last one, and the checksum of the frame, if any, follows it.
     Block(bool),
 }
 
-/// Frames.
+/// Decodes concatenated frames.
 pub(super) struct Zstd {
     decoder: FrameDecoder,
     awaited: Awaited,
-    /// What has come of it, and how many bytes there are to be.
+    /// The bytes received so far.
     held: Vec<u8>,
+    /// The number of bytes that `held` must reach.
     need: usize,
-    /// The content of the frame in bytes, where it says so, and what has been decoded of it.
+    /// The content size of the frame in bytes, if its header has one.
     size: Option<u64>,
+    /// The bytes of the frame that were decoded.
     decoded: u64,
     has_checksum: bool,
-    /// The last block was decoded; what it came to may not have been put out yet.
+    /// The last block was decoded. Some of its output may still be pending.
     is_at_end: bool,
 }
 
@@ -74,7 +79,7 @@ impl Coding for Zstd {
     fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable> {
         let mut rest = input;
         loop {
-            let produced = self.put_out(output)?;
+            let produced = self.drain(output)?;
             if produced > 0 {
                 let consumed = input.len() - rest.len();
                 return Ok(Step { consumed, produced });
@@ -102,35 +107,35 @@ impl Coding for Zstd {
         }
     }
 
-    fn is_whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.awaited == Awaited::Magic && self.held.is_empty()
     }
 }
 
 impl Zstd {
-    /// Puts out what is decoded and beyond the window, and at the end of a frame the rest.
-    fn put_out(&mut self, output: &mut [u8]) -> Result<usize, Undecodable> {
+    /// Writes decoded bytes that have left the window, and at the end of a frame the rest. Then checks the frame.
+    fn drain(&mut self, output: &mut [u8]) -> Result<usize, Undecodable> {
         let produced = self.decoder.read(output).map_err(|_| DAMAGED)?;
         self.decoded += produced as u64;
         if self.size.is_some_and(|size| self.decoded > size) {
             return Err(DAMAGED);
         }
         if produced == 0 && std::mem::take(&mut self.is_at_end) {
-            let is_right = self.size.is_none_or(|size| size == self.decoded);
+            let has_size = self.size.is_none_or(|size| size == self.decoded);
             let found = self.decoder.get_calculated_checksum();
-            let is_whole = !self.has_checksum || found == self.decoder.get_checksum_from_data();
-            if !is_right || !is_whole {
+            let is_intact = !self.has_checksum || found == self.decoder.get_checksum_from_data();
+            if !has_size || !is_intact {
                 return Err(DAMAGED);
             }
         }
         Ok(produced)
     }
 
-    /// What was awaited has come whole.
+    /// Processes the awaited bytes, which are complete.
     fn advance(&mut self) -> Result<(), Undecodable> {
         match self.awaited {
             Awaited::Magic => match self.number() {
-                MAGIC => self.go_on(Awaited::Descriptor, 1),
+                MAGIC => self.extend(Awaited::Descriptor, 1),
                 skippable if skippable & !0xf == SKIPPABLE => self.begin(Awaited::SkipLength, 4),
                 _ => return Err(DAMAGED),
             },
@@ -141,13 +146,13 @@ impl Zstd {
             Awaited::Skip(_) => {}
             Awaited::Descriptor => {
                 let length = head_length(self.held[4]);
-                self.go_on(Awaited::Head, length);
+                self.extend(Awaited::Head, length);
             }
             Awaited::Head => self.begin_frame()?,
             Awaited::BlockHead => {
                 let (is_last, length) = block(&self.held).ok_or(DAMAGED)?;
                 let checksum = if is_last && self.has_checksum { 4 } else { 0 };
-                self.go_on(Awaited::Block(is_last), length + checksum);
+                self.extend(Awaited::Block(is_last), length + checksum);
             }
             Awaited::Block(is_last) => {
                 let block = self.held.as_slice();
@@ -167,7 +172,7 @@ impl Zstd {
         Ok(())
     }
 
-    /// The head of a frame has come (§3.1.1.1).
+    /// Begins a frame after its complete header (§3.1.1.1).
     fn begin_frame(&mut self) -> Result<(), Undecodable> {
         let descriptor = self.held[4];
         let begun = self.decoder.reset(self.held.as_slice());
@@ -179,20 +184,20 @@ impl Zstd {
         Ok(())
     }
 
-    /// Awaits so many bytes, and forgets those before.
+    /// Discards the held bytes and awaits `need` new ones.
     fn begin(&mut self, awaited: Awaited, need: usize) {
         self.held.clear();
         self.awaited = awaited;
         self.need = need;
     }
 
-    /// Awaits so many bytes behind those that are there.
-    fn go_on(&mut self, awaited: Awaited, more: usize) {
+    /// Awaits `more` bytes after the held ones.
+    fn extend(&mut self, awaited: Awaited, more: usize) {
         self.awaited = awaited;
         self.need += more;
     }
 
-    /// The four bytes that are there as a number.
+    /// The held bytes as a little-endian number.
     fn number(&self) -> u32 {
         self.held
             .iter()
@@ -201,7 +206,7 @@ impl Zstd {
     }
 }
 
-/// Bytes of the size in the head of a frame (§3.1.1.1.1.1).
+/// The length of the content size field in a frame header, in bytes (§3.1.1.1.1.1).
 fn size_length(descriptor: u8) -> usize {
     let is_single = descriptor & 0b10_0000 != 0;
     match descriptor >> 6 {
@@ -210,15 +215,15 @@ fn size_length(descriptor: u8) -> usize {
     }
 }
 
-/// Bytes of the head of a frame behind its descriptor: window, dictionary, size.
+/// The length of a frame header after its descriptor, in bytes: window, dictionary and content size.
 fn head_length(descriptor: u8) -> usize {
     let is_single = descriptor & 0b10_0000 != 0;
     let dictionary = [0, 1, 2, 4][usize::from(descriptor & 0b11)];
     usize::from(!is_single) + dictionary + size_length(descriptor)
 }
 
-/// Whether a block is the last, and how many bytes come behind its head (§3.1.1.2); `None` of one
-/// that may not be.
+/// Whether a block is the last one, and the length of its content in bytes (§3.1.1.2); `None` if its type is reserved
+/// or it is too long.
 fn block(head: &[u8]) -> Option<(bool, usize)> {
     let [a, b, c] = *head else {
         return None;

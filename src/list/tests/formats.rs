@@ -20,7 +20,7 @@ fn shown(format: Format, base: Option<&str>, input: impl AsRef<[u8]>) -> Vec<Str
 }
 
 fn show(row: &Row) -> String {
-    let mut text = format!("{} {}", row.place.line, row.url);
+    let mut text = format!("{} {}", row.location.line, row.url);
     row.mirrors
         .iter()
         .for_each(|mirror| text.push_str(&format!(" | {mirror}")));
@@ -156,8 +156,8 @@ fn what_is_wrong_with_an_entry_is_said() {
     let parts = [
         "not a digest and a name",
         "an absolute path",
-        "no name of a file",
-        "no digest has so many digits",
+        "no file name",
+        "no digest has this number of digits",
         "unknown algorithm 'BLAKE2b'",
         "a control character in the name",
         "a digest without a name",
@@ -283,7 +283,7 @@ fn a_hostile_document_is_one_fault() {
         (bomb.into(), "list:2: a reference to an entity"),
         (
             "<metalink>".repeat(1000).into(),
-            "list:1: elements stand too deep",
+            "list:1: the elements are nested too deeply",
         ),
         (
             "<metalink><file name='a'>".into(),
@@ -298,7 +298,7 @@ fn a_hostile_document_is_one_fault() {
         ),
         (
             [b"<metalink>".to_vec(), vec![b' '; 17 << 20]].concat(),
-            "list:1: a metalink of more than 16 MiB",
+            "list:1: the metalink is larger than 16 MiB",
         ),
     ];
     for (document, part) in cases {
@@ -308,7 +308,7 @@ fn a_hostile_document_is_one_fault() {
     }
     // What has no element at all is no empty list.
     let all = shown(Format::Metalink, None, "http://h/a\n");
-    assert_eq!(all, ["list:2: not a metalink: no element is in it"]);
+    assert_eq!(all, ["list:2: not a metalink: it has no element"]);
     for blank in ["", " \n", "<metalink/>"] {
         assert_eq!(shown(Format::Metalink, None, blank), [""; 0]);
     }

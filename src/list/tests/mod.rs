@@ -36,7 +36,7 @@ fn row(input: &str) -> Row {
 /// What a list gives, a line each: `line url` or the error.
 fn shown(input: impl AsRef<[u8]>) -> Vec<String> {
     let show = |outcome: Outcome| match outcome {
-        Ok(row) => format!("{} {}", row.place.line, row.url),
+        Ok(row) => format!("{} {}", row.location.line, row.url),
         Err(error) => error.to_string(),
     };
     read(input).into_iter().map(show).collect()
@@ -77,11 +77,11 @@ fn one_space_separates_a_destination() {
             "http://h/x a b\nhttp://h/x http://h/y\nhttp://h/x sub/\nhttp://a/x\tname\nhttp://a/x\thttp://b/x name\n"
         ),
         [
-            "urls.txt:1: more than one space-separated destination (in a URL write %20, for a name with spaces use out=): \"http://h/x a b\"",
-            "urls.txt:2: a URL in place of the destination (mirrors are separated by tabs): \"http://h/x http://h/y\"",
+            "urls.txt:1: more than one word after the URL (write a space in a URL as %20; for a name with spaces use out=): \"http://h/x a b\"",
+            "urls.txt:2: a URL instead of a file name (separate mirrors by tabs): \"http://h/x http://h/y\"",
             "urls.txt:3: names a folder, not a file: \"http://h/x sub/\"",
-            "urls.txt:4: a mirror without a scheme (a destination is separated by a space): \"http://a/x\\tname\"",
-            "urls.txt:5: a destination beside mirrors (use out=): \"http://a/x\\thttp://b/x name\"",
+            "urls.txt:4: a mirror without a scheme (separate a file name by a space): \"http://a/x\\tname\"",
+            "urls.txt:5: a file name beside mirrors (use out=): \"http://a/x\\thttp://b/x name\"",
         ]
     );
 }
@@ -105,7 +105,7 @@ fn indented_lines_set_options_of_the_url_above() {
         pieces: None,
     };
     assert_eq!(row.options, Some(Box::new(options)));
-    assert_eq!(row.place.to_string(), "urls.txt:1");
+    assert_eq!(row.location.to_string(), "urls.txt:1");
 }
 
 #[test]
@@ -134,8 +134,8 @@ fn digests_come_from_options_and_fragments() {
             "http://h/x#md5={md5}\thttp://i/x#md5={other}\nhttp://h/x#md5={md5}\n checksum=md5:{other}\nhttp://h/x#sha256=ab\n"
         )),
         [
-            format!("urls.txt:1: two different md5 digests of one file: \"http://h/x#md5={md5}\\thttp://i/x#md5={}…\"", &other[..16]),
-            format!("urls.txt:3: checksum= cannot be checked: two different md5 digests of one file (options of \"http://h/x#md5={md5}\")"),
+            format!("urls.txt:1: two different md5 digests for one file: \"http://h/x#md5={md5}\\thttp://i/x#md5={}…\"", &other[..16]),
+            format!("urls.txt:3: checksum= is not usable: two different md5 digests for one file (options of \"http://h/x#md5={md5}\")"),
             "urls.txt:4: the digest in the fragment: a sha256 digest is 64 hex digits: \"http://h/x#sha256=ab\"".to_owned(),
         ]
     );
@@ -159,7 +159,7 @@ fn a_bad_option_makes_its_row_an_error_once() {
         errors,
         [
             "urls.txt:3: unknown option \"speed\" (options of \"http://***@h/x\")",
-            "urls.txt:7: checksum= cannot be checked: a sha256 digest is 64 hex digits (options of \"http://h/y\")",
+            "urls.txt:7: checksum= is not usable: a sha256 digest is 64 hex digits (options of \"http://h/y\")",
             "8 http://h/z",
         ]
     );
@@ -170,7 +170,7 @@ fn every_fault_of_an_option_is_named() {
     for (option, fault) in [
         (
             "split=0",
-            "split= is neither a number from 1 on nor \"auto\"",
+            "split= is neither a number of at least 1 nor \"auto\"",
         ),
         ("out=", "out= has no value"),
         ("out=sub/", "out= names a folder, not a file"),
@@ -214,7 +214,7 @@ fn an_option_without_a_url_is_an_error_once() {
     assert_eq!(
         shown(" out=a\n dir=b\nhttp://h/x\n"),
         [
-            "urls.txt:1: an indented option line with no URL above it",
+            "urls.txt:1: an indented option line without a URL above it",
             "3 http://h/x"
         ]
     );
@@ -359,7 +359,7 @@ fn options_that_come_after_settling_are_an_error_once() {
     let error = rows.next_row().unwrap().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "standard input:2: options came too late: they must be written together with their URL"
+        "standard input:2: the options arrived too late: write them together with their URL"
     );
     rows.feed(b" referer=z\nhttp://h/b\n");
     rows.finish();
@@ -481,8 +481,8 @@ proptest! {
             prop_assert_eq!(all.len(), promised(&list));
         }
         let lines: Vec<u64> = all.iter().map(|outcome| match outcome {
-            Ok(row) => row.place.line,
-            Err(error) => error.place.line,
+            Ok(row) => row.location.line,
+            Err(error) => error.location.line,
         }).collect();
         prop_assert!(lines.is_sorted_by(|a, b| a < b), "{:?}", lines);
     }
