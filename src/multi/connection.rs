@@ -10,6 +10,7 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::info::TransferId;
+use super::origins::OriginKey;
 use crate::conn::{Filter, Interest, Race, Socket, Wire};
 use crate::error::Fault;
 use crate::http::Response;
@@ -19,8 +20,7 @@ use crate::http2::{Session, Windows};
 /// A connection and whom it serves.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// Its origin's key in the pool.
-    pub(super) origin: usize,
+    pub(super) origin: OriginKey,
     /// The origin's address that a proxy is told, where it has to be.
     pub(super) target: Option<Target>,
     pub(super) stage: Stage,
@@ -250,7 +250,12 @@ impl fmt::Debug for Dial {
 }
 
 impl Connection {
-    pub(super) fn new(origin: usize, user: TransferId, race: Race, target: Option<Target>) -> Self {
+    pub(super) fn new(
+        origin: OriginKey,
+        user: TransferId,
+        race: Race,
+        target: Option<Target>,
+    ) -> Self {
         Self {
             origin,
             target,

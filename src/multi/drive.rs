@@ -201,7 +201,9 @@ impl<S: Sink> Multi<S> {
         let Some((kind, limit)) = transfer.clocks.expired(&transfer.easy, now) else {
             return self.after(id);
         };
-        let origin = transfer.origin.and_then(|key| self.pool.last_byte(key));
+        let origin = transfer
+            .origin
+            .and_then(|key| self.pool.origins[key].last_byte);
         if kind == Timeout::Stall && transfer.clocks.bear_with(&transfer.easy, origin, now) {
             self.tracer
                 .info(id, || "no byte comes, but others have some".to_owned());
@@ -219,7 +221,9 @@ impl<S: Sink> Multi<S> {
             .connection
             .and_then(|key| self.connections.get(key));
         let has_begun = connection.is_some_and(|connection| connection.has_begun(transfer.slot));
-        let proxy = transfer.origin.and_then(|key| self.pool.route(key).proxy());
+        let proxy = transfer
+            .origin
+            .and_then(|key| self.pool.origins[key].route().proxy());
         match (kind, transfer.state) {
             (Timeout::Connect, State::Resolve) => Timeout::Lookup,
             (Timeout::Connect, State::Handshake) if proxy.is_some() => Timeout::Proxy,

@@ -37,15 +37,17 @@ mod interest;
 mod lookup;
 mod narrow;
 mod options;
+mod origins;
 mod pace;
 mod pool;
+mod queue;
 mod rate;
 mod reach;
 mod ready;
 mod route;
-mod sessions;
 mod shared;
 mod sink;
+mod stream_load;
 mod timers;
 mod trace;
 mod transfer;
@@ -67,7 +69,8 @@ use connections::{ConnectionKey, Connections};
 use info::Messages;
 use interest::Sockets;
 use lookup::Lookups;
-use pool::{Pool, Turn};
+use pool::Pool;
+use queue::Turn;
 use rate::Rate;
 use trace::Tracer;
 use transfer::{Splicer, State, Transfer};
@@ -178,12 +181,12 @@ impl<S: Sink> Multi<S> {
     ///
     /// Where more may run than before, a timeout of zero says so.
     pub fn set_options(&mut self, mut options: Options) {
-        self.pool.set_stand_ins(options.stand_ins.clone());
+        self.pool.origins.set_stand_ins(options.stand_ins.clone());
         self.pool
             .set_start_interval(options.start_interval.unwrap_or_default());
         self.pool
             .set_limits(options.limits.clone(), options.protocol);
-        self.pool.set_proxies(options.proxies.clone());
+        self.pool.origins.set_proxies(options.proxies.clone());
         if options.max_recv_speed != self.options.max_recv_speed {
             self.set_rate(options.max_recv_speed.map(Rate::new));
         }
@@ -452,11 +455,11 @@ impl<S: Sink> Multi<S> {
         if let Some((key, turn)) = transfer.origin.zip(transfer.turn) {
             let sooner = Turn {
                 is_new: false,
-                is_apart: true,
                 ..turn
             };
             transfer.turn = Some(sooner);
-            self.pool.change_turn(key, turn, sooner, id);
+            let waiter = transfer.waiter();
+            self.pool.change_turn(key, turn, sooner, waiter);
         }
         self.announce_if_stirred()
     }
@@ -497,7 +500,8 @@ impl<S: Sink> Multi<S> {
                 ..turn
             };
             transfer.turn = Some(sooner);
-            self.pool.change_turn(key, turn, sooner, id);
+            let waiter = transfer.waiter();
+            self.pool.change_turn(key, turn, sooner, waiter);
         }
         self.make_runnable(id);
         self.after(id);

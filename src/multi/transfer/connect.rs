@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::{State, Step};
 use crate::conn::{Action, Dialled, Interest, Opened, Race, Socket};
 use crate::error::Fault;
+use crate::http::Version;
 use crate::multi::connection::{Connection, Http2, Stage, Talk, Target};
 use crate::multi::connections::ConnectionKey;
 use crate::multi::info::TransferId;
@@ -26,8 +27,8 @@ impl<S: Sink> Multi<S> {
         let Some(key) = self.transfer(id).origin else {
             return Ok(Step::Go(State::Init));
         };
-        let place = self.pool.place(key);
-        let route = self.pool.route(key);
+        let place = self.pool.origins[key].destination();
+        let route = self.pool.origins[key].route();
         let own = (place.host.clone(), place.port);
         let tells_address = route.tells_address();
         let peer = match route.proxy() {
@@ -53,7 +54,7 @@ impl<S: Sink> Multi<S> {
             .into_iter()
             .map(|ip| SocketAddr::new(ip, port))
             .collect();
-        let race = Race::new(&addresses, self.pool.winner(key));
+        let race = Race::new(&addresses, self.pool.origins[key].winner);
         let connection = Connection::new(key, id, race, target);
         let connection = self.connections.insert(connection);
         let transfer = self.transfer(id);
@@ -193,7 +194,7 @@ impl<S: Sink> Multi<S> {
         }
         let number = socket.number();
         let pool_key = self.connections[key].origin;
-        self.pool.set_winner(pool_key, address);
+        self.pool.origins[pool_key].winner = Some(address);
         let transfer = self.transfer(id);
         transfer.address = Some(address);
         transfer.clocks.wake = None;
@@ -234,7 +235,7 @@ impl<S: Sink> Multi<S> {
                 Ok(Step::Wait)
             }
             Opened::Ready => {
-                let route = self.pool.route(connection.origin);
+                let route = self.pool.origins[connection.origin].route();
                 self.tracer.info(id, || match route.proxy() {
                     Some(proxy) => format!("{}, by the proxy {proxy}", filter.describe()),
                     None => filter.describe(),
@@ -251,7 +252,7 @@ impl<S: Sink> Multi<S> {
         let transfer = self.transfer(id);
         if !transfer.easy.is_connect_only {
             if let Some(key) = transfer.origin {
-                self.pool.stand_up(key);
+                self.pool.stop_standing_by(key);
             }
             return Step::Go(State::Send);
         }
@@ -274,11 +275,11 @@ impl<S: Sink> Multi<S> {
         let agreed = connection
             .filter()
             .and_then(|filter| Some(filter.protocol()? == b"h2"));
-        let wanted = self.pool.protocol(origin);
+        let wanted = self.pool.origins.protocol(origin);
         let is_http2 = match (agreed, wanted) {
             (Some(true), _) => true,
             // Without TLS nobody is asked.
-            (_, Protocol::Http2) => !self.pool.origin(origin).is_tls(),
+            (_, Protocol::Http2) => !self.pool.origins[origin].origin().is_tls(),
             _ => false,
         };
         if wanted == Protocol::Http2 && !is_http2 {
@@ -298,7 +299,12 @@ impl<S: Sink> Multi<S> {
             // TLS stops reading as soon as it stands: what had come by then is no event any more.
             self.runnable_connections.push(key);
         }
-        self.pool.opened(origin, key, streams);
+        let version = if is_http2 {
+            Version::Http2
+        } else {
+            Version::Http11
+        };
+        self.pool.opened(origin, key, version, streams);
         self.give_places(now);
         Ok(())
     }

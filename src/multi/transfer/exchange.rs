@@ -44,7 +44,7 @@ impl<S: Sink> Multi<S> {
             connection.requests += 1;
             http1.taken = 0;
             http1.request.clear();
-            let (origin, route, prepared) = self.pool.prepared(connection.origin);
+            let (origin, route, prepared) = self.pool.origins[connection.origin].request_parts();
             let asking = Asking::new(transfer, origin, route, &mut self.options, now);
             asking.write_head(prepared, &mut http1.request)?;
             http1.expects_much = splice::is_worthwhile(http1.exchange.expected());
@@ -63,7 +63,8 @@ impl<S: Sink> Multi<S> {
         if is_sent {
             // TLS and tunnels stop reading as soon as they stand: what had come by then is no event any more.
             let may_have_more = connection.requests == 1
-                && (filter.plain().is_none() || self.pool.route(connection.origin).is_tunnel());
+                && (filter.plain().is_none()
+                    || self.pool.origins[connection.origin].route().is_tunnel());
             if transfer.is_paused || may_have_more {
                 return Ok(Step::Go(State::Receive));
             }
@@ -145,7 +146,7 @@ impl<S: Sink> Multi<S> {
             self.budget = self.budget.saturating_sub(received);
             spend(transfer, received, self.rate.as_mut());
             transfer.clocks.received(received, now);
-            self.pool.received(connection.origin, now);
+            self.pool.origins[connection.origin].last_byte = Some(now);
             let mut reader = Reader {
                 id,
                 now,

@@ -10,7 +10,8 @@ use crate::http::auth::masked;
 use crate::multi::connection::{Connection, Talk};
 use crate::multi::connections::ConnectionKey;
 use crate::multi::info::{Done, Outcome, TransferId};
-use crate::multi::pool::Place;
+use crate::multi::origins::OriginKey;
+use crate::multi::queue::Place;
 use crate::multi::trace::Trace;
 use crate::multi::{Multi, Sink};
 
@@ -32,7 +33,7 @@ impl<S: Sink> Multi<S> {
             Delivery::Sink => {
                 let result = self.outcome(id, now);
                 if let Some(key) = self.transfer(id).origin {
-                    self.pool.went_well(key);
+                    self.pool.succeeded(key);
                 }
                 self.release_connection(id, is_clean, now);
                 self.complete(id, Ok(result));
@@ -169,7 +170,9 @@ impl<S: Sink> Multi<S> {
     fn complete_with(&mut self, id: TransferId, fault: Fault, now: Instant) {
         let transfer = &self.transfers[id.index as usize];
         let doing = transfer.state.doing();
-        let proxy = transfer.origin.and_then(|key| self.pool.route(key).proxy());
+        let proxy = transfer
+            .origin
+            .and_then(|key| self.pool.origins[key].route().proxy());
         let error = Error::new(fault, doing, transfer.address)
             .redirected_to(transfer.redirected.clone())
             .through(proxy.map(ToString::to_string));
@@ -186,7 +189,7 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Ends those who have waited for a transfer to reach their origin, which it has not: the try was theirs too.
-    fn fail_with(&mut self, id: TransferId, key: usize, (fault, error): (&Fault, &Error)) {
+    fn fail_with(&mut self, id: TransferId, key: OriginKey, (fault, error): (&Fault, &Error)) {
         let since = self.transfer(id).clocks.dispatched;
         for sharing in self.pool.not_reached(key, id) {
             let Some(fault) = fault.of_reaching() else {
@@ -254,7 +257,7 @@ impl<S: Sink> Multi<S> {
     pub(in crate::multi) fn let_go(&mut self, id: TransferId) {
         let transfer = &self.transfers[id.index as usize];
         if let (State::StandBy, Some(key)) = (transfer.state, transfer.origin) {
-            self.pool.stand_up(key);
+            self.pool.stop_standing_by(key);
         }
         self.drop_connection(id);
         self.give_back(id);
@@ -294,7 +297,7 @@ impl<S: Sink> Multi<S> {
         self.pool.stop_trying(key, id);
         let transfer = &mut self.transfers[id.index as usize];
         match transfer.place.take() {
-            Some(Place::New) => self.pool.closed(key, None),
+            Some(Place::New) => self.pool.not_used(key),
             Some(Place::Reuse(connection)) => self.pool.keep(key, connection),
             // The stream was left already.
             Some(Place::Join(_)) | None => {}
@@ -345,13 +348,13 @@ impl<S: Sink> Multi<S> {
             filter.close();
         }
         if connection.http2().is_some_and(|http2| http2.answers == 0) {
-            self.pool.closed_unanswered(connection.origin);
+            self.pool.origins[connection.origin].unanswered += 1;
         }
         if connection.is_established {
-            self.pool.disconnected(connection.origin);
+            self.pool.origins[connection.origin].reach.disconnected();
         } else {
             self.pool.not_opened(connection.origin);
         }
-        self.pool.closed(connection.origin, Some(key));
+        self.pool.closed(connection.origin, key);
     }
 }

@@ -45,7 +45,8 @@ pub(super) use splice::Splicer;
 use super::connections::ConnectionKey;
 use super::easy::Easy;
 use super::info::TransferId;
-use super::pool::{Place, Turn};
+use super::origins::OriginKey;
+use super::queue::{Place, Turn, Waiter};
 use crate::error::{Doing, Fault};
 
 /// Where a transfer stands.
@@ -134,7 +135,7 @@ pub(super) struct Transfer<S> {
     /// A redirect has led away from https.
     pub(super) was_tls: bool,
     /// The key of the origin it holds in the pool.
-    pub(super) origin: Option<usize>,
+    pub(super) origin: Option<OriginKey>,
     /// Its place in the queue while it is pending, and what it got there.
     pub(super) turn: Option<Turn>,
     pub(super) place: Option<Place>,
@@ -211,6 +212,14 @@ impl<S> Transfer<S> {
         self.clocks = Clocks::over(self.clocks.dispatched);
         self.grants = [0; 2];
         self.is_runnable = false;
+    }
+
+    /// What the queue of its origin holds of it.
+    pub(super) fn waiter(&self) -> Waiter {
+        Waiter {
+            id: self.id,
+            is_apart: self.easy.is_extra,
+        }
     }
 
     /// The URL being fetched now.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::conn::{Config, Filter, Socket, Socks, Tls, TlsOptions, Tunnel};
 use crate::error::Fault;
 use crate::http::{Origin, Proxy, ProxyScheme};
+use crate::multi::origins::OriginKey;
 use crate::multi::route::Route;
 use crate::multi::{Multi, Sink};
 use crate::socks::Target;
@@ -16,12 +17,15 @@ impl<S: Sink> Multi<S> {
     /// that a proxy is to be told.
     pub(super) fn stack(
         &mut self,
-        pool_key: usize,
+        pool_key: OriginKey,
         target: Option<IpAddr>,
         socket: Socket,
     ) -> Result<Box<dyn Filter>, Fault> {
         let mut stack: Box<dyn Filter> = Box::new(socket);
-        let (origin, route) = (self.pool.origin(pool_key), self.pool.route(pool_key));
+        let (origin, route) = (
+            self.pool.origins[pool_key].origin(),
+            self.pool.origins[pool_key].route(),
+        );
         let (config, options) = (&mut self.tls_config, &self.options.tls);
         if let Some(proxy) = route
             .proxy()
@@ -31,10 +35,15 @@ impl<S: Sink> Multi<S> {
             stack = Box::new(tls.map_err(Fault::of_proxy)?);
         }
         if let Route::Tunnel(proxy) = route {
-            stack = tunnel(proxy, self.pool.place(pool_key), target, stack)?;
+            stack = tunnel(
+                proxy,
+                self.pool.origins[pool_key].destination(),
+                target,
+                stack,
+            )?;
         }
         if origin.is_tls() {
-            let protocols = self.pool.protocol(pool_key).offer();
+            let protocols = self.pool.origins.protocol(pool_key).offer();
             let tls = Tls::new(loaded(config, options)?, &origin.host, protocols, stack);
             stack = Box::new(tls?);
         }

@@ -7,7 +7,7 @@ use crate::error::Fault;
 use crate::multi::connection::Lost;
 use crate::multi::connections::ConnectionKey;
 use crate::multi::info::TransferId;
-use crate::multi::pool::{Place, Turn};
+use crate::multi::queue::{Place, Turn};
 use crate::multi::timers::later;
 use crate::multi::trace::Trace;
 use crate::multi::{Multi, Sink};
@@ -48,11 +48,11 @@ impl<S: Sink> Multi<S> {
             is_new: !has_started && !transfer.easy.is_extra,
             is_paced: !has_started && !transfer.easy.is_connect_only,
             ticket,
-            is_apart: transfer.easy.is_extra,
         };
         transfer.origin = Some(key);
         transfer.turn = Some(turn);
-        self.pool.wait(key, turn, id);
+        let waiter = transfer.waiter();
+        self.pool.wait(key, turn, waiter);
         self.give_places(now);
         Ok(Step::Go(State::Pending))
     }
@@ -149,13 +149,13 @@ impl<S: Sink> Multi<S> {
             is_new: false,
             is_paced: false,
             ticket,
-            is_apart: transfer.easy.is_extra,
         };
         transfer.needs_fresh = needs_fresh;
         transfer.state = State::Pending;
         transfer.turn = Some(turn);
         if let Some(key) = transfer.origin {
-            self.pool.wait(key, turn, id);
+            let waiter = transfer.waiter();
+            self.pool.wait(key, turn, waiter);
             self.give_places(now);
         }
     }

@@ -56,7 +56,7 @@ impl<S: Sink> Multi<S> {
             }
             Readiness::Never => return self.begin_again(id, Fault::NoAnswer, now),
         }
-        let (origin, route, prepared) = self.pool.prepared(*origin);
+        let (origin, route, prepared) = self.pool.origins[*origin].request_parts();
         let asking = Asking::new(transfer, origin, route, &mut self.options, now);
         let request = asking.stream_request(prepared)?;
         let text = self.tracer.has_heads().then(|| shown(&request));
@@ -124,13 +124,13 @@ impl<S: Sink> Multi<S> {
                     .info(id, || format!("the answer comes on stream {number}"));
                 self.tracer.received(id, response);
                 transfer.clocks.received(0, now);
-                self.pool.received(origin, now);
+                self.pool.origins[origin].last_byte = Some(now);
                 head(transfer, response, self.options.cookies.as_mut(), now)?;
             }
             Event::Data(data) => {
                 body(transfer, &data)?;
                 transfer.clocks.received(data.len(), now);
-                self.pool.received(origin, now);
+                self.pool.origins[origin].last_byte = Some(now);
                 http2.session.release(slot, data.len());
                 spend(transfer, data.len(), self.rate.as_mut());
                 if transfer.received >= BULKY && !transfer.is_bulky {
@@ -144,7 +144,7 @@ impl<S: Sink> Multi<S> {
             }
             Event::End => {
                 http2.answers += 1;
-                self.pool.answered(origin);
+                self.pool.origins[origin].unanswered = 0;
                 return self.settle(id, true, now).map(ControlFlow::Break);
             }
         }
@@ -238,7 +238,7 @@ impl<S: Sink> Multi<S> {
             && let Talk::Http2(http2) = &mut connection.talk
         {
             http2.answers += 1;
-            self.pool.answered(connection.origin);
+            self.pool.origins[connection.origin].unanswered = 0;
         }
     }
 
@@ -269,7 +269,7 @@ impl<S: Sink> Multi<S> {
         for key in of_origin.map(|(key, _)| key).collect::<Vec<_>>() {
             self.retire(key);
         }
-        self.pool.insist_on_http1(origin);
+        self.pool.require_http1(origin);
     }
 
     /// What to say of a stream whose connection has ended; and whether nobody need be told, because
@@ -301,7 +301,9 @@ impl<S: Sink> Multi<S> {
         now: Instant,
     ) -> Result<Step, Fault> {
         let transfer = &mut self.transfers[id.index as usize];
-        let unanswered = transfer.origin.map_or(0, |key| self.pool.unanswered(key));
+        let unanswered = transfer
+            .origin
+            .map_or(0, |key| self.pool.origins[key].unanswered);
         if unanswered >= FRUITLESS {
             return Err(fault);
         }
