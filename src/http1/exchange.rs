@@ -6,22 +6,7 @@ use super::framing::{Body, Framing, is_plainly_empty};
 use super::head::{self, Certainty};
 use super::{KEPT, MAX_INTERIM};
 use crate::error::Malformed;
-use crate::http::{Method, Response};
-
-/// What the bytes given to [`Exchange::receive`] were.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// Nothing whole: all was consumed, more has to come.
-    NeedMore,
-    /// An interim answer, 100 or 102 to 199 (RFC 9110 §15.2); the final one follows.
-    Interim(&'a Response),
-    /// The head of the final answer.
-    Head(&'a Response),
-    /// A part of the body, never empty, where it lies in the bytes that were given.
-    Data(&'a [u8]),
-    /// The end of the answer, once. What was not consumed does not belong to it.
-    Done,
-}
+use crate::http::{Event, Method, Response};
 
 /// What the end of the peer's sending meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,8 +91,9 @@ impl Exchange {
 
     /// Takes bytes that have arrived; says how many it consumed, and what they were.
     ///
-    /// After any event but [`Event::NeedMore`] and [`Event::Done`], call again with the rest at once, even if the
-    /// rest is empty: the end of an answer is told by a call of its own, which needs no byte.
+    /// [`Event::Data`] borrows from `bytes`. After any event but [`Event::Pending`] and [`Event::End`], call again with
+    /// the rest at once, even if it is empty: the end of an answer takes a separate call, which needs no byte. What
+    /// the call that returned [`Event::End`] did not consume does not belong to the answer.
     ///
     /// # Errors
     ///
@@ -122,7 +108,7 @@ impl Exchange {
             }
         };
         let event = match step {
-            Step::NeedMore => Event::NeedMore,
+            Step::NeedMore => Event::Pending,
             Step::Interim => Event::Interim(&self.response),
             Step::Head => Event::Head(&self.response),
             Step::Data(start) => {
@@ -131,7 +117,7 @@ impl Exchange {
             }
             Step::Done => {
                 self.state = State::Done;
-                Event::Done
+                Event::End
             }
         };
         Ok((consumed, event))

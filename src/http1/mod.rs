@@ -33,8 +33,8 @@
 //!         Event::Interim(_) => {}
 //!         Event::Head(response) => assert_eq!(response.status, 200),
 //!         Event::Data(data) => body.extend_from_slice(data),
-//!         Event::NeedMore => panic!("receive from the socket here"),
-//!         Event::Done => break,
+//!         Event::Pending => panic!("receive from the socket here"),
+//!         Event::End => break,
 //!     }
 //!     arrived = &arrived[consumed..];
 //! }
@@ -55,8 +55,9 @@ mod properties;
 mod replay;
 mod request;
 
+pub use crate::http::Event;
 pub use connect::{ConnectAnswer, connect};
-pub use exchange::{Closed, Event, Exchange};
+pub use exchange::{Closed, Exchange};
 pub use request::{encode, encode_fields, encode_line};
 
 /// Bytes of one head, from its status line to its empty line.

@@ -104,7 +104,7 @@ fn feed(exchange: &mut Exchange, piece: &[u8], seen: &mut Vec<Seen>) -> Result<u
         assert!(consumed <= rest.len());
         at += consumed;
         match event {
-            Event::NeedMore => {
+            Event::Pending => {
                 assert_eq!(at, piece.len());
                 return Ok(at);
             }
@@ -117,7 +117,7 @@ fn feed(exchange: &mut Exchange, piece: &[u8], seen: &mut Vec<Seen>) -> Result<u
                     _ => seen.push(Seen::Data(data.to_vec())),
                 }
             }
-            Event::Done => {
+            Event::End => {
                 assert!(!seen.contains(&Seen::Done));
                 seen.push(Seen::Done);
                 return Ok(at);

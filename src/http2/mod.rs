@@ -21,13 +21,13 @@ mod stream;
 mod wire;
 mod woken;
 
-pub use bytes::Bytes;
 /// A request without a body, in the words of the http crate.
 pub type Request = ::http::Request<()>;
+pub use crate::http::Event;
 pub use request::Fields;
 pub(crate) use request::shown;
 pub use session::{Readiness, Session};
-pub use stream::{Broken, Event};
+pub use stream::Broken;
 
 /// Streams that we have at once on one connection, whatever the peer allows (RFC 9113 §5.1.2 bids it to allow as many).
 pub const MAX_STREAMS: usize = 100;

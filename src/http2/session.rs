@@ -13,12 +13,12 @@ use ::http::Request;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 
-use super::stream::{Broken, Event, Stream};
+use super::stream::{Broken, Stream};
 use super::wire::{End, Wire};
 use super::woken::Woken;
 use super::{MAX_HEAD, MAX_STREAMS, MAX_WINDOW, REMEMBERED_RESETS, Windows};
 use crate::error::{ErrorCode, Fault};
-use crate::http::{Method, Response};
+use crate::http::{Event, Method, Response};
 
 /// Whether a request can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

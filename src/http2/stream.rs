@@ -10,22 +10,7 @@ use h2::{Reason, RecvStream};
 
 use super::MAX_INTERIM;
 use crate::error::{ErrorCode, Fault, Malformed};
-use crate::http::{Method, Response, Version, content_length};
-
-/// What has happened to a stream.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// Nothing; its slot will be woken.
-    Pending,
-    /// An interim answer, 100 or 102 to 199 (RFC 9110 §15.2); the final one follows.
-    Interim(&'a Response),
-    /// The head of the final answer.
-    Head(&'a Response),
-    /// A part of the body, never empty. It counts against the windows until it is released.
-    Data(Bytes),
-    /// The end of the answer.
-    End,
-}
+use crate::http::{Event, Method, Response, Version, content_length};
 
 /// What ended a stream before its answer was whole.
 #[derive(Debug)]
@@ -70,6 +55,8 @@ pub(super) struct Stream {
     interim_count: u32,
     received: u64,
     expected: Option<u64>,
+    /// The last part of the body, until it is released.
+    data: Bytes,
 }
 
 enum State {
@@ -94,6 +81,7 @@ impl Stream {
             interim_count: 0,
             received: 0,
             expected: None,
+            data: Bytes::new(),
         }
     }
 
@@ -121,6 +109,7 @@ impl Stream {
 
     /// Lets the peer send as many bytes more.
     pub(super) fn release(&mut self, count: usize) {
+        self.data = Bytes::new();
         if let State::Body(body) = &mut self.state {
             // More than came is never released: each part of the body once.
             let _ = body.flow_control().release_capacity(count);
@@ -210,7 +199,8 @@ impl Stream {
                 }
                 Poll::Ready(Some(Ok(data))) => {
                     self.received += data.len() as u64;
-                    return Ok(Event::Data(data));
+                    self.data = data;
+                    return Ok(Event::Data(&self.data));
                 }
             }
         }

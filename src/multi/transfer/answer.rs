@@ -52,7 +52,7 @@ impl<S: Sink> Reader<'_, S> {
         loop {
             let (consumed, event) = self.exchange.receive(bytes)?;
             match event {
-                Event::NeedMore => return Ok(None),
+                Event::Pending => return Ok(None),
                 Event::Interim(response) => self.tracer.received(self.id, response),
                 Event::Head(response) => {
                     self.tracer.received(self.id, response);
@@ -60,7 +60,7 @@ impl<S: Sink> Reader<'_, S> {
                     head(self.transfer, response, jar, self.now)?;
                 }
                 Event::Data(data) => body(self.transfer, data)?,
-                Event::Done => return Ok(Some(bytes.len() - consumed)),
+                Event::End => return Ok(Some(bytes.len() - consumed)),
             }
             bytes = &bytes[consumed..];
         }

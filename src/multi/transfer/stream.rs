@@ -128,11 +128,12 @@ impl<S: Sink> Multi<S> {
                 head(transfer, response, self.options.cookies.as_mut(), now)?;
             }
             Event::Data(data) => {
-                body(transfer, &data)?;
-                transfer.clocks.received(data.len(), now);
+                let count = data.len();
+                body(transfer, data)?;
+                transfer.clocks.received(count, now);
                 self.pool.origins[origin].last_byte = Some(now);
-                http2.session.release(slot, data.len());
-                spend(transfer, data.len(), self.rate.as_mut());
+                http2.session.release(slot, count);
+                spend(transfer, count, self.rate.as_mut());
                 if transfer.received >= BULKY && !transfer.is_bulky {
                     transfer.is_bulky = true;
                     self.pool.grow(origin, key);
