@@ -53,6 +53,82 @@ impl Rate {
     }
 }
 
+/// What one transfer may receive, under its own limit and that of all transfers.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    own: Option<Rate>,
+    /// Bytes that were granted and not yet received: under its own limit, and under the shared one.
+    grants: [u64; 2],
+}
+
+impl Allowance {
+    /// An allowance with an own limit in bytes a second.
+    pub(super) fn new(per_second: Option<u64>) -> Self {
+        Self {
+            own: per_second.map(Rate::new),
+            grants: [0; 2],
+        }
+    }
+
+    /// Replaces the own limit.
+    pub(super) fn set_limit(&mut self, per_second: Option<u64>) {
+        self.own = per_second.map(Rate::new);
+    }
+
+    /// How many bytes may be received now.
+    ///
+    /// # Errors
+    /// None before this time.
+    pub(super) fn bytes(
+        &mut self,
+        shared: Option<&mut Rate>,
+        now: Instant,
+    ) -> Result<u64, Instant> {
+        let mut limit = u64::MAX;
+        for (rate, grant) in self.limits(shared) {
+            if *grant == 0 {
+                let (bytes, from) = rate.reserve(now);
+                *grant = bytes;
+                if from > now {
+                    return Err(from);
+                }
+            }
+            limit = limit.min(*grant);
+        }
+        Ok(limit)
+    }
+
+    /// Takes received bytes off the grants. What exceeds a grant is charged.
+    pub(super) fn spend(&mut self, bytes: usize, shared: Option<&mut Rate>) {
+        for (rate, grant) in self.limits(shared) {
+            rate.charge((bytes as u64).saturating_sub(*grant));
+            *grant = grant.saturating_sub(bytes as u64);
+        }
+    }
+
+    /// Returns what was granted and not received.
+    pub(super) fn give_back(&mut self, shared: Option<&mut Rate>) {
+        for (rate, grant) in self.limits(shared) {
+            rate.give_back(std::mem::take(grant));
+        }
+    }
+
+    /// Forgets what was granted: the limits are new.
+    pub(super) fn forget_grants(&mut self) {
+        self.grants = [0; 2];
+    }
+
+    /// The limits that there are, each with its grant.
+    fn limits<'a>(
+        &'a mut self,
+        shared: Option<&'a mut Rate>,
+    ) -> impl Iterator<Item = (&'a mut Rate, &'a mut u64)> {
+        let rates = [self.own.as_mut(), shared];
+        let limits = rates.into_iter().zip(&mut self.grants);
+        limits.filter_map(|(rate, grant)| Some((rate?, grant)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::{State, Transfer};
 use crate::error::Timeout;
+use crate::multi::context::Context;
 use crate::multi::{Easy, PATIENCE};
 
 /// When things began. All of them start at dispatch, not while the transfer waits for a place.
@@ -120,6 +122,28 @@ impl Clocks {
                 let limit = limit?;
                 (since?.checked_add(limit)? <= now).then_some((kind, limit))
             })
+    }
+}
+
+/// A timeout in more detail, by what the transfer was doing.
+pub(in crate::multi) fn timeout_kind<S>(
+    transfer: &Transfer<S>,
+    context: &Context,
+    kind: Timeout,
+) -> Timeout {
+    let connection = transfer.connection(&context.network.connections);
+    let has_begun = transfer
+        .link
+        .zip(connection)
+        .is_some_and(|(link, connection)| connection.exchanges.has_begun(link.slot));
+    let origins = &context.pool.origins;
+    let proxy = transfer.origin.and_then(|key| origins[key].route().proxy());
+    match (kind, transfer.state) {
+        (Timeout::Connect, State::Resolve) => Timeout::Lookup,
+        (Timeout::Connect, State::Handshake) if proxy.is_some() => Timeout::Proxy,
+        (Timeout::Connect, State::Handshake) => Timeout::Handshake,
+        (Timeout::Stall, State::Receive) if !has_begun => Timeout::Answer,
+        _ => kind,
     }
 }
 

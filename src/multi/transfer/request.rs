@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use super::Transfer;
 use crate::error::Fault;
-use crate::http::{Credentials, Field, Netrc, Origin, Unsendable, request_target};
+use crate::http::{Credentials, Field, Method, Netrc, Origin, Unsendable, request_target};
 use crate::http1;
 use crate::http2::{self, Fields};
+use crate::multi::info::TransferId;
 use crate::multi::route::Route;
 use crate::multi::{Easy, Options};
 
@@ -62,8 +63,8 @@ fn is(field: &Field, name: &str) -> bool {
     field.name().eq_ignore_ascii_case(name)
 }
 
-/// A transfer's next request, and to whom it goes.
-pub(super) struct Asking<'a, S> {
+/// A transfer's next request, and the origin that it goes to.
+pub(in crate::multi) struct Asking<'a, S> {
     transfer: &'a Transfer<S>,
     origin: &'a Origin,
     /// The way there.
@@ -100,8 +101,16 @@ impl<'a, S> Asking<'a, S> {
         asking
     }
 
+    pub(in crate::multi) fn id(&self) -> TransferId {
+        self.transfer.id
+    }
+
+    pub(in crate::multi) fn method(&self) -> Method {
+        self.transfer.easy.method
+    }
+
     /// Writes its head, for HTTP/1.1.
-    pub(super) fn write_head(
+    pub(in crate::multi) fn write_head(
         &self,
         prepared: &mut Prepared,
         out: &mut Vec<u8>,
@@ -133,8 +142,11 @@ impl<'a, S> Asking<'a, S> {
         format!("{scheme}://{authority}{target}")
     }
 
-    /// The same for HTTP/2.
-    pub(super) fn stream_request(&self, prepared: &mut Prepared) -> Result<http2::Request, Fault> {
+    /// Makes its head, for HTTP/2.
+    pub(in crate::multi) fn stream_request(
+        &self,
+        prepared: &mut Prepared,
+    ) -> Result<http2::Request, Fault> {
         let easy = &self.transfer.easy;
         let target = request_target(self.transfer.url());
         let make = || self.with_fields(|fields| Fields::new(self.origin, fields));
@@ -156,12 +168,12 @@ impl<'a, S> Asking<'a, S> {
         let easy = &self.transfer.easy;
         let has_userinfo = !easy.url.username().is_empty() || easy.url.password().is_some();
         let has_own = !easy.own_headers.is_empty() || has_userinfo || self.cookies.is_some();
-        self.transfer.redirected.is_some() || has_own
+        self.transfer.redirects.url.is_some() || has_own
     }
 
     /// Whether it goes to the first URL's origin.
     fn is_home(&self) -> bool {
-        self.transfer.redirected.is_none() || self.origin.is_of(&self.transfer.easy.url)
+        self.transfer.redirects.url.is_none() || self.origin.is_of(&self.transfer.easy.url)
     }
 
     /// Has its fields written. What was given wins over the defaults, but for cookies, which go before
@@ -231,7 +243,7 @@ impl<'a, S> Asking<'a, S> {
         let easy = &self.transfer.easy;
         let host = &self.origin.host;
         if !self.is_home() {
-            let is_safe = self.origin.is_tls() || !self.transfer.was_tls;
+            let is_safe = self.origin.is_tls() || !self.transfer.redirects.has_left_tls;
             return self.netrc.filter(|_| is_safe)?.named(host);
         }
         if let Some(given) = &easy.credentials {

@@ -1,37 +1,25 @@
 //! The shortest way to the disk: bodies that nobody has to look at go from socket to file through a pipe.
 
 use super::{Delivery, Transfer};
-use crate::conn::{Filter, Received, Socket};
+use crate::conn::{Received, Socket};
 use crate::error::Fault;
 use crate::http1::Exchange;
 use crate::multi::Sink;
-use crate::multi::connection::Http1;
 use crate::sys::{Moved, Pipe};
 
 /// With less than this still to come, in bytes, a copy is cheaper than a second system call.
 const WORTHWHILE: u64 = 128 * 1024;
 
 /// How much is received at first, in bytes, where a long answer is expected.
-const FIRST_LOOK: usize = 16 * 1024;
+pub(in crate::multi) const FIRST_LOOK: usize = 16 * 1024;
 
 /// Whether a body of so many bytes is worth a second look, after a first that brought little of it.
-pub(super) fn is_worthwhile(length: Option<u64>) -> bool {
+pub(in crate::multi) fn is_worthwhile(length: Option<u64>) -> bool {
     length >= Some(WORTHWHILE + FIRST_LOOK as u64)
 }
 
-/// How much to receive at once, `limit` at most: where a long answer is expected only its head, and
-/// little of its body, so that the rest can go the shortest way.
-pub(super) fn look(http1: &Http1, filter: &dyn Filter, limit: usize) -> usize {
-    let is_first = http1.expects_much && !http1.exchange.has_begun();
-    if is_first && filter.plain().is_some() {
-        limit.min(FIRST_LOOK)
-    } else {
-        limit
-    }
-}
-
 /// What came of one look at a connection.
-pub(super) enum Arrived {
+pub(in crate::multi) enum Arrived {
     /// So many bytes, in the buffer.
     Bytes(usize),
     /// So many bytes of the body, which are in the file already.
@@ -62,7 +50,7 @@ pub(in crate::multi) struct Splicer {
 
 impl Splicer {
     /// Moves what has come of a body to its file, where that can be done and is worth it; else `None`.
-    pub(super) fn carry<S: Sink>(
+    pub(in crate::multi) fn carry<S: Sink>(
         &mut self,
         transfer: &mut Transfer<S>,
         exchange: &Exchange,
