@@ -9,7 +9,7 @@ use super::exchanges::{Advance, Exchanges};
 use super::info::TransferId;
 use super::multiplexed::Multiplexed;
 use super::origins::OriginKey;
-use super::serial::{Input, Serial};
+use super::serial::{Receiving, Serial};
 use super::sink::Sink;
 use super::transfer::{Reader, Splicer};
 use crate::conn::{Filter, Interest, Race, Scratch, Socket};
@@ -20,7 +20,7 @@ use crate::error::Fault;
 pub(super) struct Connection {
     pub(super) origin: OriginKey,
     /// The address of the origin that a proxy connects to, if the proxy must be told one.
-    pub(super) target: Option<Target>,
+    pub(super) target: Option<TargetAddress>,
     pub(super) stage: Stage,
     pub(super) exchanges: Exchanges,
     /// Requests that were sent over it.
@@ -35,7 +35,7 @@ pub(super) struct Connection {
 
 /// One of an origin's addresses, and how many come after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct TargetAddress {
     pub(super) address: IpAddr,
     pub(super) left: usize,
 }
@@ -119,7 +119,7 @@ impl Connection {
         origin: OriginKey,
         user: TransferId,
         race: Race,
-        target: Option<Target>,
+        target: Option<TargetAddress>,
     ) -> Self {
         Self {
             origin,
@@ -186,7 +186,7 @@ impl Connection {
         match &mut self.exchanges {
             Exchanges::Multiplexed(multiplexed) => multiplexed.advance(slot, reader),
             Exchanges::Serial(serial) => {
-                let input = Input {
+                let input = Receiving {
                     filter: filter.as_mut(),
                     scratch,
                     splicer,

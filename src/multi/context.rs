@@ -100,7 +100,7 @@ impl Context {
         };
         link.is_resting = is_resting;
         multiplexed.set_resting(is_resting);
-        // What is wanted of the socket may change with it.
+        // The interest in the socket may change.
         self.mark_unsent(link.key);
         true
     }
@@ -186,8 +186,8 @@ impl Context {
         }
     }
 
-    /// Sends what a multiplexed connection has to send, and sets what is wanted of its socket. Returns true if no
-    /// transfer uses it, nor will.
+    /// Sends the output of a multiplexed connection, and sets the interest in its socket. Returns true if no transfer
+    /// uses the connection, and none will.
     fn transmit(&mut self, key: ConnectionKey) -> bool {
         let Some(connection) = self.network.connections.get_mut(key) else {
             return false;

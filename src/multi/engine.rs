@@ -122,7 +122,7 @@ impl<S: Sink> Engine<S> {
         }
     }
 
-    /// Continues with the transfers of a connection whose socket had activity.
+    /// Runs the transfers of a connection after activity on its socket.
     pub(super) fn drive_user(&mut self, key: ConnectionKey, now: Instant) {
         let connection = self.context.network.connections.get(key);
         match connection.map(|connection| &connection.exchanges) {
@@ -384,7 +384,7 @@ impl<S: Sink> Engine<S> {
         buffer
     }
 
-    /// Runs the transfers whose streams have something new.
+    /// Runs the transfers that have events on their streams.
     fn wake_streams(&mut self, key: ConnectionKey, now: Instant) {
         while let Some(id) = self
             .context
@@ -453,7 +453,7 @@ impl<S: Sink> Engine<S> {
         let connection = transfer
             .link
             .and_then(|link| network.connections.get(link.key));
-        // What is wanted of a socket that streams share is decided at the end of the call.
+        // The interest in a socket that streams share is decided at the end of the call.
         let is_unsent = connection.is_some_and(|connection| connection.exchanges.is_unsent());
         schedule.is_queued(id)
             || transfer.is_paused

@@ -1,9 +1,8 @@
-//! Many transfers over shared connections, none of them waited for: an engine with the contract of
-//! libcurl's multi_socket interface.
+//! Many transfers over shared connections, without blocking: an engine with the contract of libcurl's multi_socket
+//! interface.
 //!
-//! The engine owns its sockets and reads and writes them; it never waits and never reads a clock.
-//! The application waits, on any event loop, for the sockets and the one timeout that it is told
-//! of, and hands in the time:
+//! The engine owns its sockets, and reads and writes them; it never waits and never reads a clock. The application
+//! waits, with any event loop, for the sockets and the one timeout that the engine announces, and passes the time:
 //!
 //! ```no_run
 //! use std::time::Instant;
@@ -24,8 +23,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`Multi`] is the face; the states of a transfer are drawn in `transfer/mod.rs`. An `Ok` from a
-//! call says nothing of single transfers: their results come from the info queue alone.
+//! [`Multi`] is the interface; `transfer/mod.rs` draws the states of a transfer. An `Ok` from a call says nothing about
+//! single transfers: only the info queue has their results.
 
 mod alarm;
 mod connection;
@@ -108,7 +107,7 @@ impl<S: Sink> Default for Multi<S> {
 }
 
 impl<S: Sink> Multi<S> {
-    /// An engine with nothing to do.
+    /// A multi without transfers.
     pub fn new() -> Self {
         Self {
             engine: Engine::default(),
@@ -118,12 +117,11 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    /// Sets what holds for all transfers. Connections that are open stay as they are. What is the
-    /// same as before goes on as it was: a rate limit, the certificates that were loaded, and the
-    /// cookies that were learned, if the [`Jar`](crate::http::cookie::Jar) is the one that was given
-    /// before, or a clone of it.
+    /// Sets the options of all transfers. Open connections do not change. Options that are equal to the previous ones
+    /// keep their state: a rate limit, loaded certificates, and learned cookies, if the
+    /// [`Jar`](crate::http::cookie::Jar) is the previous one or a clone of it.
     ///
-    /// Where more may run than before, a timeout of zero says so.
+    /// If more may run than before, a timeout of zero is announced.
     pub fn set_options(&mut self, mut options: Options) {
         let context = &mut self.engine.context;
         let (pool, before) = (&mut context.pool, &mut context.options);
@@ -144,17 +142,17 @@ impl<S: Sink> Multi<S> {
         if max_recv_speed != before.max_recv_speed {
             self.engine.set_rate(max_recv_speed.map(Rate::new));
         }
-        // What the timer function says here cannot end this call. The next one finds the multi dead.
+        // An error of the timer function cannot end this call. The next call finds the multi dead.
         let _ = self.announce_if_stirred();
     }
 
-    /// The options in force, with the cookies learned so far. To change one, clone these, change it and set them.
+    /// The current options, with the cookies learned so far. To change one, clone these, change the clone and set it.
     pub fn options(&self) -> &Options {
         &self.engine.context.options
     }
 
-    /// Sets the function that is told what is wanted of each socket: only changes, at the end of each call, and before
-    /// a socket is closed. Sockets that are open already are announced by the next call.
+    /// Sets the function that is told the interest in each socket: only changes, at the end of each call, and before a
+    /// socket closes. The next call announces sockets that are open already.
     ///
     /// An error from it aborts the multi; see [`MultiError::AbortedByCallback`].
     pub fn set_socket_function(
@@ -168,8 +166,8 @@ impl<S: Sink> Multi<S> {
             .set_function(Box::new(function));
     }
 
-    /// Sets the function that is told of the one, single-shot timeout: how long to wait at most before
-    /// [`Target::Timeout`] is due. Zero is at once, but not from inside the function; `None` is no timer.
+    /// Sets the function that is told the one, single-shot timeout: the longest time to wait before
+    /// [`Target::Timeout`] is due. Zero means at once, but not from inside the function; `None` means no timer.
     ///
     /// An error from it aborts the multi.
     pub fn set_timer_function(
@@ -179,14 +177,15 @@ impl<S: Sink> Multi<S> {
         self.alarm.set_function(Box::new(function));
     }
 
-    /// Sets the function that is asked to look a host name up, once however many wait for it. The answer goes to
-    /// [`Multi::resolved`], at any time later. Without it only addresses and overridden names can be reached.
+    /// Sets the function that looks host names up. It is called once for a name, whatever the number of transfers that
+    /// wait for it, and its answer goes to [`Multi::resolved`], at any later time. Without it, only addresses and
+    /// overridden names can be reached.
     pub fn set_resolve_function(&mut self, function: impl FnMut(&str) + 'static) {
         self.engine.context.lookups.set_function(Box::new(function));
     }
 
-    /// Sets the function that makes connections, in the place of the kernel's TCP. It is called for
-    /// each attempt, with the address that is tried, and must not wait.
+    /// Sets the function that makes connections, instead of the kernel's TCP. It is called for each attempt, with the
+    /// address, and must not wait.
     pub fn set_dial_function(
         &mut self,
         function: impl FnMut(SocketAddr) -> io::Result<Rc<dyn Wire>> + 'static,
@@ -195,7 +194,7 @@ impl<S: Sink> Multi<S> {
         network.set_dial_function(Box::new(function));
     }
 
-    /// Sets the function that is told what transfers do, in so much detail: for logs. Nothing is formatted without it.
+    /// Sets the function that is told what transfers do, with this detail, for logs. Without it nothing is formatted.
     pub fn set_trace_function(
         &mut self,
         detail: Detail,
@@ -205,11 +204,11 @@ impl<S: Sink> Multi<S> {
         tracer.set_function(detail, Box::new(function));
     }
 
-    /// Adds a transfer. It starts with the next call of [`Multi::socket_action`]; a timeout of zero says so.
+    /// Adds a transfer. It starts with the next call of [`Multi::socket_action`]; a timeout of zero is announced.
     ///
     /// # Errors
-    /// [`MultiError::AbortedByCallback`] while the multi is dead, or when the timer function kills
-    /// it now. The transfer is not in the multi then, and [`Multi::take_refused`] gives the easy back.
+    /// [`MultiError::AbortedByCallback`] while the multi is dead, or if the timer function aborts it now. The transfer
+    /// is not added then, and [`Multi::take_refused`] returns the easy.
     pub fn add(&mut self, easy: Easy<S>) -> Result<TransferId, MultiError> {
         if self.is_dead {
             self.refused = Some(easy);
@@ -227,14 +226,13 @@ impl<S: Sink> Multi<S> {
         Ok(id)
     }
 
-    /// Gives back the easy of the last [`Multi::add`] that failed, once.
+    /// Returns the easy of the last [`Multi::add`] that failed, once.
     pub fn take_refused(&mut self) -> Option<Easy<S>> {
         self.refused.take()
     }
 
-    /// Removes a transfer, completed or not, and gives its easy back. One in mid-transfer ends: its connection
-    /// closes, or its stream is reset where others share the connection.
-    /// An unread message goes with it.
+    /// Removes a transfer, complete or not, and returns its easy. If it is not complete, it ends: its connection
+    /// closes, or its stream is reset if others share the connection. Its unread message is removed too.
     ///
     /// # Errors
     /// [`MultiError::BadEasyHandle`]: no such transfer.
@@ -244,24 +242,23 @@ impl<S: Sink> Multi<S> {
         }
         let easy = self.engine.remove(id, now);
         self.revive_if_empty();
-        // What a function says here cannot end this call: the transfer is gone already. The next
-        // call finds the multi dead.
+        // An error of a function cannot end this call, since the transfer is removed already. The next call finds the
+        // multi dead.
         let _ = self.guarded(|multi| multi.conclude(now));
         Ok(easy)
     }
 
-    /// Acts on a socket's activity, or on the timeout's expiry; runs also whatever else is due.
-    /// Gives how many transfers are still running.
+    /// Acts on the activity of a socket, or on the expiry of the timeout, and runs whatever else is due. Returns how
+    /// many transfers are still running.
     ///
-    /// `ready` is a hint: an empty one works as the right one would. A socket that is not the
-    /// engine's any more is no error.
+    /// `ready` is a hint: an empty one works as well. A socket that the engine has closed is no error.
     ///
     /// # Errors
-    /// [`MultiError::AbortedByCallback`]: the multi is dead; every transfer completes with that
-    /// result, and the multi lives again once all are removed.
+    /// [`MultiError::AbortedByCallback`]: the multi is dead. Every transfer completes with that result, and the multi
+    /// lives again after all are removed.
     ///
     /// # Panics
-    /// As a sink or a function does that is called from here. The multi is dead then too.
+    /// If a sink or a function panics that is called from here. The multi is dead then too.
     pub fn socket_action(
         &mut self,
         target: Target,
@@ -276,7 +273,7 @@ impl<S: Sink> Multi<S> {
         Ok(self.running())
     }
 
-    /// Looks at every socket and transfer anew. There should not be any reason to use this function.
+    /// Checks every socket and transfer. There should not be any reason to use this function.
     ///
     /// # Errors
     /// As [`Multi::socket_action`].
@@ -286,7 +283,7 @@ impl<S: Sink> Multi<S> {
         self.socket_action(Target::Timeout, Ready::EMPTY, now)
     }
 
-    /// `socket_action` with an empty mask.
+    /// Calls `socket_action` with an empty mask.
     ///
     /// # Errors
     /// As [`Multi::socket_action`].
@@ -295,7 +292,7 @@ impl<S: Sink> Multi<S> {
         self.socket_action(Target::Socket(socket), Ready::EMPTY, now)
     }
 
-    /// How long to wait at most, as the timer function would be told; for applications that poll it instead.
+    /// The longest time to wait, as the timer function is told; for applications that ask for it instead.
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
         let expiry = if self.is_dead {
             None
@@ -305,7 +302,7 @@ impl<S: Sink> Multi<S> {
         expiry.map(|expiry| expiry.from(now))
     }
 
-    /// Assigns data to a socket that was announced: the socket function is shown it from then on, the removal included.
+    /// Assigns data to an announced socket: the socket function gets it from then on, with the removal too.
     ///
     /// # Errors
     /// [`MultiError::BadSocket`]: no such socket is announced.
@@ -318,24 +315,24 @@ impl<S: Sink> Multi<S> {
         }
     }
 
-    /// The next completed transfer, in the order of completion. It stays added until it is removed.
+    /// The next completed transfer, in the order of completion. It is added until it is removed.
     pub fn info_read(&mut self) -> Option<Done> {
         self.engine.context.messages.pop()
     }
 
-    /// How many transfers were added and have not completed.
+    /// The number of transfers that were added and have not completed.
     pub fn running(&self) -> usize {
         self.engine.context.running
     }
 
-    /// How many of the running transfers cannot start before a certain time: until their delay is over, their
-    /// origin is held no longer, or another has found out whether it can be reached.
+    /// The number of running transfers that cannot start now: their delay or a hold of their origin is not over, or
+    /// another transfer is testing whether the origin can be reached.
     pub fn sleeping(&self) -> usize {
         let context = &self.engine.context;
         context.sleeping + context.pool.asleep()
     }
 
-    /// Every transfer that was added and not removed, in no order.
+    /// Every transfer that is added, in no order.
     pub fn transfers(&self) -> impl Iterator<Item = (TransferId, &Easy<S>, Progress)> {
         let transfers = self.engine.transfers.iter();
         transfers.map(|(_, transfer)| {
@@ -373,8 +370,8 @@ impl<S: Sink> Multi<S> {
         Some((&easy.url, &mut easy.sink))
     }
 
-    /// Counts a transfer as extra from here on: see [`Easy::is_extra`]. The place that this frees is
-    /// given to another at once. One that waits is first in turn in the next call.
+    /// Makes a transfer extra: see [`Easy::is_extra`]. The place that this frees goes to another transfer in the next
+    /// call. If the transfer waits, it comes first in the next call.
     ///
     /// # Errors
     /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::AbortedByCallback`] as for
@@ -400,10 +397,9 @@ impl<S: Sink> Multi<S> {
         self.announce_if_stirred()
     }
 
-    /// Gives a transfer that [only connects](Easy::is_connect_only) something to fetch from the
-    /// same origin: it goes on with `easy`, over the connection that it has or is opening, and is
-    /// as [extra](Easy::is_extra) as it was. The easy that it had is in the place of the new one
-    /// then. On an error nothing has changed.
+    /// Gives a transfer that [only connects](Easy::is_connect_only) something to fetch from the same origin: it
+    /// continues with `easy`, over the connection that it has or opens, and it stays [extra](Easy::is_extra) or not.
+    /// `easy` then holds its previous easy. On an error nothing changes.
     ///
     /// # Errors
     /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::BadFunctionArgument`]: it has
@@ -441,8 +437,7 @@ impl<S: Sink> Multi<S> {
         self.announce_runnable()
     }
 
-    /// Keeps so many of the [transfers](Limits::transfers) that may run at once for what the
-    /// application does with extra ones.
+    /// Reserves some of the [transfers](Limits::transfers) that may run at once for extra ones.
     ///
     /// # Errors
     /// [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
@@ -451,7 +446,7 @@ impl<S: Sink> Multi<S> {
         self.guarded(|multi| multi.conclude(now))
     }
 
-    /// Starts no transfer to a URL's origin before a time: the server asked to be left alone. Those under way go on.
+    /// Starts no transfer to a URL's origin before a time, because the server asked for a pause. Running ones continue.
     ///
     /// # Errors
     /// [`MultiError::BadFunctionArgument`]: the URL has no origin. [`MultiError::AbortedByCallback`] as for
@@ -466,7 +461,7 @@ impl<S: Sink> Multi<S> {
         self.guarded(|multi| multi.conclude(now))
     }
 
-    /// Holds a transfer that is receiving: it gives its socket up, and the clock of stalls stands still.
+    /// Pauses a transfer that is receiving: its socket is not watched, and its stall timeout does not run.
     ///
     /// # Errors
     /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::AbortedByCallback`] as for
@@ -479,7 +474,7 @@ impl<S: Sink> Multi<S> {
         })
     }
 
-    /// Lets a held transfer go on.
+    /// Lets a paused transfer continue.
     ///
     /// # Errors
     /// As [`Multi::pause`].
@@ -496,10 +491,10 @@ impl<S: Sink> Multi<S> {
         self.announce_runnable()
     }
 
-    /// Tells the engine what a lookup came to, which it asked for through the resolve function.
+    /// Tells the engine the result of a lookup, which it requested through the resolve function.
     ///
     /// # Errors
-    /// [`MultiError::AbortedByCallback`] when the timer function kills the multi.
+    /// [`MultiError::AbortedByCallback`] if the timer function aborts the multi.
     pub fn resolved(
         &mut self,
         host: &str,

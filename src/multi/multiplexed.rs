@@ -27,7 +27,7 @@ pub(super) const SLICE: usize = 64 * 1024;
 pub(super) struct Multiplexed {
     session: Session,
     users: Slab<TransferId>,
-    /// Users whose streams are at rest.
+    /// Users with a stream at rest.
     resting: usize,
     /// Complete answers.
     answers: u32,
@@ -59,7 +59,7 @@ pub(super) enum Arrival {
 /// What to do after a connection sent its output.
 #[derive(Debug)]
 pub(super) struct Transmitted {
-    /// What to want of the socket.
+    /// The interest in the socket.
     pub(super) interest: Interest,
     /// Bytes may have come that no event reports: the connection must receive again.
     pub(super) must_receive: bool,
@@ -123,7 +123,7 @@ impl Multiplexed {
         self.users.insert(id)
     }
 
-    /// Removes a transfer. A stream whose answer is not complete is reset.
+    /// Removes a transfer. An incomplete stream is reset.
     pub(super) fn detach(&mut self, slot: usize, was_resting: bool) {
         self.session.leave(slot);
         self.users.try_remove(slot);
@@ -143,7 +143,7 @@ impl Multiplexed {
         self.users.iter().next().map(|(_, id)| *id)
     }
 
-    /// The next transfer whose stream has something new.
+    /// The next transfer with an event on its stream.
     pub(super) fn next_woken(&mut self) -> Option<TransferId> {
         loop {
             let slot = self.session.next_woken()?;
@@ -206,9 +206,9 @@ impl Multiplexed {
                 Ok(Advance::More(0))
             }
             Event::Head(_) => {
-                let id = reader.transfer.id;
-                let text = || format!("the answer comes on stream {number}");
-                reader.tracer.info(id, text);
+                reader.tracer.info(reader.transfer.id, || {
+                    format!("the answer comes on stream {number}")
+                });
                 reader.count(0);
                 reader.take(event)?;
                 Ok(Advance::More(0))
@@ -279,7 +279,7 @@ impl Multiplexed {
         self.lost.is_none() && !self.session.is_over() && !self.session.is_clogged()
     }
 
-    /// Receives once from the socket. `None` if nothing is to be received now.
+    /// Receives once from the socket. `None` if the connection must not receive now.
     pub(super) fn receive(
         &mut self,
         filter: &mut dyn Filter,
@@ -310,14 +310,14 @@ impl Multiplexed {
         self.session.receive(buffer, part)
     }
 
-    /// The connection ended. Streams whose answers were complete are not affected; the others are woken.
+    /// The connection ended. Complete streams are not affected; the others are woken.
     pub(super) fn lose(&mut self, lost: Lost) {
         self.lost = Some(lost);
         self.session.end();
     }
 
-    /// The fault of a stream whose connection ended, after `received` bytes of its body. True if it may be begun again
-    /// without notice: the connection had answered before, and nothing of this answer came.
+    /// The fault of a stream after the end of the connection, with `received` bytes of its body. True if the request
+    /// may be repeated without notice: the connection had answered before, and nothing of this answer came.
     pub(super) fn loss(&self, slot: usize, received: u64) -> (Fault, bool) {
         let has_head = self.session.has_head(slot);
         let body = has_head.then(|| (received, self.session.expected(slot)));
@@ -325,7 +325,7 @@ impl Multiplexed {
         (lost.fault(body), !has_head && self.answers > 0)
     }
 
-    /// Sends what is to be sent, and decides what is wanted of the socket.
+    /// Sends the output, and decides the interest in the socket.
     pub(super) fn transmit(&mut self, filter: &mut dyn Filter) -> Transmitted {
         self.is_unsent = false;
         let was_clogged = self.session.is_clogged();
@@ -350,17 +350,17 @@ impl Multiplexed {
         if self.lost.is_some() || self.unwritable.is_some() {
             return true;
         }
-        let sent = self.session.transmit(|bytes| filter.send(bytes));
-        let sent = sent.and_then(|all: bool| Ok::<_, Fault>(filter.flush()? && all));
-        sent.unwrap_or_else(|fault| {
+        let is_taken = self.session.transmit(|bytes| filter.send(bytes));
+        let is_sent = is_taken.and_then(|is_taken| Ok(filter.flush()? && is_taken));
+        is_sent.unwrap_or_else(|fault: Fault| {
             self.unwritable = Some(Lost::new(&fault));
             self.session.mute();
             true
         })
     }
 
-    /// What to want of the socket until the next call. `standing` is what the filters want while bytes are received. A
-    /// connection that does not receive is not watched, except for room for its output.
+    /// The interest in the socket until the next call. `standing` is the interest of the filters while bytes are
+    /// received. A connection that does not receive is watched only while it has output.
     fn interest(&self, is_all_sent: bool, standing: Interest) -> Interest {
         let receives = self.may_receive() && !self.is_at_rest();
         match (receives, is_all_sent) {

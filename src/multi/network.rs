@@ -45,7 +45,7 @@ impl Network {
         Ok(socket)
     }
 
-    /// Sets what is wanted of a connection's sockets. Does nothing if the connection closed.
+    /// Sets the interest in the sockets of a connection. Does nothing if the connection closed.
     pub(super) fn want(&mut self, key: ConnectionKey, id: TransferId, interest: Interest) {
         if let Some(connection) = self.connections.get(key) {
             for socket in connection.sockets() {

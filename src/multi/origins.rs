@@ -231,7 +231,7 @@ impl Origins {
     }
 }
 
-/// For keys whose record has a user: a transfer, a connection or a hold.
+/// For keys of a record with a user: a transfer, a connection or a hold.
 impl Index<OriginKey> for Origins {
     type Output = OriginRecord;
 

@@ -1,17 +1,17 @@
-//! Rate limits: who may receive how much, and when. Pure arithmetic over a clock that is handed in.
+//! Rate limits: how much a transfer may receive, and when. Pure arithmetic; the time is an argument.
 
 use std::time::{Duration, Instant};
 
-/// The most that one grant hands out, in bytes: what a shared limit is divided by between transfers.
+/// The maximum size of one grant, in bytes: the unit in which transfers share a limit.
 const QUANTUM: u64 = 64 * 1024;
 
-/// How much unused time may be saved up.
+/// The unused time that may be saved up.
 const BURST: Duration = Duration::from_millis(100);
 
-/// A limit in bytes a second, shared by whoever takes grants from it.
+/// A limit in bytes per second, shared by all transfers that take grants from it.
 ///
-/// It keeps one time: when all that was granted so far is paid for (the generic cell rate algorithm). A grant
-/// that cannot be had now is reserved for later, so that many takers do not all wake for one turn.
+/// It keeps one time: when everything granted so far is paid for (the generic cell rate algorithm). A grant that is not
+/// available now is reserved for later, so that many transfers do not all wake for one grant.
 #[derive(Debug, Clone)]
 pub(crate) struct Rate {
     per_second: u64,
@@ -27,7 +27,7 @@ impl Rate {
         }
     }
 
-    /// Reserves a grant: how many bytes, and from when on they may be received.
+    /// Reserves a grant. Returns its bytes, and the time from which they may be received.
     pub(crate) fn reserve(&mut self, now: Instant) -> (u64, Instant) {
         let grant = (self.per_second / 10).clamp(1, QUANTUM);
         let earliest = now.checked_sub(BURST).unwrap_or(now);
@@ -36,13 +36,13 @@ impl Rate {
         (grant, start.max(now))
     }
 
-    /// Gives back what of a grant was not used, in bytes.
+    /// Returns the unused bytes of a grant.
     pub(crate) fn give_back(&mut self, bytes: u64) {
         let price = self.price(bytes);
         self.paid_at = self.paid_at.and_then(|at| at.checked_sub(price));
     }
 
-    /// Charges bytes that were received over and above a grant.
+    /// Charges bytes that were received beyond a grant.
     pub(crate) fn charge(&mut self, bytes: u64) {
         let price = self.price(bytes);
         self.paid_at = self.paid_at.map(|at| at + price);
@@ -133,7 +133,7 @@ impl Allowance {
 mod tests {
     use super::*;
 
-    /// Bytes that takers who are always hungry receive in `seconds`.
+    /// Bytes that this number of greedy transfers receive in `seconds`.
     fn received(rate: &mut Rate, takers: usize, seconds: u64) -> u64 {
         let start = Instant::now();
         let end = start + Duration::from_secs(seconds);

@@ -6,7 +6,8 @@ use super::connections::ConnectionKey;
 use super::info::TransferId;
 use super::timers::Timers;
 
-/// Transfers run in one call at most, apart from the one whose socket had activity. The others stay runnable.
+/// The maximum number of transfers that run in one call, apart from those of a socket with activity. The others stay
+/// runnable.
 pub(super) const TURNS: usize = 256;
 
 /// Bytes that a call receives for each kind of work (connections, timers, runnable transfers) before it leaves the

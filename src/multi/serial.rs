@@ -9,7 +9,7 @@ use super::transfer::{Asking, Prepared, Reader};
 use crate::conn::{Filter, Received, Scratch};
 use crate::error::Fault;
 use crate::http::Event;
-use crate::http1::Exchange;
+use crate::http1::{Closed, Exchange};
 
 /// The exchanges of one connection.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ pub(super) struct Serial {
 }
 
 /// What receiving works with.
-pub(super) struct Input<'a> {
+pub(super) struct Receiving<'a> {
     pub(super) filter: &'a mut dyn Filter,
     pub(super) scratch: &'a mut Scratch,
     pub(super) splicer: &'a mut Splicer,
@@ -103,7 +103,7 @@ impl Serial {
     /// Receives once, and hands what came to the transfer.
     pub(super) fn advance<S: Sink>(
         &mut self,
-        mut input: Input<'_>,
+        mut input: Receiving<'_>,
         reader: &mut Reader<'_, S>,
     ) -> Result<Advance, Fault> {
         let mut buffer = input.scratch.take();
@@ -115,7 +115,7 @@ impl Serial {
     fn advance_with<S: Sink>(
         &mut self,
         buffer: &mut [u8],
-        input: &mut Input<'_>,
+        input: &mut Receiving<'_>,
         reader: &mut Reader<'_, S>,
     ) -> Result<Advance, Fault> {
         let limit = self.first_look(input.filter, input.limit);
@@ -130,7 +130,7 @@ impl Serial {
         let (wire, in_buffer) = match arrived {
             Arrived::WouldBlock => return Ok(Advance::Wait(Some(input.filter.wants()))),
             Arrived::End { trusted } => {
-                reader.end(&mut self.exchange, trusted)?;
+                self.end(trusted, reader.transfer.received)?;
                 return Ok(Advance::Complete { is_clean: false });
             }
             Arrived::Moved(count) => {
@@ -150,6 +150,20 @@ impl Serial {
                     && is_drained(input.filter, buffer, input.scratch);
                 Ok(Advance::Complete { is_clean })
             }
+        }
+    }
+
+    /// The peer ended its sending, after `received` bytes of the body. Succeeds if that completes the answer, and, if
+    /// the end is not `trusted`, the answer does not depend on it.
+    fn end(&mut self, trusted: bool, received: u64) -> Result<(), Fault> {
+        let has_head = self.exchange.response().status >= 200;
+        match self.exchange.close() {
+            Closed::Done if trusted => Ok(()),
+            Closed::Done => Err(Fault::TlsTruncated { received }),
+            Closed::Truncated { received, expected } if has_head => {
+                Err(Fault::Truncated { received, expected })
+            }
+            Closed::Truncated { .. } | Closed::NoAnswer => Err(Fault::NoAnswer),
         }
     }
 

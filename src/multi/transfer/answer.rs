@@ -6,7 +6,6 @@ use super::{After, Delivery, Transfer};
 use crate::error::Fault;
 use crate::http::cookie::Jar;
 use crate::http::{Event, Method, Response, redirect};
-use crate::http1::{Closed, Exchange};
 use crate::multi::Sink;
 use crate::multi::origins::OriginRecord;
 use crate::multi::rate::Rate;
@@ -54,26 +53,6 @@ impl<S: Sink> Reader<'_, S> {
                 head(self.transfer, response, jar, self.now)
             }
             Event::Data(data) => body(self.transfer, data),
-        }
-    }
-
-    /// The peer ended its sending before the end of the answer was known. Succeeds if that is the end of the answer,
-    /// and, where it is not `trusted`, if the answer did not depend on it.
-    pub(in crate::multi) fn end(
-        &self,
-        exchange: &mut Exchange,
-        trusted: bool,
-    ) -> Result<(), Fault> {
-        let has_head = exchange.response().status >= 200;
-        match exchange.close() {
-            Closed::Done if trusted => Ok(()),
-            Closed::Done => Err(Fault::TlsTruncated {
-                received: self.transfer.received,
-            }),
-            Closed::Truncated { received, expected } if has_head => {
-                Err(Fault::Truncated { received, expected })
-            }
-            Closed::Truncated { .. } | Closed::NoAnswer => Err(Fault::NoAnswer),
         }
     }
 }

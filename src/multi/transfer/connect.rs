@@ -10,13 +10,13 @@ use crate::conn::{Action, Dialled, Interest, Opened, Race, Socket};
 use crate::error::Fault;
 use crate::http::Version;
 use crate::multi::Windows;
-use crate::multi::connection::{Connection, Stage, Target};
+use crate::multi::connection::{Connection, Stage, TargetAddress};
 use crate::multi::connections::ConnectionKey;
 use crate::multi::context::Context;
 use crate::multi::exchanges::Exchanges;
 use crate::multi::info::TransferId;
 use crate::multi::multiplexed::Multiplexed;
-use crate::multi::options::{Options, Protocol};
+use crate::multi::options::Options;
 
 /// The smallest window of a stream that a rate limit leads to, in bytes.
 const SMALL_WINDOW: u64 = 64 * 1024;
@@ -62,7 +62,7 @@ pub(super) fn resolve<S>(
             return Ok(Step::Wait);
         };
         let refused = transfer.refused % addresses.len();
-        target = Some(Target {
+        target = Some(TargetAddress {
             address: addresses[refused],
             left: addresses.len() - refused - 1,
         });
@@ -143,8 +143,9 @@ pub(super) fn connect<S>(
             Action::Dial(address) => {
                 dial(context, key, id, address);
                 transfer.address = Some(address);
-                let text = || format!("connecting to {address}");
-                context.tracer.info(id, text);
+                context
+                    .tracer
+                    .info(id, || format!("connecting to {address}"));
             }
             Action::Wait(until) => {
                 transfer.clocks.wake = until;
@@ -292,25 +293,16 @@ fn agree<S>(
 ) -> Result<(), Fault> {
     let connection = &mut context.network.connections[key];
     let origin = connection.origin;
-    let agreed = connection
-        .filter()
-        .and_then(|filter| Some(filter.protocol()? == b"h2"));
-    let wanted = context.pool.origins.protocol(origin);
-    let is_http2 = match (agreed, wanted) {
-        (Some(true), _) => true,
-        // Without TLS there is no negotiation.
-        (_, Protocol::Http2) => !context.pool.origins[origin].origin().is_tls(),
-        _ => false,
-    };
-    if wanted == Protocol::Http2 && !is_http2 {
-        return Err(Fault::VersionRefused);
-    }
+    let origins = &context.pool.origins;
+    let is_tls = origins[origin].origin().is_tls();
+    let agreed = connection.filter().and_then(|filter| filter.protocol());
+    let version = origins.protocol(origin).agree(agreed, is_tls)?;
     connection.is_established = true;
-    let (mut version, mut streams) = (Version::Http11, None);
-    if is_http2 {
+    let mut streams = None;
+    if version == Version::Http2 {
         let windows = windows(&context.options, transfer.easy.max_recv_speed);
         let (mut multiplexed, slot) = Multiplexed::new(transfer.id, windows, now);
-        (version, streams) = (Version::Http2, Some(multiplexed.capacity()));
+        streams = Some(multiplexed.capacity());
         connection.exchanges = Exchanges::Multiplexed(Box::new(multiplexed));
         transfer.link = Some(Link::new(key, slot));
         // TLS stops reading when its handshake is over: bytes that had come by then are no new event.

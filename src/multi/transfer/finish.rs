@@ -14,7 +14,8 @@ use crate::multi::info::{Done, Outcome};
 use crate::multi::queue::Place;
 use crate::multi::trace::Trace;
 
-/// Ends an exchange whose answer is complete, or no longer of interest. The connection is kept if it `is_clean`.
+/// Ends an exchange with a complete answer, or with one that is no longer of interest. The connection is kept if it
+/// `is_clean`.
 pub(super) fn settle<S: Sink>(
     transfer: &mut Transfer<S>,
     context: &mut Context,

@@ -73,7 +73,7 @@ pub(super) enum State {
         /// Its last connection was dead: it takes no idle one.
         needs_fresh: bool,
     },
-    /// Has a place, which it takes when it runs.
+    /// Was assigned a place, which it takes when it runs.
     Placed {
         place: Place,
         /// As in `Pending`.
@@ -93,7 +93,7 @@ pub(super) enum State {
     Receive,
     /// Receives nothing for a while, because of a rate limit.
     Limited,
-    /// Has completed, and waits until it is removed.
+    /// Completed; waits until it is removed.
     Done {
         /// The number of its message in the info queue.
         message: u64,
@@ -217,7 +217,7 @@ pub(super) struct Transfer<S> {
     pub(super) easy: Easy<S>,
     pub(super) state: State,
     pub(super) redirects: Redirects,
-    /// The origin whose record it uses.
+    /// The origin, with a record that it uses.
     pub(super) origin: Option<OriginKey>,
     /// The connection that it uses, which is open.
     pub(super) link: Option<Link>,

@@ -16,7 +16,7 @@ use crate::multi::options::Protocol;
 /// as a try, so that retries wait.
 const FRUITLESS: u32 = 5;
 
-/// Decides what becomes of a transfer whose stream ended before its answer was complete.
+/// Decides what happens to a transfer after its stream ended before its answer was complete.
 pub(super) fn mend<S>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
@@ -125,7 +125,7 @@ fn fall_back<S>(transfer: &Transfer<S>, context: &mut Context) {
     context.pool.require_http1(origin);
 }
 
-/// The fault of a stream whose connection ended. True if the request may be begun again without notice.
+/// The fault of a stream after the end of its connection. True if the request may be repeated without notice.
 fn loss<S>(transfer: &Transfer<S>, context: &mut Context) -> (Fault, bool) {
     let Some(link) = transfer.link else {
         return (Fault::NoAnswer, false);
