@@ -239,8 +239,8 @@ fn request(target: Target<'_>, port: u16) -> Result<Vec<u8>, ProxyFault> {
 mod tests {
     use super::*;
 
-    /// Has a proxy answer in turn, in pieces of `step` bytes; gives what it was told, and how much was
-    /// left of the last answer.
+    /// Delivers the answers of a proxy in turn, in pieces of `step` bytes. Returns what was sent, and the number of
+    /// bytes left of the last answer.
     fn talk(
         mut handshake: Handshake,
         answers: &[&[u8]],

@@ -241,7 +241,7 @@ mod tests {
             &[("A", "b"), ("C", "d")],
             Certainty::Doubtful,
         );
-        // It begins no line: what stands behind it never becomes a field of its own.
+        // It begins no line: the text behind it never becomes another field.
         reads(
             "A: b\rContent-Length: 5\r\n",
             &[("A", "b Content-Length: 5")],

@@ -228,7 +228,7 @@ mod tests {
         }
     }
 
-    /// A frame whose payload is this long.
+    /// A frame with a payload of this length.
     fn frame(length: usize) -> Vec<u8> {
         let mut bytes = vec![7; HEAD + length];
         bytes[..3].copy_from_slice(&(length as u32).to_be_bytes()[1..]);

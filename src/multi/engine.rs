@@ -49,11 +49,10 @@ impl<S: Sink> Engine<S> {
 
     /// Adds a transfer with the [next id](Self::next_id). It is runnable.
     pub(super) fn add(&mut self, id: TransferId, easy: Easy<S>) {
-        let transfer = Transfer::new(id, easy);
-        self.context.sleeping += usize::from(matches!(transfer.state, State::Delayed));
+        self.context.sleeping += usize::from(easy.delay.is_some());
         self.context.running += 1;
         self.context.schedule.push(id);
-        self.transfers.insert(transfer);
+        self.transfers.insert(Transfer::new(id, easy));
     }
 
     /// The transfer of an id, while it is added.

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::connection::Stage;
 use super::connections::{ConnectionKey, Connections};
 use super::info::{Messages, TransferId};
 use super::interest::Sockets;
@@ -47,9 +48,15 @@ impl Network {
 
     /// Sets the interest in the sockets of a connection. Does nothing if the connection closed.
     pub(super) fn want(&mut self, key: ConnectionKey, id: TransferId, interest: Interest) {
-        if let Some(connection) = self.connections.get(key) {
-            for socket in connection.sockets() {
-                self.sockets.want(socket, id, interest);
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
+        match &connection.stage {
+            Stage::Connected { socket, .. } => self.sockets.want(*socket, id, interest),
+            Stage::Racing { .. } => {
+                for socket in connection.sockets() {
+                    self.sockets.want(socket, id, interest);
+                }
             }
         }
     }

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_start_in_a_span_and_one_at_once() {
+    fn starts_in_a_span_follow_the_interval() {
         let (now, second) = (Instant::now(), Duration::from_secs(1));
         let millisecond = Duration::from_millis(1);
         assert_eq!(starts(&mut pace(20), now, second, millisecond), 50);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn who_looks_a_little_late_loses_nothing() {
+    fn a_call_that_is_a_little_late_loses_no_start() {
         let (now, second) = (Instant::now(), Duration::from_secs(1));
         let mut fast = Pace::default();
         fast.set_interval(Duration::from_micros(200));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_interval_everybody_starts() {
+    fn without_an_interval_all_transfers_start() {
         let mut pace = Pace::default();
         let now = Instant::now();
         pace.start(now);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_waits_is_woken() {
+    fn a_timer_is_set_only_for_a_waiting_transfer() {
         let mut pace = pace(100);
         let now = Instant::now();
         pace.start(now);

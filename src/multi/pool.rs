@@ -536,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn without_caps_everybody_starts_in_order() {
+    fn without_limits_all_transfers_start_in_order() {
         let (mut pool, _) = pool(Limits::default(), &["a", "b", "a"]);
         assert_eq!(started(&mut pool), [0, 1, 2]);
     }
@@ -594,7 +594,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_house_closes_an_idle_connection_for_another_origin() {
+    fn at_the_limit_an_idle_connection_closes_for_another_origin() {
         let (mut pool, keys) = pool(
             Limits {
                 connections: 1,
@@ -613,7 +613,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_dispatched_already_goes_before_who_was_not() {
+    fn a_dispatched_transfer_goes_before_a_new_one() {
         let (mut pool, keys) = pool(
             Limits {
                 transfers: 1,
@@ -633,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_are_spread_and_who_has_started_goes_on() {
+    fn starts_are_spread_and_started_transfers_go_on() {
         let mut pool = Pool::default();
         let second = Duration::from_secs(1);
         pool.set_start_interval(second);
@@ -663,12 +663,12 @@ mod tests {
         assert_eq!(pool.next(now + 2 * second), Some((id(1), Place::New)));
         assert_eq!(pool.next(now + 3 * second), Some((id(2), Place::New)));
         assert_eq!(pool.next(now + 3 * second), None);
-        // Nobody waits any more, so nobody is woken.
+        // No transfer waits any more, so no timer is set.
         assert_eq!(pool.next_release(), None);
     }
 
     #[test]
-    fn an_origin_that_nobody_uses_is_forgotten() {
+    fn an_unused_origin_is_forgotten() {
         let (mut pool, keys) = pool(Limits::default(), &["a"]);
         assert_eq!(started(&mut pool), [0]);
         pool.complete();
@@ -688,7 +688,7 @@ mod tests {
         assert_eq!(started(&mut pool), [0, 1, 2, 3]);
         pool.set_limits(Limits::default(), Protocol::Negotiated);
         pool.back_off(keys[0], now);
-        // The second who is told so says nothing new.
+        // A second answer during the hold belongs to the same event.
         pool.back_off(keys[0], now);
         for _ in 0..4 {
             pool.not_used(keys[0]);

@@ -142,3 +142,74 @@ impl Queue {
         Some(self.idle.remove(index).0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Version;
+    use crate::multi::origins::Origins;
+
+    /// The record of a new https origin: its version is unknown.
+    fn record(origins: &mut Origins) -> &mut OriginRecord {
+        let key = origins.enter(&"https://a/".parse().unwrap()).unwrap();
+        &mut origins[key]
+    }
+
+    fn waiting(is_apart: bool) -> Queue {
+        let turn = Turn {
+            is_connect_only: false,
+            is_new: true,
+            is_paced: false,
+            ticket: 1,
+        };
+        let id = TransferId::of(0);
+        Queue {
+            waiting: BTreeMap::from([(turn, Waiter { id, is_apart })]),
+            ..Queue::default()
+        }
+    }
+
+    #[test]
+    fn transfers_wait_for_a_first_connection_that_may_carry_them() {
+        let mut origins = Origins::default();
+        let record = record(&mut origins);
+        let mut queue = waiting(false);
+        let limits = Limits::default();
+        assert_eq!(queue.offer(record, &limits), Some(Place::New));
+        queue.patience = Patience::Waiting;
+        assert_eq!(queue.offer(record, &limits), None);
+        queue.patience = Patience::Lost;
+        assert_eq!(queue.offer(record, &limits), Some(Place::New));
+    }
+
+    #[test]
+    fn a_transfer_apart_opens_its_own_connection_once_the_version_is_known() {
+        let mut origins = Origins::default();
+        let record = record(&mut origins);
+        let mut queue = waiting(true);
+        let limits = Limits::default();
+        queue.patience = Patience::Waiting;
+        assert_eq!(queue.offer(record, &limits), None);
+        record.connected(Version::Http2);
+        assert_eq!(queue.offer(record, &limits), Some(Place::New));
+        queue.open = 1;
+        queue.loads.add(ConnectionKey::new(7), 100);
+        assert_eq!(queue.offer(record, &limits), Some(Place::New));
+        queue.loads.leave(ConnectionKey::new(7), false);
+        let idle = Place::Join(ConnectionKey::new(7));
+        assert_eq!(queue.offer(record, &limits), Some(idle));
+    }
+
+    #[test]
+    fn an_idle_connection_is_used_before_a_new_one_is_opened() {
+        let mut origins = Origins::default();
+        let record = record(&mut origins);
+        let mut queue = waiting(false);
+        queue.open = 2;
+        queue.idle = vec![(1, ConnectionKey::new(1)), (2, ConnectionKey::new(2))];
+        let latest = Place::Reuse(ConnectionKey::new(2));
+        assert_eq!(queue.offer(record, &Limits::default()), Some(latest));
+        assert_eq!(queue.remove_idle(ConnectionKey::new(1)), Some(1));
+        assert_eq!(queue.remove_idle(ConnectionKey::new(1)), None);
+    }
+}

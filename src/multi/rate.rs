@@ -180,4 +180,43 @@ mod tests {
         let (_, sooner) = rate.reserve(now);
         assert!(sooner < later || later == now);
     }
+
+    #[test]
+    fn an_allowance_keeps_the_lower_of_two_limits() {
+        let now = Instant::now();
+        let mut shared = Rate::new(100);
+        let mut allowance = Allowance::new(Some(1000));
+        // The shared limit has saved up a burst for one grant more.
+        for _ in 0..2 {
+            assert_eq!(allowance.bytes(Some(&mut shared), now), Ok(10));
+            allowance.spend(10, Some(&mut shared));
+        }
+        let later = allowance.bytes(Some(&mut shared), now);
+        assert!(later.is_err_and(|later| later > now));
+        // Its own limit granted 100 bytes at once.
+        assert_eq!(allowance.bytes(None, now), Ok(80));
+    }
+
+    #[test]
+    fn without_limits_an_allowance_has_no_bound() {
+        let now = Instant::now();
+        let mut allowance = Allowance::new(None);
+        assert_eq!(allowance.bytes(None, now), Ok(u64::MAX));
+        allowance.spend(1 << 20, None);
+        allowance.set_limit(Some(50));
+        assert_eq!(allowance.bytes(None, now), Ok(5));
+    }
+
+    #[test]
+    fn a_grant_that_is_returned_delays_no_other_transfer() {
+        let now = Instant::now();
+        let mut shared = Rate::new(1000);
+        let mut first = Allowance::new(None);
+        let mut second = Allowance::new(None);
+        assert_eq!(first.bytes(Some(&mut shared), now), Ok(100));
+        assert!(second.bytes(Some(&mut shared), now).is_ok());
+        first.give_back(Some(&mut shared));
+        second.give_back(Some(&mut shared));
+        assert_eq!(first.bytes(Some(&mut shared), now), Ok(100));
+    }
 }

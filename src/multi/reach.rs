@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_without_a_result_lets_the_next_one_try() {
+    fn a_transfer_that_gives_up_lets_the_next_one_try() {
         let mut reach = after(DOUBT);
         reach.try_it(id(8), 20);
         reach.give_up(id(7));

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_a_secret_is_shown_to_nobody() {
+    fn what_looks_like_a_secret_is_masked() {
         for (line, shown) in [
             ("authorization: Bearer x", "authorization: ***"),
             ("X-Api-Key: x", "X-Api-Key: ***"),

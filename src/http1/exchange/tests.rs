@@ -57,7 +57,7 @@ fn one_exchange_reads_answer_after_answer() {
 }
 
 #[test]
-fn what_follows_the_end_is_not_consumed_and_belongs_to_nobody() {
+fn bytes_behind_the_end_are_not_consumed() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
     let outcome = get(&format!("{answer}HTTP/1.1 200 OK\r\n\r\n"));
     assert_eq!(outcome.consumed, Some(answer.len()));

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_whose_origin_feeds_others_is_given_time_but_not_for_ever() {
+    fn a_starved_transfer_gets_more_time_but_not_for_ever() {
         let now = Instant::now();
         let easy = Easy::new("http://a/".parse().unwrap(), ());
         let limit = easy.stall_timeout.unwrap();

@@ -113,7 +113,9 @@ pub(super) fn receive<S: Sink>(
         let Some(link) = &mut transfer.link else {
             return Ok(Step::Go(State::Init));
         };
-        context.set_resting(link, false);
+        if link.is_resting {
+            context.set_resting(link, false);
+        }
         let (key, slot) = (link.key, link.slot);
         let network = &mut context.network;
         let connection = &mut network.connections[key];
