@@ -208,8 +208,11 @@ impl<S: Sink> Engine<S> {
                 Ok(Step::Look(key)) => {
                     self.look_at(key, now);
                     let transfer = &mut self.transfers[id.index as usize];
-                    transfer::join(transfer, &mut self.context, key);
-                    true
+                    let is_joining = matches!(transfer.state, State::Joining);
+                    if is_joining {
+                        transfer::join(transfer, &mut self.context, key);
+                    }
+                    is_joining
                 }
                 Ok(Step::Wait | Step::Complete) => false,
                 Ok(Step::Yield) => {
@@ -461,7 +464,11 @@ impl<S: Sink> Engine<S> {
             || schedule.has_yielded(id)
             || matches!(
                 transfer.state,
-                State::Done { .. } | State::Pending { .. } | State::Resolve | State::StandBy
+                State::Done { .. }
+                    | State::Pending { .. }
+                    | State::Joining
+                    | State::Resolve
+                    | State::StandBy
             )
             || connection.is_some_and(|connection| {
                 let mut sockets = connection.sockets();

@@ -79,6 +79,8 @@ pub(super) enum State {
         /// As in `Pending`.
         needs_fresh: bool,
     },
+    /// Has a stream, and waits within the call for its connection to receive what came while it was not watched.
+    Joining,
     /// Waits for the addresses of its host, with the right to open a connection.
     Resolve,
     /// Waits for a TCP connection.
@@ -108,6 +110,7 @@ impl State {
             Self::Delayed
             | Self::Pending { .. }
             | Self::Placed { .. }
+            | Self::Joining
             | Self::StandBy
             | Self::Done { .. } => Doing::Waiting,
             Self::Resolve => Doing::Resolving,
@@ -124,7 +127,8 @@ impl State {
 pub(super) enum Step {
     /// Go on in this state at once.
     Go(State),
-    /// Receive what came over this multiplexed connection while it was not watched, then [`join`] it.
+    /// Receive what came over this multiplexed connection while it was not watched, then [`join`] it. The transfer is
+    /// `Joining` meanwhile.
     Look(ConnectionKey),
     /// Sleep until something wakes the transfer.
     Wait,
@@ -143,7 +147,7 @@ pub(super) fn step<S: Sink>(
     match transfer.state {
         State::Delayed => Ok(start::delayed(transfer, context, now)),
         State::Init => start::init(transfer, context),
-        State::Pending { .. } => Ok(Step::Wait),
+        State::Pending { .. } | State::Joining => Ok(Step::Wait),
         State::Placed { place, needs_fresh } => {
             Ok(start::placed(transfer, context, place, needs_fresh, now))
         }

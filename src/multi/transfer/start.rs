@@ -84,7 +84,10 @@ pub(super) fn placed<S>(
             join(transfer, context, key);
             Step::Go(State::Send)
         }
-        Place::Join(key) => Step::Look(key),
+        Place::Join(key) => {
+            transfer.state = State::Joining;
+            Step::Look(key)
+        }
     }
 }
 
