@@ -20,7 +20,7 @@ fn read(exchange: &mut Exchange, mut bytes: &[u8]) -> usize {
     loop {
         let (consumed, event) = exchange.receive(bytes).expect("a good answer");
         match event {
-            Event::NeedMore | Event::Done => return body,
+            Event::Pending | Event::End => return body,
             Event::Data(data) => body += data.len(),
             Event::Interim(_) | Event::Head(_) => {}
         }

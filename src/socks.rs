@@ -1,22 +1,24 @@
-//! What is said to a SOCKS5 proxy, and what it answers (RFC 1928, RFC 1929), without I/O.
+//! The client side of SOCKS5 (RFC 1928, RFC 1929), without I/O.
 //!
 //! ```text
 //!  greeting ──► Method ─┬─ no login ──────────────► Reply ──► done
 //!                       └─ user, password ─► Login ──┘
 //! ```
 //!
-//! Every answer has a known length, so nothing behind the last one is taken for a part of it.
+//! Every answer has a known length, so bytes of the destination behind the last one are never consumed.
 
 use std::net::IpAddr;
 
 use crate::error::{ProxyFault, SocksReply};
 use crate::http::Credentials;
 
-/// The version of the protocol, and that of the login within it.
+/// The version of the protocol…
 const VERSION: u8 = 5;
+/// …and of the login.
 const LOGIN_VERSION: u8 = 1;
-/// Ways to log in (RFC 1928 §3): none, and by user and password.
+/// The method without a login (RFC 1928 §3).
 const NO_LOGIN: u8 = 0;
+/// The method with a user and a password (RFC 1928 §3).
 const PASSWORD: u8 = 2;
 /// The command to connect (RFC 1928 §4).
 const CONNECT: u8 = 1;
@@ -25,7 +27,7 @@ const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-/// Whom the proxy is to connect to.
+/// The host that the proxy connects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
     /// A name, which the proxy looks up.
@@ -34,19 +36,20 @@ pub enum Target<'a> {
     Address(IpAddr),
 }
 
-/// The way from a connected socket to a connection with the host.
+/// The handshake on a connected socket, up to a connection with the host.
 #[derive(Debug)]
 pub struct Handshake {
     awaits: Awaits,
-    /// What has come of the answer that is awaited.
+    /// The received part of the expected answer.
     incoming: Vec<u8>,
     outgoing: Outgoing,
-    /// What is to be said in answer to the next two.
+    /// The login, if the proxy selects that method.
     login: Option<Outgoing>,
+    /// The command to connect.
     request: Outgoing,
 }
 
-/// Bytes that may hold a password.
+/// Bytes to send, which may contain a password.
 #[derive(Default)]
 struct Outgoing(Vec<u8>);
 
@@ -65,7 +68,7 @@ enum Awaits {
 }
 
 impl Handshake {
-    /// One that has not begun. With `credentials`, a login by user and password is offered.
+    /// A new handshake. With `credentials`, it offers a login by user and password.
     ///
     /// # Errors
     /// [`ProxyFault::LongName`]: the name is empty, or longer than 255 bytes.
@@ -88,23 +91,23 @@ impl Handshake {
         })
     }
 
-    /// Bytes that are to be sent now.
+    /// Bytes to send now.
     pub fn unsent(&self) -> &[u8] {
         &self.outgoing.0
     }
 
-    /// So many of them were.
+    /// Removes bytes that were sent.
     pub fn sent(&mut self, count: usize) {
         self.outgoing.0.drain(..count.min(self.outgoing.0.len()));
     }
 
-    /// How many bytes are to be received at least before anything else happens; 0 once the connection stands. The proxy
-    /// sends no more than these before it is spoken to, unless they are followed by the host's own.
+    /// The minimum number of bytes to receive next; 0 once the connection is established. Until the client sends again,
+    /// the proxy sends only these, and then bytes of the host.
     pub fn missing(&self) -> usize {
         let wanted = match (self.awaits, &*self.incoming) {
             (Awaits::Nothing, _) => 0,
             (Awaits::Method | Awaits::Login, _) => 2,
-            // The version and the verdict, then where the proxy connects from.
+            // The version and the result, then the address that the proxy connects from.
             (Awaits::Reply, [] | [_]) => 2,
             (Awaits::Reply, [_, _, _, IPV4, _, ..]) => 4 + 4 + 2,
             (Awaits::Reply, [_, _, _, IPV6, _, ..]) => 4 + 16 + 2,
@@ -114,10 +117,10 @@ impl Handshake {
         wanted.saturating_sub(self.incoming.len())
     }
 
-    /// Takes bytes that have arrived, and says how many: all, unless the connection stands.
+    /// Takes received bytes. Returns how many it consumed: all, unless the connection is established.
     ///
     /// # Errors
-    /// Why it never will.
+    /// Why the proxy does not connect.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<usize, ProxyFault> {
         let mut consumed = 0;
         while self.missing() > 0 && consumed < bytes.len() {
@@ -130,7 +133,7 @@ impl Handshake {
         Ok(consumed)
     }
 
-    /// Looks at what has come, as soon as it says anything.
+    /// Evaluates the received part of an answer.
     fn advance(&mut self) -> Result<(), ProxyFault> {
         let (version, verdict) = match *self.incoming {
             [version, verdict, ..] => (version, verdict),
@@ -163,7 +166,7 @@ impl Handshake {
 
     fn check(&self, version: u8) -> Result<(), ProxyFault> {
         let is_right = match self.awaits {
-            // RFC 1929 has a version of its own, which some servers mistake for the other.
+            // RFC 1929 has another version number, which some servers confuse with that of the protocol.
             Awaits::Login => version == LOGIN_VERSION || version == VERSION,
             _ => version == VERSION,
         };
@@ -195,8 +198,8 @@ impl Handshake {
     }
 }
 
-/// User and password (RFC 1929 §2). Each is cut where its length would not fit: a
-/// [`Proxy`](crate::http::Proxy) has none that is.
+/// The user and the password (RFC 1929 §2). Each is cut after 255 bytes; a [`Proxy`](crate::http::Proxy) has none
+/// that is longer.
 fn login(credentials: &Credentials) -> Outgoing {
     let mut words = vec![LOGIN_VERSION];
     for part in [credentials.user(), credentials.password()] {
@@ -236,8 +239,8 @@ fn request(target: Target<'_>, port: u16) -> Result<Vec<u8>, ProxyFault> {
 mod tests {
     use super::*;
 
-    /// Has a proxy answer in turn, in pieces of `step` bytes; gives what it was told, and how much was
-    /// left of the last answer.
+    /// Delivers the answers of a proxy in turn, in pieces of `step` bytes. Returns what was sent, and the number of
+    /// bytes left of the last answer.
     fn talk(
         mut handshake: Handshake,
         answers: &[&[u8]],

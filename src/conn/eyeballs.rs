@@ -1,6 +1,6 @@
 //! Which address to try next, and when: Happy Eyeballs (RFC 8305 §4 and §5) as a pure step function.
 //!
-//! The resolver gives all addresses at once, so the resolution delay of §3 has nothing to wait for.
+//! The resolver returns all addresses at once, so the resolution delay of §3 does not apply.
 //!
 //! ```text
 //!          ┌──── Dial(address) ───► an attempt runs ── failed ──┐
@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Time before the next address is tried beside those under way (RFC 8305 §5).
+/// The time before the next address is tried while earlier attempts run (RFC 8305 §5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// A race of connection attempts to the addresses of one host.
@@ -29,15 +29,15 @@ pub(crate) struct Race {
 pub(crate) enum Action {
     /// Start an attempt to this address, then step again.
     Dial(SocketAddr),
-    /// Wait for the attempts under way, and step again at this time, where there is one.
+    /// Wait for the attempts under way, and step again at this time, if there is one.
     Wait(Option<Instant>),
     /// Every address was tried and none runs.
     Exhausted,
 }
 
 impl Race {
-    /// A race to `addresses`, which come in the resolver's order of preference (RFC 6724): families take turns,
-    /// the preferred family first, and `winner`, which won the last race to this host, before all.
+    /// A race to `addresses`, which are in the resolver's order of preference (RFC 6724). Families alternate, beginning
+    /// with the preferred one; `winner`, which won the last race to this host, comes first.
     pub(crate) fn new(addresses: &[SocketAddr], winner: Option<SocketAddr>) -> Self {
         let v6_first = addresses.first().is_some_and(SocketAddr::is_ipv6);
         let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =

@@ -1,9 +1,9 @@
-//! A connection is a stack of filters: a [`Socket`] at the bottom, TLS above it where the origin asks for it.
-//! Where there is a proxy, TLS to it and the tunnel through it stand in between.
+//! A connection is a stack of filters: a [`Socket`] at the bottom, and TLS above it if the origin uses it. Between
+//! them, if there is a proxy, are TLS to the proxy and the tunnel through it.
 //!
-//! Nothing here waits, reads a clock or knows of transfers. The engine calls [`Filter::open`] until
-//! the stack stands, then [`Filter::send`] and [`Filter::recv`], and watches the socket for what
-//! the stack says it [`wants`](Filter::wants).
+//! Nothing here waits, reads a clock or knows transfers. The engine calls [`Filter::open`] until the stack is open,
+//! then [`Filter::send`] and [`Filter::recv`], and watches the socket for the events that the stack
+//! [`wants`](Filter::wants).
 
 mod eyeballs;
 mod filter;

@@ -1,4 +1,4 @@
-//! The filter of a tunnel through an HTTP proxy: CONNECT (RFC 9110 §9.3.6) over whatever lies below.
+//! The filter of a tunnel through an HTTP proxy: CONNECT (RFC 9110 §9.3.6).
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,33 +6,33 @@ use std::sync::Arc;
 use super::filter::{Filter, Interest, Opened, Received, Scratch};
 use super::socket::Socket;
 use crate::error::{Fault, ProxyFault};
-use crate::http::{Proxy, Unsendable};
+use crate::http::Proxy;
 use crate::http1::{ConnectAnswer, connect};
 
-/// Bytes of the wire that are received at once while the answer is awaited. What follows it is kept here.
+/// Bytes of the wire that are received at once until the proxy has answered. Bytes behind its answer are kept.
 const AT_ONCE: usize = 16 * 1024;
 
-/// A tunnel, or one that is asked for.
+/// A tunnel, or a request for one.
 pub(crate) struct Tunnel {
     below: Box<dyn Filter>,
     proxy: Arc<Proxy>,
-    /// What is left of the request.
+    /// The unsent rest of the request.
     request: Vec<u8>,
-    /// Reads the answer; none once the tunnel stands.
+    /// Reads the answer; none once the tunnel is open.
     answer: Option<Box<ConnectAnswer>>,
-    /// What came along with the answer, and is the host's.
+    /// Bytes of the destination that came with the answer.
     early: Vec<u8>,
 }
 
 impl Tunnel {
-    /// A tunnel through `proxy`, which is spoken to over `below`, to `authority`, a host and a port.
+    /// Asks `proxy`, over `below`, for a tunnel to `authority`, a host and a port.
     pub(crate) fn new(
         proxy: Arc<Proxy>,
         authority: &str,
         below: Box<dyn Filter>,
     ) -> Result<Self, Fault> {
-        let unsendable = |error: Unsendable| Fault::BadUrl(error.to_string());
-        let request = connect(authority, proxy.credentials.as_ref()).map_err(unsendable)?;
+        let request = connect(authority, proxy.credentials.as_ref())
+            .map_err(|error| Fault::BadUrl(error.to_string()))?;
         Ok(Self {
             below,
             proxy,
@@ -42,7 +42,7 @@ impl Tunnel {
         })
     }
 
-    /// Sends what is left of the request; true when nothing is.
+    /// Sends the rest of the request. Returns true when nothing is left.
     fn ask(&mut self) -> Result<bool, Fault> {
         while !self.request.is_empty() {
             match self.below.send(&self.request)? {
@@ -53,28 +53,27 @@ impl Tunnel {
         self.below.flush()
     }
 
-    /// Takes bytes of the answer, and what follows it.
+    /// Takes bytes of the answer, and keeps those behind it.
     fn take(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let Some(answer) = &mut self.answer else {
             return Ok(());
         };
-        let refused = |fault| refused(&self.proxy, fault);
         let (consumed, status) = answer
             .receive(bytes)
-            .map_err(|malformed| refused(ProxyFault::Malformed(malformed)))?;
+            .map_err(|malformed| refused(&self.proxy, ProxyFault::Malformed(malformed)))?;
         match status {
             None => {}
             Some(200..300) => {
                 self.answer = None;
                 self.early = bytes[consumed..].to_vec();
             }
-            Some(status) => return Err(refused(ProxyFault::Status(status))),
+            Some(status) => return Err(refused(&self.proxy, ProxyFault::Status(status))),
         }
         Ok(())
     }
 }
 
-/// The fault of a proxy, with its name.
+/// The fault of a proxy, which it names.
 pub(super) fn refused(proxy: &Proxy, fault: ProxyFault) -> Fault {
     Fault::Proxy {
         proxy: proxy.to_string(),
@@ -83,12 +82,20 @@ pub(super) fn refused(proxy: &Proxy, fault: ProxyFault) -> Fault {
 }
 
 impl Filter for Tunnel {
+    fn below(&self) -> &dyn Filter {
+        self.below.as_ref()
+    }
+
+    fn below_mut(&mut self) -> &mut dyn Filter {
+        self.below.as_mut()
+    }
+
     fn open(&mut self, scratch: &mut Scratch) -> Result<Opened, Fault> {
         if matches!(self.below.open(scratch)?, Opened::Wait) {
             return Ok(Opened::Wait);
         }
         while self.answer.is_some() {
-            // What the proxy said before it left may still be there to be read.
+            // What the proxy sent before it closed may still be readable.
             let is_asked = match self.ask() {
                 Err(Fault::ConnectionLost(_)) => true,
                 asked => asked?,
@@ -128,14 +135,6 @@ impl Filter for Tunnel {
         Ok(Received::Bytes(count))
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
-        self.below.send(bytes)
-    }
-
-    fn flush(&mut self) -> Result<bool, Fault> {
-        self.below.flush()
-    }
-
     fn wants(&self) -> Interest {
         if self.request.is_empty() {
             self.below.wants()
@@ -144,22 +143,12 @@ impl Filter for Tunnel {
         }
     }
 
-    fn close(&mut self) {
-        self.below.close();
-    }
-
-    fn socket(&self) -> &Socket {
-        self.below.socket()
-    }
-
     fn plain(&self) -> Option<&Socket> {
-        let is_bare = self.answer.is_none() && self.early.is_empty();
-        self.below.plain().filter(|_| is_bare)
-    }
-
-    /// What was agreed on below is what the proxy speaks.
-    fn protocol(&self) -> Option<&[u8]> {
-        None
+        if self.answer.is_none() && self.early.is_empty() {
+            self.below.plain()
+        } else {
+            None
+        }
     }
 
     fn describe(&self) -> String {

@@ -1,4 +1,4 @@
-//! The bottom of every stack: a non-blocking TCP socket, or what stands in for one.
+//! The lowest layer of every stack: a non-blocking TCP socket, or a [`Wire`] in its place.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,13 +15,13 @@ use crate::error::Fault;
 /// Idle time before the kernel probes a silent peer, and between probes.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// A connection to a peer, connected or about to be. It closes with its last holder, so that
-/// whoever watches it can outlive the stack.
+/// A connection to a peer, established or not yet. It closes with its last clone, so the socket function's owner may
+/// outlive the stack.
 #[derive(Debug, Clone)]
 pub(crate) enum Socket {
     /// The kernel's TCP.
     Tcp(Rc<TcpStream>),
-    /// What the application has put in its place.
+    /// What the application uses instead.
     Wire(Rc<dyn Wire>),
 }
 
@@ -32,12 +32,12 @@ pub(crate) enum Dialled {
     Yes,
     /// Still under way.
     NotYet,
-    /// Refused, unreachable, or worse.
+    /// It failed: refused, unreachable, or another error.
     Failed(io::Error),
 }
 
 impl Socket {
-    /// Starts connecting to `address`. The socket is announced writable once that has come to an end.
+    /// Starts to connect to `address`. The socket becomes writable when the attempt has ended.
     pub(crate) fn dial(address: SocketAddr) -> io::Result<Self> {
         let socket = socket2::Socket::new(
             Domain::for_address(address),
@@ -61,7 +61,7 @@ impl Socket {
         Ok(Self::Tcp(Rc::new(socket.into())))
     }
 
-    /// How far the attempt has come, whatever the poller said.
+    /// How far the attempt has come. Asks the kernel, not the poller.
     pub(crate) fn dialled(&self) -> Dialled {
         let is_connected = match self {
             Self::Tcp(stream) => is_connected(stream),
@@ -74,7 +74,7 @@ impl Socket {
         }
     }
 
-    /// What the socket function calls it.
+    /// Its number for the socket function.
     pub(crate) fn number(&self) -> RawFd {
         match self {
             Self::Tcp(stream) => stream.as_raw_fd(),
@@ -90,7 +90,7 @@ impl Socket {
         }
     }
 
-    /// Whether a socket that nobody watched is still silent and open: no byte and no end has come.
+    /// Whether a socket that was not watched is open and has received nothing: no byte, no end.
     pub(crate) fn is_silent(&self) -> bool {
         match self {
             Self::Tcp(stream) => {
@@ -122,6 +122,14 @@ fn is_connected(stream: &TcpStream) -> io::Result<bool> {
 }
 
 impl Filter for Socket {
+    fn below(&self) -> &dyn Filter {
+        self
+    }
+
+    fn below_mut(&mut self) -> &mut dyn Filter {
+        self
+    }
+
     fn open(&mut self, _: &mut Scratch) -> Result<Opened, Fault> {
         Ok(Opened::Ready)
     }
@@ -174,10 +182,6 @@ impl Filter for Socket {
 
     fn plain(&self) -> Option<&Socket> {
         Some(self)
-    }
-
-    fn protocol(&self) -> Option<&[u8]> {
-        None
     }
 
     fn describe(&self) -> String {

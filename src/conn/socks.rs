@@ -1,4 +1,4 @@
-//! The filter of a connection through a SOCKS5 proxy. What is said stands in [`crate::socks`].
+//! The filter of a connection through a SOCKS5 proxy. [`crate::socks`] has the messages.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::error::{Fault, ProxyFault};
 use crate::http::Proxy;
 use crate::socks::{Handshake, Target};
 
-/// A connection by way of a SOCKS5 proxy, or one that is asked for.
+/// A connection through a SOCKS5 proxy, or a handshake for one.
 #[derive(Debug)]
 pub(crate) struct Socks {
     below: Box<dyn Filter>,
     proxy: Arc<Proxy>,
-    /// None once the connection stands.
+    /// None once the connection is established.
     handshake: Option<Box<Handshake>>,
 }
 
 impl Socks {
-    /// A connection to `target` through `proxy`, which is spoken to over `below`.
+    /// Asks `proxy`, over `below`, for a connection to `target`.
     pub(crate) fn new(
         proxy: Arc<Proxy>,
         target: Target<'_>,
@@ -35,7 +35,7 @@ impl Socks {
         })
     }
 
-    /// Receives once, and no more than belongs to the handshake.
+    /// Receives once, at most the bytes of the handshake.
     fn listen(&mut self, scratch: &mut Scratch) -> Result<Received, Fault> {
         let Some(handshake) = &mut self.handshake else {
             return Ok(Received::WouldBlock);
@@ -53,6 +53,14 @@ impl Socks {
 }
 
 impl Filter for Socks {
+    fn below(&self) -> &dyn Filter {
+        self.below.as_ref()
+    }
+
+    fn below_mut(&mut self) -> &mut dyn Filter {
+        self.below.as_mut()
+    }
+
     fn open(&mut self, scratch: &mut Scratch) -> Result<Opened, Fault> {
         if matches!(self.below.open(scratch)?, Opened::Wait) {
             return Ok(Opened::Wait);
@@ -77,23 +85,6 @@ impl Filter for Socks {
         Ok(Opened::Ready)
     }
 
-    fn recv(
-        &mut self,
-        out: &mut [u8],
-        limit: usize,
-        scratch: &mut Scratch,
-    ) -> Result<Received, Fault> {
-        self.below.recv(out, limit, scratch)
-    }
-
-    fn send(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
-        self.below.send(bytes)
-    }
-
-    fn flush(&mut self) -> Result<bool, Fault> {
-        self.below.flush()
-    }
-
     fn wants(&self) -> Interest {
         match &self.handshake {
             Some(handshake) if !handshake.unsent().is_empty() => Interest::InOut,
@@ -101,20 +92,11 @@ impl Filter for Socks {
         }
     }
 
-    fn close(&mut self) {
-        self.below.close();
-    }
-
-    fn socket(&self) -> &Socket {
-        self.below.socket()
-    }
-
     fn plain(&self) -> Option<&Socket> {
-        self.below.plain().filter(|_| self.handshake.is_none())
-    }
-
-    fn protocol(&self) -> Option<&[u8]> {
-        None
+        match self.handshake {
+            None => self.below.plain(),
+            Some(_) => None,
+        }
     }
 
     fn describe(&self) -> String {

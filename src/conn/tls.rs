@@ -1,8 +1,8 @@
-//! The TLS filter: rustls without its own buffers, over whatever lies below.
+//! The TLS filter: rustls without its own buffers.
 //!
-//! Ciphertext is received into a shared buffer 256 KiB at a time and decrypted from there; only a record's torn end
-//! stays with the connection. Bytes for the wire queue in `outgoing`, so that the last flight of the handshake
-//! and the first request leave in one segment.
+//! Ciphertext is received into a shared buffer, 256 KiB at a time, and decrypted there; only an incomplete record stays
+//! with the connection. Bytes for the wire queue in `outgoing`, so that the last flight of the handshake and the first
+//! request leave in one segment.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,37 +14,61 @@ use rustls::{AlertDescription, CertificateError, ClientConfig};
 use rustls_pki_types::{ServerName, UnixTime};
 
 use super::filter::{Filter, Interest, Opened, Received, Scratch};
-use super::socket::Socket;
 use super::trust::Config;
 use crate::error::Fault;
 
-/// More than this waiting to be sent and the filter takes no more, in bytes.
+/// The filter takes nothing more while more bytes than this wait to be sent.
 const OUTGOING_LIMIT: usize = 64 * 1024;
 
 /// A TLS session over the filters below it.
 pub(crate) struct Tls {
     below: Box<dyn Filter>,
     session: UnbufferedClientConnection,
-    /// The torn end of what was received: less than one record.
+    /// The incomplete record at the end of what was received.
     incoming: Vec<u8>,
-    /// Records to be sent.
+    /// Records that wait to be sent.
     outgoing: Vec<u8>,
-    /// Plaintext that came when nobody was there to take it: along with the end of the handshake.
+    /// Plaintext that came with the end of the handshake, when there was no buffer for it.
     early: Vec<u8>,
-    has_started: bool,
-    /// The handshake is over: application data may be sent.
-    is_established: bool,
-    /// The peer said close_notify.
+    handshake: Handshake,
+    /// The peer sent close_notify.
     has_ended: bool,
-    /// It has failed, and must not be run again.
-    is_broken: bool,
-    /// What has broken it, until that is told: first comes what was received before.
-    broken_by: Option<Fault>,
+    failure: Failure,
     /// The peer is a proxy.
     is_to_proxy: bool,
 }
 
-/// What the application has the session write.
+/// How far the handshake has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handshake {
+    NotStarted,
+    Running,
+    /// Application data may be sent.
+    Over,
+}
+
+/// Whether the session has failed. A failed session must not be run again.
+enum Failure {
+    None,
+    /// It failed behind plaintext that is delivered first.
+    Unreported(Fault),
+    Reported,
+}
+
+impl Failure {
+    /// Takes the fault, if it is still to be reported.
+    fn report(&mut self) -> Option<Fault> {
+        match self {
+            Self::Unreported(_) => match std::mem::replace(self, Self::Reported) {
+                Self::Unreported(fault) => Some(fault),
+                Self::None | Self::Reported => None,
+            },
+            Self::None | Self::Reported => None,
+        }
+    }
+}
+
+/// What the application sends.
 #[derive(Clone, Copy)]
 enum App<'a> {
     Bytes(&'a [u8]),
@@ -60,15 +84,15 @@ impl App<'_> {
     }
 }
 
-/// What one run over received ciphertext came to, in bytes.
+/// The result of one run over received ciphertext, in bytes.
 struct Processed {
     consumed: usize,
     produced: usize,
 }
 
 impl Tls {
-    /// A session with `host`, a name or an address, whose certificate it will check, and to which
-    /// it offers these protocols (RFC 7301).
+    /// A session with `host`, a name or an address, which its certificate must name. Offers these protocols
+    /// (RFC 7301).
     pub(crate) fn new(
         config: &Config,
         host: &str,
@@ -78,7 +102,7 @@ impl Tls {
         Self::begin(config.shared(), host, protocols, below)
     }
 
-    /// A session with a proxy, in which HTTP/1.1 is spoken.
+    /// A session with a proxy, which offers HTTP/1.1.
     pub(crate) fn to_proxy(
         config: &Config,
         host: &str,
@@ -108,18 +132,15 @@ impl Tls {
             incoming: Vec::new(),
             outgoing: Vec::new(),
             early: Vec::new(),
-            has_started: false,
-            is_established: false,
+            handshake: Handshake::NotStarted,
             has_ended: false,
-            is_broken: false,
-            broken_by: None,
+            failure: Failure::None,
             is_to_proxy: false,
         })
     }
 
-    /// Runs the session over `wire`; plaintext goes to `out` and, where that has no room, to `early`;
-    /// `app` is encrypted once the session takes it. Plaintext goes before what is wrong behind it:
-    /// that is told by the next run.
+    /// Runs the session over `wire`. Plaintext goes to `out` and, if that has no room, to `early`; `app` is encrypted
+    /// once the session takes it. If there is plaintext before a failure, the next run reports the failure.
     fn process(
         &mut self,
         wire: &mut [u8],
@@ -130,25 +151,25 @@ impl Tls {
             consumed: 0,
             produced: 0,
         };
-        if self.is_broken {
-            let told = || Fault::Tls("the session has failed".into());
-            return Err(self.broken_by.take().unwrap_or_else(told));
+        if !matches!(self.failure, Failure::None) {
+            let fault = self.failure.report();
+            return Err(fault.unwrap_or_else(|| Fault::Tls("the session has failed".into())));
         }
         let Err(fault) = self.run(wire, out, app, &mut done) else {
             return Ok(done);
         };
-        // It must not be run again, not even for the alert that would tell the peer why: what it has
-        // left unread would meet other bytes than it expects.
-        self.is_broken = true;
+        // It must not be run again, not even for the alert that would tell the peer why: the bytes that it left unread
+        // would be followed by others than it expects.
         if done.produced == 0 && self.early.is_empty() {
+            self.failure = Failure::Reported;
             return Err(fault);
         }
-        self.broken_by = Some(fault);
+        self.failure = Failure::Unreported(fault);
         done.consumed = wire.len();
         Ok(done)
     }
 
-    /// As [`process`](Self::process), without regard for what has happened before.
+    /// Runs the session as [`process`](Self::process) describes, without regard to an earlier failure.
     fn run(
         &mut self,
         wire: &mut [u8],
@@ -183,7 +204,7 @@ impl Tls {
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::PeerClosed => self.has_ended = true,
                 ConnectionState::WriteTraffic(mut traffic) => {
-                    self.is_established = true;
+                    self.handshake = Handshake::Over;
                     let Some(app) = app.take() else {
                         done.consumed += discard;
                         return Ok(());
@@ -208,14 +229,14 @@ impl Tls {
         }
     }
 
-    /// Receives once from below and runs the session over what came; gives how much plaintext that made.
+    /// Receives once from below, and runs the session over what came. Returns the number of bytes of plaintext.
     fn recv_once(
         &mut self,
         out: &mut [u8],
         limit: usize,
         scratch: &mut Scratch,
     ) -> Result<Received, Fault> {
-        if let Some(fault) = self.broken_by.take() {
+        if let Some(fault) = self.failure.report() {
             return Err(fault);
         }
         let mut wire = scratch.take();
@@ -235,13 +256,13 @@ impl Tls {
         result
     }
 
-    /// Goes on with the handshake.
+    /// Continues the handshake.
     fn shake_hands(&mut self, scratch: &mut Scratch) -> Result<Opened, Fault> {
-        if !self.has_started {
-            self.has_started = true;
+        if self.handshake == Handshake::NotStarted {
+            self.handshake = Handshake::Running;
             self.write(None)?;
         }
-        while !self.is_established {
+        while self.handshake != Handshake::Over {
             self.flush()?;
             match self.recv_once(&mut [], usize::MAX, scratch) {
                 Ok(Received::Bytes(_)) => {}
@@ -257,15 +278,15 @@ impl Tls {
         Ok(Opened::Ready)
     }
 
-    /// Sends what waits to be sent while the application receives. Where the socket takes nothing
-    /// any more, that is no reason not to read what has come: the next send meets the error.
+    /// Sends what waits to be sent while the application receives. A failure does not stop receiving: what has come is
+    /// still read, and the next send reports the error.
     fn flush_or_forget(&mut self) {
         if self.flush().is_err() {
             self.outgoing.clear();
         }
     }
 
-    /// Runs the session without new bytes, to have it write: the ClientHello, an alert, a request.
+    /// Runs the session without new bytes, so that it writes: a ClientHello, an alert, a request.
     fn write(&mut self, app: Option<App<'_>>) -> Result<(), Fault> {
         let mut incoming = std::mem::take(&mut self.incoming);
         let processed = self.process(&mut incoming, &mut [], app)?;
@@ -275,7 +296,7 @@ impl Tls {
     }
 }
 
-/// Appends to `outgoing` what `write` puts into the room it is given; it says how much more it needs.
+/// Appends to `outgoing` what `write` puts into the room it is given. `write` fails with the room that it needs.
 fn append(
     outgoing: &mut Vec<u8>,
     room: usize,
@@ -295,6 +316,14 @@ fn append(
 }
 
 impl Filter for Tls {
+    fn below(&self) -> &dyn Filter {
+        self.below.as_ref()
+    }
+
+    fn below_mut(&mut self) -> &mut dyn Filter {
+        self.below.as_mut()
+    }
+
     fn open(&mut self, scratch: &mut Scratch) -> Result<Opened, Fault> {
         if matches!(self.below.open(scratch)?, Opened::Wait) {
             return Ok(Opened::Wait);
@@ -338,7 +367,7 @@ impl Filter for Tls {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
-        // The socket is asked before it is said to take nothing: only then does it report when it does again.
+        // The socket must refuse a write before it reports that it is writable again.
         if self.outgoing.len() > OUTGOING_LIMIT && !self.flush()? {
             return Ok(0);
         }
@@ -374,14 +403,6 @@ impl Filter for Tls {
         self.below.close();
     }
 
-    fn socket(&self) -> &Socket {
-        self.below.socket()
-    }
-
-    fn plain(&self) -> Option<&Socket> {
-        None
-    }
-
     fn protocol(&self) -> Option<&[u8]> {
         self.session.alpn_protocol()
     }
@@ -405,13 +426,13 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")
             .field("below", &self.below)
-            .field("is_established", &self.is_established)
+            .field("handshake", &self.handshake)
             .finish_non_exhaustive()
     }
 }
 
-/// A refused certificate is for ever, and so is a protocol that is not spoken: HTTP/1.1 always is;
-/// anything else may go better the next time.
+/// The fault of an error of rustls. A refused certificate and a refused protocol are permanent; other errors may not
+/// occur again.
 fn fault(error: rustls::Error) -> Fault {
     match &error {
         rustls::Error::InvalidCertificate(refused) => Fault::Certificate(why(refused).into()),
@@ -429,14 +450,8 @@ fn fault(error: rustls::Error) -> Fault {
     }
 }
 
-/// Why a certificate is refused, in words.
+/// Why a certificate was refused, as text.
 fn why(refused: &CertificateError) -> String {
-    let date = |time: &UnixTime| {
-        let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
-        time.map_or_else(String::new, |time| {
-            humantime::format_rfc3339_seconds(time).to_string()
-        })
-    };
     match refused {
         CertificateError::ExpiredContext { not_after, .. } => {
             format!("it expired at {}", date(not_after))
@@ -453,8 +468,16 @@ fn why(refused: &CertificateError) -> String {
     }
 }
 
-/// Whether an alert from a server is about the certificate that the client has shown, or has not
-/// (RFC 8446 §6.2). From TLS 1.3 on it comes when the client takes the handshake to be over.
+/// A time as RFC 3339; empty if the clock cannot hold it.
+fn date(time: &UnixTime) -> String {
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
+    time.map_or_else(String::new, |time| {
+        humantime::format_rfc3339_seconds(time).to_string()
+    })
+}
+
+/// Whether an alert from a server is about the client's certificate, or the lack of one (RFC 8446 §6.2). Since TLS 1.3
+/// it arrives after the client's handshake is over.
 fn is_of_identity(alert: AlertDescription) -> bool {
     matches!(
         alert,
@@ -469,7 +492,7 @@ fn is_of_identity(alert: AlertDescription) -> bool {
     )
 }
 
-/// The alert with which the server ended it (RFC 8446 §6.2), and what that means of the most frequent ones.
+/// The alert that the server ended the session with (RFC 8446 §6.2), and the meaning of the most frequent ones.
 fn said(alert: AlertDescription) -> String {
     let meaning = match alert {
         AlertDescription::ProtocolVersion => ": it speaks none of the versions that are allowed",

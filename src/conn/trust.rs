@@ -1,5 +1,4 @@
-//! Whom TLS connections trust, who they say they are, and what they agree to: options, and the
-//! configuration made of them.
+//! The TLS options: trusted authorities, the client's certificate and versions; and the configuration made from them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,30 +14,30 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use super::verifier::{AcceptAny, Pinned, Verifier};
 use crate::error::Fault;
 
-/// How TLS connections are made and whom they trust.
+/// How TLS connections are made, and which certificates they accept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsOptions {
     /// The certificate authorities that are trusted.
     pub roots: TrustRoots,
-    /// Accept any certificate: the connection is private from nobody who can stand in the way.
+    /// Accept any certificate. An attacker between the two ends can then read and change everything.
     pub insecure: bool,
     /// SHA-256 digests of the public keys that servers may have (the SubjectPublicKeyInfo,
     /// RFC 7469 §2.4), insecure or not; none is any key.
     pub pins: Vec<[u8; 32]>,
-    /// What to show to servers that ask who this is.
+    /// The certificate for servers that ask for one.
     pub identity: Option<Identity>,
-    /// The oldest version spoken.
+    /// The oldest version that is accepted.
     pub oldest: TlsVersion,
 }
 
 impl TlsOptions {
-    /// Whether files that were named are read: they may be pipes.
+    /// Whether files that the user named are read. They may be pipes, which block.
     pub(crate) fn reads_files(&self) -> bool {
         self.identity.is_some() || self.roots != TrustRoots::Platform
     }
 }
 
-/// Where the trusted certificate authorities come from. They are read when the first https URL comes up.
+/// Where the trusted certificate authorities come from. They are loaded for the first https URL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrustRoots {
@@ -57,9 +56,9 @@ pub enum TrustRoots {
 /// A client's own certificate and key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// PEM certificates: its own, then those between it and an authority.
+    /// PEM certificates: the client's, then the intermediate ones.
     pub certificate: PathBuf,
-    /// Its PEM key; it may stand in the same file.
+    /// Its PEM key, possibly in the same file.
     pub key: PathBuf,
 }
 
@@ -84,11 +83,11 @@ impl TlsVersion {
     }
 }
 
-/// The loaded configuration, one for all connections of an engine: they share its session tickets.
+/// The loaded configuration. All connections of an engine share it, and its session tickets.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     origins: Arc<ClientConfig>,
-    /// The same roots, without what is for origins alone: pinned keys, and who this is.
+    /// For proxies: the trusted roots, without pinned keys and without the client's certificate.
     proxies: Arc<ClientConfig>,
 }
 
@@ -98,12 +97,11 @@ impl Config {
         let provider = Arc::new(provider());
         let trusted = verifier(options, Arc::clone(&provider))?;
         let pinned = pinned(options, Arc::clone(&trusted), &provider)?;
-        let builder = || {
-            ClientConfig::builder_with_provider(Arc::clone(&provider))
-                .with_protocol_versions(&options.oldest.and_later())
-                .map_err(|error| Fault::Tls(error.into()))
-        };
-        let origins = builder()?
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&options.oldest.and_later())
+            .map_err(|error| Fault::Tls(error.into()))?;
+        let origins = builder
+            .clone()
             .dangerous()
             .with_custom_certificate_verifier(pinned);
         let origins = match &options.identity {
@@ -115,7 +113,7 @@ impl Config {
                     .map_err(|error| unusable(&identity.key, error))?
             }
         };
-        let proxies = builder()?
+        let proxies = builder
             .dangerous()
             .with_custom_certificate_verifier(trusted);
         Ok(Self {
@@ -124,12 +122,12 @@ impl Config {
         })
     }
 
-    /// The configuration, for one more connection to an origin.
+    /// The configuration of a connection to an origin.
     pub(super) fn shared(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.origins)
     }
 
-    /// The same to a proxy.
+    /// The configuration of a connection to a proxy.
     pub(super) fn shared_with_proxies(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.proxies)
     }
@@ -145,7 +143,7 @@ fn provider() -> CryptoProvider {
     rustls::crypto::ring::default_provider()
 }
 
-/// Who is trusted.
+/// The verifier for the trusted authorities.
 fn verifier(
     options: &TlsOptions,
     provider: Arc<CryptoProvider>,
@@ -157,7 +155,7 @@ fn verifier(
     })
 }
 
-/// The same for those alone that have one of the pinned keys, where there are any.
+/// The verifier for origins: with pinned keys, it also compares the server's key with those.
 fn pinned(
     options: &TlsOptions,
     trusted: Arc<dyn ServerCertVerifier>,
@@ -220,7 +218,7 @@ fn unusable(path: &Path, why: impl ToString) -> Fault {
     }
 }
 
-/// What is wrong with a PEM file, in words.
+/// What is wrong with a PEM file.
 fn pem(error: rustls_pki_types::pem::Error) -> io::Error {
     use rustls_pki_types::pem::Error;
     match error {

@@ -1,5 +1,5 @@
-//! Whether a server's certificate is accepted: by a chain to a trusted authority, or because it is itself one of those
-//! that are trusted, or in any case; and, beside each of these, only with a key that was named.
+//! Whether a server's certificate is accepted: by a chain to a trusted authority, because it is trusted itself, or
+//! always (`--insecure`). Pinned keys restrict each of these.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-/// What webpki says of an authority's certificate that a server shows as its own. It says so only after it has checked
-/// the time, and before it looks for an issuer.
+/// The error of webpki for an authority's certificate that a server presents as its own. webpki reports it after it has
+/// checked the validity period, and before it searches an issuer.
 const IS_AUTHORITY: &str = "CaUsedAsEndEntity";
 
 /// The verifier of every connection that is not insecure.
@@ -27,7 +27,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// Trusts what is in `store`, and the certificates themselves that went into it.
+    /// Trusts chains to the authorities in `store`, and the certificates that went into it.
     pub(super) fn new(
         store: RootCertStore,
         trusted: Vec<CertificateDer<'static>>,
@@ -53,7 +53,7 @@ impl ServerCertVerifier for Verifier {
             .chains
             .verify_server_cert(end_entity, intermediates, name, ocsp, now)
         {
-            // `openssl req -x509` makes every self-signed certificate an authority's.
+            // `openssl req -x509` marks every self-signed certificate as an authority's.
             Err(Error::InvalidCertificate(CertificateError::Other(why)))
                 if why.0.to_string() == IS_AUTHORITY =>
             {
@@ -92,7 +92,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The verifier of `--insecure`: any certificate will do, but its key must be the one that signs.
+/// The verifier of `--insecure`: accepts any certificate, but its key must be the one that signs.
 #[derive(Debug)]
 pub(super) struct AcceptAny(Arc<CryptoProvider>);
 
@@ -147,17 +147,17 @@ impl ServerCertVerifier for AcceptAny {
     }
 }
 
-/// Why a certificate is refused whose key was not named.
+/// The error for a certificate with a key that is not pinned.
 #[derive(Debug, thiserror::Error)]
 #[error("its public key is not one of the pinned keys")]
 struct Unpinned;
 
-/// Another verifier, and beside it the keys that servers may have.
+/// Another verifier, and the keys that servers may have in addition.
 #[derive(Debug)]
 pub(super) struct Pinned {
     inner: Arc<dyn ServerCertVerifier>,
     pins: Vec<[u8; 32]>,
-    /// One whose hash is SHA-256.
+    /// A cipher suite with the hash SHA-256, which computes the pins.
     suite: &'static Tls13CipherSuite,
 }
 

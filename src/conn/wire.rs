@@ -1,37 +1,37 @@
-//! What can stand in for a TCP connection: any stream of bytes that does not block.
+//! A replacement for a TCP connection: any stream of bytes that does not block.
 
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 /// A non-blocking stream to a peer that is not the kernel's TCP: a tunnel, another kind of socket, a simulation.
-/// [`Multi::set_dial_function`](crate::multi::Multi::set_dial_function) has the engine use them.
+/// [`Multi::set_dial_function`](crate::multi::Multi::set_dial_function) makes the engine use it.
 ///
-/// Whoever watches it tells the engine of activity under its [`number`](Self::number).
+/// The application reports activity on it by its [`number`](Self::number).
 pub trait Wire: AsFd + fmt::Debug {
-    /// What the socket function calls it: a small number, not negative, that no other stream has which is open.
+    /// Its number for the socket function: small, not negative, and different from that of any other open stream.
     fn number(&self) -> RawFd {
         self.as_fd().as_raw_fd()
     }
 
-    /// Whether it is connected by now.
+    /// Whether it is connected.
     ///
     /// # Errors
-    /// It never will be.
+    /// The attempt failed.
     fn is_connected(&self) -> io::Result<bool>;
 
-    /// Receives bytes; 0 is their end.
+    /// Receives bytes; 0 means the end of the stream.
     ///
     /// # Errors
-    /// `WouldBlock` when there are none now; any other ends the connection.
+    /// `WouldBlock` if there are none now; any other error ends the connection.
     fn recv(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Takes bytes to send, and gives how many.
+    /// Sends bytes. Returns how many were taken.
     ///
     /// # Errors
-    /// `WouldBlock` when it takes none now; any other ends the connection.
+    /// `WouldBlock` if it takes none now; any other error ends the connection.
     fn send(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Whether it is open and has nothing to receive.
+    /// Whether it is open and has received nothing.
     fn is_silent(&self) -> bool;
 }

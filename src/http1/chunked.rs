@@ -1,10 +1,10 @@
-//! The chunked transfer coding (RFC 9112 §7.1): sizes and line ends are taken out, data is handed through in place.
+//! The chunked transfer coding (RFC 9112 §7.1): removes sizes and line ends; data stays in place.
 
 use super::head::LineScan;
 use super::{MAX_CHUNK_LINE, MAX_TRAILER_BYTES, MAX_TRAILER_LINES};
 use crate::error::Malformed;
 
-/// A decoder between two slices.
+/// Decodes a body that arrives in slices of any size.
 ///
 /// ```text
 /// Size ─▶ AfterSize ─▶ Extension ─▶ SizeLf ─▶ Data ─▶ DataCr ─▶ DataLf ─▶ Size …
@@ -12,68 +12,68 @@ use crate::error::Malformed;
 /// ```
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
-    state: State,
-    /// The size read so far; then the bytes of the chunk still to come.
+    state: ChunkState,
+    /// The size read so far; then the bytes of the chunk that are left.
     left: u64,
-    /// Bytes of the present size line, or of the trailer section.
+    /// Bytes of the current size line, or of the trailer section.
     bytes: usize,
     /// Lines of the trailer section.
     lines: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-enum State {
-    /// Before the size's first digit.
+enum ChunkState {
+    /// Before the first digit of the size.
     #[default]
     BeforeSize,
-    /// Behind at least one digit.
+    /// After at least one digit.
     Size,
-    /// In the whitespace behind the size.
+    /// In the whitespace after the size.
     AfterSize,
     /// In an extension, which ends with the line.
     Extension,
-    /// Behind the size line's CR.
+    /// After the CR of the size line.
     SizeLf,
     /// In the data.
     Data,
-    /// Where the line end behind the data begins.
+    /// Before the line end after the data.
     DataCr,
-    /// Behind its CR.
+    /// After the CR of that line end.
     DataLf,
     /// In the trailer section, which ends with an empty line.
     Trailers(LineScan),
 }
 
-/// What a slice brought.
+/// What a slice contained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// Framing only, to the end of the slice.
+    /// Only framing, up to the end of the slice.
     NeedMore,
-    /// Data from this offset up to what was consumed.
+    /// Data from this offset to the end of the consumed bytes.
     Data(usize),
     /// The end of the body.
     End,
 }
 
 impl Decoder {
-    /// Takes what has arrived: how much was consumed, and what it was.
+    /// Takes received bytes. Returns how many were consumed, and what they were.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<(usize, Piece), Malformed> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             match self.state {
-                State::Data => {
+                ChunkState::Data => {
                     let end = at + at_most(self.left, bytes.len() - at);
                     self.left -= (end - at) as u64;
                     if self.left == 0 {
-                        self.state = State::DataCr;
+                        self.state = ChunkState::DataCr;
                     }
                     return Ok((end, Piece::Data(at)));
                 }
-                State::Trailers(scan) => {
+                ChunkState::Trailers(scan) => {
                     let (taken, piece) = self.trailers(&bytes[at..], scan)?;
                     return Ok((at + taken, piece));
                 }
-                State::DataCr | State::DataLf => self.data_end(byte)?,
+                ChunkState::DataCr | ChunkState::DataLf => self.data_end(byte)?,
                 _ => self.size_line(byte)?,
             }
             at += 1;
@@ -81,34 +81,47 @@ impl Decoder {
         Ok((at, Piece::NeedMore))
     }
 
-    /// Whether the last chunk has come, so that the body is complete though its trailers may not be (RFC 9112 §8).
+    /// Whether the last chunk has come. Then the body is complete, even if its trailers are not (RFC 9112 §8).
     pub(super) fn is_complete(&self) -> bool {
-        matches!(self.state, State::Trailers(_))
+        matches!(self.state, ChunkState::Trailers(_))
     }
 
-    /// A byte of a size line: hexadecimal digits, whitespace allowed around them, an extension ignored (§7.1.1).
+    /// A byte of a size line: hexadecimal digits, optional whitespace around them, and an ignored extension (§7.1.1).
     fn size_line(&mut self, byte: u8) -> Result<(), Malformed> {
         self.bytes += 1;
         if self.bytes > MAX_CHUNK_LINE {
             return Err(Malformed::Chunk);
         }
         self.state = match (self.state, byte) {
-            (State::BeforeSize, b' ' | b'\t') => State::BeforeSize,
-            (State::BeforeSize | State::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+            (ChunkState::BeforeSize, b' ' | b'\t') => ChunkState::BeforeSize,
+            (
+                ChunkState::BeforeSize | ChunkState::Size,
+                b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F',
+            ) => {
                 self.digit(byte)?;
-                State::Size
+                ChunkState::Size
             }
-            (State::Size | State::AfterSize, b' ' | b'\t') => State::AfterSize,
-            (State::Size | State::AfterSize, b';') => State::Extension,
-            (State::Size | State::AfterSize | State::Extension, b'\r') => State::SizeLf,
-            (State::Size | State::AfterSize | State::Extension | State::SizeLf, b'\n') => {
+            (ChunkState::Size | ChunkState::AfterSize, b' ' | b'\t') => ChunkState::AfterSize,
+            (ChunkState::Size | ChunkState::AfterSize, b';') => ChunkState::Extension,
+            (ChunkState::Size | ChunkState::AfterSize | ChunkState::Extension, b'\r') => {
+                ChunkState::SizeLf
+            }
+            (
+                ChunkState::Size
+                | ChunkState::AfterSize
+                | ChunkState::Extension
+                | ChunkState::SizeLf,
+                b'\n',
+            ) => {
                 self.bytes = 0;
                 match self.left {
-                    0 => State::Trailers(LineScan::Start),
-                    _ => State::Data,
+                    0 => ChunkState::Trailers(LineScan::Start),
+                    _ => ChunkState::Data,
                 }
             }
-            (State::Extension, _) if byte == b'\t' || !byte.is_ascii_control() => State::Extension,
+            (ChunkState::Extension, _) if byte == b'\t' || !byte.is_ascii_control() => {
+                ChunkState::Extension
+            }
             _ => return Err(Malformed::Chunk),
         };
         Ok(())
@@ -121,22 +134,22 @@ impl Decoder {
         Ok(())
     }
 
-    /// A byte of the line end behind a chunk's data.
+    /// A byte of the line end after a chunk's data.
     fn data_end(&mut self, byte: u8) -> Result<(), Malformed> {
         self.state = match (self.state, byte) {
-            (State::DataCr, b'\r') => State::DataLf,
-            (_, b'\n') => State::BeforeSize,
+            (ChunkState::DataCr, b'\r') => ChunkState::DataLf,
+            (_, b'\n') => ChunkState::BeforeSize,
             _ => return Err(Malformed::Chunk),
         };
         Ok(())
     }
 
-    /// Lines that are counted and not kept (§7.1.2).
+    /// Counts the lines of the trailer section, and discards them (§7.1.2).
     fn trailers(&mut self, bytes: &[u8], mut scan: LineScan) -> Result<(usize, Piece), Malformed> {
         let end = scan.end(bytes);
         let taken = end.unwrap_or(bytes.len());
         let section = &bytes[..taken];
-        self.state = State::Trailers(scan);
+        self.state = ChunkState::Trailers(scan);
         self.bytes += taken;
         self.lines += section.iter().filter(|&&byte| byte == b'\n').count();
         let lines = self.lines - usize::from(end.is_some());
@@ -149,7 +162,7 @@ impl Decoder {
     }
 }
 
-/// The smaller of a count of bytes to come and of those at hand.
+/// The smaller of two counts: the bytes that are left, and those at hand.
 pub(super) fn at_most(left: u64, at_hand: usize) -> usize {
     usize::try_from(left).map_or(at_hand, |left| left.min(at_hand))
 }

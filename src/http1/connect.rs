@@ -1,4 +1,4 @@
-//! What a proxy is asked for a tunnel with, and the end of the head that it answers with: CONNECT (RFC 9110 §9.3.6).
+//! The request for a tunnel through a proxy, and its answer: CONNECT (RFC 9110 §9.3.6).
 
 use super::request::{append_line, encode_fields};
 use super::{MAX_INTERIM, head};
@@ -9,7 +9,7 @@ use crate::http::{Credentials, Response, Unsendable};
 ///
 /// # Errors
 ///
-/// [`Unsendable`] where the authority would break out of its line.
+/// [`Unsendable`] if the authority would end its line.
 pub fn connect(authority: &str, credentials: Option<&Credentials>) -> Result<Vec<u8>, Unsendable> {
     let basic = credentials.map(Credentials::basic);
     let login = basic.as_deref().map(|basic| ("Proxy-Authorization", basic));
@@ -20,8 +20,8 @@ pub fn connect(authority: &str, credentials: Option<&Credentials>) -> Result<Vec
     Ok(head)
 }
 
-/// Reads the answer to [`connect`] from bytes that come in pieces of any size, up to the end of its
-/// head and no further: what follows is the tunnel's.
+/// Reads the answer to [`connect`] from bytes in pieces of any size, up to the end of its head. The bytes behind it
+/// belong to the tunnel.
 #[derive(Debug, Default)]
 pub struct ConnectAnswer {
     head: head::Reader,
@@ -30,9 +30,9 @@ pub struct ConnectAnswer {
 }
 
 impl ConnectAnswer {
-    /// Takes bytes that have arrived; says how many were of the answer, and its status once the
-    /// head of the final one is whole. Content-Length and Transfer-Encoding are not looked at: with
-    /// a status of 2xx they mean nothing, with another one the connection is given up.
+    /// Takes received bytes. Returns how many belong to the answer, and the status once the head of the final answer is
+    /// complete. Content-Length and Transfer-Encoding are ignored: with a 2xx status they have no meaning, and with
+    /// another one the connection closes.
     ///
     /// # Errors
     ///

@@ -1,50 +1,35 @@
-//! [`Exchange`]: one answer, from its first byte to its last. It lives with a connection and is used again for
-//! each request.
+//! [`Exchange`]: one answer, from its first byte to its last. It belongs to a connection, and is reused for each
+//! request.
 
 use super::chunked::{Decoder, Piece, at_most};
 use super::framing::{Body, Framing, is_plainly_empty};
 use super::head::{self, Certainty};
 use super::{KEPT, MAX_INTERIM};
 use crate::error::Malformed;
-use crate::http::{Method, Response};
+use crate::http::{Event, Method, Response};
 
-/// What the bytes given to [`Exchange::receive`] were.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// Nothing whole: all was consumed, more has to come.
-    NeedMore,
-    /// An interim answer, 100 or 102 to 199 (RFC 9110 §15.2); the final one follows.
-    Interim(&'a Response),
-    /// The head of the final answer.
-    Head(&'a Response),
-    /// A part of the body, never empty, where it lies in the bytes that were given.
-    Data(&'a [u8]),
-    /// The end of the answer, once. What was not consumed does not belong to it.
-    Done,
-}
-
-/// What the end of the peer's sending meant.
+/// What the end of the peer's stream means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
     /// The answer is complete.
     Done,
-    /// It is not; also if it broke off in its head.
+    /// The answer is incomplete, in its head or in its body.
     Truncated {
         /// Bytes of the body received.
         received: u64,
-        /// Bytes of the body announced, where they were.
+        /// The announced length of the body, if there was one.
         expected: Option<u64>,
     },
-    /// Not one byte of an answer came.
+    /// No byte of an answer came.
     NoAnswer,
 }
 
-/// Reads the answer to one request after another, from bytes that come in pieces of any size.
+/// Reads the answer to one request after the other, from bytes in pieces of any size.
 ///
-/// It allocates for a head that comes in pieces, and for a longer one than before.
+/// It allocates only for a head that comes in pieces or is longer than the ones before.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    state: State,
+    state: AnswerState,
     method: Method,
     head: head::Reader,
     response: Response,
@@ -55,15 +40,15 @@ pub struct Exchange {
     expected: Option<u64>,
 }
 
-/// The graph is drawn in [`super`].
+/// The states. [`super`] draws their graph.
 #[derive(Debug, Default)]
-enum State {
+enum AnswerState {
     /// No request is under way.
     #[default]
     Idle,
     /// Before the end of the final answer's head.
     Head,
-    /// So many bytes of the body are still to come.
+    /// This many bytes of the body are left.
     Length(u64),
     /// In a chunked body.
     Chunked(Decoder),
@@ -71,11 +56,11 @@ enum State {
     UntilClose,
     /// The answer is complete.
     Done,
-    /// The answer is not HTTP, and stays so.
+    /// The answer is malformed. Every call fails with this.
     Failed(Malformed),
 }
 
-/// An [`Event`] before it is lent out; data by where it begins.
+/// An [`Event`] without borrowed data; `Data` has the offset where the data begins.
 enum Step {
     NeedMore,
     Interim,
@@ -85,14 +70,14 @@ enum Step {
 }
 
 impl Exchange {
-    /// One that has not begun.
+    /// An exchange without a request.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Makes ready for the answer to a request that is about to be sent. Buffers are kept, up to a usual size.
+    /// Prepares for the answer to a request. Buffers are kept, up to a usual size.
     pub fn begin(&mut self, method: Method) {
-        self.state = State::Head;
+        self.state = AnswerState::Head;
         self.method = method;
         self.head.reset();
         self.response.clear();
@@ -104,25 +89,26 @@ impl Exchange {
         self.expected = None;
     }
 
-    /// Takes bytes that have arrived; says how many it consumed, and what they were.
+    /// Takes received bytes. Returns how many it consumed, and what they were.
     ///
-    /// After any event but [`Event::NeedMore`] and [`Event::Done`], call again with the rest at once, even if the
-    /// rest is empty: the end of an answer is told by a call of its own, which needs no byte.
+    /// [`Event::Data`] borrows from `bytes`. After any event but [`Event::Pending`] and [`Event::End`], call again with
+    /// the rest at once, even if it is empty: the end of an answer takes a separate call, which needs no byte. What
+    /// the call that returned [`Event::End`] did not consume does not belong to the answer.
     ///
     /// # Errors
     ///
-    /// How the answer breaks the rules of HTTP; the same again, until [`begin`](Self::begin).
-    /// [`Malformed::Unsolicited`] for bytes that come when no answer is due.
+    /// How the answer violates HTTP. Further calls return the same error, until [`begin`](Self::begin).
+    /// [`Malformed::Unsolicited`] for bytes without a request.
     pub fn receive<'a>(&'a mut self, bytes: &'a [u8]) -> Result<(usize, Event<'a>), Malformed> {
         let (consumed, step) = match self.step(bytes) {
             Ok(done) => done,
             Err(malformed) => {
-                self.state = State::Failed(malformed);
+                self.state = AnswerState::Failed(malformed);
                 return Err(malformed);
             }
         };
         let event = match step {
-            Step::NeedMore => Event::NeedMore,
+            Step::NeedMore => Event::Pending,
             Step::Interim => Event::Interim(&self.response),
             Step::Head => Event::Head(&self.response),
             Step::Data(start) => {
@@ -130,24 +116,27 @@ impl Exchange {
                 Event::Data(&bytes[start..consumed])
             }
             Step::Done => {
-                self.state = State::Done;
-                Event::Done
+                self.state = AnswerState::Done;
+                Event::End
             }
         };
         Ok((consumed, event))
     }
 
-    /// The peer has ended its sending. Over TLS without close_notify, a body that
-    /// [ends with the connection](Self::is_until_close) is not to be trusted: ask for that before.
+    /// The peer has ended its stream. Over TLS without close_notify, a body that
+    /// [ends with the connection](Self::is_until_close) must not be trusted: check that before.
     pub fn close(&mut self) -> Closed {
         let is_complete = match &self.state {
-            State::Done | State::UntilClose | State::Length(0) => true,
-            State::Chunked(decoder) => decoder.is_complete(),
-            State::Idle | State::Head | State::Length(_) | State::Failed(_) => false,
+            AnswerState::Done | AnswerState::UntilClose | AnswerState::Length(0) => true,
+            AnswerState::Chunked(decoder) => decoder.is_complete(),
+            AnswerState::Idle
+            | AnswerState::Head
+            | AnswerState::Length(_)
+            | AnswerState::Failed(_) => false,
         };
         self.is_persistent = false;
         if is_complete {
-            self.state = State::Done;
+            self.state = AnswerState::Done;
             return Closed::Done;
         }
         if !self.has_begun() {
@@ -159,20 +148,19 @@ impl Exchange {
         }
     }
 
-    /// Bytes of the body still to come which may be moved without being looked at. `None` unless a length was announced
-    /// and is not yet reached.
+    /// The number of bytes of the body that may be spliced. `None` unless a length was announced and is not reached.
     pub fn raw_remaining(&self) -> Option<u64> {
         match self.state {
-            State::Length(left) if left > 0 => Some(left),
+            AnswerState::Length(left) if left > 0 => Some(left),
             _ => None,
         }
     }
 
-    /// So many bytes of the body went another way: at most [`raw_remaining`](Self::raw_remaining), or the
-    /// connection is of no further use. Once none remains, `receive(&[])` tells the end.
+    /// Counts bytes of the body that were spliced: at most [`raw_remaining`](Self::raw_remaining), else the connection
+    /// cannot be reused. Once none remains, `receive(&[])` returns the end.
     pub fn skip(&mut self, n: u64) {
         let moved = match &mut self.state {
-            State::Length(left) => {
+            AnswerState::Length(left) => {
                 let moved = n.min(*left);
                 *left -= moved;
                 moved
@@ -183,53 +171,55 @@ impl Exchange {
         self.is_persistent &= moved == n;
     }
 
-    /// Whether the connection may carry another request: the answer is done, the peer keeps the connection open
-    /// (RFC 9112 §9.3), and nothing of the answer leaves a doubt about where it ended.
+    /// Whether the connection may carry another request: the answer is complete, the peer keeps the connection open
+    /// (RFC 9112 §9.3), and any reader finds the same end of the answer.
     pub fn is_reusable(&self) -> bool {
-        matches!(self.state, State::Done) && self.is_persistent
+        matches!(self.state, AnswerState::Done) && self.is_persistent
     }
 
-    /// Whether the body ends with the connection and nothing else.
+    /// Whether only the end of the connection ends the body.
     pub fn is_until_close(&self) -> bool {
-        matches!(self.state, State::UntilClose)
+        matches!(self.state, AnswerState::UntilClose)
     }
 
-    /// Whether any byte of an answer was seen, interim ones included. Empty lines before it are not yet an answer.
+    /// Whether any byte of an answer has come, interim answers included. Empty lines before it do not count.
     pub fn has_begun(&self) -> bool {
         self.has_begun || self.head.has_begun()
     }
 
-    /// Bytes of the body so far, without any framing.
+    /// Bytes of the body so far, without framing.
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// Bytes that the body will have, once the head has said so: 0 where there is none (HEAD, 204, 304), `None`
-    /// where its end is known by its last chunk or by the end of the connection.
+    /// The length of the body, once the head has come: 0 if there is no body (HEAD, 204, 304), `None` if its last
+    /// chunk or the end of the connection ends it.
     pub fn expected(&self) -> Option<u64> {
         self.expected
     }
 
-    /// The head that came last; empty before the first.
+    /// The last head that was received; empty before the first.
     pub fn response(&self) -> &Response {
         &self.response
     }
 
     fn step(&mut self, bytes: &[u8]) -> Result<(usize, Step), Malformed> {
         match &mut self.state {
-            State::Failed(malformed) => Err(*malformed),
-            State::Idle | State::Done if !bytes.is_empty() => Err(Malformed::Unsolicited),
-            State::Idle | State::Done => Ok((0, Step::NeedMore)),
-            State::Head => self.step_head(bytes),
-            State::Length(0) => Ok((0, Step::Done)),
+            AnswerState::Failed(malformed) => Err(*malformed),
+            AnswerState::Idle | AnswerState::Done if !bytes.is_empty() => {
+                Err(Malformed::Unsolicited)
+            }
+            AnswerState::Idle | AnswerState::Done => Ok((0, Step::NeedMore)),
+            AnswerState::Head => self.step_head(bytes),
+            AnswerState::Length(0) => Ok((0, Step::Done)),
             _ if bytes.is_empty() => Ok((0, Step::NeedMore)),
-            State::Length(left) => {
+            AnswerState::Length(left) => {
                 let taken = at_most(*left, bytes.len());
                 *left -= taken as u64;
                 Ok((taken, Step::Data(0)))
             }
-            State::UntilClose => Ok((bytes.len(), Step::Data(0))),
-            State::Chunked(decoder) => {
+            AnswerState::UntilClose => Ok((bytes.len(), Step::Data(0))),
+            AnswerState::Chunked(decoder) => {
                 let (consumed, piece) = decoder.receive(bytes)?;
                 let step = match piece {
                     Piece::NeedMore => Step::NeedMore,
@@ -258,7 +248,7 @@ impl Exchange {
         Ok((consumed, step))
     }
 
-    /// An answer before the answer (RFC 9110 §15.2): it has no body, and 101 is one that nobody asked for.
+    /// An interim answer (RFC 9110 §15.2): it has no body. A 101 is an error, since no upgrade was requested.
     fn interim(&mut self, certainty: Certainty) -> Result<(), Malformed> {
         self.interim_count += 1;
         if self.response.status == 101 {
@@ -274,9 +264,9 @@ impl Exchange {
     fn frame(&mut self, framing: Framing) {
         self.is_persistent &= framing.is_persistent;
         (self.state, self.expected) = match framing.body {
-            Body::Length(length) => (State::Length(length), Some(length)),
-            Body::Chunked => (State::Chunked(Decoder::default()), None),
-            Body::UntilClose => (State::UntilClose, None),
+            Body::Length(length) => (AnswerState::Length(length), Some(length)),
+            Body::Chunked => (AnswerState::Chunked(Decoder::default()), None),
+            Body::UntilClose => (AnswerState::UntilClose, None),
         };
     }
 }

@@ -5,29 +5,29 @@ use crate::error::Malformed;
 use crate::http::grammar::elements;
 use crate::http::{Headers, Method, Response, Version, content_length};
 
-/// How the end of a body is known.
+/// Where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
-    /// By counting so many bytes; 0 also where there is no body.
+    /// After this many bytes; 0 also if there is no body.
     Length(u64),
-    /// By the last chunk.
+    /// With the last chunk.
     Chunked,
-    /// By the end of the connection.
+    /// With the end of the connection.
     UntilClose,
 }
 
-/// What the head of a final answer says of the bytes that follow.
+/// What the head of a final answer says about the bytes that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Framing {
     pub(super) body: Body,
-    /// Whether the connection outlives the answer, and its bounds are beyond doubt.
+    /// Whether the connection stays open, and any reader finds the same end of the answer.
     pub(super) is_persistent: bool,
 }
 
 impl Framing {
     /// The framing of a final answer.
     pub(super) fn of(method: Method, response: &Response) -> Result<Self, Malformed> {
-        // RFC 9112 §6.3, rule 1: these have no body, whatever they say.
+        // RFC 9112 §6.3, rule 1: these have no body, regardless of their fields.
         if matches!(response.status, 204 | 304) {
             return Ok(Self {
                 body: Body::Length(0),
@@ -45,7 +45,7 @@ impl Framing {
             (Coding::None, Some(length)) => Body::Length(length),
             (Coding::None, None) => Body::UntilClose,
         };
-        // Rule 3 and §6.1: both framings at once, or chunked from HTTP/1.0, may be an attack on whoever is in between.
+        // Rule 3 and §6.1: both framings at once, or chunked from HTTP/1.0, may be an attack on an intermediary.
         let is_clear = is_coding_plain
             && match body {
                 Body::Length(_) => true,
@@ -64,15 +64,15 @@ impl Framing {
         })
     }
 
-    /// The same, with the connection given up after this answer unless the head was read for sure.
+    /// Closes the connection after this answer if the head was repaired.
     pub(super) fn given(mut self, certainty: Certainty) -> Self {
         self.is_persistent &= certainty == Certainty::Sure;
         self
     }
 }
 
-/// Whether a head that no body may follow, a 1xx, 204 or 304, announces none either.
-/// A 304 may have the length that a 200 would have (RFC 9110 §8.6).
+/// Whether a head without a body, a 1xx, 204 or 304, announces none either. A 304 may have the length that a 200 would
+/// have (RFC 9110 §8.6).
 pub(super) fn is_plainly_empty(response: &Response) -> bool {
     let has_coding = response.headers.get("transfer-encoding").is_some();
     match content_length(&response.headers) {
@@ -82,30 +82,26 @@ pub(super) fn is_plainly_empty(response: &Response) -> bool {
     }
 }
 
-/// The transfer coding, as far as there is one.
+/// The transfer coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
     None,
     Chunked,
 }
 
-/// Transfer-Encoding over all its lines (RFC 9112 §6.1), and whether it holds nothing but what it
-/// should. `identity`, gone since RFC 7230, says nothing and is passed over, as an empty list does
-/// (RFC 9110 §5.6.1.2); so is a line that merely says again what the one before it said: a server
-/// and a proxy have both added it, and the body is in chunks once.
+/// The transfer coding of all Transfer-Encoding lines (RFC 9112 §6.1), and whether they are well-formed. `identity`,
+/// obsolete since RFC 7230, is skipped, and so is an empty list (RFC 9110 §5.6.1.2). A repeated line counts once: a
+/// server and a proxy both added it, and the body is chunked once.
 fn transfer_coding(headers: &Headers) -> Result<(Coding, bool), Malformed> {
-    let lines = || headers.get_all("transfer-encoding");
-    if lines().next().is_none() {
+    if headers.get("transfer-encoding").is_none() {
         return Ok((Coding::None, true));
     }
-    let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    let is_repeated = lines().count() > 1 && lines().all(is_chunked);
+    let is_repeated = lines(headers).count() > 1 && lines(headers).all(is_chunked);
     if is_repeated {
         return Ok((Coding::Chunked, false));
     }
-    let is_identity = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"identity");
-    let has_identity = elements(lines()).any(|coding| is_identity(&coding));
-    let mut codings = elements(lines()).filter(|coding| !is_identity(coding));
+    let has_identity = elements(lines(headers)).any(is_identity);
+    let mut codings = elements(lines(headers)).filter(|coding| !is_identity(coding));
     match (codings.next(), codings.next()) {
         (Some(only), None) if is_chunked(only) => Ok((Coding::Chunked, !has_identity)),
         (None, None) => Ok((Coding::None, false)),
@@ -113,13 +109,30 @@ fn transfer_coding(headers: &Headers) -> Result<(Coding, bool), Malformed> {
     }
 }
 
-/// Whether the connection stays open by what Connection and the version say (RFC 9112 §9.3).
+/// The values of all Transfer-Encoding lines.
+fn lines(headers: &Headers) -> impl Iterator<Item = &[u8]> {
+    headers.get_all("transfer-encoding")
+}
+
+fn is_chunked(coding: &[u8]) -> bool {
+    coding.eq_ignore_ascii_case(b"chunked")
+}
+
+fn is_identity(coding: &[u8]) -> bool {
+    coding.eq_ignore_ascii_case(b"identity")
+}
+
+/// Whether the connection stays open, by the Connection field and the version (RFC 9112 §9.3).
 fn is_persistent(response: &Response) -> bool {
-    let has = |option: &[u8]| {
-        elements(response.headers.get_all("connection"))
-            .any(|given| given.eq_ignore_ascii_case(option))
-    };
-    !has(b"close") && (response.version > Version::Http10 || has(b"keep-alive"))
+    let headers = &response.headers;
+    let stays_open = response.version > Version::Http10 || has_option(headers, b"keep-alive");
+    stays_open && !has_option(headers, b"close")
+}
+
+/// Whether the Connection field contains an option.
+fn has_option(headers: &Headers, option: &[u8]) -> bool {
+    let mut options = elements(headers.get_all("connection"));
+    options.any(|given| given.eq_ignore_ascii_case(option))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Finding a head in what arrives and reading it. A byte is looked at once while the end is searched, and
-//! once when all is there; a head that arrives whole is read where it lies.
+//! Finds the end of a head in received bytes, and parses it. Each byte is examined once to find the end, and once to
+//! parse. A head that arrives in one piece is parsed in place.
 
 use std::mem::MaybeUninit;
 
@@ -9,37 +9,37 @@ use super::{KEPT, MAX_BLANK_LINES, MAX_HEAD, MAX_HEADERS, lenient};
 use crate::error::Malformed;
 use crate::http::{Response, Version};
 
-/// The first byte of a record that holds an alert of TLS.
+/// The first byte of a TLS record with an alert.
 const ALERT: u8 = 21;
 
-/// How every answer begins (RFC 9112 §2.3); a digit follows.
+/// The beginning of every answer (RFC 9112 §2.3); a digit follows.
 const PREFIX: &[u8] = b"HTTP/1.";
-/// Header lines that are expected; more are found the slow way.
+/// The usual maximum of header lines. A head with more is parsed a second time.
 const USUAL_HEADERS: usize = 64;
 
-/// How sure we are that any reader of the same head finds the same fields in it.
+/// Whether any reader of a head finds the same fields in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Certainty {
-    /// The head keeps to the grammar, or departs from it in a way that the RFC explains.
+    /// The head follows the grammar, or deviates in a way that the RFC defines.
     Sure,
-    /// Something was passed over or repaired.
+    /// Something was skipped or repaired.
     Doubtful,
 }
 
-/// Gathers one head after another.
+/// Collects one head after the other.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// The head so far, when it did not arrive whole.
+    /// The head so far, if it did not arrive in one piece.
     held: Vec<u8>,
     scan: LineScan,
-    /// Whether a byte of this head was seen, behind any empty lines.
+    /// Whether a byte of this head has come, after any empty lines.
     has_begun: bool,
     blank_lines: u8,
     after_cr: bool,
 }
 
 impl Reader {
-    /// Makes ready for a new head, whatever was held of another.
+    /// Prepares for a new head, in any state.
     pub(super) fn reset(&mut self) {
         self.held.clear();
         self.held.shrink_to(KEPT);
@@ -49,12 +49,12 @@ impl Reader {
         self.after_cr = false;
     }
 
-    /// Whether a byte of the present head was seen.
+    /// Whether a byte of the current head has come.
     pub(super) fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    /// Takes what has arrived: how much of it belongs to the head, and, once that is whole, fills the response.
+    /// Takes received bytes. Returns how many belong to the head. Once the head is complete, fills the response.
     pub(super) fn receive(
         &mut self,
         bytes: &[u8],
@@ -87,7 +87,7 @@ impl Reader {
         Ok((blank + taken, Some(certainty)))
     }
 
-    /// Empty lines before the status line are passed over (RFC 9112 §2.2 has it for servers; clients do it too).
+    /// Skips empty lines before the status line. RFC 9112 §2.2 allows that to servers; clients do it too.
     fn skip_blank_lines(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         if self.has_begun {
             return Ok(0);
@@ -107,7 +107,7 @@ impl Reader {
         Ok(bytes.len())
     }
 
-    /// Refuses what cannot be HTTP/1.x at its first wrong byte, not after waiting for 256 KiB of it.
+    /// Refuses bytes that are not HTTP/1.x at the first wrong one, not after 256 KiB.
     fn check_prefix(&self, bytes: &[u8]) -> Result<(), Malformed> {
         let seen = self.held.len();
         let unseen = bytes.iter().zip(seen..=PREFIX.len());
@@ -117,29 +117,28 @@ impl Reader {
         });
         match bytes.first() {
             _ if is_prefix => Ok(()),
-            // Only TLS says so little: a server that speaks it answers a plain request with an
-            // alert (RFC 8446 §5.1, §6).
+            // A server that speaks TLS answers a plain request with an alert (RFC 8446 §5.1, §6).
             Some(&ALERT) if seen == 0 => Err(Malformed::Tls),
             _ => Err(Malformed::NotHttp),
         }
     }
 }
 
-/// Looks for the empty line that ends a section of lines, across any number of slices.
-/// A line ends with LF, whether or not CR comes before it (RFC 9112 §2.2).
+/// Finds the empty line that ends a section of lines, across any number of slices. A line ends with LF, with or without
+/// a CR before it (RFC 9112 §2.2).
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) enum LineScan {
-    /// Within a line that is not empty.
+    /// In a line that is not empty.
     #[default]
     Inside,
-    /// At a line's first byte.
+    /// At the first byte of a line.
     Start,
-    /// Behind a CR that began a line.
+    /// After a CR at the beginning of a line.
     AfterCr,
 }
 
 impl LineScan {
-    /// The offset behind the empty line, if it ends in these bytes. Bytes before it are not looked at again.
+    /// The offset after the empty line, if it ends in these bytes. They are not examined again.
     pub(super) fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
@@ -160,7 +159,7 @@ impl LineScan {
     }
 }
 
-/// Reads a whole head: strictly and quickly if it keeps to the grammar, else by [`lenient`].
+/// Parses a complete head: strictly and quickly if it follows the grammar, else by [`lenient`].
 fn read(head: &[u8], response: &mut Response) -> Result<Certainty, Malformed> {
     if strict::<USUAL_HEADERS>(head, response) || strict::<MAX_HEADERS>(head, response) {
         return Ok(Certainty::Sure);
@@ -168,11 +167,11 @@ fn read(head: &[u8], response: &mut Response) -> Result<Certainty, Malformed> {
     lenient::read(head, response)
 }
 
-/// Reads a head of at most `N` fields by the grammar of RFC 9112, with LF for CRLF and nothing else beside it; says
-/// whether it could.
+/// Parses a head of at most `N` fields by the grammar of RFC 9112, which also allows LF for CRLF. Returns false if that
+/// fails.
 #[inline(never)]
 fn strict<const N: usize>(head: &[u8], response: &mut Response) -> bool {
-    // Left uninitialized: to clear 2,048 slots would cost more than to parse ten lines.
+    // Uninitialized, because clearing 2,048 slots would cost more than parsing ten lines.
     let mut slots = [const { MaybeUninit::uninit() }; N];
     let mut parsed = httparse::Response::new(&mut []);
     let config = ParserConfig::default();

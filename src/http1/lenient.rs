@@ -1,5 +1,5 @@
-//! The second reading of a head, line by line, for those that break the grammar: what curl and browsers would
-//! take is taken, and what another reader might take otherwise is [`Certainty::Doubtful`].
+//! Parses heads that break the grammar, line by line. It accepts what curl and browsers accept; where another reader
+//! might find other fields, the result is [`Certainty::Doubtful`].
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use crate::error::Malformed;
 use crate::http::grammar::{is_token, trim};
 use crate::http::{Headers, Response, Version};
 
-/// Reads a head that ends with its empty line.
+/// Parses a head that ends with its empty line.
 ///
-/// Folded lines are joined by a space (RFC 9112 §5.2), except behind the status line, where they are dropped (§2.2).
+/// Folded lines are joined by a space (RFC 9112 §5.2); directly after the status line they are dropped (§2.2).
 /// A bare CR becomes a space (§2.2). Whitespace before a colon is dropped (§5.1). Lines without a colon or with a
-/// bad name are dropped. NUL is refused; other control characters stay (RFC 9110 §5.5), and spoil a number or a
-/// coding that they stand in.
+/// bad name are dropped. NUL is refused; other control characters stay (RFC 9110 §5.5), and make a number or a coding
+/// invalid that contains them.
 pub(super) fn read(head: &[u8], response: &mut Response) -> Result<Certainty, Malformed> {
     if head.contains(&0) {
         return Err(Malformed::Head);
@@ -46,7 +46,7 @@ pub(super) fn read(head: &[u8], response: &mut Response) -> Result<Certainty, Ma
     Ok(certainty)
 }
 
-/// Keeps the field of a line, if there is one; says whether it did.
+/// Adds the field of a line, if the line has one. Returns whether it did.
 fn field_line(line: &[u8], headers: &mut Headers) -> (bool, Certainty) {
     let Some(colon) = line.iter().position(|&byte| byte == b':') else {
         return (false, Certainty::Doubtful);
@@ -63,9 +63,8 @@ fn field_line(line: &[u8], headers: &mut Headers) -> (bool, Certainty) {
     (true, Certainty::Sure)
 }
 
-/// Version and status of a status line: `HTTP/1.`, a digit, whitespace, three digits, and anything
-/// or nothing behind whitespace (RFC 9112 §4). Later versions of HTTP/1 are read as 1.1
-/// (RFC 9110 §2.5), statuses up to 999 as final ones.
+/// The version and the status of a status line: `HTTP/1.`, a digit, whitespace, three digits, and anything after
+/// whitespace (RFC 9112 §4). Later versions of HTTP/1 count as 1.1 (RFC 9110 §2.5), statuses up to 999 as final ones.
 fn status_line(line: &[u8]) -> Result<(Version, u16), Malformed> {
     let (version, rest) = match line.strip_prefix(b"HTTP/1.") {
         Some([b'0', rest @ ..]) => (Version::Http10, rest),
@@ -79,8 +78,10 @@ fn status_line(line: &[u8]) -> Result<(Version, u16), Malformed> {
     let end = rest.iter().position(|byte| matches!(byte, b' ' | b'\t'));
     match rest[..end.unwrap_or(rest.len())] {
         [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
-            let digit = |byte: u8| u16::from(byte & 0x0f);
-            Ok((version, digit(a) * 100 + digit(b) * 10 + digit(c)))
+            let status = [a, b, c]
+                .into_iter()
+                .fold(0, |status, digit| status * 10 + u16::from(digit & 0x0f));
+            Ok((version, status))
         }
         _ => Err(Malformed::Head),
     }
@@ -91,19 +92,23 @@ fn without_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// The head with a space for each CR that no LF follows; borrowed if there is none.
+/// The head with a space instead of each bare CR; borrowed if it has none.
 fn without_bare_cr(head: &[u8]) -> Cow<'_, [u8]> {
-    let is_bare = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';
-    if !head.windows(2).any(is_bare) {
+    if !head.windows(2).any(is_bare_cr) {
         return Cow::Borrowed(head);
     }
     let mut repaired = head.to_vec();
     for at in 1..repaired.len() {
-        if is_bare(&repaired[at - 1..=at]) {
+        if is_bare_cr(&repaired[at - 1..=at]) {
             repaired[at - 1] = b' ';
         }
     }
     Cow::Owned(repaired)
+}
+
+/// Whether the first of two bytes is a CR that does not end a line.
+fn is_bare_cr(pair: &[u8]) -> bool {
+    pair[0] == b'\r' && pair[1] != b'\n'
 }
 
 #[cfg(test)]
@@ -236,7 +241,7 @@ mod tests {
             &[("A", "b"), ("C", "d")],
             Certainty::Doubtful,
         );
-        // It begins no line: what stands behind it never becomes a field of its own.
+        // It begins no line: the text behind it never becomes another field.
         reads(
             "A: b\rContent-Length: 5\r\n",
             &[("A", "b Content-Length: 5")],

@@ -1,5 +1,5 @@
-//! HTTP/1.1 as a client speaks it (RFC 9112), without I/O: [`encode`] writes a request's head,
-//! [`Exchange`] reads the answer from whatever bytes have come.
+//! HTTP/1.1 for a client (RFC 9112), without I/O: [`encode`] writes the head of a request, [`Exchange`] reads the
+//! answer from received bytes.
 //!
 //! ```text
 //!                   ┌─ 1xx: Interim ─┐
@@ -10,10 +10,9 @@
 //!                   └─ any state: an error ─▶ Failed, until begin
 //! ```
 //!
-//! An answer without a body is `Length(0)`. Framing is decided in one place, `framing.rs`, by RFC 9112 §6.3. A head
-//! is read by httparse, strictly; what that refuses is read again by `lenient.rs`, as curl and browsers would.
-//! Wherever another reader of the same bytes might see other bounds, the answer is taken but the connection carries
-//! no further request.
+//! An answer without a body is `Length(0)`. `framing.rs` decides the framing, by RFC 9112 §6.3. httparse parses a
+//! head strictly; if it fails, `lenient.rs` parses the head as curl and browsers do. If another reader might find
+//! another end of the answer, the answer is accepted, but its connection carries no further request.
 //!
 //! ```
 //! use gannet::http::Method;
@@ -33,8 +32,8 @@
 //!         Event::Interim(_) => {}
 //!         Event::Head(response) => assert_eq!(response.status, 200),
 //!         Event::Data(data) => body.extend_from_slice(data),
-//!         Event::NeedMore => panic!("receive from the socket here"),
-//!         Event::Done => break,
+//!         Event::Pending => panic!("receive from the socket here"),
+//!         Event::End => break,
 //!     }
 //!     arrived = &arrived[consumed..];
 //! }
@@ -55,23 +54,24 @@ mod properties;
 mod replay;
 mod request;
 
+pub use crate::http::event::Event;
 pub use connect::{ConnectAnswer, connect};
-pub use exchange::{Closed, Event, Exchange};
+pub use exchange::{Closed, Exchange};
 pub use request::{encode, encode_fields, encode_line};
 
 /// Bytes of one head, from its status line to its empty line.
 const MAX_HEAD: usize = 256 * 1024;
 /// Header lines of one head.
 const MAX_HEADERS: usize = 2048;
-/// Interim answers before the final one: who is long in preparing one may say so every few seconds (102).
+/// Interim answers before the final one: a slow server may send one every few seconds (102).
 const MAX_INTERIM: u32 = 128;
 /// Empty lines before a status line.
 const MAX_BLANK_LINES: u8 = 8;
-/// Bytes of a chunk's size line, its end included.
+/// Bytes of a chunk's size line, with its line end.
 const MAX_CHUNK_LINE: usize = 8 * 1024;
-/// Bytes of a trailer section, its empty line included.
+/// Bytes of a trailer section, with its empty line.
 const MAX_TRAILER_BYTES: usize = 64 * 1024;
-/// Lines of a trailer section, its empty line left out.
+/// Lines of a trailer section, without its empty line.
 const MAX_TRAILER_LINES: usize = 256;
-/// What a buffer may keep from one exchange to the next, in bytes.
+/// The capacity that a buffer keeps from one exchange to the next, in bytes.
 const KEPT: usize = 16 * 1024;

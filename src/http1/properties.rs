@@ -12,7 +12,7 @@ use crate::http::Method;
 struct Answer {
     bytes: Vec<u8>,
     body: Vec<u8>,
-    /// Whether it ends before the connection does.
+    /// Whether it has an end that does not depend on the connection.
     is_bounded: bool,
 }
 
@@ -59,7 +59,7 @@ fn chunked(chunks: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-/// Lines that answers are made of, right and wrong, in any order: they reach further than random bytes do.
+/// Valid and invalid lines of answers, in any order. They reach more states than random bytes.
 fn assembled() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         Just("\r\n"),
@@ -99,7 +99,7 @@ fn assembled() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A well-formed answer, spoiled by a few bytes put in, taken out or changed.
+/// A well-formed answer with a few bytes inserted, removed or changed.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
         any::<u8>(),
@@ -196,7 +196,7 @@ proptest! {
         let outcome = replay_whole(Method::Get, cut);
         prop_assert_eq!(outcome.error, None);
         prop_assert!(!outcome.is_reusable);
-        // Behind the last chunk's line, only trailers are missing (RFC 9112 §8).
+        // After the line of the last chunk, only trailers are missing (RFC 9112 §8).
         if outcome.closed == Closed::Done {
             prop_assert_eq!(outcome.body(), answer.body);
         }

@@ -1,10 +1,10 @@
-//! For tests: feeds an [`Exchange`] as a connection would, and writes down what it says.
+//! For tests: feeds an [`Exchange`] like a connection, and records its events.
 
 use super::{Closed, Event, Exchange};
 use crate::error::Malformed;
-use crate::http::{Method, Response};
+use crate::http::Method;
 
-/// What an exchange said, data joined.
+/// The events of an exchange; adjacent data is joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
     Interim(u16, String),
@@ -22,12 +22,12 @@ impl Seen {
     }
 }
 
-/// All that can be asked of an exchange after it was fed and closed.
+/// The state of an exchange after it was fed and closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) seen: Vec<Seen>,
     pub(super) error: Option<Malformed>,
-    /// `None` where there was an error.
+    /// `None` after an error.
     pub(super) consumed: Option<usize>,
     /// As it was before the close.
     pub(super) is_reusable: bool,
@@ -52,7 +52,7 @@ impl Outcome {
     }
 }
 
-/// Feeds a fresh exchange with everything at once.
+/// Feeds a new exchange with everything at once.
 pub(super) fn replay_whole(method: Method, answer: &[u8]) -> Outcome {
     replay(&mut Exchange::new(), method, &[answer])
 }
@@ -94,9 +94,8 @@ pub(super) fn replay(exchange: &mut Exchange, method: Method, pieces: &[&[u8]]) 
     }
 }
 
-/// Feeds one piece until nothing more comes of it, and holds the exchange to what it promises of a call.
+/// Feeds one piece until it causes no more events, and checks what the exchange promises for each call.
 fn feed(exchange: &mut Exchange, piece: &[u8], seen: &mut Vec<Seen>) -> Result<usize, Malformed> {
-    let show = |response: &Response| format!("{response:?}");
     let mut at = 0;
     loop {
         let rest = &piece[at..];
@@ -104,12 +103,16 @@ fn feed(exchange: &mut Exchange, piece: &[u8], seen: &mut Vec<Seen>) -> Result<u
         assert!(consumed <= rest.len());
         at += consumed;
         match event {
-            Event::NeedMore => {
+            Event::Pending => {
                 assert_eq!(at, piece.len());
                 return Ok(at);
             }
-            Event::Interim(response) => seen.push(Seen::Interim(response.status, show(response))),
-            Event::Head(response) => seen.push(Seen::Head(response.status, show(response))),
+            Event::Interim(response) => {
+                seen.push(Seen::Interim(response.status, format!("{response:?}")))
+            }
+            Event::Head(response) => {
+                seen.push(Seen::Head(response.status, format!("{response:?}")))
+            }
             Event::Data(data) => {
                 assert!(!data.is_empty() && data.len() <= consumed);
                 match seen.last_mut() {
@@ -117,7 +120,7 @@ fn feed(exchange: &mut Exchange, piece: &[u8], seen: &mut Vec<Seen>) -> Result<u
                     _ => seen.push(Seen::Data(data.to_vec())),
                 }
             }
-            Event::Done => {
+            Event::End => {
                 assert!(!seen.contains(&Seen::Done));
                 seen.push(Seen::Done);
                 return Ok(at);

@@ -1,4 +1,4 @@
-//! The head of a request (RFC 9112 §3 and §5), so checked that no part of it can pass for another.
+//! The head of a request (RFC 9112 §3 and §5). Each part is checked, so that no part can be read as another.
 
 use crate::http::grammar::{is_token, is_value_byte};
 use crate::http::{Method, Unsendable};
@@ -7,7 +7,7 @@ use crate::http::{Method, Unsendable};
 ///
 /// # Errors
 ///
-/// [`Unsendable`] where a target or field would break out of its line; then `out` is as it was.
+/// [`Unsendable`] if the target or a field would end its line. `out` is unchanged then.
 pub fn encode<'a>(
     out: &mut Vec<u8>,
     method: Method,
@@ -32,16 +32,16 @@ fn append<'a>(
     encode_fields(out, fields)
 }
 
-/// Appends the request line alone; what [`encode_fields`] makes must follow.
+/// Appends only the request line; [`encode_fields`] must follow.
 ///
 /// # Errors
 ///
-/// [`Unsendable::Target`]; then `out` is as it was.
+/// [`Unsendable::Target`]. `out` is unchanged then.
 pub fn encode_line(out: &mut Vec<u8>, method: Method, target: &str) -> Result<(), Unsendable> {
     append_line(out, method.as_str(), target)
 }
 
-/// The same for any method.
+/// Appends the request line of any method.
 pub(super) fn append_line(out: &mut Vec<u8>, method: &str, target: &str) -> Result<(), Unsendable> {
     if target.is_empty() || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Unsendable::Target);
@@ -52,11 +52,11 @@ pub(super) fn append_line(out: &mut Vec<u8>, method: &str, target: &str) -> Resu
     Ok(())
 }
 
-/// Appends the fields in their order and the empty line: the same for many requests to one origin.
+/// Appends the fields in their order, and the empty line. Many requests to one origin share the result.
 ///
 /// # Errors
 ///
-/// [`Unsendable`]; then what `out` has gained must be dropped.
+/// [`Unsendable`]. The caller must then discard what was appended.
 pub fn encode_fields<'a>(
     out: &mut Vec<u8>,
     fields: impl Iterator<Item = (&'a str, &'a str)>,

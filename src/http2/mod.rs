@@ -1,9 +1,8 @@
-//! HTTP/2 as a client speaks it (RFC 9113), without I/O: an adapter round the h2 crate, which is driven by hand.
+//! HTTP/2 for a client (RFC 9113), without I/O: an adapter for the h2 crate, which runs without an async runtime.
 //!
-//! A [`Session`] is one connection's share of it. Bytes that arrived go in, bytes to be sent come
-//! out, and each stream is asked for what has happened to it once it was woken. There is no
-//! runtime: h2 reads and writes memory ([`wire`]), the connection has a waker that does nothing,
-//! because whoever feeds it polls it, and each stream one that queues its slot ([`woken`]).
+//! A [`Session`] is one connection. Received bytes go in, bytes to send come out, and each stream is polled after it
+//! was woken. h2 reads and writes memory ([`wire`]). The waker of the connection does nothing, because the session
+//! polls the connection after each change; the waker of a stream queues its slot ([`woken`]).
 //!
 //! ```text
 //!  a slot:   ──request──▶ Waiting ─┬─ Head ─▶ Body ─┬─ End ─▶ Over ──leave──▶ free
@@ -12,8 +11,8 @@
 //!                                  └─ an error ──────────────────┴─▶ leave: what is not over is reset (CANCEL)
 //! ```
 //!
-//! Slots are numbers that the caller chooses, small ones. What a stream's body holds stays within its window until
-//! it is [released](Session::release): a stream that nobody asks stalls alone.
+//! Slots are small numbers that the caller chooses. The bytes of a stream's body count against its window until they
+//! are [released](Session::release), so a stream that is not polled stalls without stalling the others.
 
 mod request;
 mod session;
@@ -21,28 +20,29 @@ mod stream;
 mod wire;
 mod woken;
 
-pub use bytes::Bytes;
-/// A request without a body, in the words of the http crate.
+/// A request without a body, as a type of the http crate.
 pub type Request = ::http::Request<()>;
+pub use crate::http::event::Event;
 pub use request::Fields;
 pub(crate) use request::shown;
 pub use session::{Readiness, Session};
-pub use stream::{Broken, Event};
+pub use stream::Broken;
 
-/// Streams that we have at once on one connection, whatever the peer allows (RFC 9113 §5.1.2 bids it to allow as many).
+/// The maximum number of streams on one connection, even if the peer allows more (RFC 9113 §6.5.2 recommends that it
+/// allows at least as many).
 pub const MAX_STREAMS: usize = 100;
-/// The largest window that there is, in bytes (RFC 9113 §6.9.1).
+/// The largest possible window, in bytes (RFC 9113 §6.9.1).
 const MAX_WINDOW: u32 = (1 << 31) - 1;
-/// Bytes of one field section, as the peer counts them (RFC 9113 §6.5.2).
+/// The maximum size of a field section, as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 §6.5.2).
 const MAX_HEAD: u32 = 256 * 1024;
 /// Interim answers before the final one.
 const MAX_INTERIM: u32 = 32;
-/// What a head may keep of its memory from one stream to the next, in bytes.
+/// The memory that a head keeps from one stream to the next, in bytes.
 const KEPT: usize = 16 * 1024;
-/// Streams that were reset and whose late frames are still known for what they are.
+/// The number of reset streams that are remembered, so that their late frames are ignored.
 const REMEMBERED_RESETS: usize = 1024;
 
-/// How many bytes may be on their way to us, or here and not yet taken.
+/// Flow-control windows: how many bytes may be in flight, or received and not yet released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
     /// Of each stream's body.
@@ -51,7 +51,7 @@ pub struct Windows {
     pub connection: u32,
 }
 
-/// Wide enough to fill a long fat link, 1 Gbit/s over 130 ms, with a single stream.
+/// Large enough for one stream to fill a path of 1 Gbit/s and 130 ms.
 impl Default for Windows {
     fn default() -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! The head of a request as HTTP/2 has it (RFC 9113 §8.3.1): pseudo-fields, and fields in lower
-//! case that say nothing of connections.
+//! The head of a request in HTTP/2 (RFC 9113 §8.3.1): pseudo-fields, and fields in lower case that are not specific
+//! to a connection.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use ::http::{Request, Version};
 use crate::http::grammar::elements;
 use crate::http::{Method, Origin, Scheme, Unsendable, is_credential};
 
-/// What speaks of the connection or of the message's framing, which HTTP/2 does by other means (RFC 9113 §8.2.2).
+/// Fields that are specific to a connection or to framing, which HTTP/2 does not use (RFC 9113 §8.2.2).
 const CONNECTION_SPECIFIC: [&str; 8] = [
     "connection",
     "content-length",
@@ -22,7 +22,7 @@ const CONNECTION_SPECIFIC: [&str; 8] = [
     "upgrade",
 ];
 
-/// What many requests to one origin have in common.
+/// The fields that many requests to one origin share.
 #[derive(Debug, Clone)]
 pub struct Fields {
     scheme: uri::Scheme,
@@ -31,9 +31,9 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The fields of requests to an origin. A Host among them becomes the authority, in place of
-    /// the origin's own; what is specific to a connection is left out, also what a Connection among
-    /// them names. Credentials are never indexed by the compression (RFC 7541 §7.1.3).
+    /// The fields of requests to an origin. A given Host replaces the origin's authority. Fields that are specific to
+    /// a connection, and those that a Connection field names, are omitted. Credentials are never indexed by the
+    /// compression (RFC 7541 §7.1.3).
     ///
     /// # Errors
     /// [`Unsendable`]: a name, a value or the Host cannot stand in a request.
@@ -42,21 +42,14 @@ impl Fields {
         given: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, Unsendable> {
         let given: Vec<_> = given.collect();
-        let is = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
         let options = given.iter().filter(|(name, _)| is(name, "connection"));
         let named: Vec<&[u8]> = elements(options.map(|(_, value)| value.as_bytes())).collect();
-        let is_hop = |name: &str| {
-            CONNECTION_SPECIFIC.iter().any(|hop| is(name, hop))
-                || named
-                    .iter()
-                    .any(|hop| name.as_bytes().eq_ignore_ascii_case(hop))
-        };
         let mut host = None;
         let mut fields = HeaderMap::with_capacity(given.len());
         for (name, value) in &given {
             if is(name, "host") {
                 host = Some(*value);
-            } else if !is_hop(name) || (is(name, "te") && is(value, "trailers")) {
+            } else if !is_hop(name, &named) || (is(name, "te") && is(value, "trailers")) {
                 let mut sent =
                     HeaderValue::from_bytes(value.as_bytes()).map_err(|_| Unsendable::Value)?;
                 sent.set_sensitive(is_credential(name));
@@ -101,14 +94,26 @@ impl Fields {
     }
 }
 
-/// A request in the form that HTTP/1.1 would give it, for whoever watches: a line a field.
+/// Whether a field has this name.
+fn is(name: &str, other: &str) -> bool {
+    name.eq_ignore_ascii_case(other)
+}
+
+/// Whether a field is specific to a connection: always, or because a Connection field names it.
+fn is_hop(name: &str, named: &[&[u8]]) -> bool {
+    let mut named = named.iter();
+    CONNECTION_SPECIFIC.iter().any(|hop| is(name, hop))
+        || named.any(|hop| name.as_bytes().eq_ignore_ascii_case(hop))
+}
+
+/// A request in the form of HTTP/1.1, for logs: one line for each field.
 pub(crate) fn shown(request: &Request<()>) -> String {
     let uri = request.uri();
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let authority = uri.authority().map_or("", Authority::as_str);
     let mut text = format!("{} {target} HTTP/2\nhost: {authority}\n", request.method());
     for (name, value) in request.headers() {
-        // Writing to a String cannot fail.
+        // Writing to a String never fails.
         let _ = writeln!(
             text,
             "{name}: {}",

@@ -1,4 +1,4 @@
-//! [`Session`]: one connection's HTTP/2, fed and drained by hand.
+//! [`Session`]: HTTP/2 on one connection. The caller feeds it received bytes, and takes the bytes to send.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -13,47 +13,47 @@ use ::http::Request;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 
-use super::stream::{Broken, Event, Stream};
+use super::stream::{Broken, Stream};
 use super::wire::{End, Wire};
 use super::woken::Woken;
 use super::{MAX_HEAD, MAX_STREAMS, MAX_WINDOW, REMEMBERED_RESETS, Windows};
 use crate::error::{ErrorCode, Fault};
-use crate::http::{Method, Response};
+use crate::http::{Event, Method, Response};
 
 /// Whether a request can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
     /// At once.
     Ready,
-    /// Not before the peer allows more streams; the slot will be woken.
+    /// Not before the peer allows more streams. The slot will be woken.
     Later,
     /// Never: the connection has ended, or is about to.
     Never,
 }
 
-/// One connection's HTTP/2. See the [module](super) for what goes in and what comes out.
+/// HTTP/2 on one connection. See the [module](super) for its input and output.
 pub struct Session {
     wire: Rc<RefCell<Wire>>,
     sender: SendRequest<Bytes>,
     /// Slots that wait for the peer to allow more streams.
     later: Vec<usize>,
-    /// None once it has come to its end.
+    /// None after its end.
     connection: Option<Connection<End, Bytes>>,
     streams: Vec<Option<Stream>>,
-    /// The stream whose fields made an end of the connection, where it was one of ours.
+    /// The stream with the fields that broke the connection, if it is one of this session.
     culprit: Option<u32>,
-    /// The waker of each slot, made when it was first used.
+    /// The waker of each slot, created at its first use.
     wakers: Vec<Waker>,
     woken: Woken,
-    /// The memory of heads that are no longer needed.
+    /// Memory of unused heads.
     spare: Vec<Response>,
     windows: Windows,
-    /// Streams at once, beside what the peer allows.
+    /// The maximum number of streams at once, in addition to the peer's limit.
     cap: usize,
 }
 
 impl Session {
-    /// A session whose preface and settings are ready to be sent.
+    /// A session with the preface and the settings as its first output.
     pub fn new(windows: Windows) -> Self {
         let wire = Rc::new(RefCell::new(Wire::default()));
         let mut builder = Builder::new();
@@ -86,9 +86,8 @@ impl Session {
         session
     }
 
-    /// Takes a part of `buffer`, which has arrived, and gives the buffer back. What cannot be read
-    /// because answers wait to be sent is kept: see [`is_clogged`](Self::is_clogged). A session that
-    /// [is over](Self::is_over) takes nothing.
+    /// Takes a received part of `buffer`, and returns the buffer. Bytes that cannot be parsed before output was sent
+    /// are kept: see [`is_clogged`](Self::is_clogged). A session that [is over](Self::is_over) takes nothing.
     pub fn receive(&mut self, buffer: Box<[u8]>, part: Range<usize>) -> Box<[u8]> {
         if self.is_over() {
             return buffer;
@@ -98,37 +97,37 @@ impl Session {
         self.wire.borrow_mut().give_back()
     }
 
-    /// The peer sends no more. Streams whose answers were whole by then are not affected.
+    /// The peer has ended its stream of bytes. Complete streams are not affected.
     pub fn end(&mut self) {
         self.wire.borrow_mut().end();
         self.advance();
-        // h2 does not read on while it cannot write; to whom should it?
+        // h2 stops reading while it cannot write, and nothing can be written any more.
         self.connection = None;
         self.wire.borrow_mut().drain();
         self.later.drain(..).for_each(|slot| self.woken.push(slot));
     }
 
-    /// Nothing can be sent any more. Output is thrown away from now on, so that what has come can
-    /// still be read, though it should have been answered.
+    /// Nothing can be sent any more. Discards output from now on, so that received bytes can still be parsed, even
+    /// those that require an answer.
     pub fn mute(&mut self) {
         self.wire.borrow_mut().mute();
         self.advance();
     }
 
-    /// Whether the connection has come to its end, by its own error or the peer's: what is left of
-    /// the output may be sent, and nothing more is read.
+    /// Whether the connection has ended, by an error of either end. The rest of the output may be sent, and nothing
+    /// more is parsed.
     pub fn is_over(&self) -> bool {
         self.connection.is_none()
     }
 
-    /// Has h2 do what there is to do: read what has come, and write what is to be sent.
+    /// Lets h2 parse received bytes, and produce output.
     pub fn advance(&mut self) {
         let Some(connection) = &mut self.connection else {
             return;
         };
         let mut context = Context::from_waker(Waker::noop());
         if Pin::new(connection).poll(&mut context).is_ready() {
-            // Its error was told to every stream that it matters to.
+            // h2 has reported its error to every stream that it affects.
             self.connection = None;
             let number = self.wire.borrow().section();
             let mut streams = self.streams.iter().flatten();
@@ -140,7 +139,7 @@ impl Session {
         }
     }
 
-    /// Has all that is to be sent taken by `send`, which says how many bytes it took. True when nothing is left.
+    /// Passes the output to `send`, which returns how many bytes it took. Returns true when nothing is left.
     ///
     /// # Errors
     /// What `send` failed with.
@@ -163,38 +162,38 @@ impl Session {
         }
     }
 
-    /// Whether bytes wait to be sent.
+    /// Whether there is output.
     pub fn has_output(&self) -> bool {
         !self.wire.borrow().output().is_empty()
     }
 
-    /// Whether bytes that came wait for output to go first. Nothing more may be received until then.
+    /// Whether received bytes cannot be parsed before output was sent. Nothing more may be received until then.
     pub fn is_clogged(&self) -> bool {
         self.wire.borrow().has_unread()
     }
 
-    /// The next slot to be [polled](Self::poll).
+    /// The next slot to [poll](Self::poll).
     pub fn next_woken(&mut self) -> Option<usize> {
         self.woken.next()
     }
 
-    /// Whether further requests may be sent: the peer has not said goodbye.
+    /// Whether further requests may be sent: the peer has sent no GOAWAY.
     pub fn is_open(&mut self) -> bool {
         self.may_send() != Readiness::Never
     }
 
-    /// Streams at once: as many as the peer allows, and we want.
+    /// The maximum number of streams at once, by the peer's limit and ours.
     pub fn capacity(&self) -> usize {
         self.sender.current_max_send_streams().min(self.cap)
     }
 
-    /// Has no more streams at once than this from now on, though the peer may have allowed more. One is the least.
+    /// Lowers the maximum number of streams at once, to at least one.
     pub fn limit(&mut self, streams: usize) {
         self.cap = self.cap.min(streams.max(1));
     }
 
-    /// Lets bodies that nobody takes just now, of so many streams, not stand in the way of the
-    /// others: the window of the connection is widened by theirs.
+    /// Widens the window of the connection by those of `resting` streams. Their bodies are not being released, and
+    /// would block the others.
     pub fn make_room_for(&mut self, resting: usize) {
         let theirs = u64::from(self.windows.stream) * resting as u64;
         let window = u64::from(self.windows.connection) + theirs;
@@ -226,9 +225,9 @@ impl Session {
         }
     }
 
-    /// Sends a request without a body, after [`readiness`](Self::readiness) said that it can be. Gives the
-    /// stream's number (RFC 9113 §5.1.1), or `None` where it could not be sent after all. [Poll](Self::poll) the slot
-    /// at once, so that it is woken from then on.
+    /// Sends a request without a body in a slot that is [ready](Self::readiness). Returns the stream's number (RFC
+    /// 9113 §5.1.1), or `None` if the request cannot be sent after all. [Poll](Self::poll) the slot at once, so that
+    /// it is woken from then on.
     pub fn request(&mut self, slot: usize, method: Method, request: Request<()>) -> Option<u32> {
         let (future, _) = self.sender.send_request(request, true).ok()?;
         let number = future.stream_id().as_u32();
@@ -243,11 +242,10 @@ impl Session {
         Some(number)
     }
 
-    /// What has happened in a slot since it was asked last. After anything but [`Event::Pending`]
-    /// and [`Event::End`], ask again.
+    /// The next event of a slot. After any but [`Event::Pending`] and [`Event::End`], poll again.
     ///
     /// # Errors
-    /// [`Broken`]: the stream has ended before its answer was whole. [Leave](Self::leave) it.
+    /// [`Broken`]: the stream ended before its answer was complete. [Leave](Self::leave) it.
     pub fn poll(&mut self, slot: usize) -> Result<Event<'_>, Broken> {
         match (self.streams.get_mut(slot), self.wakers.get(slot)) {
             (Some(Some(stream)), Some(waker)) => {
@@ -265,7 +263,7 @@ impl Session {
         }
     }
 
-    /// Looks after a slot whose answer nobody wants to have just now.
+    /// Discards interim answers of a slot that is not polled for a while.
     ///
     /// # Errors
     /// As [`poll`](Self::poll).
@@ -278,14 +276,14 @@ impl Session {
         }
     }
 
-    /// So many bytes of a slot's body have been taken: as many more may come.
+    /// Releases bytes of a slot's body: the peer may send as many again.
     pub fn release(&mut self, slot: usize, count: usize) {
         if let Some(Some(stream)) = self.streams.get_mut(slot) {
             stream.release(count);
         }
     }
 
-    /// Frees a slot. A stream whose answer is not whole is reset (CANCEL).
+    /// Frees a slot. An incomplete stream is reset (CANCEL).
     pub fn leave(&mut self, slot: usize) {
         if let Some(stream) = self.streams.get_mut(slot).and_then(Option::take) {
             let mut memory = stream.into_response();
@@ -295,22 +293,22 @@ impl Session {
         }
     }
 
-    /// The number of the stream in a slot (RFC 9113 §5.1.1); 0 where there is none.
+    /// The number of the stream in a slot (RFC 9113 §5.1.1); 0 if there is none.
     pub fn number(&self, slot: usize) -> u32 {
         self.stream(slot).map_or(0, Stream::number)
     }
 
-    /// The head that came last in a slot; `None` where nothing was sent.
+    /// The last head received in a slot; `None` if no request was sent.
     pub fn response(&self, slot: usize) -> Option<&Response> {
         self.stream(slot).map(Stream::response)
     }
 
-    /// Bytes that a slot's body will have, where the head has said so: 0 where there is none (HEAD, 204, 304).
+    /// The length of a slot's body, if it is known: 0 if there is no body (HEAD, 204, 304).
     pub fn expected(&self, slot: usize) -> Option<u64> {
         self.stream(slot).and_then(Stream::expected)
     }
 
-    /// Whether a slot's final answer has begun.
+    /// Whether the head of a slot's final answer has come.
     pub fn has_head(&self, slot: usize) -> bool {
         self.stream(slot).is_some_and(Stream::has_head)
     }
@@ -320,7 +318,7 @@ impl Session {
     }
 }
 
-/// What becomes of a stream when the fields of one, this one or another, have made an end of the connection.
+/// How a stream ends when the fields of a stream, this one or another, broke the connection.
 fn broken_by(is_culprit: bool, has_head: bool, code: ErrorCode) -> Broken {
     let fault = Fault::Http2(code);
     if is_culprit || !has_head {

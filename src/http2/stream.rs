@@ -1,4 +1,4 @@
-//! One stream: what has come of its answer, and what ended it when that was not the end of the answer.
+//! One stream: the received part of its answer, and what ended it before the end of the answer.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -10,48 +10,31 @@ use h2::{Reason, RecvStream};
 
 use super::MAX_INTERIM;
 use crate::error::{ErrorCode, Fault, Malformed};
-use crate::http::{Method, Response, Version, content_length};
+use crate::http::{Event, Method, Response, Version, content_length};
 
-/// What has happened to a stream.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// Nothing; its slot will be woken.
-    Pending,
-    /// An interim answer, 100 or 102 to 199 (RFC 9110 §15.2); the final one follows.
-    Interim(&'a Response),
-    /// The head of the final answer.
-    Head(&'a Response),
-    /// A part of the body, never empty. It counts against the windows until it is released.
-    Data(Bytes),
-    /// The end of the answer.
-    End,
-}
-
-/// What ended a stream before its answer was whole.
+/// What ended a stream before its answer was complete.
 #[derive(Debug)]
 pub enum Broken {
-    /// The peer has not begun on the request, and says so: it may be sent again, elsewhere or later
-    /// (RFC 9113 §8.7). With the fault that it is where that leads nowhere, and whether this stream
-    /// alone was refused.
+    /// The peer says that it has not processed the request: it may be sent again, elsewhere or later (RFC 9113 §8.7).
     Unprocessed {
-        /// What to say of it.
+        /// The fault to report if the request is not sent again.
         fault: Fault,
-        /// Other streams of the connection go on, and further ones may be begun.
+        /// Only this stream was refused: others go on, and further ones may be begun.
         is_refused: bool,
     },
-    /// The peer wants this request over HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED).
+    /// The peer requires HTTP/1.1 for this request (RFC 9113 §7, HTTP_1_1_REQUIRED).
     Http11Required,
-    /// The fields of one stream were such that the whole connection had to end (RFC 9113 §5.4.1). Those of the others
-    /// whose answers had not begun may be sent again.
+    /// The fields of one stream broke the connection (RFC 9113 §5.4.1). Requests of the other streams may be sent
+    /// again if their answers had not begun.
     Ruined {
-        /// What to say of it.
+        /// The fault to report if the request is not sent again.
         fault: Fault,
-        /// It was this one.
+        /// The fields were those of this stream.
         is_culprit: bool,
     },
-    /// The connection ended under it. Whoever fed the session knows why.
+    /// The connection ended. The caller of the session knows why.
     Lost,
-    /// Anything else.
+    /// Any other fault.
     Fault(Fault),
 }
 
@@ -61,25 +44,27 @@ impl From<Malformed> for Broken {
     }
 }
 
-/// A request that was sent, and what has come of its answer.
+/// A request that was sent, and the received part of its answer.
 pub(super) struct Stream {
     number: u32,
-    state: State,
+    state: StreamState,
     method: Method,
     response: Response,
     interim_count: u32,
     received: u64,
     expected: Option<u64>,
+    /// The last part of the body, until it is released.
+    data: Bytes,
 }
 
-enum State {
+enum StreamState {
     Waiting(ResponseFuture),
     Body(RecvStream),
     Over,
 }
 
 impl Stream {
-    /// A request that was sent; `response` lends its memory.
+    /// The stream of a request that was sent. It reuses the memory of `response`.
     pub(super) fn new(
         number: u32,
         future: ResponseFuture,
@@ -88,12 +73,13 @@ impl Stream {
     ) -> Self {
         Self {
             number,
-            state: State::Waiting(future),
+            state: StreamState::Waiting(future),
             method,
             response,
             interim_count: 0,
             received: 0,
             expected: None,
+            data: Bytes::new(),
         }
     }
 
@@ -111,34 +97,35 @@ impl Stream {
 
     /// Whether the head of the final answer has come.
     pub(super) fn has_head(&self) -> bool {
-        !matches!(self.state, State::Waiting(_))
+        !matches!(self.state, StreamState::Waiting(_))
     }
 
-    /// The memory of its head, to be used again.
+    /// The memory of its head, for another stream.
     pub(super) fn into_response(self) -> Response {
         self.response
     }
 
-    /// Lets the peer send as many bytes more.
+    /// Releases bytes of the body: the peer may send as many again.
     pub(super) fn release(&mut self, count: usize) {
-        if let State::Body(body) = &mut self.state {
-            // More than came is never released: each part of the body once.
+        self.data = Bytes::new();
+        if let StreamState::Body(body) = &mut self.state {
+            // It never releases more than was received: each part of the body once.
             let _ = body.flow_control().release_capacity(count);
         }
     }
 
-    /// What has happened since it was asked last.
+    /// The next event.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Result<Event<'_>, Broken> {
         match &mut self.state {
-            State::Waiting(_) => self.poll_head(context),
-            State::Body(_) => self.poll_body(context),
-            State::Over => Ok(Event::End),
+            StreamState::Waiting(_) => self.poll_head(context),
+            StreamState::Body(_) => self.poll_body(context),
+            StreamState::Over => Ok(Event::End),
         }
     }
 
-    /// Throws interim answers away while nobody wants to know: no window bounds how many there are.
+    /// Discards interim answers, because no window bounds their number.
     pub(super) fn skip_interim(&mut self, context: &mut Context<'_>) -> Result<(), Broken> {
-        while let State::Waiting(future) = &mut self.state {
+        while let StreamState::Waiting(future) = &mut self.state {
             match future.poll_informational(context) {
                 Poll::Ready(Some(Ok(_))) => self.count_interim()?,
                 _ => break,
@@ -156,7 +143,7 @@ impl Stream {
     }
 
     fn poll_head(&mut self, context: &mut Context<'_>) -> Result<Event<'_>, Broken> {
-        let State::Waiting(future) = &mut self.state else {
+        let StreamState::Waiting(future) = &mut self.state else {
             return Ok(Event::Pending);
         };
         match future.poll_informational(context) {
@@ -178,7 +165,7 @@ impl Stream {
             Poll::Ready(Err(error)) => Err(broken(&error, false)),
             Poll::Ready(Ok(answer)) => {
                 let (parts, body) = answer.into_parts();
-                self.state = State::Body(body);
+                self.state = StreamState::Body(body);
                 self.take_head(&parts);
                 self.expected = if self.is_bodiless() {
                     Some(0)
@@ -193,14 +180,14 @@ impl Stream {
     fn poll_body(&mut self, context: &mut Context<'_>) -> Result<Event<'_>, Broken> {
         let is_bodiless = self.is_bodiless();
         loop {
-            let State::Body(body) = &mut self.state else {
+            let StreamState::Body(body) = &mut self.state else {
                 return Ok(Event::End);
             };
             match body.poll_data(context) {
                 Poll::Pending => return Ok(Event::Pending),
                 Poll::Ready(None) => {
-                    // h2 has compared the body with its announced length; trailers are of no use to us.
-                    self.state = State::Over;
+                    // h2 has compared the body with its announced length. Trailers are ignored.
+                    self.state = StreamState::Over;
                     return Ok(Event::End);
                 }
                 Poll::Ready(Some(Err(error))) => return Err(broken(&error, true)),
@@ -210,7 +197,8 @@ impl Stream {
                 }
                 Poll::Ready(Some(Ok(data))) => {
                     self.received += data.len() as u64;
-                    return Ok(Event::Data(data));
+                    self.data = data;
+                    return Ok(Event::Data(&self.data));
                 }
             }
         }
@@ -233,9 +221,8 @@ impl Stream {
     }
 }
 
-/// What an error of h2 means for a stream whose head has come, or has not. Where it has, the peer
-/// had begun on the request, whatever it says: its answer was handed on, and is not begun anew
-/// behind the back of whoever took it.
+/// What an error of h2 means for a stream. If its head has come, the peer had processed the request, whatever it says:
+/// the sink has the head already, so the request is not repeated without notice.
 fn broken(error: &h2::Error, has_head: bool) -> Broken {
     let Some(reason) = error.reason() else {
         return Broken::Lost;
@@ -245,7 +232,7 @@ fn broken(error: &h2::Error, has_head: bool) -> Broken {
         return Broken::Http11Required;
     }
     match (error.is_remote(), error.is_go_away()) {
-        // A GOAWAY is told to those streams alone that it leaves out (RFC 9113 §6.8).
+        // h2 reports a GOAWAY only to the streams that it leaves out (RFC 9113 §6.8).
         (true, true) if reason != Reason::ENHANCE_YOUR_CALM && !has_head => Broken::Unprocessed {
             fault: Fault::GoneAway(code),
             is_refused: false,
@@ -256,8 +243,8 @@ fn broken(error: &h2::Error, has_head: bool) -> Broken {
             is_refused: true,
         },
         (true, false) => Broken::Fault(Fault::StreamReset(code)),
-        // What is wrong with the head of this stream will be wrong the next time too; a body that
-        // was cut, or what another stream did to the connection, need not.
+        // An error in the head of this stream will occur again. A truncated body, or an error that another stream
+        // caused, may not.
         (false, false) if !has_head => Broken::Fault(Malformed::Http2(code).into()),
         (false, _) => Broken::Fault(Fault::Http2(code)),
     }

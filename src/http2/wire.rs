@@ -1,11 +1,10 @@
-//! The wire as the h2 crate sees it: bytes in memory, put there and fetched by hand. It never
-//! waits; where there is nothing, or no room, it says so, and whoever drives the session calls
-//! again.
+//! The transport of the h2 crate: bytes in memory. It never waits: without bytes, or without room, a call is pending,
+//! and the session polls again.
 //!
-//! h2 takes memory for a frame when it has read its head, and copies what it had read of it by
-//! then. So a read ends where a frame does whose next one would not fit, or behind the head of
-//! that: each body is copied once, to memory of its own size. And a field section is read alone:
-//! when h2 gives the connection up over it, the last thing that was read says whose it was.
+//! h2 allocates memory for a frame when it has read the frame's head, and copies the part of the frame that it has
+//! read by then. Therefore a read ends before a frame that does not fit, or after the head of that frame: each body
+//! is copied once, to memory of the right size. A field section is read separately: if it breaks the connection, the
+//! frame that was read last tells which stream it belongs to.
 
 use std::cell::RefCell;
 use std::io;
@@ -17,37 +16,36 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes waiting to be sent beyond which h2 is told to wait. Whoever floods us with what must be
-/// answered is not read from until it has taken the answers.
+/// With more output than this, in bytes, h2 must wait. A peer that floods the client with frames which require an
+/// answer is not read from until it takes the answers.
 const OUTPUT_LIMIT: usize = 64 * 1024;
 
-/// What arrived and what is to be sent.
+/// Received bytes, and output.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
-    /// A lent buffer, and the part of it that has not been read.
+    /// A lent buffer; h2 has not read the part from `start` to `end`.
     input: Box<[u8]>,
     start: usize,
     end: usize,
-    /// What was left unread when the buffer had to be given back.
+    /// Bytes that were unread when the buffer was returned.
     rest: BytesMut,
-    /// Where in a frame the reader is.
-    place: Place,
+    position: FramePosition,
     output: Vec<u8>,
-    /// The peer sends no more.
+    /// The peer has ended its stream of bytes.
     is_ended: bool,
-    /// Nothing can be sent any more: output is thrown away.
+    /// Nothing can be sent any more, so output is discarded.
     is_muted: bool,
 }
 
 impl Wire {
-    /// Lends the wire a part of a buffer: what has come next.
+    /// Lends the next received bytes, a part of a buffer.
     pub(super) fn lend(&mut self, buffer: Box<[u8]>, part: Range<usize>) {
         self.end = part.end.min(buffer.len());
         self.start = part.start.min(self.end);
         self.input = buffer;
     }
 
-    /// Gives the buffer back; what is unread in it is kept.
+    /// Returns the buffer. Unread bytes are kept.
     pub(super) fn give_back(&mut self) -> Box<[u8]> {
         self.rest
             .extend_from_slice(&self.input[self.start..self.end]);
@@ -55,44 +53,44 @@ impl Wire {
         std::mem::take(&mut self.input)
     }
 
-    /// Whether bytes have come that are not read yet.
+    /// Whether there are unread bytes.
     pub(super) fn has_unread(&self) -> bool {
         !self.rest.is_empty() || self.start < self.end
     }
 
-    /// Forgets what has come and was not read.
+    /// Discards unread bytes.
     pub(super) fn drain(&mut self) {
         self.rest = BytesMut::new();
         self.start = self.end;
     }
 
-    /// The stream of the field section that was read last, if nothing was read since.
+    /// The stream of the field section that was read last, if nothing else was read after it.
     pub(super) fn section(&self) -> Option<u32> {
-        self.place.is_section.then_some(self.place.stream)
+        self.position.is_section.then_some(self.position.stream)
     }
 
-    /// What is to be sent.
+    /// Bytes to send.
     pub(super) fn output(&self) -> &[u8] {
         &self.output
     }
 
-    /// So much of it has been sent.
+    /// Removes output that was sent.
     pub(super) fn sent(&mut self, count: usize) {
         self.output.drain(..count);
     }
 
-    /// The peer sends no more.
+    /// The peer has ended its stream of bytes.
     pub(super) fn end(&mut self) {
         self.is_ended = true;
     }
 
-    /// Nothing can be sent any more: throws output away, what waits and what is still to come.
+    /// Nothing can be sent any more: discards output, now and in future.
     pub(super) fn mute(&mut self) {
         self.is_muted = true;
         self.output = Vec::new();
     }
 
-    /// Moves what fits to `out`.
+    /// Moves unread bytes to `out`, as far as they should be read at once.
     fn read(&mut self, out: &mut ReadBuf<'_>) {
         let from_rest = !self.rest.is_empty();
         let unread = if from_rest {
@@ -100,7 +98,7 @@ impl Wire {
         } else {
             &self.input[self.start..self.end]
         };
-        let count = self.place.portion(unread, out.remaining());
+        let count = self.position.portion(unread, out.remaining());
         out.put_slice(&unread[..count]);
         if from_rest {
             self.rest.advance(count);
@@ -113,26 +111,28 @@ impl Wire {
 /// Bytes before each frame's payload (RFC 9113 §4.1).
 const HEAD: usize = 9;
 
-/// Whether a frame carries the fields of an answer: HEADERS or CONTINUATION (RFC 9113 §6.2, §6.10).
+/// Whether a frame is a part of a field section: HEADERS or CONTINUATION (RFC 9113 §6.2, §6.10).
 fn is_section(kind: u8) -> bool {
     matches!(kind, 1 | 9)
 }
 
-/// Where in a frame the reader is.
+/// The position of h2 in the sequence of frames.
 #[derive(Debug, Default)]
-struct Place {
-    /// The head, as far as it has been read.
+struct FramePosition {
+    /// The read part of a frame's head…
     head: [u8; HEAD],
+    /// …and its length.
     have: usize,
-    /// Bytes of the payload still to be read.
+    /// Bytes of the payload that are unread.
     left: usize,
-    /// Of the frame whose head was read last.
+    /// The stream of the last frame that was begun…
     stream: u32,
+    /// …and whether that frame is a part of a field section.
     is_section: bool,
 }
 
-impl Place {
-    /// How many of the bytes to read at once, where there is room for so many; at least one if there are both.
+impl FramePosition {
+    /// How many of the bytes to read at once, with this room for them; at least one if there are bytes and room.
     fn portion(&mut self, bytes: &[u8], room: usize) -> usize {
         let mut taken = 0;
         loop {
@@ -228,7 +228,7 @@ mod tests {
         }
     }
 
-    /// A frame whose payload is this long.
+    /// A frame with a payload of this length.
     fn frame(length: usize) -> Vec<u8> {
         let mut bytes = vec![7; HEAD + length];
         bytes[..3].copy_from_slice(&(length as u32).to_be_bytes()[1..]);

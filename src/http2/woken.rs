@@ -1,4 +1,4 @@
-//! Which streams have something to say: a waker a stream, that queues its slot and does nothing else.
+//! Which streams have events: each stream has a waker, which only queues its slot.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,7 +47,7 @@ impl Wake for Call {
 }
 
 fn push(queue: &Mutex<VecDeque<usize>>, slot: usize) {
-    // A queue of numbers is sound whatever happened to whoever held it.
+    // A queue of numbers is valid even after a panic of another holder.
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
     queue.push_back(slot);
 }

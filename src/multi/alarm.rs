@@ -1,4 +1,4 @@
-//! The one timeout that the application is told of, and what it was told last.
+//! The one timeout of the multi, and what the timer function was last told of it.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,17 +7,17 @@ use super::interest::Abort;
 
 pub(super) type TimerFunction = Box<dyn FnMut(Option<Duration>) -> Result<(), Abort>>;
 
-/// When the multi wants to be called next.
+/// When the multi must be called next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expiry {
-    /// At once: a transfer is runnable.
+    /// At once: something is runnable.
     Now,
     /// At this time.
     At(Instant),
 }
 
 impl Expiry {
-    /// The time from `now` on.
+    /// The time from `now`.
     pub(super) fn from(self, now: Instant) -> Duration {
         match self {
             Self::Now => Duration::ZERO,
@@ -26,37 +26,37 @@ impl Expiry {
     }
 }
 
-/// A single-shot timer in the application's hands.
+/// A single-shot timer of the application.
 #[derive(Default)]
 pub(super) struct Alarm {
     function: Option<TimerFunction>,
-    /// What the function was last told, unless that has been forgotten since.
+    /// What the function was last told, unless the timer may have fired since.
     announced: Option<Expiry>,
-    /// The function was told of a timeout since it was last told of none.
+    /// The function was told a timeout, and not told since that there is none.
     is_armed: bool,
 }
 
 impl Alarm {
-    /// Sets the function; it is told of a pending timeout at the next evaluation.
+    /// Sets the function. The next evaluation tells it the timeout.
     pub(super) fn set_function(&mut self, function: TimerFunction) {
         self.function = Some(function);
         self.announced = None;
         self.is_armed = false;
     }
 
-    /// The timer went off, or may have: what is pending must be announced anew.
+    /// The timer fired, or may have: a pending timeout must be announced again.
     pub(super) fn forget(&mut self) {
         self.announced = None;
     }
 
-    /// Tells the function that a transfer is runnable, unless it was told that last.
+    /// Tells the function that something is runnable, unless it was last told that.
     pub(super) fn announce_now(&mut self) -> Result<(), Abort> {
         self.announce(Some(Expiry::Now), Some(Duration::ZERO))
     }
 
-    /// Tells the function of `expiry` if that differs from what it was told last.
+    /// Tells the function `expiry` if that differs from what it was last told.
     pub(super) fn evaluate(&mut self, expiry: Option<Expiry>, now: Instant) -> Result<(), Abort> {
-        // What is overdue is due at once, like what is runnable: told once, whichever it was.
+        // An overdue time means the same as a runnable transfer, so it is announced once.
         let expiry = expiry.map(|expiry| match expiry {
             Expiry::At(at) if at <= now => Expiry::Now,
             expiry => expiry,
@@ -77,8 +77,8 @@ impl Alarm {
             return Ok(());
         }
         let told = function(timeout);
-        // What could not be set is not set.
-        self.announced = expiry.filter(|_| told.is_ok());
+        // A timer that the function could not set is not set.
+        self.announced = if told.is_ok() { expiry } else { None };
         self.is_armed = self.announced.is_some();
         told
     }

@@ -1,43 +1,41 @@
-//! One connection: sockets that race until one has won, then a stack of filters with HTTP/1.1 or HTTP/2 on it.
+//! One connection: sockets that race until one is connected, then a stack of filters that carries exchanges.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
-use std::rc::Rc;
 use std::time::Instant;
 
-use slab::Slab;
-
+use super::exchanges::{Advance, Exchanges};
 use super::info::TransferId;
-use crate::conn::{Filter, Interest, Race, Socket, Wire};
+use super::multiplexed::Multiplexed;
+use super::origins::OriginKey;
+use super::serial::{Receiving, Serial};
+use super::sink::Sink;
+use super::transfer::{Reader, Splicer};
+use crate::conn::{Filter, Interest, Race, Scratch, Socket};
 use crate::error::Fault;
-use crate::http::Response;
-use crate::http1::Exchange;
-use crate::http2::{Session, Windows};
 
-/// A connection and whom it serves.
+/// A connection, and the transfers that use it.
 #[derive(Debug)]
 pub(super) struct Connection {
-    /// Its origin's key in the pool.
-    pub(super) origin: usize,
-    /// The origin's address that a proxy is told, where it has to be.
-    pub(super) target: Option<Target>,
+    pub(super) origin: OriginKey,
+    /// The address of the origin that a proxy connects to, if the proxy must be told one.
+    pub(super) target: Option<TargetAddress>,
     pub(super) stage: Stage,
-    pub(super) talk: Talk,
+    pub(super) exchanges: Exchanges,
     /// Requests that were sent over it.
     pub(super) requests: u32,
-    /// It stood once.
+    /// It was established once.
     pub(super) is_established: bool,
-    /// A transfer that only connects has stood by with it.
-    pub(super) has_stood_by: bool,
+    /// A transfer that only connects stood by with it.
+    has_stood_by: bool,
     /// When, and in which call, it became idle.
     pub(super) idle_since: Option<(Instant, u64)>,
 }
 
 /// One of an origin's addresses, and how many come after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct TargetAddress {
     pub(super) address: IpAddr,
     pub(super) left: usize,
 }
@@ -47,16 +45,16 @@ pub(super) struct Target {
 pub(super) enum Stage {
     /// Attempts to several addresses run, each with its own socket.
     Racing {
-        /// Who is next.
+        /// Which address is next.
         race: Race,
         /// The attempts under way.
         attempts: Vec<(SocketAddr, Socket)>,
         /// Why the last one to fail did.
         last: Option<io::Error>,
     },
-    /// One socket is connected; the stack over it opens, or stands.
+    /// One socket is connected; the filters above it open, or are open.
     Connected {
-        /// The winner.
+        /// The number of the socket.
         socket: RawFd,
         /// Its peer.
         address: SocketAddr,
@@ -65,62 +63,16 @@ pub(super) enum Stage {
     },
 }
 
-/// What is spoken, and by whom.
-#[derive(Debug)]
-pub(super) enum Talk {
-    /// One exchange after the other; also before it is known what will be spoken.
-    Http1(Http1),
-    /// Many at once.
-    Http2(Box<Http2>),
-}
-
-/// HTTP/1.1 on a connection.
-#[derive(Debug)]
-pub(super) struct Http1 {
-    /// The transfer it serves; none while it is idle.
-    pub(super) user: Option<TransferId>,
-    pub(super) exchange: Exchange,
-    /// The request, and how much of it the filters have taken.
-    pub(super) request: Vec<u8>,
-    pub(super) taken: usize,
-    /// The answer before this one was long, and so will most likely be this one.
-    pub(super) expects_much: bool,
-}
-
-/// HTTP/2 on a connection.
-#[derive(Debug)]
-pub(super) struct Http2 {
-    pub(super) session: Session,
-    /// Whom it serves; a place here is the number of a slot of the session.
-    pub(super) users: Slab<TransferId>,
-    /// How many of them take nothing just now.
-    pub(super) resting: usize,
-    /// Answers that were whole.
-    pub(super) answers: u32,
-    /// It has something to send, or to be told, at the end of this call.
-    pub(super) is_unsent: bool,
-    /// Nothing more comes over it, and why.
-    pub(super) lost: Option<Lost>,
-    /// It cannot be written to any more; what has come may still be read.
-    pub(super) unwritable: Option<Lost>,
-    /// The socket was given up while all streams rest: what comes meanwhile is not seen.
-    pub(super) is_out_of_sight: bool,
-    /// It is to carry no further streams.
-    pub(super) is_retired: bool,
-    /// When a byte last came.
-    pub(super) last_byte: Instant,
-}
-
-/// How a connection ended under its streams: what is said of each of them.
+/// Why a multiplexed connection ended, as each of its streams reports it.
 #[derive(Debug, Clone)]
 pub(super) enum Lost {
     /// The peer closed it.
     Ended,
-    /// The network did.
+    /// A network error.
     Broken(io::ErrorKind, Option<i32>),
-    /// A layer above did.
+    /// An error of a layer above.
     Tls(String),
-    /// The peer wants another certificate.
+    /// The peer asks for another client certificate.
     Identity(String),
 }
 
@@ -134,7 +86,7 @@ impl Lost {
         }
     }
 
-    /// The fault of one stream, whose answer had come so far: bytes received, and those expected.
+    /// The fault of one stream. `body` is what was received of its body and what was expected, if its head has come.
     pub(super) fn fault(&self, body: Option<(u64, Option<u64>)>) -> Fault {
         match (self, body) {
             (Self::Ended, Some((received, expected))) => Fault::Truncated { received, expected },
@@ -149,108 +101,26 @@ impl Lost {
     }
 }
 
-impl Http1 {
-    /// Sends what is left of the request; true when nothing is.
-    ///
-    /// # Errors
-    /// What `filter` failed with.
-    pub(super) fn transmit(&mut self, filter: &mut dyn Filter) -> Result<bool, Fault> {
-        while self.taken < self.request.len() {
-            match filter.send(&self.request[self.taken..])? {
-                0 => return Ok(false),
-                taken => self.taken += taken,
-            }
-        }
-        filter.flush()
-    }
-}
-
-impl Http2 {
-    /// A session just begun, for whoever opened the connection; gives its slot too.
-    pub(super) fn new(user: TransferId, windows: Windows, now: Instant) -> (Self, usize) {
-        let mut users = Slab::new();
-        let slot = users.insert(user);
-        let http2 = Self {
-            session: Session::new(windows),
-            users,
-            resting: 0,
-            answers: 0,
-            is_unsent: false,
-            lost: None,
-            unwritable: None,
-            is_out_of_sight: false,
-            is_retired: false,
-            last_byte: now,
-        };
-        (http2, slot)
-    }
-
-    /// Whether there is a point in receiving: not behind an end, and not while output has to go first.
-    pub(super) fn may_receive(&self) -> bool {
-        self.lost.is_none() && !self.session.is_over() && !self.session.is_clogged()
-    }
-
-    /// Sends the pending bytes; true when none are left. After a failure nothing is
-    /// sent any more, and what had come before is still read.
-    pub(super) fn transmit(&mut self, filter: &mut dyn Filter) -> bool {
-        if self.lost.is_some() || self.unwritable.is_some() {
-            return true;
-        }
-        let sent = self.session.transmit(|bytes| filter.send(bytes));
-        let sent = sent.and_then(|all: bool| Ok::<_, Fault>(filter.flush()? && all));
-        sent.unwrap_or_else(|fault| {
-            self.unwritable = Some(Lost::new(&fault));
-            self.session.mute();
-            true
-        })
-    }
-
-    /// What is wanted of the socket until the next call: `standing` is what the layers above it
-    /// want while bytes are received. A connection that nothing is received from is not watched,
-    /// except for room for its output.
-    pub(super) fn interest(&self, is_all_sent: bool, standing: Interest) -> Interest {
-        let hears = self.may_receive() && !self.is_at_rest();
-        match (hears, is_all_sent) {
-            _ if self.lost.is_some() => Interest::Remove,
-            (true, true) => standing,
-            (true, false) => Interest::InOut,
-            (false, false) => Interest::Out,
-            (false, true) if self.session.is_clogged() => Interest::Out,
-            (false, true) => Interest::Remove,
-        }
-    }
-
-    /// Whether it has streams and all of them rest.
-    pub(super) fn is_at_rest(&self) -> bool {
-        self.resting > 0 && self.resting == self.users.len()
-    }
-
-    /// Whether further streams may be begun.
-    pub(super) fn is_open(&mut self) -> bool {
-        !self.is_retired && self.lost.is_none() && self.session.is_open()
-    }
-
-    /// How many streams there may be at once.
-    pub(super) fn capacity(&mut self) -> usize {
-        if self.is_open() {
-            self.session.capacity()
-        } else {
-            0
-        }
-    }
-}
-
-/// The function that makes connections, where the application has set one.
-pub(super) struct Dial(pub(super) Box<dyn FnMut(SocketAddr) -> io::Result<Rc<dyn Wire>>>);
-
-impl fmt::Debug for Dial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dial").finish_non_exhaustive()
-    }
+/// How far sending a request came.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// All of it was sent.
+    All,
+    /// The socket takes no more now.
+    Blocked,
+    /// It leaves at the end of the call, with what other streams send.
+    AtEndOfCall,
+    /// The connection takes no more, but what the server sent before may still be read.
+    Closed,
 }
 
 impl Connection {
-    pub(super) fn new(origin: usize, user: TransferId, race: Race, target: Option<Target>) -> Self {
+    pub(super) fn new(
+        origin: OriginKey,
+        user: TransferId,
+        race: Race,
+        target: Option<TargetAddress>,
+    ) -> Self {
         Self {
             origin,
             target,
@@ -259,13 +129,7 @@ impl Connection {
                 attempts: Vec::new(),
                 last: None,
             },
-            talk: Talk::Http1(Http1 {
-                user: Some(user),
-                exchange: Exchange::new(),
-                request: Vec::new(),
-                taken: 0,
-                expects_much: false,
-            }),
+            exchanges: Exchanges::Serial(Serial::new(user)),
             requests: 0,
             is_established: false,
             has_stood_by: false,
@@ -273,7 +137,7 @@ impl Connection {
         }
     }
 
-    /// The stack, once there is one.
+    /// The stack, once a socket is connected.
     pub(super) fn filter(&mut self) -> Option<&mut dyn Filter> {
         match &mut self.stage {
             Stage::Connected { filter, .. } => Some(filter.as_mut()),
@@ -281,44 +145,78 @@ impl Connection {
         }
     }
 
-    /// HTTP/1.1, where that is spoken.
-    pub(super) fn http1(&mut self) -> Option<&mut Http1> {
-        match &mut self.talk {
-            Talk::Http1(http1) => Some(http1),
-            Talk::Http2(_) => None,
+    /// The socket, the stack and the exchanges of a connection that several transfers may use.
+    pub(super) fn shared_io(&mut self) -> Option<(RawFd, &mut dyn Filter, &mut Multiplexed)> {
+        match (&mut self.stage, &mut self.exchanges) {
+            (Stage::Connected { socket, filter, .. }, Exchanges::Multiplexed(multiplexed)) => {
+                Some((*socket, filter.as_mut(), multiplexed))
+            }
+            _ => None,
         }
     }
 
-    /// HTTP/2, where that is spoken.
-    pub(super) fn http2(&mut self) -> Option<&mut Http2> {
-        match &mut self.talk {
-            Talk::Http1(_) => None,
-            Talk::Http2(http2) => Some(http2),
+    /// Sends the rest of a request that was begun.
+    pub(super) fn transmit(&mut self) -> Result<Sent, Fault> {
+        let Stage::Connected { filter, .. } = &mut self.stage else {
+            return Ok(Sent::Blocked);
+        };
+        match &mut self.exchanges {
+            Exchanges::Multiplexed(_) => Ok(Sent::AtEndOfCall),
+            Exchanges::Serial(serial) => match serial.transmit(filter.as_mut()) {
+                Err(Fault::ConnectionLost(_)) => Ok(Sent::Closed),
+                Err(fault) => Err(fault),
+                Ok(true) => Ok(Sent::All),
+                Ok(false) => Ok(Sent::Blocked),
+            },
         }
     }
 
-    /// The head that came last to whoever has this slot.
-    pub(super) fn response(&self, slot: usize) -> Option<&Response> {
-        match &self.talk {
-            Talk::Http1(http1) => Some(http1.exchange.response()),
-            Talk::Http2(http2) => http2.session.response(slot),
+    /// Receives the next part of the answer in a slot, and hands it to its transfer.
+    pub(super) fn advance<S: Sink>(
+        &mut self,
+        slot: usize,
+        limit: usize,
+        scratch: &mut Scratch,
+        splicer: &mut Splicer,
+        reader: &mut Reader<'_, S>,
+    ) -> Result<Advance, Fault> {
+        let Stage::Connected { filter, .. } = &mut self.stage else {
+            return Ok(Advance::Wait(None));
+        };
+        match &mut self.exchanges {
+            Exchanges::Multiplexed(multiplexed) => multiplexed.advance(slot, reader),
+            Exchanges::Serial(serial) => {
+                let input = Receiving {
+                    filter: filter.as_mut(),
+                    scratch,
+                    splicer,
+                    limit,
+                };
+                serial.advance(input, reader)
+            }
         }
     }
 
-    /// Bytes of the body that whoever has this slot will receive, where that is known.
-    pub(super) fn expected(&self, slot: usize) -> Option<u64> {
-        match &self.talk {
-            Talk::Http1(http1) => http1.exchange.expected(),
-            Talk::Http2(http2) => http2.session.expected(slot),
+    /// What the open stack wants of the socket while it receives.
+    pub(super) fn standing_interest(&self) -> Interest {
+        match &self.stage {
+            Stage::Connected { filter, .. } => filter.wants(),
+            Stage::Racing { .. } => Interest::Out,
         }
     }
 
-    /// Whether any of the answer has come to whoever has this slot.
-    pub(super) fn has_begun(&self, slot: usize) -> bool {
-        match &self.talk {
-            Talk::Http1(http1) => http1.exchange.has_begun(),
-            Talk::Http2(http2) => http2.session.has_head(slot),
+    /// Whether bytes on the socket are bytes of the exchanges: no layer changes them.
+    pub(super) fn is_plain(&self) -> bool {
+        match &self.stage {
+            Stage::Connected { filter, .. } => filter.plain().is_some(),
+            Stage::Racing { .. } => false,
         }
+    }
+
+    /// A transfer stands by with the connection. Returns true if the sockets need not be watched meanwhile.
+    pub(super) fn stand_by(&mut self) -> bool {
+        self.has_stood_by = !self.exchanges.is_multiplexed();
+        self.has_stood_by
     }
 
     /// Every socket of the connection.
@@ -331,7 +229,7 @@ impl Connection {
         racing.chain(connected)
     }
 
-    /// The address it is connected to, or tries.
+    /// The address that it is connected to, or tries to connect to.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match &self.stage {
             Stage::Racing { attempts, .. } => attempts.last().map(|(address, _)| *address),
@@ -347,15 +245,16 @@ impl Connection {
         }
     }
 
-    /// Whether the transfer may be tried again elsewhere without anyone noticing: the connection had served
-    /// or waited before, and not one byte of this answer has come (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+    /// Whether earlier requests on the connection, one after the other, may explain a failure of this one.
+    pub(super) fn is_reused_serially(&self) -> bool {
+        self.requests > 1 && !self.exchanges.is_multiplexed()
+    }
+
+    /// Whether the transfer may be repeated on another connection without notice: this one had served or waited
+    /// before, and not one byte of this answer has come (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
     pub(super) fn may_be_stale(&self) -> bool {
-        match &self.talk {
-            Talk::Http1(http1) => {
-                (self.requests > 1 || self.has_stood_by) && !http1.exchange.has_begun()
-            }
-            Talk::Http2(_) => false,
-        }
+        let is_old = self.requests > 1 || self.has_stood_by;
+        is_old && !self.exchanges.is_multiplexed() && !self.exchanges.has_begun(0)
     }
 }
 
@@ -364,15 +263,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_stream_is_told_once_why_the_connection_ended() {
+    fn each_stream_reports_once_why_the_connection_ended() {
         let refused = Fault::Tls("the server wants a certificate".into());
-        for told in [
+        for reported in [
             refused,
             Fault::IdentityRefused("the server wants another".to_owned()),
             Fault::ConnectionLost(io::Error::from_raw_os_error(104)),
         ] {
-            let lost = Lost::new(&told);
-            assert_eq!(lost.fault(None).to_string(), told.to_string());
+            let lost = Lost::new(&reported);
+            assert_eq!(lost.fault(None).to_string(), reported.to_string());
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The connections of an engine by key. A key outlives its connection and never names another one: bytes, wake-ups and
-//! places that are left over from a closed connection reach nothing.
+//! The connections of an engine by key. A key never names another connection, even after its own has closed: bytes,
+//! wake-ups and places of a closed connection have no effect.
 
 use std::ops::{Index, IndexMut};
 
@@ -7,17 +7,17 @@ use slab::Slab;
 
 use super::connection::Connection;
 
-/// Names one connection of an engine, for as long as the engine lives.
+/// Names one connection during the whole life of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ConnectionKey {
     slot: u32,
-    /// Tells the connection from those that had its slot before.
+    /// Distinguishes the connection from earlier ones in its slot.
     generation: u32,
 }
 
 #[cfg(test)]
 impl ConnectionKey {
-    /// A key for tests of tables that hold keys and no connections.
+    /// A key for tests without connections.
     pub(super) fn new(slot: u32) -> Self {
         Self {
             slot,
@@ -26,7 +26,7 @@ impl ConnectionKey {
     }
 }
 
-/// Connections by key. Everything is O(1).
+/// Connections by key. Every operation is O(1), except [`iter`](Self::iter).
 #[derive(Debug)]
 pub(super) struct Slots<C> {
     slots: Slab<(u32, C)>,
@@ -46,10 +46,10 @@ impl<C> Default for Slots<C> {
 }
 
 impl<C> Slots<C> {
-    /// Keeps a connection under a new key.
+    /// Adds a connection under a new key.
     pub(super) fn insert(&mut self, connection: C) -> ConnectionKey {
         self.generation = self.generation.wrapping_add(1);
-        // Each connection has a descriptor, and those are numbers of 31 bits.
+        // Each connection has a descriptor, which is a number of 31 bits.
         let slot = self.slots.insert((self.generation, connection)) as u32;
         ConnectionKey {
             slot,
@@ -57,13 +57,13 @@ impl<C> Slots<C> {
         }
     }
 
-    /// Takes a connection out; `None` if it went before.
+    /// Removes a connection; `None` if it was removed before.
     pub(super) fn remove(&mut self, key: ConnectionKey) -> Option<C> {
         self.get(key)?;
         Some(self.slots.remove(key.slot as usize).1)
     }
 
-    /// Takes out any connection, until none is left.
+    /// Removes any connection; `None` if none is left.
     pub(super) fn pop(&mut self) -> Option<C> {
         let (slot, _) = self.slots.iter().next()?;
         Some(self.slots.remove(slot).1)
@@ -95,7 +95,7 @@ impl<C> Slots<C> {
     }
 }
 
-/// For keys whose connection is known to be open: a transfer or the pool holds it.
+/// For keys that a transfer or the pool holds: their connection is open.
 impl<C> Index<ConnectionKey> for Slots<C> {
     type Output = C;
 

@@ -1,4 +1,4 @@
-//! What to do: one request, where its body goes, and the limits it keeps. Plain data.
+//! What a transfer does: one request, where its body goes, and its limits. Plain data.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use url::Url;
 use crate::http::auth::masked;
 use crate::http::{Credentials, Field, Method};
 
-/// How many times the stall timeout a transfer may be without a byte while its origin sends bytes to others.
+/// While other transfers of its origin receive bytes, a transfer may be without a byte for this multiple of its stall
+/// timeout.
 pub const PATIENCE: u32 = 4;
 
-/// One transfer to be made: libcurl's easy handle, as plain data.
+/// One transfer: libcurl's easy handle, as plain data.
 ///
 /// ```
 /// use gannet::multi::Easy;
@@ -24,49 +25,48 @@ pub const PATIENCE: u32 = 4;
 pub struct Easy<S> {
     /// What to fetch. The fragment is not sent; user information is used as Basic credentials.
     pub url: Url,
-    /// GET, or HEAD for the head alone.
+    /// GET, or HEAD for the head only.
     pub method: Method,
     /// Where the body goes.
     pub sink: S,
-    /// Header lines for every request of a run, shared. They win over the defaults of the same name.
+    /// Header lines of every request of a run, shared. They replace defaults of the same name.
     pub headers: Arc<[Field]>,
-    /// Further header lines, of this transfer alone. They win over `headers`.
+    /// Header lines of this transfer only. They replace those of `headers` with the same name.
     pub own_headers: Vec<Field>,
-    /// For Basic authentication (RFC 7617). Sent to the first URL's origin alone.
+    /// For Basic authentication (RFC 7617). Only the origin of the first URL receives them.
     pub credentials: Option<Arc<Credentials>>,
-    /// Redirects followed at most.
+    /// The maximum number of redirects to follow.
     pub max_redirects: u32,
-    /// The largest body taken, in bytes.
+    /// The maximum size of the body, in bytes.
     pub max_size: Option<u64>,
-    /// Time before the transfer starts: how retries wait.
+    /// The delay before the transfer starts; retries use it.
     pub delay: Option<Duration>,
-    /// Longest time for lookup, connection and handshake together.
+    /// The time limit for lookup, connection and handshake together.
     pub connect_timeout: Option<Duration>,
-    /// Longest time without a byte. While others have bytes from the same origin, a transfer that
-    /// has none is starved rather than stalled: it is given up to [`PATIENCE`] times as long.
+    /// The time limit without a byte. While other transfers of the origin receive bytes, a transfer without any is
+    /// starved, not stalled: its limit is up to [`PATIENCE`] times as long.
     pub stall_timeout: Option<Duration>,
-    /// Bytes a second that are to come at least, on average over each span of this length, from the
-    /// request on. Does not count while a rate limit or a pause holds the transfer back.
+    /// The minimum speed in bytes per second, as an average over each span of this length after the request. The time
+    /// of a pause or of waiting for a rate limit does not count.
     pub min_speed: Option<(u64, Duration)>,
-    /// Longest time for the whole transfer.
+    /// The time limit for the whole transfer.
     pub timeout: Option<Duration>,
-    /// Bytes a second received at most.
+    /// The maximum speed in bytes per second.
     pub max_recv_speed: Option<u64>,
-    /// It belongs to a transfer that is under way: it is first in turn, and not one of those that
-    /// [`Limits::transfers`](super::Limits::transfers) bounds. Over HTTP/2 it has a connection to
-    /// itself, where one may be opened: beside the other on one connection it would bring nothing
-    /// sooner.
+    /// It belongs to another transfer of the same file: it comes first in the queue, and
+    /// [`Limits::transfers`](super::Limits::transfers) does not count it. Over HTTP/2 it gets a separate connection if
+    /// one may be opened, since a second stream on the same connection would not be faster.
     pub is_extra: bool,
-    /// It only connects (libcurl: `CURLOPT_CONNECT_ONLY`), and stands by with its connection until
-    /// [`Multi::replace`] gives it something to fetch.
+    /// It only connects (libcurl: `CURLOPT_CONNECT_ONLY`), and keeps its connection until [`Multi::replace`] gives it
+    /// something to fetch.
     ///
     /// [`Multi::replace`]: super::Multi::replace
     pub is_connect_only: bool,
 }
 
 impl<S> Easy<S> {
-    /// A GET of `url` into `sink`, with the defaults of the command line: 20 redirects, 10 s to
-    /// connect, 30 s without a byte.
+    /// A GET of `url` into `sink`, with the defaults of the command line: 20 redirects, 10 s to connect, 30 s without a
+    /// byte.
     pub fn new(url: Url, sink: S) -> Self {
         Self {
             url,
@@ -89,7 +89,7 @@ impl<S> Easy<S> {
     }
 }
 
-/// What it fetches and where that goes, without a secret: user information is masked, headers are left out.
+/// Shows the URL, the method and the sink. User information is masked, and headers are omitted, so it has no secrets.
 impl<S: fmt::Debug> fmt::Debug for Easy<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Easy")

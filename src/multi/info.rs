@@ -1,4 +1,4 @@
-//! What came of a transfer: the messages of the info queue.
+//! Results of transfers: the messages of the info queue.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -10,17 +10,17 @@ use url::Url;
 use crate::error::Error;
 use crate::http::Version;
 
-/// A transfer in one multi. Ids are never used again for another transfer, nor by another multi.
+/// Names a transfer. An id is never reused, neither for another transfer nor by another multi of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TransferId {
-    /// Tells the transfer from all others of the process.
+    /// Distinguishes the transfer from all others of the process.
     generation: u32,
-    /// Its place in its multi.
+    /// Its index in the multi.
     pub(super) index: u32,
 }
 
 impl TransferId {
-    /// The id of the next transfer to be added anywhere, at a place that is free.
+    /// The id of the next transfer, at an index that is free.
     pub(super) fn next(index: u32) -> Self {
         static GENERATION: AtomicU32 = AtomicU32::new(0);
         Self {
@@ -29,7 +29,7 @@ impl TransferId {
         }
     }
 
-    /// An id for tests of tables that hold ids and no transfers.
+    /// An id for tests without transfers.
     #[cfg(test)]
     pub(super) fn of(index: u32) -> Self {
         Self {
@@ -39,28 +39,28 @@ impl TransferId {
     }
 }
 
-/// A completed transfer, as [`Multi::info_read`](super::Multi::info_read) gives it: each exactly once.
+/// A completed transfer. [`Multi::info_read`](super::Multi::info_read) returns each exactly once.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Done {
-    /// Which one.
+    /// Which transfer.
     pub id: TransferId,
-    /// How it went.
+    /// Its result.
     pub result: Result<Outcome, Error>,
-    /// When it was dispatched; `None` where it never was.
+    /// When it was dispatched; `None` if it was not.
     pub dispatched: Option<Instant>,
 }
 
-/// The info queue, in order of completion. Whoever leaves early takes the message along: O(1), as is everything here.
+/// The info queue, in the order of completion. Withdrawing a message leaves a gap. Every operation is O(1), on average.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     queue: VecDeque<Option<Done>>,
-    /// How many have left at the head: a message's number less this is its place.
+    /// Messages that left at the front: the number of a message, less this, is its index.
     gone: u64,
 }
 
 impl Messages {
-    /// Queues a message, and gives its number.
+    /// Queues a message. Returns its number.
     pub(super) fn push(&mut self, done: Done) -> u64 {
         self.queue.push_back(Some(done));
         self.gone + self.queue.len() as u64 - 1
@@ -77,7 +77,7 @@ impl Messages {
         }
     }
 
-    /// Takes a message back, if nobody has read it.
+    /// Removes a message that was not read.
     pub(super) fn withdraw(&mut self, number: u64) {
         let place = number
             .checked_sub(self.gone)
@@ -94,19 +94,19 @@ impl Messages {
 pub struct Outcome {
     /// The status of the final answer, below 400.
     pub status: u16,
-    /// The protocol it came over.
+    /// Its version of HTTP.
     pub version: Version,
     /// Bytes of the body.
     pub received: u64,
-    /// Time from dispatch to completion.
+    /// The time from dispatch to completion.
     pub elapsed: Duration,
-    /// Redirects followed.
+    /// The number of redirects that were followed.
     pub redirects: u32,
     /// Where the last redirect led, if there was one.
     pub final_url: Option<Url>,
     /// The address it came from.
     pub address: Option<SocketAddr>,
-    /// The last request went over a connection that had been used before.
+    /// The last request used a connection that had served an earlier one.
     pub is_reused: bool,
 }
 
@@ -116,8 +116,8 @@ pub struct Outcome {
 pub struct Progress {
     /// Bytes of the body so far.
     pub received: u64,
-    /// Bytes of the body in all, where the server said.
+    /// The length of the body, if the server announced it.
     pub expected: Option<u64>,
-    /// It has left the queue, and its clocks run or ran.
+    /// It was dispatched: it has left the queue, and its clocks run or ran.
     pub is_dispatched: bool,
 }

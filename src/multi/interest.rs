@@ -1,7 +1,7 @@
-//! What is wanted of each socket, what was last said of it, and so which changes to report.
+//! The interest in each socket, what the socket function was last told of it, and thus which changes to report.
 //!
-//! Wishes are collected while transfers run; at the end of a call only the differences are announced.
-//! A socket about to be closed is announced at once, before its number can come back as another's.
+//! Interests are collected while transfers run; at the end of a call only the differences are announced. The removal
+//! of a socket is announced before it closes, since another socket may then get its number.
 
 use std::any::Any;
 use std::fmt;
@@ -22,13 +22,13 @@ impl From<io::Error> for Abort {
     }
 }
 
-/// One change of what is wanted of a socket.
+/// One change of the interest in a socket.
 pub struct SocketChange<'a> {
-    /// A transfer that uses the socket, or the last one that did.
+    /// A transfer that uses the socket, or the last one that used it.
     pub transfer: TransferId,
     /// The socket.
     pub socket: RawFd,
-    /// What is wanted of it now.
+    /// The new interest.
     pub interest: Interest,
     stream: &'a Socket,
     assigned: &'a mut Option<Box<dyn Any>>,
@@ -36,23 +36,23 @@ pub struct SocketChange<'a> {
 }
 
 impl SocketChange<'_> {
-    /// What was last assigned to this socket; empty before the first time. A removal still shows it.
+    /// The data that was last assigned to this socket. A removal still shows it.
     pub fn assigned(&self) -> Option<&dyn Any> {
         self.assigned.as_deref()
     }
 
-    /// Assigns to this socket, as [`Multi::assign`](super::Multi::assign) does from outside.
+    /// Assigns data to this socket, as [`Multi::assign`](super::Multi::assign) does.
     pub fn assign(&mut self, data: impl Any) {
         *self.assigned = Some(Box::new(data));
     }
 
-    /// Takes the next message off the info queue, as [`Multi::info_read`](super::Multi::info_read) does from outside.
+    /// Takes the next message off the info queue, as [`Multi::info_read`](super::Multi::info_read) does.
     pub fn info_read(&mut self) -> Option<Done> {
         self.messages.pop()
     }
 }
 
-/// The socket, for pollers that want an owner and not a number: duplicate it, and let go of that at
+/// The socket, for pollers that need an owner instead of a number: duplicate it, and drop the duplicate at
 /// [`Interest::Remove`].
 impl AsFd for SocketChange<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -72,21 +72,22 @@ impl fmt::Debug for SocketChange<'_> {
 
 pub(super) type SocketFunction = Box<dyn FnMut(SocketChange<'_>) -> Result<(), Abort>>;
 
-struct Entry {
-    /// Held until the removal was announced, so that no announced socket can be closed.
+/// One socket.
+struct SocketEntry {
+    /// Kept until the removal was announced, so an announced socket cannot close.
     stream: Socket,
     connection: ConnectionKey,
     transfer: TransferId,
     wanted: Interest,
-    /// What the socket function was last told; `None` before it was told anything, and after a removal.
+    /// What the socket function was last told; `None` before the first time, and after a removal.
     announced: Option<Interest>,
     is_dirty: bool,
     assigned: Option<Box<dyn Any>>,
 }
 
-impl Entry {
-    /// Tells the function what is wanted of the socket, where that has changed; true when it aborts.
-    /// What it was told counts as told even if it panics: the removal will be told too.
+impl SocketEntry {
+    /// Tells the function the interest in the socket, if it has changed. Returns true if the function aborts. A change
+    /// counts as announced even if the function panics, so its removal will be announced too.
     fn tell(
         &mut self,
         socket: RawFd,
@@ -119,13 +120,13 @@ impl Entry {
 #[derive(Default)]
 pub(super) struct Sockets {
     function: Option<SocketFunction>,
-    entries: Vec<Option<Entry>>,
+    entries: Vec<Option<SocketEntry>>,
     dirty: Vec<RawFd>,
     is_aborted: bool,
 }
 
 impl Sockets {
-    /// Sets the function; what is open is announced to it at the next flush.
+    /// Sets the function. The next flush announces open sockets to it.
     pub(super) fn set_function(&mut self, function: SocketFunction) {
         self.function = Some(function);
         for (socket, entry) in self.entries.iter_mut().enumerate() {
@@ -137,13 +138,13 @@ impl Sockets {
         }
     }
 
-    /// Takes note of a new socket, of which nothing is wanted yet.
+    /// Adds a new socket, without an interest in it.
     pub(super) fn open(&mut self, stream: Socket, connection: ConnectionKey, transfer: TransferId) {
         let slot = stream.number() as usize;
         if slot >= self.entries.len() {
             self.entries.resize_with(slot + 1, || None);
         }
-        self.entries[slot] = Some(Entry {
+        self.entries[slot] = Some(SocketEntry {
             stream,
             connection,
             transfer,
@@ -154,7 +155,7 @@ impl Sockets {
         });
     }
 
-    /// Says what `transfer` wants of a socket from now on; [`Interest::Remove`] when it leaves.
+    /// Sets the interest in a socket that `transfer` uses.
     pub(super) fn want(&mut self, socket: RawFd, transfer: TransferId, interest: Interest) {
         let Some(Some(entry)) = self.entries.get_mut(socket as usize) else {
             return;
@@ -169,7 +170,7 @@ impl Sockets {
         }
     }
 
-    /// Forgets a socket that is about to be closed, after announcing its removal where it was announced.
+    /// Forgets a socket before it closes. If it was announced, its removal is announced.
     pub(super) fn close(&mut self, socket: RawFd, messages: &mut Messages) {
         let entry = self.entries.get_mut(socket as usize);
         if let Some(mut entry) = entry.and_then(Option::take) {
@@ -178,7 +179,7 @@ impl Sockets {
         }
     }
 
-    /// Forgets every socket, as [`close`](Self::close) does one.
+    /// Forgets every socket, as [`close`](Self::close) does.
     pub(super) fn clear(&mut self, messages: &mut Messages) {
         self.dirty.clear();
         for socket in 0..self.entries.len() {
@@ -187,7 +188,7 @@ impl Sockets {
         self.is_aborted = false;
     }
 
-    /// Announces every difference. True when the function aborted, now or since the last flush.
+    /// Announces every difference. Returns true if the function aborted, now or since the last flush.
     pub(super) fn flush(&mut self, messages: &mut Messages) -> bool {
         let mut dirty = std::mem::take(&mut self.dirty);
         for socket in dirty.drain(..) {
@@ -203,7 +204,7 @@ impl Sockets {
         }
     }
 
-    /// Assigns to an announced socket; false when it is not one.
+    /// Assigns data to an announced socket. Returns false if the socket is not announced.
     pub(super) fn assign(&mut self, socket: RawFd, data: Box<dyn Any>) -> bool {
         let entry = usize::try_from(socket)
             .ok()
@@ -225,7 +226,7 @@ impl Sockets {
             .map(|entry| entry.connection)
     }
 
-    /// Whether something other than removal is wanted of a socket.
+    /// Whether there is an interest in a socket.
     pub(super) fn is_wanted(&self, socket: RawFd) -> bool {
         self.entries
             .get(socket as usize)

@@ -1,7 +1,7 @@
-//! Names and their addresses: who waits for which, what is known, and for how long.
+//! Lookups of host names: which transfers wait for which name, and a cache of answers.
 //!
-//! The engine does not look names up. It asks the resolve function once a name, however many wait for it,
-//! and is told the answer with [`Multi::resolved`](super::Multi::resolved).
+//! The engine does not look names up. It calls the resolve function once for a name, whatever the number of transfers
+//! that wait for it, and [`Multi::resolved`](super::Multi::resolved) delivers the answer.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,26 +10,27 @@ use std::time::{Duration, Instant};
 
 use super::info::TransferId;
 
-/// How long an answer is kept, and how long a failure.
+/// How long an answer is kept…
 const KEEP: Duration = Duration::from_secs(60);
+/// …and how long a failure.
 const KEEP_FAILURE: Duration = Duration::from_secs(1);
-/// Answers kept at most.
+/// The maximum number of answers in the cache.
 const CAPACITY: usize = 1024;
 
-/// What a lookup came to: addresses in order of preference, or what the resolver said.
+/// The result of a lookup: addresses in order of preference, or the resolver's message.
 pub type Addresses = Result<Vec<IpAddr>, String>;
 
 pub(super) type ResolveFunction = Box<dyn FnMut(&str)>;
 
-/// Which address family connections may use.
+/// The address family that connections use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Family {
-    /// Either.
+    /// Both.
     #[default]
     Any,
-    /// IPv4 alone.
+    /// Only IPv4.
     V4,
-    /// IPv6 alone.
+    /// Only IPv6.
     V6,
 }
 
@@ -44,7 +45,7 @@ impl Family {
     }
 }
 
-/// Lookups under way and answers kept.
+/// Lookups under way, and the cache of answers.
 #[derive(Default)]
 pub(super) struct Lookups {
     function: Option<ResolveFunction>,
@@ -57,7 +58,7 @@ impl Lookups {
         self.function = Some(function);
     }
 
-    /// The addresses of `host` where they are known; else `id` waits for them.
+    /// The addresses of `host` if they are in the cache; else `id` waits for them.
     pub(super) fn find(&mut self, host: &str, id: TransferId, now: Instant) -> Option<Addresses> {
         match self.known.get(host) {
             Some((addresses, until)) if now < *until => return Some(addresses.clone()),
@@ -76,7 +77,7 @@ impl Lookups {
         None
     }
 
-    /// Keeps an answer and gives those who waited for it.
+    /// Caches an answer. Returns the transfers that waited for it.
     pub(super) fn resolved(
         &mut self,
         host: &str,

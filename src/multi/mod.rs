@@ -1,9 +1,8 @@
-//! Many transfers over shared connections, none of them waited for: an engine with the contract of
-//! libcurl's multi_socket interface.
+//! Many transfers over shared connections, without blocking: an engine with the contract of libcurl's multi_socket
+//! interface.
 //!
-//! The engine owns its sockets and reads and writes them; it never waits and never reads a clock.
-//! The application waits, on any event loop, for the sockets and the one timeout that it is told
-//! of, and hands in the time:
+//! The engine owns its sockets, and reads and writes them; it never waits and never reads a clock. The application
+//! waits, with any event loop, for the sockets and the one timeout that the engine announces, and passes the time:
 //!
 //! ```no_run
 //! use std::time::Instant;
@@ -24,55 +23,55 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`Multi`] is the face; the states of a transfer are drawn in `transfer/mod.rs`. An `Ok` from a
-//! call says nothing of single transfers: their results come from the info queue alone.
+//! [`Multi`] is the interface; `transfer/mod.rs` draws the states of a transfer. An `Ok` from a call says nothing about
+//! single transfers: only the info queue has their results.
 
 mod alarm;
 mod connection;
 mod connections;
-mod drive;
+mod context;
 pub(crate) mod easy;
+mod engine;
+mod exchanges;
 mod info;
 mod interest;
 mod lookup;
+mod multiplexed;
 mod narrow;
+mod network;
 mod options;
+mod origins;
 mod pace;
 mod pool;
+mod queue;
 mod rate;
 mod reach;
 mod ready;
 mod route;
-mod sessions;
-mod shared;
+mod schedule;
+mod serial;
 mod sink;
+mod stream_load;
 pub(crate) mod timers;
 mod trace;
 mod transfer;
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use slab::Slab;
 use url::Url;
 
-use alarm::Alarm;
-use connection::Dial;
-use connections::{ConnectionKey, Connections};
-use info::Messages;
-use interest::Sockets;
-use lookup::Lookups;
-use pool::{Pool, Turn};
+use alarm::{Alarm, Expiry};
+use engine::Engine;
+use queue::Turn;
 use rate::Rate;
-use trace::Tracer;
-use transfer::{Splicer, State, Transfer};
+use transfer::{State, Transfer};
 
-use crate::conn::{Config, Scratch};
 use crate::error::MultiError;
 use crate::http::Origin;
 
@@ -88,50 +87,18 @@ pub use options::{Options, Protocol};
 pub use pool::Limits;
 pub use ready::{Ready, Target};
 pub use sink::Sink;
-pub(crate) use timers::Timers;
 pub use trace::{Detail, Trace};
 
-/// Many transfers, driven by an event loop that is not its own. See the [module](self) for how.
+/// Many transfers, driven by an event loop of the application. See the [module](self) for how.
 #[derive(Debug)]
 pub struct Multi<S: Sink> {
-    options: Options,
-    transfers: Slab<Transfer<S>>,
-    connections: Connections,
-    pool: Pool,
-    sockets: Sockets,
+    engine: Engine<S>,
+    /// The timeout that the application was told.
     alarm: Alarm,
-    timers: Timers,
-    lookups: Lookups,
-    tracer: Tracer,
-    dial: Option<Dial>,
-    /// Who has something to do at once. An entry counts only while its transfer says so too.
-    runnable: VecDeque<TransferId>,
-    /// Who spent its budget in this call, and goes on in the next.
-    yielded: Vec<TransferId>,
-    /// Connections of HTTP/2 that have more to be received, and those that have become so in this call.
-    runnable_connections: Vec<ConnectionKey>,
-    yielded_connections: Vec<ConnectionKey>,
-    /// Connections of HTTP/2 that have something to send at the end of this call.
-    unsent: Vec<ConnectionKey>,
-    /// The info queue.
-    messages: Messages,
-    /// Transfers that have not completed, and those of them that wait until their delay is over.
-    running: usize,
-    sleeping: usize,
     /// A function has failed: nothing runs until every transfer is removed.
     is_dead: bool,
-    /// What the last call of `add` that failed was given.
+    /// The easy of the last call of `add` that failed.
     refused: Option<Easy<S>>,
-    scratch: Scratch,
-    splicer: Splicer,
-    /// Made when the first https URL comes up.
-    tls_config: Option<Config>,
-    /// The limit of all transfers together.
-    rate: Option<Rate>,
-    /// Calls so far: what became idle in this one has not been out of sight.
-    calls: u64,
-    /// Bytes that this call may still receive for those of one kind.
-    budget: usize,
 }
 
 impl<S: Sink> Default for Multi<S> {
@@ -141,85 +108,67 @@ impl<S: Sink> Default for Multi<S> {
 }
 
 impl<S: Sink> Multi<S> {
-    /// An engine with nothing to do.
+    /// A multi without transfers.
     pub fn new() -> Self {
         Self {
-            options: Options::default(),
-            transfers: Slab::new(),
-            connections: Connections::default(),
-            pool: Pool::default(),
-            sockets: Sockets::default(),
+            engine: Engine::default(),
             alarm: Alarm::default(),
-            timers: Timers::new(),
-            lookups: Lookups::default(),
-            tracer: Tracer::default(),
-            dial: None,
-            runnable: VecDeque::new(),
-            yielded: Vec::new(),
-            runnable_connections: Vec::new(),
-            yielded_connections: Vec::new(),
-            unsent: Vec::new(),
-            messages: Messages::default(),
-            running: 0,
-            sleeping: 0,
             is_dead: false,
             refused: None,
-            scratch: Scratch::default(),
-            splicer: Splicer::default(),
-            tls_config: None,
-            rate: None,
-            calls: 0,
-            budget: 0,
         }
     }
 
-    /// Sets what holds for all transfers. Connections that are open stay as they are. What is the
-    /// same as before goes on as it was: a rate limit, the certificates that were loaded, and the
-    /// cookies that were learned, if the [`Jar`](crate::http::cookie::Jar) is the one that was given
-    /// before, or a clone of it.
+    /// Sets the options of all transfers. Open connections do not change. Options that are equal to the previous ones
+    /// keep their state: a rate limit, loaded certificates, and learned cookies, if the
+    /// [`Jar`](crate::http::cookie::Jar) is the previous one or a clone of it.
     ///
-    /// Where more may run than before, a timeout of zero says so.
+    /// If more may run than before, a timeout of zero is announced.
     pub fn set_options(&mut self, mut options: Options) {
-        self.pool.set_stand_ins(options.stand_ins.clone());
-        self.pool
-            .set_start_interval(options.start_interval.unwrap_or_default());
-        self.pool
-            .set_limits(options.limits.clone(), options.protocol);
-        self.pool.set_proxies(options.proxies.clone());
-        if options.max_recv_speed != self.options.max_recv_speed {
-            self.set_rate(options.max_recv_speed.map(Rate::new));
+        let context = &mut self.engine.context;
+        let (pool, before) = (&mut context.pool, &mut context.options);
+        pool.origins.set_stand_ins(options.stand_ins.clone());
+        pool.set_start_interval(options.start_interval.unwrap_or_default());
+        pool.set_limits(options.limits.clone(), options.protocol);
+        pool.origins.set_proxies(options.proxies.clone());
+        if options.tls != before.tls {
+            context.network.tls = None;
         }
-        if options.tls != self.options.tls {
-            self.tls_config = None;
-        }
-        if let (Some(new), Some(living)) = (&mut options.cookies, self.options.cookies.take())
+        if let (Some(new), Some(living)) = (&mut options.cookies, before.cookies.take())
             && new.is_clone_of(&living)
         {
             *new = living;
         }
-        self.options = options;
-        // What the timer function says here cannot end this call. The next one finds the multi dead.
+        let max_recv_speed = options.max_recv_speed;
+        let before = std::mem::replace(before, options);
+        if max_recv_speed != before.max_recv_speed {
+            self.engine.set_rate(max_recv_speed.map(Rate::new));
+        }
+        // An error of the timer function cannot end this call. The next call finds the multi dead.
         let _ = self.announce_if_stirred();
     }
 
-    /// The options in force, with the cookies learned so far. To change one, clone these, change it and set them.
+    /// The current options, with the cookies learned so far. To change one, clone these, change the clone and set it.
     pub fn options(&self) -> &Options {
-        &self.options
+        &self.engine.context.options
     }
 
-    /// Sets the function that is told what is wanted of each socket: only changes, at the end of each call, and before
-    /// a socket is closed. Sockets that are open already are announced by the next call.
+    /// Sets the function that is told the interest in each socket: only changes, at the end of each call, and before a
+    /// socket closes. The next call announces sockets that are open already.
     ///
     /// An error from it aborts the multi; see [`MultiError::AbortedByCallback`].
     pub fn set_socket_function(
         &mut self,
         function: impl FnMut(SocketChange<'_>) -> Result<(), Abort> + 'static,
     ) {
-        self.sockets.set_function(Box::new(function));
+        self.engine
+            .context
+            .network
+            .sockets
+            .set_function(Box::new(function));
     }
 
-    /// Sets the function that is told of the one, single-shot timeout: how long to wait at most before
-    /// [`Target::Timeout`] is due. Zero is at once, but not from inside the function; `None` is no timer.
+    /// Sets the function that is told the one, single-shot timeout: the longest time to wait before
+    /// [`Target::Timeout`] is due. Zero means at once, but not from inside the function; `None` means no timer.
     ///
     /// An error from it aborts the multi.
     pub fn set_timer_function(
@@ -229,51 +178,49 @@ impl<S: Sink> Multi<S> {
         self.alarm.set_function(Box::new(function));
     }
 
-    /// Sets the function that is asked to look a host name up, once however many wait for it. The answer goes to
-    /// [`Multi::resolved`], at any time later. Without it only addresses and overridden names can be reached.
+    /// Sets the function that looks host names up. It is called once for a name, whatever the number of transfers that
+    /// wait for it, and its answer goes to [`Multi::resolved`], at any later time. Without it, only addresses and
+    /// overridden names can be reached.
     pub fn set_resolve_function(&mut self, function: impl FnMut(&str) + 'static) {
-        self.lookups.set_function(Box::new(function));
+        self.engine.context.lookups.set_function(Box::new(function));
     }
 
-    /// Sets the function that makes connections, in the place of the kernel's TCP. It is called for
-    /// each attempt, with the address that is tried, and must not wait.
+    /// Sets the function that makes connections, instead of the kernel's TCP. It is called for each attempt, with the
+    /// address, and must not wait.
     #[doc(hidden)]
     pub fn set_dial_function(
         &mut self,
         function: impl FnMut(SocketAddr) -> io::Result<Rc<dyn Wire>> + 'static,
     ) {
-        self.dial = Some(Dial(Box::new(function)));
+        let network = &mut self.engine.context.network;
+        network.set_dial_function(Box::new(function));
     }
 
-    /// Sets the function that is told what transfers do, in so much detail: for logs. Nothing is formatted without it.
+    /// Sets the function that is told what transfers do, with this detail, for logs. Without it nothing is formatted.
     pub fn set_trace_function(
         &mut self,
         detail: Detail,
         function: impl FnMut(TransferId, Trace) + 'static,
     ) {
-        self.tracer.set_function(detail, Box::new(function));
+        let tracer = &mut self.engine.context.tracer;
+        tracer.set_function(detail, Box::new(function));
     }
 
-    /// Adds a transfer. It starts with the next call of [`Multi::socket_action`]; a timeout of zero says so.
+    /// Adds a transfer. It starts with the next call of [`Multi::socket_action`]; a timeout of zero is announced.
     ///
     /// # Errors
-    /// [`MultiError::AbortedByCallback`] while the multi is dead, or when the timer function kills
-    /// it now. The transfer is not in the multi then, and [`Multi::take_refused`] gives the easy back.
+    /// [`MultiError::AbortedByCallback`] while the multi is dead, or if the timer function aborts it now. The transfer
+    /// is not added then, and [`Multi::take_refused`] returns the easy.
     pub fn add(&mut self, easy: Easy<S>) -> Result<TransferId, MultiError> {
         if self.is_dead {
             self.refused = Some(easy);
             return Err(MultiError::AbortedByCallback);
         }
-        let entry = self.transfers.vacant_entry();
-        let Ok(index) = u32::try_from(entry.key()) else {
+        let Some(id) = self.engine.next_id() else {
             self.refused = Some(easy);
             return Err(MultiError::InternalError);
         };
-        let id = TransferId::next(index);
-        let transfer = entry.insert(Transfer::new(id, easy));
-        self.sleeping += usize::from(transfer.state == State::Delayed);
-        self.running += 1;
-        self.make_runnable(id);
+        self.engine.add(id, easy);
         if let Err(error) = self.announce_runnable() {
             self.refused = Some(self.take_out(id));
             return Err(error);
@@ -281,44 +228,39 @@ impl<S: Sink> Multi<S> {
         Ok(id)
     }
 
-    /// Gives back the easy of the last [`Multi::add`] that failed, once.
+    /// Returns the easy of the last [`Multi::add`] that failed, once.
     pub fn take_refused(&mut self) -> Option<Easy<S>> {
         self.refused.take()
     }
 
-    /// Removes a transfer, completed or not, and gives its easy back. One in mid-transfer ends: its connection
-    /// closes, or its stream is reset where others share the connection.
-    /// An unread message goes with it.
+    /// Removes a transfer, complete or not, and returns its easy. If it is not complete, it ends: its connection
+    /// closes, or its stream is reset if others share the connection. Its unread message is removed too.
     ///
     /// # Errors
     /// [`MultiError::BadEasyHandle`]: no such transfer.
     pub fn remove(&mut self, id: TransferId, now: Instant) -> Result<Easy<S>, MultiError> {
-        if !self.has(id) {
+        if self.engine.get(id).is_none() {
             return Err(MultiError::BadEasyHandle);
         }
-        if self.transfer(id).state != State::Done {
-            self.let_go(id);
-            self.running -= 1;
-        }
-        let easy = self.take_out(id);
-        // What a function says here cannot end this call: the transfer is gone already. The next
-        // call finds the multi dead.
+        let easy = self.engine.remove(id, now);
+        self.revive_if_empty();
+        // An error of a function cannot end this call, since the transfer is removed already. The next call finds the
+        // multi dead.
         let _ = self.guarded(|multi| multi.conclude(now));
         Ok(easy)
     }
 
-    /// Acts on a socket's activity, or on the timeout's expiry; runs also whatever else is due.
-    /// Gives how many transfers are still running.
+    /// Acts on the activity of a socket, or on the expiry of the timeout, and runs whatever else is due. Returns how
+    /// many transfers are still running.
     ///
-    /// `ready` is a hint: an empty one works as the right one would. A socket that is not the
-    /// engine's any more is no error.
+    /// `ready` is a hint: an empty one works as well. A socket that the engine has closed is no error.
     ///
     /// # Errors
-    /// [`MultiError::AbortedByCallback`]: the multi is dead; every transfer completes with that
-    /// result, and the multi lives again once all are removed.
+    /// [`MultiError::AbortedByCallback`]: the multi is dead. Every transfer completes with that result, and the multi
+    /// lives again after all are removed.
     ///
     /// # Panics
-    /// As a sink or a function does that is called from here. The multi is dead then too.
+    /// If a sink or a function panics that is called from here. The multi is dead then too.
     pub fn socket_action(
         &mut self,
         target: Target,
@@ -330,25 +272,20 @@ impl<S: Sink> Multi<S> {
             return Err(MultiError::AbortedByCallback);
         }
         self.guarded(|multi| multi.act(target, now))?;
-        Ok(self.running)
+        Ok(self.running())
     }
 
-    /// Looks at every socket and transfer anew. There should not be any reason to use this function.
+    /// Checks every socket and transfer. There should not be any reason to use this function.
     ///
     /// # Errors
     /// As [`Multi::socket_action`].
     #[deprecated = "call `socket_action` for the sockets that had activity"]
     pub fn socket_all(&mut self, now: Instant) -> Result<usize, MultiError> {
-        for id in self.live() {
-            self.make_runnable(id);
-            // What has come for a stream is received for the whole connection.
-            self.runnable_connections.extend(self.shared_by(id));
-        }
-        self.runnable_connections.dedup();
+        self.engine.run_all();
         self.socket_action(Target::Timeout, Ready::EMPTY, now)
     }
 
-    /// `socket_action` with an empty mask.
+    /// Calls `socket_action` with an empty mask.
     ///
     /// # Errors
     /// As [`Multi::socket_action`].
@@ -357,117 +294,114 @@ impl<S: Sink> Multi<S> {
         self.socket_action(Target::Socket(socket), Ready::EMPTY, now)
     }
 
-    /// How long to wait at most, as the timer function would be told; for applications that poll it instead.
+    /// The longest time to wait, as the timer function is told; for applications that ask for it instead.
     pub fn timeout(&self, now: Instant) -> Option<Duration> {
-        self.expiry().map(|expiry| expiry.from(now))
+        let expiry = if self.is_dead {
+            None
+        } else {
+            self.engine.expiry()
+        };
+        expiry.map(|expiry| expiry.from(now))
     }
 
-    /// Assigns data to a socket that was announced: the socket function is shown it from then on, the removal included.
+    /// Assigns data to an announced socket: the socket function gets it from then on, with the removal too.
     ///
     /// # Errors
     /// [`MultiError::BadSocket`]: no such socket is announced.
     pub fn assign(&mut self, socket: RawFd, data: impl Any) -> Result<(), MultiError> {
-        if self.sockets.assign(socket, Box::new(data)) {
+        let sockets = &mut self.engine.context.network.sockets;
+        if sockets.assign(socket, Box::new(data)) {
             Ok(())
         } else {
             Err(MultiError::BadSocket)
         }
     }
 
-    /// The next completed transfer, in the order of completion. It stays added until it is removed.
+    /// The next completed transfer, in the order of completion. It is added until it is removed.
     pub fn info_read(&mut self) -> Option<Done> {
-        self.messages.pop()
+        self.engine.context.messages.pop()
     }
 
-    /// How many transfers were added and have not completed.
+    /// The number of transfers that were added and have not completed.
     pub fn running(&self) -> usize {
-        self.running
+        self.engine.context.running
     }
 
-    /// How many of the running transfers cannot start before a certain time: until their delay is over, their
-    /// origin is held no longer, or another has found out whether it can be reached.
+    /// The number of running transfers that cannot start now: their delay or a hold of their origin is not over, or
+    /// another transfer is testing whether the origin can be reached.
     pub fn sleeping(&self) -> usize {
-        self.sleeping + self.pool.asleep()
+        let context = &self.engine.context;
+        context.sleeping + context.pool.asleep()
     }
 
-    /// Every transfer that was added and not removed, in no order.
+    /// Every transfer that is added, in no order.
     pub fn transfers(&self) -> impl Iterator<Item = (TransferId, &Easy<S>, Progress)> {
-        self.transfers.iter().map(|(_, transfer)| {
-            (
-                transfer.id,
-                &transfer.easy,
-                self.progress(transfer.id).unwrap_or_default(),
-            )
+        let transfers = self.engine.transfers.iter();
+        transfers.map(|(_, transfer)| {
+            let progress = self.progress(transfer.id).unwrap_or_default();
+            (transfer.id, &transfer.easy, progress)
         })
     }
 
     /// How far a transfer has come.
     pub fn progress(&self, id: TransferId) -> Option<Progress> {
-        let transfer = self
-            .transfers
-            .get(id.index as usize)
-            .filter(|transfer| transfer.id == id)?;
-        let connection = transfer
-            .connection
-            .and_then(|key| self.connections.get(key));
+        let transfer = self.engine.get(id)?;
+        let connection = transfer.connection(&self.engine.context.network.connections);
+        let expected = transfer
+            .link
+            .zip(connection)
+            .and_then(|(link, connection)| {
+                let exchanges = &connection.exchanges;
+                exchanges.expected(link.slot)
+            });
         Some(Progress {
             received: transfer.received,
-            expected: connection.and_then(|connection| connection.expected(transfer.slot)),
+            expected,
             is_dispatched: transfer.clocks.dispatched.is_some(),
         })
     }
 
     /// A transfer's easy, while it is added.
     pub fn easy(&self, id: TransferId) -> Option<&Easy<S>> {
-        self.transfers
-            .get(id.index as usize)
-            .filter(|transfer| transfer.id == id)
-            .map(|transfer| &transfer.easy)
+        Some(&self.engine.get(id)?.easy)
     }
 
-    /// A transfer's URL and its sink, between two calls; what the sink is told of may not be taken from it.
+    /// A transfer's URL and its sink, between two calls. What the sink was told must stay true.
     pub fn sink_mut(&mut self, id: TransferId) -> Option<(&Url, &mut S)> {
-        self.transfers
-            .get_mut(id.index as usize)
-            .filter(|transfer| transfer.id == id)
-            .map(|transfer| (&transfer.easy.url, &mut transfer.easy.sink))
+        let easy = &mut self.engine.get_mut(id)?.easy;
+        Some((&easy.url, &mut easy.sink))
     }
 
-    /// Counts a transfer as extra from here on: see [`Easy::is_extra`]. The place that this frees is
-    /// given to another at once. One that waits is first in turn in the next call.
+    /// Makes a transfer extra: see [`Easy::is_extra`]. The place that this frees goes to another transfer in the next
+    /// call. If the transfer waits, it comes first in the next call.
     ///
     /// # Errors
     /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::AbortedByCallback`] as for
     /// [`Multi::socket_action`].
     pub fn set_extra(&mut self, id: TransferId) -> Result<(), MultiError> {
-        if !self.has(id) {
+        let Some(transfer) = self.engine.get_mut(id) else {
             return Err(MultiError::BadEasyHandle);
-        }
-        let transfer = &mut self.transfers[id.index as usize];
+        };
         let was_extra = std::mem::replace(&mut transfer.easy.is_extra, true);
-        if was_extra || transfer.state == State::Done {
+        if was_extra || transfer.is_done() {
             return Ok(());
         }
+        let context = &mut self.engine.context;
+        let transfer = &mut self.engine.transfers[id.index as usize];
         if transfer.clocks.dispatched.is_some() {
-            self.pool.complete();
-            self.pool.stir();
+            context.pool.complete();
+            context.pool.stir();
         }
-        if let Some((key, turn)) = transfer.origin.zip(transfer.turn) {
-            let sooner = Turn {
-                is_new: false,
-                is_apart: true,
-                ..turn
-            };
-            transfer.turn = Some(sooner);
-            self.pool.change_turn(key, turn, sooner, id);
-        }
+        transfer.change_turn(context, |turn| Turn {
+            is_new: false,
+            ..turn
+        });
         self.announce_if_stirred()
     }
 
-    /// Gives a transfer that [only connects](Easy::is_connect_only) something to fetch from the
-    /// same origin: it goes on with `easy`, over the connection that it has or is opening, and is
-    /// as [extra](Easy::is_extra) as it was. The easy that it had is in the place of the new one
-    /// then. On an error nothing has changed.
+    /// Gives a transfer that [only connects](Easy::is_connect_only) something to fetch from the same origin: it
+    /// continues with `easy`, over the connection that it has or opens, and it stays [extra](Easy::is_extra) or not.
+    /// `easy` then holds its previous easy. On an error nothing changes.
     ///
     /// # Errors
     /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::BadFunctionArgument`]: it has
@@ -482,57 +416,54 @@ impl<S: Sink> Multi<S> {
         if self.is_dead {
             return Err(MultiError::AbortedByCallback);
         }
-        if !self.has(id) {
+        let Some(transfer) = self.engine.get_mut(id) else {
             return Err(MultiError::BadEasyHandle);
-        }
-        let transfer = &mut self.transfers[id.index as usize];
-        let is_vacant = transfer.state != State::Done && transfer.easy.is_connect_only;
+        };
+        let is_vacant = !transfer.is_done() && transfer.easy.is_connect_only;
         if !is_vacant || Origin::of(&transfer.easy.url).ok() != Origin::of(&easy.url).ok() {
             return Err(MultiError::BadFunctionArgument);
         }
         easy.is_extra = transfer.easy.is_extra;
         std::mem::swap(&mut transfer.easy, easy);
-        transfer.rate = transfer.easy.max_recv_speed.map(Rate::new);
+        let context = &mut self.engine.context;
+        let transfer = &mut self.engine.transfers[id.index as usize];
+        transfer.allowance.set_limit(transfer.easy.max_recv_speed);
         transfer.clocks.dispatched = transfer.clocks.dispatched.and(Some(now));
-        if let Some((key, turn)) = transfer.origin.zip(transfer.turn) {
-            let sooner = Turn {
-                is_connect_only: transfer.easy.is_connect_only,
-                ..turn
-            };
-            transfer.turn = Some(sooner);
-            self.pool.change_turn(key, turn, sooner, id);
-        }
-        self.make_runnable(id);
-        self.after(id);
+        let is_connect_only = transfer.easy.is_connect_only;
+        transfer.change_turn(context, |turn| Turn {
+            is_connect_only,
+            ..turn
+        });
+        context.schedule.push(id);
+        self.engine.set_timer(id);
         self.announce_runnable()
     }
 
-    /// Keeps so many of the [transfers](Limits::transfers) that may run at once for what the
-    /// application does with extra ones.
+    /// Reserves some of the [transfers](Limits::transfers) that may run at once for extra ones.
     ///
     /// # Errors
     /// [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
     pub fn reserve(&mut self, places: usize, now: Instant) -> Result<(), MultiError> {
-        self.pool.reserve(places);
+        self.engine.context.pool.reserve(places);
         self.guarded(|multi| multi.conclude(now))
     }
 
-    /// Starts no transfer to a URL's origin before a time: the server asked to be left alone. Those under way go on.
+    /// Starts no transfer to a URL's origin before a time, because the server asked for a pause. Running ones continue.
     ///
     /// # Errors
     /// [`MultiError::BadFunctionArgument`]: the URL has no origin. [`MultiError::AbortedByCallback`] as for
     /// [`Multi::socket_action`].
     pub fn hold(&mut self, url: &Url, until: Instant, now: Instant) -> Result<(), MultiError> {
-        let key = self
-            .pool
+        let pool = &mut self.engine.context.pool;
+        let key = pool
             .enter(url)
             .map_err(|_| MultiError::BadFunctionArgument)?;
-        self.pool.hold(key, until);
-        self.pool.leave(key);
+        pool.hold(key, until);
+        pool.leave(key);
         self.guarded(|multi| multi.conclude(now))
     }
 
-    /// Holds a transfer that is receiving: it gives its socket up, and the clock of stalls stands still.
+    /// Pauses a transfer that is receiving: its socket is not watched, and its stall timeout does not run.
     ///
     /// # Errors
     /// [`MultiError::BadEasyHandle`]: no such transfer. [`MultiError::AbortedByCallback`] as for
@@ -540,12 +471,12 @@ impl<S: Sink> Multi<S> {
     pub fn pause(&mut self, id: TransferId, now: Instant) -> Result<(), MultiError> {
         self.set_paused(id, true)?;
         self.guarded(|multi| {
-            multi.drive(id, now);
+            multi.engine.drive(id, now);
             multi.conclude(now)
         })
     }
 
-    /// Lets a held transfer go on.
+    /// Lets a paused transfer continue.
     ///
     /// # Errors
     /// As [`Multi::pause`].
@@ -554,45 +485,145 @@ impl<S: Sink> Multi<S> {
         if self.is_dead {
             return Err(MultiError::AbortedByCallback);
         }
-        if !was_paused || self.transfer(id).state == State::Done {
+        let is_done = self.engine.get(id).is_none_or(Transfer::is_done);
+        if !was_paused || is_done {
             return Ok(());
         }
-        self.make_runnable(id);
+        self.engine.context.schedule.push(id);
         self.announce_runnable()
     }
 
-    /// Tells the engine what a lookup came to, which it asked for through the resolve function.
+    /// Tells the engine the result of a lookup, which it requested through the resolve function.
     ///
     /// # Errors
-    /// [`MultiError::AbortedByCallback`] when the timer function kills the multi.
+    /// [`MultiError::AbortedByCallback`] if the timer function aborts the multi.
     pub fn resolved(
         &mut self,
         host: &str,
         addresses: Addresses,
         now: Instant,
     ) -> Result<(), MultiError> {
-        for id in self.lookups.resolved(host, addresses, now) {
-            if self.has(id) && self.transfer(id).state == State::Resolve {
-                self.make_runnable(id);
+        let context = &mut self.engine.context;
+        for id in context.lookups.resolved(host, addresses, now) {
+            let transfer = self.engine.transfers.get(id.index as usize);
+            if transfer.is_some_and(|t| t.id == id && matches!(t.state, State::Resolve)) {
+                context.schedule.push(id);
             }
         }
         if self.is_dead {
             return Err(MultiError::AbortedByCallback);
         }
-        if self.runnable.is_empty() {
-            Ok(())
-        } else {
+        if context.schedule.has_runnable() {
             self.announce_runnable()
+        } else {
+            Ok(())
         }
+    }
+
+    /// One call: runs the transfers of the target, and whatever else is due.
+    fn act(&mut self, target: Target, now: Instant) -> Result<(), MultiError> {
+        self.engine.context.schedule.begin_call();
+        match target {
+            Target::Timeout => self.alarm.forget(),
+            Target::Socket(socket) => {
+                let sockets = &self.engine.context.network.sockets;
+                if let Some(key) = sockets.connection(socket) {
+                    self.engine.drive_user(key, now);
+                }
+            }
+        }
+        self.engine.run_due(now);
+        self.conclude(now)
+    }
+
+    /// The end of every call: tells the functions what has changed, the timer function last.
+    fn conclude(&mut self, now: Instant) -> Result<(), MultiError> {
+        self.engine.context.transmit_all();
+        if !self.is_dead {
+            // A connection may have closed, or carry more now, without an event that says so.
+            self.engine.give_places(now);
+        }
+        let context = &mut self.engine.context;
+        if context.network.sockets.flush(&mut context.messages) {
+            self.abort();
+        }
+        if self.is_dead {
+            return Err(MultiError::AbortedByCallback);
+        }
+        self.engine.forget_closed();
+        if self.alarm.evaluate(self.engine.expiry(), now).is_err() {
+            self.abort();
+            return Err(MultiError::AbortedByCallback);
+        }
+        Ok(())
+    }
+
+    /// Tells the timer function that the next call has something to do.
+    fn announce_runnable(&mut self) -> Result<(), MultiError> {
+        self.guarded(|multi| {
+            if multi.alarm.announce_now().is_err() {
+                multi.abort();
+                return Err(MultiError::AbortedByCallback);
+            }
+            Ok(())
+        })
+    }
+
+    /// Tells the timer function that the next call has something to do, if it has.
+    fn announce_if_stirred(&mut self) -> Result<(), MultiError> {
+        if self.is_dead || self.engine.expiry() != Some(Expiry::Now) {
+            return Ok(());
+        }
+        self.announce_runnable()
+    }
+
+    /// Makes a call that may reach the application's functions and sinks. If one panics, the multi is dead, as after an
+    /// error of one, and not half-way through something.
+    fn guarded<T>(&mut self, call: impl FnOnce(&mut Self) -> T) -> T {
+        let result = panic::catch_unwind(AssertUnwindSafe(|| call(self)));
+        result.unwrap_or_else(|cause| {
+            // The socket function may panic again; each time there is one socket less to announce.
+            while panic::catch_unwind(AssertUnwindSafe(|| self.abort())).is_err() {}
+            panic::resume_unwind(cause)
+        })
+    }
+
+    /// Completes every transfer with the abort, and closes every connection. The multi is dead until all transfers are
+    /// removed. The call may have stopped anywhere, so nothing is undone step by step: everything is forgotten at once.
+    fn abort(&mut self) {
+        self.engine.abort_transfers();
+        self.is_dead = !self.engine.transfers.is_empty();
+        self.alarm.forget();
+        self.engine.context.clear();
+    }
+
+    fn take_out(&mut self, id: TransferId) -> Easy<S> {
+        let easy = self.engine.take_out(id);
+        self.revive_if_empty();
+        easy
+    }
+
+    /// A dead multi lives again once all transfers are removed.
+    fn revive_if_empty(&mut self) {
+        self.is_dead &= !self.engine.transfers.is_empty();
+    }
+
+    /// Pauses a transfer or lets it go on. Returns whether it was paused before.
+    fn set_paused(&mut self, id: TransferId, is_paused: bool) -> Result<bool, MultiError> {
+        let transfer = self.engine.get_mut(id);
+        let transfer = transfer.ok_or(MultiError::BadEasyHandle)?;
+        Ok(std::mem::replace(&mut transfer.is_paused, is_paused))
     }
 }
 
 /// Announces the removal of every socket before it closes.
 impl<S: Sink> Drop for Multi<S> {
     fn drop(&mut self) {
-        for (_, connection) in self.connections.iter() {
+        let context = &mut self.engine.context;
+        for (_, connection) in context.network.connections.iter() {
             for socket in connection.sockets() {
-                self.sockets.close(socket, &mut self.messages);
+                let sockets = &mut context.network.sockets;
+                sockets.close(socket, &mut context.messages);
             }
         }
     }

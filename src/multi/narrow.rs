@@ -1,39 +1,38 @@
-//! How many connections of an origin may be busy after it has asked for less, and how that grows back: pure.
+//! The cap on an origin's busy connections after the server asked for fewer requests, and how it grows back. Pure.
 
-/// A cap on an origin's busy connections, which it brought upon itself by a 429 or 503. It halves
-/// with each such answer, and grows by one whenever as many transfers have gone well as it lets
-/// run; once it is where it came from there is none.
+/// A cap on an origin's busy connections after a 429 or 503. Each such answer halves it. It grows by one after as many
+/// successful transfers as it allows at once, and is dropped when it reaches the number from before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Narrow {
     cap: usize,
-    /// How many were busy when it was first asked for less.
+    /// The number of busy connections at the first such answer.
     from: usize,
-    /// Transfers that went well since it last changed.
-    went_well: usize,
+    /// Successful transfers since the last change.
+    succeeded: usize,
 }
 
 impl Narrow {
-    /// The cap after an origin with so many busy connections has asked for less.
+    /// The cap after an answer that asks for fewer requests, with `busy` connections.
     pub(super) fn after(before: Option<Self>, busy: usize) -> Self {
         let from = before.map_or(busy, |before| before.from);
         Self {
             cap: (busy / 2).max(1),
             from,
-            went_well: 0,
+            succeeded: 0,
         }
     }
 
-    /// The cap after one more transfer has gone well; `None` when there is none any more.
+    /// The cap after one more successful transfer; `None` if it is dropped.
     pub(super) fn widened(mut self) -> Option<Self> {
-        self.went_well += 1;
-        if self.went_well >= self.cap {
+        self.succeeded += 1;
+        if self.succeeded >= self.cap {
             self.cap += 1;
-            self.went_well = 0;
+            self.succeeded = 0;
         }
         (self.cap < self.from).then_some(self)
     }
 
-    /// Whether another connection may be busy beside so many.
+    /// Whether one more connection may be busy.
     pub(super) fn has_room(self, busy: usize) -> bool {
         busy < self.cap
     }

@@ -1,4 +1,4 @@
-//! What holds for all transfers of a multi, because they share connections.
+//! Options of all transfers of a multi, since they share connections.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,55 +8,56 @@ use std::time::Duration;
 use super::lookup::Family;
 use super::pool::Limits;
 use crate::conn::TlsOptions;
+use crate::error::Fault;
 use crate::http::cookie::Jar;
 use crate::http::{ConnectTo, Netrc, Origin, Proxies, Version};
 use crate::http2::Windows;
 
-/// The options of a multi: libcurl's CURLMOPT limits, and what decides how connections are made.
+/// The options of a multi: libcurl's CURLMOPT limits, and how connections are made.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// How many transfers and connections there may be.
+    /// The limits on the number of transfers and connections.
     pub limits: Limits,
-    /// Which address family connections use.
+    /// The address family of connections.
     pub family: Family,
-    /// Through whom connections are made, and to whom without.
+    /// The proxies, and the hosts that are reached without one.
     pub proxies: Proxies,
-    /// To whom connections are made in the place of origins; the first that is about an origin counts.
+    /// Hosts that connections lead to instead of an origin (`--connect-to`). The first entry that matches counts.
     pub stand_ins: Vec<ConnectTo>,
-    /// Addresses to use for a host and port instead of looking the host up. Hosts are in lower case.
+    /// Addresses of a host and port, which replace a lookup (`--resolve`). Hosts are in lower case.
     pub overrides: HashMap<(String, u16), Vec<IpAddr>>,
     /// How TLS connections are made.
     pub tls: TlsOptions,
-    /// Bytes a second that all transfers together receive at most.
+    /// The maximum speed of all transfers together, in bytes per second.
     pub max_recv_speed: Option<u64>,
-    /// Least time between two starts of transfers, on average; extra ones are counted too.
+    /// The minimum time between two starts of transfers, on average. Extra ones count too.
     pub start_interval: Option<Duration>,
-    /// Which version of HTTP is spoken.
+    /// Which versions of HTTP are used.
     pub protocol: Protocol,
-    /// Logins by host, for where an easy has none of its own: that of a host goes to it alone, on
-    /// redirects too. The default one goes to the first URL's origin only.
+    /// Logins by host, for easies without credentials. Only that host receives its login, also after a redirect; only
+    /// the origin of the first URL receives the default one.
     pub netrc: Option<Arc<Netrc>>,
-    /// Cookies to send, to which those of answers are added. Without it none are taken.
+    /// Cookies to send. Cookies of answers are added to them. Without a jar, cookies of answers are ignored.
     pub cookies: Option<Jar>,
-    /// How much may be on its way to us over HTTP/2. Rate limits make the windows of a stream smaller.
+    /// The flow-control windows of HTTP/2. Rate limits reduce the window of a stream.
     pub windows: Windows,
 }
 
-/// Which version of HTTP is spoken.
+/// Which versions of HTTP are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// HTTP/2 where ALPN says so (RFC 7301), else HTTP/1.1.
+    /// HTTP/2 if ALPN selects it (RFC 7301), else HTTP/1.1.
     #[default]
     Negotiated,
-    /// HTTP/1.1 alone.
+    /// Only HTTP/1.1.
     Http1,
-    /// HTTP/2 alone: without TLS it is taken for granted that the server speaks it (RFC 9113 §3.3).
+    /// Only HTTP/2. Without TLS it is used with prior knowledge (RFC 9113 §3.3).
     Http2,
 }
 
 impl Protocol {
-    /// What will be spoken to an origin, where that need not be asked.
+    /// The version for an origin, if it does not depend on a negotiation.
     pub(super) fn known(self, origin: &Origin) -> Option<Version> {
         match self {
             Self::Http1 => Some(Version::Http11),
@@ -66,12 +67,47 @@ impl Protocol {
         }
     }
 
-    /// What is offered when a TLS connection is opened, the best first.
+    /// The protocols that a TLS handshake offers, the preferred one first.
     pub(super) fn offer(self) -> &'static [&'static [u8]] {
         match self {
             Self::Negotiated => &[b"h2", b"http/1.1"],
             Self::Http1 => &[b"http/1.1"],
             Self::Http2 => &[b"h2"],
         }
+    }
+
+    /// The version that a new connection speaks, after a TLS handshake that selected `agreed`, or without TLS.
+    ///
+    /// # Errors
+    /// [`Fault::VersionRefused`]: the server does not speak the one version that is allowed.
+    pub(super) fn agree(self, agreed: Option<&[u8]>, is_tls: bool) -> Result<Version, Fault> {
+        match (agreed, self) {
+            (Some(b"h2"), _) => Ok(Version::Http2),
+            // Without TLS there is no negotiation.
+            (_, Self::Http2) if is_tls => Err(Fault::VersionRefused),
+            (_, Self::Http2) => Ok(Version::Http2),
+            (_, Self::Http1 | Self::Negotiated) => Ok(Version::Http11),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_follows_the_handshake_or_prior_knowledge() {
+        let refused = |result: Result<Version, Fault>| result.is_err();
+        let h2 = Some(&b"h2"[..]);
+        for protocol in [Protocol::Negotiated, Protocol::Http2] {
+            assert_eq!(protocol.agree(h2, true).unwrap(), Version::Http2);
+        }
+        for agreed in [None, Some(&b"http/1.1"[..])] {
+            let version = Protocol::Negotiated.agree(agreed, true);
+            assert_eq!(version.unwrap(), Version::Http11);
+            assert!(refused(Protocol::Http2.agree(agreed, true)));
+        }
+        assert_eq!(Protocol::Http2.agree(None, false).unwrap(), Version::Http2);
+        assert_eq!(Protocol::Http1.agree(None, false).unwrap(), Version::Http11);
     }
 }

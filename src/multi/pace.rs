@@ -1,51 +1,51 @@
-//! How often transfers start. Pure arithmetic over a clock that is handed in.
+//! How often transfers start. Pure arithmetic; the time is an argument.
 
 use std::time::{Duration, Instant};
 
 use super::timers::later;
 
-/// Starts that were due for so long are caught up with: whoever keeps the time may be a little late.
+/// A start that was due for at most this time is made up for, since the application may call a little late.
 const LATE: Duration = Duration::from_millis(20);
 
-/// A least time between two starts, on average. There is no credit for a time in which nobody started.
+/// A minimum time between two starts, on average. A time without starts gives no credit.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     interval: Duration,
-    /// When the last one was due that has started.
+    /// When the last start was due.
     last: Option<Instant>,
-    /// Somebody waits for that.
+    /// A transfer waits for the next start.
     is_awaited: bool,
 }
 
 impl Pace {
-    /// Sets the interval, which counts from the last start on; zero lets transfers start at once.
+    /// Sets the interval, which counts from the last start; with zero, transfers start at once.
     pub(super) fn set_interval(&mut self, interval: Duration) {
         self.interval = interval;
     }
 
-    /// When the next one is due after the last; before the first start that is at once. An interval
-    /// that the clock cannot hold ends far away, not now.
+    /// When the next start is due; `None` before the first one. An interval that the clock cannot hold ends far in the
+    /// future, not now.
     fn due(&self) -> Option<Instant> {
         self.last.map(|last| later(last, self.interval))
     }
 
-    /// Whether one may start now.
+    /// Whether a transfer may start now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.interval.is_zero() || self.due().is_none_or(|due| due <= now)
     }
 
-    /// One starts.
+    /// A transfer starts.
     pub(super) fn start(&mut self, now: Instant) {
         let earliest = now.checked_sub(LATE).unwrap_or(now);
         self.last = Some(self.due().map_or(now, |due| due.max(earliest)));
     }
 
-    /// Somebody waits until the next is due, or nobody does.
+    /// Sets whether a transfer waits for the next start.
     pub(super) fn set_awaited(&mut self, is_awaited: bool) {
         self.is_awaited = is_awaited;
     }
 
-    /// When whoever waits may start.
+    /// When the waiting transfer may start, if there is one.
     pub(super) fn next(&self) -> Option<Instant> {
         if self.is_awaited { self.due() } else { None }
     }
@@ -61,7 +61,7 @@ mod tests {
         pace
     }
 
-    /// How many start within `span`, if somebody looks every `step`.
+    /// The number of starts within `span`, if the application calls every `step`.
     fn starts(pace: &mut Pace, start: Instant, span: Duration, step: Duration) -> u32 {
         let (mut now, mut count) = (start, 0);
         while now < start + span {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_start_in_a_span_and_one_at_once() {
+    fn starts_in_a_span_follow_the_interval() {
         let (now, second) = (Instant::now(), Duration::from_secs(1));
         let millisecond = Duration::from_millis(1);
         assert_eq!(starts(&mut pace(20), now, second, millisecond), 50);
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn who_looks_a_little_late_loses_nothing() {
+    fn a_call_that_is_a_little_late_loses_no_start() {
         let (now, second) = (Instant::now(), Duration::from_secs(1));
         let mut fast = Pace::default();
         fast.set_interval(Duration::from_micros(200));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_interval_everybody_starts() {
+    fn without_an_interval_all_transfers_start() {
         let mut pace = Pace::default();
         let now = Instant::now();
         pace.start(now);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_waits_is_woken() {
+    fn a_timer_is_set_only_for_a_waiting_transfer() {
         let mut pace = pace(100);
         let now = Instant::now();
         pace.start(now);

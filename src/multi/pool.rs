@@ -1,46 +1,42 @@
-//! Places: which transfer may have which connection, who waits for one, and which idle connections are kept.
+//! Which transfer gets which connection: places, the order of waiting transfers, and the idle connections that are
+//! kept.
 //!
-//! A transfer asks for a place when it is dispatched. It gets an idle connection to its origin, a
-//! stream on one of HTTP/2, or leave to open one, or it waits. While it is not known whether an
-//! origin speaks HTTP/2, or known that it does, one connection is opened at a time: the others
-//! wait, a while, for what it will carry. Each freed place starts the one that has waited longest
-//! among those that it fits: one that has to open a connection, and may not, does not hold up those
-//! that find one. No other is looked at, so a hundred thousand waiting transfers cost a wake-up nothing.
+//! A dispatched transfer gets an idle connection to its origin, a stream on a multiplexed connection, or the right to
+//! open a connection, or it waits. While it is unknown whether an origin speaks HTTP/2, or known that it does, one
+//! connection is opened at a time, and the other transfers wait for a limited time to share it. Each freed place goes
+//! to the first waiting transfer that can use it: one that needs a new connection, and may not open it, does not
+//! hold up those that find one. No other entry is examined, so a wake-up costs the same with a hundred thousand
+//! waiting transfers.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use slab::Slab;
 use url::Url;
 
 use super::connections::ConnectionKey;
 use super::info::TransferId;
 use super::narrow::Narrow;
 use super::options::Protocol;
+use super::origins::{OriginKey, Origins};
 use super::pace::Pace;
-use super::reach::Reach;
-use super::route::Route;
-use super::sessions::Sessions;
+use super::queue::{Patience, Place, Queue, Ready, Turn, Waiter};
 use super::timers::Timers;
-use super::transfer::Prepared;
 use crate::error::Fault;
-use crate::http::{ConnectTo, Origin, Proxies, Version};
+use crate::http::Version;
 
-/// Longest time for which transfers wait for what a first connection will turn out to speak, before
-/// they open their own.
+/// How long transfers wait for a first connection that might carry all of them, before they open their own.
 const WAIT_FOR_FIRST: Duration = Duration::from_secs(2);
 
-/// How many transfers and connections there may be. 0 is no cap.
+/// Limits on the number of transfers and connections. 0 means no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Transfers dispatched at once.
+    /// Transfers that are dispatched at once.
     pub transfers: usize,
-    /// Connections in all, idle ones among them.
+    /// Connections in all, idle ones included.
     pub connections: usize,
     /// Connections to one origin.
     pub per_origin: usize,
-    /// Idle connections kept; 0 keeps none.
+    /// Idle connections that are kept; 0 keeps none.
     pub idle: usize,
 }
 
@@ -55,386 +51,153 @@ impl Default for Limits {
     }
 }
 
-/// What a transfer got when it asked for a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// An idle connection, taken out of the pool.
-    Reuse(ConnectionKey),
-    /// A stream of this connection.
-    Join(ConnectionKey),
-    /// Leave to open a connection, counted already.
-    New,
-}
-
-/// The order in which waiting transfers are served: those dispatched already (redirected, or their
-/// connection was found dead) and extra ones before those that are counted, those that have started
-/// before those that have not, then first come first served; those that only connect are last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Turn {
-    pub(super) is_connect_only: bool,
-    /// It will be counted as dispatched with its place.
-    pub(super) is_new: bool,
-    /// It has not started yet, and [`Pace`] says when it may.
-    pub(super) is_paced: bool,
-    pub(super) ticket: u64,
-    /// It wants a connection that nobody else uses, where it may open one. No two have one ticket: this orders nothing.
-    pub(super) is_apart: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    origin: Origin,
-    /// Whom connections go to in its place.
-    stand_in: Option<Origin>,
-    route: Route,
-    /// Transfers that hold this entry: it goes with the last of them and the last connection.
-    users: usize,
-    /// Connections open or being opened.
-    open: usize,
-    /// Transfers that stand by, each with a connection or a stream that carries nothing.
-    standing_by: usize,
-    /// Idle connections of HTTP/1.1 with their tickets, the one used last at the end.
-    idle: Vec<(u64, ConnectionKey)>,
-    /// Connections of HTTP/2.
-    sessions: Sessions,
-    /// What the origin speaks, where that is known.
-    speaks: Option<Version>,
-    /// It has asked for HTTP/1.1, though it speaks HTTP/2.
-    insists_on_http1: bool,
-    patience: Patience,
-    /// Connections of HTTP/2 in a row that answered nobody.
-    unanswered: u32,
-    waiting: BTreeMap<Turn, TransferId>,
-    /// The place of this entry among those that are ready.
-    ready: Option<Ready>,
-    /// The address that won the last race.
-    winner: Option<SocketAddr>,
-    prepared: Prepared,
-    /// Nobody gets a place before this time.
-    held: Option<Instant>,
-    /// It has asked for less.
-    narrow: Option<Narrow>,
-    reach: Reach,
-    /// How many wait, and cannot go on before a certain time.
-    asleep: usize,
-    /// When a byte last came from it, to whichever transfer.
-    last_byte: Option<Instant>,
-}
-
-/// The first waiting transfer of an origin that could use a place, and what it would use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ready {
-    /// A connection that is idle, or a stream of one.
-    Find(Turn),
-    /// A connection that is still to be opened: the cap over all origins may forbid it.
-    Open(Turn),
-}
-
-/// Whether those who wait for a place wait for the connection that is being opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Patience {
-    /// No connection is being opened; they will wait for the next one.
-    Ready,
-    /// They wait.
-    Waiting,
-    /// It took too long, or failed: everybody opens one.
-    Lost,
-}
-
-impl Entry {
-    fn new(origin: Origin, route: Route, speaks: Option<Version>) -> Self {
-        Self {
-            origin,
-            stand_in: None,
-            route,
-            sessions: Sessions::default(),
-            speaks,
-            insists_on_http1: false,
-            patience: Patience::Ready,
-            unanswered: 0,
-            users: 0,
-            open: 0,
-            standing_by: 0,
-            idle: Vec::new(),
-            waiting: BTreeMap::new(),
-            ready: None,
-            winner: None,
-            prepared: Prepared::default(),
-            held: None,
-            narrow: None,
-            reach: Reach::default(),
-            asleep: 0,
-            last_byte: None,
-        }
-    }
-
-    /// Connections that are busy, each stream of one counted as one. What only stands by is not.
-    fn busy(&self) -> usize {
-        let used = self.open - self.idle.len() - self.sessions.len() + self.sessions.load();
-        used.saturating_sub(self.standing_by)
-    }
-
-    /// The first waiting transfer, if it could use a place, but for the caps over all origins.
-    fn next_ready(&self, limits: &Limits) -> Option<Ready> {
-        let turn = *self.waiting.keys().next()?;
-        if self.held.is_some() {
-            return None;
-        }
-        Some(match self.offer(limits)? {
-            Place::New if self.sessions.best().is_none() => Ready::Open(turn),
-            _ => Ready::Find(turn),
-        })
-    }
-
-    /// What the first who waits would get, but for the caps over all origins.
-    fn offer(&self, limits: &Limits) -> Option<Place> {
-        if !self
-            .narrow
-            .is_none_or(|narrow| narrow.has_room(self.busy()))
-        {
-            return None;
-        }
-        let is_apart = self.waiting.keys().next().is_some_and(|turn| turn.is_apart);
-        // Who wants a connection apart does not wait for what the others would share, where it is known what is spoken.
-        let has_patience =
-            self.patience == Patience::Waiting && !(is_apart && self.speaks.is_some());
-        let may_open =
-            is_below(self.open, limits.per_origin) && !has_patience && !self.reach.is_barred();
-        if let Some(connection) = self.sessions.best() {
-            let wants_another =
-                self.sessions.are_bottleneck() || (is_apart && !self.sessions.is_idle(connection));
-            return Some(if may_open && wants_another {
-                Place::New
-            } else {
-                Place::Join(connection)
-            });
-        }
-        match self.idle.last() {
-            Some((_, connection)) => Some(Place::Reuse(*connection)),
-            None => may_open.then_some(Place::New),
-        }
-    }
-}
-
-/// The places of one multi.
+/// The places of one engine.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     limits: Limits,
     pace: Pace,
-    protocol: Protocol,
-    proxies: Proxies,
-    stand_ins: Vec<ConnectTo>,
-    entries: Slab<Entry>,
-    by_origin: HashMap<Origin, usize>,
-    /// The entry that was held last: the next URL is most likely of the same origin.
-    latest: usize,
-    /// Transfers dispatched and not completed, those left out that are extra.
+    /// What is known of each origin.
+    pub(super) origins: Origins,
+    /// The queue of each origin, by the index of its key.
+    queues: Vec<Queue>,
+    /// Transfers that are dispatched and not complete, extra ones apart.
     dispatched: usize,
-    /// Places among the transfers that the application keeps for what it does with extra ones.
+    /// Places that the application reserves for extra transfers.
     reserved: usize,
+    /// Connections that are open or being opened.
     open: usize,
-    /// Idle connections by the ticket they drew when they became idle: the longest idle first.
+    /// Idle connections by ticket, so the one that became idle first is first.
     idle: BTreeMap<u64, ConnectionKey>,
     tickets: u64,
-    /// The first waiting transfer of each origin that could use a place: those that find a
-    /// connection, and those that have to open one.
-    finding: BTreeSet<(Turn, usize)>,
-    opening: BTreeSet<(Turn, usize)>,
-    /// Places may have become free in a call that could not give them away.
+    /// The first waiting transfer of each origin that could get a place: on an existing connection…
+    finding: BTreeSet<(Turn, OriginKey)>,
+    /// …and on a new one.
+    opening: BTreeSet<(Turn, OriginKey)>,
+    /// Places may have become free in a call that could not assign them.
     is_stirred: bool,
-    /// Origins that are held, by the time at which they are let go.
-    held: BTreeSet<(Instant, usize)>,
-    /// How many wait that cannot go on before a certain time.
+    /// Held origins by the time at which the hold ends.
+    held: BTreeSet<(Instant, OriginKey)>,
+    /// Waiting transfers that cannot start before a certain time.
     asleep: usize,
-    /// When patience with a connection that is being opened ends.
+    /// When waiting for a first connection ends, by origin.
     patience: Timers,
 }
 
-fn is_below(count: usize, cap: usize) -> bool {
-    cap == 0 || count < cap
+/// Whether one more fits below a limit, where 0 is no limit.
+pub(super) fn is_below(count: usize, limit: usize) -> bool {
+    limit == 0 || count < limit
 }
 
 impl Pool {
-    /// Sets the limits, and what is spoken to origins that are new. What is open stays until it closes; what
-    /// is idle and too much now closes when places are next given away.
+    /// Sets the limits, and the protocol of new origins. Open connections stay open; surplus idle ones close when
+    /// places are next assigned.
     pub(super) fn set_limits(&mut self, limits: Limits, protocol: Protocol) {
         self.limits = limits;
-        self.protocol = protocol;
-        for key in self.entries.iter().map(|(key, _)| key).collect::<Vec<_>>() {
-            // Who logs in may have changed too.
-            self.entries[key].prepared = Prepared::default();
+        self.origins.set_protocol(protocol);
+        for key in self.origins.keys() {
             self.refresh(key);
         }
         self.stir();
     }
 
-    /// Places may have become free in a call that cannot give them away: the next one is to come soon.
+    /// Says that places may have become free in a call that cannot assign them, so that the next call comes soon.
     pub(super) fn stir(&mut self) {
         let is_waited_for = !self.finding.is_empty() || !self.opening.is_empty();
         self.is_stirred |= is_waited_for || self.surplus().is_some();
     }
 
-    /// Whether places are to be given away as soon as possible.
+    /// Whether places should be assigned as soon as possible.
     pub(super) fn is_stirred(&self) -> bool {
         self.is_stirred
     }
 
-    /// Sets the least time between two starts; zero is none.
+    /// Sets the minimum time between two starts; zero is none.
     pub(super) fn set_start_interval(&mut self, interval: Duration) {
         self.pace.set_interval(interval);
     }
 
-    /// Sets the proxies of origins that are new.
-    pub(super) fn set_proxies(&mut self, proxies: Proxies) {
-        self.proxies = proxies;
-    }
-
-    /// The next ticket: a larger one comes later.
+    /// The next ticket, higher than all before.
     pub(super) fn ticket(&mut self) -> u64 {
         self.tickets += 1;
         self.tickets
     }
 
-    /// Holds the entry of a URL's origin; each call is paired with one of [`Pool::leave`].
-    pub(super) fn enter(&mut self, url: &Url) -> Result<usize, Fault> {
-        let latest = self.entries.get(self.latest);
-        if latest.is_none_or(|entry| !entry.origin.is_of(url)) {
-            let origin = Origin::of(url)?;
-            self.latest = match self.by_origin.get(&origin) {
-                Some(key) => *key,
-                None => {
-                    let key = self.entries.insert(self.new_entry(origin.clone()));
-                    self.by_origin.insert(origin, key);
-                    key
-                }
-            };
+    /// Uses the record and the queue of a URL's origin. Each call is paired with a [`leave`](Self::leave).
+    pub(super) fn enter(&mut self, url: &Url) -> Result<OriginKey, Fault> {
+        let key = self.origins.enter(url)?;
+        if key.index() >= self.queues.len() {
+            self.queues.resize_with(key.index() + 1, Queue::default);
         }
-        self.entries[self.latest].users += 1;
-        Ok(self.latest)
+        Ok(key)
     }
 
-    /// Sets who stands in for origins that are new.
-    pub(super) fn set_stand_ins(&mut self, stand_ins: Vec<ConnectTo>) {
-        self.stand_ins = stand_ins;
-    }
-
-    fn new_entry(&self, origin: Origin) -> Entry {
-        let speaks = self.protocol.known(&origin);
-        let stand_in = ConnectTo::stand_in(&self.stand_ins, &origin);
-        let route = Route::to(&origin, &self.proxies, self.protocol);
-        let route = match stand_in {
-            Some(_) => route.into_tunnel(),
-            None => route,
-        };
-        Entry {
-            stand_in,
-            ..Entry::new(origin, route, speaks)
+    /// Ends a use of an origin. The record and the queue go with the last one.
+    pub(super) fn leave(&mut self, key: OriginKey) {
+        if self.origins.release(key) {
+            self.queues[key.index()] = Queue::default();
         }
     }
 
-    /// Lets go of an origin's entry.
-    pub(super) fn leave(&mut self, key: usize) {
-        self.entries[key].users -= 1;
-        self.tidy(key);
-    }
-
-    fn tidy(&mut self, key: usize) {
-        let entry = &self.entries[key];
-        if entry.users == 0 && entry.open == 0 && entry.held.is_none() {
-            self.by_origin.remove(&entry.origin);
-            self.entries.remove(key);
-        }
-    }
-
-    pub(super) fn origin(&self, key: usize) -> &Origin {
-        &self.entries[key].origin
-    }
-
-    /// Whom connections to an origin go to: itself, or who stands in for it.
-    pub(super) fn place(&self, key: usize) -> &Origin {
-        let entry = &self.entries[key];
-        entry.stand_in.as_ref().unwrap_or(&entry.origin)
-    }
-
-    /// The way to an origin.
-    pub(super) fn route(&self, key: usize) -> &Route {
-        &self.entries[key].route
-    }
-
-    /// An origin, the way to it, and what is kept of its requests.
-    pub(super) fn prepared(&mut self, key: usize) -> (&Origin, &Route, &mut Prepared) {
-        let entry = &mut self.entries[key];
-        (&entry.origin, &entry.route, &mut entry.prepared)
-    }
-
-    pub(super) fn winner(&self, key: usize) -> Option<SocketAddr> {
-        self.entries[key].winner
-    }
-
-    pub(super) fn set_winner(&mut self, key: usize, address: SocketAddr) {
-        self.entries[key].winner = Some(address);
-    }
-
-    /// Puts a transfer in the queue of its origin.
-    pub(super) fn wait(&mut self, key: usize, turn: Turn, id: TransferId) {
-        self.entries[key].waiting.insert(turn, id);
+    /// Puts a transfer into the queue of its origin.
+    pub(super) fn wait(&mut self, key: OriginKey, turn: Turn, waiter: Waiter) {
+        self.queues[key.index()].waiting.insert(turn, waiter);
         self.refresh(key);
     }
 
-    /// Takes a transfer out of the queue, if it is there.
-    pub(super) fn stop_waiting(&mut self, key: usize, turn: Turn) {
-        if self.entries[key].waiting.remove(&turn).is_some() {
+    /// Removes a transfer from the queue of its origin, if it is there.
+    pub(super) fn stop_waiting(&mut self, key: OriginKey, turn: Turn) {
+        if self.queues[key.index()].waiting.remove(&turn).is_some() {
             self.refresh(key);
         }
     }
 
-    /// Gives a waiting transfer another turn.
-    pub(super) fn change_turn(&mut self, key: usize, from: Turn, to: Turn, id: TransferId) {
-        self.entries[key].waiting.remove(&from);
-        self.wait(key, to, id);
+    /// Moves a waiting transfer to another turn.
+    pub(super) fn change_turn(&mut self, key: OriginKey, from: Turn, to: Turn, waiter: Waiter) {
+        self.queues[key.index()].waiting.remove(&from);
+        self.wait(key, to, waiter);
     }
 
-    /// Gives a free place to whoever is next, if there is both. A transfer that is new is counted as dispatched.
+    /// Assigns a free place to the first transfer that can use it. A transfer that is new is counted as dispatched.
     pub(super) fn next(&mut self, now: Instant) -> Option<(TransferId, Place)> {
         self.pace.set_awaited(false);
         let has_room = is_below(self.open, self.limits.connections);
         let opening = if has_room { self.opening.first() } else { None };
         let (turn, key) = *opening.into_iter().chain(self.finding.first()).min()?;
-        if turn.is_new && !self.has_turn() {
+        if turn.is_new && !self.may_dispatch() {
             return None;
         }
         if turn.is_paced && !self.pace.is_due(now) {
             self.pace.set_awaited(true);
             return None;
         }
-        let entry = &mut self.entries[key];
-        let place = match entry.offer(&self.limits)? {
-            Place::New if !has_room => Place::Join(entry.sessions.best()?),
+        let record = &mut self.origins[key];
+        let queue = &mut self.queues[key.index()];
+        let place = match queue.offer(record, &self.limits)? {
+            Place::New if !has_room => Place::Join(queue.loads.best()?),
             place => place,
         };
-        let id = entry.waiting.remove(&turn)?;
+        let Waiter { id, .. } = queue.waiting.remove(&turn)?;
         match place {
             Place::Reuse(_) => {
-                if let Some((ticket, _)) = entry.idle.pop() {
+                if let Some((ticket, _)) = queue.idle.pop() {
                     self.idle.remove(&ticket);
                 }
             }
             Place::Join(connection) => {
-                if let Some(ticket) = entry.sessions.join(connection) {
+                if let Some(ticket) = queue.loads.join(connection) {
                     self.idle.remove(&ticket);
                 }
             }
             Place::New => {
-                entry.open += 1;
+                queue.open += 1;
                 self.open += 1;
-                entry.reach.try_it(id, self.tickets);
-                if entry.speaks.is_none_or(|version| version == Version::Http2)
-                    && entry.patience == Patience::Ready
-                {
-                    entry.patience = Patience::Waiting;
-                    self.patience
-                        .set(key as u32, now.checked_add(WAIT_FOR_FIRST));
+                record.reach.try_it(id, self.tickets);
+                if record.may_multiplex() && queue.patience == Patience::Ready {
+                    queue.patience = Patience::Waiting;
+                    let until = now.checked_add(WAIT_FOR_FIRST);
+                    self.patience.set(key.index() as u32, until);
                 }
+                self.origins.retain(key);
             }
         }
         self.dispatched += usize::from(turn.is_new);
@@ -445,236 +208,199 @@ impl Pool {
         Some((id, place))
     }
 
-    /// The idle connection that must close before [`Pool::next`] can give a new one to whoever is first.
+    /// The idle connection that must close before [`next`](Self::next) can let the first transfer open one.
     pub(super) fn obstacle(&self, now: Instant) -> Option<ConnectionKey> {
         let first @ (turn, _) = self.opening.first()?;
         let is_first = self.finding.first().is_none_or(|finds| first < finds);
         let is_due = !turn.is_paced || self.pace.is_due(now);
-        let has_turn = is_due && (!turn.is_new || self.has_turn());
+        let may_start = is_due && (!turn.is_new || self.may_dispatch());
         let is_full = !is_below(self.open, self.limits.connections);
-        if is_first && has_turn && is_full {
+        if is_first && may_start && is_full {
             self.longest_idle()
         } else {
             None
         }
     }
 
-    /// Whether one transfer more may be dispatched.
-    fn has_turn(&self) -> bool {
+    /// Whether one more transfer may be dispatched.
+    fn may_dispatch(&self) -> bool {
         is_below(self.dispatched + self.reserved, self.limits.transfers)
     }
 
-    /// Keeps so many places among the transfers.
+    /// Reserves this many of the places for extra transfers.
     pub(super) fn reserve(&mut self, places: usize) {
         self.reserved = places;
     }
 
-    /// Gives nobody a place at an origin until a time; an earlier hold that lasts longer stays.
-    pub(super) fn hold(&mut self, key: usize, until: Instant) {
-        let held = &mut self.entries[key].held;
-        if let Some(before) = held.replace(until.max(held.unwrap_or(until))) {
-            self.held.remove(&(before, key));
+    /// Assigns no place at an origin until a time. An earlier hold that lasts longer stays.
+    pub(super) fn hold(&mut self, key: OriginKey, until: Instant) {
+        let held = &mut self.queues[key.index()].held;
+        match held.replace(until.max(held.unwrap_or(until))) {
+            Some(before) => drop(self.held.remove(&(before, key))),
+            None => self.origins.retain(key),
         }
         self.held.extend(held.map(|until| (until, key)));
         self.refresh(key);
     }
 
-    /// An origin has asked to be left alone until a time: it is held, and fewer of its connections
-    /// will be busy afterwards. What is under way may ask too; that is one and the same request.
-    pub(super) fn back_off(&mut self, key: usize, until: Instant) {
-        let entry = &mut self.entries[key];
-        if entry.held.is_none() {
-            entry.narrow = Some(Narrow::after(entry.narrow, entry.busy()));
+    /// The server asked for fewer requests: holds the origin until a time, and lowers its number of busy connections.
+    /// Further answers that ask for it while the origin is held belong to the same event.
+    pub(super) fn back_off(&mut self, key: OriginKey, until: Instant) {
+        let queue = &mut self.queues[key.index()];
+        if queue.held.is_none() {
+            queue.narrow = Some(Narrow::after(queue.narrow, queue.busy()));
         }
         self.hold(key, until);
     }
 
-    /// A transfer from an origin has gone well.
-    pub(super) fn went_well(&mut self, key: usize) {
-        let entry = &mut self.entries[key];
-        if let Some(narrow) = entry.narrow {
-            entry.narrow = narrow.widened();
+    /// A transfer from an origin succeeded.
+    pub(super) fn succeeded(&mut self, key: OriginKey) {
+        let queue = &mut self.queues[key.index()];
+        if let Some(narrow) = queue.narrow {
+            queue.narrow = narrow.widened();
             self.refresh(key);
         }
     }
 
-    /// Bytes have come from an origin.
-    pub(super) fn received(&mut self, key: usize, now: Instant) {
-        self.entries[key].last_byte = Some(now);
-    }
-
-    /// When a byte last came from an origin.
-    pub(super) fn last_byte(&self, key: usize) -> Option<Instant> {
-        self.entries[key].last_byte
-    }
-
-    /// Lets go of the origins whose time has come; places are given away next.
+    /// Ends the holds and the waits for a first connection that are over. Places are assigned next.
     pub(super) fn release_due(&mut self, now: Instant) {
         self.is_stirred = false;
-        while let Some((until, key)) = self
-            .held
-            .first()
-            .copied()
-            .filter(|(until, _)| *until <= now)
+        while let Some((until, key)) = self.held.first().copied()
+            && until <= now
         {
             self.held.remove(&(until, key));
-            self.entries[key].held = None;
+            self.queues[key.index()].held = None;
             self.refresh(key);
-            self.tidy(key);
+            self.leave(key);
         }
-        while let Some(key) = self.patience.pop_expired(now) {
-            self.settle_patience(key as usize, Patience::Lost);
+        while let Some(index) = self.patience.pop_expired(now) {
+            self.set_patience(OriginKey::of(index), Patience::Lost);
         }
     }
 
-    /// How many wait for a place at an origin that is held, or that one of them is trying to reach for all.
+    /// The number of transfers that wait at an origin that is held, or that another transfer tries to reach.
     pub(super) fn asleep(&self) -> usize {
         self.asleep
     }
 
-    /// A transfer's connection did not come about: gives those whose try that was too, and who have waited for it.
-    pub(super) fn not_reached(&mut self, key: usize, by: TransferId) -> Vec<TransferId> {
-        let entry = &mut self.entries[key];
-        let last = entry.reach.failed(by).unwrap_or(0);
-        let waiting = entry.waiting.iter();
+    /// A transfer failed to connect. Returns the waiting transfers that share in that attempt.
+    pub(super) fn not_reached(&mut self, key: OriginKey, by: TransferId) -> Vec<TransferId> {
+        let last = self.origins[key].reach.failed(by).unwrap_or(0);
+        let waiting = self.queues[key.index()].waiting.iter();
         let sharing = waiting.filter(|(turn, _)| turn.ticket <= last);
-        let sharing = sharing.map(|(_, id)| *id).collect();
+        let sharing = sharing.map(|(_, waiter)| waiter.id).collect();
         self.refresh(key);
         sharing
     }
 
     /// A transfer no longer tries to connect.
-    pub(super) fn stop_trying(&mut self, key: usize, id: TransferId) {
-        if self.entries[key].reach.give_up(id).is_some() {
+    pub(super) fn stop_trying(&mut self, key: OriginKey, id: TransferId) {
+        if self.origins[key].reach.give_up(id).is_some() {
             self.refresh(key);
         }
     }
 
-    /// A connection that stood is about to close.
-    pub(super) fn disconnected(&mut self, key: usize) {
-        self.entries[key].reach.disconnected();
-    }
-
-    /// When the next origin is let go, or no longer waited for, or the next transfer may start.
+    /// When the next hold ends, the next wait for a first connection ends, or the next transfer may start.
     pub(super) fn next_release(&self) -> Option<Instant> {
         let held = self.held.first().map(|(until, _)| *until);
         let times = [held, self.patience.next(), self.pace.next()];
         times.into_iter().flatten().min()
     }
 
-    /// A connection stands, and this is what it speaks. One of HTTP/2 may carry so many streams; it has one already.
-    pub(super) fn opened(&mut self, key: usize, connection: ConnectionKey, streams: Option<usize>) {
-        let entry = &mut self.entries[key];
-        entry.reach.connected();
-        entry.speaks = Some(if streams.is_some() {
-            Version::Http2
-        } else {
-            Version::Http11
-        });
+    /// A connection was established and speaks `version`. `streams` is the capacity of a multiplexed one, which
+    /// carries its first stream already.
+    pub(super) fn opened(
+        &mut self,
+        key: OriginKey,
+        connection: ConnectionKey,
+        version: Version,
+        streams: Option<usize>,
+    ) {
+        self.origins[key].connected(version);
         if let Some(streams) = streams {
-            entry.sessions.add(connection, streams);
+            self.queues[key.index()].loads.add(connection, streams);
         }
-        self.settle_patience(key, Patience::Ready);
+        self.set_patience(key, Patience::Ready);
     }
 
-    /// A connection could not be opened. Where it is not even known what it would have spoken,
-    /// nobody waits for the next one.
-    pub(super) fn not_opened(&mut self, key: usize) {
-        let is_known = self.entries[key].speaks.is_some();
-        let patience = if is_known {
+    /// A connection could not be established. If it is still unknown which version it would have spoken, waiting
+    /// transfers do not wait for the next one.
+    pub(super) fn not_opened(&mut self, key: OriginKey) {
+        let patience = if self.origins[key].has_known_version() {
             Patience::Ready
         } else {
             Patience::Lost
         };
-        self.settle_patience(key, patience);
+        self.set_patience(key, patience);
     }
 
-    fn settle_patience(&mut self, key: usize, patience: Patience) {
-        self.patience.set(key as u32, None);
-        self.entries[key].patience = patience;
+    fn set_patience(&mut self, key: OriginKey, patience: Patience) {
+        self.patience.set(key.index() as u32, None);
+        self.queues[key.index()].patience = patience;
         self.refresh(key);
     }
 
-    /// Connections to this origin speak HTTP/1.1 from now on: it has asked for that.
-    pub(super) fn insist_on_http1(&mut self, key: usize) {
-        let entry = &mut self.entries[key];
-        entry.insists_on_http1 = true;
-        entry.speaks = Some(Version::Http11);
-        self.settle_patience(key, Patience::Ready);
+    /// Uses HTTP/1.1 for all further connections to an origin.
+    pub(super) fn require_http1(&mut self, key: OriginKey) {
+        self.origins[key].require_http1();
+        self.set_patience(key, Patience::Ready);
     }
 
-    /// What may be spoken to an origin.
-    pub(super) fn protocol(&self, key: usize) -> Protocol {
-        if self.entries[key].insists_on_http1 {
-            Protocol::Http1
-        } else {
-            self.protocol
-        }
-    }
-
-    /// A connection of HTTP/2 may carry so many streams from now on; with 0 it takes no further ones.
-    pub(super) fn set_capacity(&mut self, key: usize, connection: ConnectionKey, streams: usize) {
-        if self.entries[key].sessions.set_capacity(connection, streams) {
+    /// Sets the maximum number of streams of a connection; with 0 it gets no further ones.
+    pub(super) fn set_capacity(
+        &mut self,
+        key: OriginKey,
+        connection: ConnectionKey,
+        streams: usize,
+    ) {
+        let loads = &mut self.queues[key.index()].loads;
+        if loads.set_capacity(connection, streams) {
             self.refresh(key);
         }
     }
 
-    /// A transfer stands by with its connection or stream from now on.
-    pub(super) fn stand_by(&mut self, key: usize) {
-        self.entries[key].standing_by += 1;
+    /// A transfer begins to stand by, with its connection or stream.
+    pub(super) fn stand_by(&mut self, key: OriginKey) {
+        self.queues[key.index()].standing_by += 1;
         self.refresh(key);
     }
 
-    /// A transfer stands by no longer.
-    pub(super) fn stand_up(&mut self, key: usize) {
-        self.entries[key].standing_by -= 1;
+    /// A transfer stops standing by.
+    pub(super) fn stop_standing_by(&mut self, key: OriginKey) {
+        self.queues[key.index()].standing_by -= 1;
         self.refresh(key);
     }
 
-    /// A connection of HTTP/2 has answered.
-    pub(super) fn answered(&mut self, key: usize) {
-        self.entries[key].unanswered = 0;
-    }
-
-    /// A connection of HTTP/2 has closed and had answered nobody.
-    pub(super) fn closed_unanswered(&mut self, key: usize) {
-        self.entries[key].unanswered += 1;
-    }
-
-    /// How many connections of HTTP/2 in a row answered nobody.
-    pub(super) fn unanswered(&self, key: usize) -> u32 {
-        self.entries[key].unanswered
-    }
-
-    /// A stream's body has turned out to be long.
-    pub(super) fn grow(&mut self, key: usize, connection: ConnectionKey) {
-        self.entries[key].sessions.grow(connection);
+    /// Counts a stream as one with a long body.
+    pub(super) fn grow(&mut self, key: OriginKey, connection: ConnectionKey) {
+        self.queues[key.index()].loads.grow(connection);
         self.refresh(key);
     }
 
-    /// A stream has ended.
-    pub(super) fn left(&mut self, key: usize, connection: ConnectionKey, was_bulky: bool) {
-        self.entries[key].sessions.leave(connection, was_bulky);
+    /// A stream ended.
+    pub(super) fn left(&mut self, key: OriginKey, connection: ConnectionKey, was_bulky: bool) {
+        let loads = &mut self.queues[key.index()].loads;
+        loads.leave(connection, was_bulky);
         self.refresh(key);
     }
 
-    /// A dispatched transfer has completed.
+    /// A dispatched transfer completed.
     pub(super) fn complete(&mut self) {
         self.dispatched -= 1;
     }
 
     /// Keeps a connection as idle.
-    pub(super) fn keep(&mut self, key: usize, connection: ConnectionKey) {
+    pub(super) fn keep(&mut self, key: OriginKey, connection: ConnectionKey) {
         let ticket = self.ticket();
-        let entry = &mut self.entries[key];
-        if !entry.sessions.keep(connection, ticket) {
-            entry.idle.push((ticket, connection));
+        let queue = &mut self.queues[key.index()];
+        if !queue.loads.keep(connection, ticket) {
+            queue.idle.push((ticket, connection));
         }
         self.idle.insert(ticket, connection);
         self.refresh(key);
     }
 
-    /// The idle connection that must close next because more are kept than may be, if they are.
+    /// An idle connection that must close because there are more than the limit.
     pub(super) fn surplus(&self) -> Option<ConnectionKey> {
         if self.idle.len() > self.limits.idle {
             self.longest_idle()
@@ -689,38 +415,43 @@ impl Pool {
             .map(|(_, connection)| *connection)
     }
 
-    /// A connection has closed, or could not be opened.
-    pub(super) fn closed(&mut self, key: usize, connection: Option<ConnectionKey>) {
-        let entry = &mut self.entries[key];
-        if let Some(place) =
-            connection.and_then(|c| entry.idle.iter().position(|(_, idle)| *idle == c))
-        {
-            let (ticket, _) = entry.idle.remove(place);
+    /// A connection closed.
+    pub(super) fn closed(&mut self, key: OriginKey, connection: ConnectionKey) {
+        let queue = &mut self.queues[key.index()];
+        if let Some(ticket) = queue.remove_idle(connection) {
             self.idle.remove(&ticket);
         }
-        if let Some(ticket) = connection.and_then(|c| entry.sessions.remove(c)) {
+        if let Some(ticket) = queue.loads.remove(connection) {
             self.idle.remove(&ticket);
         }
-        entry.open -= 1;
-        self.open -= 1;
-        if connection.is_none() {
-            self.settle_patience(key, Patience::Ready);
-        }
-        self.refresh(key);
-        self.tidy(key);
+        self.uncount(key);
     }
 
-    /// Brings `ready` in line with an origin's queue and its own cap.
-    fn refresh(&mut self, key: usize) {
-        let entry = &mut self.entries[key];
-        let is_asleep = entry.held.is_some() || entry.reach.is_barred();
-        let asleep = entry.waiting.len() * usize::from(is_asleep);
-        self.asleep = self.asleep + asleep - std::mem::replace(&mut entry.asleep, asleep);
-        let ready = entry.next_ready(&self.limits);
-        if ready == entry.ready {
+    /// A transfer returns its right to open a connection.
+    pub(super) fn not_used(&mut self, key: OriginKey) {
+        self.set_patience(key, Patience::Ready);
+        self.uncount(key);
+    }
+
+    fn uncount(&mut self, key: OriginKey) {
+        self.queues[key.index()].open -= 1;
+        self.open -= 1;
+        self.refresh(key);
+        self.leave(key);
+    }
+
+    /// Updates the sets of ready queues after a change of an origin's queue or record.
+    fn refresh(&mut self, key: OriginKey) {
+        let record = &self.origins[key];
+        let queue = &mut self.queues[key.index()];
+        let is_asleep = queue.held.is_some() || record.reach.is_barred();
+        let asleep = queue.waiting.len() * usize::from(is_asleep);
+        self.asleep = self.asleep + asleep - std::mem::replace(&mut queue.asleep, asleep);
+        let ready = queue.next_ready(record, &self.limits);
+        if ready == queue.ready {
             return;
         }
-        match std::mem::replace(&mut entry.ready, ready) {
+        match std::mem::replace(&mut queue.ready, ready) {
             Some(Ready::Find(turn)) => drop(self.finding.remove(&(turn, key))),
             Some(Ready::Open(turn)) => drop(self.opening.remove(&(turn, key))),
             None => {}
@@ -732,19 +463,19 @@ impl Pool {
         }
     }
 
-    /// Forgets every transfer and every connection at once, whatever state they were in. What was
-    /// asked for stays: limits, places that are kept, and origins that are held.
+    /// Forgets every transfer and connection at once, whatever their state. What the application set stays: limits,
+    /// reserved places and held origins.
     pub(super) fn clear(&mut self) {
-        for (_, entry) in &mut self.entries {
-            let fresh = Entry::new(entry.origin.clone(), entry.route.clone(), entry.speaks);
-            let old = std::mem::replace(entry, fresh);
-            entry.stand_in = old.stand_in;
-            entry.insists_on_http1 = old.insists_on_http1;
-            entry.held = old.held;
-            entry.narrow = old.narrow;
-        }
-        for key in self.entries.iter().map(|(key, _)| key).collect::<Vec<_>>() {
-            self.tidy(key);
+        for key in self.origins.keys() {
+            let old = std::mem::take(&mut self.queues[key.index()]);
+            let is_dropped = self.origins.reset(key, usize::from(old.held.is_some()));
+            if !is_dropped {
+                self.queues[key.index()] = Queue {
+                    held: old.held,
+                    narrow: old.narrow,
+                    ..Queue::default()
+                };
+            }
         }
         self.idle.clear();
         self.finding.clear();
@@ -764,6 +495,13 @@ mod tests {
         TransferId::of(index)
     }
 
+    fn waiter(index: u32) -> Waiter {
+        Waiter {
+            id: id(index),
+            is_apart: false,
+        }
+    }
+
     fn connection(slot: u32) -> ConnectionKey {
         ConnectionKey::new(slot)
     }
@@ -773,7 +511,7 @@ mod tests {
     }
 
     /// A pool in which the transfers 0, 1, 2… wait in turn for the origins named.
-    fn pool(limits: Limits, origins: &[&str]) -> (Pool, Vec<usize>) {
+    fn pool(limits: Limits, origins: &[&str]) -> (Pool, Vec<OriginKey>) {
         let mut pool = Pool::default();
         pool.set_limits(limits, Protocol::Negotiated);
         let mut keys = Vec::new();
@@ -784,9 +522,8 @@ mod tests {
                 is_new: true,
                 is_paced: false,
                 ticket: pool.ticket(),
-                is_apart: false,
             };
-            pool.wait(key, turn, id(index as u32));
+            pool.wait(key, turn, waiter(index as u32));
             keys.push(key);
         }
         (pool, keys)
@@ -799,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn without_caps_everybody_starts_in_order() {
+    fn without_limits_all_transfers_start_in_order() {
         let (mut pool, _) = pool(Limits::default(), &["a", "b", "a"]);
         assert_eq!(started(&mut pool), [0, 1, 2]);
     }
@@ -814,7 +551,7 @@ mod tests {
             &["a", "a", "b", "a"],
         );
         assert_eq!(started(&mut pool), [0, 2]);
-        pool.closed(keys[0], None);
+        pool.not_used(keys[0]);
         assert_eq!(started(&mut pool), [1]);
     }
 
@@ -852,12 +589,12 @@ mod tests {
         assert_eq!(pool.surplus(), None);
         pool.keep(keys[0], connection(12));
         assert_eq!(pool.surplus(), Some(connection(10)));
-        pool.closed(keys[0], Some(connection(10)));
+        pool.closed(keys[0], connection(10));
         assert_eq!(pool.longest_idle(), Some(connection(11)));
     }
 
     #[test]
-    fn a_full_house_closes_an_idle_connection_for_another_origin() {
+    fn at_the_limit_an_idle_connection_closes_for_another_origin() {
         let (mut pool, keys) = pool(
             Limits {
                 connections: 1,
@@ -871,12 +608,12 @@ mod tests {
         pool.keep(keys[0], connection(5));
         assert_eq!(pool.next(Instant::now()), None);
         assert_eq!(pool.obstacle(Instant::now()), Some(connection(5)));
-        pool.closed(keys[0], Some(connection(5)));
+        pool.closed(keys[0], connection(5));
         assert_eq!(started(&mut pool), [1]);
     }
 
     #[test]
-    fn who_was_dispatched_already_goes_before_who_was_not() {
+    fn a_dispatched_transfer_goes_before_a_new_one() {
         let (mut pool, keys) = pool(
             Limits {
                 transfers: 1,
@@ -890,14 +627,13 @@ mod tests {
             is_new: false,
             is_paced: false,
             ticket: pool.ticket(),
-            is_apart: false,
         };
-        pool.wait(keys[0], turn, id(0));
+        pool.wait(keys[0], turn, waiter(0));
         assert_eq!(started(&mut pool), [0]);
     }
 
     #[test]
-    fn starts_are_spread_and_who_has_started_goes_on() {
+    fn starts_are_spread_and_started_transfers_go_on() {
         let mut pool = Pool::default();
         let second = Duration::from_secs(1);
         pool.set_start_interval(second);
@@ -909,9 +645,8 @@ mod tests {
                 is_new,
                 is_paced,
                 ticket: pool.ticket(),
-                is_apart: false,
             };
-            pool.wait(key, turn, id(index));
+            pool.wait(key, turn, waiter(index));
         };
         for index in 0..3 {
             wait(&mut pool, index, (true, true));
@@ -928,18 +663,18 @@ mod tests {
         assert_eq!(pool.next(now + 2 * second), Some((id(1), Place::New)));
         assert_eq!(pool.next(now + 3 * second), Some((id(2), Place::New)));
         assert_eq!(pool.next(now + 3 * second), None);
-        // Nobody waits any more, so nobody is woken.
+        // No transfer waits any more, so no timer is set.
         assert_eq!(pool.next_release(), None);
     }
 
     #[test]
-    fn an_origin_that_nobody_uses_is_forgotten() {
+    fn an_unused_origin_is_forgotten() {
         let (mut pool, keys) = pool(Limits::default(), &["a"]);
         assert_eq!(started(&mut pool), [0]);
         pool.complete();
         pool.leave(keys[0]);
-        pool.closed(keys[0], None);
-        assert!(pool.entries.is_empty() && pool.by_origin.is_empty());
+        pool.not_used(keys[0]);
+        assert!(pool.origins.is_empty());
     }
 
     #[test]
@@ -953,18 +688,18 @@ mod tests {
         assert_eq!(started(&mut pool), [0, 1, 2, 3]);
         pool.set_limits(Limits::default(), Protocol::Negotiated);
         pool.back_off(keys[0], now);
-        // The second who is told so says nothing new.
+        // A second answer during the hold belongs to the same event.
         pool.back_off(keys[0], now);
         for _ in 0..4 {
-            pool.closed(keys[0], None);
+            pool.not_used(keys[0]);
         }
         pool.release_due(now);
         assert_eq!(started(&mut pool), [4, 5]);
-        pool.went_well(keys[0]);
-        pool.went_well(keys[0]);
+        pool.succeeded(keys[0]);
+        pool.succeeded(keys[0]);
         assert_eq!(started(&mut pool), [6]);
         for _ in 0..3 {
-            pool.went_well(keys[0]);
+            pool.succeeded(keys[0]);
         }
         assert_eq!(started(&mut pool), [7, 8, 9, 10, 11]);
     }
@@ -992,8 +727,8 @@ mod tests {
         let key = pool.enter(&origin("a")).unwrap();
         pool.hold(key, now);
         pool.leave(key);
-        assert_eq!(pool.entries.len(), 1);
+        assert!(!pool.origins.is_empty());
         pool.release_due(now);
-        assert!(pool.entries.is_empty() && pool.by_origin.is_empty());
+        assert!(pool.origins.is_empty());
     }
 }

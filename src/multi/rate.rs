@@ -1,17 +1,17 @@
-//! Rate limits: who may receive how much, and when. Pure arithmetic over a clock that is handed in.
+//! Rate limits: how much a transfer may receive, and when. Pure arithmetic; the time is an argument.
 
 use std::time::{Duration, Instant};
 
-/// The most that one grant hands out, in bytes: what a shared limit is divided by between transfers.
+/// The maximum size of one grant, in bytes: the unit in which transfers share a limit.
 const QUANTUM: u64 = 64 * 1024;
 
-/// How much unused time may be saved up.
+/// The unused time that may be saved up.
 const BURST: Duration = Duration::from_millis(100);
 
-/// A limit in bytes a second, shared by whoever takes grants from it.
+/// A limit in bytes per second, shared by all transfers that take grants from it.
 ///
-/// It keeps one time: when all that was granted so far is paid for (the generic cell rate algorithm). A grant
-/// that cannot be had now is reserved for later, so that many takers do not all wake for one turn.
+/// It keeps one time: when everything granted so far is paid for (the generic cell rate algorithm). A grant that is not
+/// available now is reserved for later, so that many transfers do not all wake for one grant.
 #[derive(Debug, Clone)]
 pub(crate) struct Rate {
     per_second: u64,
@@ -27,7 +27,7 @@ impl Rate {
         }
     }
 
-    /// Reserves a grant: how many bytes, and from when on they may be received.
+    /// Reserves a grant. Returns its bytes, and the time from which they may be received.
     pub(crate) fn reserve(&mut self, now: Instant) -> (u64, Instant) {
         let grant = (self.per_second / 10).clamp(1, QUANTUM);
         let earliest = now.checked_sub(BURST).unwrap_or(now);
@@ -36,13 +36,13 @@ impl Rate {
         (grant, start.max(now))
     }
 
-    /// Gives back what of a grant was not used, in bytes.
+    /// Returns the unused bytes of a grant.
     pub(crate) fn give_back(&mut self, bytes: u64) {
         let price = self.price(bytes);
         self.paid_at = self.paid_at.and_then(|at| at.checked_sub(price));
     }
 
-    /// Charges bytes that were received over and above a grant.
+    /// Charges bytes that were received beyond a grant.
     pub(crate) fn charge(&mut self, bytes: u64) {
         let price = self.price(bytes);
         self.paid_at = self.paid_at.map(|at| at + price);
@@ -53,11 +53,87 @@ impl Rate {
     }
 }
 
+/// What one transfer may receive, under its own limit and that of all transfers.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    own: Option<Rate>,
+    /// Bytes that were granted and not yet received: under its own limit, and under the shared one.
+    grants: [u64; 2],
+}
+
+impl Allowance {
+    /// An allowance with an own limit in bytes a second.
+    pub(super) fn new(per_second: Option<u64>) -> Self {
+        Self {
+            own: per_second.map(Rate::new),
+            grants: [0; 2],
+        }
+    }
+
+    /// Replaces the own limit.
+    pub(super) fn set_limit(&mut self, per_second: Option<u64>) {
+        self.own = per_second.map(Rate::new);
+    }
+
+    /// How many bytes may be received now.
+    ///
+    /// # Errors
+    /// None before this time.
+    pub(super) fn bytes(
+        &mut self,
+        shared: Option<&mut Rate>,
+        now: Instant,
+    ) -> Result<u64, Instant> {
+        let mut limit = u64::MAX;
+        for (rate, grant) in self.limits(shared) {
+            if *grant == 0 {
+                let (bytes, from) = rate.reserve(now);
+                *grant = bytes;
+                if from > now {
+                    return Err(from);
+                }
+            }
+            limit = limit.min(*grant);
+        }
+        Ok(limit)
+    }
+
+    /// Takes received bytes off the grants. What exceeds a grant is charged.
+    pub(super) fn spend(&mut self, bytes: usize, shared: Option<&mut Rate>) {
+        for (rate, grant) in self.limits(shared) {
+            rate.charge((bytes as u64).saturating_sub(*grant));
+            *grant = grant.saturating_sub(bytes as u64);
+        }
+    }
+
+    /// Returns what was granted and not received.
+    pub(super) fn give_back(&mut self, shared: Option<&mut Rate>) {
+        for (rate, grant) in self.limits(shared) {
+            rate.give_back(std::mem::take(grant));
+        }
+    }
+
+    /// Forgets what was granted: the limits are new.
+    pub(super) fn forget_grants(&mut self) {
+        self.grants = [0; 2];
+    }
+
+    /// The limits that there are, each with its grant.
+    fn limits<'a>(
+        &'a mut self,
+        shared: Option<&'a mut Rate>,
+    ) -> impl Iterator<Item = (&'a mut Rate, &'a mut u64)> {
+        let rates = [self.own.as_mut(), shared];
+        let limits = rates.into_iter().zip(&mut self.grants);
+        limits.filter_map(|(rate, grant)| Some((rate?, grant)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Bytes that takers who are always hungry receive in `seconds`.
+    /// Bytes that this number of greedy transfers receive in `seconds`.
     fn received(rate: &mut Rate, takers: usize, seconds: u64) -> u64 {
         let start = Instant::now();
         let end = start + Duration::from_secs(seconds);
@@ -103,5 +179,44 @@ mod tests {
         rate.give_back(grant);
         let (_, sooner) = rate.reserve(now);
         assert!(sooner < later || later == now);
+    }
+
+    #[test]
+    fn an_allowance_keeps_the_lower_of_two_limits() {
+        let now = Instant::now();
+        let mut shared = Rate::new(100);
+        let mut allowance = Allowance::new(Some(1000));
+        // The shared limit has saved up a burst for one grant more.
+        for _ in 0..2 {
+            assert_eq!(allowance.bytes(Some(&mut shared), now), Ok(10));
+            allowance.spend(10, Some(&mut shared));
+        }
+        let later = allowance.bytes(Some(&mut shared), now);
+        assert!(later.is_err_and(|later| later > now));
+        // Its own limit granted 100 bytes at once.
+        assert_eq!(allowance.bytes(None, now), Ok(80));
+    }
+
+    #[test]
+    fn without_limits_an_allowance_has_no_bound() {
+        let now = Instant::now();
+        let mut allowance = Allowance::new(None);
+        assert_eq!(allowance.bytes(None, now), Ok(u64::MAX));
+        allowance.spend(1 << 20, None);
+        allowance.set_limit(Some(50));
+        assert_eq!(allowance.bytes(None, now), Ok(5));
+    }
+
+    #[test]
+    fn a_grant_that_is_returned_delays_no_other_transfer() {
+        let now = Instant::now();
+        let mut shared = Rate::new(1000);
+        let mut first = Allowance::new(None);
+        let mut second = Allowance::new(None);
+        assert_eq!(first.bytes(Some(&mut shared), now), Ok(100));
+        assert!(second.bytes(Some(&mut shared), now).is_ok());
+        first.give_back(Some(&mut shared));
+        second.give_back(Some(&mut shared));
+        assert_eq!(first.bytes(Some(&mut shared), now), Ok(100));
     }
 }

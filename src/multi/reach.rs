@@ -1,66 +1,66 @@
-//! Whether an origin can be reached, and who finds out for all: pure.
+//! A circuit breaker for an origin that cannot be reached. Pure.
 //!
-//! After some failures in a row, while no connection to it stands, an origin is in doubt. One
-//! transfer at a time tries then, for all that wait when it begins: if no connection comes about,
-//! the try was theirs too; if one does, all go on.
+//! After several consecutive failures to connect, while no connection to it is open, an origin is in doubt. Then one
+//! transfer at a time tries to connect, for all that wait when it begins: if it fails, they fail with it; if it
+//! connects, all go on.
 
 use super::info::TransferId;
 
-/// Connections in a row that did not come about, after which an origin is in doubt.
+/// After this many consecutive failures to connect, an origin is in doubt.
 const DOUBT: u32 = 3;
 
-/// What is known of the way to an origin.
+/// Whether connections to an origin succeed.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
-    /// Connections that stand.
-    standing: usize,
-    /// Attempts that have failed since one last stood.
+    /// Connections that are established.
+    established: usize,
+    /// Attempts that failed since a connection was last established.
     failures: u32,
     attempt: Option<Attempt>,
 }
 
-/// A try for all.
+/// An attempt for all waiting transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Attempt {
     by: TransferId,
-    /// Who came later takes no part in it.
+    /// Transfers with a later ticket do not share in it.
     last_ticket: u64,
 }
 
 impl Reach {
-    /// Whether nobody else may try to connect just now.
+    /// Whether other transfers may not try to connect now.
     pub(super) fn is_barred(&self) -> bool {
         self.attempt.is_some()
     }
 
-    /// A transfer begins to connect; tickets up to this one have been drawn.
+    /// A transfer begins to connect. `last_ticket` was the last to be issued.
     pub(super) fn try_it(&mut self, by: TransferId, last_ticket: u64) {
-        if self.failures >= DOUBT && self.standing == 0 {
+        if self.failures >= DOUBT && self.established == 0 {
             self.attempt = Some(Attempt { by, last_ticket });
         }
     }
 
-    /// A connection stands.
+    /// A connection was established.
     pub(super) fn connected(&mut self) {
-        self.standing += 1;
+        self.established += 1;
         self.failures = 0;
         self.attempt = None;
     }
 
-    /// A connection that stood has closed.
+    /// An established connection closed.
     pub(super) fn disconnected(&mut self) {
-        self.standing = self.standing.saturating_sub(1);
+        self.established = self.established.saturating_sub(1);
     }
 
-    /// A transfer's connection did not come about. If it tried for others, gives the last ticket of those.
+    /// A transfer failed to connect. If it tried for others, returns the last ticket of those.
     pub(super) fn failed(&mut self, by: TransferId) -> Option<u64> {
-        if self.standing == 0 {
+        if self.established == 0 {
             self.failures = self.failures.saturating_add(1);
         }
         self.give_up(by)
     }
 
-    /// A transfer no longer tries, for whatever reason.
+    /// A transfer no longer tries to connect. Returns what [`failed`](Self::failed) does.
     pub(super) fn give_up(&mut self, by: TransferId) -> Option<u64> {
         let attempt = self.attempt.take_if(|attempt| attempt.by == by);
         attempt.map(|attempt| attempt.last_ticket)
@@ -75,7 +75,7 @@ mod tests {
         TransferId::of(index)
     }
 
-    /// An origin at which so many attempts have failed.
+    /// An origin after this many failures.
     fn after(failures: u32) -> Reach {
         let mut reach = Reach::default();
         for index in 0..failures {
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(reach.failed(id(7)), None);
         reach.try_it(id(8), 20);
         assert!(reach.is_barred());
-        // One that was on its way before fails for itself alone.
+        // An attempt from before fails only for its transfer.
         assert_eq!(reach.failed(id(6)), None);
         assert_eq!(reach.failed(id(8)), Some(20));
         assert!(!reach.is_barred());
@@ -105,7 +105,7 @@ mod tests {
         reach.try_it(id(8), 20);
         reach.connected();
         assert!(!reach.is_barred());
-        // Who is refused beside it may be one too many, and no sign of a dead host.
+        // A refusal while a connection is open may mean too many connections, not a dead host.
         for index in 0..9 {
             reach.try_it(id(index), 30);
             assert_eq!(reach.failed(id(index)), None);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_without_a_result_lets_the_next_one_try() {
+    fn a_transfer_that_gives_up_lets_the_next_one_try() {
         let mut reach = after(DOUBT);
         reach.try_it(id(8), 20);
         reach.give_up(id(7));

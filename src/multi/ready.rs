@@ -8,7 +8,7 @@ use std::os::fd::RawFd;
 pub enum Target {
     /// A socket had activity.
     Socket(RawFd),
-    /// The timeout expired, or the engine is to be started (CURL_SOCKET_TIMEOUT).
+    /// The timeout expired, or the engine starts (CURL_SOCKET_TIMEOUT).
     Timeout,
 }
 

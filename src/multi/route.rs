@@ -1,30 +1,30 @@
-//! The way to an origin: straight, or by a proxy in one of two manners. Pure.
+//! How an origin is reached: directly, or through a proxy in one of two ways. Pure.
 
 use std::sync::Arc;
 
 use super::options::Protocol;
 use crate::http::{Origin, Proxies, Proxy, ProxyScheme};
 
-/// How an origin is reached: decided once, when it is first asked for.
+/// How an origin is reached. It is decided once, when the origin is first used.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Route {
-    /// Straight.
+    /// Without a proxy.
     #[default]
     Direct,
-    /// Requests are given to an HTTP proxy, which makes them (RFC 9112 §3.2.2).
+    /// An HTTP proxy receives the requests, and makes them itself (RFC 9112 §3.2.2).
     Forward(Arc<Proxy>),
-    /// The proxy connects to the origin, and passes on what it does not understand.
+    /// The proxy connects to the origin, and passes bytes on without understanding them.
     Tunnel(Arc<Proxy>),
 }
 
 impl Route {
-    /// The way to an origin that will be spoken to in this manner.
+    /// The route to an origin, for this protocol.
     pub(super) fn to(origin: &Origin, proxies: &Proxies, protocol: Protocol) -> Self {
         let Some(proxy) = proxies.of(origin) else {
             return Self::Direct;
         };
         let proxy = Arc::clone(proxy);
-        // A proxy speaks HTTP/1.1 itself; it can do no more than pass on what is to be HTTP/2 or TLS.
+        // A proxy itself speaks HTTP/1.1; it can only pass on HTTP/2 and TLS.
         if origin.is_tls() || proxy.scheme.is_socks() || protocol == Protocol::Http2 {
             Self::Tunnel(proxy)
         } else {
@@ -32,7 +32,7 @@ impl Route {
         }
     }
 
-    /// The same to another place than the URLs say, of which a proxy that makes requests would know nothing.
+    /// The route to a stand-in of the origin: a tunnel, since a proxy that makes requests would connect to the origin.
     pub(super) fn into_tunnel(self) -> Self {
         match self {
             Self::Forward(proxy) => Self::Tunnel(proxy),
@@ -40,7 +40,7 @@ impl Route {
         }
     }
 
-    /// The proxy, where there is one.
+    /// The proxy, if there is one.
     pub(super) fn proxy(&self) -> Option<&Arc<Proxy>> {
         match self {
             Self::Direct => None,
@@ -48,7 +48,7 @@ impl Route {
         }
     }
 
-    /// The proxy that is to make the requests.
+    /// The proxy that makes the requests itself.
     pub(super) fn forwarder(&self) -> Option<&Proxy> {
         match self {
             Self::Forward(proxy) => Some(proxy),
@@ -56,12 +56,12 @@ impl Route {
         }
     }
 
-    /// Whether a proxy passes on what it does not understand.
+    /// Whether a proxy passes bytes on without understanding them.
     pub(super) fn is_tunnel(&self) -> bool {
         matches!(self, Self::Tunnel(_))
     }
 
-    /// Whether the proxy has to be told an address of the origin.
+    /// Whether the proxy must be told an address of the origin.
     pub(super) fn tells_address(&self) -> bool {
         self.proxy()
             .is_some_and(|proxy| proxy.scheme == ProxyScheme::Socks5)

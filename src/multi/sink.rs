@@ -1,4 +1,4 @@
-//! Where bodies land: the face between the engine, which knows no files, and whoever does.
+//! Where bodies go: the interface between the engine, which knows no files, and the application.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -6,20 +6,20 @@ use std::os::fd::BorrowedFd;
 use crate::error::Fault;
 use crate::http::Response;
 
-/// Takes one transfer's answer: the head once, then the body in order.
+/// Takes the answer of one transfer: the head once, then the body in order.
 ///
-/// Only the final answer is shown to it: no interim ones, no redirects that are followed, no error statuses.
-/// Calls come from inside [`Multi::socket_action`](super::Multi::socket_action) and must not wait.
-/// An error ends the transfer with that fault.
+/// It receives only the final answer: no interim answers, no redirects that are followed, no error statuses. The calls
+/// are made from inside [`Multi::socket_action`](super::Multi::socket_action) and must not wait. An error ends the
+/// transfer with that fault.
 pub trait Sink {
     /// The head of the answer, before any byte of its body.
     ///
     /// # Errors
-    /// Any [`Fault`]: the answer is not wanted, or there is no place for its body.
+    /// Any [`Fault`]: the answer is not acceptable, or its body cannot be stored.
     fn head(&mut self, response: &Response) -> Result<(), Fault>;
 
-    /// How many more bytes it takes; `None` is all that come. It is shown no more than that, and at
-    /// 0 the transfer ends as a success, whatever is still to come.
+    /// How many more bytes it takes; `None` for all. It receives no more than that. At 0 the transfer ends as a
+    /// success, even if the body continues.
     fn wanted(&self) -> Option<u64> {
         None
     }
@@ -30,19 +30,19 @@ pub trait Sink {
     /// Any [`Fault`]: they could not be written.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 
-    /// A file that the next bytes may be moved to without being seen, and the offset in it at which
-    /// they belong. Asked for only when many are still to come, unencrypted and of a known number.
+    /// A file that the next bytes may be spliced to, and their offset in it. Called only if many bytes follow,
+    /// unencrypted and of a known number.
     ///
     /// # Errors
-    /// Any [`Fault`]: the file cannot be made.
+    /// Any [`Fault`]: the file cannot be created.
     fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
         Ok(None)
     }
 
-    /// So many bytes were moved to the [`target`](Self::target); or it failed, and the fault is wanted.
+    /// The result of splicing to the [`target`](Self::target): the number of bytes, or an error of the file.
     ///
     /// # Errors
-    /// The fault to end the transfer with.
+    /// The fault that ends the transfer.
     fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
         let _ = result;
         Ok(())
@@ -62,7 +62,7 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// Counts the body and throws it away.
+/// Counts the bytes of the body, and discards them.
 impl Sink for u64 {
     fn head(&mut self, _: &Response) -> Result<(), Fault> {
         *self = 0;

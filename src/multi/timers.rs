@@ -1,17 +1,17 @@
-//! When each transfer next has something to do: one time a transfer, the earliest of its clocks.
+//! When each transfer next has something to do: one time for each, the earliest of its clocks.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// What stands for a time that the clock cannot hold.
+/// The delay that replaces one which the clock cannot hold.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
-/// The time after a delay. One without end is far away, which is not the same as none.
+/// The time after a delay. An endless delay ends far in the future, which differs from no delay.
 pub(super) fn later(from: Instant, delay: Duration) -> Instant {
     from.checked_add(delay).unwrap_or_else(|| from + FAR)
 }
 
-/// Times by key. Setting, clearing and taking what has expired are O(log n); the next one is O(1) to O(log n).
+/// Times by key. Every operation is O(log n), or faster.
 #[derive(Debug, Default)]
 pub struct Timers {
     by_time: BTreeSet<(Instant, u32)>,
@@ -24,7 +24,7 @@ impl Timers {
         Self::default()
     }
 
-    /// Sets the time of `key`, or clears it. Keys are small numbers: memory grows with the largest.
+    /// Sets the time of `key`, or clears it. Keys are small numbers: memory use grows with the largest.
     pub fn set(&mut self, key: u32, at: Option<Instant>) {
         let slot = key as usize;
         if slot >= self.by_key.len() {
@@ -60,7 +60,7 @@ impl Timers {
         *self = Self::new();
     }
 
-    /// Takes a key whose time has come by `now`.
+    /// Removes a key with a time not after `now`.
     pub fn pop_expired(&mut self, now: Instant) -> Option<u32> {
         let (at, key) = *self.by_time.first()?;
         if at > now {

@@ -1,17 +1,17 @@
-//! What a transfer does, told as it happens to whoever watches: libcurl's debug function.
+//! What transfers do, reported as it happens, for logs: libcurl's debug function.
 
 use std::fmt;
 
 use super::info::TransferId;
 use crate::http::{Response, is_secret};
 
-/// How much is told of what transfers do.
+/// How much of what transfers do is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Detail {
-    /// That they start, and where redirects lead.
+    /// Starts and redirects.
     Steps,
-    /// That, further steps in words, and all heads.
+    /// These, further steps as text, and all heads.
     All,
 }
 
@@ -19,18 +19,18 @@ pub enum Detail {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trace {
-    /// It has got its first place: its clocks run.
+    /// It was dispatched: its clocks run.
     Started,
-    /// An answer leads elsewhere, and is followed.
+    /// It follows a redirect.
     Redirected {
-        /// The answer's.
+        /// The status of the answer.
         status: u16,
-        /// The URL that was asked.
+        /// The URL that answered.
         from: String,
-        /// The one that is asked now.
+        /// The URL that is requested next.
         to: String,
     },
-    /// A step in words: connecting, reusing.
+    /// A step as text: connecting, reusing a connection.
     Info(String),
     /// A line of a request's head.
     Sent(String),
@@ -40,7 +40,7 @@ pub enum Trace {
 
 pub(super) type TraceFunction = Box<dyn FnMut(TransferId, Trace)>;
 
-/// Who watches, if anyone does. Nothing is formatted when nobody does.
+/// The trace function, if one is set. Without it nothing is formatted.
 #[derive(Default)]
 pub(super) struct Tracer(Option<(Detail, TraceFunction)>);
 
@@ -49,7 +49,7 @@ impl Tracer {
         self.0 = Some((detail, function));
     }
 
-    /// Whether anyone wants to see heads.
+    /// Whether heads are reported.
     pub(super) fn has_heads(&self) -> bool {
         matches!(self.0, Some((Detail::All, _)))
     }
@@ -61,20 +61,21 @@ impl Tracer {
         }
     }
 
-    /// One of the steps that are told in any case.
+    /// Reports a step, with any detail.
     pub(super) fn step(&mut self, id: TransferId, step: impl FnOnce() -> Trace) {
         if let Some((_, function)) = &mut self.0 {
             function(id, step());
         }
     }
 
+    /// Reports a step as text, with full detail.
     pub(super) fn info(&mut self, id: TransferId, text: impl FnOnce() -> String) {
         if let Some(function) = self.all() {
             function(id, Trace::Info(text()));
         }
     }
 
-    /// The head of a request, as it goes to the wire.
+    /// Reports the head of a request, as it is sent.
     pub(super) fn sent(&mut self, id: TransferId, head: &[u8]) {
         let Some(function) = self.all() else { return };
         for line in head.split(|byte| *byte == b'\n') {
@@ -85,7 +86,7 @@ impl Tracer {
         }
     }
 
-    /// The head of an answer.
+    /// Reports the head of an answer.
     pub(super) fn received(&mut self, id: TransferId, response: &Response) {
         let Some(function) = self.all() else { return };
         function(
@@ -99,7 +100,7 @@ impl Tracer {
     }
 }
 
-/// A header line as text, without the value where that is a credential.
+/// A header line as text; the value is masked if it is a credential.
 fn masked(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     match text.split_once(':') {
@@ -108,7 +109,7 @@ fn masked(line: &[u8]) -> String {
     }
 }
 
-/// A line without what stands between the `//` and the `@` of an authority, in every URL that it may hold.
+/// A line in which the user information of every URL is masked.
 fn without_userinfo(line: &str) -> String {
     let mut shown = String::with_capacity(line.len());
     let mut rest = line;
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_looks_like_a_secret_is_shown_to_nobody() {
+    fn what_looks_like_a_secret_is_masked() {
         for (line, shown) in [
             ("authorization: Bearer x", "authorization: ***"),
             ("X-Api-Key: x", "X-Api-Key: ***"),

@@ -1,4 +1,5 @@
-//! What the reactor runs: where transfers come from, and what becomes of them; and who may run it instead.
+//! What the reactor runs: an application, which adds transfers and handles their completion; and the interface of event
+//! loops that can run one.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -8,56 +9,56 @@ use std::time::Instant;
 use crate::error::MultiError;
 use crate::multi::{Done, Multi, Options, Sink};
 
-/// Whoever runs applications to their end: waits for what their transfers wait for, and tells them the time.
+/// An event loop that runs applications to their end: it waits for sockets and times, and passes the time on.
 pub trait Drive {
     /// Runs an application's transfers to their end.
     ///
     /// # Errors
-    /// It cannot wait, or cannot watch a socket.
+    /// The loop cannot wait, or cannot watch a socket.
     fn drive<S: Sink>(&mut self, app: &mut impl Application<S>, options: Options)
     -> io::Result<()>;
 
-    /// The signal that came last since the drive began, by number, told to the application or not.
+    /// The number of the last signal since the drive began, even if the application was not told of it.
     fn signal(&self) -> Option<i32> {
         None
     }
 }
 
-/// Wakes the reactor, from any thread, its own among them: [`Application::woken`] is called.
+/// Wakes the reactor from any thread, also from its own, which then calls [`Application::woken`].
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// The reactor's other half. None of its methods may wait.
 pub trait Application<S: Sink> {
-    /// Called once, before anything else: signals are not caught yet, and end the process. What may take long without
-    /// a wait is done here.
+    /// Called once, before anything else: signals still end the process. Work that takes long without waiting belongs
+    /// here.
     fn prepare(&mut self) {}
 
     /// Called once, before the first transfer is added.
     fn start(&mut self, multi: &mut Multi<S>);
 
-    /// Called once, before the start: how threads of the application's own wake the reactor.
+    /// Called once, before the start: with this, the application's threads wake the reactor.
     fn set_wake(&mut self, wake: Wake) {
         let _ = wake;
     }
 
-    /// Whether threads of the application's own have been started that may wake the reactor.
+    /// Whether the application has started threads that may wake the reactor.
     fn has_threads(&self) -> bool {
         false
     }
 
-    /// Adds transfers, as many as there is room for. Called before every wait.
+    /// Adds transfers, up to the limits of the application. Called before every wait.
     ///
     /// # Errors
-    /// What [`Multi::add`] says.
+    /// As [`Multi::add`].
     fn refill(&mut self, multi: &mut Multi<S>, now: Instant) -> Result<(), MultiError>;
 
-    /// Whether everything is done that there was to do.
+    /// Whether the run is over.
     fn is_over(&self, multi: &Multi<S>) -> bool;
 
-    /// A transfer has completed: read from the info queue, not yet removed.
+    /// A transfer has completed. It is still added.
     ///
     /// # Errors
-    /// What [`Multi::remove`] and [`Multi::add`] say.
+    /// As [`Multi::remove`] and [`Multi::add`].
     fn completed(
         &mut self,
         multi: &mut Multi<S>,
@@ -65,19 +66,19 @@ pub trait Application<S: Sink> {
         now: Instant,
     ) -> Result<(), MultiError>;
 
-    /// Somebody woke the reactor.
+    /// The reactor was woken through [`Wake`].
     ///
     /// # Errors
-    /// What [`Multi::add`] says.
+    /// As [`Multi::add`].
     fn woken(&mut self, multi: &mut Multi<S>, now: Instant) -> Result<(), MultiError> {
         let _ = (multi, now);
         Ok(())
     }
 
-    /// A descriptor that the application waits to read from, beside the sockets.
+    /// A descriptor that the application waits to read from, in addition to the sockets.
     fn input(&self) -> Option<RawFd>;
 
-    /// That descriptor is readable, or at its end: one read will not wait.
+    /// The descriptor is readable, or at its end: one read does not wait.
     fn read_input(&mut self);
 
     /// A time at which [`Application::tick`] is due, if there is one.
@@ -86,6 +87,6 @@ pub trait Application<S: Sink> {
     /// Called after every wait.
     fn tick(&mut self, multi: &Multi<S>, now: Instant);
 
-    /// A signal came that ends the run: SIGINT, SIGTERM or SIGHUP, by number.
+    /// A signal that ends the run came: the number of SIGINT, SIGTERM or SIGHUP.
     fn signalled(&mut self, signal: i32);
 }

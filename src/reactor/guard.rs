@@ -1,5 +1,5 @@
-//! The second signal: it ends the process at once, also where the run is stuck in a system call. A thread waits for
-//! it, since the loop may be what is stuck.
+//! The second signal ends the process at once, even if the run is stuck in a system call. A thread waits for it, since
+//! the event loop itself may be stuck.
 
 use std::io;
 use std::thread::{self, JoinHandle};
@@ -9,8 +9,8 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::sys;
 
-/// A signal within this time of the first is the same one: timeout(1) signals a process and its group, terminals
-/// the group and shells the process.
+/// A signal within this time after the first is a duplicate: timeout(1) signals a process and its group, terminals
+/// signal the group, and shells the process.
 const ECHO: Duration = Duration::from_millis(500);
 
 /// Guards until it is dropped.
@@ -20,25 +20,25 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Guards a run whose first signal came at `first`, if it has come.
+    /// Guards a run. `first` is when its first signal came, if one came.
     ///
     /// # Errors
-    /// No thread, or no descriptors.
+    /// The thread cannot start, or there are no descriptors.
     pub(super) fn start(signals: &[i32], first: Option<Instant>) -> io::Result<Self> {
         let mut signals = Signals::new(signals)?;
         let handle = signals.handle();
         let mut insistence = Insistence { first };
-        let serve = move || {
+        let thread = thread::Builder::new().name("signals".to_owned());
+        let thread = thread.spawn(move || {
             for signal in signals.forever() {
                 if insistence.signalled(Instant::now()) == Demand::End {
                     sys::end_by(signal);
                 }
             }
-        };
-        let thread = thread::Builder::new().name("signals".to_owned());
+        })?;
         Ok(Self {
             handle,
-            thread: Some(thread.spawn(serve)?),
+            thread: Some(thread),
         })
     }
 }
@@ -47,7 +47,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.handle.close();
         if let Some(thread) = self.thread.take() {
-            // It has nothing to say.
+            // The thread returns nothing.
             let _ = thread.join();
         }
     }
@@ -56,15 +56,15 @@ impl Drop for Guard {
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Demand {
-    /// The run is to stop in good order: the loop sees to that.
+    /// A stop in good order, which the event loop carries out.
     Stop,
-    /// A repetition of the first signal: ignored.
+    /// Nothing: it is a duplicate of the first signal.
     Echo,
-    /// The process is to end at once.
+    /// The end of the process at once.
     End,
 }
 
-/// What signals ask for, one after the other.
+/// Decides what each signal asks for.
 #[derive(Debug, Default)]
 struct Insistence {
     first: Option<Instant>,

@@ -1,8 +1,8 @@
-//! The only code that waits while transfers run: one poll for sockets, the timeout, signals, what
-//! other threads have done and the list.
+//! The only code that waits while transfers run: one poll for sockets, the timeout, signals, results of other
+//! threads, and the list.
 //!
-//! [`run`] is libcurl's "typical usage" of the multi_socket interface, step by step. What the steps are for,
-//! the [`Application`] knows.
+//! [`run`] is libcurl's "typical usage" of the multi_socket interface, step by step. An [`Application`] decides what to
+//! transfer.
 
 mod application;
 mod guard;
@@ -27,13 +27,15 @@ pub use resolver::Resolver;
 use signals::Signals;
 use waker::Waker;
 
-/// Tokens of what is not a socket; a socket's token is its number.
+/// The token of other threads. The token of a socket is its number.
 const THREADS: Token = Token(usize::MAX);
+/// The token of signals.
 const SIGNALS: Token = Token(usize::MAX - 1);
+/// The token of the application's input.
 const INPUT: Token = Token(usize::MAX - 2);
 
-/// The reactor, as one of those that can run an application. SIGINT, SIGTERM and SIGHUP are caught from when it
-/// drives one until it is dropped: what follows a run is not cut short by a signal's echo.
+/// The reactor. It catches SIGINT, SIGTERM and SIGHUP from the start of a run until it is dropped, so that a
+/// duplicate of a signal does not interrupt what follows the run.
 #[derive(Debug, Default)]
 pub struct Reactor {
     signals: Option<Signals>,
@@ -50,7 +52,7 @@ impl Drive for Reactor {
         let poll = Poll::new()?;
         let mut signals = Signals::watch(poll.registry(), SIGNALS)?;
         if options.tls.reads_files() {
-            // A pipe among them may block.
+            // A pipe may block.
             signals.guard(None);
         }
         let refusal = Refusal::default();
@@ -63,7 +65,7 @@ impl Drive for Reactor {
     }
 }
 
-/// Why a socket could not be watched, which aborted the multi.
+/// The error of a socket that could not be watched, which aborted the multi.
 type Refusal = Rc<Cell<Option<io::Error>>>;
 
 /// Runs an application's transfers to their end.
@@ -82,7 +84,7 @@ fn run_on<S: Sink>(
     refusal: &Refusal,
 ) -> io::Result<()> {
     let mut events = Events::with_capacity(1024);
-    let mut input = Input::default();
+    let mut input = ListInput::default();
     let deadline = Rc::new(Cell::new(None));
     let clock = Rc::new(Cell::new(Instant::now()));
 
@@ -109,13 +111,13 @@ fn run_on<S: Sink>(
     loop {
         let now = clock.get();
 
-        // 4. Add easy handles: as many as there is room for, each time around.
+        // 4. Add easy handles, in each round, up to the limits of the application.
         app.refill(&mut multi, now)?;
         if app.is_over(&multi) {
             return Ok(());
         }
 
-        // 5. Provide some means to manage the sockets: the poll does, and the list, signals and lookups beside them.
+        // 5. Provide some means to manage the sockets: the poll does, and also the list, signals and lookups.
         input.watch(poll.registry(), app.input())?;
 
         // 6. Wait for activity on any of the sockets, using the timeout value that the callback was told.
@@ -129,7 +131,7 @@ fn run_on<S: Sink>(
         // 7. When activity is detected, act on the sockets that had it. If the timeout expires, act on that.
         for event in &events {
             match event.token() {
-                THREADS => {} // A flag says so, too.
+                THREADS => {} // The waker's flag says so, too.
                 SIGNALS => signals.pending().for_each(|signal| app.signalled(signal)),
                 INPUT => {
                     input.ignore(poll.registry())?;
@@ -155,7 +157,7 @@ fn run_on<S: Sink>(
     }
 }
 
-/// Takes in what other threads have done.
+/// Handles the results of other threads.
 fn woken<S: Sink>(
     app: &mut impl Application<S>,
     multi: &mut Multi<S>,
@@ -167,7 +169,7 @@ fn woken<S: Sink>(
     complete(app, multi, now)
 }
 
-/// Reads the info queue empty.
+/// Handles all messages of the info queue.
 fn complete<S: Sink>(
     app: &mut impl Application<S>,
     multi: &mut Multi<S>,
@@ -179,7 +181,7 @@ fn complete<S: Sink>(
     Ok(())
 }
 
-/// Waits for the first event. A signal that interrupts the wait arrives as an event of the next.
+/// Waits for events. A signal that interrupts the wait is an event of the next one.
 fn wait(
     poll: &mut Poll,
     events: &mut Events,
@@ -195,7 +197,7 @@ fn wait(
     }
 }
 
-/// The socket function: registers each interest with the poll, and records why one is refused.
+/// The socket function: registers each interest with the poll, and records why that failed.
 fn watching(
     registry: &Registry,
     refusal: &Refusal,
@@ -209,7 +211,7 @@ fn watching(
     })
 }
 
-/// Watching anew also reports what is ready already.
+/// Registers the interest in a socket. A new registration also reports readiness from before.
 fn watch(registry: &Registry, change: &SocketChange<'_>) -> io::Result<()> {
     let source = &mut SourceFd(&change.socket);
     let interest = match change.interest {
@@ -227,7 +229,7 @@ fn watch(registry: &Registry, change: &SocketChange<'_>) -> io::Result<()> {
     watched.map_err(unwatched)
 }
 
-/// What cannot be watched, and why: the system's own text speaks of a disk.
+/// The error for sockets that cannot be watched. The system's text for ENOSPC would name a disk.
 fn unwatched(error: io::Error) -> io::Error {
     let limit = match error.kind() {
         io::ErrorKind::StorageFull => " (fs.epoll.max_user_watches)",
@@ -237,25 +239,28 @@ fn unwatched(error: io::Error) -> io::Error {
 }
 
 fn ready(event: &mio::event::Event) -> Ready {
-    let flag = |is_set: bool, flag: Ready| if is_set { flag } else { Ready::EMPTY };
-    flag(event.is_readable(), Ready::IN)
-        | flag(event.is_writable(), Ready::OUT)
-        | flag(event.is_error(), Ready::ERR)
+    let flags = [
+        (event.is_readable(), Ready::IN),
+        (event.is_writable(), Ready::OUT),
+        (event.is_error(), Ready::ERR),
+    ];
+    let set = flags.into_iter().filter(|(is_set, _)| *is_set);
+    set.fold(Ready::EMPTY, |ready, (_, flag)| ready | flag)
 }
 
-/// The functions fail only when the poll cannot watch a socket, and then the [`Refusal`] has more to say.
+/// The functions fail only if the poll cannot watch a socket; then the [`Refusal`] has the error.
 impl From<MultiError> for io::Error {
     fn from(error: MultiError) -> Self {
         Self::other(error)
     }
 }
 
-/// The list, where it comes through a pipe: watched from when the application waits for more of it until there is some.
+/// The descriptor of a list that comes through a pipe. It is watched while the application waits for more of the list.
 #[derive(Debug, Default)]
-struct Input(Option<RawFd>);
+struct ListInput(Option<RawFd>);
 
-impl Input {
-    /// Watches `wanted` from here on, if anything; what is ready already is reported too.
+impl ListInput {
+    /// Watches `wanted`, or nothing. Readiness from before is reported too.
     fn watch(&mut self, registry: &Registry, wanted: Option<RawFd>) -> io::Result<()> {
         if self.0 == wanted {
             return Ok(());
@@ -270,7 +275,7 @@ impl Input {
         Ok(())
     }
 
-    /// Watches nothing: the application is about to read, and may close the descriptor.
+    /// Watches nothing: the application reads next, and may close the descriptor.
     fn ignore(&mut self, registry: &Registry) -> io::Result<()> {
         self.0.take().map_or(Ok(()), |descriptor| {
             registry.deregister(&mut SourceFd(&descriptor))

@@ -1,8 +1,8 @@
-//! Name lookups by getaddrinfo on threads of their own: it honours nsswitch, the hosts file and VPNs, but it waits.
+//! Name lookups by getaddrinfo, which respects nsswitch, the hosts file and VPNs, but blocks, so it runs on threads.
 //!
-//! Threads are started when there is something to look up and none is idle. They are never joined:
-//! a lookup that hangs holds up neither the others nor the end of the process. Where not one can be started
-//! (a limit of processes), the loop's own thread looks up, between two waits.
+//! A thread starts when there is a lookup and no thread is idle. Threads are never joined: a lookup that hangs delays
+//! neither others nor the end of the process. If no thread can start (a limit of processes), the event loop's thread
+//! does the lookups, between two waits.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,17 +16,17 @@ use super::Wake;
 use crate::error::MultiError;
 use crate::multi::{Addresses, Multi, Sink};
 
-/// Lookups at once: most names fail fast or come fast, and a few that hang must not block the rest.
+/// The number of lookups at once. Most lookups are fast, and a few that hang must not block the others.
 const THREADS: usize = 16;
 
 /// Looks names up, and wakes the loop when there are answers.
-pub struct Resolver(Arc<Shared>);
+pub struct Resolver(Arc<LookupThreads>);
 
-struct Shared {
+struct LookupThreads {
     work: Mutex<Work>,
     has_work: Condvar,
     wake: Wake,
-    /// What waits for the answer of one lookup.
+    /// Does one lookup, and blocks.
     ask: fn(&str) -> Addresses,
     spawn: fn(Arc<Self>) -> io::Result<()>,
 }
@@ -40,7 +40,7 @@ struct Work {
 }
 
 impl Resolver {
-    /// A resolver that calls `wake`, on a thread of its own, when there are answers.
+    /// A resolver that calls `wake` when there are answers, usually from another thread.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self::waking(Arc::new(wake))
     }
@@ -52,9 +52,9 @@ impl Resolver {
     fn with(
         wake: Wake,
         ask: fn(&str) -> Addresses,
-        spawn: fn(Arc<Shared>) -> io::Result<()>,
+        spawn: fn(Arc<LookupThreads>) -> io::Result<()>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(LookupThreads {
             work: Mutex::default(),
             has_work: Condvar::new(),
             wake,
@@ -75,14 +75,14 @@ impl Resolver {
         }
         if work.threads == 0 {
             drop(work);
-            // The loop is to come around, and to look up itself.
+            // The event loop must run, and do the lookup itself.
             return (self.0.wake)();
         }
         drop(work);
         self.0.has_work.notify_one();
     }
 
-    /// Makes one lookup on the calling thread if there is no thread to make it, and calls `wake` while more are left.
+    /// Does one lookup on the calling thread if there is no other thread, and calls `wake` while more are left.
     fn work(&self) {
         let mut work = self.0.lock();
         if work.threads > 0 {
@@ -105,15 +105,14 @@ impl Resolver {
         self.0.lock().threads > 0
     }
 
-    /// The answers that have come since the last call.
+    /// The answers since the last call.
     pub fn answers(&self) -> impl Iterator<Item = (String, Addresses)> {
         std::mem::take(&mut self.0.lock().answers).into_iter()
     }
 }
 
 impl Resolver {
-    /// Hands the answers that have come to the engine. To be called after each call of `wake`: without threads
-    /// it makes a lookup itself.
+    /// Passes the answers to the engine. Call it after each call of `wake`: without threads it does a lookup itself.
     ///
     /// # Errors
     /// As [`Multi::resolved`].
@@ -132,7 +131,7 @@ impl fmt::Debug for Resolver {
     }
 }
 
-impl Shared {
+impl LookupThreads {
     fn lock(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -157,19 +156,19 @@ impl Shared {
         }
     }
 
-    /// One lookup. A panic in it is an answer too: without one the transfers of the host would wait for ever.
+    /// Does one lookup. A panic counts as a failure, else the transfers of the host would wait for ever.
     fn ask(&self, host: &str) -> Addresses {
         let ask = self.ask;
         panic::catch_unwind(|| ask(host)).unwrap_or_else(|_| Err("the lookup panicked".to_owned()))
     }
 }
 
-fn spawn(shared: Arc<Shared>) -> io::Result<()> {
+fn spawn(shared: Arc<LookupThreads>) -> io::Result<()> {
     let thread = thread::Builder::new().name("resolver".to_owned());
     thread.spawn(move || shared.serve()).map(drop)
 }
 
-/// One lookup. Addresses come in the system's order of preference (RFC 6724), each once.
+/// Does one lookup. The addresses are in the system's order of preference (RFC 6724), each once.
 fn look_up(host: &str) -> Addresses {
     let found = (host, 0).to_socket_addrs().map_err(|error| {
         let text = error.to_string();

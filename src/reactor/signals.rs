@@ -1,8 +1,8 @@
 //! SIGINT, SIGTERM and SIGHUP as events of the poll, from the start of a run to its end. A signal that was ignored
-//! when the process started stays ignored. SIGXFSZ is caught and forgotten.
+//! when the process started stays ignored. SIGXFSZ is caught without effect.
 //!
-//! After a run the signals do what they did before. signal-hook leaves its handler installed, so the default action
-//! is emulated; an application with handlers of its own sets them before its first run.
+//! After a run the signals have the action from before. signal-hook leaves its handler installed, so the default
+//! action is emulated; an application with handlers must set them before its first run.
 
 use std::fmt;
 use std::io;
@@ -17,31 +17,31 @@ use signal_hook::{SigId, flag, low_level};
 use super::guard::Guard;
 use crate::sys::{self, Dispositions};
 
-/// How old a run is when its guard starts: a short run does not pay for a thread.
+/// The age at which a run starts its guard, so that a short run does not pay for a thread.
 const YOUNG: Duration = Duration::from_millis(200);
 
 /// The signals that stop a run.
 pub(super) struct Signals {
-    // Dropped first: the default action holds again before the other handlers go.
+    // Dropped first, so that the default action is restored before the other handlers are removed.
     _handlers: Handlers,
     events: signal_hook_mio::v1_0::Signals,
     stopping: Vec<i32>,
-    /// The number of the last one; 0 before the first.
+    /// The number of the last signal; 0 before the first.
     last: Arc<AtomicUsize>,
     started: Instant,
     guard: Guarding,
 }
 
-/// Whether a second signal is waited for.
+/// Whether a thread waits for a second signal.
 enum Guarding {
     NotYet,
     By(#[expect(dead_code, reason = "guards until it is dropped")] Guard),
-    /// There is no thread for it: a second signal changes nothing.
+    /// No thread could start: a second signal has no effect.
     Impossible,
 }
 
 impl Signals {
-    /// Has the poll of `registry` report signals as `token`.
+    /// Registers signals with the poll of `registry`, as `token`.
     ///
     /// # Errors
     /// The handlers cannot be set.
@@ -57,7 +57,7 @@ impl Signals {
             handlers.add(flag::register_usize(signal, Arc::clone(&last), number)?);
         }
         if !dispositions.is_ignored(SIGXFSZ) {
-            // A file that may not grow any more is an error of its write, not the end of the process.
+            // A file at its size limit is an error of write(2), not the end of the process.
             handlers.add(flag::register(SIGXFSZ, Arc::default())?);
         }
         let mut events = signal_hook_mio::v1_0::Signals::new(&stopping)?;
@@ -73,7 +73,7 @@ impl Signals {
         })
     }
 
-    /// The signals that have come since the last call, by number.
+    /// The numbers of the signals since the last call.
     pub(super) fn pending(&mut self) -> impl Iterator<Item = i32> {
         if self.last().is_some() {
             self.guard(Some(Instant::now()));
@@ -81,20 +81,20 @@ impl Signals {
         self.events.pending()
     }
 
-    /// The signal that came last, by number, whether it was told by [`Signals::pending`] or not.
+    /// The number of the last signal, even if [`Signals::pending`] did not return it.
     pub(super) fn last(&self) -> Option<i32> {
         let last = i32::try_from(self.last.load(Ordering::SeqCst));
         last.ok().filter(|signal| *signal > 0)
     }
 
-    /// From some age on a run may be stuck where it sees no signal: a second one ends it.
+    /// Starts the guard of a run that is not short any more: it may be stuck where it sees no signal.
     pub(super) fn grow_old(&mut self, now: Instant) {
         if matches!(self.guard, Guarding::NotYet) && now >= self.started + YOUNG {
             self.guard(None);
         }
     }
 
-    /// Waits for a second signal, on another thread; `first` is when the first was seen.
+    /// Starts a thread that waits for a second signal. `first` is when the first one was seen.
     pub(super) fn guard(&mut self, first: Option<Instant>) {
         if matches!(self.guard, Guarding::NotYet) {
             self.guard =
@@ -109,11 +109,11 @@ impl fmt::Debug for Signals {
     }
 }
 
-/// What all runs of the process share.
+/// The state that all runs of the process share.
 struct Process {
     /// Runs under way.
     runs: usize,
-    /// Signals whose default action is emulated while there is none.
+    /// Signals with a default action that is emulated while no run is under way.
     emulated: Vec<i32>,
     is_idle: Arc<AtomicBool>,
 }
@@ -130,7 +130,7 @@ static PROCESS: LazyLock<Mutex<Process>> = LazyLock::new(|| {
 struct Handlers(Vec<SigId>);
 
 impl Handlers {
-    /// Counts the run. The default action of signals is kept from happening until the last run has ended.
+    /// Counts the run. Signals have no default action until the last run has ended.
     fn install(dispositions: &Dispositions) -> io::Result<Self> {
         let process = &mut *PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
         if process.runs == 0 {
@@ -141,7 +141,7 @@ impl Handlers {
         let handlers = Self(Vec::new());
         for signal in [SIGINT, SIGTERM, SIGHUP, SIGXFSZ] {
             if !process.emulated.contains(&signal) && dispositions.is_default(signal) {
-                // The first handler of the signal, and never unregistered.
+                // This is the first handler of the signal. It is never removed.
                 flag::register_conditional_default(signal, Arc::clone(&process.is_idle))?;
                 process.emulated.push(signal);
             }

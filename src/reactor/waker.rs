@@ -1,5 +1,6 @@
-//! How other threads cut a wait of the reactor short: a flag, and what makes the poll return. Without the latter
-//! (no eventfd, no descriptor) the flag is looked at ten times a second, so that news are late but never lost.
+//! How other threads interrupt a wait of the reactor: a flag, and a waker that makes the poll return. Without a waker
+//! (no eventfd, no descriptor) the reactor checks the flag ten times a second, so that results are late but never
+//! lost.
 
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
@@ -9,7 +10,7 @@ use mio::{Registry, Token};
 
 use super::Wake;
 
-/// How often the flag is looked at where nothing makes the poll return.
+/// The interval at which the flag is checked without a waker.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The reactor's side.
@@ -17,13 +18,13 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) struct Waker {
     registry: Registry,
     token: Token,
-    shared: Arc<Shared>,
+    shared: Arc<WakerState>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct WakerState {
     has_news: AtomicBool,
-    /// Made once: mio takes no second try. `None` where it could not be.
+    /// Created once, since mio allows no second attempt. `None` if that failed.
     waker: OnceLock<Option<mio::Waker>>,
 }
 
@@ -36,22 +37,25 @@ impl Waker {
         }
     }
 
-    /// What other threads call.
+    /// The function that other threads call.
     pub(super) fn wake(&self) -> Wake {
         let shared = Arc::clone(&self.shared);
         Arc::new(move || shared.wake())
     }
 
-    /// Until when a wait may last. If there are threads to cut it short, the means are made when first needed.
+    /// Until when a wait may last. Creates the waker when there are threads for the first time.
     pub(super) fn bound(
         &self,
         until: Option<Instant>,
         now: Instant,
         has_threads: bool,
     ) -> Option<Instant> {
-        let make = || mio::Waker::new(&self.registry, self.token).ok();
-        let is_blind = has_threads && self.shared.waker.get_or_init(make).is_none();
-        // A thread that found no waker has set the flag before: see `Shared::wake`.
+        let waker = &self.shared.waker;
+        let is_blind = has_threads
+            && waker
+                .get_or_init(|| mio::Waker::new(&self.registry, self.token).ok())
+                .is_none();
+        // A thread that found no waker has set the flag before: see `WakerState::wake`.
         fence(Ordering::SeqCst);
         if self.shared.has_news.load(Ordering::SeqCst) {
             Some(now)
@@ -62,20 +66,20 @@ impl Waker {
         }
     }
 
-    /// Whether another thread has called since the last time.
+    /// Whether another thread has called since the last call.
     pub(super) fn take_news(&self) -> bool {
-        // Most turns of the loop have none, and a load is cheaper than a swap.
+        // In most rounds of the loop there was no call, and a load is cheaper than a swap.
         self.shared.has_news.load(Ordering::Relaxed)
             && self.shared.has_news.swap(false, Ordering::SeqCst)
     }
 }
 
-impl Shared {
+impl WakerState {
     fn wake(&self) {
         self.has_news.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         if let Some(Some(waker)) = self.waker.get() {
-            // A failure is one of the descriptor: the flag is seen when the wait ends.
+            // If the descriptor fails, the flag is seen when the wait ends.
             let _ = waker.wake();
         }
     }

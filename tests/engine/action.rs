@@ -108,7 +108,7 @@ fn k3_a_late_application_finds_every_expiry() {
     assert_eq!(fake.read(), 40);
 }
 
-/// K4, K5: the count is of what was added and has not completed, whoever it is: here the call is for another socket.
+/// K4, K5: the count includes every transfer that was added and has not completed: here the call is for another socket.
 #[test]
 fn k4_k5_running_counts_what_has_not_completed_whoever_it_is() {
     let peer = Peer::new();
@@ -165,14 +165,14 @@ impl Sink for Spring {
     }
 }
 
-/// A transfer whose body of `length` bytes has begun to spring.
+/// A transfer with a body of `length` bytes that is being sent.
 fn spring(fake: &mut Fake<Spring>, peer: &Peer, length: usize) -> Spring {
     let sink = well(fake, peer, length);
     sink.0.borrow_mut().pour();
     sink
 }
 
-/// A transfer whose body of `length` bytes is about to spring.
+/// A transfer with a body of `length` bytes that the server will send next.
 fn well(fake: &mut Fake<Spring>, peer: &Peer, length: usize) -> Spring {
     let sink = Spring::default();
     fake.add(Easy::new(peer.url("/"), sink.clone()))

@@ -49,7 +49,7 @@ impl Edges {
         self.told.remove(&socket);
     }
 
-    /// The sockets that are to be acted on, after no more than `wait`.
+    /// The sockets with activity, after at most `wait`.
     pub(super) fn ready(&mut self, wait: Duration) -> Vec<(RawFd, Ready)> {
         let wait = if self.told.is_empty() {
             wait

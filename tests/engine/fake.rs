@@ -46,7 +46,7 @@ impl<S: Sink> Fake<S> {
         fake
     }
 
-    /// One whose loop is edge-triggered, whatever [`deaf`](Self::deaf) says.
+    /// A fake with an edge-triggered loop, regardless of [`deaf`](Self::deaf).
     pub(crate) fn edge_triggered(options: Options) -> Self {
         let mut fake = Self::deaf();
         fake.ledger_mut().edges = Some(Edges::new());
@@ -55,7 +55,7 @@ impl<S: Sink> Fake<S> {
         fake
     }
 
-    /// One whose functions are not set yet. Its loop is level-triggered, unless GANNET_EDGE is set.
+    /// A fake without functions. Its loop is level-triggered, unless GANNET_EDGE is set.
     pub(crate) fn deaf() -> Self {
         let mut ledger = Ledger::new(Instant::now());
         ledger.edges = std::env::var_os("GANNET_EDGE").map(|_| Edges::new());
@@ -115,7 +115,7 @@ impl<S: Sink> Fake<S> {
         result
     }
 
-    /// The same, for calls that say whether the multi is dead.
+    /// Makes a call that returns whether the multi is dead.
     fn call_live<T>(
         &mut self,
         act: impl FnOnce(&mut Multi<S>, Instant) -> Result<T, MultiError>,

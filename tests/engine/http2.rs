@@ -43,7 +43,7 @@ impl Side {
     pub(super) fn accept(peer: &Peer, fake: &mut Fake<Vec<u8>>, settings: &[(u16, u32)]) -> Self {
         let mut talk = peer.accept(fake);
         talk.say(frames::settings(settings));
-        // Not before it has come, strictly; but nobody can tell.
+        // Strictly, not before it has come; but that makes no difference.
         talk.say(frame(SETTINGS, ACK, 0, &[]));
         let mut side = Self {
             talk,
@@ -130,8 +130,8 @@ fn s3_remove_comes_only_when_the_last_user_leaves() {
     assert!(!side.talk.is_closed());
 }
 
-/// S3: what is wanted is what any of them wants. One that is paused wants nothing, and the other still does; without
-/// it nothing is wanted (S5).
+/// S3: the socket is watched if any of them receives. A paused one does not, and the other still does; without it the
+/// socket is not watched (S5).
 #[test]
 fn s3_a_paused_transfer_takes_nothing_from_the_others() {
     let peer = Peer::new();
@@ -315,7 +315,7 @@ fn l5_the_peers_cap_holds_and_new_streams_go_to_the_least_loaded_connection() {
     one.say(answer(1, b""));
     fake.result(first).unwrap();
     assert_eq!(one.requests(&mut fake, 1), [5]);
-    // Room for two more, and one who uses it.
+    // Room for two more, and one transfer that uses it.
     two.say(frames::settings(&[max_streams(4)]));
     two.expect(&mut fake, SETTINGS);
     add(&mut fake, &peer);
@@ -390,7 +390,7 @@ fn r3_removing_resets_the_stream_and_starts_one_that_waits() {
 
 /// R3, S6: removing the last of them leaves the connection idle, and dropping the engine closes it.
 #[test]
-fn r3_a_connection_whose_streams_were_all_removed_is_kept() {
+fn r3_a_connection_is_kept_after_all_its_streams_were_removed() {
     let peer = Peer::new();
     let mut fake = engine(Limits::default());
     let ids = [(); 3].map(|()| add(&mut fake, &peer));
@@ -427,7 +427,8 @@ fn an_idle_connection_is_looked_at_before_it_is_used_again() {
     assert!(peer.try_accept().is_none());
 }
 
-/// A goodbye or an end that came while nobody looked: another connection is taken, and nobody need know.
+/// A GOAWAY or an end that came while the socket was not watched: the transfer takes another connection, without
+/// notice.
 #[test]
 fn an_idle_connection_that_died_unseen_is_replaced() {
     type End = fn(Side);
@@ -485,7 +486,7 @@ fn a_stall_on_a_silent_connection_moves_the_others_elsewhere() {
     assert!(side.talk.is_closed());
 }
 
-/// The same while others receive: it is the stream that is slow, not the connection.
+/// A stream that stalls while others receive: the stream is slow, not the connection.
 #[test]
 fn a_stall_beside_a_busy_stream_is_that_streams_own() {
     let peer = Peer::new();
@@ -550,7 +551,7 @@ fn patience_with_the_first_connection_has_an_end() {
     let _others = [(); 2].map(|()| peer.accept(&mut fake));
 }
 
-/// The same where it fails: nobody waits for the next one.
+/// The first connection fails: the other transfers do not wait for the next one.
 #[test]
 fn a_first_connection_that_fails_lets_the_others_open_theirs() {
     let peer = Peer::new();

@@ -1,4 +1,5 @@
-//! Connections of HTTP/2 that end, are clogged, or are closed under what had come: E2, and whose bytes are whose.
+//! Connections of HTTP/2 that end, that cannot send, or that close with unread bytes: E2, and which transfer gets
+//! which bytes.
 
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
@@ -20,7 +21,7 @@ const SLICE: usize = 65_536;
 /// What 16 MiB of the letter x come to on the wire (RFC 7541, appendix B: seven bits each).
 const HUFFMAN: usize = 14 << 20;
 
-/// What is wanted of every socket.
+/// The interest in every socket.
 fn wanted(fake: &Fake<Vec<u8>>) -> Vec<Interest> {
     let ledger = fake.ledger();
     ledger.sockets.values().map(|told| told.interest).collect()
@@ -52,8 +53,8 @@ fn warm(fake: &mut Fake<Vec<u8>>, peer: &Peer, side: &mut Side) -> u32 {
     stream
 }
 
-/// The connection closes in the middle of what was received, and the transfer connects to another server, whose
-/// connection has the place of the first: the rest is none of its bytes.
+/// The connection closes in the middle of what was received, and the transfer connects to another server. The
+/// new connection gets the slot of the first one, but none of its bytes.
 #[test]
 fn bytes_of_a_closed_connection_do_not_answer_for_its_successor() {
     for slices in [1, 2] {
@@ -84,7 +85,7 @@ fn bytes_of_a_closed_connection_do_not_answer_for_its_successor() {
     }
 }
 
-/// A transfer over a connection whose peer takes only so much of a long request.
+/// A transfer over a connection with a peer that takes only a part of a long request.
 fn half_sent(fake: &mut Fake<Vec<u8>>, peer: &Peer) -> TransferId {
     let mut easy = peer.easy("/long");
     let long = format!("X: {}", "x".repeat(16 << 20));

@@ -12,7 +12,7 @@ use super::peer::Peer;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// E2: calls of the engine are counted over ten seconds in which nobody says anything. Virtual time shows them all:
+/// E2: calls of the engine are counted over ten seconds without any event. Virtual time shows them all:
 /// between them the loop would sleep.
 #[test]
 fn e2_waiting_transfers_cost_nothing() {
@@ -64,7 +64,7 @@ fn e2_a_rate_limited_transfer_is_woken_for_its_grants_only() {
     fake.result(id).unwrap();
 }
 
-/// E2: a body that nobody wants is not waited for in a busy loop while its transfer is held.
+/// E2: a discarded body causes no busy loop while its transfer is paused.
 #[test]
 fn e2_a_paused_redirect_is_no_busy_loop() {
     let peer = Peer::new();
@@ -84,7 +84,7 @@ fn e2_a_paused_redirect_is_no_busy_loop() {
     fake.result(id).unwrap();
 }
 
-/// E2: nor does a rate limit make a body that nobody wants worth waiting for.
+/// E2: a rate limit does not make the engine wait for a discarded body.
 #[test]
 fn e2_a_rate_limited_redirect_is_followed_without_its_body() {
     let peer = Peer::new();
@@ -142,7 +142,7 @@ fn e3_a_transfer_that_is_held_from_the_start_stops_before_its_answer() {
     assert_eq!(fake.result(id).unwrap().received, 5);
 }
 
-/// E3: a lookup that never ends is ended by the clock of connecting; one that ends wakes who waits for it.
+/// E3: the connect timeout ends a lookup that hangs; an answer wakes the transfers that wait for it.
 #[test]
 fn e3_a_lookup_is_waited_for_no_longer_than_a_connection() {
     let peer = Peer::new();

@@ -185,8 +185,8 @@ fn r3_every_state_can_be_removed_from() {
     }
 }
 
-/// R4: the functions are called while the engine is borrowed for the call, so that none can call it: whoever shares
-/// it with them finds it taken.
+/// R4: the functions are called while the engine is borrowed for the call, so none of them can call it: a
+/// shared engine is already borrowed.
 #[test]
 fn r4_the_engine_cannot_be_called_from_inside_its_functions() {
     let peer = Peer::new();

@@ -14,7 +14,7 @@ use super::edges::Edges;
 /// One thing that was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// The socket function: this is wanted of that socket.
+    /// The socket function: a socket, and the interest in it.
     Socket(RawFd, Interest),
     /// The timer function.
     Timer(Option<Duration>),
@@ -50,7 +50,7 @@ pub(crate) struct Ledger {
     pub(crate) numbers: BTreeSet<RawFd>,
     /// What polls the sockets, where that is edge-triggered.
     pub(super) edges: Option<Edges>,
-    /// Hosts that are to be looked up.
+    /// Hosts to look up.
     pub(crate) lookups: Vec<String>,
     /// The socket function, the timer function fail.
     pub(crate) fails_sockets: bool,

@@ -1,4 +1,4 @@
-//! How many connections and transfers there are at once, who waits, and from when on time counts: L1 to L4.
+//! How many connections and transfers there are at once, which transfers wait, and when clocks start: L1 to L4.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn add(fake: &mut Fake<Vec<u8>>, peer: &Peer) -> TransferId {
     fake.add(peer.easy("/")).expect("a live multi")
 }
 
-/// Every transfer answered at once, each over a connection of its own, in the order added.
+/// Every transfer is answered at once, each over a separate connection, in the order of adding.
 fn answer_together(fake: &mut Fake<Vec<u8>>, peers: &[&Peer]) -> Vec<Talk> {
     let ids: Vec<_> = peers.iter().map(|peer| add(fake, peer)).collect();
     let mut talks: Vec<_> = peers.iter().map(|peer| peer.asked(fake)).collect();
@@ -109,7 +109,7 @@ fn l2_connections_in_all_are_capped_and_idle_ones_give_way() {
 
 /// L2: 0 is no cap.
 #[test]
-fn l2_without_caps_everybody_has_a_connection() {
+fn l2_without_limits_every_transfer_has_a_connection() {
     let peer = Peer::new();
     let mut fake = limited(Limits::default());
     let ids = [(); 20].map(|()| add(&mut fake, &peer));

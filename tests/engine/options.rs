@@ -15,14 +15,14 @@ fn is_dispatched(fake: &Fake<Vec<u8>>, id: TransferId) -> bool {
     progress.is_some_and(|progress| progress.is_dispatched)
 }
 
-/// Changes one thing, as an application does that keeps no options of its own.
+/// Changes one option, as an application does that keeps no copy of the options.
 fn change(fake: &mut Fake<Vec<u8>>, change: impl FnOnce(&mut Options)) {
     let mut options = fake.multi.options().clone();
     change(&mut options);
     fake.call(|multi, _| multi.set_options(options));
 }
 
-/// An engine whose one place is taken by a transfer that is paused, and another transfer that waits.
+/// An engine with one place, which a paused transfer has, and another transfer that waits.
 fn one_paused_and_one_that_waits(
     limits: Limits,
     peers: [&Peer; 2],
@@ -160,7 +160,7 @@ fn a_shorter_interval_between_starts_counts_at_once() {
     assert_eq!(started(&fake), [true; 3]);
 }
 
-/// The application has options of its own, from before there was a cookie.
+/// The application keeps a copy of the options from before there was a cookie.
 #[test]
 fn cookies_that_were_learned_outlive_a_change_of_another_option() {
     let peer = Peer::new();

@@ -13,7 +13,7 @@ use super::peer::{Peer, Talk};
 const STEPS: usize = 3000;
 const CROWD: usize = 30;
 
-/// A generator of its own, so that a seed is all that is needed to see a run again: `GANNET_SEED=… cargo test`.
+/// A seeded generator, so that a seed is enough to repeat a run: `GANNET_SEED=… cargo test`.
 pub(super) struct Dice(u64);
 
 impl Dice {
@@ -194,7 +194,10 @@ impl World {
     fn read(&mut self) {
         self.fake.read();
         for done in std::mem::take(&mut self.fake.done) {
-            assert!(self.added.contains(&done.id), "I3: a message of nobody");
+            assert!(
+                self.added.contains(&done.id),
+                "I3: a message of an unknown transfer"
+            );
             assert!(self.done.insert(done.id), "I2: a second message");
         }
         assert_eq!(
@@ -292,7 +295,7 @@ impl World {
         assert_eq!(self.fake.multi.timeout(self.fake.now()), None);
         assert!(
             self.fake.ledger().sockets.is_empty(),
-            "nothing is watched for nobody"
+            "a socket is watched without a transfer"
         );
         for id in self.added.clone() {
             self.fake.remove(id).expect("it is there");

@@ -373,7 +373,7 @@ impl World {
     }
 }
 
-/// The runs of so many seeds; one that fails is named.
+/// Runs several seeds, and names one that fails.
 fn live(begin: fn(Options) -> Fake<u64>) {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let first = number("GANNET_SEED").unwrap_or(1);

@@ -39,7 +39,7 @@ fn s5_a_lone_stream_that_is_paused_gives_its_socket_up_and_takes_it_back() {
     assert_eq!(told, [Interest::In, Interest::Remove]);
 }
 
-/// S1: the socket is wanted while one of them wants it, and not longer.
+/// S1: the socket is watched while one of them receives, and not longer.
 #[test]
 fn s5_the_socket_is_given_up_with_the_last_stream_that_wants_it() {
     let peer = Peer::new();

@@ -20,14 +20,14 @@ fn interests(fake: &Fake<Vec<u8>>) -> Vec<Interest> {
     fake.told().into_iter().filter_map(of_sockets).collect()
 }
 
-/// The same without waiting for a connection, which on loopback mostly stands at once.
+/// Adds a transfer without waiting for its connection, which on loopback is mostly established at once.
 fn connected(fake: &Fake<Vec<u8>>) -> Vec<Interest> {
     let mut interests = interests(fake);
     interests.retain(|interest| *interest != Interest::Out);
     interests
 }
 
-/// S1: pieces of an answer change nothing of what is wanted, and nothing is told of them.
+/// S1: pieces of an answer do not change the interest, so the function is not called.
 /// S2: registered for reading, removed. On loopback a connection stands at once, or is waited for.
 #[test]
 fn what_a_server_said_before_it_would_take_no_more_is_its_answer() {

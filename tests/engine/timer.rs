@@ -73,15 +73,15 @@ fn t2_what_was_runnable_and_is_gone_leaves_no_timeout() {
     assert_eq!(fake.multi.timeout(fake.now()), None);
 }
 
-/// T2: an answer that nobody waits for, a resumption of what was not held: nothing comes to be.
+/// T2: an answer without a waiting transfer, and the resumption of a transfer that was not paused, have no effect.
 #[test]
-fn t2_what_wakes_nobody_is_no_timeout() {
+fn t2_what_wakes_no_transfer_is_no_timeout() {
     let peer = Peer::new();
     let mut fake = Fake::new();
     let id = fake.add(peer.easy("/")).unwrap();
     let mut talk = peer.asked(&mut fake);
     fake.told();
-    fake.call(|multi, now| multi.resolved("nobody.test", Ok(Vec::new()), now))
+    fake.call(|multi, now| multi.resolved("unused.test", Ok(Vec::new()), now))
         .unwrap();
     assert_eq!(timers(&fake), []);
     talk.answer("done");
@@ -238,7 +238,7 @@ fn s8_an_error_from_within_remove_is_found_by_the_next_call() {
     everything_ends_and_begins_anew(fake, &peer, 1);
 }
 
-/// T6: from `socket_action`, and from `add`, whose transfer does not stay.
+/// T6: from `socket_action`, and from `add`, which then does not add the transfer.
 #[test]
 fn t6_an_error_from_the_timer_function_aborts_as_one_from_the_socket_function() {
     let peer = Peer::new();

@@ -136,7 +136,7 @@ fn feed(
         assert!(consumed <= rest.len());
         at += consumed;
         match event {
-            Event::NeedMore => {
+            Event::Pending => {
                 assert_eq!(at, piece.len());
                 return Ok(at);
             }
@@ -155,7 +155,7 @@ fn feed(
                     _ => seen.push(Seen::Data(data.to_vec())),
                 }
             }
-            Event::Done => {
+            Event::End => {
                 assert!(!seen.contains(&Seen::Done));
                 seen.push(Seen::Done);
                 return Ok(at);

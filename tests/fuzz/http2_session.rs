@@ -105,8 +105,9 @@ fn listen(session: &mut Session, slot: usize, seen: &mut Seen) {
             }
             Ok(Event::Data(data)) => {
                 assert!(seen.status.is_some() && !data.is_empty());
-                seen.data.extend_from_slice(&data);
-                session.release(slot, data.len());
+                seen.data.extend_from_slice(data);
+                let count = data.len();
+                session.release(slot, count);
             }
             Ok(Event::End) => {
                 assert!(seen.status.is_some());

@@ -28,9 +28,9 @@ fn a_counted_body_is_handed_through_in_place() {
     assert!(std::ptr::eq(data, &answer[head..]));
     assert_eq!((consumed, exchange.received()), (5, 5));
     assert!(!exchange.is_reusable());
-    assert!(matches!(exchange.receive(b""), Ok((0, Event::Done))));
+    assert!(matches!(exchange.receive(b""), Ok((0, Event::End))));
     assert!(exchange.is_reusable());
-    assert!(matches!(exchange.receive(b""), Ok((0, Event::NeedMore))));
+    assert!(matches!(exchange.receive(b""), Ok((0, Event::Pending))));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn one_exchange_reads_answer_after_answer() {
 }
 
 #[test]
-fn what_follows_the_end_is_not_consumed_and_belongs_to_nobody() {
+fn bytes_behind_the_end_are_not_consumed() {
     let answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
     let outcome = get(&format!("{answer}HTTP/1.1 200 OK\r\n\r\n"));
     assert_eq!(outcome.consumed, Some(answer.len()));
@@ -187,7 +187,7 @@ fn a_counted_body_may_go_another_way() {
     );
     exchange.skip(40);
     assert_eq!((exchange.raw_remaining(), exchange.received()), (None, 100));
-    assert!(matches!(exchange.receive(b""), Ok((0, Event::Done))));
+    assert!(matches!(exchange.receive(b""), Ok((0, Event::End))));
     assert!(exchange.is_reusable());
 }
 
@@ -239,7 +239,7 @@ fn an_error_stays_until_the_next_request() {
     exchange.begin(Method::Get);
     assert!(matches!(
         exchange.receive(b"HTTP/1.1 200"),
-        Ok((12, Event::NeedMore))
+        Ok((12, Event::Pending))
     ));
 }
 

@@ -1,74 +1,64 @@
-//! What becomes of an answer: to the sink, on to a redirect, or thrown away.
+//! What happens to an answer: its body goes to the sink, or is discarded before a redirect or a failure.
 
 use std::time::{Duration, Instant};
 
 use super::{After, Delivery, Transfer};
 use crate::error::Fault;
 use crate::http::cookie::Jar;
-use crate::http::{Method, Response, redirect};
-use crate::http1::{Closed, Event, Exchange};
+use crate::http::{Event, Method, Response, redirect};
 use crate::multi::Sink;
-use crate::multi::info::TransferId;
+use crate::multi::origins::OriginRecord;
+use crate::multi::rate::Rate;
 use crate::multi::trace::Tracer;
 
-/// A body that nobody wants is read to its end, to keep the connection, if it is no longer than this…
+/// A discarded body is read to its end, to keep the connection, if it is no longer than this…
 const DRAIN: u64 = 64 * 1024;
 
 /// …and comes within this time.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// The peer ended its sending before the answer was known to be whole.
-pub(super) fn ended<S>(
-    transfer: &Transfer<S>,
-    exchange: &mut Exchange,
-    trusted: bool,
-) -> Result<(), Fault> {
-    let has_head = exchange.response().status >= 200;
-    match exchange.close() {
-        Closed::Done if trusted => Ok(()),
-        Closed::Done => Err(Fault::TlsTruncated {
-            received: transfer.received,
-        }),
-        Closed::Truncated { received, expected } if has_head => {
-            Err(Fault::Truncated { received, expected })
-        }
-        Closed::Truncated { .. } | Closed::NoAnswer => Err(Fault::NoAnswer),
-    }
-}
-
-/// Reads an answer out of received bytes, for one transfer.
-pub(super) struct Reader<'a, S> {
-    pub(super) id: TransferId,
-    pub(super) now: Instant,
-    pub(super) transfer: &'a mut Transfer<S>,
-    pub(super) exchange: &'a mut Exchange,
-    pub(super) tracer: &'a mut Tracer,
+/// Takes an answer in, part by part, for one transfer.
+pub(in crate::multi) struct Reader<'a, S> {
+    pub(in crate::multi) now: Instant,
+    pub(in crate::multi) transfer: &'a mut Transfer<S>,
+    pub(in crate::multi) record: &'a mut OriginRecord,
+    pub(in crate::multi) tracer: &'a mut Tracer,
     pub(super) jar: Option<&'a mut Jar>,
+    /// The limit of all transfers together.
+    pub(super) rate: Option<&'a mut Rate>,
+    /// Bytes that were read from the socket for this transfer alone.
+    pub(in crate::multi) wire: usize,
 }
 
 impl<S: Sink> Reader<'_, S> {
-    /// Takes `bytes`; once the answer is whole, gives how many were left over.
-    pub(super) fn take(&mut self, mut bytes: &[u8]) -> Result<Option<usize>, Fault> {
-        loop {
-            let (consumed, event) = self.exchange.receive(bytes)?;
-            match event {
-                Event::NeedMore => return Ok(None),
-                Event::Interim(response) => self.tracer.received(self.id, response),
-                Event::Head(response) => {
-                    self.tracer.received(self.id, response);
-                    let jar = self.jar.as_deref_mut();
-                    head(self.transfer, response, jar, self.now)?;
-                }
-                Event::Data(data) => body(self.transfer, data)?,
-                Event::Done => return Ok(Some(bytes.len() - consumed)),
+    /// Counts received bytes: for the rate limits, the clocks, and the origin.
+    pub(in crate::multi) fn count(&mut self, bytes: usize) {
+        let transfer = &mut *self.transfer;
+        transfer.allowance.spend(bytes, self.rate.as_deref_mut());
+        transfer.clocks.received(bytes, self.now);
+        self.record.last_byte = Some(self.now);
+    }
+
+    /// Takes the next part of the answer.
+    pub(in crate::multi) fn take(&mut self, event: Event<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Pending | Event::End => Ok(()),
+            Event::Interim(response) => {
+                self.tracer.received(self.transfer.id, response);
+                Ok(())
             }
-            bytes = &bytes[consumed..];
+            Event::Head(response) => {
+                self.tracer.received(self.transfer.id, response);
+                let jar = self.jar.as_deref_mut();
+                head(self.transfer, response, jar, self.now)
+            }
+            Event::Data(data) => body(self.transfer, data),
         }
     }
 }
 
-/// Decides what becomes of an answer, by its head, and takes its cookies.
-pub(super) fn head<S: Sink>(
+/// Decides by its head what happens to an answer, and takes its cookies.
+fn head<S: Sink>(
     transfer: &mut Transfer<S>,
     response: &Response,
     jar: Option<&mut Jar>,
@@ -95,7 +85,11 @@ pub(super) fn head<S: Sink>(
         let fault = Fault::Status {
             status,
             retry_after: response.retry_after(),
-            size: response.unsatisfied_range().filter(|_| status == 416),
+            size: if status == 416 {
+                response.unsatisfied_range()
+            } else {
+                None
+            },
         };
         drain(transfer, length, After::Fail(fault), now);
         return Ok(());
@@ -118,13 +112,13 @@ fn redirected<S>(transfer: &Transfer<S>, response: &Response) -> Result<url::Url
         )));
     };
     let url = redirect::target(transfer.url(), location)?;
-    if transfer.redirects >= transfer.easy.max_redirects {
+    if transfer.redirects.count >= transfer.easy.max_redirects {
         return Err(Fault::TooManyRedirects(transfer.easy.max_redirects));
     }
     Ok(url)
 }
 
-/// Has the body read and thrown away, where that is worth a connection; else the transfer moves on at once.
+/// Reads and discards the body, if that is worth the connection; else the transfer moves on at once.
 fn drain<S>(transfer: &mut Transfer<S>, length: Option<u64>, after: After, now: Instant) {
     transfer.clocks.wake = Some(now + DRAIN_TIME);
     let room = if length.is_some_and(|length| length > DRAIN) {
@@ -135,8 +129,8 @@ fn drain<S>(transfer: &mut Transfer<S>, length: Option<u64>, after: After, now: 
     transfer.delivery = Delivery::Drain(room, after);
 }
 
-/// Hands a part of the body on.
-pub(super) fn body<S: Sink>(transfer: &mut Transfer<S>, data: &[u8]) -> Result<(), Fault> {
+/// Hands a part of the body to the sink, unless it is discarded.
+fn body<S: Sink>(transfer: &mut Transfer<S>, data: &[u8]) -> Result<(), Fault> {
     match &mut transfer.delivery {
         Delivery::Drain(room, _) => {
             *room = room.saturating_sub(data.len() as u64);
@@ -156,7 +150,7 @@ pub(super) fn body<S: Sink>(transfer: &mut Transfer<S>, data: &[u8]) -> Result<(
     }
 }
 
-/// As much of a part of the body as the sink takes.
+/// The beginning of a part of the body, as far as the sink takes it.
 fn wanted<'d, S: Sink>(sink: &S, data: &'d [u8]) -> &'d [u8] {
     match sink.wanted() {
         Some(wanted) if wanted < data.len() as u64 => &data[..wanted as usize],
@@ -164,7 +158,7 @@ fn wanted<'d, S: Sink>(sink: &S, data: &'d [u8]) -> &'d [u8] {
     }
 }
 
-/// Whether the sink takes no more, though more of the body is to come.
+/// Whether the sink takes no more of the body.
 pub(super) fn has_enough<S: Sink>(transfer: &Transfer<S>) -> bool {
     matches!(transfer.delivery, Delivery::Sink) && transfer.easy.sink.wanted() == Some(0)
 }

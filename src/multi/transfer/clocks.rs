@@ -1,29 +1,32 @@
-//! The clocks of a transfer: when each runs out, and which did.
+//! The clocks of a transfer: when each time limit expires, and which one did.
 
 use std::time::{Duration, Instant};
 
+use super::{State, Transfer};
 use crate::error::Timeout;
+use crate::multi::context::Context;
 use crate::multi::{Easy, PATIENCE};
 
-/// When things began. All of them start at dispatch, not while the transfer waits for a place.
+/// When the transfer, its connection and its request began. No clock runs before the transfer is dispatched.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::multi) struct Clocks {
     /// When the transfer was dispatched.
     pub(in crate::multi) dispatched: Option<Instant>,
-    /// When the present connection was begun; none when it stands.
+    /// When the current connection was begun; none once it is established.
     pub(in crate::multi) connecting: Option<Instant>,
-    /// When the last byte came, or the request began; none while no byte can come.
+    /// When the last byte came, or the request began; none while no byte is expected.
     pub(in crate::multi) last_byte: Option<Instant>,
-    /// How often the transfer was found starved since, not stalled.
+    /// How many times since then the transfer was starved, not stalled.
     pub(in crate::multi) starved: u32,
-    /// The present span of `min_speed`: when it began, and how many bytes came in it.
+    /// When the current span of `min_speed` began…
     pub(in crate::multi) span: Option<Instant>,
+    /// …and the bytes received in it.
     pub(in crate::multi) in_span: u64,
-    /// When to look again, for a reason that the state knows.
+    /// When to run again, for a reason that depends on the state.
     pub(in crate::multi) wake: Option<Instant>,
 }
 
-/// A clock's beginning, its limit, and which one it is.
+/// When a clock began, its limit, and its kind.
 type Running = (Option<Instant>, Option<Duration>, Timeout);
 
 impl Clocks {
@@ -40,7 +43,7 @@ impl Clocks {
         ]
     }
 
-    /// Those of a transfer that has completed: nothing runs out any more.
+    /// The clocks of a completed transfer: none of them runs.
     pub(in crate::multi) fn over(dispatched: Option<Instant>) -> Self {
         Self {
             dispatched,
@@ -48,7 +51,7 @@ impl Clocks {
         }
     }
 
-    /// The request has left, or the wait for bytes begins anew.
+    /// The wait for bytes begins: the request is sent, or a pause is over.
     pub(in crate::multi) fn listen(&mut self, now: Instant) {
         self.last_byte = Some(now);
         self.starved = 0;
@@ -56,20 +59,20 @@ impl Clocks {
         self.in_span = 0;
     }
 
-    /// No byte can come for a while, or is wanted.
+    /// No byte is expected for a while.
     pub(in crate::multi) fn rest(&mut self) {
         self.last_byte = None;
         self.span = None;
     }
 
-    /// So many bytes have come.
+    /// Bytes have come, or at least a frame without any.
     pub(in crate::multi) fn received(&mut self, bytes: usize, now: Instant) {
         self.last_byte = Some(now);
         self.starved = 0;
         self.in_span += bytes as u64;
     }
 
-    /// Begins a new span where the last one is over and enough came in it.
+    /// Begins a new span if the last one is over and enough bytes came in it.
     pub(in crate::multi) fn turn_span<S>(&mut self, easy: &Easy<S>, now: Instant) {
         let (Some(began), Some((rate, length))) = (self.span, easy.min_speed) else {
             return;
@@ -82,8 +85,8 @@ impl Clocks {
         }
     }
 
-    /// Gives a transfer without bytes more time where `origin`, the last byte from its origin, went
-    /// to others within its limit: true when it is starved, and not yet for too long.
+    /// Grants a stalled transfer more time if it is only starved: another transfer of the origin received a byte, the
+    /// last one at `origin`, within the limit. Returns false after [`PATIENCE`] limits.
     pub(in crate::multi) fn bear_with<S>(
         &mut self,
         easy: &Easy<S>,
@@ -99,7 +102,7 @@ impl Clocks {
         is_starved
     }
 
-    /// The earliest time at which there is something to do.
+    /// The earliest time at which a clock expires, or the transfer must run.
     pub(in crate::multi) fn next<S>(&self, easy: &Easy<S>) -> Option<Instant> {
         let deadlines = self
             .running(easy)
@@ -108,7 +111,7 @@ impl Clocks {
         deadlines.chain(self.wake).min()
     }
 
-    /// The clock that has run out by `now`, if one has, and its limit.
+    /// A clock that has expired, and its limit.
     pub(in crate::multi) fn expired<S>(
         &self,
         easy: &Easy<S>,
@@ -120,6 +123,28 @@ impl Clocks {
                 let limit = limit?;
                 (since?.checked_add(limit)? <= now).then_some((kind, limit))
             })
+    }
+}
+
+/// A timeout in more detail, by what the transfer was doing.
+pub(in crate::multi) fn timeout_kind<S>(
+    transfer: &Transfer<S>,
+    context: &Context,
+    kind: Timeout,
+) -> Timeout {
+    let connection = transfer.connection(&context.network.connections);
+    let has_begun = transfer
+        .link
+        .zip(connection)
+        .is_some_and(|(link, connection)| connection.exchanges.has_begun(link.slot));
+    let origins = &context.pool.origins;
+    let proxy = transfer.origin.and_then(|key| origins[key].route().proxy());
+    match (kind, transfer.state) {
+        (Timeout::Connect, State::Resolve) => Timeout::Lookup,
+        (Timeout::Connect, State::Handshake) if proxy.is_some() => Timeout::Proxy,
+        (Timeout::Connect, State::Handshake) => Timeout::Handshake,
+        (Timeout::Stall, State::Receive) if !has_begun => Timeout::Answer,
+        _ => kind,
     }
 }
 
@@ -148,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_whose_origin_feeds_others_is_given_time_but_not_for_ever() {
+    fn a_starved_transfer_gets_more_time_but_not_for_ever() {
         let now = Instant::now();
         let easy = Easy::new("http://a/".parse().unwrap(), ());
         let limit = easy.stall_timeout.unwrap();
@@ -167,10 +192,10 @@ mod tests {
             clocks.expired(&easy, at),
             Some((Timeout::Stall, PATIENCE * limit))
         );
-        // A byte of its own, and all begins anew.
+        // A byte starts the clock again.
         clocks.received(1, at);
         assert_eq!(clocks.next(&easy), Some(at + limit));
-        // An origin that sends nobody anything is no excuse.
+        // An origin that sends nothing to any transfer gives no more time.
         let later = at + limit;
         assert!(!clocks.bear_with(&easy, Some(at), later));
         assert!(!clocks.bear_with(&easy, None, later));
@@ -193,7 +218,7 @@ mod tests {
             clocks.expired(&easy, now + 2 * span),
             Some((Timeout::Speed, span))
         );
-        // At rest nothing is expected.
+        // At rest no byte is expected.
         clocks.rest();
         assert_eq!(clocks.expired(&easy, now + 9 * span), None);
     }

@@ -1,321 +1,343 @@
-//! From a place to a standing connection: the states Resolve, Connect and Handshake.
+//! From a place to an established connection: the states Resolve, Connect, Handshake and StandBy.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use super::{State, Step};
+use super::stack::stack;
+use super::{Link, State, Step, Transfer};
 use crate::conn::{Action, Dialled, Interest, Opened, Race, Socket};
 use crate::error::Fault;
-use crate::multi::connection::{Connection, Http2, Stage, Talk, Target};
+use crate::http::Version;
+use crate::multi::Windows;
+use crate::multi::connection::{Connection, Stage, TargetAddress};
 use crate::multi::connections::ConnectionKey;
+use crate::multi::context::Context;
+use crate::multi::exchanges::Exchanges;
 use crate::multi::info::TransferId;
-use crate::multi::options::Protocol;
-use crate::multi::{Multi, Sink, Windows};
+use crate::multi::multiplexed::Multiplexed;
+use crate::multi::options::Options;
 
-/// The least window of a stream that a rate limit leads to, in bytes.
+/// The smallest window of a stream that a rate limit leads to, in bytes.
 const SMALL_WINDOW: u64 = 64 * 1024;
 
-impl<S: Sink> Multi<S> {
-    /// Finds out whom to connect to: the origin, or its proxy; and what a proxy that looks no names up is to be told.
-    pub(in crate::multi) fn resolve(
-        &mut self,
-        id: TransferId,
-        now: Instant,
-    ) -> Result<Step, Fault> {
-        let Some(key) = self.transfer(id).origin else {
-            return Ok(Step::Go(State::Init));
-        };
-        let place = self.pool.place(key);
-        let route = self.pool.route(key);
-        let own = (place.host.clone(), place.port);
-        let tells_address = route.tells_address();
-        let peer = match route.proxy() {
-            Some(proxy) => (proxy.host.clone(), proxy.port),
-            None => own.clone(),
-        };
-        let port = peer.1;
-        let Some(addresses) = self.addresses(id, peer, now)? else {
+/// A host to look up, and the port that belongs to it.
+#[derive(Debug, Clone)]
+struct Peer {
+    host: String,
+    port: u16,
+}
+
+/// Finds the addresses to connect to: those of the origin, or of its proxy. A proxy that looks no names up is told an
+/// address of the origin.
+pub(super) fn resolve<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    now: Instant,
+) -> Result<Step, Fault> {
+    let Some(key) = transfer.origin else {
+        return Ok(Step::Go(State::Init));
+    };
+    let record = &context.pool.origins[key];
+    let destination = record.destination();
+    let own = Peer {
+        host: destination.host.clone(),
+        port: destination.port,
+    };
+    let tells_address = record.route().tells_address();
+    let peer = match record.route().proxy() {
+        Some(proxy) => Peer {
+            host: proxy.host.clone(),
+            port: proxy.port,
+        },
+        None => own.clone(),
+    };
+    let port = peer.port;
+    let Some(addresses) = addresses(context, transfer.id, peer, now)? else {
+        return Ok(Step::Wait);
+    };
+    let mut target = None;
+    if tells_address {
+        let Some(addresses) = self::addresses(context, transfer.id, own, now)? else {
             return Ok(Step::Wait);
         };
-        let mut target = None;
-        if tells_address {
-            let Some(addresses) = self.addresses(id, own, now)? else {
-                return Ok(Step::Wait);
-            };
-            let refused = self.transfer(id).refused % addresses.len();
-            target = Some(Target {
-                address: addresses[refused],
-                left: addresses.len() - refused - 1,
-            });
-        }
-        let addresses: Vec<_> = addresses
-            .into_iter()
-            .map(|ip| SocketAddr::new(ip, port))
-            .collect();
-        let race = Race::new(&addresses, self.pool.winner(key));
-        let connection = Connection::new(key, id, race, target);
-        let connection = self.connections.insert(connection);
-        let transfer = self.transfer(id);
-        transfer.place = None;
-        transfer.connection = Some(connection);
-        Ok(Step::Go(State::Connect))
-    }
-
-    /// The addresses of a host, at least one: in its name itself, in the overrides, among the known ones, or by asking.
-    fn addresses(
-        &mut self,
-        id: TransferId,
-        (host, port): (String, u16),
-        now: Instant,
-    ) -> Result<Option<Vec<IpAddr>>, Fault> {
-        let family = self.options.family;
-        let place = (host.to_ascii_lowercase(), port);
-        let found = if let Ok(address) = host.parse() {
-            Ok(vec![address])
-        } else if let Some(addresses) = self.options.overrides.get(&place) {
-            Ok(addresses.clone())
-        } else {
-            match self.lookups.find(&host, id, now) {
-                Some(found) => found,
-                None => {
-                    self.tracer.info(id, || format!("looking up {host}"));
-                    return Ok(None);
-                }
-            }
-        };
-        let found = found.map(|mut addresses| {
-            addresses.retain(|address| family.has(address));
-            addresses
+        let refused = transfer.refused % addresses.len();
+        target = Some(TargetAddress {
+            address: addresses[refused],
+            left: addresses.len() - refused - 1,
         });
-        match found {
-            Ok(addresses) if !addresses.is_empty() => Ok(Some(addresses)),
-            Ok(_) => Err(Fault::Resolve {
-                host,
-                reason: "it has no address of the family asked for".to_owned(),
-            }),
-            Err(reason) => Err(Fault::Resolve { host, reason }),
+    }
+    let addresses: Vec<_> = addresses
+        .into_iter()
+        .map(|ip| SocketAddr::new(ip, port))
+        .collect();
+    let race = Race::new(&addresses, context.pool.origins[key].winner);
+    let connection = Connection::new(key, transfer.id, race, target);
+    let connection = context.network.connections.insert(connection);
+    transfer.link = Some(Link::new(connection, 0));
+    Ok(Step::Go(State::Connect))
+}
+
+/// The addresses of a host, at least one: an address literal, an override, a cached answer, or `None` while the
+/// resolver is asked.
+fn addresses(
+    context: &mut Context,
+    id: TransferId,
+    peer: Peer,
+    now: Instant,
+) -> Result<Option<Vec<IpAddr>>, Fault> {
+    let Peer { host, port } = peer;
+    let options = &context.options;
+    let key = (host.to_ascii_lowercase(), port);
+    let found = if let Ok(address) = host.parse() {
+        Ok(vec![address])
+    } else if let Some(addresses) = options.overrides.get(&key) {
+        Ok(addresses.clone())
+    } else {
+        match context.lookups.find(&host, id, now) {
+            Some(found) => found,
+            None => {
+                context.tracer.info(id, || format!("looking up {host}"));
+                return Ok(None);
+            }
+        }
+    };
+    let found = found.map(|mut addresses| {
+        addresses.retain(|address| options.family.has(address));
+        addresses
+    });
+    match found {
+        Ok(addresses) if !addresses.is_empty() => Ok(Some(addresses)),
+        Ok(_) => Err(Fault::Resolve {
+            host,
+            reason: "it has no address of the family asked for".to_owned(),
+        }),
+        Err(reason) => Err(Fault::Resolve { host, reason }),
+    }
+}
+
+/// A socket that is connected, and its peer.
+struct Winner {
+    address: SocketAddr,
+    socket: Socket,
+}
+
+/// Races the addresses until a socket is connected.
+pub(super) fn connect<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    now: Instant,
+) -> Result<Step, Fault> {
+    let (id, Some(Link { key, .. })) = (transfer.id, transfer.link) else {
+        return Ok(Step::Go(State::Init));
+    };
+    loop {
+        if let Some(winner) = judge_attempts(context, key) {
+            return won(transfer, context, key, winner);
+        }
+        let connection = &mut context.network.connections[key];
+        let Stage::Racing { race, last, .. } = &mut connection.stage else {
+            return Ok(Step::Go(State::Handshake));
+        };
+        match race.step(now) {
+            Action::Dial(address) => {
+                dial(context, key, id, address);
+                transfer.address = Some(address);
+                context
+                    .tracer
+                    .info(id, || format!("connecting to {address}"));
+            }
+            Action::Wait(until) => {
+                transfer.clocks.wake = until;
+                context.network.want(key, id, Interest::Out);
+                return Ok(Step::Wait);
+            }
+            Action::Exhausted => {
+                let error = last
+                    .take()
+                    .unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
+                return Err(Fault::Connect(error));
+            }
         }
     }
+}
 
-    /// Races the addresses until a socket is connected.
-    pub(in crate::multi) fn connect(
-        &mut self,
-        id: TransferId,
-        now: Instant,
-    ) -> Result<Step, Fault> {
-        let Some(key) = self.transfer(id).connection else {
-            return Ok(Step::Go(State::Init));
-        };
-        loop {
-            if let Some(winner) = self.judge_attempts(key) {
-                return self.won(id, key, winner);
+/// Starts an attempt.
+fn dial(context: &mut Context, key: ConnectionKey, id: TransferId, address: SocketAddr) {
+    let dialled = context.network.dial(address, key, id);
+    let connection = &mut context.network.connections[key];
+    if let Stage::Racing {
+        race,
+        attempts,
+        last,
+    } = &mut connection.stage
+    {
+        match dialled {
+            Ok(socket) => attempts.push((address, socket)),
+            Err(error) => {
+                race.failed();
+                *last = Some(error);
             }
-            let Stage::Racing {
-                race,
-                attempts,
-                last,
-            } = &mut self.connections[key].stage
-            else {
-                return Ok(Step::Go(State::Handshake));
+        }
+    }
+}
+
+/// Examines the attempts under way: drops those that failed, and returns the first that is connected.
+fn judge_attempts(context: &mut Context, key: ConnectionKey) -> Option<Winner> {
+    let network = &mut context.network;
+    let Stage::Racing {
+        race,
+        attempts,
+        last,
+    } = &mut network.connections[key].stage
+    else {
+        return None;
+    };
+    let mut index = 0;
+    while index < attempts.len() {
+        match attempts[index].1.dialled() {
+            Dialled::Yes => {
+                let (address, socket) = attempts.swap_remove(index);
+                return Some(Winner { address, socket });
+            }
+            Dialled::NotYet => index += 1,
+            Dialled::Failed(error) => {
+                let (_, socket) = attempts.remove(index);
+                let sockets = &mut network.sockets;
+                sockets.close(socket.number(), &mut context.messages);
+                race.failed();
+                *last = Some(error);
+            }
+        }
+    }
+    None
+}
+
+/// Closes the losers, and builds the stack over the winner.
+fn won<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    key: ConnectionKey,
+    winner: Winner,
+) -> Result<Step, Fault> {
+    let Winner { address, socket } = winner;
+    let network = &mut context.network;
+    for loser in network.connections[key].sockets() {
+        network.sockets.close(loser, &mut context.messages);
+    }
+    let number = socket.number();
+    let origin = network.connections[key].origin;
+    context.pool.origins[origin].winner = Some(address);
+    transfer.address = Some(address);
+    transfer.clocks.wake = None;
+    context
+        .tracer
+        .info(transfer.id, || format!("connected to {address}"));
+    let target = context.network.connections[key].target;
+    match stack(context, origin, target.map(|target| target.address), socket) {
+        Ok(filter) => {
+            context.network.connections[key].stage = Stage::Connected {
+                socket: number,
+                address,
+                filter,
             };
-            match race.step(now) {
-                Action::Dial(address) => {
-                    let dialled = match &mut self.dial {
-                        Some(dial) => (dial.0)(address).map(Socket::Wire),
-                        None => Socket::dial(address),
-                    };
-                    if let Ok(socket) = &dialled {
-                        self.sockets.open(socket.clone(), key, id);
-                    }
-                    match dialled {
-                        Ok(socket) => attempts.push((address, socket)),
-                        Err(error) => {
-                            race.failed();
-                            *last = Some(error);
-                        }
-                    }
-                    self.transfer(id).address = Some(address);
-                    self.tracer.info(id, || format!("connecting to {address}"));
-                }
-                Action::Wait(until) => {
-                    self.transfer(id).clocks.wake = until;
-                    for socket in self.connections[key].sockets() {
-                        self.sockets.want(socket, id, Interest::Out);
-                    }
-                    return Ok(Step::Wait);
-                }
-                Action::Exhausted => {
-                    let error = last
-                        .take()
-                        .unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
-                    return Err(Fault::Connect(error));
-                }
-            }
+            Ok(Step::Go(State::Handshake))
+        }
+        Err(fault) => {
+            let sockets = &mut context.network.sockets;
+            sockets.close(number, &mut context.messages);
+            Err(fault)
         }
     }
+}
 
-    /// Looks at every attempt under way: gives the first that is connected, and drops those that failed.
-    fn judge_attempts(&mut self, key: ConnectionKey) -> Option<(SocketAddr, Socket)> {
-        let Stage::Racing {
-            race,
-            attempts,
-            last,
-        } = &mut self.connections[key].stage
-        else {
-            return None;
-        };
-        let mut index = 0;
-        while index < attempts.len() {
-            match attempts[index].1.dialled() {
-                Dialled::Yes => return Some(attempts.swap_remove(index)),
-                Dialled::NotYet => index += 1,
-                Dialled::Failed(error) => {
-                    let (_, socket) = attempts.remove(index);
-                    self.sockets.close(socket.number(), &mut self.messages);
-                    race.failed();
-                    *last = Some(error);
-                }
-            }
+/// Opens the layers above the socket.
+pub(super) fn handshake<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    now: Instant,
+) -> Result<Step, Fault> {
+    let Some(Link { key, .. }) = transfer.link else {
+        return Ok(Step::Go(State::Init));
+    };
+    let network = &mut context.network;
+    let connection = &mut network.connections[key];
+    let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
+        return Ok(Step::Go(State::Connect));
+    };
+    match filter.open(&mut network.scratch)? {
+        Opened::Wait => {
+            let sockets = &mut network.sockets;
+            sockets.want(*socket, transfer.id, filter.wants());
+            Ok(Step::Wait)
         }
-        None
+        Opened::Ready => {
+            let route = context.pool.origins[connection.origin].route();
+            context.tracer.info(transfer.id, || match route.proxy() {
+                Some(proxy) => format!("{}, by the proxy {proxy}", filter.describe()),
+                None => filter.describe(),
+            });
+            transfer.clocks.connecting = None;
+            agree(transfer, context, key, now)?;
+            Ok(Step::Go(State::Send))
+        }
     }
+}
 
-    /// Closes the losers and builds the stack over the winner.
-    fn won(
-        &mut self,
-        id: TransferId,
-        key: ConnectionKey,
-        (address, socket): (SocketAddr, Socket),
-    ) -> Result<Step, Fault> {
-        for loser in self.connections[key].sockets() {
-            self.sockets.close(loser, &mut self.messages);
-        }
-        let number = socket.number();
-        let pool_key = self.connections[key].origin;
-        self.pool.set_winner(pool_key, address);
-        let transfer = self.transfer(id);
-        transfer.address = Some(address);
-        transfer.clocks.wake = None;
-        self.tracer.info(id, || format!("connected to {address}"));
-        let target = self.connections[key].target;
-        match self.stack(pool_key, target.map(|target| target.address), socket) {
-            Ok(filter) => {
-                self.connections[key].stage = Stage::Connected {
-                    socket: number,
-                    address,
-                    filter,
-                };
-                Ok(Step::Go(State::Handshake))
-            }
-            Err(fault) => {
-                self.sockets.close(number, &mut self.messages);
-                Err(fault)
-            }
-        }
+/// Decides which version a new connection speaks, and lets the transfers go on that waited for that.
+fn agree<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    key: ConnectionKey,
+    now: Instant,
+) -> Result<(), Fault> {
+    let connection = &mut context.network.connections[key];
+    let origin = connection.origin;
+    let origins = &context.pool.origins;
+    let is_tls = origins[origin].origin().is_tls();
+    let agreed = connection.filter().and_then(|filter| filter.protocol());
+    let version = origins.protocol(origin).agree(agreed, is_tls)?;
+    connection.is_established = true;
+    let mut streams = None;
+    if version == Version::Http2 {
+        let windows = windows(&context.options, transfer.easy.max_recv_speed);
+        let (mut multiplexed, slot) = Multiplexed::new(transfer.id, windows, now);
+        streams = Some(multiplexed.capacity());
+        connection.exchanges = Exchanges::Multiplexed(Box::new(multiplexed));
+        transfer.link = Some(Link::new(key, slot));
+        // TLS stops reading when its handshake is over: bytes that had come by then are no new event.
+        context.schedule.push_connection(key);
     }
+    context.pool.opened(origin, key, version, streams);
+    context.has_free_places = true;
+    Ok(())
+}
 
-    /// Opens the layers above the socket.
-    pub(in crate::multi) fn handshake(
-        &mut self,
-        id: TransferId,
-        now: Instant,
-    ) -> Result<Step, Fault> {
-        let Some(key) = self.transfer(id).connection else {
-            return Ok(Step::Go(State::Init));
-        };
-        let connection = &mut self.connections[key];
-        let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
-            return Ok(Step::Go(State::Connect));
-        };
-        match filter.open(&mut self.scratch)? {
-            Opened::Wait => {
-                self.sockets.want(*socket, id, filter.wants());
-                Ok(Step::Wait)
-            }
-            Opened::Ready => {
-                let route = self.pool.route(connection.origin);
-                self.tracer.info(id, || match route.proxy() {
-                    Some(proxy) => format!("{}, by the proxy {proxy}", filter.describe()),
-                    None => filter.describe(),
-                });
-                self.transfer(id).clocks.connecting = None;
-                self.agree(id, key, now)?;
-                Ok(Step::Go(State::Send))
-            }
-        }
-    }
+/// The windows of a connection. With a rate limit, less may be in flight.
+fn windows(options: &Options, of_transfer: Option<u64>) -> Windows {
+    let windows = options.windows;
+    let limits = of_transfer.into_iter().chain(options.max_recv_speed);
+    let stream = match limits.min() {
+        Some(speed) => windows
+            .stream
+            .min(speed.clamp(SMALL_WINDOW, 1 << 31) as u32),
+        None => windows.stream,
+    };
+    Windows { stream, ..windows }
+}
 
-    /// Keeps a connection until there is something to fetch over it. It is not watched meanwhile, as idle ones are not.
-    pub(in crate::multi) fn stand_by(&mut self, id: TransferId) -> Step {
-        let transfer = self.transfer(id);
-        if !transfer.easy.is_connect_only {
-            if let Some(key) = transfer.origin {
-                self.pool.stand_up(key);
-            }
-            return Step::Go(State::Send);
+/// Keeps a connection until there is something to fetch over it. Like an idle connection, it is not watched.
+pub(super) fn stand_by<S>(transfer: &Transfer<S>, context: &mut Context) -> Step {
+    if !transfer.easy.is_connect_only {
+        if let Some(key) = transfer.origin {
+            context.pool.stop_standing_by(key);
         }
-        let connection = transfer.connection;
-        if let Some(connection) = connection.and_then(|key| self.connections.get_mut(key))
-            && connection.http1().is_some()
-        {
-            connection.has_stood_by = true;
-            for socket in connection.sockets() {
-                self.sockets.want(socket, id, Interest::Remove);
-            }
-        }
-        Step::Wait
+        return Step::Go(State::Send);
     }
-
-    /// Takes note of what will be spoken over a connection that stands now, and lets those go on who waited for that.
-    fn agree(&mut self, id: TransferId, key: ConnectionKey, now: Instant) -> Result<(), Fault> {
-        let connection = &mut self.connections[key];
-        let origin = connection.origin;
-        let agreed = connection
-            .filter()
-            .and_then(|filter| Some(filter.protocol()? == b"h2"));
-        let wanted = self.pool.protocol(origin);
-        let is_http2 = match (agreed, wanted) {
-            (Some(true), _) => true,
-            // Without TLS nobody is asked.
-            (_, Protocol::Http2) => !self.pool.origin(origin).is_tls(),
-            _ => false,
-        };
-        if wanted == Protocol::Http2 && !is_http2 {
-            return Err(Fault::VersionRefused);
-        }
-        let connection = &mut self.connections[key];
-        connection.is_established = true;
-        let mut streams = None;
-        if is_http2 {
-            let speed = self.transfer(id).easy.max_recv_speed;
-            let windows = self.windows(speed);
-            let (mut http2, slot) = Http2::new(id, windows, now);
-            streams = Some(http2.capacity());
-            let connection = &mut self.connections[key];
-            connection.talk = Talk::Http2(Box::new(http2));
-            self.transfer(id).slot = slot;
-            // TLS stops reading as soon as it stands: what had come by then is no event any more.
-            self.runnable_connections.push(key);
-        }
-        self.pool.opened(origin, key, streams);
-        self.give_places(now);
-        Ok(())
+    if let Some(Link { key, .. }) = transfer.link
+        && context.network.connections[key].stand_by()
+    {
+        context.network.want(key, transfer.id, Interest::Remove);
     }
-
-    /// The windows of a connection. What is received slowly need not lie here in large amounts.
-    fn windows(&self, of_transfer: Option<u64>) -> Windows {
-        let windows = self.options.windows;
-        let slowest = of_transfer
-            .into_iter()
-            .chain(self.options.max_recv_speed)
-            .min();
-        let stream = match slowest {
-            Some(speed) => windows
-                .stream
-                .min(speed.clamp(SMALL_WINDOW, 1 << 31) as u32),
-            None => windows.stream,
-        };
-        Windows { stream, ..windows }
-    }
+    Step::Wait
 }

@@ -1,279 +1,229 @@
-//! One request and its answer on a standing connection: the states Send, Receive and Limited.
+//! One request and its answer on an established connection: the states Send, Receive and Limited.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use super::answer::{Reader, ended, has_enough};
+use super::answer::{Reader, has_enough};
+use super::finish::settle;
+use super::recover::{begin_again, mend};
 use super::request::Asking;
-use super::splice::{self, Arrived};
-use super::{Delivery, State, Step, Transfer};
-use crate::conn::{Filter, Interest, Received, Scratch};
+use super::{BUDGET, Delivery, State, Step, Transfer};
+use crate::conn::Interest;
 use crate::error::Fault;
-use crate::multi::connection::{Stage, Talk};
-use crate::multi::info::TransferId;
-use crate::multi::rate::Rate;
-use crate::multi::{Multi, Sink};
+use crate::multi::Sink;
+use crate::multi::connection::Sent;
+use crate::multi::connections::ConnectionKey;
+use crate::multi::context::Context;
+use crate::multi::exchanges::{Advance, Readiness};
 
-/// Bytes that one transfer receives before others have their turn.
-const BUDGET: usize = 2 * 1024 * 1024;
+/// A body of more bytes than this counts as a long one.
+const BULKY: u64 = 1024 * 1024;
 
-impl<S: Sink> Multi<S> {
-    /// Sends the request.
-    pub(in crate::multi) fn send(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
-        let transfer = &mut self.transfers[id.index as usize];
-        let Some(connection) = transfer
-            .connection
-            .and_then(|key| self.connections.get_mut(key))
-        else {
-            return Ok(Step::Go(State::Init));
-        };
-        if transfer.easy.is_connect_only {
-            if let Some(key) = transfer.origin {
-                self.pool.stand_by(key);
-                // Where an origin bears few busy connections, one more may be busy now.
-                self.give_places(now);
+/// Sends the request.
+pub(super) fn send<S: Sink>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    now: Instant,
+) -> Result<Step, Fault> {
+    let Some(link) = transfer.link else {
+        return Ok(Step::Go(State::Init));
+    };
+    if transfer.easy.is_connect_only {
+        if let Some(key) = transfer.origin {
+            context.pool.stand_by(key);
+            // Where few connections of the origin may be busy, one more may be now.
+            context.has_free_places = true;
+        }
+        return Ok(Step::Go(State::StandBy));
+    }
+    if transfer.clocks.last_byte.is_none() {
+        transfer.clocks.listen(now);
+    }
+    let connection = &mut context.network.connections[link.key];
+    match connection.exchanges.readiness(link.slot) {
+        Readiness::Begun => {}
+        Readiness::Later => {
+            context.mark_unsent(link.key);
+            return Ok(Step::Wait);
+        }
+        Readiness::Never => return begin_again(transfer, context, Fault::NoAnswer, now),
+        Readiness::Ready => {
+            let record = &mut context.pool.origins[connection.origin];
+            let (origin, route, prepared) = record.request_parts();
+            let asking = Asking::new(transfer, origin, route, &mut context.options, now);
+            let tracer = &mut context.tracer;
+            let exchanges = &mut connection.exchanges;
+            if !exchanges.request(link.slot, &asking, prepared, tracer)? {
+                return begin_again(transfer, context, Fault::NoAnswer, now);
             }
-            return Ok(Step::Go(State::StandBy));
-        }
-        let Talk::Http1(http1) = &mut connection.talk else {
-            return self.send_on_stream(id, now);
-        };
-        if transfer.clocks.last_byte.is_none() {
-            transfer.clocks.listen(now);
-            transfer.delivery = Delivery::Sink;
             connection.requests += 1;
-            http1.taken = 0;
-            http1.request.clear();
-            let (origin, route, prepared) = self.pool.prepared(connection.origin);
-            let asking = Asking::new(transfer, origin, route, &mut self.options, now);
-            asking.write_head(prepared, &mut http1.request)?;
-            http1.expects_much = splice::is_worthwhile(http1.exchange.expected());
-            http1.exchange.begin(transfer.easy.method);
-            self.tracer.sent(id, &http1.request);
+            transfer.delivery = Delivery::Sink;
         }
-        let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
-            return Ok(Step::Go(State::Connect));
-        };
-        let is_sent = match http1.transmit(filter.as_mut()) {
-            // What the server said before it left is still there to be read: perhaps it would not
-            // have so long a request.
-            Err(Fault::ConnectionLost(_)) => return Ok(Step::Go(State::Receive)),
-            result => result?,
-        };
-        if is_sent {
-            // TLS and tunnels stop reading as soon as they stand: what had come by then is no event any more.
-            let may_have_more = connection.requests == 1
-                && (filter.plain().is_none() || self.pool.route(connection.origin).is_tunnel());
+    }
+    transmit(transfer, context, link.key)
+}
+
+/// Sends the rest of a request that was begun.
+fn transmit<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    key: ConnectionKey,
+) -> Result<Step, Fault> {
+    let connection = &mut context.network.connections[key];
+    match connection.transmit()? {
+        // What the server sent before it closed is still readable: perhaps it refuses so long a request.
+        Sent::Closed => Ok(Step::Go(State::Receive)),
+        Sent::AtEndOfCall => {
+            context.mark_unsent(key);
+            Ok(Step::Go(State::Receive))
+        }
+        Sent::Blocked => {
+            context.network.want(key, transfer.id, Interest::Out);
+            Ok(Step::Wait)
+        }
+        Sent::All => {
+            // TLS and tunnels stop reading when they are open: bytes that had come by then are no new event.
+            let record = &context.pool.origins[connection.origin];
+            let may_have_more =
+                connection.requests == 1 && (!connection.is_plain() || record.route().is_tunnel());
             if transfer.is_paused || may_have_more {
                 return Ok(Step::Go(State::Receive));
             }
-            // Nothing was left to be received before this request, so whatever comes now is an event of its own.
+            // Nothing was left to be received before this request, so whatever comes now is a new event.
             transfer.state = State::Receive;
-            self.sockets.want(*socket, id, filter.wants());
-        } else {
-            self.sockets.want(*socket, id, Interest::Out);
+            let interest = connection.standing_interest();
+            context.network.want(key, transfer.id, interest);
+            Ok(Step::Wait)
         }
-        Ok(Step::Wait)
-    }
-
-    /// Receives the answer until the kernel has no more of it, or the budget is spent.
-    pub(in crate::multi) fn receive(
-        &mut self,
-        id: TransferId,
-        now: Instant,
-    ) -> Result<Step, Fault> {
-        if self.shared_by(id).is_some() {
-            return self.receive_on_stream(id, now);
-        }
-        let mut buffer = self.scratch.take();
-        let step = self.receive_into(&mut buffer, id, now);
-        self.scratch.give(buffer);
-        step
-    }
-
-    fn receive_into(
-        &mut self,
-        buffer: &mut [u8],
-        id: TransferId,
-        now: Instant,
-    ) -> Result<Step, Fault> {
-        let mut budget = BUDGET;
-        loop {
-            let limit = match self.room(id, now)? {
-                ControlFlow::Continue(limit) => limit,
-                ControlFlow::Break(step) => return Ok(step),
-            };
-            let transfer = &mut self.transfers[id.index as usize];
-            let Some(connection) = transfer
-                .connection
-                .and_then(|key| self.connections.get_mut(key))
-            else {
-                return Ok(Step::Go(State::Init));
-            };
-            let Stage::Connected { socket, filter, .. } = &mut connection.stage else {
-                return Ok(Step::Go(State::Connect));
-            };
-            let Talk::Http1(http1) = &mut connection.talk else {
-                return Ok(Step::Go(State::Receive));
-            };
-            let limit = splice::look(http1, filter.as_ref(), limit);
-            let arrived =
-                match self
-                    .splicer
-                    .carry(transfer, &http1.exchange, filter.plain(), limit)?
-                {
-                    Some(arrived) => arrived,
-                    None => filter.recv(buffer, limit, &mut self.scratch)?.into(),
-                };
-            let (received, shown) = match arrived {
-                Arrived::WouldBlock => {
-                    self.sockets.want(*socket, id, filter.wants());
-                    return Ok(Step::Wait);
-                }
-                Arrived::End { trusted } => {
-                    ended(transfer, &mut http1.exchange, trusted)?;
-                    return self.settle(id, false, now);
-                }
-                Arrived::Moved(n) => {
-                    http1.exchange.skip(n as u64);
-                    transfer.received += n as u64;
-                    (n, 0)
-                }
-                Arrived::Bytes(n) => (n, n),
-            };
-            budget = budget.saturating_sub(received);
-            self.budget = self.budget.saturating_sub(received);
-            spend(transfer, received, self.rate.as_mut());
-            transfer.clocks.received(received, now);
-            self.pool.received(connection.origin, now);
-            let mut reader = Reader {
-                id,
-                now,
-                transfer,
-                exchange: &mut http1.exchange,
-                tracer: &mut self.tracer,
-                jar: self.options.cookies.as_mut(),
-            };
-            if let Some(rest) = reader.take(&buffer[..shown])? {
-                let is_clean = rest == 0
-                    && http1.exchange.is_reusable()
-                    && is_drained(filter.as_mut(), buffer, &mut self.scratch);
-                return self.settle(id, is_clean, now);
-            }
-            if has_enough(&self.transfers[id.index as usize]) {
-                return self.settle(id, false, now);
-            }
-            if budget == 0 {
-                return Ok(Step::Yield);
-            }
-        }
-    }
-
-    /// How many bytes the transfer may receive now, or what it does instead.
-    pub(super) fn room(
-        &mut self,
-        id: TransferId,
-        now: Instant,
-    ) -> Result<ControlFlow<Step, usize>, Fault> {
-        let transfer = &mut self.transfers[id.index as usize];
-        if transfer.has_drained_enough(now) {
-            return self.settle(id, false, now).map(ControlFlow::Break);
-        }
-        if transfer.is_paused {
-            return self.rest(id, now).map(ControlFlow::Break);
-        }
-        // After a pause, the time without a byte counts anew.
-        if transfer.clocks.last_byte.is_none() {
-            transfer.clocks.listen(now);
-        }
-        match allowance(transfer, self.rate.as_mut(), now) {
-            Ok(limit) => Ok(ControlFlow::Continue(limit)),
-            // A body that nobody wants is not worth the wait.
-            Err(_) if matches!(transfer.delivery, Delivery::Drain(..)) => {
-                self.give_back(id);
-                self.settle(id, false, now).map(ControlFlow::Break)
-            }
-            Err(until) => {
-                transfer.clocks.wake = Some(until);
-                Ok(ControlFlow::Break(Step::Go(State::Limited)))
-            }
-        }
-    }
-
-    /// Waits for the rate limit to let the transfer receive again; meanwhile nobody watches its socket.
-    pub(in crate::multi) fn limited(
-        &mut self,
-        id: TransferId,
-        now: Instant,
-    ) -> Result<Step, Fault> {
-        let transfer = self.transfer(id);
-        if transfer.clocks.wake.is_some_and(|at| now < at) {
-            return self.rest(id, now);
-        }
-        transfer.clocks.wake = None;
-        transfer.clocks.listen(now);
-        Ok(Step::Go(State::Receive))
-    }
-
-    /// Gives the socket up for a while; no byte can come, so no clock counts the time without one.
-    fn rest(&mut self, id: TransferId, now: Instant) -> Result<Step, Fault> {
-        if self.shared_by(id).is_some() {
-            return self.rest_stream(id, now);
-        }
-        let transfer = &mut self.transfers[id.index as usize];
-        transfer.clocks.rest();
-        if let Some(connection) = transfer
-            .connection
-            .and_then(|key| self.connections.get(key))
-        {
-            for socket in connection.sockets() {
-                self.sockets.want(socket, id, Interest::Remove);
-            }
-        }
-        Ok(Step::Wait)
     }
 }
 
-/// How many bytes the transfer may receive now, or when it may again.
-fn allowance<S>(
+/// Receives the answer until nothing more has come, or the budget is used up.
+pub(super) fn receive<S: Sink>(
     transfer: &mut Transfer<S>,
-    shared: Option<&mut Rate>,
+    context: &mut Context,
     now: Instant,
-) -> Result<usize, Instant> {
-    let mut limit = BUDGET as u64;
-    for (rate, grant) in [transfer.rate.as_mut(), shared]
-        .into_iter()
-        .zip(&mut transfer.grants)
-    {
-        let Some(rate) = rate else { continue };
-        if *grant == 0 {
-            let (bytes, from) = rate.reserve(now);
-            *grant = bytes;
-            if from > now {
-                return Err(from);
-            }
+) -> Result<Step, Fault> {
+    let mut budget = BUDGET;
+    loop {
+        let limit = match room(transfer, context, now)? {
+            ControlFlow::Continue(limit) => limit,
+            ControlFlow::Break(step) => return Ok(step),
+        };
+        let Some(link) = &mut transfer.link else {
+            return Ok(Step::Go(State::Init));
+        };
+        if link.is_resting {
+            context.set_resting(link, false);
         }
-        limit = limit.min(*grant);
+        let (key, slot) = (link.key, link.slot);
+        let network = &mut context.network;
+        let connection = &mut network.connections[key];
+        let mut reader = Reader {
+            now,
+            transfer,
+            record: &mut context.pool.origins[connection.origin],
+            tracer: &mut context.tracer,
+            jar: context.options.cookies.as_mut(),
+            rate: context.rate.as_mut(),
+            wire: 0,
+        };
+        let (scratch, splicer) = (&mut network.scratch, &mut context.splicer);
+        let advance = connection.advance(slot, limit, scratch, splicer, &mut reader)?;
+        context.schedule.spend(reader.wire);
+        match advance {
+            Advance::Wait(interest) => {
+                if let Some(interest) = interest {
+                    context.network.want(key, transfer.id, interest);
+                }
+                return Ok(Step::Wait);
+            }
+            Advance::More(0) => {}
+            Advance::More(count) => {
+                note_length(transfer, context);
+                // The peer is allowed to send as much again.
+                context.mark_unsent(key);
+                if has_enough(transfer) {
+                    return settle(transfer, context, false, now);
+                }
+                budget = budget.saturating_sub(count);
+                if budget == 0 {
+                    return Ok(Step::Yield);
+                }
+            }
+            Advance::Complete { is_clean } => return settle(transfer, context, is_clean, now),
+            Advance::Broken(broken) => return mend(transfer, context, broken, now),
+        }
     }
-    Ok(limit as usize)
 }
 
-/// Takes received bytes off the grants; what goes beyond a grant is charged for.
-pub(super) fn spend<S>(transfer: &mut Transfer<S>, n: usize, shared: Option<&mut Rate>) {
-    for (rate, grant) in [transfer.rate.as_mut(), shared]
-        .into_iter()
-        .zip(&mut transfer.grants)
+/// Tells the pool when a body turns out to be a long one.
+fn note_length<S>(transfer: &mut Transfer<S>, context: &mut Context) {
+    if transfer.received >= BULKY
+        && let Some(link) = &mut transfer.link
+        && !link.is_bulky
     {
-        let Some(rate) = rate else { continue };
-        rate.charge((n as u64).saturating_sub(*grant));
-        *grant = grant.saturating_sub(n as u64);
+        link.is_bulky = true;
+        let origin = context.network.connections[link.key].origin;
+        context.pool.grow(origin, link.key);
     }
 }
 
-/// Whether nothing has come after a whole answer: what came would answer a request that nobody made.
-fn is_drained(filter: &mut dyn Filter, buffer: &mut [u8], scratch: &mut Scratch) -> bool {
-    matches!(
-        filter.recv(buffer, usize::MAX, scratch),
-        Ok(Received::WouldBlock)
-    )
+/// How many bytes the transfer may receive now, or what it does instead.
+fn room<S: Sink>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    now: Instant,
+) -> Result<ControlFlow<Step, usize>, Fault> {
+    if transfer.has_drained_enough(now) {
+        return settle(transfer, context, false, now).map(ControlFlow::Break);
+    }
+    if transfer.is_paused {
+        return rest(transfer, context, now).map(ControlFlow::Break);
+    }
+    // After a pause, the time without a byte counts from now.
+    if transfer.clocks.last_byte.is_none() {
+        transfer.clocks.listen(now);
+    }
+    match transfer.allowance.bytes(context.rate.as_mut(), now) {
+        Ok(bytes) => Ok(ControlFlow::Continue(bytes.min(BUDGET as u64) as usize)),
+        // A body that is discarded is not worth the wait.
+        Err(_) if matches!(transfer.delivery, Delivery::Drain(..)) => {
+            transfer.allowance.give_back(context.rate.as_mut());
+            settle(transfer, context, false, now).map(ControlFlow::Break)
+        }
+        Err(until) => {
+            transfer.clocks.wake = Some(until);
+            Ok(ControlFlow::Break(Step::Go(State::Limited)))
+        }
+    }
+}
+
+/// Waits until the rate limit lets the transfer receive again.
+pub(super) fn limited<S: Sink>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    now: Instant,
+) -> Result<Step, Fault> {
+    if transfer.clocks.wake.is_some_and(|at| now < at) {
+        return rest(transfer, context, now);
+    }
+    transfer.clocks.wake = None;
+    transfer.clocks.listen(now);
+    Ok(Step::Go(State::Receive))
+}
+
+/// Receives nothing for a while. Meanwhile no clock counts the time without a byte.
+fn rest<S: Sink>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    now: Instant,
+) -> Result<Step, Fault> {
+    transfer.clocks.rest();
+    if let Some(link) = &mut transfer.link
+        && let Err(broken) = context.rest(transfer.id, link)
+    {
+        return mend(transfer, context, broken, now);
+    }
+    Ok(Step::Wait)
 }

@@ -1,357 +1,278 @@
-//! The end of an exchange, and of a transfer: what becomes of the connection, of a redirect, of an
-//! error; the state Done.
+//! The end of an exchange and of a transfer: what happens to the connection, and what a redirect or a failure leads to.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{After, Delivery, State, Step};
-use crate::conn::Interest;
-use crate::error::{Doing, Error, Fault, Malformed, ProxyFault};
+use super::recover::suspect;
+use super::start::requeue;
+use super::{After, Clocks, Delivery, State, Step, Transfer};
+use crate::error::{Error, Fault, Malformed, ProxyFault};
 use crate::http::auth::masked;
-use crate::multi::connection::{Connection, Talk};
-use crate::multi::connections::ConnectionKey;
-use crate::multi::info::{Done, Outcome, TransferId};
-use crate::multi::pool::Place;
+use crate::multi::Sink;
+use crate::multi::connection::Connection;
+use crate::multi::context::Context;
+use crate::multi::info::{Done, Outcome};
+use crate::multi::queue::Place;
 use crate::multi::trace::Trace;
-use crate::multi::{Multi, Sink};
 
-/// The shortest time that there is: over when the application calls the next time.
-const MOMENT: Duration = Duration::from_nanos(1);
+/// Ends an exchange with a complete answer, or with one that is no longer of interest. The connection is kept if it
+/// `is_clean`.
+pub(super) fn settle<S: Sink>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    is_clean: bool,
+    now: Instant,
+) -> Result<Step, Fault> {
+    transfer.clocks.wake = None;
+    transfer.clocks.rest();
+    match std::mem::take(&mut transfer.delivery) {
+        Delivery::Sink => {
+            let outcome = outcome(transfer, context, now);
+            if let Some(key) = transfer.origin {
+                context.pool.succeeded(key);
+            }
+            release_connection(transfer, context, is_clean, now);
+            complete(transfer, context, Ok(outcome), now);
+            Ok(Step::Complete)
+        }
+        Delivery::Drain(_, After::Fail(fault)) => {
+            let connection = transfer.connection(&context.network.connections);
+            let was_used = connection.is_some_and(Connection::is_reused_serially);
+            if was_used && matches!(fault, Fault::Status { status: 408, .. }) {
+                // The server was about to close the idle connection, and says so (RFC 9110 §15.5.9).
+                drop_connection(transfer, context, now);
+                requeue(transfer, context, true);
+                return Ok(Step::Wait);
+            }
+            if fault.asks_for_calm() {
+                context.back_off(transfer.origin, now);
+            }
+            release_connection(transfer, context, is_clean, now);
+            let error = error(transfer, context, fault);
+            complete(transfer, context, Err(error), now);
+            Ok(Step::Complete)
+        }
+        Delivery::Drain(_, After::Redirect(url)) => {
+            let status = response(transfer, context).map_or(0, |response| response.status);
+            context.tracer.step(transfer.id, || Trace::Redirected {
+                status,
+                from: masked(transfer.url()).to_string(),
+                to: masked(&url).to_string(),
+            });
+            release_connection(transfer, context, is_clean, now);
+            leave_origin(transfer, context);
+            transfer.redirects.count += 1;
+            transfer.redirects.has_left_tls |= transfer.url().scheme() == "https";
+            transfer.redirects.url = Some(*url);
+            transfer.address = None;
+            transfer.refused = 0;
+            Ok(Step::Go(State::Init))
+        }
+    }
+}
 
-impl<S: Sink> Multi<S> {
-    /// Ends an exchange whose answer is whole, or no longer of interest; the connection is kept if it `is_clean`.
-    pub(in crate::multi) fn settle(
-        &mut self,
-        id: TransferId,
-        is_clean: bool,
-        now: Instant,
-    ) -> Result<Step, Fault> {
-        let transfer = &mut self.transfers[id.index as usize];
-        transfer.clocks.wake = None;
+/// Handles a fault: starts the transfer over if that is possible without notice, or ends its exchange. Returns the
+/// error that the transfer must complete with, if neither is possible.
+pub(in crate::multi) fn fail<S: Sink>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    fault: Fault,
+    now: Instant,
+) -> Option<Error> {
+    let connection = transfer.connection(&context.network.connections);
+    if connection.is_some_and(|connection| is_stale(connection, &fault)) {
+        context.tracer.info(transfer.id, || {
+            "the connection was dead: taking a new one".to_owned()
+        });
+        drop_connection(transfer, context, now);
         transfer.clocks.rest();
-        match std::mem::take(&mut transfer.delivery) {
-            Delivery::Sink => {
-                let result = self.outcome(id, now);
-                if let Some(key) = self.transfer(id).origin {
-                    self.pool.went_well(key);
-                }
-                self.release_connection(id, is_clean, now);
-                self.complete(id, Ok(result));
-                self.give_places(now);
-                Ok(Step::Complete)
-            }
-            Delivery::Drain(_, After::Fail(fault)) => {
-                let connection = transfer
-                    .connection
-                    .and_then(|key| self.connections.get(key));
-                let is_old = |connection: &Connection| {
-                    connection.requests > 1 && matches!(connection.talk, Talk::Http1(_))
-                };
-                let was_used = connection.is_some_and(is_old);
-                if was_used && matches!(fault, Fault::Status { status: 408, .. }) {
-                    // The server was about to close the idle connection, and said so (RFC 9110 §15.5.9).
-                    self.drop_connection(id);
-                    self.requeue(id, true, now);
-                    return Ok(Step::Wait);
-                }
-                if fault.asks_for_calm() {
-                    self.back_off(id, now);
-                }
-                self.release_connection(id, is_clean, now);
-                self.complete_with(id, fault, now);
-                Ok(Step::Complete)
-            }
-            Delivery::Drain(_, After::Redirect(url)) => {
-                let connection = transfer
-                    .connection
-                    .and_then(|key| self.connections.get(key));
-                let response = connection.and_then(|connection| connection.response(transfer.slot));
-                self.tracer.step(id, || Trace::Redirected {
-                    status: response.map_or(0, |response| response.status),
-                    from: masked(transfer.url()).to_string(),
-                    to: masked(&url).to_string(),
-                });
-                self.release_connection(id, is_clean, now);
-                self.leave_origin(id);
-                let transfer = self.transfer(id);
-                transfer.redirects += 1;
-                transfer.was_tls |= transfer.url().scheme() == "https";
-                transfer.address = None;
-                transfer.redirected = Some(*url);
-                transfer.refused = 0;
-                transfer.needs_fresh = false;
-                Ok(Step::Go(State::Init))
-            }
-        }
-    }
-
-    /// Leaves a transfer's origin alone until the application has read of it, and may have said more.
-    pub(super) fn back_off(&mut self, id: TransferId, now: Instant) {
-        if let Some(key) = self.transfer(id).origin {
-            self.pool.back_off(key, now + MOMENT);
-        }
-    }
-
-    /// Ends a transfer by a fault, or starts it over where nobody need notice.
-    pub(in crate::multi) fn fail(&mut self, id: TransferId, fault: Fault, now: Instant) {
-        let transfer = &self.transfers[id.index as usize];
-        let connection = transfer
-            .connection
-            .and_then(|key| self.connections.get(key));
-        let is_stale = |connection: &Connection| match fault {
-            Fault::ConnectionLost(_)
-            | Fault::NoAnswer
-            | Fault::Tls(_)
-            | Fault::TlsTruncated { .. } => connection.may_be_stale(),
-            // What is no answer at all was left over from the last one (RFC 9112 §6.3).
-            Fault::Malformed(Malformed::NotHttp) => connection.requests > 1,
-            _ => false,
-        };
-        if connection.is_some_and(is_stale) {
-            self.tracer.info(id, || {
-                "the connection was dead: taking a new one".to_owned()
-            });
-            self.drop_connection(id);
-            let transfer = self.transfer(id);
-            transfer.clocks.rest();
-            transfer.clocks.wake = None;
-            self.requeue(id, true, now);
-            return;
-        }
-        if self.has_another_target(id, &fault) {
-            return self.turn_to_next_target(id, now);
-        }
-        self.suspect(id, &fault, now);
-        let transfer = &self.transfers[id.index as usize];
-        if matches!(transfer.delivery, Delivery::Drain(..)) {
-            // The head has decided already; how the rest of a body that nobody wants goes wrong changes nothing.
-            match self.settle(id, false, now) {
-                Ok(Step::Go(state)) => {
-                    self.transfer(id).state = state;
-                    self.make_runnable(id);
-                }
-                Ok(_) => {}
-                Err(fault) => self.complete_with(id, fault, now),
-            }
-            return;
-        }
-        self.complete_with(id, fault, now);
-    }
-
-    /// Whether the proxy could not connect to the address that it was told, and the origin has others.
-    fn has_another_target(&self, id: TransferId, fault: &Fault) -> bool {
-        let is_refusal = matches!(
-            fault,
-            Fault::Proxy {
-                fault: ProxyFault::Socks(_),
-                ..
-            }
-        );
-        let connection = self.transfers[id.index as usize].connection;
-        let target = connection.and_then(|key| self.connections.get(key)?.target);
-        is_refusal && target.is_some_and(|target| target.left > 0)
-    }
-
-    /// Has the proxy told another address: there is no race behind a proxy.
-    fn turn_to_next_target(&mut self, id: TransferId, now: Instant) {
-        self.tracer.info(id, || {
-            "the proxy could not connect: telling it the next address".to_owned()
-        });
-        self.drop_connection(id);
-        let transfer = self.transfer(id);
-        transfer.refused += 1;
         transfer.clocks.wake = None;
-        if let Some(key) = transfer.origin {
-            self.pool.stop_trying(key, id);
-        }
-        self.requeue(id, true, now);
+        requeue(transfer, context, true);
+        return None;
     }
+    if has_another_target(connection, &fault) {
+        turn_to_next_target(transfer, context, now);
+        return None;
+    }
+    suspect(transfer, context, &fault, now);
+    if !matches!(transfer.delivery, Delivery::Drain(..)) {
+        return Some(error(transfer, context, fault));
+    }
+    // The head has decided already; how the rest of a discarded body fails changes nothing.
+    match settle(transfer, context, false, now) {
+        Ok(Step::Go(state)) => {
+            transfer.state = state;
+            context.schedule.push(transfer.id);
+            None
+        }
+        Ok(_) => None,
+        Err(fault) => Some(error(transfer, context, fault)),
+    }
+}
 
-    fn complete_with(&mut self, id: TransferId, fault: Fault, now: Instant) {
-        let transfer = &self.transfers[id.index as usize];
-        let doing = transfer.state.doing();
-        let proxy = transfer.origin.and_then(|key| self.pool.route(key).proxy());
-        let error = Error::new(fault, doing, transfer.address)
-            .redirected_to(transfer.redirected.clone())
-            .through(proxy.map(ToString::to_string));
-        let is_reaching = matches!(
-            doing,
-            Doing::Resolving | Doing::Connecting | Doing::Handshaking
-        );
-        let origin = transfer.origin.filter(|_| is_reaching);
-        if let Some((key, fault)) = origin.zip(error.fault().of_reaching()) {
-            self.fail_with(id, key, (&fault, &error));
+/// Whether a fault means no more than that the connection was closed by the server, or is out of step.
+fn is_stale(connection: &Connection, fault: &Fault) -> bool {
+    match fault {
+        Fault::ConnectionLost(_) | Fault::NoAnswer | Fault::Tls(_) | Fault::TlsTruncated { .. } => {
+            connection.may_be_stale()
         }
-        self.complete(id, Err(error));
-        self.give_places(now);
+        // Bytes that are no answer were left over from the last one (RFC 9112 §6.3).
+        Fault::Malformed(Malformed::NotHttp) => connection.requests > 1,
+        _ => false,
     }
+}
 
-    /// Ends those who have waited for a transfer to reach their origin, which it has not: the try was theirs too.
-    fn fail_with(&mut self, id: TransferId, key: usize, (fault, error): (&Fault, &Error)) {
-        let since = self.transfer(id).clocks.dispatched;
-        for sharing in self.pool.not_reached(key, id) {
-            let Some(fault) = fault.of_reaching() else {
-                continue;
-            };
-            self.tracer.info(sharing, || {
-                "another has tried to connect, in vain".to_owned()
-            });
-            let redirected = self.transfer(sharing).redirected.clone();
-            let error = Error::new(fault, error.doing(), error.address())
-                .redirected_to(redirected)
-                .through(error.proxy().map(str::to_owned));
-            self.complete_since(sharing, Err(error), since);
+/// Whether the proxy could not connect to the address that it was told, and the origin has others.
+fn has_another_target(connection: Option<&Connection>, fault: &Fault) -> bool {
+    let is_refusal = matches!(
+        fault,
+        Fault::Proxy {
+            fault: ProxyFault::Socks(_),
+            ..
         }
-    }
+    );
+    let target = connection.and_then(|connection| connection.target);
+    is_refusal && target.is_some_and(|target| target.left > 0)
+}
 
-    fn outcome(&self, id: TransferId, now: Instant) -> Outcome {
-        let transfer = &self.transfers[id.index as usize];
-        let connection = transfer
-            .connection
-            .and_then(|key| self.connections.get(key));
-        let response = connection.and_then(|connection| connection.response(transfer.slot));
-        Outcome {
-            status: response.map_or(0, |response| response.status),
-            version: response.map_or_else(Default::default, |response| response.version),
-            received: transfer.received,
-            elapsed: transfer
-                .clocks
-                .dispatched
-                .map_or_else(Default::default, |at| now.saturating_duration_since(at)),
-            redirects: transfer.redirects,
-            final_url: transfer.redirected.clone(),
-            address: connection.and_then(|connection| connection.address()),
-            is_reused: connection.is_some_and(|connection| connection.requests > 1),
-        }
+/// Tells the proxy the next address, over a new connection: addresses behind a proxy do not race.
+fn turn_to_next_target<S>(transfer: &mut Transfer<S>, context: &mut Context, now: Instant) {
+    context.tracer.info(transfer.id, || {
+        "the proxy could not connect: telling it the next address".to_owned()
+    });
+    drop_connection(transfer, context, now);
+    transfer.refused += 1;
+    transfer.clocks.wake = None;
+    if let Some(key) = transfer.origin {
+        context.pool.stop_trying(key, transfer.id);
     }
+    requeue(transfer, context, true);
+}
 
-    /// Completes a transfer: everything that it held is let go, and its message is queued.
-    pub(in crate::multi) fn complete(&mut self, id: TransferId, result: Result<Outcome, Error>) {
-        self.complete_since(id, result, None);
-    }
+/// A fault with what the transfer was doing.
+fn error<S>(transfer: &Transfer<S>, context: &Context, fault: Fault) -> Error {
+    let origins = &context.pool.origins;
+    let proxy = transfer.origin.and_then(|key| origins[key].route().proxy());
+    Error::new(fault, transfer.state.doing(), transfer.address)
+        .redirected_to(transfer.redirects.url.clone())
+        .through(proxy.map(ToString::to_string))
+}
 
-    /// The same for one that was not dispatched, but took part in what another did since a time.
-    fn complete_since(
-        &mut self,
-        id: TransferId,
-        result: Result<Outcome, Error>,
-        since: Option<Instant>,
-    ) {
-        let dispatched = self.transfer(id).clocks.dispatched.or(since);
-        self.let_go(id);
-        self.running -= 1;
-        let message = self.messages.push(Done {
-            id,
-            result,
-            dispatched,
-        });
-        let transfer = self.transfer(id);
-        transfer.state = State::Done;
-        transfer.message = Some(message);
-    }
+/// The head of the last answer.
+fn response<'c, S>(
+    transfer: &Transfer<S>,
+    context: &'c Context,
+) -> Option<&'c crate::http::Response> {
+    let slot = transfer.link?.slot;
+    let connection = transfer.connection(&context.network.connections)?;
+    connection.exchanges.response(slot)
+}
 
-    /// Lets go of whatever a transfer holds, in whatever state it is. The places that this frees
-    /// are still to be given away.
-    pub(in crate::multi) fn let_go(&mut self, id: TransferId) {
-        let transfer = &self.transfers[id.index as usize];
-        if let (State::StandBy, Some(key)) = (transfer.state, transfer.origin) {
-            self.pool.stand_up(key);
-        }
-        self.drop_connection(id);
-        self.give_back(id);
-        let transfer = &mut self.transfers[id.index as usize];
-        self.sleeping -= usize::from(transfer.state == State::Delayed);
-        let was_counted = transfer.clocks.dispatched.is_some() && !transfer.easy.is_extra;
-        transfer.clocks = super::Clocks::over(transfer.clocks.dispatched);
-        self.leave_origin(id);
-        self.timers.set(id.index, None);
-        if was_counted {
-            self.pool.complete();
-        }
+fn outcome<S>(transfer: &Transfer<S>, context: &Context, now: Instant) -> Outcome {
+    let connection = transfer.connection(&context.network.connections);
+    let response = response(transfer, context);
+    Outcome {
+        status: response.map_or(0, |response| response.status),
+        version: response.map_or_else(Default::default, |response| response.version),
+        received: transfer.received,
+        elapsed: transfer
+            .clocks
+            .dispatched
+            .map_or_else(Default::default, |at| now.saturating_duration_since(at)),
+        redirects: transfer.redirects.count,
+        final_url: transfer.redirects.url.clone(),
+        address: connection.and_then(Connection::address),
+        is_reused: connection.is_some_and(|connection| connection.requests > 1),
     }
+}
 
-    /// Gives back what a transfer was granted and has not received.
-    pub(in crate::multi) fn give_back(&mut self, id: TransferId) {
-        let transfer = &mut self.transfers[id.index as usize];
-        for (rate, grant) in [transfer.rate.as_mut(), self.rate.as_mut()]
-            .into_iter()
-            .zip(&mut transfer.grants)
-        {
-            if let Some(rate) = rate {
-                rate.give_back(std::mem::take(grant));
-            }
-        }
-    }
+/// Completes a transfer: releases everything that it holds, and queues its message.
+pub(in crate::multi) fn complete<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    result: Result<Outcome, Error>,
+    now: Instant,
+) {
+    complete_since(transfer, context, result, None, now);
+}
 
-    /// Leaves the queue, a place not yet used, and the origin.
-    fn leave_origin(&mut self, id: TransferId) {
-        let transfer = &mut self.transfers[id.index as usize];
-        let Some(key) = transfer.origin.take() else {
-            return;
-        };
-        if let Some(turn) = transfer.turn.take() {
-            self.pool.stop_waiting(key, turn);
-        }
-        self.pool.stop_trying(key, id);
-        let transfer = &mut self.transfers[id.index as usize];
-        match transfer.place.take() {
-            Some(Place::New) => self.pool.closed(key, None),
-            Some(Place::Reuse(connection)) => self.pool.keep(key, connection),
-            // The stream was left already.
-            Some(Place::Join(_)) | None => {}
-        }
-        self.pool.leave(key);
-    }
+/// Completes a transfer. If it was not dispatched, it took part since `since` in what another transfer did.
+pub(in crate::multi) fn complete_since<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    result: Result<Outcome, Error>,
+    since: Option<Instant>,
+    now: Instant,
+) {
+    let dispatched = transfer.clocks.dispatched.or(since);
+    release_all(transfer, context, now);
+    context.running -= 1;
+    context.has_free_places = true;
+    let message = context.messages.push(Done {
+        id: transfer.id,
+        result,
+        dispatched,
+    });
+    transfer.state = State::Done { message };
+}
 
-    /// Takes a transfer off its connection, which is kept as idle if it `is_clean`, else closed.
-    fn release_connection(&mut self, id: TransferId, is_clean: bool, now: Instant) {
-        if !is_clean {
-            return self.drop_connection(id);
-        }
-        let Some(key) = self.transfer(id).connection.take() else {
-            return;
-        };
-        let connection = &mut self.connections[key];
-        let Some(http1) = connection.http1() else {
-            return self.leave_stream(id, key);
-        };
-        http1.user = None;
-        connection.idle_since = Some((now, self.calls));
-        for socket in connection.sockets() {
-            self.sockets.want(socket, id, Interest::Remove);
-        }
-        let origin = connection.origin;
-        self.pool.keep(origin, key);
+/// Releases everything that a transfer holds, in any state. The places that this frees are assigned later.
+pub(in crate::multi) fn release_all<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    now: Instant,
+) {
+    if let (State::StandBy, Some(key)) = (transfer.state, transfer.origin) {
+        context.pool.stop_standing_by(key);
     }
+    drop_connection(transfer, context, now);
+    transfer.allowance.give_back(context.rate.as_mut());
+    context.sleeping -= usize::from(matches!(transfer.state, State::Delayed));
+    let was_counted = transfer.clocks.dispatched.is_some() && !transfer.easy.is_extra;
+    transfer.clocks = Clocks::over(transfer.clocks.dispatched);
+    leave_origin(transfer, context);
+    context.schedule.timers.set(transfer.id.index, None);
+    if was_counted {
+        context.pool.complete();
+    }
+}
 
-    /// Takes a transfer off its connection and closes that, unless others share it.
-    pub(super) fn drop_connection(&mut self, id: TransferId) {
-        let shared = self.shared_by(id);
-        match (self.transfer(id).connection.take(), shared) {
-            (Some(_), Some(key)) => self.leave_stream(id, key),
-            (Some(key), None) => self.close_connection(key),
-            (None, _) => {}
-        }
+/// Leaves the queue, an unused place, and the origin.
+fn leave_origin<S>(transfer: &mut Transfer<S>, context: &mut Context) {
+    let Some(key) = transfer.origin.take() else {
+        return;
+    };
+    if let State::Pending { turn, .. } = transfer.state {
+        context.pool.stop_waiting(key, turn);
     }
+    context.pool.stop_trying(key, transfer.id);
+    match transfer.state {
+        State::Placed {
+            place: Place::New, ..
+        }
+        | State::Resolve => context.pool.not_used(key),
+        State::Placed {
+            place: Place::Reuse(connection),
+            ..
+        } => context.pool.keep(key, connection),
+        // The stream of a `Place::Join` was left with the connection.
+        _ => {}
+    }
+    context.pool.leave(key);
+}
 
-    /// Closes a connection and frees its place.
-    pub(in crate::multi) fn close_connection(&mut self, key: ConnectionKey) {
-        let Some(mut connection) = self.connections.remove(key) else {
-            return;
-        };
-        for socket in connection.sockets() {
-            self.sockets.close(socket, &mut self.messages);
-        }
-        if let Some(filter) = connection.filter() {
-            filter.close();
-        }
-        if connection.http2().is_some_and(|http2| http2.answers == 0) {
-            self.pool.closed_unanswered(connection.origin);
-        }
-        if connection.is_established {
-            self.pool.disconnected(connection.origin);
-        } else {
-            self.pool.not_opened(connection.origin);
-        }
-        self.pool.closed(connection.origin, Some(key));
+/// Takes a transfer off its connection, which is kept as idle if it `is_clean`.
+fn release_connection<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    is_clean: bool,
+    now: Instant,
+) {
+    if let Some(link) = transfer.link.take() {
+        context.leave(transfer.id, link, is_clean, now);
     }
+}
+
+/// Takes a transfer off its connection, and closes that unless other transfers use it.
+pub(super) fn drop_connection<S>(transfer: &mut Transfer<S>, context: &mut Context, now: Instant) {
+    release_connection(transfer, context, false, now);
 }

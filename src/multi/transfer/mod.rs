@@ -1,63 +1,87 @@
-//! One transfer and the states it passes through. Each state is one method of [`Multi`](super::Multi).
+//! One transfer and the states it passes through. A state is a function that borrows its transfer and the
+//! [`Context`], and says what to do next.
 //!
 //! ```text
-//!  Delayed           an idle connection to the origin
-//!   ▲    │       ┌─────────────────────────────────────────────┐
-//!   │    ▼       │                                             ▼
-//! add ─► Init ─► Pending ─► Resolve ─► Connect ─► Handshake ─► Send ─► Receive ─► Done
-//!          ▲     ▲                                                     │ │ │ ▲
-//!          │     └─────────── the connection was found dead ───────────┘ │ │ │
-//!          └───────────────── a redirect ────────────────────────────────┘ ▼ │ its rate
-//!                                                                         Limited
-//!
-//!     start.rs                connect.rs                  exchange.rs, stream.rs   finish.rs
+//!  Delayed                      an idle connection to the origin, or a stream of one
+//!   ▲    │                 ┌─────────────────────────────────────────────┐
+//!   │    ▼                 │                                             ▼
+//! add ─► Init ─► Pending ─► Placed ─► Resolve ─► Connect ─► Handshake ─► Send ─► Receive ─► Done
+//!          ▲     ▲                                                       │ │ │   │ ▲
+//!          │     └──── the connection was dead, or takes no requests ────┘ │ │   ▼ │ its rate
+//!          └────────── a redirect ─────────────────────────────────────────┘ │  Limited
+//!                                                                            ▼
+//!     start.rs                         connect.rs                         StandBy      exchange.rs, finish.rs
 //! ```
 //!
-//! A transfer that only connects leaves Send for StandBy, and comes back when it is given something to fetch.
+//! A transfer that only connects leaves Send for StandBy, and returns when [`Multi::replace`](super::Multi::replace)
+//! gives it something to fetch. An error leads from any state to Done.
 //!
-//! An error leads from any state to Done. `request.rs` has what is sent, `answer.rs` what becomes of what is received,
-//! `splice.rs` the short way to a file, `clocks.rs` the times.
+//! `request.rs` makes what is sent, `answer.rs` handles what is received, `recover.rs` repeats requests that a
+//! connection could not carry, `splice.rs` moves bodies to files, `clocks.rs` has the time limits.
 //!
-//! A transfer that waits is woken by its socket, by its time, by a free place, or by an answer of
-//! the resolver; one that stopped at its budget is runnable; one that is paused waits for the
-//! application. There is no other way to sleep.
+//! A waiting transfer is woken by its socket, its timer, a free place or an answer of the resolver; one that used up
+//! its budget is runnable; a paused one waits for the application. There is no other way to sleep.
 
 mod answer;
 mod clocks;
 mod connect;
 mod exchange;
 mod finish;
+mod recover;
 mod request;
-mod splice;
+pub(super) mod splice;
 mod stack;
 mod start;
-mod stream;
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use url::Url;
 
-pub(super) use clocks::Clocks;
-pub(super) use request::Prepared;
+pub(super) use answer::Reader;
+pub(super) use clocks::{Clocks, timeout_kind};
+pub(super) use finish::{complete, complete_since, fail, release_all};
+pub(super) use request::{Asking, Prepared};
 pub(super) use splice::Splicer;
+pub(super) use start::join;
 
-use super::connections::ConnectionKey;
+use super::Sink;
+use super::connection::Connection;
+use super::connections::{ConnectionKey, Connections};
+use super::context::Context;
 use super::easy::Easy;
 use super::info::TransferId;
-use super::pool::{Place, Turn};
+use super::origins::OriginKey;
+use super::queue::{Place, Turn, Waiter};
+use super::rate::Allowance;
 use crate::error::{Doing, Fault};
+
+/// Bytes that one transfer or one connection receives before others have their turn.
+pub(super) const BUDGET: usize = 2 * 1024 * 1024;
 
 /// Where a transfer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Waits for its time: a retry.
+    /// Waits until its delay is over.
     Delayed,
-    /// Has just been added.
+    /// Was added, or follows a redirect.
     Init,
-    /// Waits for a place.
-    Pending,
-    /// Waits for its host's addresses.
+    /// Waits in the queue of its origin.
+    Pending {
+        /// Its entry in the queue.
+        turn: Turn,
+        /// Its last connection was dead: it takes no idle one.
+        needs_fresh: bool,
+    },
+    /// Was assigned a place, which it takes when it runs.
+    Placed {
+        place: Place,
+        /// As in `Pending`.
+        needs_fresh: bool,
+    },
+    /// Has a stream, and waits within the call for its connection to receive what came while it was not watched.
+    Joining,
+    /// Waits for the addresses of its host, with the right to open a connection.
     Resolve,
     /// Waits for a TCP connection.
     Connect,
@@ -69,18 +93,26 @@ pub(super) enum State {
     Send,
     /// Receives its answer.
     Receive,
-    /// May not receive for a while, by a rate limit.
+    /// Receives nothing for a while, because of a rate limit.
     Limited,
-    /// Has completed, and waits to be removed.
-    Done,
+    /// Completed; waits until it is removed.
+    Done {
+        /// The number of its message in the info queue.
+        message: u64,
+    },
 }
 
 impl State {
-    /// The same in the words of an error.
+    /// The state as an error names it.
     pub(super) fn doing(self) -> Doing {
         match self {
             Self::Init => Doing::Starting,
-            Self::Delayed | Self::Pending | Self::StandBy | Self::Done => Doing::Waiting,
+            Self::Delayed
+            | Self::Pending { .. }
+            | Self::Placed { .. }
+            | Self::Joining
+            | Self::StandBy
+            | Self::Done { .. } => Doing::Waiting,
             Self::Resolve => Doing::Resolving,
             Self::Connect => Doing::Connecting,
             Self::Handshake => Doing::Handshaking,
@@ -90,30 +122,57 @@ impl State {
     }
 }
 
-/// What a state's method says to do next.
+/// What a state decides to do next.
 #[derive(Debug)]
 pub(super) enum Step {
     /// Go on in this state at once.
     Go(State),
+    /// Receive what came over this multiplexed connection while it was not watched, then [`join`] it. The transfer is
+    /// `Joining` meanwhile.
+    Look(ConnectionKey),
     /// Sleep until something wakes the transfer.
     Wait,
     /// Let others run first, then go on.
     Yield,
-    /// The answer is whole.
+    /// The transfer has completed.
     Complete,
 }
 
-/// What becomes of the body under way.
+/// Runs the state that a transfer is in.
+pub(super) fn step<S: Sink>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    now: Instant,
+) -> Result<Step, Fault> {
+    match transfer.state {
+        State::Delayed => Ok(start::delayed(transfer, context, now)),
+        State::Init => start::init(transfer, context),
+        State::Pending { .. } | State::Joining => Ok(Step::Wait),
+        State::Placed { place, needs_fresh } => {
+            Ok(start::placed(transfer, context, place, needs_fresh, now))
+        }
+        State::Resolve => connect::resolve(transfer, context, now),
+        State::Connect => connect::connect(transfer, context, now),
+        State::Handshake => connect::handshake(transfer, context, now),
+        State::StandBy => Ok(connect::stand_by(transfer, context)),
+        State::Send => exchange::send(transfer, context, now),
+        State::Receive => exchange::receive(transfer, context, now),
+        State::Limited => exchange::limited(transfer, context, now),
+        State::Done { .. } => Ok(Step::Complete),
+    }
+}
+
+/// What happens to the body that is received.
 #[derive(Debug, Default)]
 pub(super) enum Delivery {
-    /// It goes to the sink.
+    /// The sink takes it.
     #[default]
     Sink,
-    /// It is read and thrown away, to keep the connection: this many bytes of it at most, until the transfer's wake.
+    /// It is read and discarded, to keep the connection: at most this many bytes more, until the transfer's wake time.
     Drain(u64, After),
 }
 
-/// What follows a body that is thrown away.
+/// What follows a body that is discarded.
 #[derive(Debug)]
 pub(super) enum After {
     /// The redirect is followed.
@@ -122,50 +181,65 @@ pub(super) enum After {
     Fail(Fault),
 }
 
+/// A transfer's use of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Link {
+    pub(super) key: ConnectionKey,
+    /// The transfer's slot on the connection.
+    pub(super) slot: usize,
+    /// Its stream takes nothing now.
+    pub(super) is_resting: bool,
+    /// Its body is a long one.
+    pub(super) is_bulky: bool,
+}
+
+impl Link {
+    pub(super) fn new(key: ConnectionKey, slot: usize) -> Self {
+        Self {
+            key,
+            slot,
+            is_resting: false,
+            is_bulky: false,
+        }
+    }
+}
+
+/// The redirects that a transfer followed.
+#[derive(Debug, Default)]
+pub(super) struct Redirects {
+    /// Where the last one led.
+    pub(super) url: Option<Url>,
+    pub(super) count: u32,
+    /// One of them led away from an https URL.
+    pub(super) has_left_tls: bool,
+}
+
 /// A transfer in a multi.
 #[derive(Debug)]
 pub(super) struct Transfer<S> {
     pub(super) id: TransferId,
     pub(super) easy: Easy<S>,
     pub(super) state: State,
-    /// Where redirects have led; the easy's URL before the first.
-    pub(super) redirected: Option<Url>,
-    pub(super) redirects: u32,
-    /// A redirect has led away from https.
-    pub(super) was_tls: bool,
-    /// The key of the origin it holds in the pool.
-    pub(super) origin: Option<usize>,
-    /// Its place in the queue while it is pending, and what it got there.
-    pub(super) turn: Option<Turn>,
-    pub(super) place: Option<Place>,
-    pub(super) connection: Option<ConnectionKey>,
-    /// Its slot, where the connection is one of HTTP/2.
-    pub(super) slot: usize,
-    /// The last address tried.
+    pub(super) redirects: Redirects,
+    /// The origin, with a record that it uses.
+    pub(super) origin: Option<OriginKey>,
+    /// The connection that it uses, which is open.
+    pub(super) link: Option<Link>,
+    /// The address that was tried last.
     pub(super) address: Option<SocketAddr>,
     /// How many of the origin's addresses its proxy could not connect to.
     pub(super) refused: usize,
-    /// The last connection was found dead: take a new one.
-    pub(super) needs_fresh: bool,
-    /// Its stream is not listened to just now.
-    pub(super) is_resting: bool,
-    /// Its body has turned out to be long.
-    pub(super) is_bulky: bool,
     pub(super) delivery: Delivery,
+    /// Bytes of the body.
     pub(super) received: u64,
     pub(super) clocks: Clocks,
-    /// Bytes that it may still receive under each limit: its own, and that of all.
-    pub(super) grants: [u64; 2],
-    pub(super) rate: Option<super::rate::Rate>,
-    /// The number of its message, once it has completed.
-    pub(super) message: Option<u64>,
+    pub(super) allowance: Allowance,
     pub(super) is_paused: bool,
-    pub(super) is_runnable: bool,
 }
 
 impl<S> Transfer<S> {
     pub(super) fn new(id: TransferId, easy: Easy<S>) -> Self {
-        let rate = easy.max_recv_speed.map(super::rate::Rate::new);
+        let allowance = Allowance::new(easy.max_recv_speed);
         let state = match easy.delay {
             Some(_) => State::Delayed,
             None => State::Init,
@@ -174,51 +248,74 @@ impl<S> Transfer<S> {
             id,
             easy,
             state,
-            redirected: None,
-            redirects: 0,
-            was_tls: false,
+            redirects: Redirects::default(),
             origin: None,
-            turn: None,
-            place: None,
-            connection: None,
-            slot: 0,
+            link: None,
             address: None,
             refused: 0,
-            needs_fresh: false,
-            is_resting: false,
-            is_bulky: false,
             delivery: Delivery::Sink,
             received: 0,
             clocks: Clocks::default(),
-            grants: [0; 2],
-            rate,
-            message: None,
+            allowance,
             is_paused: false,
-            is_runnable: false,
         }
     }
 
-    /// Completes the transfer without giving anything back of what it holds: all of that is gone.
-    pub(super) fn forget(&mut self) {
-        self.state = State::Done;
+    /// Completes the transfer without returning anything that it holds: all of that was forgotten.
+    pub(super) fn forget(&mut self, message: u64) {
+        self.state = State::Done { message };
         self.origin = None;
-        self.turn = None;
-        self.place = None;
-        self.connection = None;
-        self.is_resting = false;
-        self.is_bulky = false;
+        self.link = None;
         self.delivery = Delivery::Sink;
         self.clocks = Clocks::over(self.clocks.dispatched);
-        self.grants = [0; 2];
-        self.is_runnable = false;
+        self.allowance.forget_grants();
     }
 
-    /// The URL being fetched now.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, State::Done { .. })
+    }
+
+    /// Takes the transfer out of the queue: it was assigned a place.
+    pub(super) fn place(&mut self, place: Place) {
+        let needs_fresh = matches!(
+            self.state,
+            State::Pending {
+                needs_fresh: true,
+                ..
+            }
+        );
+        self.state = State::Placed { place, needs_fresh };
+    }
+
+    /// What the queue of its origin holds of it.
+    pub(super) fn waiter(&self) -> Waiter {
+        Waiter {
+            id: self.id,
+            is_apart: self.easy.is_extra,
+        }
+    }
+
+    /// Moves the transfer to another turn, if it waits in the queue of its origin.
+    pub(super) fn change_turn(&mut self, context: &mut Context, change: impl FnOnce(Turn) -> Turn) {
+        let waiter = self.waiter();
+        if let (State::Pending { turn, .. }, Some(key)) = (&mut self.state, self.origin) {
+            let before = *turn;
+            *turn = change(before);
+            context.pool.change_turn(key, before, *turn, waiter);
+        }
+    }
+
+    /// The connection that it uses.
+    pub(super) fn connection<'c>(&self, connections: &'c Connections) -> Option<&'c Connection> {
+        connections.get(self.link?.key)
+    }
+
+    /// The URL that is being fetched.
     pub(super) fn url(&self) -> &Url {
-        self.redirected.as_ref().unwrap_or(&self.easy.url)
+        self.redirects.url.as_ref().unwrap_or(&self.easy.url)
     }
 
-    /// Whether a body that nobody wants has taken as long, or is as long, as it may.
+    /// Whether a discarded body has reached its limit of bytes or time.
     pub(super) fn has_drained_enough(&self, now: Instant) -> bool {
         match self.delivery {
             Delivery::Drain(room, _) => room == 0 || self.clocks.wake.is_some_and(|at| at <= now),

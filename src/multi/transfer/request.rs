@@ -1,33 +1,35 @@
-//! The head of a request: what a transfer sends, and to whom it may send it.
+//! The head of a request: its fields, and which of them an origin may receive.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Transfer;
 use crate::error::Fault;
-use crate::http::{Credentials, Field, Netrc, Origin, Unsendable, request_target};
+use crate::http::{Credentials, Field, Method, Netrc, Origin, Unsendable, request_target};
 use crate::http1;
 use crate::http2::{self, Fields};
+use crate::multi::info::TransferId;
 use crate::multi::route::Route;
 use crate::multi::{Easy, Options};
 
-/// What gannet calls itself (RFC 9110 §10.1.5).
+/// The product name (RFC 9110 §10.1.5).
 const USER_AGENT: &str = concat!("gannet/", env!("CARGO_PKG_VERSION"));
 
-/// The fields of a request as they are sent, kept for the next one of an origin that has the same.
+/// The encoded fields of a request, kept for the next request to the origin with the same fields.
 #[derive(Debug, Default)]
 pub(in crate::multi) struct Prepared {
-    /// For HTTP/1.1; empty until they are needed.
+    /// For HTTP/1.1; empty until it is needed.
     bytes: Vec<u8>,
     /// For HTTP/2.
     fields: Option<Fields>,
-    /// What they are made of: the same two say that they are still right.
+    /// The headers that the fields were made from…
     headers: Option<Arc<[Field]>>,
+    /// …and the credentials. With the same two, the fields are still valid.
     credentials: Option<Arc<Credentials>>,
 }
 
 impl Prepared {
-    /// Makes ready for a transfer: what was made for others is forgotten.
+    /// Drops fields that were made for other headers or credentials.
     fn make_ready_for<S>(&mut self, easy: &Easy<S>) {
         if !self.is_for(easy) {
             self.bytes.clear();
@@ -57,25 +59,25 @@ fn unsendable(error: Unsendable) -> Fault {
     Fault::BadUrl(error.to_string())
 }
 
-/// Whether a field has that name.
+/// Whether a field has this name.
 fn is(field: &Field, name: &str) -> bool {
     field.name().eq_ignore_ascii_case(name)
 }
 
-/// A transfer's next request, and to whom it goes.
-pub(super) struct Asking<'a, S> {
+/// A transfer's next request, and the origin that it goes to.
+pub(in crate::multi) struct Asking<'a, S> {
     transfer: &'a Transfer<S>,
     origin: &'a Origin,
-    /// The way there.
+    /// How the origin is reached.
     route: &'a Route,
     /// Logins of hosts.
     netrc: Option<&'a Netrc>,
-    /// What the jar has for it.
+    /// The cookies of the jar for it.
     cookies: Option<String>,
 }
 
 impl<'a, S> Asking<'a, S> {
-    /// Looks up what it is to have beside what was given.
+    /// The next request of a transfer, with the cookies of the jar.
     pub(super) fn new(
         transfer: &'a Transfer<S>,
         origin: &'a Origin,
@@ -92,16 +94,25 @@ impl<'a, S> Asking<'a, S> {
         };
         if let Some(jar) = &mut options.cookies {
             let given = asking.given_cookies();
-            // An empty one says that no cookie is to be sent.
-            let is_wanted = given.clone().all(|value| value.is_some());
+            // An empty Cookie field means that no cookies are sent.
+            let is_allowed = given.clone().all(|value| value.is_some());
             let length = given.flatten().map(|value| value.len() + "; ".len()).sum();
-            asking.cookies = jar.field(transfer.url(), length, now).filter(|_| is_wanted);
+            let field = jar.field(transfer.url(), length, now);
+            asking.cookies = if is_allowed { field } else { None };
         }
         asking
     }
 
-    /// Writes its head, for HTTP/1.1.
-    pub(super) fn write_head(
+    pub(in crate::multi) fn id(&self) -> TransferId {
+        self.transfer.id
+    }
+
+    pub(in crate::multi) fn method(&self) -> Method {
+        self.transfer.easy.method
+    }
+
+    /// Encodes the head for HTTP/1.1.
+    pub(in crate::multi) fn write_head(
         &self,
         prepared: &mut Prepared,
         out: &mut Vec<u8>,
@@ -126,15 +137,17 @@ impl<'a, S> Asking<'a, S> {
         Ok(())
     }
 
-    /// The target of a request that a proxy is to make (RFC 9112 §3.2.2). The URL's userinfo has no
-    /// place in it (RFC 9110 §4.2.4).
+    /// The target of a request that a proxy makes (RFC 9112 §3.2.2). It has no userinfo (RFC 9110 §4.2.4).
     fn absolute(&self, target: &str) -> String {
         let (scheme, authority) = (self.origin.scheme.as_str(), self.origin.authority());
         format!("{scheme}://{authority}{target}")
     }
 
-    /// The same for HTTP/2.
-    pub(super) fn stream_request(&self, prepared: &mut Prepared) -> Result<http2::Request, Fault> {
+    /// The head for HTTP/2.
+    pub(in crate::multi) fn stream_request(
+        &self,
+        prepared: &mut Prepared,
+    ) -> Result<http2::Request, Fault> {
         let easy = &self.transfer.easy;
         let target = request_target(self.transfer.url());
         let make = || self.with_fields(|fields| Fields::new(self.origin, fields));
@@ -151,21 +164,21 @@ impl<'a, S> Asking<'a, S> {
         request.map_err(unsendable)
     }
 
-    /// Whether it has fields that others of its origin may not have.
+    /// Whether it may have fields that differ from those of other requests to the origin.
     fn is_special(&self) -> bool {
         let easy = &self.transfer.easy;
         let has_userinfo = !easy.url.username().is_empty() || easy.url.password().is_some();
         let has_own = !easy.own_headers.is_empty() || has_userinfo || self.cookies.is_some();
-        self.transfer.redirected.is_some() || has_own
+        self.transfer.redirects.url.is_some() || has_own
     }
 
-    /// Whether it goes to the first URL's origin.
+    /// Whether it goes to the origin of the first URL.
     fn is_home(&self) -> bool {
-        self.transfer.redirected.is_none() || self.origin.is_of(&self.transfer.easy.url)
+        self.transfer.redirects.url.is_none() || self.origin.is_of(&self.transfer.easy.url)
     }
 
-    /// Has its fields written. What was given wins over the defaults, but for cookies, which go before
-    /// those of the jar.
+    /// Passes the fields to `write`. Given fields replace the defaults, except that given cookies precede those of the
+    /// jar.
     fn with_fields<T>(
         &self,
         write: impl for<'f> FnOnce(&mut Pairs<'f>) -> Result<T, Unsendable>,
@@ -194,8 +207,8 @@ impl<'a, S> Asking<'a, S> {
         write(&mut defaults.chain(given).chain(cookies)).map_err(unsendable)
     }
 
-    /// What was given: the transfer's own fields win over the shared ones; credentials and a Host
-    /// stay at home, with the first URL's origin. What a proxy is told of who asks goes to no origin.
+    /// The given fields. Those of the transfer replace the shared ones. Only the origin of the first URL receives
+    /// credentials and a Host. No origin receives a Proxy-Authorization through a tunnel.
     fn given(&self) -> impl Iterator<Item = &'a Field> + Clone {
         let easy = &self.transfer.easy;
         let (is_home, is_tunnel) = (self.is_home(), self.route.is_tunnel());
@@ -212,27 +225,29 @@ impl<'a, S> Asking<'a, S> {
         own.chain(shared.filter(move |field| !has_own(field.name())))
     }
 
-    /// The values of the Cookie fields among them.
+    /// The values of the given Cookie fields.
     fn given_cookies(&self) -> impl Iterator<Item = Option<&'a str>> + Clone {
         let given = self.given().filter(|field| is(field, "Cookie"));
         given.map(Field::value)
     }
 
-    /// The one Cookie field that there may be (RFC 6265 §5.4), where the jar has something for it.
+    /// The value of the only Cookie field (RFC 6265 §5.4), if the jar has cookies for it.
     fn all_cookies(&self) -> Option<String> {
         let own = self.cookies.as_deref()?;
         let all: Vec<_> = self.given_cookies().flatten().chain([own]).collect();
         Some(all.join("; "))
     }
 
-    /// Who logs in: at home what was given, or stands in the URL, or is known of the host; elsewhere
-    /// only who is known of just that host, and nobody in the clear once it has been over TLS.
+    /// The login for the origin. The origin of the first URL receives the given one, else that of the URL, else that
+    /// of the netrc. Other origins receive only the login that the netrc has for just that host, and none without TLS
+    /// after a redirect from https.
     fn login(&self) -> Option<Credentials> {
         let easy = &self.transfer.easy;
         let host = &self.origin.host;
         if !self.is_home() {
-            let is_safe = self.origin.is_tls() || !self.transfer.was_tls;
-            return self.netrc.filter(|_| is_safe)?.named(host);
+            let is_safe = self.origin.is_tls() || !self.transfer.redirects.has_left_tls;
+            let netrc = if is_safe { self.netrc } else { None };
+            return netrc?.named(host);
         }
         if let Some(given) = &easy.credentials {
             return Some(Credentials::clone(given));
@@ -241,9 +256,9 @@ impl<'a, S> Asking<'a, S> {
             return self.netrc?.of_host(host);
         };
         let lacks_password = easy.url.password().is_none();
-        match self.netrc.filter(|_| lacks_password) {
-            Some(netrc) => Some(netrc.complete(host, typed)),
-            None => Some(typed),
+        match self.netrc {
+            Some(netrc) if lacks_password => Some(netrc.complete(host, typed)),
+            _ => Some(typed),
         }
     }
 }

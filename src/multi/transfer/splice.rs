@@ -1,44 +1,32 @@
-//! The shortest way to the disk: bodies that nobody has to look at go from socket to file through a pipe.
+//! Moves bodies from socket to file through a pipe, without a copy to user space (splice(2)).
 
 use super::{Delivery, Transfer};
-use crate::conn::{Filter, Received, Socket};
+use crate::conn::{Received, Socket};
 use crate::error::Fault;
 use crate::http1::Exchange;
 use crate::multi::Sink;
-use crate::multi::connection::Http1;
 use crate::sys::{Moved, Pipe};
 
-/// With less than this still to come, in bytes, a copy is cheaper than a second system call.
+/// If fewer bytes than this follow, a copy is cheaper than a second system call.
 const WORTHWHILE: u64 = 128 * 1024;
 
-/// How much is received at first, in bytes, where a long answer is expected.
-const FIRST_LOOK: usize = 16 * 1024;
+/// How many bytes the first read takes, if a long answer is expected.
+pub(in crate::multi) const FIRST_LOOK: usize = 16 * 1024;
 
-/// Whether a body of so many bytes is worth a second look, after a first that brought little of it.
-pub(super) fn is_worthwhile(length: Option<u64>) -> bool {
+/// Whether a body of this length is worth a second system call, after a first read that took little of it.
+pub(in crate::multi) fn is_worthwhile(length: Option<u64>) -> bool {
     length >= Some(WORTHWHILE + FIRST_LOOK as u64)
 }
 
-/// How much to receive at once, `limit` at most: where a long answer is expected only its head, and
-/// little of its body, so that the rest can go the shortest way.
-pub(super) fn look(http1: &Http1, filter: &dyn Filter, limit: usize) -> usize {
-    let is_first = http1.expects_much && !http1.exchange.has_begun();
-    if is_first && filter.plain().is_some() {
-        limit.min(FIRST_LOOK)
-    } else {
-        limit
-    }
-}
-
-/// What came of one look at a connection.
-pub(super) enum Arrived {
-    /// So many bytes, in the buffer.
+/// What one attempt to receive brought.
+pub(in crate::multi) enum Arrived {
+    /// This many bytes, in the buffer.
     Bytes(usize),
-    /// So many bytes of the body, which are in the file already.
+    /// This many bytes of the body, which are already in the file.
     Moved(usize),
     /// Nothing now.
     WouldBlock,
-    /// The end of the stream, and whether it is the peer's own.
+    /// The end of the stream, and whether the peer is known to have ended it.
     End { trusted: bool },
 }
 
@@ -52,17 +40,17 @@ impl From<Received> for Arrived {
     }
 }
 
-/// The pipe of an engine, made when it is first worth it.
+/// The pipe of an engine, created when it is first needed.
 #[derive(Debug, Default)]
 pub(in crate::multi) struct Splicer {
     pipe: Option<Pipe>,
-    /// It cannot be done here.
+    /// Splicing does not work here.
     is_off: bool,
 }
 
 impl Splicer {
-    /// Moves what has come of a body to its file, where that can be done and is worth it; else `None`.
-    pub(super) fn carry<S: Sink>(
+    /// Splices what has come of a body to its file, if that is possible and worth it; else returns `None`.
+    pub(in crate::multi) fn carry<S: Sink>(
         &mut self,
         transfer: &mut Transfer<S>,
         exchange: &Exchange,
@@ -103,7 +91,7 @@ impl Splicer {
             }
             Moved::WouldBlock => Arrived::WouldBlock,
             Moved::Source(error) => return Err(Fault::ConnectionLost(error)),
-            // The pipe holds what is lost: it goes too.
+            // The pipe holds the bytes that are lost, so it is dropped too.
             Moved::Target(n, error) => {
                 transfer.easy.sink.moved(Ok(n))?;
                 return transfer.easy.sink.moved(Err(error)).map(|()| None);

@@ -1,0 +1,142 @@
+//! How a connection carries requests and answers, whatever version of HTTP it speaks.
+//!
+//! The states of a transfer use this interface alone. A connection is [`Serial`] (HTTP/1.1) or [`Multiplexed`]
+//! (HTTP/2). A transfer that uses the connection has a slot on it; a serial connection has one slot.
+
+use std::time::Instant;
+
+use super::info::TransferId;
+use super::multiplexed::Multiplexed;
+use super::serial::Serial;
+use super::trace::Tracer;
+use super::transfer::{Asking, Prepared};
+use crate::conn::Interest;
+use crate::error::Fault;
+use crate::http::Response;
+
+pub(super) use crate::http2::Broken;
+
+/// What a connection speaks.
+#[derive(Debug)]
+pub(super) enum Exchanges {
+    /// One exchange after the other. Also used until the version is known.
+    Serial(Serial),
+    /// Many exchanges at once, each on a stream.
+    Multiplexed(Box<Multiplexed>),
+}
+
+/// Whether a request can be begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// Now.
+    Ready,
+    /// It was begun, and is being sent.
+    Begun,
+    /// Not before the peer allows more streams. The transfer will be woken.
+    Later,
+    /// Never: the connection has ended, or is about to.
+    Never,
+}
+
+/// What one step of receiving came to.
+#[derive(Debug)]
+pub(super) enum Advance {
+    /// Nothing has come. With what to want of the socket, unless that is decided for all streams together.
+    Wait(Option<Interest>),
+    /// Part of the answer has come: this many bytes, of the socket or of a stream's body.
+    More(usize),
+    /// The answer is complete. `is_clean` if the connection may carry another request.
+    Complete { is_clean: bool },
+    /// The stream ended before its answer was complete.
+    Broken(Broken),
+}
+
+impl Exchanges {
+    /// Adds a transfer. Returns its slot.
+    pub(super) fn attach(&mut self, id: TransferId) -> usize {
+        match self {
+            Self::Serial(serial) => {
+                serial.attach(id);
+                0
+            }
+            Self::Multiplexed(multiplexed) => multiplexed.attach(id),
+        }
+    }
+
+    /// Many exchanges at once, if the connection can carry them.
+    pub(super) fn multiplexed(&mut self) -> Option<&mut Multiplexed> {
+        match self {
+            Self::Serial(_) => None,
+            Self::Multiplexed(multiplexed) => Some(multiplexed),
+        }
+    }
+
+    /// Whether several transfers may use the connection at once.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        matches!(self, Self::Multiplexed(_))
+    }
+
+    /// Whether a request can be begun in a slot.
+    pub(super) fn readiness(&mut self, slot: usize) -> Readiness {
+        match self {
+            Self::Serial(serial) => serial.readiness(),
+            Self::Multiplexed(multiplexed) => multiplexed.readiness(slot),
+        }
+    }
+
+    /// Begins a request in a slot that is [ready](Readiness::Ready). Returns false if it cannot be sent after all.
+    pub(super) fn request<S>(
+        &mut self,
+        slot: usize,
+        asking: &Asking<'_, S>,
+        prepared: &mut Prepared,
+        tracer: &mut Tracer,
+    ) -> Result<bool, Fault> {
+        match self {
+            Self::Serial(serial) => serial.request(asking, prepared, tracer).map(|()| true),
+            Self::Multiplexed(multiplexed) => multiplexed.request(slot, asking, prepared, tracer),
+        }
+    }
+
+    /// The last head received in a slot.
+    pub(super) fn response(&self, slot: usize) -> Option<&Response> {
+        match self {
+            Self::Serial(serial) => Some(serial.exchange().response()),
+            Self::Multiplexed(multiplexed) => multiplexed.session().response(slot),
+        }
+    }
+
+    /// The length of the body in a slot, if it is known.
+    pub(super) fn expected(&self, slot: usize) -> Option<u64> {
+        match self {
+            Self::Serial(serial) => serial.exchange().expected(),
+            Self::Multiplexed(multiplexed) => multiplexed.session().expected(slot),
+        }
+    }
+
+    /// Whether any of the answer in a slot has come.
+    pub(super) fn has_begun(&self, slot: usize) -> bool {
+        match self {
+            Self::Serial(serial) => serial.exchange().has_begun(),
+            Self::Multiplexed(multiplexed) => multiplexed.session().has_head(slot),
+        }
+    }
+
+    /// When a byte last came for any stream; `None` where only one transfer uses the connection.
+    pub(super) fn last_byte(&self) -> Option<Instant> {
+        match self {
+            Self::Serial(_) => None,
+            Self::Multiplexed(multiplexed) => Some(multiplexed.last_byte()),
+        }
+    }
+
+    /// Whether output waits for the end of the call.
+    pub(super) fn is_unsent(&self) -> bool {
+        matches!(self, Self::Multiplexed(multiplexed) if multiplexed.is_unsent())
+    }
+
+    /// Whether a multiplexed connection closed without one complete answer.
+    pub(super) fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Multiplexed(multiplexed) if !multiplexed.has_answered())
+    }
+}

@@ -1,0 +1,83 @@
+//! The connections of an engine, their sockets, and what opening one needs.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::connection::Stage;
+use super::connections::{ConnectionKey, Connections};
+use super::info::{Messages, TransferId};
+use super::interest::Sockets;
+use crate::conn::{Config, Interest, Scratch, Socket, Wire};
+
+type DialFunction = Box<dyn FnMut(SocketAddr) -> io::Result<Rc<dyn Wire>>>;
+
+/// Connections and sockets. A socket is announced through [`Sockets`] for as long as its connection is open.
+#[derive(Default)]
+pub(super) struct Network {
+    pub(super) connections: Connections,
+    pub(super) sockets: Sockets,
+    /// Receive buffers, shared by all connections.
+    pub(super) scratch: Scratch,
+    /// The TLS configuration, loaded for the first https URL.
+    pub(super) tls: Option<Config>,
+    dial: Option<DialFunction>,
+}
+
+impl Network {
+    /// Sets the function that makes connections instead of the kernel.
+    pub(super) fn set_dial_function(&mut self, function: DialFunction) {
+        self.dial = Some(function);
+    }
+
+    /// Starts to connect to an address, for one attempt of a connection's race.
+    pub(super) fn dial(
+        &mut self,
+        address: SocketAddr,
+        key: ConnectionKey,
+        id: TransferId,
+    ) -> io::Result<Socket> {
+        let socket = match &mut self.dial {
+            Some(dial) => dial(address).map(Socket::Wire),
+            None => Socket::dial(address),
+        }?;
+        self.sockets.open(socket.clone(), key, id);
+        Ok(socket)
+    }
+
+    /// Sets the interest in the sockets of a connection. Does nothing if the connection closed.
+    pub(super) fn want(&mut self, key: ConnectionKey, id: TransferId, interest: Interest) {
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
+        match &connection.stage {
+            Stage::Connected { socket, .. } => self.sockets.want(*socket, id, interest),
+            Stage::Racing { .. } => {
+                for socket in connection.sockets() {
+                    self.sockets.want(socket, id, interest);
+                }
+            }
+        }
+    }
+
+    /// Announces the removal of every socket, and closes every connection, whatever their state.
+    pub(super) fn clear(&mut self, messages: &mut Messages) {
+        while let Some(mut connection) = self.connections.pop() {
+            if let Some(filter) = connection.filter() {
+                filter.close();
+            }
+        }
+        // A function that aborted the multi may abort again here; that changes nothing.
+        self.sockets.clear(messages);
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Network")
+            .field("connections", &self.connections)
+            .field("sockets", &self.sockets)
+            .finish_non_exhaustive()
+    }
+}
