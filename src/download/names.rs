@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher, RandomState};
 use std::path::Path;
 
 use super::name::{NEXT_STATE, PART, STATE, numbered};
@@ -32,7 +32,7 @@ use super::spill::Spill;
 pub struct Names {
     keys: RandomState,
     count: u64,
-    taken: HashSet<u64>,
+    taken: HashSet<u64, BuildHasherDefault<Hashed>>,
     /// Takes further hashes, if there are many names.
     spill: Option<Spill>,
     /// The number to try next for a name that several rows asked for.
@@ -43,6 +43,27 @@ pub struct Names {
     has_capitals: bool,
     /// Names that differ in case alone are one name.
     folds_case: bool,
+}
+
+/// Takes the hash of a name as it is: hashing it again would add nothing.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        // Never called by a set of `u64`; right for one of anything else.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// The most numbers in [`Names::next`]; then those are dropped that are cheap to find again.

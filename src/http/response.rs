@@ -124,6 +124,13 @@ impl Response {
 pub(crate) fn content_length(headers: &Headers) -> Result<Option<u64>, Malformed> {
     let mut length = None;
     for line in headers.get_all("content-length") {
+        // Nearly every response has one number. Only other values need to be split.
+        if length.is_none()
+            && let Some(number) = decimal(line)
+        {
+            length = Some(number);
+            continue;
+        }
         for value in line.split(|&byte| byte == b',') {
             let number = decimal(trim(value)).ok_or(Malformed::ContentLength)?;
             if *length.get_or_insert(number) != number {

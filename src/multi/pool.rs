@@ -162,7 +162,10 @@ impl Pool {
         self.pace.set_awaited(false);
         let has_room = is_below(self.open, self.limits.connections);
         let opening = if has_room { self.opening.first() } else { None };
-        let (turn, key) = *opening.into_iter().chain(self.finding.first()).min()?;
+        let (turn, key) = *match (opening, self.finding.first()) {
+            (Some(opens), Some(finds)) => opens.min(finds),
+            (opens, finds) => opens.or(finds)?,
+        };
         if turn.is_new && !self.may_dispatch() {
             return None;
         }
@@ -210,12 +213,13 @@ impl Pool {
 
     /// The idle connection that must close before [`next`](Self::next) can let the first transfer open one.
     pub(super) fn obstacle(&self, now: Instant) -> Option<ConnectionKey> {
+        if is_below(self.open, self.limits.connections) {
+            return None;
+        }
         let first @ (turn, _) = self.opening.first()?;
         let is_first = self.finding.first().is_none_or(|finds| first < finds);
         let is_due = !turn.is_paced || self.pace.is_due(now);
-        let may_start = is_due && (!turn.is_new || self.may_dispatch());
-        let is_full = !is_below(self.open, self.limits.connections);
-        if is_first && may_start && is_full {
+        if is_first && is_due && (!turn.is_new || self.may_dispatch()) {
             self.longest_idle()
         } else {
             None
