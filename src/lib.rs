@@ -59,10 +59,6 @@ pub use error::{Error, MultiError};
 /// semantic versioning: any release may change it.
 #[doc(hidden)]
 pub mod internals {
-    pub mod conn {
-        pub use crate::conn::Wire;
-    }
-
     pub mod download {
         pub use crate::download::*;
     }

@@ -547,8 +547,7 @@ fn the_digest_of_the_whole_is_taken_from_the_answer_with_the_rest() {
             route.header("Repr-Digest", &field);
         });
         let dir = Dir::new();
-        let flags = "-t 1 --retry-delay 1ms";
-        let out = dir.fetch(flags, server.url("/a"));
+        let out = dir.fetch("-t 1", server.url("/a"));
         out.code(code);
         if code == 9 {
             out.complains("the server announced");

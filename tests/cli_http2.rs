@@ -24,7 +24,10 @@ fn fetch(dir: &Dir, server: &H2Server, flags: &str) -> Output {
 /// Fetches `count` files at once.
 fn fetch_many(dir: &Dir, server: &H2Server, count: usize, flags: &str) -> Output {
     let urls = (0..count).map(|at| server.url(&format!("/{at}")));
-    let gannet = dir.gannet().flags("--http2 -d out -j 200").flags(flags);
+    let gannet = dir
+        .gannet()
+        .flags("--http2 --retry-delay 1ms -d out -j 200")
+        .flags(flags);
     gannet.args(urls).run()
 }
 
@@ -195,7 +198,7 @@ fn a_goodbye_that_asks_for_calm_is_an_error_to_be_retried() {
     fetch(&dir, &server, "-t 0")
         .code(4)
         .complains("ENHANCE_YOUR_CALM");
-    fetch(&dir, &server, "-t 1 --retry-delay 1ms").ok();
+    fetch(&dir, &server, "-t 1").ok();
     dir.assert_file("out/a", b"again");
 }
 
@@ -265,7 +268,7 @@ fn a_reset_in_the_body_is_retried() {
         talk.answer_all(b"the rest");
     });
     let dir = Dir::new();
-    fetch(&dir, &server, "-t 1 --retry-delay 1ms").ok();
+    fetch(&dir, &server, "-t 1").ok();
     dir.assert_file("out/a", b"the rest");
     assert_eq!(server.requests(), 2);
 }
@@ -296,7 +299,7 @@ fn an_answer_that_had_begun_is_not_begun_again_behind_ones_back() {
         let out = gannet.arg(first.url("/a")).run();
         assert_eq!(out.code(4).stdout(), "half");
         // A file can still be made whole.
-        fetch(&dir, &server(), "-t 1 --retry-delay 1ms").ok();
+        fetch(&dir, &server(), "-t 1").ok();
         dir.assert_file("out/a", b"again");
     }
 }
@@ -522,7 +525,7 @@ fn a_connection_that_breaks_the_rules_is_ended_and_all_are_retried() {
             );
         });
         let dir = Dir::new();
-        let out = fetch_many(&dir, &server, 5, "-t 2 --retry-delay 1ms");
+        let out = fetch_many(&dir, &server, 5, "-t 2");
         assert_eq!(out.exit_code(), Some(0), "{what}: {out}");
         assert_many(&dir, 5, b"again");
         assert_eq!(server.connections(), 2, "{what}");
@@ -698,7 +701,7 @@ fn a_connection_that_dies_with_a_hundred_streams_has_them_all_retried() {
         }
     });
     let dir = Dir::new();
-    fetch_many(&dir, &server, 100, "-t 1 --retry-delay 1ms").ok();
+    fetch_many(&dir, &server, 100, "-t 1").ok();
     assert_many(&dir, 100, b"again");
     assert!(server.connections() <= 3, "{}", server.connections());
 }
@@ -826,7 +829,7 @@ fn a_stream_that_is_too_slow_ends_alone_and_its_next_try_shares_the_connection()
         &dir,
         &server,
         2,
-        "--min-speed 1K:1s -t 1 --retry-delay 1ms --stall-timeout 20s",
+        "--min-speed 1K:1s -t 1 --stall-timeout 20s",
     );
     out.ok().complains("too slow");
     assert_many(&dir, 2, &body);
@@ -858,7 +861,7 @@ fn gone_on_from(last: &'static [u8]) -> (Dir, Output) {
     let dir = Dir::new();
     let digest =
         "--checksum sha256:5d5766cf2d78701614200418ee1450690d9af12c84d52545e4802f001ad53099";
-    let out = fetch(&dir, &server, &format!("--retry-delay 1ms {digest}"));
+    let out = fetch(&dir, &server, digest);
     assert_eq!(server.requests(), 2);
     (dir, out)
 }
@@ -900,7 +903,7 @@ fn what_a_stream_said_that_did_not_end_is_not_held_against_the_next_answer() {
     let dir = Dir::new();
     fetch(&dir, &server, "").ok();
     dir.assert_file("out/a", b"old");
-    fetch(&dir, &server, "--retry-delay 1ms").ok();
+    fetch(&dir, &server, "").ok();
     dir.assert_file("out/a", b"new");
     dir.assert_names(&["out/a"]);
 }

@@ -75,8 +75,7 @@ use transfer::{State, Transfer};
 use crate::error::MultiError;
 use crate::http::Origin;
 
-pub(crate) use crate::conn::Wire;
-pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots};
+pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots, Wire};
 pub use crate::http2::Windows;
 pub use easy::Easy;
 pub(crate) use easy::PATIENCE;
@@ -187,7 +186,6 @@ impl<S: Sink> Multi<S> {
 
     /// Sets the function that makes connections, instead of the kernel's TCP. It is called for each attempt, with the
     /// address, and must not wait.
-    #[doc(hidden)]
     pub fn set_dial_function(
         &mut self,
         function: impl FnMut(SocketAddr) -> io::Result<Rc<dyn Wire>> + 'static,

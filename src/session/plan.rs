@@ -208,7 +208,8 @@ pub enum Output {
 pub struct Request {
     /// Header fields.
     pub headers: Arc<[Field]>,
-    /// Codings are undone, and these fields offer them to servers; without it bodies land as they are sent.
+    /// The request fields that offer codings, for example [`accept_encoding`](crate::http::accept_encoding): bodies are
+    /// decoded. `None` stores bodies as they are sent.
     pub decoding: Option<Arc<[Field]>>,
     /// Basic credentials, for the origin of each URL.
     pub credentials: Option<Arc<Credentials>>,

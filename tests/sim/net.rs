@@ -10,8 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use gannet::internals::conn::Wire;
-use gannet::multi::{Addresses, Interest, Ready};
+use gannet::multi::{Addresses, Interest, Ready, Wire};
 
 use super::http2::{Fate, Peer};
 use super::random::Random;

@@ -29,7 +29,7 @@ const LONGEST_NAME: usize = 32;
 /// on its format.
 const OFFER: &str = "Accept-Encoding: gzip, br, zstd";
 
-/// The request field that offers the codings.
+/// The Accept-Encoding field that offers gzip, br and zstd. Its public name is `http::accept_encoding`.
 pub fn offer() -> Arc<[Field]> {
     Field::parse(OFFER).into_iter().collect()
 }
