@@ -99,6 +99,9 @@ fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
         console.warn(&warnings);
         plan.cookies = Some(cookies);
     }
+    if !plan.is_dry_run {
+        sys::raise_open_files();
+    }
     // Its signal handlers stay installed until all output is written.
     let mut reactor = Reactor::default();
     match session::run_on(&mut reactor, plan, &mut console) {
