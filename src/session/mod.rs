@@ -86,7 +86,8 @@ const LEAST_TYPED: u64 = 1 << 20;
 /// Makes the run that `plan` describes, and tells `report` how it goes.
 ///
 /// The run opens no more files and sockets than the process's soft limit allows. For many jobs the application raises
-/// that limit before.
+/// that limit before. It leaves the signals of the process alone; to stop it on a signal, call [`run_on`] with
+/// [`Reactor::catching_signals`].
 ///
 /// # Errors
 /// The run itself cannot go on. What goes wrong with a single file is told to the report.
