@@ -63,7 +63,7 @@ pub enum Doing {
 pub enum Fault {
     // The caller's.
     /// The URL's scheme is neither http nor https.
-    #[error("unsupported scheme '{0}': only http and https are")]
+    #[error("unsupported scheme '{0}': use http or https")]
     UnsupportedScheme(String),
     /// The URL has no host, or a part of it cannot be sent.
     #[error("bad URL: {0}")]
@@ -82,7 +82,7 @@ pub enum Fault {
 
     // The peer's.
     /// The answer is not HTTP, or breaks its rules.
-    #[error("malformed answer: {0}")]
+    #[error("malformed response: {0}")]
     Malformed(Malformed),
     /// The server answered with a status of 400 or above.
     #[error("{}{}", status_text(*.status), size_text(*.size))]
@@ -95,10 +95,10 @@ pub enum Fault {
         size: Option<u64>,
     },
     /// An answer to a request for a part is not that part, or that cannot be told.
-    #[error("the answer cannot be put beside what is there: {0}")]
+    #[error("the response does not continue the partial file: {0}")]
     BadRange(&'static str),
     /// A part alone was asked for, and the server sends the whole.
-    #[error("the server sends no parts: this is the whole, and not what was asked for of it")]
+    #[error("the server ignored the range and sent the whole file")]
     NoPart,
     /// The file on the server is not the one that was begun.
     #[error("the file changed on the server")]
@@ -129,13 +129,13 @@ pub enum Fault {
     Undecodable(Undecodable),
 
     /// The connection broke the rules of HTTP/2, or a body did (RFC 9113 §5.4): by whose stream is not known.
-    #[error("the server broke the rules of HTTP/2: {0}")]
+    #[error("the server violated the HTTP/2 protocol: {0}")]
     Http2(ErrorCode),
     /// One version of HTTP alone was to be spoken, and the server does not.
-    #[error("the server does not speak the version of HTTP that was asked for")]
+    #[error("the server does not support the requested version of HTTP")]
     VersionRefused,
     /// The server wants to be spoken to over HTTP/1.1, and that was not to be.
-    #[error("the server asks for HTTP/1.1")]
+    #[error("the server requires HTTP/1.1")]
     Http11Required,
 
     // The network's.
@@ -143,7 +143,7 @@ pub enum Fault {
     #[error("the server reset the stream: {0}")]
     StreamReset(ErrorCode),
     /// The server ended the connection before it had begun on the request (GOAWAY, RFC 9113 §6.8).
-    #[error("the server said goodbye: {0}")]
+    #[error("the server closed the HTTP/2 connection: {0}")]
     GoneAway(ErrorCode),
     /// The host name has no address, or the lookup failed.
     #[error("cannot resolve host '{host}': {reason}")]
@@ -168,7 +168,7 @@ pub enum Fault {
     #[error("connection lost: {0}")]
     ConnectionLost(#[source] io::Error),
     /// The connection closed before the answer was whole, or before any of it came.
-    #[error("the server closed the connection before it had answered")]
+    #[error("the server closed the connection before its response was complete")]
     NoAnswer,
     /// Something took longer than it may. The duration is the limit.
     #[error("{kind} timed out after {}", humantime::format_duration(*.limit))]
@@ -190,7 +190,7 @@ pub enum Fault {
     #[error("TLS failed: {0}")]
     Tls(#[source] Box<dyn StdError + Send + Sync>),
     /// The connection ended without TLS's close_notify, so the end of the body cannot be trusted (RFC 8446 §6.1).
-    #[error("TLS connection cut without close_notify after {received} bytes")]
+    #[error("the TLS connection ended without close_notify after {received} bytes")]
     TlsTruncated {
         /// Bytes of the body received.
         received: u64,
@@ -219,7 +219,7 @@ pub enum Fault {
         found: String,
     },
     /// The whole body cannot be made of the pieces that were promised.
-    #[error("the size is {found} bytes, and not that of {count} pieces of {length} bytes")]
+    #[error("the size is {found} bytes, which is not that of {count} pieces of {length} bytes")]
     PieceCount {
         /// What it is, or would be, in bytes.
         found: u64,
@@ -255,7 +255,7 @@ pub enum Fault {
     #[error("{} exists", .0.display())]
     Exists(PathBuf),
     /// The final name was asked for, and another row, run or program has put a file there.
-    #[error("{} is taken: another row or program has put a file there", .0.display())]
+    #[error("{} exists: another row or program created it during the run", .0.display())]
     Taken(PathBuf),
 
     // Nobody's.
@@ -317,7 +317,7 @@ impl fmt::Display for Timeout {
             Self::Connect => "connecting",
             Self::Handshake => "the TLS handshake",
             Self::Proxy => "connecting through the proxy",
-            Self::Answer => "waiting for the answer",
+            Self::Answer => "waiting for the response",
             Self::Stall => "the transfer stalled and",
             Self::Speed => "the transfer was too slow and",
             Self::Total => "the transfer",
@@ -380,7 +380,7 @@ pub enum Malformed {
     #[error("too many header lines")]
     TooManyHeaders,
     /// More interim (1xx) answers than the limit.
-    #[error("too many interim answers")]
+    #[error("too many interim responses")]
     TooManyInterim,
     /// An interim answer that nobody asked for: 101 (RFC 9110 §15.2.2).
     #[error("unexpected 101 Switching Protocols")]
@@ -389,7 +389,7 @@ pub enum Malformed {
     #[error("unexpected status {0}{why}", why = if *.0 == 206 { " to a request without a range" } else { "" })]
     Unasked(u16),
     /// A part of another extent than was asked for, or one that does not say where it lies (RFC 9110 §14.4).
-    #[error("the answer is not the part that was asked for")]
+    #[error("the response has another range than the requested one")]
     OtherRange,
     /// Content-Length is not a number, or two of them differ (RFC 9112 §6.3).
     #[error("bad Content-Length")]
@@ -404,13 +404,13 @@ pub enum Malformed {
     #[error("bad trailers")]
     Trailers,
     /// A body where none may be: after HEAD, or of a 204 or 304 (RFC 9110 §6.4.1).
-    #[error("a body where none may be")]
+    #[error("a body in a response that cannot have one")]
     UnexpectedBody,
     /// The stream breaks the rules of HTTP/2 (RFC 9113 §8.1.1).
     #[error("HTTP/2 {0}")]
     Http2(ErrorCode),
     /// Bytes arrived on a connection that had no request under way.
-    #[error("an answer to nothing")]
+    #[error("a response without a request")]
     Unsolicited,
 }
 
@@ -422,16 +422,16 @@ pub enum Undecodable {
     #[error("unrecognized content encoding '{0}'")]
     Unknown(String),
     /// More codings, one in the other, than the limit.
-    #[error("more than {0} content encodings, one in the other")]
+    #[error("more than {0} content encodings")]
     TooMany(usize),
     /// The bytes are not what the coding of this name makes, or not those that it has the checksum of.
-    #[error("the body is damaged: it is no {0}, or its checksum is wrong")]
+    #[error("the body is damaged: it is not valid {0}, or its checksum is wrong")]
     Damaged(&'static str),
     /// The body ended, and the coding of this name has more to come: it was cut before it was sent.
-    #[error("the body ends in the middle of what is coded as {0}")]
+    #[error("the body ends before its {0} encoding is complete")]
     Cut(&'static str),
     /// More of the body would have to be kept in memory than the limit. In bytes.
-    #[error("the body needs a {coding} window of {window} bytes, and {most} is the limit")]
+    #[error("the body needs a {coding} window of {window} bytes; the limit is {most}")]
     Window {
         /// The coding.
         coding: &'static str,
@@ -487,7 +487,9 @@ impl Fault {
             Self::Certificate(why) => Self::Certificate(format!("the proxy's: {why}").into()),
             Self::Tls(why) => Self::Tls(format!("with the proxy: {why}").into()),
             Self::IdentityRefused(why) => Self::IdentityRefused(format!("with the proxy: {why}")),
-            Self::VersionRefused => Self::Tls("with the proxy: it does not speak HTTP/1.1".into()),
+            Self::VersionRefused => {
+                Self::Tls("with the proxy: it does not support HTTP/1.1".into())
+            }
             other => other,
         }
     }

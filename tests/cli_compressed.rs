@@ -124,7 +124,7 @@ fn a_body_that_was_cut_before_it_was_sent_is_no_file() {
             route.body(&coded[..coded.len() - 5]);
             route.header("Content-Encoding", name);
         });
-        out.complains(&format!("in the middle of what is coded as {name}"));
+        out.complains(&format!("before its {name} encoding is complete"));
         assert_eq!(out.failure().tries, 2, "{out}");
     }
 }
@@ -138,7 +138,7 @@ fn a_damaged_body_is_no_file() {
             let route = s.get("/a").body(&coded);
             route.header("Content-Encoding", name);
         });
-        out.complains(&format!("it is no {name}"));
+        out.complains(&format!("it is not valid {name}"));
         assert_eq!(out.failure().tries, 1, "{out}");
     }
     let mut coded = gzip(&text(3000));

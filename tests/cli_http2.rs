@@ -179,7 +179,8 @@ fn a_server_that_says_nothing_but_goodbye_is_given_up() {
     });
     let dir = Dir::new();
     let out = fetch(&dir, &server, "-t 0");
-    out.code(4).complains("said goodbye: NO_ERROR");
+    out.code(4)
+        .complains("closed the HTTP/2 connection: NO_ERROR");
     assert!(
         (2..20).contains(&server.connections()),
         "{}",
@@ -567,7 +568,7 @@ fn fields_that_end_the_connection_fail_their_own_transfer_alone() {
         });
         let dir = Dir::new();
         let out = fetch_many(&dir, &server, 12, "-t 0 -x 1");
-        out.code(7).complains("broke the rules of HTTP/2");
+        out.code(7).complains("violated the HTTP/2 protocol");
         let files = dir.names();
         let files = files.iter().filter(|name| name.starts_with("out/"));
         assert_eq!(files.count(), 5, "{field:?}");
@@ -761,7 +762,8 @@ fn a_server_of_http_1_1_is_no_server_of_http_2() {
         .arg(ca.write(&dir))
         .arg(server.url("/a"))
         .run();
-    out.code(7).complains("does not speak the version of HTTP");
+    out.code(7)
+        .complains("does not support the requested version of HTTP");
 }
 
 #[test]

@@ -148,10 +148,10 @@ fn who_gives_up_says_what_the_server_asked_for() {
     });
     let dir = Dir::new();
     for (path, words) in [
-        ("/long", "it asks to be left alone for 10m (1 try)"),
+        ("/long", "the server asks to wait for 10m (1 try)"),
         (
             "/date",
-            "it asks to be left alone until 9999-12-31T23:59:59Z (1 try)",
+            "the server asks to wait until 9999-12-31T23:59:59Z (1 try)",
         ),
     ] {
         let out = dir.fetch("", server.url(path));

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
+use gannet::reactor::Reactor;
 use gannet::session::{self, BadRow, Completion, Plan, Report};
 
 use crate::harness::sandbox::can_unshare;
@@ -338,7 +339,9 @@ fn two_runs(url: &str) {
     let dir = Dir::new();
     for run in 1..=2 {
         let plan = Plan::new(vec![url.to_owned()], dir.path().to_owned());
-        let totals = session::run(plan, &mut Silent).expect("a run");
+        // Dropped with its statement: its handlers are gone before the parent is told.
+        let totals = session::run_on(&mut Reactor::catching_signals(), plan, &mut Silent);
+        let totals = totals.expect("a run");
         assert_eq!((totals.signal, totals.unfinished), (Some(2), 1));
         if run == 2 {
             // The signal is its end: no one cleans up after it.

@@ -42,7 +42,7 @@ fn an_answer_that_never_begins_is_a_stall() {
     let out = Dir::new().fetch("--stall-timeout 200ms -t 0", silent.url("/a"));
     out.code(28)
         .complains(&silent.address().to_string())
-        .complains("waiting for the answer timed out after 200ms");
+        .complains("waiting for the response timed out after 200ms");
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn an_answer_that_is_cut_is_a_network_failure() {
             client.write(head);
         });
         out.code(4)
-            .complains("closed the connection before it had answered");
+            .complains("closed the connection before its response was complete");
     }
 }
 
@@ -77,7 +77,7 @@ fn an_answer_that_is_not_http_is_malformed() {
             client.stall();
         })
         .code(7)
-        .complains("malformed answer");
+        .complains("malformed response");
     }
 }
 
@@ -99,7 +99,7 @@ fn an_endless_answer_is_given_up() {
         }
         client.stall();
     });
-    out.code(7).complains("too many interim answers");
+    out.code(7).complains("too many interim responses");
 }
 
 #[test]

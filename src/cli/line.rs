@@ -61,7 +61,7 @@ pub(super) fn fail_line(text: &mut String, completion: &Completion<'_>, error: &
         let _ = write!(text, " at {}", Safe(masked(url)));
     }
     if let Some(after) = error.retry_after() {
-        let _ = write!(text, ", it asks to be left alone {after}");
+        let _ = write!(text, "; the server asks to wait {after}");
     }
     let _ = match completion.tries {
         0 => Ok(()),

@@ -99,8 +99,11 @@ fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
         console.warn(&warnings);
         plan.cookies = Some(cookies);
     }
+    if !plan.is_dry_run {
+        sys::raise_open_files();
+    }
     // Its signal handlers stay installed until all output is written.
-    let mut reactor = Reactor::default();
+    let mut reactor = Reactor::catching_signals();
     match session::run_on(&mut reactor, plan, &mut console) {
         Ok(totals) => {
             let exit = console.finish(&totals, None);

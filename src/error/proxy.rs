@@ -21,16 +21,16 @@ pub enum ProxyFault {
     #[error("cannot connect: {0}")]
     Socks(SocksReply),
     /// What it answered is not HTTP.
-    #[error("gave a malformed answer: {0}")]
+    #[error("sent a malformed response: {0}")]
     Malformed(Malformed),
     /// What it answered is not SOCKS version 5 (RFC 1928).
-    #[error("gave a malformed answer: not SOCKS5")]
+    #[error("sent a malformed response: not SOCKS5")]
     NotSocks,
     /// It closed the connection before it had answered.
-    #[error("closed the connection before it had answered")]
+    #[error("closed the connection before its response was complete")]
     Closed,
     /// SOCKS has no room for the host's name (RFC 1928 §5).
-    #[error("cannot be told a host name of more than 255 bytes")]
+    #[error("does not accept a host name of more than 255 bytes")]
     LongName,
 }
 

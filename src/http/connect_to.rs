@@ -20,7 +20,7 @@ pub struct ConnectTo {
 
 impl ConnectTo {
     /// The origin to connect to instead of `origin`, by the first rule that matches; `None` if it is unchanged.
-    pub fn stand_in(rules: &[Self], origin: &Origin) -> Option<Origin> {
+    pub(crate) fn stand_in(rules: &[Self], origin: &Origin) -> Option<Origin> {
         let rule = rules.iter().find(|rule| rule.matches(origin))?;
         let stand_in = Origin {
             scheme: origin.scheme,

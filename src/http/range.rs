@@ -22,7 +22,7 @@ pub enum ByteRange {
 impl ByteRange {
     /// Whether a 206 with this Content-Range satisfies the request: it has exactly the requested bytes, or fewer
     /// because the file ends first.
-    pub fn is_satisfied_by(self, sent: ContentRange) -> bool {
+    pub(crate) fn is_satisfied_by(self, sent: ContentRange) -> bool {
         let is_at_end = sent.total == Some(sent.last + 1);
         match self {
             Self::From { first, last } => {
@@ -37,7 +37,7 @@ impl ByteRange {
     }
 
     /// Whether the range covers a whole file of `size` bytes. Without a size: whether it covers a file of any size.
-    pub fn covers(self, size: Option<u64>) -> bool {
+    pub(crate) fn covers(self, size: Option<u64>) -> bool {
         match self {
             Self::From { first: 0, last } => {
                 last.is_none_or(|last| size.is_some_and(|size| size <= last.saturating_add(1)))

@@ -39,7 +39,7 @@ impl Response {
     }
 
     /// Whether the body ends only when the connection closes (RFC 9112 §6.3).
-    pub fn ends_with_connection(&self) -> bool {
+    pub(crate) fn ends_with_connection(&self) -> bool {
         self.version < Version::Http2
             && self.headers.get("content-length").is_none()
             && self.headers.get("transfer-encoding").is_none()
@@ -62,7 +62,7 @@ impl Response {
     }
 
     /// Date, if it is valid: when the server created the response (RFC 9110 §6.6.1).
-    pub fn sent_at(&self) -> Option<SystemTime> {
+    pub(crate) fn sent_at(&self) -> Option<SystemTime> {
         self.date("date")
     }
 

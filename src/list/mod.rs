@@ -146,7 +146,7 @@ impl Row {
     ///
     /// # Errors
     /// One of them contradicts another by the same algorithm.
-    pub fn expect_all(&mut self, digests: &[Expected]) -> Result<(), String> {
+    pub(crate) fn expect_all(&mut self, digests: &[Expected]) -> Result<(), String> {
         let mut digests = digests.iter().cloned();
         digests.try_for_each(|digest| self.expect(digest))
     }

@@ -34,11 +34,24 @@ const SIGNALS: Token = Token(usize::MAX - 1);
 /// The token of the application's input.
 const INPUT: Token = Token(usize::MAX - 2);
 
-/// The reactor. It catches SIGINT, SIGTERM and SIGHUP from the start of a run until it is dropped, so that a
-/// duplicate of a signal does not interrupt what follows the run.
+/// The event loop of the crate. By default it leaves the signals of the process alone.
 #[derive(Debug, Default)]
 pub struct Reactor {
+    catches_signals: bool,
     signals: Option<Signals>,
+}
+
+impl Reactor {
+    /// A reactor that stops its application on SIGINT, SIGTERM and SIGHUP, and that ignores SIGXFSZ.
+    ///
+    /// Its handlers are installed when it drives an application, and stay until it is dropped, so that a repeated
+    /// signal does not interrupt the work after a run. Signals that the process ignores stay ignored.
+    pub fn catching_signals() -> Self {
+        Self {
+            catches_signals: true,
+            signals: None,
+        }
+    }
 }
 
 impl Drive for Reactor {
@@ -50,13 +63,16 @@ impl Drive for Reactor {
         self.signals = None;
         app.prepare();
         let poll = Poll::new()?;
-        let mut signals = Signals::watch(poll.registry(), SIGNALS)?;
-        if options.tls.reads_files() {
-            // A pipe may block.
-            signals.guard(None);
+        if self.catches_signals {
+            let mut signals = Signals::watch(poll.registry(), SIGNALS)?;
+            if options.tls.reads_files() {
+                // A pipe may block.
+                signals.guard(None);
+            }
+            self.signals = Some(signals);
         }
         let refusal = Refusal::default();
-        let result = run_on(poll, self.signals.insert(signals), app, options, &refusal);
+        let result = run_on(poll, self.signals.as_mut(), app, options, &refusal);
         result.map_err(|error| refusal.take().unwrap_or(error))
     }
 
@@ -78,7 +94,7 @@ pub fn run<S: Sink>(app: &mut impl Application<S>, options: Options) -> io::Resu
 
 fn run_on<S: Sink>(
     mut poll: Poll,
-    signals: &mut Signals,
+    mut signals: Option<&mut Signals>,
     app: &mut impl Application<S>,
     options: Options,
     refusal: &Refusal,
@@ -126,13 +142,13 @@ fn run_on<S: Sink>(
         wait(&mut poll, &mut events, until, now)?;
         let now = Instant::now();
         clock.set(now);
-        signals.grow_old(now);
+        signals.iter_mut().for_each(|signals| signals.grow_old(now));
 
         // 7. When activity is detected, act on the sockets that had it. If the timeout expires, act on that.
         for event in &events {
             match event.token() {
                 THREADS => {} // The waker's flag says so, too.
-                SIGNALS => signals.pending().for_each(|signal| app.signalled(signal)),
+                SIGNALS => pass_signals(signals.as_deref_mut(), app),
                 INPUT => {
                     input.ignore(poll.registry())?;
                     app.read_input();
@@ -154,6 +170,13 @@ fn run_on<S: Sink>(
         app.tick(&multi, now);
 
         // 8. Go back to step 6.
+    }
+}
+
+/// Reports the pending signals to the application.
+fn pass_signals<S: Sink>(signals: Option<&mut Signals>, app: &mut impl Application<S>) {
+    if let Some(signals) = signals {
+        signals.pending().for_each(|signal| app.signalled(signal));
     }
 }
 

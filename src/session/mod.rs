@@ -85,6 +85,10 @@ const LEAST_TYPED: u64 = 1 << 20;
 
 /// Makes the run that `plan` describes, and tells `report` how it goes.
 ///
+/// The run opens no more files and sockets than the process's soft limit allows. For many jobs the application raises
+/// that limit before. It leaves the signals of the process alone; to stop it on a signal, call [`run_on`] with
+/// [`Reactor::catching_signals`].
+///
 /// # Errors
 /// The run itself cannot go on. What goes wrong with a single file is told to the report.
 pub fn run(plan: Plan, report: &mut dyn Report) -> Result<Totals, BrokenOff> {
@@ -106,7 +110,7 @@ pub fn run_on(
         session.begin_output(followed);
         return Ok(session.foresee());
     }
-    let limit = sys::raise_open_files();
+    let limit = sys::open_files();
     let room = Descriptors::divide(limit, sys::foreign_files(limit), plan.jobs);
     let mut options = plan.options.clone();
     options.limits.transfers = room.jobs;

@@ -18,17 +18,21 @@ pub fn foreign_files(limit: usize) -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, |open| open.count().saturating_sub(4))
 }
 
-/// Raises the soft limit of open files to the hard one, and gives what holds then.
-pub fn raise_open_files() -> usize {
+/// Raises the soft limit of open files of this process to the hard limit. An application calls this, not the library.
+pub fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
     if limit.current != limit.maximum {
-        // Where it may not be raised, the soft limit is what there is to live with.
+        // If the system refuses, the soft limit stays in force.
         let _ = setrlimit(Resource::Nofile, raised);
     }
+}
+
+/// The soft limit of open files.
+pub fn open_files() -> usize {
     let open = getrlimit(Resource::Nofile).current.unwrap_or(UNLIMITED);
     usize::try_from(open.min(UNLIMITED)).unwrap_or(usize::MAX)
 }

@@ -22,7 +22,7 @@ pub use file::{
 };
 pub use folder::{Entry, Folder, Identity, is_being_written};
 pub use input::{open_input, read_all};
-pub use limit::{foreign_files, raise_open_files};
+pub use limit::{foreign_files, open_files, raise_open_files};
 pub use output::{is_stopping, stderr, stdout, stop_flag, write_all};
 pub use pipe::{Moved, Pipe};
 pub use signal::{Dispositions, end_by, set_cursor_hidden};

@@ -85,7 +85,7 @@ impl Jar {
     }
 
     /// Whether both are clones of one jar. Their cookies may differ.
-    pub fn is_clone_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_clone_of(&self, other: &Self) -> bool {
         self.number == other.number
     }
 

@@ -9,6 +9,7 @@ use super::Digest;
 
 /// A hash function. The order is that of strength: weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// RFC 1321. Collisions are trivial to make.
     Md5,
