@@ -43,7 +43,7 @@ impl Tunnel {
     }
 
     /// Sends the rest of the request. Returns true when nothing is left.
-    fn ask(&mut self) -> Result<bool, Fault> {
+    fn send_request(&mut self) -> Result<bool, Fault> {
         while !self.request.is_empty() {
             match self.below.send(&self.request)? {
                 0 => return Ok(false),
@@ -96,11 +96,11 @@ impl Filter for Tunnel {
         }
         while self.answer.is_some() {
             // What the proxy sent before it closed may still be readable.
-            let is_asked = match self.ask() {
+            let is_sent = match self.send_request() {
                 Err(Fault::ConnectionLost(_)) => true,
-                asked => asked?,
+                sent => sent?,
             };
-            if !is_asked {
+            if !is_sent {
                 return Ok(Opened::Wait);
             }
             let mut buffer = scratch.take();

@@ -24,7 +24,7 @@ mod woken;
 pub type Request = ::http::Request<()>;
 pub use crate::http::event::Event;
 pub use request::Fields;
-pub(crate) use request::shown;
+pub(crate) use request::request_text;
 pub use session::{Readiness, Session};
 pub use stream::Broken;
 

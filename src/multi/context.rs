@@ -170,7 +170,7 @@ impl Context {
             record.unanswered += 1;
         }
         if connection.is_established {
-            record.reach.disconnected();
+            record.breaker.disconnected();
         } else {
             self.pool.not_opened(connection.origin);
         }

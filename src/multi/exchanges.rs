@@ -9,7 +9,7 @@ use super::info::TransferId;
 use super::multiplexed::Multiplexed;
 use super::serial::Serial;
 use super::trace::Tracer;
-use super::transfer::{Asking, Prepared};
+use super::transfer::{NextRequest, Prepared};
 use crate::conn::Interest;
 use crate::error::Fault;
 use crate::http::Response;
@@ -88,13 +88,17 @@ impl Exchanges {
     pub(super) fn request<S>(
         &mut self,
         slot: usize,
-        asking: &Asking<'_, S>,
+        next_request: &NextRequest<'_, S>,
         prepared: &mut Prepared,
         tracer: &mut Tracer,
     ) -> Result<bool, Fault> {
         match self {
-            Self::Serial(serial) => serial.request(asking, prepared, tracer).map(|()| true),
-            Self::Multiplexed(multiplexed) => multiplexed.request(slot, asking, prepared, tracer),
+            Self::Serial(serial) => serial
+                .request(next_request, prepared, tracer)
+                .map(|()| true),
+            Self::Multiplexed(multiplexed) => {
+                multiplexed.request(slot, next_request, prepared, tracer)
+            }
         }
     }
 

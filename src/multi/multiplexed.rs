@@ -12,11 +12,11 @@ use super::exchanges::{Advance, Broken, Readiness};
 use super::info::TransferId;
 use super::sink::Sink;
 use super::trace::Tracer;
-use super::transfer::{Asking, Prepared, Reader};
+use super::transfer::{NextRequest, Prepared, Reader};
 use crate::conn::{Filter, Interest, Received, Scratch};
 use crate::error::Fault;
 use crate::http::Event;
-use crate::http2::{self, Session, Windows, shown};
+use crate::http2::{self, Session, Windows, request_text};
 
 /// Bytes that are taken out of their frames at once. Their memory is reused for the next ones; a larger amount would be
 /// returned to the system and requested again each time.
@@ -169,20 +169,20 @@ impl Multiplexed {
     pub(super) fn request<S>(
         &mut self,
         slot: usize,
-        asking: &Asking<'_, S>,
+        next_request: &NextRequest<'_, S>,
         prepared: &mut Prepared,
         tracer: &mut Tracer,
     ) -> Result<bool, Fault> {
-        let request = asking.stream_request(prepared)?;
-        let text = tracer.has_heads().then(|| shown(&request));
-        let Some(number) = self.session.request(slot, asking.method(), request) else {
+        let request = next_request.stream_request(prepared)?;
+        let text = tracer.has_heads().then(|| request_text(&request));
+        let Some(number) = self.session.request(slot, next_request.method(), request) else {
             return Ok(false);
         };
-        tracer.info(asking.id(), || {
+        tracer.info(next_request.id(), || {
             format!("the request goes on stream {number}")
         });
         if let Some(text) = text {
-            tracer.sent(asking.id(), text.as_bytes());
+            tracer.sent(next_request.id(), text.as_bytes());
         }
         Ok(true)
     }

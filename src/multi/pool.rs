@@ -15,11 +15,11 @@ use url::Url;
 
 use super::connections::ConnectionKey;
 use super::info::TransferId;
-use super::narrow::Narrow;
 use super::options::Protocol;
 use super::origins::{OriginKey, Origins};
 use super::pace::Pace;
-use super::queue::{Patience, Place, Queue, Ready, Turn, Waiter};
+use super::queue::{FirstConnection, Place, Queue, Ready, Turn, Waiter};
+use super::throttle::Throttle;
 use super::timers::Timers;
 use crate::error::Fault;
 use crate::http::Version;
@@ -74,13 +74,13 @@ pub(super) struct Pool {
     /// …and on a new one.
     opening: BTreeSet<(Turn, OriginKey)>,
     /// Places may have become free in a call that could not assign them.
-    is_stirred: bool,
+    must_assign: bool,
     /// Held origins by the time at which the hold ends.
     held: BTreeSet<(Instant, OriginKey)>,
     /// Waiting transfers that cannot start before a certain time.
     asleep: usize,
     /// When waiting for a first connection ends, by origin.
-    patience: Timers,
+    first_connection: Timers,
 }
 
 /// Whether one more fits below a limit, where 0 is no limit.
@@ -97,18 +97,18 @@ impl Pool {
         for key in self.origins.keys() {
             self.refresh(key);
         }
-        self.stir();
+        self.note_free_places();
     }
 
     /// Says that places may have become free in a call that cannot assign them, so that the next call comes soon.
-    pub(super) fn stir(&mut self) {
+    pub(super) fn note_free_places(&mut self) {
         let is_waited_for = !self.finding.is_empty() || !self.opening.is_empty();
-        self.is_stirred |= is_waited_for || self.surplus().is_some();
+        self.must_assign |= is_waited_for || self.surplus().is_some();
     }
 
     /// Whether places should be assigned as soon as possible.
-    pub(super) fn is_stirred(&self) -> bool {
-        self.is_stirred
+    pub(super) fn must_assign(&self) -> bool {
+        self.must_assign
     }
 
     /// Sets the minimum time between two starts; zero is none.
@@ -191,11 +191,11 @@ impl Pool {
             Place::New => {
                 queue.open += 1;
                 self.open += 1;
-                record.reach.try_it(id, self.tickets);
-                if record.may_multiplex() && queue.patience == Patience::Ready {
-                    queue.patience = Patience::Waiting;
+                record.breaker.attempt(id, self.tickets);
+                if record.may_multiplex() && queue.first_connection == FirstConnection::NotOpening {
+                    queue.first_connection = FirstConnection::Awaited;
                     let until = now.checked_add(WAIT_FOR_FIRST);
-                    self.patience.set(key.index() as u32, until);
+                    self.first_connection.set(key.index() as u32, until);
                 }
                 self.origins.retain(key);
             }
@@ -209,7 +209,7 @@ impl Pool {
     }
 
     /// The idle connection that must close before [`next`](Self::next) can let the first transfer open one.
-    pub(super) fn obstacle(&self, now: Instant) -> Option<ConnectionKey> {
+    pub(super) fn blocking_idle(&self, now: Instant) -> Option<ConnectionKey> {
         let first @ (turn, _) = self.opening.first()?;
         let is_first = self.finding.first().is_none_or(|finds| first < finds);
         let is_due = !turn.is_paced || self.pace.is_due(now);
@@ -248,7 +248,7 @@ impl Pool {
     pub(super) fn back_off(&mut self, key: OriginKey, until: Instant) {
         let queue = &mut self.queues[key.index()];
         if queue.held.is_none() {
-            queue.narrow = Some(Narrow::after(queue.narrow, queue.busy()));
+            queue.throttle = Some(Throttle::after(queue.throttle, queue.busy()));
         }
         self.hold(key, until);
     }
@@ -256,15 +256,15 @@ impl Pool {
     /// A transfer from an origin succeeded.
     pub(super) fn succeeded(&mut self, key: OriginKey) {
         let queue = &mut self.queues[key.index()];
-        if let Some(narrow) = queue.narrow {
-            queue.narrow = narrow.widened();
+        if let Some(throttle) = queue.throttle {
+            queue.throttle = throttle.relaxed();
             self.refresh(key);
         }
     }
 
     /// Ends the holds and the waits for a first connection that are over. Places are assigned next.
     pub(super) fn release_due(&mut self, now: Instant) {
-        self.is_stirred = false;
+        self.must_assign = false;
         while let Some((until, key)) = self.held.first().copied()
             && until <= now
         {
@@ -273,8 +273,8 @@ impl Pool {
             self.refresh(key);
             self.leave(key);
         }
-        while let Some(index) = self.patience.pop_expired(now) {
-            self.set_patience(OriginKey::of(index), Patience::Lost);
+        while let Some(index) = self.first_connection.pop_expired(now) {
+            self.set_first_connection(OriginKey::of(index), FirstConnection::GivenUp);
         }
     }
 
@@ -285,7 +285,7 @@ impl Pool {
 
     /// A transfer failed to connect. Returns the waiting transfers that share in that attempt.
     pub(super) fn not_reached(&mut self, key: OriginKey, by: TransferId) -> Vec<TransferId> {
-        let last = self.origins[key].reach.failed(by).unwrap_or(0);
+        let last = self.origins[key].breaker.failed(by).unwrap_or(0);
         let waiting = self.queues[key.index()].waiting.iter();
         let sharing = waiting.filter(|(turn, _)| turn.ticket <= last);
         let sharing = sharing.map(|(_, waiter)| waiter.id).collect();
@@ -295,7 +295,7 @@ impl Pool {
 
     /// A transfer no longer tries to connect.
     pub(super) fn stop_trying(&mut self, key: OriginKey, id: TransferId) {
-        if self.origins[key].reach.give_up(id).is_some() {
+        if self.origins[key].breaker.give_up(id).is_some() {
             self.refresh(key);
         }
     }
@@ -303,7 +303,7 @@ impl Pool {
     /// When the next hold ends, the next wait for a first connection ends, or the next transfer may start.
     pub(super) fn next_release(&self) -> Option<Instant> {
         let held = self.held.first().map(|(until, _)| *until);
-        let times = [held, self.patience.next(), self.pace.next()];
+        let times = [held, self.first_connection.next(), self.pace.next()];
         times.into_iter().flatten().min()
     }
 
@@ -320,30 +320,30 @@ impl Pool {
         if let Some(streams) = streams {
             self.queues[key.index()].loads.add(connection, streams);
         }
-        self.set_patience(key, Patience::Ready);
+        self.set_first_connection(key, FirstConnection::NotOpening);
     }
 
     /// A connection could not be established. If it is still unknown which version it would have spoken, waiting
     /// transfers do not wait for the next one.
     pub(super) fn not_opened(&mut self, key: OriginKey) {
-        let patience = if self.origins[key].has_known_version() {
-            Patience::Ready
+        let first_connection = if self.origins[key].has_known_version() {
+            FirstConnection::NotOpening
         } else {
-            Patience::Lost
+            FirstConnection::GivenUp
         };
-        self.set_patience(key, patience);
+        self.set_first_connection(key, first_connection);
     }
 
-    fn set_patience(&mut self, key: OriginKey, patience: Patience) {
-        self.patience.set(key.index() as u32, None);
-        self.queues[key.index()].patience = patience;
+    fn set_first_connection(&mut self, key: OriginKey, first_connection: FirstConnection) {
+        self.first_connection.set(key.index() as u32, None);
+        self.queues[key.index()].first_connection = first_connection;
         self.refresh(key);
     }
 
     /// Uses HTTP/1.1 for all further connections to an origin.
     pub(super) fn require_http1(&mut self, key: OriginKey) {
         self.origins[key].require_http1();
-        self.set_patience(key, Patience::Ready);
+        self.set_first_connection(key, FirstConnection::NotOpening);
     }
 
     /// Sets the maximum number of streams of a connection; with 0 it gets no further ones.
@@ -429,7 +429,7 @@ impl Pool {
 
     /// A transfer returns its right to open a connection.
     pub(super) fn not_used(&mut self, key: OriginKey) {
-        self.set_patience(key, Patience::Ready);
+        self.set_first_connection(key, FirstConnection::NotOpening);
         self.uncount(key);
     }
 
@@ -444,7 +444,7 @@ impl Pool {
     fn refresh(&mut self, key: OriginKey) {
         let record = &self.origins[key];
         let queue = &mut self.queues[key.index()];
-        let is_asleep = queue.held.is_some() || record.reach.is_barred();
+        let is_asleep = queue.held.is_some() || record.breaker.blocks_attempts();
         let asleep = queue.waiting.len() * usize::from(is_asleep);
         self.asleep = self.asleep + asleep - std::mem::replace(&mut queue.asleep, asleep);
         let ready = queue.next_ready(record, &self.limits);
@@ -472,7 +472,7 @@ impl Pool {
             if !is_dropped {
                 self.queues[key.index()] = Queue {
                     held: old.held,
-                    narrow: old.narrow,
+                    throttle: old.throttle,
                     ..Queue::default()
                 };
             }
@@ -480,10 +480,10 @@ impl Pool {
         self.idle.clear();
         self.finding.clear();
         self.opening.clear();
-        self.patience.clear();
+        self.first_connection.clear();
         self.pace.set_awaited(false);
         (self.dispatched, self.open, self.asleep) = (0, 0, 0);
-        self.is_stirred = false;
+        self.must_assign = false;
     }
 }
 
@@ -603,11 +603,11 @@ mod tests {
             &["a", "b"],
         );
         assert_eq!(started(&mut pool), [0]);
-        assert_eq!(pool.obstacle(Instant::now()), None);
+        assert_eq!(pool.blocking_idle(Instant::now()), None);
         pool.complete();
         pool.keep(keys[0], connection(5));
         assert_eq!(pool.next(Instant::now()), None);
-        assert_eq!(pool.obstacle(Instant::now()), Some(connection(5)));
+        assert_eq!(pool.blocking_idle(Instant::now()), Some(connection(5)));
         pool.closed(keys[0], connection(5));
         assert_eq!(started(&mut pool), [1]);
     }

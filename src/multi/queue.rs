@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use super::connections::ConnectionKey;
 use super::info::TransferId;
-use super::narrow::Narrow;
 use super::origins::OriginRecord;
 use super::pool::{Limits, is_below};
 use super::stream_load::StreamLoads;
+use super::throttle::Throttle;
 
 /// What a waiting transfer gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,16 +53,16 @@ pub(super) enum Ready {
     Open(Turn),
 }
 
-/// Whether waiting transfers wait for the connection that is being opened, because it may carry all of them.
+/// The state of the first connection to an origin, which may carry all waiting transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Patience {
-    /// No connection is being opened. They will wait for the next one.
+pub(super) enum FirstConnection {
+    /// It is not being opened. Waiting transfers will wait for the next one.
     #[default]
-    Ready,
-    /// They wait.
-    Waiting,
-    /// The connection took too long, or failed: each transfer opens its own.
-    Lost,
+    NotOpening,
+    /// It is being opened, and waiting transfers wait for it.
+    Awaited,
+    /// It took too long, or failed: each transfer opens its own.
+    GivenUp,
 }
 
 /// The queue of one origin.
@@ -76,14 +76,14 @@ pub(super) struct Queue {
     pub(super) idle: Vec<(u64, ConnectionKey)>,
     /// Multiplexed connections, idle ones included.
     pub(super) loads: StreamLoads,
-    pub(super) patience: Patience,
+    pub(super) first_connection: FirstConnection,
     pub(super) waiting: BTreeMap<Turn, Waiter>,
     /// This queue's entry in the pool's sets of ready queues.
     pub(super) ready: Option<Ready>,
     /// No transfer gets a place before this time.
     pub(super) held: Option<Instant>,
     /// The cap on busy connections, after the server asked for fewer.
-    pub(super) narrow: Option<Narrow>,
+    pub(super) throttle: Option<Throttle>,
     /// The number of waiting transfers that cannot start before a certain time, as the pool counts them.
     pub(super) asleep: usize,
 }
@@ -110,17 +110,18 @@ impl Queue {
     /// The place that the first waiting transfer would get by the limits of its origin.
     pub(super) fn offer(&self, record: &OriginRecord, limits: &Limits) -> Option<Place> {
         if !self
-            .narrow
-            .is_none_or(|narrow| narrow.has_room(self.busy()))
+            .throttle
+            .is_none_or(|throttle| throttle.has_room(self.busy()))
         {
             return None;
         }
         let first = self.waiting.values().next();
         let is_apart = first.is_some_and(|waiter| waiter.is_apart);
         // A transfer that asks for its own connection does not wait for a shared one, once the version is known.
-        let waits = self.patience == Patience::Waiting && !(is_apart && record.has_known_version());
+        let waits = self.first_connection == FirstConnection::Awaited
+            && !(is_apart && record.has_known_version());
         let may_open =
-            is_below(self.open, limits.per_origin) && !waits && !record.reach.is_barred();
+            is_below(self.open, limits.per_origin) && !waits && !record.breaker.blocks_attempts();
         if let Some(connection) = self.loads.best() {
             let needs_another =
                 self.loads.are_bottleneck() || (is_apart && !self.loads.is_idle(connection));
@@ -176,9 +177,9 @@ mod tests {
         let mut queue = waiting(false);
         let limits = Limits::default();
         assert_eq!(queue.offer(record, &limits), Some(Place::New));
-        queue.patience = Patience::Waiting;
+        queue.first_connection = FirstConnection::Awaited;
         assert_eq!(queue.offer(record, &limits), None);
-        queue.patience = Patience::Lost;
+        queue.first_connection = FirstConnection::GivenUp;
         assert_eq!(queue.offer(record, &limits), Some(Place::New));
     }
 
@@ -188,7 +189,7 @@ mod tests {
         let record = record(&mut origins);
         let mut queue = waiting(true);
         let limits = Limits::default();
-        queue.patience = Patience::Waiting;
+        queue.first_connection = FirstConnection::Awaited;
         assert_eq!(queue.offer(record, &limits), None);
         record.connected(Version::Http2);
         assert_eq!(queue.offer(record, &limits), Some(Place::New));

@@ -5,7 +5,7 @@ use super::info::TransferId;
 use super::sink::Sink;
 use super::trace::Tracer;
 use super::transfer::splice::{self, Arrived, Splicer};
-use super::transfer::{Asking, Prepared, Reader};
+use super::transfer::{NextRequest, Prepared, Reader};
 use crate::conn::{Filter, Received, Scratch};
 use crate::error::Fault;
 use crate::http::Event;
@@ -75,14 +75,14 @@ impl Serial {
     /// Encodes the request, and expects its answer.
     pub(super) fn request<S>(
         &mut self,
-        asking: &Asking<'_, S>,
+        next_request: &NextRequest<'_, S>,
         prepared: &mut Prepared,
         tracer: &mut Tracer,
     ) -> Result<(), Fault> {
-        asking.write_head(prepared, &mut self.request)?;
+        next_request.write_head(prepared, &mut self.request)?;
         self.expects_much = splice::is_worthwhile(self.exchange.expected());
-        self.exchange.begin(asking.method());
-        tracer.sent(asking.id(), &self.request);
+        self.exchange.begin(next_request.method());
+        tracer.sent(next_request.id(), &self.request);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::recover::suspect;
+use super::recover::retire_if_silent;
 use super::start::requeue;
 use super::{After, Clocks, Delivery, State, Step, Transfer};
 use crate::error::{Error, Fault, Malformed, ProxyFault};
@@ -16,7 +16,7 @@ use crate::multi::trace::Trace;
 
 /// Ends an exchange with a complete answer, or with one that is no longer of interest. The connection is kept if it
 /// `is_clean`.
-pub(super) fn settle<S: Sink>(
+pub(super) fn end_exchange<S: Sink>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
     is_clean: bool,
@@ -93,12 +93,12 @@ pub(in crate::multi) fn fail<S: Sink>(
         turn_to_next_target(transfer, context, now);
         return None;
     }
-    suspect(transfer, context, &fault, now);
+    retire_if_silent(transfer, context, &fault, now);
     if !matches!(transfer.delivery, Delivery::Drain(..)) {
         return Some(error(transfer, context, fault));
     }
     // The head has decided already; how the rest of a discarded body fails changes nothing.
-    match settle(transfer, context, false, now) {
+    match end_exchange(transfer, context, false, now) {
         Ok(Step::Go(state)) => {
             transfer.state = state;
             context.schedule.push(transfer.id);

@@ -41,7 +41,7 @@ use url::Url;
 pub(super) use answer::Reader;
 pub(super) use clocks::{Clocks, timeout_kind};
 pub(super) use finish::{complete, complete_since, fail, release_all};
-pub(super) use request::{Asking, Prepared};
+pub(super) use request::{NextRequest, Prepared};
 pub(super) use splice::Splicer;
 pub(super) use start::join;
 
@@ -129,7 +129,7 @@ pub(super) enum Step {
     Go(State),
     /// Receive what came over this multiplexed connection while it was not watched, then [`join`] it. The transfer is
     /// `Joining` meanwhile.
-    Look(ConnectionKey),
+    CatchUp(ConnectionKey),
     /// Sleep until something wakes the transfer.
     Wait,
     /// Let others run first, then go on.

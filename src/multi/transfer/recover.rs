@@ -17,7 +17,7 @@ use crate::multi::options::Protocol;
 const FRUITLESS: u32 = 5;
 
 /// Decides what happens to a transfer after its stream ended before its answer was complete.
-pub(super) fn mend<S>(
+pub(super) fn recover<S>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
     broken: Broken,
@@ -138,7 +138,7 @@ fn loss<S>(transfer: &Transfer<S>, context: &mut Context) -> (Fault, bool) {
 
 /// A stream stalled. If the whole connection was silent for as long, it is most likely dead, and gets no further
 /// streams.
-pub(super) fn suspect<S>(
+pub(super) fn retire_if_silent<S>(
     transfer: &Transfer<S>,
     context: &mut Context,
     fault: &Fault,

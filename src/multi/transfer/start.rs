@@ -86,7 +86,7 @@ pub(super) fn placed<S>(
         }
         Place::Join(key) => {
             transfer.state = State::Joining;
-            Step::Look(key)
+            Step::CatchUp(key)
         }
     }
 }
