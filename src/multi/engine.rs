@@ -12,7 +12,7 @@ use super::context::Context;
 use super::exchanges::Exchanges;
 use super::info::{Done, TransferId};
 use super::multiplexed::{Arrival, Multiplexed, SLICE};
-use super::queue::Place;
+use super::queue::Slot;
 use super::rate::Rate;
 use super::schedule::TURNS;
 use super::trace::Trace;
@@ -138,9 +138,9 @@ impl<S: Sink> Engine<S> {
     /// Runs what is due and what is runnable, within bounds that keep the call short. The rest comes first in the next
     /// call.
     pub(super) fn run_due(&mut self, now: Instant) {
-        // Places become free without an event when the limits were raised or a hold ends.
+        // Slots become free without an event when the limits were raised or a hold ends.
         self.context.pool.release_due(now);
-        self.assign_places(now);
+        self.assign_slots(now);
         self.run_connections(now);
         self.run_timers(now);
         self.run_transfers(now);
@@ -224,7 +224,7 @@ impl<S: Sink> Engine<S> {
                     false
                 }
             };
-            self.assign_freed_places(now);
+            self.assign_freed_slots(now);
             if !goes_on {
                 break;
             }
@@ -256,7 +256,7 @@ impl<S: Sink> Engine<S> {
         }
         let kind = transfer::timeout_kind(transfer, &self.context, kind);
         self.fail(id, Fault::Timeout { kind, limit }, now);
-        self.assign_freed_places(now);
+        self.assign_freed_slots(now);
         self.set_timer(id);
     }
 
@@ -298,23 +298,23 @@ impl<S: Sink> Engine<S> {
         }
     }
 
-    /// Assigns free places to the transfers that have waited longest, and makes those runnable. Their clocks start.
-    pub(super) fn assign_places(&mut self, now: Instant) {
+    /// Assigns free slots to the transfers that have waited longest, and makes those runnable. Their clocks start.
+    pub(super) fn assign_slots(&mut self, now: Instant) {
         let context = &mut self.context;
-        context.has_free_places = false;
+        context.has_free_slots = false;
         loop {
             while let Some(connection) = context.pool.blocking_idle(now) {
                 context.close(connection);
             }
-            let Some((id, place)) = context.pool.next(now) else {
+            let Some((id, slot)) = context.pool.next(now) else {
                 break;
             };
             let transfer = &mut self.transfers[id.index as usize];
-            if let Place::Join(key) = place {
-                let slot = context.network.connections[key].exchanges.attach(id);
-                transfer.link = Some(Link::new(key, slot));
+            if let Slot::Join(key) = slot {
+                let stream = context.network.connections[key].exchanges.attach(id);
+                transfer.link = Some(Link::new(key, stream));
             }
-            transfer.place(place);
+            transfer.assign(slot);
             if transfer.clocks.dispatched.is_none() {
                 transfer.clocks.dispatched = Some(now);
                 context.tracer.step(id, || Trace::Started);
@@ -326,9 +326,9 @@ impl<S: Sink> Engine<S> {
         }
     }
 
-    fn assign_freed_places(&mut self, now: Instant) {
-        if self.context.has_free_places {
-            self.assign_places(now);
+    fn assign_freed_slots(&mut self, now: Instant) {
+        if self.context.has_free_slots {
+            self.assign_slots(now);
         }
     }
 

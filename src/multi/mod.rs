@@ -352,7 +352,7 @@ impl<S: Sink> Multi<S> {
             .zip(connection)
             .and_then(|(link, connection)| {
                 let exchanges = &connection.exchanges;
-                exchanges.expected(link.slot)
+                exchanges.expected(link.stream)
             });
         Some(Progress {
             received: transfer.received,
@@ -372,7 +372,7 @@ impl<S: Sink> Multi<S> {
         Some((&easy.url, &mut easy.sink))
     }
 
-    /// Makes a transfer extra: see [`Easy::is_extra`]. The place that this frees goes to another transfer in the next
+    /// Makes a transfer extra: see [`Easy::is_extra`]. The slot that this frees goes to another transfer in the next
     /// call. If the transfer waits, it comes first in the next call.
     ///
     /// # Errors
@@ -390,7 +390,7 @@ impl<S: Sink> Multi<S> {
         let transfer = &mut self.engine.transfers[id.index as usize];
         if transfer.clocks.dispatched.is_some() {
             context.pool.complete();
-            context.pool.note_free_places();
+            context.pool.note_free_slots();
         }
         transfer.change_turn(context, |turn| Turn {
             is_new: false,
@@ -443,8 +443,8 @@ impl<S: Sink> Multi<S> {
     ///
     /// # Errors
     /// [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
-    pub fn reserve(&mut self, places: usize, now: Instant) -> Result<(), MultiError> {
-        self.engine.context.pool.reserve(places);
+    pub fn reserve(&mut self, slots: usize, now: Instant) -> Result<(), MultiError> {
+        self.engine.context.pool.reserve(slots);
         self.guarded(|multi| multi.conclude(now))
     }
 
@@ -541,7 +541,7 @@ impl<S: Sink> Multi<S> {
         self.engine.context.transmit_all();
         if !self.is_dead {
             // A connection may have closed, or carry more now, without an event that says so.
-            self.engine.assign_places(now);
+            self.engine.assign_slots(now);
         }
         let context = &mut self.engine.context;
         if context.network.sockets.flush(&mut context.messages) {

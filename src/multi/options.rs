@@ -37,7 +37,7 @@ pub struct Options {
     /// Logins by host, for easies without credentials. Only that host receives its login, also after a redirect; only
     /// the origin of the first URL receives the default one.
     pub netrc: Option<Arc<Netrc>>,
-    /// Cookies to send. Cookies of answers are added to them. Without a jar, cookies of answers are ignored.
+    /// Cookies to send. Cookies of responses are added to them. Without a jar, cookies of responses are ignored.
     pub cookies: Option<Jar>,
     /// The flow-control windows of HTTP/2. Rate limits reduce the window of a stream.
     pub windows: Windows,

@@ -45,7 +45,7 @@ pub(super) struct OriginRecord {
     version: Option<Version>,
     /// The server sent HTTP_1_1_REQUIRED (RFC 9113 §7).
     requires_http1: bool,
-    /// Consecutive multiplexed connections that closed without one complete answer.
+    /// Consecutive multiplexed connections that closed without one complete response.
     pub(super) unanswered: u32,
     /// The address that won the last connection race.
     pub(super) winner: Option<SocketAddr>,

@@ -1,4 +1,4 @@
-//! The queue of one origin: its waiting transfers in order, its open connections, and which place the first
+//! The queue of one origin: its waiting transfers in order, its open connections, and which slot the first
 //! waiting transfer could get. Limits over all origins are in [`pool`](super::pool).
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use super::throttle::Throttle;
 
 /// What a waiting transfer gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Slot {
     /// An idle connection, which was removed from the pool.
     Reuse(ConnectionKey),
     /// A stream of this connection.
@@ -23,13 +23,13 @@ pub(super) enum Place {
 }
 
 /// The order of waiting transfers. First come those that were dispatched before (after a redirect, or because their
-/// connection was dead) and extra ones, then those that are counted as dispatched with their place; within these,
+/// connection was dead) and extra ones, then those that are counted as dispatched with their slot; within these,
 /// transfers that have started come before those that have not, and then the lower ticket comes first. Transfers that
 /// only connect come last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
     pub(super) is_connect_only: bool,
-    /// The transfer is counted as dispatched when it gets its place.
+    /// The transfer is counted as dispatched when it gets its slot.
     pub(super) is_new: bool,
     /// The transfer has not started, so [`Pace`](super::pace::Pace) says when it may.
     pub(super) is_paced: bool,
@@ -44,7 +44,7 @@ pub(super) struct Waiter {
     pub(super) is_apart: bool,
 }
 
-/// The first waiting transfer of an origin that could get a place, and how.
+/// The first waiting transfer of an origin that could get a slot, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ready {
     /// On an idle connection or on a stream of one.
@@ -80,7 +80,7 @@ pub(super) struct Queue {
     pub(super) waiting: BTreeMap<Turn, Waiter>,
     /// This queue's entry in the pool's sets of ready queues.
     pub(super) ready: Option<Ready>,
-    /// No transfer gets a place before this time.
+    /// No transfer gets a slot before this time.
     pub(super) held: Option<Instant>,
     /// The cap on busy connections, after the server asked for fewer.
     pub(super) throttle: Option<Throttle>,
@@ -95,20 +95,20 @@ impl Queue {
         used.saturating_sub(self.standing_by)
     }
 
-    /// The first waiting transfer, if it could get a place by the limits of its origin.
+    /// The first waiting transfer, if it could get a slot by the limits of its origin.
     pub(super) fn next_ready(&self, record: &OriginRecord, limits: &Limits) -> Option<Ready> {
         let turn = *self.waiting.keys().next()?;
         if self.held.is_some() {
             return None;
         }
         Some(match self.offer(record, limits)? {
-            Place::New if self.loads.best().is_none() => Ready::Open(turn),
+            Slot::New if self.loads.best().is_none() => Ready::Open(turn),
             _ => Ready::Find(turn),
         })
     }
 
-    /// The place that the first waiting transfer would get by the limits of its origin.
-    pub(super) fn offer(&self, record: &OriginRecord, limits: &Limits) -> Option<Place> {
+    /// The slot that the first waiting transfer would get by the limits of its origin.
+    pub(super) fn offer(&self, record: &OriginRecord, limits: &Limits) -> Option<Slot> {
         if !self
             .throttle
             .is_none_or(|throttle| throttle.has_room(self.busy()))
@@ -121,19 +121,19 @@ impl Queue {
         let waits = self.first_connection == FirstConnection::Awaited
             && !(is_apart && record.has_known_version());
         let may_open =
-            is_below(self.open, limits.per_origin) && !waits && !record.breaker.blocks_attempts();
+            is_below(self.open, limits.per_origin) && !waits && !record.breaker.is_probed();
         if let Some(connection) = self.loads.best() {
             let needs_another =
                 self.loads.are_bottleneck() || (is_apart && !self.loads.is_idle(connection));
             return Some(if may_open && needs_another {
-                Place::New
+                Slot::New
             } else {
-                Place::Join(connection)
+                Slot::Join(connection)
             });
         }
         match self.idle.last() {
-            Some((_, connection)) => Some(Place::Reuse(*connection)),
-            None => may_open.then_some(Place::New),
+            Some((_, connection)) => Some(Slot::Reuse(*connection)),
+            None => may_open.then_some(Slot::New),
         }
     }
 
@@ -176,11 +176,11 @@ mod tests {
         let record = record(&mut origins);
         let mut queue = waiting(false);
         let limits = Limits::default();
-        assert_eq!(queue.offer(record, &limits), Some(Place::New));
+        assert_eq!(queue.offer(record, &limits), Some(Slot::New));
         queue.first_connection = FirstConnection::Awaited;
         assert_eq!(queue.offer(record, &limits), None);
         queue.first_connection = FirstConnection::GivenUp;
-        assert_eq!(queue.offer(record, &limits), Some(Place::New));
+        assert_eq!(queue.offer(record, &limits), Some(Slot::New));
     }
 
     #[test]
@@ -192,12 +192,12 @@ mod tests {
         queue.first_connection = FirstConnection::Awaited;
         assert_eq!(queue.offer(record, &limits), None);
         record.connected(Version::Http2);
-        assert_eq!(queue.offer(record, &limits), Some(Place::New));
+        assert_eq!(queue.offer(record, &limits), Some(Slot::New));
         queue.open = 1;
         queue.loads.add(ConnectionKey::new(7), 100);
-        assert_eq!(queue.offer(record, &limits), Some(Place::New));
+        assert_eq!(queue.offer(record, &limits), Some(Slot::New));
         queue.loads.leave(ConnectionKey::new(7), false);
-        let idle = Place::Join(ConnectionKey::new(7));
+        let idle = Slot::Join(ConnectionKey::new(7));
         assert_eq!(queue.offer(record, &limits), Some(idle));
     }
 
@@ -208,7 +208,7 @@ mod tests {
         let mut queue = waiting(false);
         queue.open = 2;
         queue.idle = vec![(1, ConnectionKey::new(1)), (2, ConnectionKey::new(2))];
-        let latest = Place::Reuse(ConnectionKey::new(2));
+        let latest = Slot::Reuse(ConnectionKey::new(2));
         assert_eq!(queue.offer(record, &Limits::default()), Some(latest));
         assert_eq!(queue.remove_idle(ConnectionKey::new(1)), Some(1));
         assert_eq!(queue.remove_idle(ConnectionKey::new(1)), None);

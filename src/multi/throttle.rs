@@ -1,18 +1,18 @@
 //! The cap on an origin's busy connections after the server asked for fewer requests, and how it grows back. Pure.
 
-/// A cap on an origin's busy connections after a 429 or 503. Each such answer halves it. It grows by one after as many
-/// successful transfers as it allows at once, and is dropped when it reaches the number from before.
+/// A cap on an origin's busy connections after a 429 or 503. Each such response halves it. It grows by one after as
+/// many successful transfers as it allows at once, and is dropped when it reaches the number from before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Throttle {
     cap: usize,
-    /// The number of busy connections at the first such answer.
+    /// The number of busy connections at the first such response.
     from: usize,
     /// Successful transfers since the last change.
     succeeded: usize,
 }
 
 impl Throttle {
-    /// The cap after an answer that asks for fewer requests, with `busy` connections.
+    /// The cap after a response that asks for fewer requests, with `busy` connections.
     pub(super) fn after(before: Option<Self>, busy: usize) -> Self {
         let from = before.map_or(busy, |before| before.from);
         Self {

@@ -136,7 +136,7 @@ pub(in crate::multi) fn timeout_kind<S>(
     let has_begun = transfer
         .link
         .zip(connection)
-        .is_some_and(|(link, connection)| connection.exchanges.has_begun(link.slot));
+        .is_some_and(|(link, connection)| connection.exchanges.has_begun(link.stream));
     let origins = &context.pool.origins;
     let proxy = transfer.origin.and_then(|key| origins[key].route().proxy());
     match (kind, transfer.state) {

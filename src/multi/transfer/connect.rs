@@ -1,4 +1,4 @@
-//! From a place to an established connection: the states Resolve, Connect, Handshake and StandBy.
+//! From a slot to an established connection: the states Resolve, Connect, Handshake and StandBy.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -301,15 +301,15 @@ fn start_exchanges<S>(
     let mut streams = None;
     if version == Version::Http2 {
         let windows = windows(&context.options, transfer.easy.max_recv_speed);
-        let (mut multiplexed, slot) = Multiplexed::new(transfer.id, windows, now);
+        let (mut multiplexed, stream) = Multiplexed::new(transfer.id, windows, now);
         streams = Some(multiplexed.capacity());
         connection.exchanges = Exchanges::Multiplexed(Box::new(multiplexed));
-        transfer.link = Some(Link::new(key, slot));
+        transfer.link = Some(Link::new(key, stream));
         // TLS stops reading when its handshake is over: bytes that had come by then are no new event.
         context.schedule.push_connection(key);
     }
     context.pool.opened(origin, key, version, streams);
-    context.has_free_places = true;
+    context.has_free_slots = true;
     Ok(())
 }
 

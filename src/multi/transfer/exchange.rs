@@ -1,12 +1,12 @@
-//! One request and its answer on an established connection: the states Send, Receive and Limited.
+//! One request and its response on an established connection: the states Send, Receive and Limited.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use super::answer::{Reader, has_enough};
 use super::finish::end_exchange;
 use super::recover::{begin_again, recover};
 use super::request::NextRequest;
+use super::response::{Reader, has_enough};
 use super::{BUDGET, Delivery, State, Step, Transfer};
 use crate::conn::Interest;
 use crate::error::Fault;
@@ -32,7 +32,7 @@ pub(super) fn send<S: Sink>(
         if let Some(key) = transfer.origin {
             context.pool.stand_by(key);
             // Where few connections of the origin may be busy, one more may be now.
-            context.has_free_places = true;
+            context.has_free_slots = true;
         }
         return Ok(Step::Go(State::StandBy));
     }
@@ -40,7 +40,7 @@ pub(super) fn send<S: Sink>(
         transfer.clocks.await_bytes(now);
     }
     let connection = &mut context.network.connections[link.key];
-    match connection.exchanges.readiness(link.slot) {
+    match connection.exchanges.readiness(link.stream) {
         Readiness::Begun => {}
         Readiness::Later => {
             context.mark_unsent(link.key);
@@ -53,7 +53,7 @@ pub(super) fn send<S: Sink>(
             let next_request = NextRequest::new(transfer, origin, route, &mut context.options, now);
             let tracer = &mut context.tracer;
             let exchanges = &mut connection.exchanges;
-            if !exchanges.request(link.slot, &next_request, prepared, tracer)? {
+            if !exchanges.request(link.stream, &next_request, prepared, tracer)? {
                 return begin_again(transfer, context, Fault::NoAnswer, now);
             }
             connection.requests += 1;
@@ -98,7 +98,7 @@ fn transmit<S>(
     }
 }
 
-/// Receives the answer until nothing more has come, or the budget is used up.
+/// Receives the response until nothing more has come, or the budget is used up.
 pub(super) fn receive<S: Sink>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
@@ -116,7 +116,7 @@ pub(super) fn receive<S: Sink>(
         if link.is_resting {
             context.set_resting(link, false);
         }
-        let (key, slot) = (link.key, link.slot);
+        let (key, stream) = (link.key, link.stream);
         let network = &mut context.network;
         let connection = &mut network.connections[key];
         let mut reader = Reader {
@@ -129,7 +129,7 @@ pub(super) fn receive<S: Sink>(
             wire: 0,
         };
         let (scratch, splicer) = (&mut network.scratch, &mut context.splicer);
-        let advance = connection.advance(slot, limit, scratch, splicer, &mut reader)?;
+        let advance = connection.advance(stream, limit, scratch, splicer, &mut reader)?;
         context.schedule.spend(reader.wire);
         match advance {
             Advance::Wait(interest) => {
