@@ -2,19 +2,21 @@
 //! [`Context`], and says what to do next.
 //!
 //! ```text
-//!  Delayed                      an idle connection to the origin, or a stream of one
-//!   ▲    │                 ┌─────────────────────────────────────────────┐
-//!   │    ▼                 │                                             ▼
+//!  Delayed                     ┌───── an idle connection, or a stream ──────┐
+//!   ▲    │                     │                                            │
+//!   │    ▼                     │                                            ▼
 //! add ─► Init ─► Pending ─► Assigned ─► Resolve ─► Connect ─► Handshake ─► Send ─► Receive ─► Done
-//!          ▲     ▲                                                       │ │ │   │ ▲
-//!          │     └──── the connection was dead, or takes no requests ────┘ │ │   ▼ │ its rate
-//!          └────────── a redirect ─────────────────────────────────────────┘ │  Limited
-//!                                                                            ▼
-//!     start.rs                         connect.rs                         StandBy      exchange.rs, finish.rs
+//!         ▲       ▲                                                                │ │ │ ▲
+//!         │       └───────── the connection was dead, or took no requests ─────────┘ │ │ │
+//!         └─────────────────────────────── a redirect ───────────────────────────────┘ ▼ │ its rate
+//!                                                                                    Limited
+//!
+//!     start.rs                              connect.rs                    exchange.rs, finish.rs
 //! ```
 //!
 //! A transfer that only connects leaves Send for StandBy, and returns when [`Multi::replace`](super::Multi::replace)
-//! gives it something to fetch. An error leads from any state to Done.
+//! gives it something to fetch. One that gets a stream is in Joining while its connection receives what came before.
+//! An error leads from any state to Done.
 //!
 //! `request.rs` makes what is sent, `response.rs` handles what is received, `recover.rs` repeats requests that a
 //! connection could not carry, `splice.rs` moves bodies to files, `clocks.rs` has the time limits.
