@@ -61,12 +61,12 @@ enum ResponseState {
 }
 
 /// An [`Event`] without borrowed data; `Data` has the offset where the data begins.
-enum Step {
-    NeedMore,
+enum Parsed {
+    Pending,
     Interim,
     Head,
     Data(usize),
-    Done,
+    End,
 }
 
 impl Exchange {
@@ -100,22 +100,22 @@ impl Exchange {
     /// How the response violates HTTP. Further calls return the same error, until [`begin`](Self::begin).
     /// [`Malformed::Unsolicited`] for bytes without a request.
     pub fn receive<'a>(&'a mut self, bytes: &'a [u8]) -> Result<(usize, Event<'a>), Malformed> {
-        let (consumed, step) = match self.step(bytes) {
+        let (consumed, parsed) = match self.parse(bytes) {
             Ok(done) => done,
             Err(malformed) => {
                 self.state = ResponseState::Failed(malformed);
                 return Err(malformed);
             }
         };
-        let event = match step {
-            Step::NeedMore => Event::Pending,
-            Step::Interim => Event::Interim(&self.response),
-            Step::Head => Event::Head(&self.response),
-            Step::Data(start) => {
+        let event = match parsed {
+            Parsed::Pending => Event::Pending,
+            Parsed::Interim => Event::Interim(&self.response),
+            Parsed::Head => Event::Head(&self.response),
+            Parsed::Data(start) => {
                 self.received += (consumed - start) as u64;
                 Event::Data(&bytes[start..consumed])
             }
-            Step::Done => {
+            Parsed::End => {
                 self.state = ResponseState::Done;
                 Event::End
             }
@@ -203,49 +203,49 @@ impl Exchange {
         &self.response
     }
 
-    fn step(&mut self, bytes: &[u8]) -> Result<(usize, Step), Malformed> {
+    fn parse(&mut self, bytes: &[u8]) -> Result<(usize, Parsed), Malformed> {
         match &mut self.state {
             ResponseState::Failed(malformed) => Err(*malformed),
             ResponseState::Idle | ResponseState::Done if !bytes.is_empty() => {
                 Err(Malformed::Unsolicited)
             }
-            ResponseState::Idle | ResponseState::Done => Ok((0, Step::NeedMore)),
-            ResponseState::Head => self.step_head(bytes),
-            ResponseState::Length(0) => Ok((0, Step::Done)),
-            _ if bytes.is_empty() => Ok((0, Step::NeedMore)),
+            ResponseState::Idle | ResponseState::Done => Ok((0, Parsed::Pending)),
+            ResponseState::Head => self.parse_head(bytes),
+            ResponseState::Length(0) => Ok((0, Parsed::End)),
+            _ if bytes.is_empty() => Ok((0, Parsed::Pending)),
             ResponseState::Length(left) => {
                 let taken = at_most(*left, bytes.len());
                 *left -= taken as u64;
-                Ok((taken, Step::Data(0)))
+                Ok((taken, Parsed::Data(0)))
             }
-            ResponseState::UntilClose => Ok((bytes.len(), Step::Data(0))),
+            ResponseState::UntilClose => Ok((bytes.len(), Parsed::Data(0))),
             ResponseState::Chunked(decoder) => {
                 let (consumed, piece) = decoder.receive(bytes)?;
-                let step = match piece {
-                    Piece::NeedMore => Step::NeedMore,
-                    Piece::Data(start) => Step::Data(start),
-                    Piece::End => Step::Done,
+                let parsed = match piece {
+                    Piece::NeedMore => Parsed::Pending,
+                    Piece::Data(start) => Parsed::Data(start),
+                    Piece::End => Parsed::End,
                 };
-                Ok((consumed, step))
+                Ok((consumed, parsed))
             }
         }
     }
 
-    fn step_head(&mut self, bytes: &[u8]) -> Result<(usize, Step), Malformed> {
+    fn parse_head(&mut self, bytes: &[u8]) -> Result<(usize, Parsed), Malformed> {
         let (consumed, whole) = self.head.receive(bytes, &mut self.response)?;
         let Some(certainty) = whole else {
-            return Ok((consumed, Step::NeedMore));
+            return Ok((consumed, Parsed::Pending));
         };
         self.has_begun = true;
-        let step = if self.response.status < 200 {
+        let parsed = if self.response.status < 200 {
             self.interim(certainty)?;
-            Step::Interim
+            Parsed::Interim
         } else {
             let framing = Framing::of(self.method, &self.response)?.given(certainty);
             self.frame(framing);
-            Step::Head
+            Parsed::Head
         };
-        Ok((consumed, step))
+        Ok((consumed, parsed))
     }
 
     /// An interim response (RFC 9110 §15.2): it has no body. A 101 is an error, since no upgrade was requested.

@@ -13,7 +13,7 @@ use ::http::Request;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 
-use super::stream::{Broken, Stream};
+use super::stream::{Broken, ClientStream};
 use super::wire::{End, Wire};
 use super::woken::Woken;
 use super::{MAX_HEAD, MAX_STREAMS, MAX_WINDOW, REMEMBERED_RESETS, Windows};
@@ -39,7 +39,7 @@ pub struct Session {
     later: Vec<usize>,
     /// None after its end.
     connection: Option<Connection<End, Bytes>>,
-    streams: Vec<Option<Stream>>,
+    streams: Vec<Option<ClientStream>>,
     /// The stream with the fields that broke the connection, if it is one of this session.
     culprit: Option<u32>,
     /// The waker of each token, created at its first use.
@@ -242,7 +242,7 @@ impl Session {
             self.wakers.push(self.woken.waker(self.wakers.len()));
         }
         let memory = self.spare.pop().unwrap_or_default();
-        self.streams[token] = Some(Stream::new(number, future, method, memory));
+        self.streams[token] = Some(ClientStream::new(number, future, method, memory));
         Some(number)
     }
 
@@ -299,25 +299,25 @@ impl Session {
 
     /// The number of a stream (RFC 9113 §5.1.1); 0 if there is none.
     pub fn number(&self, token: usize) -> u32 {
-        self.stream(token).map_or(0, Stream::number)
+        self.stream(token).map_or(0, ClientStream::number)
     }
 
     /// The last head received on a stream; `None` if no request was sent.
     pub fn response(&self, token: usize) -> Option<&Response> {
-        self.stream(token).map(Stream::response)
+        self.stream(token).map(ClientStream::response)
     }
 
     /// The length of a stream's body, if it is known: 0 if there is no body (HEAD, 204, 304).
     pub fn expected(&self, token: usize) -> Option<u64> {
-        self.stream(token).and_then(Stream::expected)
+        self.stream(token).and_then(ClientStream::expected)
     }
 
     /// Whether the head of a stream's final response has come.
     pub fn has_head(&self, token: usize) -> bool {
-        self.stream(token).is_some_and(Stream::has_head)
+        self.stream(token).is_some_and(ClientStream::has_head)
     }
 
-    fn stream(&self, token: usize) -> Option<&Stream> {
+    fn stream(&self, token: usize) -> Option<&ClientStream> {
         self.streams.get(token).and_then(Option::as_ref)
     }
 }

@@ -45,7 +45,7 @@ impl From<Malformed> for Broken {
 }
 
 /// A request that was sent, and the received part of its response.
-pub(super) struct Stream {
+pub(super) struct ClientStream {
     number: u32,
     state: StreamState,
     method: Method,
@@ -63,7 +63,7 @@ enum StreamState {
     Over,
 }
 
-impl Stream {
+impl ClientStream {
     /// The stream of a request that was sent. It reuses the memory of `response`.
     pub(super) fn new(
         number: u32,
