@@ -129,7 +129,7 @@ fn s1_a_stream_that_must_wait_takes_no_wish_to_write_away() {
     });
 }
 
-/// A peer that floods with frames that require an answer and does not read, until the engine does not read from it any
+/// A peer that floods with frames that require a reply and does not read, until the engine does not read from it any
 /// more. Returns the rest of the flood.
 fn clogged(peer: &Peer, fake: &mut Fake<Vec<u8>>) -> (TransferId, Side, Vec<u8>) {
     let id = add(fake, peer);

@@ -128,7 +128,7 @@ fn e3_a_resumed_transfer_can_stall_again() {
     ));
 }
 
-/// E3: a transfer that is paused before its request was sent connects and sends, and stops before the answer.
+/// E3: a transfer that is paused before its request was sent connects and sends, and stops before the response.
 #[test]
 fn e3_a_transfer_that_is_held_from_the_start_stops_before_its_answer() {
     let peer = Peer::new();

@@ -157,7 +157,7 @@ fn l2_an_origin_that_asked_for_less_gets_less_and_then_more_again() {
     );
 }
 
-/// L3: for each freed place one transfer starts, the one that has waited longest; with each of the limits.
+/// L3: for each freed slot one transfer starts, the one that has waited longest; with each of the limits.
 #[test]
 fn l3_each_freed_place_starts_exactly_one_first_come_first_served() {
     let caps = [
@@ -324,7 +324,7 @@ fn a_transfer_that_is_starved_by_the_others_of_its_origin_is_no_stall() {
     fake.result(fed).unwrap();
 }
 
-/// L3: a transfer that becomes extra does not count from then on, and its place becomes free without an event.
+/// L3: a transfer that becomes extra does not count from then on, and its slot becomes free without an event.
 #[test]
 fn l3_a_place_that_becomes_free_by_set_extra_starts_one() {
     let peer = Peer::new();

@@ -22,7 +22,7 @@ fn change(fake: &mut Fake<Vec<u8>>, change: impl FnOnce(&mut Options)) {
     fake.call(|multi, _| multi.set_options(options));
 }
 
-/// An engine with one place, which a paused transfer has, and another transfer that waits.
+/// An engine with one slot, which a paused transfer has, and another transfer that waits.
 fn one_paused_and_one_that_waits(
     limits: Limits,
     peers: [&Peer; 2],
@@ -39,7 +39,7 @@ fn one_paused_and_one_that_waits(
     (fake, ids)
 }
 
-/// L3, T4: no event reports that there is a free place now.
+/// L3, T4: no event reports that there is a free slot now.
 #[test]
 fn l3_raised_limits_start_those_that_wait() {
     let (peer, other) = (Peer::new(), Peer::new());

@@ -146,7 +146,7 @@ impl Talk {
         let _ = self.tcp.write_all(bytes.as_ref());
     }
 
-    /// Sends a complete answer.
+    /// Sends a complete response.
     pub(crate) fn answer(&mut self, body: &str) {
         self.say(format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
@@ -154,7 +154,7 @@ impl Talk {
         ));
     }
 
-    /// The head of an answer with a body of this length.
+    /// The head of a response with a body of this length.
     pub(crate) fn head(&mut self, length: usize) {
         self.say(format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"

@@ -56,7 +56,7 @@ impl Dice {
 /// A connection, as the peer sees it.
 struct Line {
     talk: Talk,
-    /// Requests that have no answer yet.
+    /// Requests that have no response yet.
     unanswered: usize,
     /// Bytes of a body that are not sent yet.
     owed: usize,

@@ -246,7 +246,7 @@ impl World {
         }
     }
 
-    /// Changes options, reserved places or a hold; or only passes the time.
+    /// Changes options, reserved slots or a hold; or only passes the time.
     fn change_something(&mut self) {
         if self.dice.is(6) {
             let options = any_options(&mut self.dice);

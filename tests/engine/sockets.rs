@@ -27,7 +27,7 @@ fn connected(fake: &Fake<Vec<u8>>) -> Vec<Interest> {
     interests
 }
 
-/// S1: pieces of an answer do not change the interest, so the function is not called.
+/// S1: pieces of a response do not change the interest, so the function is not called.
 /// S2: registered for reading, removed. On loopback a connection is established at once, or a little later.
 #[test]
 fn what_a_server_said_before_it_would_take_no_more_is_its_answer() {

@@ -207,7 +207,7 @@ fn s8_k6_an_error_from_the_socket_function_aborts_everything() {
     everything_ends_and_begins_anew(fake, &peer, 2);
 }
 
-/// S8: errors that come before any answer.
+/// S8: errors that come before any response.
 #[test]
 fn s8_an_error_at_the_first_announcement_aborts_too() {
     let peer = Peer::new();
