@@ -142,9 +142,9 @@ impl Handshake {
         };
         self.check(version)?;
         match (self.awaits, verdict) {
-            (Awaits::Method, NO_LOGIN) => self.say_request(),
+            (Awaits::Method, NO_LOGIN) => self.send_request(),
             (Awaits::Method, PASSWORD) => match self.login.take() {
-                Some(login) => self.say(login, Awaits::Login),
+                Some(login) => self.send(login, Awaits::Login),
                 None => return Err(ProxyFault::NotSocks),
             },
             (Awaits::Method, 0xff) => {
@@ -155,7 +155,7 @@ impl Handshake {
                 });
             }
             (Awaits::Method, _) => return Err(ProxyFault::NotSocks),
-            (Awaits::Login, 0) => self.say_request(),
+            (Awaits::Login, 0) => self.send_request(),
             (Awaits::Login, _) => return Err(ProxyFault::LoginRefused),
             (Awaits::Reply, 0) => self.check_reply()?,
             (Awaits::Reply, reply) => return Err(ProxyFault::Socks(SocksReply(reply))),
@@ -186,13 +186,13 @@ impl Handshake {
         Ok(())
     }
 
-    fn say_request(&mut self) {
+    fn send_request(&mut self) {
         let request = std::mem::take(&mut self.request);
-        self.say(request, Awaits::Reply);
+        self.send(request, Awaits::Reply);
     }
 
-    fn say(&mut self, words: Outgoing, awaits: Awaits) {
-        self.outgoing = words;
+    fn send(&mut self, bytes: Outgoing, awaits: Awaits) {
+        self.outgoing = bytes;
         self.awaits = awaits;
         self.incoming.clear();
     }
@@ -201,38 +201,38 @@ impl Handshake {
 /// The user and the password (RFC 1929 §2). Each is cut after 255 bytes; a [`Proxy`](crate::http::Proxy) has none
 /// that is longer.
 fn login(credentials: &Credentials) -> Outgoing {
-    let mut words = vec![LOGIN_VERSION];
+    let mut bytes = vec![LOGIN_VERSION];
     for part in [credentials.user(), credentials.password()] {
         let part = &part[..part.len().min(255)];
-        words.push(part.len() as u8);
-        words.extend_from_slice(part);
+        bytes.push(part.len() as u8);
+        bytes.extend_from_slice(part);
     }
-    Outgoing(words)
+    Outgoing(bytes)
 }
 
 /// The command to connect (RFC 1928 §4).
 fn request(target: Target<'_>, port: u16) -> Result<Vec<u8>, ProxyFault> {
-    let mut words = vec![VERSION, CONNECT, 0];
+    let mut bytes = vec![VERSION, CONNECT, 0];
     match target {
         Target::Address(IpAddr::V4(address)) => {
-            words.push(IPV4);
-            words.extend_from_slice(&address.octets());
+            bytes.push(IPV4);
+            bytes.extend_from_slice(&address.octets());
         }
         Target::Address(IpAddr::V6(address)) => {
-            words.push(IPV6);
-            words.extend_from_slice(&address.octets());
+            bytes.push(IPV6);
+            bytes.extend_from_slice(&address.octets());
         }
         Target::Name(name) => {
             let length = u8::try_from(name.len()).unwrap_or(0);
             if length == 0 {
                 return Err(ProxyFault::LongName);
             }
-            words.extend_from_slice(&[NAME, length]);
-            words.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(&[NAME, length]);
+            bytes.extend_from_slice(name.as_bytes());
         }
     }
-    words.extend_from_slice(&port.to_be_bytes());
-    Ok(words)
+    bytes.extend_from_slice(&port.to_be_bytes());
+    Ok(bytes)
 }
 
 #[cfg(test)]

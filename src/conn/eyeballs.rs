@@ -50,8 +50,8 @@ impl Race {
                 std::mem::swap(&mut first, &mut second);
             }
         }
-        if let Some(place) = winner.and_then(|w| waiting.iter().position(|a| *a == w)) {
-            let winner = waiting.remove(place);
+        if let Some(index) = winner.and_then(|w| waiting.iter().position(|a| *a == w)) {
+            let winner = waiting.remove(index);
             waiting.extend(winner);
             waiting.rotate_right(1);
         }

@@ -9,7 +9,7 @@ use crate::error::{Fault, ProxyFault};
 use crate::http::Proxy;
 use crate::http1::{ConnectAnswer, connect};
 
-/// Bytes of the wire that are received at once until the proxy has answered. Bytes behind its answer are kept.
+/// Bytes of the wire that are received at once until the proxy has responded. Bytes behind its response are kept.
 const AT_ONCE: usize = 16 * 1024;
 
 /// A tunnel, or a request for one.
@@ -18,9 +18,9 @@ pub(crate) struct Tunnel {
     proxy: Arc<Proxy>,
     /// The unsent rest of the request.
     request: Vec<u8>,
-    /// Reads the answer; none once the tunnel is open.
+    /// Reads the response; none once the tunnel is open.
     answer: Option<Box<ConnectAnswer>>,
-    /// Bytes of the destination that came with the answer.
+    /// Bytes of the destination that came with the response.
     early: Vec<u8>,
 }
 
@@ -43,7 +43,7 @@ impl Tunnel {
     }
 
     /// Sends the rest of the request. Returns true when nothing is left.
-    fn ask(&mut self) -> Result<bool, Fault> {
+    fn send_request(&mut self) -> Result<bool, Fault> {
         while !self.request.is_empty() {
             match self.below.send(&self.request)? {
                 0 => return Ok(false),
@@ -53,7 +53,7 @@ impl Tunnel {
         self.below.flush()
     }
 
-    /// Takes bytes of the answer, and keeps those behind it.
+    /// Takes bytes of the response, and keeps those behind it.
     fn take(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let Some(answer) = &mut self.answer else {
             return Ok(());
@@ -96,11 +96,11 @@ impl Filter for Tunnel {
         }
         while self.answer.is_some() {
             // What the proxy sent before it closed may still be readable.
-            let is_asked = match self.ask() {
+            let is_sent = match self.send_request() {
                 Err(Fault::ConnectionLost(_)) => true,
-                asked => asked?,
+                sent => sent?,
             };
-            if !is_asked {
+            if !is_sent {
                 return Ok(Opened::Wait);
             }
             let mut buffer = scratch.take();

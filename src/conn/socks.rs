@@ -36,7 +36,7 @@ impl Socks {
     }
 
     /// Receives once, at most the bytes of the handshake.
-    fn listen(&mut self, scratch: &mut Scratch) -> Result<Received, Fault> {
+    fn receive_answer(&mut self, scratch: &mut Scratch) -> Result<Received, Fault> {
         let Some(handshake) = &mut self.handshake else {
             return Ok(Received::WouldBlock);
         };
@@ -76,7 +76,7 @@ impl Filter for Socks {
                 self.handshake = None;
                 break;
             }
-            match self.listen(scratch)? {
+            match self.receive_answer(scratch)? {
                 Received::Bytes(_) => {}
                 Received::WouldBlock => return Ok(Opened::Wait),
                 Received::End { .. } => return Err(refused(&self.proxy, ProxyFault::Closed)),

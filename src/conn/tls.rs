@@ -257,7 +257,7 @@ impl Tls {
     }
 
     /// Continues the handshake.
-    fn shake_hands(&mut self, scratch: &mut Scratch) -> Result<Opened, Fault> {
+    fn run_handshake(&mut self, scratch: &mut Scratch) -> Result<Opened, Fault> {
         if self.handshake == Handshake::NotStarted {
             self.handshake = Handshake::Running;
             self.write(None)?;
@@ -328,7 +328,7 @@ impl Filter for Tls {
         if matches!(self.below.open(scratch)?, Opened::Wait) {
             return Ok(Opened::Wait);
         }
-        let shaken = self.shake_hands(scratch);
+        let shaken = self.run_handshake(scratch);
         shaken.map_err(|fault| {
             if self.is_to_proxy {
                 fault.of_proxy()
@@ -435,7 +435,9 @@ impl fmt::Debug for Tls {
 /// occur again.
 fn fault(error: rustls::Error) -> Fault {
     match &error {
-        rustls::Error::InvalidCertificate(refused) => Fault::Certificate(why(refused).into()),
+        rustls::Error::InvalidCertificate(refused) => {
+            Fault::Certificate(certificate_error(refused).into())
+        }
         rustls::Error::NoCertificatesPresented => Fault::Certificate(error.into()),
         rustls::Error::NoApplicationProtocol
         | rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
@@ -443,15 +445,15 @@ fn fault(error: rustls::Error) -> Fault {
         }
         rustls::Error::InvalidMessage(_) => Fault::Tls("what came is not TLS".into()),
         rustls::Error::AlertReceived(alert) if is_of_identity(*alert) => {
-            Fault::IdentityRefused(said(*alert))
+            Fault::IdentityRefused(alert_text(*alert))
         }
-        rustls::Error::AlertReceived(alert) => Fault::Tls(said(*alert).into()),
+        rustls::Error::AlertReceived(alert) => Fault::Tls(alert_text(*alert).into()),
         _ => Fault::Tls(error.into()),
     }
 }
 
 /// Why a certificate was refused, as text.
-fn why(refused: &CertificateError) -> String {
+fn certificate_error(refused: &CertificateError) -> String {
     match refused {
         CertificateError::ExpiredContext { not_after, .. } => {
             format!("it expired at {}", date(not_after))
@@ -493,7 +495,7 @@ fn is_of_identity(alert: AlertDescription) -> bool {
 }
 
 /// The alert that the server ended the session with (RFC 8446 §6.2), and the meaning of the most frequent ones.
-fn said(alert: AlertDescription) -> String {
+fn alert_text(alert: AlertDescription) -> String {
     let meaning = match alert {
         AlertDescription::ProtocolVersion => ": it speaks none of the versions that are allowed",
         AlertDescription::HandshakeFailure => ": it accepts nothing that was offered",

@@ -1,4 +1,4 @@
-//! The request for a tunnel through a proxy, and its answer: CONNECT (RFC 9110 §9.3.6).
+//! The request for a tunnel through a proxy, and its response: CONNECT (RFC 9110 §9.3.6).
 
 use super::request::{append_line, encode_fields};
 use super::{MAX_INTERIM, head};
@@ -20,7 +20,7 @@ pub fn connect(authority: &str, credentials: Option<&Credentials>) -> Result<Vec
     Ok(head)
 }
 
-/// Reads the answer to [`connect`] from bytes in pieces of any size, up to the end of its head. The bytes behind it
+/// Reads the response to [`connect`] from bytes in pieces of any size, up to the end of its head. The bytes behind it
 /// belong to the tunnel.
 #[derive(Debug, Default)]
 pub struct ConnectAnswer {
@@ -30,13 +30,13 @@ pub struct ConnectAnswer {
 }
 
 impl ConnectAnswer {
-    /// Takes received bytes. Returns how many belong to the answer, and the status once the head of the final answer is
-    /// complete. Content-Length and Transfer-Encoding are ignored: with a 2xx status they have no meaning, and with
-    /// another one the connection closes.
+    /// Takes received bytes. Returns how many belong to the response, and the status once the head of the final
+    /// response is complete. Content-Length and Transfer-Encoding are ignored: with a 2xx status they have no
+    /// meaning, and with another one the connection closes.
     ///
     /// # Errors
     ///
-    /// How the answer breaks the rules of HTTP.
+    /// How the response breaks the rules of HTTP.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(usize, Option<u16>), Malformed> {
         let mut consumed = 0;
         loop {

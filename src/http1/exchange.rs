@@ -1,4 +1,4 @@
-//! [`Exchange`]: one answer, from its first byte to its last. It belongs to a connection, and is reused for each
+//! [`Exchange`]: one response, from its first byte to its last. It belongs to a connection, and is reused for each
 //! request.
 
 use super::chunked::{Decoder, Piece, at_most};
@@ -11,25 +11,25 @@ use crate::http::{Event, Method, Response};
 /// What the end of the peer's stream means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
-    /// The answer is complete.
+    /// The response is complete.
     Done,
-    /// The answer is incomplete, in its head or in its body.
+    /// The response is incomplete, in its head or in its body.
     Truncated {
         /// Bytes of the body received.
         received: u64,
         /// The announced length of the body, if there was one.
         expected: Option<u64>,
     },
-    /// No byte of an answer came.
+    /// No byte of a response came.
     NoAnswer,
 }
 
-/// Reads the answer to one request after the other, from bytes in pieces of any size.
+/// Reads the response to one request after the other, from bytes in pieces of any size.
 ///
 /// It allocates only for a head that comes in pieces or is longer than the ones before.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    state: AnswerState,
+    state: ResponseState,
     method: Method,
     head: head::Reader,
     response: Response,
@@ -42,11 +42,11 @@ pub struct Exchange {
 
 /// The states. [`super`] draws their graph.
 #[derive(Debug, Default)]
-enum AnswerState {
+enum ResponseState {
     /// No request is under way.
     #[default]
     Idle,
-    /// Before the end of the final answer's head.
+    /// Before the end of the final response's head.
     Head,
     /// This many bytes of the body are left.
     Length(u64),
@@ -54,19 +54,19 @@ enum AnswerState {
     Chunked(Decoder),
     /// In a body that ends with the connection.
     UntilClose,
-    /// The answer is complete.
+    /// The response is complete.
     Done,
-    /// The answer is malformed. Every call fails with this.
+    /// The response is malformed. Every call fails with this.
     Failed(Malformed),
 }
 
 /// An [`Event`] without borrowed data; `Data` has the offset where the data begins.
-enum Step {
-    NeedMore,
+enum Parsed {
+    Pending,
     Interim,
     Head,
     Data(usize),
-    Done,
+    End,
 }
 
 impl Exchange {
@@ -75,9 +75,9 @@ impl Exchange {
         Self::default()
     }
 
-    /// Prepares for the answer to a request. Buffers are kept, up to a usual size.
+    /// Prepares for the response to a request. Buffers are kept, up to a usual size.
     pub fn begin(&mut self, method: Method) {
-        self.state = AnswerState::Head;
+        self.state = ResponseState::Head;
         self.method = method;
         self.head.reset();
         self.response.clear();
@@ -92,31 +92,31 @@ impl Exchange {
     /// Takes received bytes. Returns how many it consumed, and what they were.
     ///
     /// [`Event::Data`] borrows from `bytes`. After any event but [`Event::Pending`] and [`Event::End`], call again with
-    /// the rest at once, even if it is empty: the end of an answer takes a separate call, which needs no byte. What
-    /// the call that returned [`Event::End`] did not consume does not belong to the answer.
+    /// the rest at once, even if it is empty: the end of a response takes a separate call, which needs no byte. What
+    /// the call that returned [`Event::End`] did not consume does not belong to the response.
     ///
     /// # Errors
     ///
-    /// How the answer violates HTTP. Further calls return the same error, until [`begin`](Self::begin).
+    /// How the response violates HTTP. Further calls return the same error, until [`begin`](Self::begin).
     /// [`Malformed::Unsolicited`] for bytes without a request.
     pub fn receive<'a>(&'a mut self, bytes: &'a [u8]) -> Result<(usize, Event<'a>), Malformed> {
-        let (consumed, step) = match self.step(bytes) {
+        let (consumed, parsed) = match self.parse(bytes) {
             Ok(done) => done,
             Err(malformed) => {
-                self.state = AnswerState::Failed(malformed);
+                self.state = ResponseState::Failed(malformed);
                 return Err(malformed);
             }
         };
-        let event = match step {
-            Step::NeedMore => Event::Pending,
-            Step::Interim => Event::Interim(&self.response),
-            Step::Head => Event::Head(&self.response),
-            Step::Data(start) => {
+        let event = match parsed {
+            Parsed::Pending => Event::Pending,
+            Parsed::Interim => Event::Interim(&self.response),
+            Parsed::Head => Event::Head(&self.response),
+            Parsed::Data(start) => {
                 self.received += (consumed - start) as u64;
                 Event::Data(&bytes[start..consumed])
             }
-            Step::Done => {
-                self.state = AnswerState::Done;
+            Parsed::End => {
+                self.state = ResponseState::Done;
                 Event::End
             }
         };
@@ -127,16 +127,16 @@ impl Exchange {
     /// [ends with the connection](Self::is_until_close) must not be trusted: check that before.
     pub fn close(&mut self) -> Closed {
         let is_complete = match &self.state {
-            AnswerState::Done | AnswerState::UntilClose | AnswerState::Length(0) => true,
-            AnswerState::Chunked(decoder) => decoder.is_complete(),
-            AnswerState::Idle
-            | AnswerState::Head
-            | AnswerState::Length(_)
-            | AnswerState::Failed(_) => false,
+            ResponseState::Done | ResponseState::UntilClose | ResponseState::Length(0) => true,
+            ResponseState::Chunked(decoder) => decoder.is_complete(),
+            ResponseState::Idle
+            | ResponseState::Head
+            | ResponseState::Length(_)
+            | ResponseState::Failed(_) => false,
         };
         self.is_persistent = false;
         if is_complete {
-            self.state = AnswerState::Done;
+            self.state = ResponseState::Done;
             return Closed::Done;
         }
         if !self.has_begun() {
@@ -151,7 +151,7 @@ impl Exchange {
     /// The number of bytes of the body that may be spliced. `None` unless a length was announced and is not reached.
     pub fn raw_remaining(&self) -> Option<u64> {
         match self.state {
-            AnswerState::Length(left) if left > 0 => Some(left),
+            ResponseState::Length(left) if left > 0 => Some(left),
             _ => None,
         }
     }
@@ -160,7 +160,7 @@ impl Exchange {
     /// cannot be reused. Once none remains, `receive(&[])` returns the end.
     pub fn skip(&mut self, n: u64) {
         let moved = match &mut self.state {
-            AnswerState::Length(left) => {
+            ResponseState::Length(left) => {
                 let moved = n.min(*left);
                 *left -= moved;
                 moved
@@ -171,18 +171,18 @@ impl Exchange {
         self.is_persistent &= moved == n;
     }
 
-    /// Whether the connection may carry another request: the answer is complete, the peer keeps the connection open
-    /// (RFC 9112 §9.3), and any reader finds the same end of the answer.
+    /// Whether the connection may carry another request: the response is complete, the peer keeps the connection open
+    /// (RFC 9112 §9.3), and any reader finds the same end of the response.
     pub fn is_reusable(&self) -> bool {
-        matches!(self.state, AnswerState::Done) && self.is_persistent
+        matches!(self.state, ResponseState::Done) && self.is_persistent
     }
 
     /// Whether only the end of the connection ends the body.
     pub fn is_until_close(&self) -> bool {
-        matches!(self.state, AnswerState::UntilClose)
+        matches!(self.state, ResponseState::UntilClose)
     }
 
-    /// Whether any byte of an answer has come, interim answers included. Empty lines before it do not count.
+    /// Whether any byte of a response has come, interim responses included. Empty lines before it do not count.
     pub fn has_begun(&self) -> bool {
         self.has_begun || self.head.has_begun()
     }
@@ -203,52 +203,52 @@ impl Exchange {
         &self.response
     }
 
-    fn step(&mut self, bytes: &[u8]) -> Result<(usize, Step), Malformed> {
+    fn parse(&mut self, bytes: &[u8]) -> Result<(usize, Parsed), Malformed> {
         match &mut self.state {
-            AnswerState::Failed(malformed) => Err(*malformed),
-            AnswerState::Idle | AnswerState::Done if !bytes.is_empty() => {
+            ResponseState::Failed(malformed) => Err(*malformed),
+            ResponseState::Idle | ResponseState::Done if !bytes.is_empty() => {
                 Err(Malformed::Unsolicited)
             }
-            AnswerState::Idle | AnswerState::Done => Ok((0, Step::NeedMore)),
-            AnswerState::Head => self.step_head(bytes),
-            AnswerState::Length(0) => Ok((0, Step::Done)),
-            _ if bytes.is_empty() => Ok((0, Step::NeedMore)),
-            AnswerState::Length(left) => {
+            ResponseState::Idle | ResponseState::Done => Ok((0, Parsed::Pending)),
+            ResponseState::Head => self.parse_head(bytes),
+            ResponseState::Length(0) => Ok((0, Parsed::End)),
+            _ if bytes.is_empty() => Ok((0, Parsed::Pending)),
+            ResponseState::Length(left) => {
                 let taken = at_most(*left, bytes.len());
                 *left -= taken as u64;
-                Ok((taken, Step::Data(0)))
+                Ok((taken, Parsed::Data(0)))
             }
-            AnswerState::UntilClose => Ok((bytes.len(), Step::Data(0))),
-            AnswerState::Chunked(decoder) => {
+            ResponseState::UntilClose => Ok((bytes.len(), Parsed::Data(0))),
+            ResponseState::Chunked(decoder) => {
                 let (consumed, piece) = decoder.receive(bytes)?;
-                let step = match piece {
-                    Piece::NeedMore => Step::NeedMore,
-                    Piece::Data(start) => Step::Data(start),
-                    Piece::End => Step::Done,
+                let parsed = match piece {
+                    Piece::NeedMore => Parsed::Pending,
+                    Piece::Data(start) => Parsed::Data(start),
+                    Piece::End => Parsed::End,
                 };
-                Ok((consumed, step))
+                Ok((consumed, parsed))
             }
         }
     }
 
-    fn step_head(&mut self, bytes: &[u8]) -> Result<(usize, Step), Malformed> {
+    fn parse_head(&mut self, bytes: &[u8]) -> Result<(usize, Parsed), Malformed> {
         let (consumed, whole) = self.head.receive(bytes, &mut self.response)?;
         let Some(certainty) = whole else {
-            return Ok((consumed, Step::NeedMore));
+            return Ok((consumed, Parsed::Pending));
         };
         self.has_begun = true;
-        let step = if self.response.status < 200 {
+        let parsed = if self.response.status < 200 {
             self.interim(certainty)?;
-            Step::Interim
+            Parsed::Interim
         } else {
             let framing = Framing::of(self.method, &self.response)?.given(certainty);
             self.frame(framing);
-            Step::Head
+            Parsed::Head
         };
-        Ok((consumed, step))
+        Ok((consumed, parsed))
     }
 
-    /// An interim answer (RFC 9110 §15.2): it has no body. A 101 is an error, since no upgrade was requested.
+    /// An interim response (RFC 9110 §15.2): it has no body. A 101 is an error, since no upgrade was requested.
     fn interim(&mut self, certainty: Certainty) -> Result<(), Malformed> {
         self.interim_count += 1;
         if self.response.status == 101 {
@@ -264,9 +264,9 @@ impl Exchange {
     fn frame(&mut self, framing: Framing) {
         self.is_persistent &= framing.is_persistent;
         (self.state, self.expected) = match framing.body {
-            Body::Length(length) => (AnswerState::Length(length), Some(length)),
-            Body::Chunked => (AnswerState::Chunked(Decoder::default()), None),
-            Body::UntilClose => (AnswerState::UntilClose, None),
+            Body::Length(length) => (ResponseState::Length(length), Some(length)),
+            Body::Chunked => (ResponseState::Chunked(Decoder::default()), None),
+            Body::UntilClose => (ResponseState::UntilClose, None),
         };
     }
 }

@@ -1,4 +1,4 @@
-//! Where an answer's body ends, and whether its connection may carry another request (RFC 9112 §6.3 and §9.3).
+//! Where a response's body ends, and whether its connection may carry another request (RFC 9112 §6.3 and §9.3).
 
 use super::head::Certainty;
 use crate::error::Malformed;
@@ -16,16 +16,16 @@ pub(super) enum Body {
     UntilClose,
 }
 
-/// What the head of a final answer says about the bytes that follow.
+/// What the head of a final response says about the bytes that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Framing {
     pub(super) body: Body,
-    /// Whether the connection stays open, and any reader finds the same end of the answer.
+    /// Whether the connection stays open, and any reader finds the same end of the response.
     pub(super) is_persistent: bool,
 }
 
 impl Framing {
-    /// The framing of a final answer.
+    /// The framing of a final response.
     pub(super) fn of(method: Method, response: &Response) -> Result<Self, Malformed> {
         // RFC 9112 §6.3, rule 1: these have no body, regardless of their fields.
         if matches!(response.status, 204 | 304) {
@@ -64,7 +64,7 @@ impl Framing {
         })
     }
 
-    /// Closes the connection after this answer if the head was repaired.
+    /// Closes the connection after this response if the head was repaired.
     pub(super) fn given(mut self, certainty: Certainty) -> Self {
         self.is_persistent &= certainty == Certainty::Sure;
         self
@@ -151,7 +151,7 @@ mod tests {
         response
     }
 
-    /// Body and persistence of a GET's answer from HTTP/1.1.
+    /// Body and persistence of a GET's response from HTTP/1.1.
     fn get(status: u16, fields: &[(&str, &str)]) -> Result<(Body, bool), Malformed> {
         let framing = Framing::of(Method::Get, &response(Version::Http11, status, fields))?;
         Ok((framing.body, framing.is_persistent))

@@ -12,7 +12,7 @@ use crate::http::{Response, Version};
 /// The first byte of a TLS record with an alert.
 const ALERT: u8 = 21;
 
-/// The beginning of every answer (RFC 9112 §2.3); a digit follows.
+/// The beginning of every response (RFC 9112 §2.3); a digit follows.
 const PREFIX: &[u8] = b"HTTP/1.";
 /// The usual maximum of header lines. A head with more is parsed a second time.
 const USUAL_HEADERS: usize = 64;
@@ -117,7 +117,7 @@ impl Reader {
         });
         match bytes.first() {
             _ if is_prefix => Ok(()),
-            // A server that speaks TLS answers a plain request with an alert (RFC 8446 §5.1, §6).
+            // A server that speaks TLS responds to a plain request with an alert (RFC 8446 §5.1, §6).
             Some(&ALERT) if seen == 0 => Err(Malformed::Tls),
             _ => Err(Malformed::NotHttp),
         }

@@ -1,5 +1,5 @@
 //! HTTP/1.1 for a client (RFC 9112), without I/O: [`encode`] writes the head of a request, [`Exchange`] reads the
-//! answer from received bytes.
+//! response from received bytes.
 //!
 //! ```text
 //!                   ┌─ 1xx: Interim ─┐
@@ -10,9 +10,9 @@
 //!                   └─ any state: an error ─▶ Failed, until begin
 //! ```
 //!
-//! An answer without a body is `Length(0)`. `framing.rs` decides the framing, by RFC 9112 §6.3. httparse parses a
+//! A response without a body is `Length(0)`. `framing.rs` decides the framing, by RFC 9112 §6.3. httparse parses a
 //! head strictly; if it fails, `lenient.rs` parses the head as curl and browsers do. If another reader might find
-//! another end of the answer, the answer is accepted, but its connection carries no further request.
+//! another end of the response, the response is accepted, but its connection carries no further request.
 //!
 //! ```
 //! use gannet::http::Method;
@@ -63,7 +63,7 @@ pub use request::{encode, encode_fields, encode_line};
 const MAX_HEAD: usize = 256 * 1024;
 /// Header lines of one head.
 const MAX_HEADERS: usize = 2048;
-/// Interim answers before the final one: a slow server may send one every few seconds (102).
+/// Interim responses before the final one: a slow server may send one every few seconds (102).
 const MAX_INTERIM: u32 = 128;
 /// Empty lines before a status line.
 const MAX_BLANK_LINES: u8 = 8;

@@ -1,4 +1,4 @@
-//! For tests: what must hold for every answer, well-formed or not, and however it is cut into pieces.
+//! For tests: what must hold for every response, well-formed or not, and however it is cut into pieces.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use super::replay::{replay, replay_whole};
 use super::{Closed, Exchange};
 use crate::http::Method;
 
-/// A well-formed answer and its body.
+/// A well-formed response and its body.
 #[derive(Debug, Clone)]
 struct Answer {
     bytes: Vec<u8>,
@@ -59,7 +59,7 @@ fn chunked(chunks: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-/// Valid and invalid lines of answers, in any order. They reach more states than random bytes.
+/// Valid and invalid lines of responses, in any order. They reach more states than random bytes.
 fn assembled() -> impl Strategy<Value = Vec<u8>> {
     let part = prop_oneof![
         Just("\r\n"),
@@ -99,7 +99,7 @@ fn assembled() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A well-formed answer with a few bytes inserted, removed or changed.
+/// A well-formed response with a few bytes inserted, removed or changed.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
         any::<u8>(),

@@ -57,7 +57,7 @@ pub(super) fn replay_whole(method: Method, answer: &[u8]) -> Outcome {
     replay(&mut Exchange::new(), method, &[answer])
 }
 
-/// Feeds an exchange with one piece after another, up to the end of the answer or an error. Then it is closed, unless
+/// Feeds an exchange with one piece after another, up to the end of the response or an error. Then it is closed, unless
 /// the end had come.
 pub(super) fn replay(exchange: &mut Exchange, method: Method, pieces: &[&[u8]]) -> Outcome {
     exchange.begin(method);

@@ -2,17 +2,18 @@
 //!
 //! A [`Session`] is one connection. Received bytes go in, bytes to send come out, and each stream is polled after it
 //! was woken. h2 reads and writes memory ([`wire`]). The waker of the connection does nothing, because the session
-//! polls the connection after each change; the waker of a stream queues its slot ([`woken`]).
+//! polls the connection after each change; the waker of a stream queues its token ([`woken`]).
 //!
 //! ```text
-//!  a slot:   ──request──▶ Waiting ─┬─ Head ─▶ Body ─┬─ End ─▶ Over ──leave──▶ free
+//!  a stream: ──request──▶ Waiting ─┬─ Head ─▶ Body ─┬─ End ─▶ Over ──leave──▶ free
 //!                          ▲   │   │          ▲  │  │
 //!                          └1xx┘   │          └──┘  └─ an error ─┐
 //!                                  └─ an error ──────────────────┴─▶ leave: what is not over is reset (CANCEL)
 //! ```
 //!
-//! Slots are small numbers that the caller chooses. The bytes of a stream's body count against its window until they
-//! are [released](Session::release), so a stream that is not polled stalls without stalling the others.
+//! The caller names each stream by a token, a small number that it chooses. The bytes of a stream's body count
+//! against its window until they are [released](Session::release), so a stream that is not polled stalls without
+//! stalling the others.
 
 mod request;
 mod session;
@@ -24,7 +25,7 @@ mod woken;
 pub type Request = ::http::Request<()>;
 pub use crate::http::event::Event;
 pub use request::Fields;
-pub(crate) use request::shown;
+pub(crate) use request::request_text;
 pub use session::{Readiness, Session};
 pub use stream::Broken;
 
@@ -35,7 +36,7 @@ pub const MAX_STREAMS: usize = 100;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// The maximum size of a field section, as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 §6.5.2).
 const MAX_HEAD: u32 = 256 * 1024;
-/// Interim answers before the final one.
+/// Interim responses before the final one.
 const MAX_INTERIM: u32 = 32;
 /// The memory that a head keeps from one stream to the next, in bytes.
 const KEPT: usize = 16 * 1024;

@@ -107,7 +107,7 @@ fn is_hop(name: &str, named: &[&[u8]]) -> bool {
 }
 
 /// A request in the form of HTTP/1.1, for logs: one line for each field.
-pub(crate) fn shown(request: &Request<()>) -> String {
+pub(crate) fn request_text(request: &Request<()>) -> String {
     let uri = request.uri();
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let authority = uri.authority().map_or("", Authority::as_str);
@@ -134,7 +134,7 @@ mod tests {
 
     fn asked(given: &[(&str, &str)]) -> String {
         let fields = fields("https://a.example:8443/", given).unwrap();
-        shown(&fields.request(Method::Get, "/x?y=%20z").unwrap())
+        request_text(&fields.request(Method::Get, "/x?y=%20z").unwrap())
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(request.uri().to_string(), "http://[::1]/a");
         assert_eq!(request.method(), ::http::Method::HEAD);
         assert_eq!(
-            shown(&request),
+            request_text(&request),
             "HEAD /a HTTP/2\nhost: [::1]\naccept: */*\nx-a: é\n"
         );
     }

@@ -13,7 +13,7 @@ use ::http::Request;
 use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 
-use super::stream::{Broken, Stream};
+use super::stream::{Broken, ClientStream};
 use super::wire::{End, Wire};
 use super::woken::Woken;
 use super::{MAX_HEAD, MAX_STREAMS, MAX_WINDOW, REMEMBERED_RESETS, Windows};
@@ -25,7 +25,7 @@ use crate::http::{Event, Method, Response};
 pub enum Readiness {
     /// At once.
     Ready,
-    /// Not before the peer allows more streams. The slot will be woken.
+    /// Not before the peer allows more streams. The stream will be woken.
     Later,
     /// Never: the connection has ended, or is about to.
     Never,
@@ -35,14 +35,14 @@ pub enum Readiness {
 pub struct Session {
     wire: Rc<RefCell<Wire>>,
     sender: SendRequest<Bytes>,
-    /// Slots that wait for the peer to allow more streams.
+    /// Streams that wait for the peer to allow more streams.
     later: Vec<usize>,
     /// None after its end.
     connection: Option<Connection<End, Bytes>>,
-    streams: Vec<Option<Stream>>,
+    streams: Vec<Option<ClientStream>>,
     /// The stream with the fields that broke the connection, if it is one of this session.
     culprit: Option<u32>,
-    /// The waker of each slot, created at its first use.
+    /// The waker of each token, created at its first use.
     wakers: Vec<Waker>,
     woken: Woken,
     /// Memory of unused heads.
@@ -104,11 +104,13 @@ impl Session {
         // h2 stops reading while it cannot write, and nothing can be written any more.
         self.connection = None;
         self.wire.borrow_mut().drain();
-        self.later.drain(..).for_each(|slot| self.woken.push(slot));
+        self.later
+            .drain(..)
+            .for_each(|token| self.woken.push(token));
     }
 
     /// Nothing can be sent any more. Discards output from now on, so that received bytes can still be parsed, even
-    /// those that require an answer.
+    /// those that require a reply.
     pub fn mute(&mut self) {
         self.wire.borrow_mut().mute();
         self.advance();
@@ -135,7 +137,9 @@ impl Session {
             self.wire.borrow_mut().drain();
         }
         if !self.later.is_empty() && self.may_send() != Readiness::Later {
-            self.later.drain(..).for_each(|slot| self.woken.push(slot));
+            self.later
+                .drain(..)
+                .for_each(|token| self.woken.push(token));
         }
     }
 
@@ -172,7 +176,7 @@ impl Session {
         self.wire.borrow().has_unread()
     }
 
-    /// The next slot to [poll](Self::poll).
+    /// The next stream to [poll](Self::poll).
     pub fn next_woken(&mut self) -> Option<usize> {
         self.woken.next()
     }
@@ -202,11 +206,11 @@ impl Session {
         }
     }
 
-    /// Whether a request can be sent in this slot now.
-    pub fn readiness(&mut self, slot: usize) -> Readiness {
+    /// Whether a request can be sent now, as a stream with this token.
+    pub fn readiness(&mut self, token: usize) -> Readiness {
         let readiness = self.may_send();
-        if readiness == Readiness::Later && !self.later.contains(&slot) {
-            self.later.push(slot);
+        if readiness == Readiness::Later && !self.later.contains(&token) {
+            self.later.push(token);
         }
         readiness
     }
@@ -225,29 +229,29 @@ impl Session {
         }
     }
 
-    /// Sends a request without a body in a slot that is [ready](Self::readiness). Returns the stream's number (RFC
-    /// 9113 §5.1.1), or `None` if the request cannot be sent after all. [Poll](Self::poll) the slot at once, so that
+    /// Sends a request without a body, as a stream that is [ready](Self::readiness). Returns the stream's number (RFC
+    /// 9113 §5.1.1), or `None` if the request cannot be sent after all. [Poll](Self::poll) the stream at once, so that
     /// it is woken from then on.
-    pub fn request(&mut self, slot: usize, method: Method, request: Request<()>) -> Option<u32> {
+    pub fn request(&mut self, token: usize, method: Method, request: Request<()>) -> Option<u32> {
         let (future, _) = self.sender.send_request(request, true).ok()?;
         let number = future.stream_id().as_u32();
-        if self.streams.len() <= slot {
-            self.streams.resize_with(slot + 1, || None);
+        if self.streams.len() <= token {
+            self.streams.resize_with(token + 1, || None);
         }
-        while self.wakers.len() <= slot {
+        while self.wakers.len() <= token {
             self.wakers.push(self.woken.waker(self.wakers.len()));
         }
         let memory = self.spare.pop().unwrap_or_default();
-        self.streams[slot] = Some(Stream::new(number, future, method, memory));
+        self.streams[token] = Some(ClientStream::new(number, future, method, memory));
         Some(number)
     }
 
-    /// The next event of a slot. After any but [`Event::Pending`] and [`Event::End`], poll again.
+    /// The next event of a stream. After any but [`Event::Pending`] and [`Event::End`], poll again.
     ///
     /// # Errors
-    /// [`Broken`]: the stream ended before its answer was complete. [Leave](Self::leave) it.
-    pub fn poll(&mut self, slot: usize) -> Result<Event<'_>, Broken> {
-        match (self.streams.get_mut(slot), self.wakers.get(slot)) {
+    /// [`Broken`]: the stream ended before its response was complete. [Leave](Self::leave) it.
+    pub fn poll(&mut self, token: usize) -> Result<Event<'_>, Broken> {
+        match (self.streams.get_mut(token), self.wakers.get(token)) {
             (Some(Some(stream)), Some(waker)) => {
                 let number = stream.number();
                 let has_head = stream.has_head();
@@ -263,12 +267,12 @@ impl Session {
         }
     }
 
-    /// Discards interim answers of a slot that is not polled for a while.
+    /// Discards interim responses of a stream that is not polled for a while.
     ///
     /// # Errors
     /// As [`poll`](Self::poll).
-    pub fn rest(&mut self, slot: usize) -> Result<(), Broken> {
-        match (self.streams.get_mut(slot), self.wakers.get(slot)) {
+    pub fn rest(&mut self, token: usize) -> Result<(), Broken> {
+        match (self.streams.get_mut(token), self.wakers.get(token)) {
             (Some(Some(stream)), Some(waker)) => {
                 stream.skip_interim(&mut Context::from_waker(waker))
             }
@@ -276,16 +280,16 @@ impl Session {
         }
     }
 
-    /// Releases bytes of a slot's body: the peer may send as many again.
-    pub fn release(&mut self, slot: usize, count: usize) {
-        if let Some(Some(stream)) = self.streams.get_mut(slot) {
+    /// Releases bytes of a stream's body: the peer may send as many again.
+    pub fn release(&mut self, token: usize, count: usize) {
+        if let Some(Some(stream)) = self.streams.get_mut(token) {
             stream.release(count);
         }
     }
 
-    /// Frees a slot. An incomplete stream is reset (CANCEL).
-    pub fn leave(&mut self, slot: usize) {
-        if let Some(stream) = self.streams.get_mut(slot).and_then(Option::take) {
+    /// Frees the token of a stream. If the stream is incomplete, it is reset (CANCEL).
+    pub fn leave(&mut self, token: usize) {
+        if let Some(stream) = self.streams.get_mut(token).and_then(Option::take) {
             let mut memory = stream.into_response();
             memory.clear();
             memory.headers.shrink_to(super::KEPT);
@@ -293,28 +297,28 @@ impl Session {
         }
     }
 
-    /// The number of the stream in a slot (RFC 9113 §5.1.1); 0 if there is none.
-    pub fn number(&self, slot: usize) -> u32 {
-        self.stream(slot).map_or(0, Stream::number)
+    /// The number of a stream (RFC 9113 §5.1.1); 0 if there is none.
+    pub fn number(&self, token: usize) -> u32 {
+        self.stream(token).map_or(0, ClientStream::number)
     }
 
-    /// The last head received in a slot; `None` if no request was sent.
-    pub fn response(&self, slot: usize) -> Option<&Response> {
-        self.stream(slot).map(Stream::response)
+    /// The last head received on a stream; `None` if no request was sent.
+    pub fn response(&self, token: usize) -> Option<&Response> {
+        self.stream(token).map(ClientStream::response)
     }
 
-    /// The length of a slot's body, if it is known: 0 if there is no body (HEAD, 204, 304).
-    pub fn expected(&self, slot: usize) -> Option<u64> {
-        self.stream(slot).and_then(Stream::expected)
+    /// The length of a stream's body, if it is known: 0 if there is no body (HEAD, 204, 304).
+    pub fn expected(&self, token: usize) -> Option<u64> {
+        self.stream(token).and_then(ClientStream::expected)
     }
 
-    /// Whether the head of a slot's final answer has come.
-    pub fn has_head(&self, slot: usize) -> bool {
-        self.stream(slot).is_some_and(Stream::has_head)
+    /// Whether the head of a stream's final response has come.
+    pub fn has_head(&self, token: usize) -> bool {
+        self.stream(token).is_some_and(ClientStream::has_head)
     }
 
-    fn stream(&self, slot: usize) -> Option<&Stream> {
-        self.streams.get(slot).and_then(Option::as_ref)
+    fn stream(&self, token: usize) -> Option<&ClientStream> {
+        self.streams.get(token).and_then(Option::as_ref)
     }
 }
 

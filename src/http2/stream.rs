@@ -1,4 +1,4 @@
-//! One stream: the received part of its answer, and what ended it before the end of the answer.
+//! One stream: the received part of its response, and what ended it before the end of the response.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use super::MAX_INTERIM;
 use crate::error::{ErrorCode, Fault, Malformed};
 use crate::http::{Event, Method, Response, Version, content_length};
 
-/// What ended a stream before its answer was complete.
+/// What ended a stream before its response was complete.
 #[derive(Debug)]
 pub enum Broken {
     /// The peer says that it has not processed the request: it may be sent again, elsewhere or later (RFC 9113 §8.7).
@@ -25,7 +25,7 @@ pub enum Broken {
     /// The peer requires HTTP/1.1 for this request (RFC 9113 §7, HTTP_1_1_REQUIRED).
     Http11Required,
     /// The fields of one stream broke the connection (RFC 9113 §5.4.1). Requests of the other streams may be sent
-    /// again if their answers had not begun.
+    /// again if their responses had not begun.
     Ruined {
         /// The fault to report if the request is not sent again.
         fault: Fault,
@@ -44,8 +44,8 @@ impl From<Malformed> for Broken {
     }
 }
 
-/// A request that was sent, and the received part of its answer.
-pub(super) struct Stream {
+/// A request that was sent, and the received part of its response.
+pub(super) struct ClientStream {
     number: u32,
     state: StreamState,
     method: Method,
@@ -63,7 +63,7 @@ enum StreamState {
     Over,
 }
 
-impl Stream {
+impl ClientStream {
     /// The stream of a request that was sent. It reuses the memory of `response`.
     pub(super) fn new(
         number: u32,
@@ -95,7 +95,7 @@ impl Stream {
         self.expected
     }
 
-    /// Whether the head of the final answer has come.
+    /// Whether the head of the final response has come.
     pub(super) fn has_head(&self) -> bool {
         !matches!(self.state, StreamState::Waiting(_))
     }
@@ -123,7 +123,7 @@ impl Stream {
         }
     }
 
-    /// Discards interim answers, because no window bounds their number.
+    /// Discards interim responses, because no window bounds their number.
     pub(super) fn skip_interim(&mut self, context: &mut Context<'_>) -> Result<(), Broken> {
         while let StreamState::Waiting(future) = &mut self.state {
             match future.poll_informational(context) {

@@ -16,8 +16,8 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// With more output than this, in bytes, h2 must wait. A peer that floods the client with frames which require an
-/// answer is not read from until it takes the answers.
+/// With more output than this, in bytes, h2 must wait. A peer that floods the client with frames which require a
+/// reply is not read from until it takes the replies.
 const OUTPUT_LIMIT: usize = 64 * 1024;
 
 /// Received bytes, and output.

@@ -171,10 +171,10 @@ impl Connection {
         }
     }
 
-    /// Receives the next part of the answer in a slot, and hands it to its transfer.
+    /// Receives the next part of the response on a stream, and hands it to its transfer.
     pub(super) fn advance<S: Sink>(
         &mut self,
-        slot: usize,
+        stream: usize,
         limit: usize,
         scratch: &mut Scratch,
         splicer: &mut Splicer,
@@ -184,7 +184,7 @@ impl Connection {
             return Ok(Advance::Wait(None));
         };
         match &mut self.exchanges {
-            Exchanges::Multiplexed(multiplexed) => multiplexed.advance(slot, reader),
+            Exchanges::Multiplexed(multiplexed) => multiplexed.advance(stream, reader),
             Exchanges::Serial(serial) => {
                 let input = Receiving {
                     filter: filter.as_mut(),
@@ -251,7 +251,7 @@ impl Connection {
     }
 
     /// Whether the transfer may be repeated on another connection without notice: this one had served or waited
-    /// before, and not one byte of this answer has come (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
+    /// before, and not one byte of this response has come (RFC 9110 §9.2.2, RFC 9112 §9.3.1).
     pub(super) fn may_be_stale(&self) -> bool {
         let is_old = self.requests > 1 || self.has_stood_by;
         is_old && !self.exchanges.is_multiplexed() && !self.exchanges.has_begun(0)

@@ -38,8 +38,8 @@ pub(super) struct Context {
     pub(super) running: usize,
     /// Transfers that wait until their delay is over.
     pub(super) sleeping: usize,
-    /// Places may have become free since places were last assigned.
-    pub(super) has_free_places: bool,
+    /// Slots may have become free since slots were last assigned.
+    pub(super) has_free_slots: bool,
 }
 
 impl Context {
@@ -112,7 +112,7 @@ impl Context {
             self.network.want(link.key, id, Interest::Remove);
         }
         match self.multiplexed(link.key) {
-            Some(multiplexed) => multiplexed.skip_interim(link.slot),
+            Some(multiplexed) => multiplexed.skip_interim(link.stream),
             None => Ok(()),
         }
     }
@@ -141,7 +141,7 @@ impl Context {
         let Some(multiplexed) = connection.exchanges.multiplexed() else {
             return;
         };
-        multiplexed.detach(link.slot, link.is_resting);
+        multiplexed.detach(link.stream, link.is_resting);
         self.pool.left(origin, key, link.is_bulky);
         if multiplexed.is_unused() {
             if !multiplexed.is_open() {
@@ -154,7 +154,7 @@ impl Context {
         self.mark_unsent(key);
     }
 
-    /// Closes a connection, and frees its place.
+    /// Closes a connection, and frees its slot.
     pub(super) fn close(&mut self, key: ConnectionKey) {
         let Some(mut connection) = self.network.connections.remove(key) else {
             return;
@@ -170,7 +170,7 @@ impl Context {
             record.unanswered += 1;
         }
         if connection.is_established {
-            record.reach.disconnected();
+            record.breaker.disconnected();
         } else {
             self.pool.not_opened(connection.origin);
         }
@@ -216,7 +216,7 @@ impl Context {
     /// panic.
     pub(super) fn clear(&mut self) {
         (self.running, self.sleeping) = (0, 0);
-        self.has_free_places = false;
+        self.has_free_slots = false;
         self.pool.clear();
         self.schedule.clear();
         self.rate = self.options.max_recv_speed.map(Rate::new);

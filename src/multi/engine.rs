@@ -12,7 +12,7 @@ use super::context::Context;
 use super::exchanges::Exchanges;
 use super::info::{Done, TransferId};
 use super::multiplexed::{Arrival, Multiplexed, SLICE};
-use super::queue::Place;
+use super::queue::Slot;
 use super::rate::Rate;
 use super::schedule::TURNS;
 use super::trace::Trace;
@@ -138,9 +138,9 @@ impl<S: Sink> Engine<S> {
     /// Runs what is due and what is runnable, within bounds that keep the call short. The rest comes first in the next
     /// call.
     pub(super) fn run_due(&mut self, now: Instant) {
-        // Places become free without an event when the limits were raised or a hold ends.
+        // Slots become free without an event when the limits were raised or a hold ends.
         self.context.pool.release_due(now);
-        self.give_places(now);
+        self.assign_slots(now);
         self.run_connections(now);
         self.run_timers(now);
         self.run_transfers(now);
@@ -205,8 +205,8 @@ impl<S: Sink> Engine<S> {
                     transfer.state = state;
                     true
                 }
-                Ok(Step::Look(key)) => {
-                    self.look_at(key, now);
+                Ok(Step::CatchUp(key)) => {
+                    self.catch_up(key, now);
                     let transfer = &mut self.transfers[id.index as usize];
                     let is_joining = matches!(transfer.state, State::Joining);
                     if is_joining {
@@ -224,7 +224,7 @@ impl<S: Sink> Engine<S> {
                     false
                 }
             };
-            self.give_freed_places(now);
+            self.assign_freed_slots(now);
             if !goes_on {
                 break;
             }
@@ -238,13 +238,17 @@ impl<S: Sink> Engine<S> {
         if transfer.is_done() {
             return;
         }
-        transfer.clocks.turn_span(&transfer.easy, now);
+        transfer.clocks.renew_span(&transfer.easy, now);
         let Some((kind, limit)) = transfer.clocks.expired(&transfer.easy, now) else {
             return self.set_timer(id);
         };
         let origins = &self.context.pool.origins;
         let last_byte = transfer.origin.and_then(|key| origins[key].last_byte);
-        if kind == Timeout::Stall && transfer.clocks.bear_with(&transfer.easy, last_byte, now) {
+        if kind == Timeout::Stall
+            && transfer
+                .clocks
+                .extend_if_starved(&transfer.easy, last_byte, now)
+        {
             self.context.tracer.info(id, || {
                 "no byte comes, but other transfers of the origin receive".to_owned()
             });
@@ -252,7 +256,7 @@ impl<S: Sink> Engine<S> {
         }
         let kind = transfer::timeout_kind(transfer, &self.context, kind);
         self.fail(id, Fault::Timeout { kind, limit }, now);
-        self.give_freed_places(now);
+        self.assign_freed_slots(now);
         self.set_timer(id);
     }
 
@@ -294,23 +298,23 @@ impl<S: Sink> Engine<S> {
         }
     }
 
-    /// Assigns free places to the transfers that have waited longest, and makes those runnable. Their clocks start.
-    pub(super) fn give_places(&mut self, now: Instant) {
+    /// Assigns free slots to the transfers that have waited longest, and makes those runnable. Their clocks start.
+    pub(super) fn assign_slots(&mut self, now: Instant) {
         let context = &mut self.context;
-        context.has_free_places = false;
+        context.has_free_slots = false;
         loop {
-            while let Some(connection) = context.pool.obstacle(now) {
+            while let Some(connection) = context.pool.blocking_idle(now) {
                 context.close(connection);
             }
-            let Some((id, place)) = context.pool.next(now) else {
+            let Some((id, slot)) = context.pool.next(now) else {
                 break;
             };
             let transfer = &mut self.transfers[id.index as usize];
-            if let Place::Join(key) = place {
-                let slot = context.network.connections[key].exchanges.attach(id);
-                transfer.link = Some(Link::new(key, slot));
+            if let Slot::Join(key) = slot {
+                let stream = context.network.connections[key].exchanges.attach(id);
+                transfer.link = Some(Link::new(key, stream));
             }
-            transfer.place(place);
+            transfer.assign(slot);
             if transfer.clocks.dispatched.is_none() {
                 transfer.clocks.dispatched = Some(now);
                 context.tracer.step(id, || Trace::Started);
@@ -322,9 +326,9 @@ impl<S: Sink> Engine<S> {
         }
     }
 
-    fn give_freed_places(&mut self, now: Instant) {
-        if self.context.has_free_places {
-            self.give_places(now);
+    fn assign_freed_slots(&mut self, now: Instant) {
+        if self.context.has_free_slots {
+            self.assign_slots(now);
         }
     }
 
@@ -354,7 +358,7 @@ impl<S: Sink> Engine<S> {
                 }
                 Some(Arrival::Nothing) | None => break,
             };
-            buffer = self.hand_out(key, buffer, count, now);
+            buffer = self.parse_and_wake(key, buffer, count, now);
             budget = budget.saturating_sub(count);
             self.context.schedule.spend(count);
             if budget == 0 {
@@ -367,7 +371,7 @@ impl<S: Sink> Engine<S> {
     }
 
     /// Parses the first `count` bytes of the buffer, a slice at a time, and runs the transfers that they are for.
-    fn hand_out(
+    fn parse_and_wake(
         &mut self,
         key: ConnectionKey,
         mut buffer: Box<[u8]>,
@@ -414,7 +418,7 @@ impl<S: Sink> Engine<S> {
 
     /// Receives from a multiplexed connection that was not watched, idle or with all streams at rest: a GOAWAY may have
     /// come.
-    fn look_at(&mut self, key: ConnectionKey, now: Instant) {
+    fn catch_up(&mut self, key: ConnectionKey, now: Instant) {
         let call = self.context.schedule.call();
         let connection = &mut self.context.network.connections[key];
         let idle_since = connection.idle_since.take();
@@ -479,7 +483,7 @@ impl<S: Sink> Engine<S> {
     /// When the engine has something to do next.
     pub(super) fn expiry(&self) -> Option<Expiry> {
         let (schedule, pool) = (&self.context.schedule, &self.context.pool);
-        if schedule.is_idle() && !pool.is_stirred() {
+        if schedule.is_idle() && !pool.must_assign() {
             let times = [schedule.timers.next(), pool.next_release()];
             times.into_iter().flatten().min().map(Expiry::At)
         } else {

@@ -1,7 +1,7 @@
-//! How a connection carries requests and answers, whatever version of HTTP it speaks.
+//! How a connection carries requests and responses, whatever version of HTTP it speaks.
 //!
 //! The states of a transfer use this interface alone. A connection is [`Serial`] (HTTP/1.1) or [`Multiplexed`]
-//! (HTTP/2). A transfer that uses the connection has a slot on it; a serial connection has one slot.
+//! (HTTP/2). A transfer names its stream on the connection by a token; a serial connection has one stream.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::info::TransferId;
 use super::multiplexed::Multiplexed;
 use super::serial::Serial;
 use super::trace::Tracer;
-use super::transfer::{Asking, Prepared};
+use super::transfer::{NextRequest, Prepared};
 use crate::conn::Interest;
 use crate::error::Fault;
 use crate::http::Response;
@@ -43,16 +43,16 @@ pub(super) enum Readiness {
 pub(super) enum Advance {
     /// Nothing has come. With what to want of the socket, unless that is decided for all streams together.
     Wait(Option<Interest>),
-    /// Part of the answer has come: this many bytes, of the socket or of a stream's body.
+    /// Part of the response has come: this many bytes, of the socket or of a stream's body.
     More(usize),
-    /// The answer is complete. `is_clean` if the connection may carry another request.
+    /// The response is complete. `is_clean` if the connection may carry another request.
     Complete { is_clean: bool },
-    /// The stream ended before its answer was complete.
+    /// The stream ended before its response was complete.
     Broken(Broken),
 }
 
 impl Exchanges {
-    /// Adds a transfer. Returns its slot.
+    /// Adds a transfer. Returns the token of its stream.
     pub(super) fn attach(&mut self, id: TransferId) -> usize {
         match self {
             Self::Serial(serial) => {
@@ -76,49 +76,53 @@ impl Exchanges {
         matches!(self, Self::Multiplexed(_))
     }
 
-    /// Whether a request can be begun in a slot.
-    pub(super) fn readiness(&mut self, slot: usize) -> Readiness {
+    /// Whether a request can be begun on a stream.
+    pub(super) fn readiness(&mut self, stream: usize) -> Readiness {
         match self {
             Self::Serial(serial) => serial.readiness(),
-            Self::Multiplexed(multiplexed) => multiplexed.readiness(slot),
+            Self::Multiplexed(multiplexed) => multiplexed.readiness(stream),
         }
     }
 
-    /// Begins a request in a slot that is [ready](Readiness::Ready). Returns false if it cannot be sent after all.
+    /// Begins a request on a stream that is [ready](Readiness::Ready). Returns false if it cannot be sent after all.
     pub(super) fn request<S>(
         &mut self,
-        slot: usize,
-        asking: &Asking<'_, S>,
+        stream: usize,
+        next_request: &NextRequest<'_, S>,
         prepared: &mut Prepared,
         tracer: &mut Tracer,
     ) -> Result<bool, Fault> {
         match self {
-            Self::Serial(serial) => serial.request(asking, prepared, tracer).map(|()| true),
-            Self::Multiplexed(multiplexed) => multiplexed.request(slot, asking, prepared, tracer),
+            Self::Serial(serial) => serial
+                .request(next_request, prepared, tracer)
+                .map(|()| true),
+            Self::Multiplexed(multiplexed) => {
+                multiplexed.request(stream, next_request, prepared, tracer)
+            }
         }
     }
 
-    /// The last head received in a slot.
-    pub(super) fn response(&self, slot: usize) -> Option<&Response> {
+    /// The last head received on a stream.
+    pub(super) fn response(&self, stream: usize) -> Option<&Response> {
         match self {
             Self::Serial(serial) => Some(serial.exchange().response()),
-            Self::Multiplexed(multiplexed) => multiplexed.session().response(slot),
+            Self::Multiplexed(multiplexed) => multiplexed.session().response(stream),
         }
     }
 
-    /// The length of the body in a slot, if it is known.
-    pub(super) fn expected(&self, slot: usize) -> Option<u64> {
+    /// The length of the body on a stream, if it is known.
+    pub(super) fn expected(&self, stream: usize) -> Option<u64> {
         match self {
             Self::Serial(serial) => serial.exchange().expected(),
-            Self::Multiplexed(multiplexed) => multiplexed.session().expected(slot),
+            Self::Multiplexed(multiplexed) => multiplexed.session().expected(stream),
         }
     }
 
-    /// Whether any of the answer in a slot has come.
-    pub(super) fn has_begun(&self, slot: usize) -> bool {
+    /// Whether any of the response on a stream has come.
+    pub(super) fn has_begun(&self, stream: usize) -> bool {
         match self {
             Self::Serial(serial) => serial.exchange().has_begun(),
-            Self::Multiplexed(multiplexed) => multiplexed.session().has_head(slot),
+            Self::Multiplexed(multiplexed) => multiplexed.session().has_head(stream),
         }
     }
 
@@ -135,8 +139,8 @@ impl Exchanges {
         matches!(self, Self::Multiplexed(multiplexed) if multiplexed.is_unsent())
     }
 
-    /// Whether a multiplexed connection closed without one complete answer.
+    /// Whether a multiplexed connection closed without one complete response.
     pub(super) fn is_unanswered(&self) -> bool {
-        matches!(self, Self::Multiplexed(multiplexed) if !multiplexed.has_answered())
+        matches!(self, Self::Multiplexed(multiplexed) if !multiplexed.has_responded())
     }
 }

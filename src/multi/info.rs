@@ -79,10 +79,10 @@ impl Messages {
 
     /// Removes a message that was not read.
     pub(super) fn withdraw(&mut self, number: u64) {
-        let place = number
+        let index = number
             .checked_sub(self.gone)
-            .and_then(|place| usize::try_from(place).ok());
-        if let Some(message) = place.and_then(|place| self.queue.get_mut(place)) {
+            .and_then(|index| usize::try_from(index).ok());
+        if let Some(message) = index.and_then(|index| self.queue.get_mut(index)) {
             *message = None;
         }
     }
@@ -92,7 +92,7 @@ impl Messages {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// The status of the final answer, below 400.
+    /// The status of the final response, below 400.
     pub status: u16,
     /// Its version of HTTP.
     pub version: Version,

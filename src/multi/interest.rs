@@ -140,11 +140,11 @@ impl Sockets {
 
     /// Adds a new socket, without an interest in it.
     pub(super) fn open(&mut self, stream: Socket, connection: ConnectionKey, transfer: TransferId) {
-        let slot = stream.number() as usize;
-        if slot >= self.entries.len() {
-            self.entries.resize_with(slot + 1, || None);
+        let index = stream.number() as usize;
+        if index >= self.entries.len() {
+            self.entries.resize_with(index + 1, || None);
         }
-        self.entries[slot] = Some(SocketEntry {
+        self.entries[index] = Some(SocketEntry {
             stream,
             connection,
             transfer,
@@ -208,7 +208,7 @@ impl Sockets {
     pub(super) fn assign(&mut self, socket: RawFd, data: Box<dyn Any>) -> bool {
         let entry = usize::try_from(socket)
             .ok()
-            .and_then(|slot| self.entries.get_mut(slot)?.as_mut());
+            .and_then(|index| self.entries.get_mut(index)?.as_mut());
         match entry.filter(|entry| entry.announced.is_some()) {
             Some(entry) => {
                 entry.assigned = Some(data);
@@ -222,7 +222,7 @@ impl Sockets {
     pub(super) fn connection(&self, socket: RawFd) -> Option<ConnectionKey> {
         usize::try_from(socket)
             .ok()
-            .and_then(|slot| self.entries.get(slot)?.as_ref())
+            .and_then(|index| self.entries.get(index)?.as_ref())
             .map(|entry| entry.connection)
     }
 

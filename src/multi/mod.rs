@@ -27,6 +27,7 @@
 //! single transfers: only the info queue has their results.
 
 mod alarm;
+mod breaker;
 mod connection;
 mod connections;
 mod context;
@@ -37,7 +38,6 @@ mod info;
 mod interest;
 mod lookup;
 mod multiplexed;
-mod narrow;
 mod network;
 mod options;
 mod origins;
@@ -45,13 +45,13 @@ mod pace;
 mod pool;
 mod queue;
 mod rate;
-mod reach;
 mod ready;
 mod route;
 mod schedule;
 mod serial;
 mod sink;
 mod stream_load;
+mod throttle;
 pub(crate) mod timers;
 mod trace;
 mod transfer;
@@ -143,7 +143,7 @@ impl<S: Sink> Multi<S> {
             self.engine.set_rate(max_recv_speed.map(Rate::new));
         }
         // An error of the timer function cannot end this call. The next call finds the multi dead.
-        let _ = self.announce_if_stirred();
+        let _ = self.announce_if_runnable();
     }
 
     /// The current options, with the cookies learned so far. To change one, clone these, change the clone and set it.
@@ -350,7 +350,7 @@ impl<S: Sink> Multi<S> {
             .zip(connection)
             .and_then(|(link, connection)| {
                 let exchanges = &connection.exchanges;
-                exchanges.expected(link.slot)
+                exchanges.expected(link.stream)
             });
         Some(Progress {
             received: transfer.received,
@@ -370,7 +370,7 @@ impl<S: Sink> Multi<S> {
         Some((&easy.url, &mut easy.sink))
     }
 
-    /// Makes a transfer extra: see [`Easy::is_extra`]. The place that this frees goes to another transfer in the next
+    /// Makes a transfer extra: see [`Easy::is_extra`]. The slot that this frees goes to another transfer in the next
     /// call. If the transfer waits, it comes first in the next call.
     ///
     /// # Errors
@@ -388,13 +388,13 @@ impl<S: Sink> Multi<S> {
         let transfer = &mut self.engine.transfers[id.index as usize];
         if transfer.clocks.dispatched.is_some() {
             context.pool.complete();
-            context.pool.stir();
+            context.pool.note_free_slots();
         }
         transfer.change_turn(context, |turn| Turn {
             is_new: false,
             ..turn
         });
-        self.announce_if_stirred()
+        self.announce_if_runnable()
     }
 
     /// Gives a transfer that [only connects](Easy::is_connect_only) something to fetch from the same origin: it
@@ -441,8 +441,8 @@ impl<S: Sink> Multi<S> {
     ///
     /// # Errors
     /// [`MultiError::AbortedByCallback`] as for [`Multi::socket_action`].
-    pub fn reserve(&mut self, places: usize, now: Instant) -> Result<(), MultiError> {
-        self.engine.context.pool.reserve(places);
+    pub fn reserve(&mut self, slots: usize, now: Instant) -> Result<(), MultiError> {
+        self.engine.context.pool.reserve(slots);
         self.guarded(|multi| multi.conclude(now))
     }
 
@@ -539,7 +539,7 @@ impl<S: Sink> Multi<S> {
         self.engine.context.transmit_all();
         if !self.is_dead {
             // A connection may have closed, or carry more now, without an event that says so.
-            self.engine.give_places(now);
+            self.engine.assign_slots(now);
         }
         let context = &mut self.engine.context;
         if context.network.sockets.flush(&mut context.messages) {
@@ -568,7 +568,7 @@ impl<S: Sink> Multi<S> {
     }
 
     /// Tells the timer function that the next call has something to do, if it has.
-    fn announce_if_stirred(&mut self) -> Result<(), MultiError> {
+    fn announce_if_runnable(&mut self) -> Result<(), MultiError> {
         if self.is_dead || self.engine.expiry() != Some(Expiry::Now) {
             return Ok(());
         }

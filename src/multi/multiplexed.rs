@@ -12,25 +12,25 @@ use super::exchanges::{Advance, Broken, Readiness};
 use super::info::TransferId;
 use super::sink::Sink;
 use super::trace::Tracer;
-use super::transfer::{Asking, Prepared, Reader};
+use super::transfer::{NextRequest, Prepared, Reader};
 use crate::conn::{Filter, Interest, Received, Scratch};
 use crate::error::Fault;
 use crate::http::Event;
-use crate::http2::{self, Session, Windows, shown};
+use crate::http2::{self, Session, Windows, request_text};
 
 /// Bytes that are taken out of their frames at once. Their memory is reused for the next ones; a larger amount would be
 /// returned to the system and requested again each time.
 pub(super) const SLICE: usize = 64 * 1024;
 
-/// The exchanges of one connection. A slot of the session is the index of its user.
+/// The exchanges of one connection. The token of a stream is the index of its user.
 #[derive(Debug)]
 pub(super) struct Multiplexed {
     session: Session,
     users: Slab<TransferId>,
     /// Users with a stream at rest.
     resting: usize,
-    /// Complete answers.
-    answers: u32,
+    /// Complete responses.
+    responses: u32,
     /// Something may have to be sent, or the interest in the socket may have changed, by the end of this call.
     is_unsent: bool,
     /// Nothing more comes, and why.
@@ -66,15 +66,15 @@ pub(super) struct Transmitted {
 }
 
 impl Multiplexed {
-    /// A new session, with a stream for the transfer that opened the connection. Returns the slot too.
+    /// A new session, with a stream for the transfer that opened the connection. Returns the stream's token too.
     pub(super) fn new(user: TransferId, windows: Windows, now: Instant) -> (Self, usize) {
         let mut users = Slab::new();
-        let slot = users.insert(user);
+        let stream = users.insert(user);
         let multiplexed = Self {
             session: Session::new(windows),
             users,
             resting: 0,
-            answers: 0,
+            responses: 0,
             is_unsent: false,
             lost: None,
             unwritable: None,
@@ -82,7 +82,7 @@ impl Multiplexed {
             is_retired: false,
             last_byte: now,
         };
-        (multiplexed, slot)
+        (multiplexed, stream)
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -108,25 +108,25 @@ impl Multiplexed {
         !std::mem::replace(&mut self.is_unsent, true)
     }
 
-    /// Whether any answer was complete.
-    pub(super) fn has_answered(&self) -> bool {
-        self.answers > 0
+    /// Whether any response was complete.
+    pub(super) fn has_responded(&self) -> bool {
+        self.responses > 0
     }
 
-    /// Counts an answer as complete, or as good as that.
-    pub(super) fn count_answer(&mut self) {
-        self.answers += 1;
+    /// Counts a response as complete, or as good as that.
+    pub(super) fn count_response(&mut self) {
+        self.responses += 1;
     }
 
-    /// Adds a transfer. Returns its slot.
+    /// Adds a transfer. Returns the token of its stream.
     pub(super) fn attach(&mut self, id: TransferId) -> usize {
         self.users.insert(id)
     }
 
     /// Removes a transfer. An incomplete stream is reset.
-    pub(super) fn detach(&mut self, slot: usize, was_resting: bool) {
-        self.session.leave(slot);
-        self.users.try_remove(slot);
+    pub(super) fn detach(&mut self, stream: usize, was_resting: bool) {
+        self.session.leave(stream);
+        self.users.try_remove(stream);
         if was_resting {
             self.resting -= 1;
             self.session.make_room_for(self.resting);
@@ -146,18 +146,18 @@ impl Multiplexed {
     /// The next transfer with an event on its stream.
     pub(super) fn next_woken(&mut self) -> Option<TransferId> {
         loop {
-            let slot = self.session.next_woken()?;
-            if let Some(id) = self.users.get(slot) {
+            let stream = self.session.next_woken()?;
+            if let Some(id) = self.users.get(stream) {
                 return Some(*id);
             }
         }
     }
 
-    pub(super) fn readiness(&mut self, slot: usize) -> Readiness {
+    pub(super) fn readiness(&mut self, stream: usize) -> Readiness {
         if !self.is_open() {
             return Readiness::Never;
         }
-        match self.session.readiness(slot) {
+        match self.session.readiness(stream) {
             http2::Readiness::Ready => Readiness::Ready,
             http2::Readiness::Later => Readiness::Later,
             http2::Readiness::Never => Readiness::Never,
@@ -168,33 +168,33 @@ impl Multiplexed {
     /// does not take it.
     pub(super) fn request<S>(
         &mut self,
-        slot: usize,
-        asking: &Asking<'_, S>,
+        stream: usize,
+        next_request: &NextRequest<'_, S>,
         prepared: &mut Prepared,
         tracer: &mut Tracer,
     ) -> Result<bool, Fault> {
-        let request = asking.stream_request(prepared)?;
-        let text = tracer.has_heads().then(|| shown(&request));
-        let Some(number) = self.session.request(slot, asking.method(), request) else {
+        let request = next_request.stream_request(prepared)?;
+        let text = tracer.has_heads().then(|| request_text(&request));
+        let Some(number) = self.session.request(stream, next_request.method(), request) else {
             return Ok(false);
         };
-        tracer.info(asking.id(), || {
+        tracer.info(next_request.id(), || {
             format!("the request goes on stream {number}")
         });
         if let Some(text) = text {
-            tracer.sent(asking.id(), text.as_bytes());
+            tracer.sent(next_request.id(), text.as_bytes());
         }
         Ok(true)
     }
 
-    /// Hands the next part of a stream's answer to its transfer.
+    /// Hands the next part of a stream's response to its transfer.
     pub(super) fn advance<S: Sink>(
         &mut self,
-        slot: usize,
+        stream: usize,
         reader: &mut Reader<'_, S>,
     ) -> Result<Advance, Fault> {
-        let number = self.session.number(slot);
-        let event = match self.session.poll(slot) {
+        let number = self.session.number(stream);
+        let event = match self.session.poll(stream) {
             Ok(event) => event,
             Err(broken) => return Ok(Advance::Broken(broken)),
         };
@@ -207,7 +207,7 @@ impl Multiplexed {
             }
             Event::Head(_) => {
                 reader.tracer.info(reader.transfer.id, || {
-                    format!("the answer comes on stream {number}")
+                    format!("the response comes on stream {number}")
                 });
                 reader.count(0);
                 reader.take(event)?;
@@ -217,11 +217,11 @@ impl Multiplexed {
                 let count = data.len();
                 reader.take(event)?;
                 reader.count(count);
-                self.session.release(slot, count);
+                self.session.release(stream, count);
                 Ok(Advance::More(count))
             }
             Event::End => {
-                self.count_answer();
+                self.count_response();
                 reader.record.unanswered = 0;
                 Ok(Advance::Complete { is_clean: true })
             }
@@ -238,9 +238,9 @@ impl Multiplexed {
         self.session.make_room_for(self.resting);
     }
 
-    /// Discards interim answers of a stream at rest: no window bounds their number.
-    pub(super) fn skip_interim(&mut self, slot: usize) -> Result<(), Broken> {
-        self.session.rest(slot)
+    /// Discards interim responses of a stream at rest: no window bounds their number.
+    pub(super) fn skip_interim(&mut self, stream: usize) -> Result<(), Broken> {
+        self.session.rest(stream)
     }
 
     /// Allows no more streams than the connection has without one that was refused. Returns false if it has no other.
@@ -317,12 +317,12 @@ impl Multiplexed {
     }
 
     /// The fault of a stream after the end of the connection, with `received` bytes of its body. True if the request
-    /// may be repeated without notice: the connection had answered before, and nothing of this answer came.
-    pub(super) fn loss(&self, slot: usize, received: u64) -> (Fault, bool) {
-        let has_head = self.session.has_head(slot);
-        let body = has_head.then(|| (received, self.session.expected(slot)));
+    /// may be repeated without notice: the connection had responded before, and nothing of this response came.
+    pub(super) fn loss(&self, stream: usize, received: u64) -> (Fault, bool) {
+        let has_head = self.session.has_head(stream);
+        let body = has_head.then(|| (received, self.session.expected(stream)));
         let lost = self.lost.as_ref().unwrap_or(&Lost::Ended);
-        (lost.fault(body), !has_head && self.answers > 0)
+        (lost.fault(body), !has_head && self.responses > 0)
     }
 
     /// Sends the output, and decides the interest in the socket.

@@ -37,7 +37,7 @@ pub struct Options {
     /// Logins by host, for easies without credentials. Only that host receives its login, also after a redirect; only
     /// the origin of the first URL receives the default one.
     pub netrc: Option<Arc<Netrc>>,
-    /// Cookies to send. Cookies of answers are added to them. Without a jar, cookies of answers are ignored.
+    /// Cookies to send. Cookies of responses are added to them. Without a jar, cookies of responses are ignored.
     pub cookies: Option<Jar>,
     /// The flow-control windows of HTTP/2. Rate limits reduce the window of a stream.
     pub windows: Windows,
@@ -80,7 +80,7 @@ impl Protocol {
     ///
     /// # Errors
     /// [`Fault::VersionRefused`]: the server does not speak the one version that is allowed.
-    pub(super) fn agree(self, agreed: Option<&[u8]>, is_tls: bool) -> Result<Version, Fault> {
+    pub(super) fn version(self, agreed: Option<&[u8]>, is_tls: bool) -> Result<Version, Fault> {
         match (agreed, self) {
             (Some(b"h2"), _) => Ok(Version::Http2),
             // Without TLS there is no negotiation.
@@ -100,14 +100,20 @@ mod tests {
         let refused = |result: Result<Version, Fault>| result.is_err();
         let h2 = Some(&b"h2"[..]);
         for protocol in [Protocol::Negotiated, Protocol::Http2] {
-            assert_eq!(protocol.agree(h2, true).unwrap(), Version::Http2);
+            assert_eq!(protocol.version(h2, true).unwrap(), Version::Http2);
         }
         for agreed in [None, Some(&b"http/1.1"[..])] {
-            let version = Protocol::Negotiated.agree(agreed, true);
+            let version = Protocol::Negotiated.version(agreed, true);
             assert_eq!(version.unwrap(), Version::Http11);
-            assert!(refused(Protocol::Http2.agree(agreed, true)));
+            assert!(refused(Protocol::Http2.version(agreed, true)));
         }
-        assert_eq!(Protocol::Http2.agree(None, false).unwrap(), Version::Http2);
-        assert_eq!(Protocol::Http1.agree(None, false).unwrap(), Version::Http11);
+        assert_eq!(
+            Protocol::Http2.version(None, false).unwrap(),
+            Version::Http2
+        );
+        assert_eq!(
+            Protocol::Http1.version(None, false).unwrap(),
+            Version::Http11
+        );
     }
 }

@@ -9,8 +9,8 @@ use std::time::Instant;
 use slab::Slab;
 use url::Url;
 
+use super::breaker::CircuitBreaker;
 use super::options::Protocol;
-use super::reach::Reach;
 use super::route::Route;
 use super::transfer::Prepared;
 use crate::error::Fault;
@@ -45,13 +45,13 @@ pub(super) struct OriginRecord {
     version: Option<Version>,
     /// The server sent HTTP_1_1_REQUIRED (RFC 9113 §7).
     requires_http1: bool,
-    /// Consecutive multiplexed connections that closed without one complete answer.
+    /// Consecutive multiplexed connections that closed without one complete response.
     pub(super) unanswered: u32,
     /// The address that won the last connection race.
     pub(super) winner: Option<SocketAddr>,
     /// Encoded request fields, kept for the next request.
     pub(super) prepared: Prepared,
-    pub(super) reach: Reach,
+    pub(super) breaker: CircuitBreaker,
     /// When any transfer last received a byte from it.
     pub(super) last_byte: Option<Instant>,
 }
@@ -68,7 +68,7 @@ impl OriginRecord {
             unanswered: 0,
             winner: None,
             prepared: Prepared::default(),
-            reach: Reach::default(),
+            breaker: CircuitBreaker::default(),
             last_byte: None,
         }
     }
@@ -105,7 +105,7 @@ impl OriginRecord {
 
     /// Records the version of a connection that was established.
     pub(super) fn connected(&mut self, version: Version) {
-        self.reach.connected();
+        self.breaker.connected();
         self.version = Some(version);
     }
 

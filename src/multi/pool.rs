@@ -1,9 +1,9 @@
-//! Which transfer gets which connection: places, the order of waiting transfers, and the idle connections that are
+//! Which transfer gets which connection: slots, the order of waiting transfers, and the idle connections that are
 //! kept.
 //!
 //! A dispatched transfer gets an idle connection to its origin, a stream on a multiplexed connection, or the right to
 //! open a connection, or it waits. While it is unknown whether an origin speaks HTTP/2, or known that it does, one
-//! connection is opened at a time, and the other transfers wait for a limited time to share it. Each freed place goes
+//! connection is opened at a time, and the other transfers wait for a limited time to share it. Each freed slot goes
 //! to the first waiting transfer that can use it: one that needs a new connection, and may not open it, does not
 //! hold up those that find one. No other entry is examined, so a wake-up costs the same with a hundred thousand
 //! waiting transfers.
@@ -15,11 +15,11 @@ use url::Url;
 
 use super::connections::ConnectionKey;
 use super::info::TransferId;
-use super::narrow::Narrow;
 use super::options::Protocol;
 use super::origins::{OriginKey, Origins};
 use super::pace::Pace;
-use super::queue::{Patience, Place, Queue, Ready, Turn, Waiter};
+use super::queue::{FirstConnection, Queue, Ready, Slot, Turn, Waiter};
+use super::throttle::Throttle;
 use super::timers::Timers;
 use crate::error::Fault;
 use crate::http::Version;
@@ -51,7 +51,7 @@ impl Default for Limits {
     }
 }
 
-/// The places of one engine.
+/// The slots of one engine.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     limits: Limits,
@@ -62,25 +62,25 @@ pub(super) struct Pool {
     queues: Vec<Queue>,
     /// Transfers that are dispatched and not complete, extra ones apart.
     dispatched: usize,
-    /// Places that the application reserves for extra transfers.
+    /// Slots that the application reserves for extra transfers.
     reserved: usize,
     /// Connections that are open or being opened.
     open: usize,
     /// Idle connections by ticket, so the one that became idle first is first.
     idle: BTreeMap<u64, ConnectionKey>,
     tickets: u64,
-    /// The first waiting transfer of each origin that could get a place: on an existing connection…
+    /// The first waiting transfer of each origin that could get a slot: on an existing connection…
     finding: BTreeSet<(Turn, OriginKey)>,
     /// …and on a new one.
     opening: BTreeSet<(Turn, OriginKey)>,
-    /// Places may have become free in a call that could not assign them.
-    is_stirred: bool,
+    /// Slots may have become free in a call that could not assign them.
+    must_assign: bool,
     /// Held origins by the time at which the hold ends.
     held: BTreeSet<(Instant, OriginKey)>,
     /// Waiting transfers that cannot start before a certain time.
     asleep: usize,
     /// When waiting for a first connection ends, by origin.
-    patience: Timers,
+    first_connection: Timers,
 }
 
 /// Whether one more fits below a limit, where 0 is no limit.
@@ -90,25 +90,25 @@ pub(super) fn is_below(count: usize, limit: usize) -> bool {
 
 impl Pool {
     /// Sets the limits, and the protocol of new origins. Open connections stay open; surplus idle ones close when
-    /// places are next assigned.
+    /// slots are next assigned.
     pub(super) fn set_limits(&mut self, limits: Limits, protocol: Protocol) {
         self.limits = limits;
         self.origins.set_protocol(protocol);
         for key in self.origins.keys() {
             self.refresh(key);
         }
-        self.stir();
+        self.note_free_slots();
     }
 
-    /// Says that places may have become free in a call that cannot assign them, so that the next call comes soon.
-    pub(super) fn stir(&mut self) {
+    /// Says that slots may have become free in a call that cannot assign them, so that the next call comes soon.
+    pub(super) fn note_free_slots(&mut self) {
         let is_waited_for = !self.finding.is_empty() || !self.opening.is_empty();
-        self.is_stirred |= is_waited_for || self.surplus().is_some();
+        self.must_assign |= is_waited_for || self.surplus().is_some();
     }
 
-    /// Whether places should be assigned as soon as possible.
-    pub(super) fn is_stirred(&self) -> bool {
-        self.is_stirred
+    /// Whether slots should be assigned as soon as possible.
+    pub(super) fn must_assign(&self) -> bool {
+        self.must_assign
     }
 
     /// Sets the minimum time between two starts; zero is none.
@@ -157,8 +157,8 @@ impl Pool {
         self.wait(key, to, waiter);
     }
 
-    /// Assigns a free place to the first transfer that can use it. A transfer that is new is counted as dispatched.
-    pub(super) fn next(&mut self, now: Instant) -> Option<(TransferId, Place)> {
+    /// Assigns a free slot to the first transfer that can use it. A transfer that is new is counted as dispatched.
+    pub(super) fn next(&mut self, now: Instant) -> Option<(TransferId, Slot)> {
         self.pace.set_awaited(false);
         let has_room = is_below(self.open, self.limits.connections);
         let opening = if has_room { self.opening.first() } else { None };
@@ -175,30 +175,30 @@ impl Pool {
         }
         let record = &mut self.origins[key];
         let queue = &mut self.queues[key.index()];
-        let place = match queue.offer(record, &self.limits)? {
-            Place::New if !has_room => Place::Join(queue.loads.best()?),
-            place => place,
+        let slot = match queue.offer(record, &self.limits)? {
+            Slot::New if !has_room => Slot::Join(queue.loads.best()?),
+            slot => slot,
         };
         let Waiter { id, .. } = queue.waiting.remove(&turn)?;
-        match place {
-            Place::Reuse(_) => {
+        match slot {
+            Slot::Reuse(_) => {
                 if let Some((ticket, _)) = queue.idle.pop() {
                     self.idle.remove(&ticket);
                 }
             }
-            Place::Join(connection) => {
+            Slot::Join(connection) => {
                 if let Some(ticket) = queue.loads.join(connection) {
                     self.idle.remove(&ticket);
                 }
             }
-            Place::New => {
+            Slot::New => {
                 queue.open += 1;
                 self.open += 1;
-                record.reach.try_it(id, self.tickets);
-                if record.may_multiplex() && queue.patience == Patience::Ready {
-                    queue.patience = Patience::Waiting;
+                record.breaker.begin_attempt(id, self.tickets);
+                if record.may_multiplex() && queue.first_connection == FirstConnection::NotOpening {
+                    queue.first_connection = FirstConnection::Awaited;
                     let until = now.checked_add(WAIT_FOR_FIRST);
-                    self.patience.set(key.index() as u32, until);
+                    self.first_connection.set(key.index() as u32, until);
                 }
                 self.origins.retain(key);
             }
@@ -208,11 +208,11 @@ impl Pool {
             self.pace.start(now);
         }
         self.refresh(key);
-        Some((id, place))
+        Some((id, slot))
     }
 
     /// The idle connection that must close before [`next`](Self::next) can let the first transfer open one.
-    pub(super) fn obstacle(&self, now: Instant) -> Option<ConnectionKey> {
+    pub(super) fn blocking_idle(&self, now: Instant) -> Option<ConnectionKey> {
         if is_below(self.open, self.limits.connections) {
             return None;
         }
@@ -231,12 +231,12 @@ impl Pool {
         is_below(self.dispatched + self.reserved, self.limits.transfers)
     }
 
-    /// Reserves this many of the places for extra transfers.
-    pub(super) fn reserve(&mut self, places: usize) {
-        self.reserved = places;
+    /// Reserves this many of the slots for extra transfers.
+    pub(super) fn reserve(&mut self, slots: usize) {
+        self.reserved = slots;
     }
 
-    /// Assigns no place at an origin until a time. An earlier hold that lasts longer stays.
+    /// Assigns no slot at an origin until a time. An earlier hold that lasts longer stays.
     pub(super) fn hold(&mut self, key: OriginKey, until: Instant) {
         let held = &mut self.queues[key.index()].held;
         match held.replace(until.max(held.unwrap_or(until))) {
@@ -248,11 +248,11 @@ impl Pool {
     }
 
     /// The server asked for fewer requests: holds the origin until a time, and lowers its number of busy connections.
-    /// Further answers that ask for it while the origin is held belong to the same event.
+    /// Further responses that ask for it while the origin is held belong to the same event.
     pub(super) fn back_off(&mut self, key: OriginKey, until: Instant) {
         let queue = &mut self.queues[key.index()];
         if queue.held.is_none() {
-            queue.narrow = Some(Narrow::after(queue.narrow, queue.busy()));
+            queue.throttle = Some(Throttle::after(queue.throttle, queue.busy()));
         }
         self.hold(key, until);
     }
@@ -260,15 +260,15 @@ impl Pool {
     /// A transfer from an origin succeeded.
     pub(super) fn succeeded(&mut self, key: OriginKey) {
         let queue = &mut self.queues[key.index()];
-        if let Some(narrow) = queue.narrow {
-            queue.narrow = narrow.widened();
+        if let Some(throttle) = queue.throttle {
+            queue.throttle = throttle.relaxed();
             self.refresh(key);
         }
     }
 
-    /// Ends the holds and the waits for a first connection that are over. Places are assigned next.
+    /// Ends the holds and the waits for a first connection that are over. Slots are assigned next.
     pub(super) fn release_due(&mut self, now: Instant) {
-        self.is_stirred = false;
+        self.must_assign = false;
         while let Some((until, key)) = self.held.first().copied()
             && until <= now
         {
@@ -277,8 +277,8 @@ impl Pool {
             self.refresh(key);
             self.leave(key);
         }
-        while let Some(index) = self.patience.pop_expired(now) {
-            self.set_patience(OriginKey::of(index), Patience::Lost);
+        while let Some(index) = self.first_connection.pop_expired(now) {
+            self.set_first_connection(OriginKey::of(index), FirstConnection::GivenUp);
         }
     }
 
@@ -289,7 +289,7 @@ impl Pool {
 
     /// A transfer failed to connect. Returns the waiting transfers that share in that attempt.
     pub(super) fn not_reached(&mut self, key: OriginKey, by: TransferId) -> Vec<TransferId> {
-        let last = self.origins[key].reach.failed(by).unwrap_or(0);
+        let last = self.origins[key].breaker.failed(by).unwrap_or(0);
         let waiting = self.queues[key.index()].waiting.iter();
         let sharing = waiting.filter(|(turn, _)| turn.ticket <= last);
         let sharing = sharing.map(|(_, waiter)| waiter.id).collect();
@@ -299,7 +299,7 @@ impl Pool {
 
     /// A transfer no longer tries to connect.
     pub(super) fn stop_trying(&mut self, key: OriginKey, id: TransferId) {
-        if self.origins[key].reach.give_up(id).is_some() {
+        if self.origins[key].breaker.give_up(id).is_some() {
             self.refresh(key);
         }
     }
@@ -307,7 +307,7 @@ impl Pool {
     /// When the next hold ends, the next wait for a first connection ends, or the next transfer may start.
     pub(super) fn next_release(&self) -> Option<Instant> {
         let held = self.held.first().map(|(until, _)| *until);
-        let times = [held, self.patience.next(), self.pace.next()];
+        let times = [held, self.first_connection.next(), self.pace.next()];
         times.into_iter().flatten().min()
     }
 
@@ -324,30 +324,30 @@ impl Pool {
         if let Some(streams) = streams {
             self.queues[key.index()].loads.add(connection, streams);
         }
-        self.set_patience(key, Patience::Ready);
+        self.set_first_connection(key, FirstConnection::NotOpening);
     }
 
     /// A connection could not be established. If it is still unknown which version it would have spoken, waiting
     /// transfers do not wait for the next one.
     pub(super) fn not_opened(&mut self, key: OriginKey) {
-        let patience = if self.origins[key].has_known_version() {
-            Patience::Ready
+        let first_connection = if self.origins[key].has_known_version() {
+            FirstConnection::NotOpening
         } else {
-            Patience::Lost
+            FirstConnection::GivenUp
         };
-        self.set_patience(key, patience);
+        self.set_first_connection(key, first_connection);
     }
 
-    fn set_patience(&mut self, key: OriginKey, patience: Patience) {
-        self.patience.set(key.index() as u32, None);
-        self.queues[key.index()].patience = patience;
+    fn set_first_connection(&mut self, key: OriginKey, first_connection: FirstConnection) {
+        self.first_connection.set(key.index() as u32, None);
+        self.queues[key.index()].first_connection = first_connection;
         self.refresh(key);
     }
 
     /// Uses HTTP/1.1 for all further connections to an origin.
     pub(super) fn require_http1(&mut self, key: OriginKey) {
         self.origins[key].require_http1();
-        self.set_patience(key, Patience::Ready);
+        self.set_first_connection(key, FirstConnection::NotOpening);
     }
 
     /// Sets the maximum number of streams of a connection; with 0 it gets no further ones.
@@ -433,7 +433,7 @@ impl Pool {
 
     /// A transfer returns its right to open a connection.
     pub(super) fn not_used(&mut self, key: OriginKey) {
-        self.set_patience(key, Patience::Ready);
+        self.set_first_connection(key, FirstConnection::NotOpening);
         self.uncount(key);
     }
 
@@ -448,7 +448,7 @@ impl Pool {
     fn refresh(&mut self, key: OriginKey) {
         let record = &self.origins[key];
         let queue = &mut self.queues[key.index()];
-        let is_asleep = queue.held.is_some() || record.reach.is_barred();
+        let is_asleep = queue.held.is_some() || record.breaker.is_probed();
         let asleep = queue.waiting.len() * usize::from(is_asleep);
         self.asleep = self.asleep + asleep - std::mem::replace(&mut queue.asleep, asleep);
         let ready = queue.next_ready(record, &self.limits);
@@ -468,7 +468,7 @@ impl Pool {
     }
 
     /// Forgets every transfer and connection at once, whatever their state. What the application set stays: limits,
-    /// reserved places and held origins.
+    /// reserved slots and held origins.
     pub(super) fn clear(&mut self) {
         for key in self.origins.keys() {
             let old = std::mem::take(&mut self.queues[key.index()]);
@@ -476,7 +476,7 @@ impl Pool {
             if !is_dropped {
                 self.queues[key.index()] = Queue {
                     held: old.held,
-                    narrow: old.narrow,
+                    throttle: old.throttle,
                     ..Queue::default()
                 };
             }
@@ -484,10 +484,10 @@ impl Pool {
         self.idle.clear();
         self.finding.clear();
         self.opening.clear();
-        self.patience.clear();
+        self.first_connection.clear();
         self.pace.set_awaited(false);
         (self.dispatched, self.open, self.asleep) = (0, 0, 0);
-        self.is_stirred = false;
+        self.must_assign = false;
     }
 }
 
@@ -506,8 +506,8 @@ mod tests {
         }
     }
 
-    fn connection(slot: u32) -> ConnectionKey {
-        ConnectionKey::new(slot)
+    fn connection(index: u32) -> ConnectionKey {
+        ConnectionKey::new(index)
     }
 
     fn origin(name: &str) -> Url {
@@ -573,7 +573,7 @@ mod tests {
         pool.keep(keys[0], connection(77));
         assert_eq!(
             pool.next(Instant::now()),
-            Some((id(2), Place::Reuse(connection(77))))
+            Some((id(2), Slot::Reuse(connection(77))))
         );
         assert_eq!(pool.next(Instant::now()), None);
     }
@@ -607,11 +607,11 @@ mod tests {
             &["a", "b"],
         );
         assert_eq!(started(&mut pool), [0]);
-        assert_eq!(pool.obstacle(Instant::now()), None);
+        assert_eq!(pool.blocking_idle(Instant::now()), None);
         pool.complete();
         pool.keep(keys[0], connection(5));
         assert_eq!(pool.next(Instant::now()), None);
-        assert_eq!(pool.obstacle(Instant::now()), Some(connection(5)));
+        assert_eq!(pool.blocking_idle(Instant::now()), Some(connection(5)));
         pool.closed(keys[0], connection(5));
         assert_eq!(started(&mut pool), [1]);
     }
@@ -655,17 +655,17 @@ mod tests {
         for index in 0..3 {
             wait(&mut pool, index, (true, true));
         }
-        assert_eq!(pool.next(now), Some((id(0), Place::New)));
+        assert_eq!(pool.next(now), Some((id(0), Slot::New)));
         assert_eq!(pool.next(now), None);
         assert_eq!(pool.next_release(), Some(now + second));
         // A part of a file that is under way is first among those that start.
         wait(&mut pool, 3, (false, true));
         wait(&mut pool, 4, (false, false));
-        assert_eq!(pool.next(now), Some((id(4), Place::New)));
+        assert_eq!(pool.next(now), Some((id(4), Slot::New)));
         assert_eq!(pool.next(now), None);
-        assert_eq!(pool.next(now + second), Some((id(3), Place::New)));
-        assert_eq!(pool.next(now + 2 * second), Some((id(1), Place::New)));
-        assert_eq!(pool.next(now + 3 * second), Some((id(2), Place::New)));
+        assert_eq!(pool.next(now + second), Some((id(3), Slot::New)));
+        assert_eq!(pool.next(now + 2 * second), Some((id(1), Slot::New)));
+        assert_eq!(pool.next(now + 3 * second), Some((id(2), Slot::New)));
         assert_eq!(pool.next(now + 3 * second), None);
         // No transfer waits any more, so no timer is set.
         assert_eq!(pool.next_release(), None);
@@ -692,7 +692,7 @@ mod tests {
         assert_eq!(started(&mut pool), [0, 1, 2, 3]);
         pool.set_limits(Limits::default(), Protocol::Negotiated);
         pool.back_off(keys[0], now);
-        // A second answer during the hold belongs to the same event.
+        // A second response during the hold belongs to the same event.
         pool.back_off(keys[0], now);
         for _ in 0..4 {
             pool.not_used(keys[0]);

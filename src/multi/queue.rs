@@ -1,4 +1,4 @@
-//! The queue of one origin: its waiting transfers in order, its open connections, and which place the first
+//! The queue of one origin: its waiting transfers in order, its open connections, and which slot the first
 //! waiting transfer could get. Limits over all origins are in [`pool`](super::pool).
 
 use std::collections::BTreeMap;
@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use super::connections::ConnectionKey;
 use super::info::TransferId;
-use super::narrow::Narrow;
 use super::origins::OriginRecord;
 use super::pool::{Limits, is_below};
 use super::stream_load::StreamLoads;
+use super::throttle::Throttle;
 
 /// What a waiting transfer gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Slot {
     /// An idle connection, which was removed from the pool.
     Reuse(ConnectionKey),
     /// A stream of this connection.
@@ -23,13 +23,13 @@ pub(super) enum Place {
 }
 
 /// The order of waiting transfers. First come those that were dispatched before (after a redirect, or because their
-/// connection was dead) and extra ones, then those that are counted as dispatched with their place; within these,
+/// connection was dead) and extra ones, then those that are counted as dispatched with their slot; within these,
 /// transfers that have started come before those that have not, and then the lower ticket comes first. Transfers that
 /// only connect come last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Turn {
     pub(super) is_connect_only: bool,
-    /// The transfer is counted as dispatched when it gets its place.
+    /// The transfer is counted as dispatched when it gets its slot.
     pub(super) is_new: bool,
     /// The transfer has not started, so [`Pace`](super::pace::Pace) says when it may.
     pub(super) is_paced: bool,
@@ -44,7 +44,7 @@ pub(super) struct Waiter {
     pub(super) is_apart: bool,
 }
 
-/// The first waiting transfer of an origin that could get a place, and how.
+/// The first waiting transfer of an origin that could get a slot, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ready {
     /// On an idle connection or on a stream of one.
@@ -53,16 +53,16 @@ pub(super) enum Ready {
     Open(Turn),
 }
 
-/// Whether waiting transfers wait for the connection that is being opened, because it may carry all of them.
+/// The state of the first connection to an origin, which may carry all waiting transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Patience {
-    /// No connection is being opened. They will wait for the next one.
+pub(super) enum FirstConnection {
+    /// It is not being opened. Waiting transfers will wait for the next one.
     #[default]
-    Ready,
-    /// They wait.
-    Waiting,
-    /// The connection took too long, or failed: each transfer opens its own.
-    Lost,
+    NotOpening,
+    /// It is being opened, and waiting transfers wait for it.
+    Awaited,
+    /// It took too long, or failed: each transfer opens its own.
+    GivenUp,
 }
 
 /// The queue of one origin.
@@ -76,14 +76,14 @@ pub(super) struct Queue {
     pub(super) idle: Vec<(u64, ConnectionKey)>,
     /// Multiplexed connections, idle ones included.
     pub(super) loads: StreamLoads,
-    pub(super) patience: Patience,
+    pub(super) first_connection: FirstConnection,
     pub(super) waiting: BTreeMap<Turn, Waiter>,
     /// This queue's entry in the pool's sets of ready queues.
     pub(super) ready: Option<Ready>,
-    /// No transfer gets a place before this time.
+    /// No transfer gets a slot before this time.
     pub(super) held: Option<Instant>,
     /// The cap on busy connections, after the server asked for fewer.
-    pub(super) narrow: Option<Narrow>,
+    pub(super) throttle: Option<Throttle>,
     /// The number of waiting transfers that cannot start before a certain time, as the pool counts them.
     pub(super) asleep: usize,
 }
@@ -95,44 +95,45 @@ impl Queue {
         used.saturating_sub(self.standing_by)
     }
 
-    /// The first waiting transfer, if it could get a place by the limits of its origin.
+    /// The first waiting transfer, if it could get a slot by the limits of its origin.
     pub(super) fn next_ready(&self, record: &OriginRecord, limits: &Limits) -> Option<Ready> {
         let turn = *self.waiting.keys().next()?;
         if self.held.is_some() {
             return None;
         }
         Some(match self.offer(record, limits)? {
-            Place::New if self.loads.best().is_none() => Ready::Open(turn),
+            Slot::New if self.loads.best().is_none() => Ready::Open(turn),
             _ => Ready::Find(turn),
         })
     }
 
-    /// The place that the first waiting transfer would get by the limits of its origin.
-    pub(super) fn offer(&self, record: &OriginRecord, limits: &Limits) -> Option<Place> {
+    /// The slot that the first waiting transfer would get by the limits of its origin.
+    pub(super) fn offer(&self, record: &OriginRecord, limits: &Limits) -> Option<Slot> {
         if !self
-            .narrow
-            .is_none_or(|narrow| narrow.has_room(self.busy()))
+            .throttle
+            .is_none_or(|throttle| throttle.has_room(self.busy()))
         {
             return None;
         }
         let first = self.waiting.values().next();
         let is_apart = first.is_some_and(|waiter| waiter.is_apart);
         // A transfer that asks for its own connection does not wait for a shared one, once the version is known.
-        let waits = self.patience == Patience::Waiting && !(is_apart && record.has_known_version());
+        let waits = self.first_connection == FirstConnection::Awaited
+            && !(is_apart && record.has_known_version());
         let may_open =
-            is_below(self.open, limits.per_origin) && !waits && !record.reach.is_barred();
+            is_below(self.open, limits.per_origin) && !waits && !record.breaker.is_probed();
         if let Some(connection) = self.loads.best() {
             let needs_another =
                 self.loads.are_bottleneck() || (is_apart && !self.loads.is_idle(connection));
             return Some(if may_open && needs_another {
-                Place::New
+                Slot::New
             } else {
-                Place::Join(connection)
+                Slot::Join(connection)
             });
         }
         match self.idle.last() {
-            Some((_, connection)) => Some(Place::Reuse(*connection)),
-            None => may_open.then_some(Place::New),
+            Some((_, connection)) => Some(Slot::Reuse(*connection)),
+            None => may_open.then_some(Slot::New),
         }
     }
 
@@ -175,11 +176,11 @@ mod tests {
         let record = record(&mut origins);
         let mut queue = waiting(false);
         let limits = Limits::default();
-        assert_eq!(queue.offer(record, &limits), Some(Place::New));
-        queue.patience = Patience::Waiting;
+        assert_eq!(queue.offer(record, &limits), Some(Slot::New));
+        queue.first_connection = FirstConnection::Awaited;
         assert_eq!(queue.offer(record, &limits), None);
-        queue.patience = Patience::Lost;
-        assert_eq!(queue.offer(record, &limits), Some(Place::New));
+        queue.first_connection = FirstConnection::GivenUp;
+        assert_eq!(queue.offer(record, &limits), Some(Slot::New));
     }
 
     #[test]
@@ -188,15 +189,15 @@ mod tests {
         let record = record(&mut origins);
         let mut queue = waiting(true);
         let limits = Limits::default();
-        queue.patience = Patience::Waiting;
+        queue.first_connection = FirstConnection::Awaited;
         assert_eq!(queue.offer(record, &limits), None);
         record.connected(Version::Http2);
-        assert_eq!(queue.offer(record, &limits), Some(Place::New));
+        assert_eq!(queue.offer(record, &limits), Some(Slot::New));
         queue.open = 1;
         queue.loads.add(ConnectionKey::new(7), 100);
-        assert_eq!(queue.offer(record, &limits), Some(Place::New));
+        assert_eq!(queue.offer(record, &limits), Some(Slot::New));
         queue.loads.leave(ConnectionKey::new(7), false);
-        let idle = Place::Join(ConnectionKey::new(7));
+        let idle = Slot::Join(ConnectionKey::new(7));
         assert_eq!(queue.offer(record, &limits), Some(idle));
     }
 
@@ -207,7 +208,7 @@ mod tests {
         let mut queue = waiting(false);
         queue.open = 2;
         queue.idle = vec![(1, ConnectionKey::new(1)), (2, ConnectionKey::new(2))];
-        let latest = Place::Reuse(ConnectionKey::new(2));
+        let latest = Slot::Reuse(ConnectionKey::new(2));
         assert_eq!(queue.offer(record, &Limits::default()), Some(latest));
         assert_eq!(queue.remove_idle(ConnectionKey::new(1)), Some(1));
         assert_eq!(queue.remove_idle(ConnectionKey::new(1)), None);

@@ -5,7 +5,7 @@ use super::info::TransferId;
 use super::sink::Sink;
 use super::trace::Tracer;
 use super::transfer::splice::{self, Arrived, Splicer};
-use super::transfer::{Asking, Prepared, Reader};
+use super::transfer::{NextRequest, Prepared, Reader};
 use crate::conn::{Filter, Received, Scratch};
 use crate::error::Fault;
 use crate::http::Event;
@@ -21,7 +21,7 @@ pub(super) struct Serial {
     request: Vec<u8>,
     /// Bytes of it that the filters took.
     sent: usize,
-    /// The previous answer was long, so this one probably is.
+    /// The previous response was long, so this one probably is.
     expects_much: bool,
 }
 
@@ -72,17 +72,17 @@ impl Serial {
         }
     }
 
-    /// Encodes the request, and expects its answer.
+    /// Encodes the request, and expects its response.
     pub(super) fn request<S>(
         &mut self,
-        asking: &Asking<'_, S>,
+        next_request: &NextRequest<'_, S>,
         prepared: &mut Prepared,
         tracer: &mut Tracer,
     ) -> Result<(), Fault> {
-        asking.write_head(prepared, &mut self.request)?;
+        next_request.write_head(prepared, &mut self.request)?;
         self.expects_much = splice::is_worthwhile(self.exchange.expected());
-        self.exchange.begin(asking.method());
-        tracer.sent(asking.id(), &self.request);
+        self.exchange.begin(next_request.method());
+        tracer.sent(next_request.id(), &self.request);
         Ok(())
     }
 
@@ -153,8 +153,8 @@ impl Serial {
         }
     }
 
-    /// The peer ended its sending, after `received` bytes of the body. Succeeds if that completes the answer, and, if
-    /// the end is not `trusted`, the answer does not depend on it.
+    /// The peer ended its sending, after `received` bytes of the body. Succeeds if that completes the response, and, if
+    /// the end is not `trusted`, the response does not depend on it.
     fn end(&mut self, trusted: bool, received: u64) -> Result<(), Fault> {
         let has_head = self.exchange.response().status >= 200;
         match self.exchange.close() {
@@ -167,7 +167,7 @@ impl Serial {
         }
     }
 
-    /// How much to receive at once. If a long answer is expected, the first read takes its head and little of the
+    /// How much to receive at once. If a long response is expected, the first read takes its head and little of the
     /// body, so that the rest can be spliced.
     fn first_look(&self, filter: &dyn Filter, limit: usize) -> usize {
         let is_first = self.expects_much && !self.exchange.has_begun();
@@ -178,7 +178,7 @@ impl Serial {
         }
     }
 
-    /// Parses received bytes. Once the answer is complete, returns the number of bytes that were left over.
+    /// Parses received bytes. Once the response is complete, returns the number of bytes that were left over.
     fn read<S: Sink>(
         &mut self,
         mut bytes: &[u8],
@@ -196,7 +196,7 @@ impl Serial {
     }
 }
 
-/// Whether nothing came behind a complete answer: it would be an answer without a request.
+/// Whether nothing came behind a complete response: it would be a response without a request.
 fn is_drained(filter: &mut dyn Filter, buffer: &mut [u8], scratch: &mut Scratch) -> bool {
     matches!(
         filter.recv(buffer, usize::MAX, scratch),

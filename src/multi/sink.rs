@@ -6,16 +6,16 @@ use std::os::fd::BorrowedFd;
 use crate::error::Fault;
 use crate::http::Response;
 
-/// Takes the answer of one transfer: the head once, then the body in order.
+/// Takes the response of one transfer: the head once, then the body in order.
 ///
-/// It receives only the final answer: no interim answers, no redirects that are followed, no error statuses. The calls
-/// are made from inside [`Multi::socket_action`](super::Multi::socket_action) and must not wait. An error ends the
-/// transfer with that fault.
+/// It receives only the final response: no interim responses, no redirects that are followed, no error statuses. The
+/// calls are made from inside [`Multi::socket_action`](super::Multi::socket_action) and must not wait. An error ends
+/// the transfer with that fault.
 pub trait Sink {
-    /// The head of the answer, before any byte of its body.
+    /// The head of the response, before any byte of its body.
     ///
     /// # Errors
-    /// Any [`Fault`]: the answer is not acceptable, or its body cannot be stored.
+    /// Any [`Fault`]: the response is not acceptable, or its body cannot be stored.
     fn head(&mut self, response: &Response) -> Result<(), Fault>;
 
     /// How many more bytes it takes; `None` for all. It receives no more than that. At 0 the transfer ends as a
@@ -49,7 +49,7 @@ pub trait Sink {
     }
 }
 
-/// Keeps the body in memory, for small answers, examples and tests.
+/// Keeps the body in memory, for small responses, examples and tests.
 impl Sink for Vec<u8> {
     fn head(&mut self, _: &Response) -> Result<(), Fault> {
         self.clear();

@@ -129,14 +129,14 @@ impl StreamLoads {
 mod tests {
     use super::*;
 
-    fn key(slot: u32) -> ConnectionKey {
-        ConnectionKey::new(slot)
+    fn key(index: u32) -> ConnectionKey {
+        ConnectionKey::new(index)
     }
 
     fn loads(capacities: &[usize]) -> StreamLoads {
         let mut loads = StreamLoads::default();
-        for (slot, capacity) in (0..).zip(capacities) {
-            loads.add(key(slot), *capacity);
+        for (index, capacity) in (0..).zip(capacities) {
+            loads.add(key(index), *capacity);
         }
         loads
     }
@@ -177,8 +177,8 @@ mod tests {
         loads.add(key(1), 100);
         assert!(!loads.are_bottleneck());
         loads.leave(key(0), true);
-        for slot in 1..MAX_FOR_BULKY as u32 {
-            loads.add(key(slot), 100);
+        for index in 1..MAX_FOR_BULKY as u32 {
+            loads.add(key(index), 100);
         }
         assert!(!loads.are_bottleneck());
     }

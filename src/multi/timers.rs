@@ -26,14 +26,14 @@ impl Timers {
 
     /// Sets the time of `key`, or clears it. Keys are small numbers: memory use grows with the largest.
     pub fn set(&mut self, key: u32, at: Option<Instant>) {
-        let slot = key as usize;
-        if slot >= self.by_key.len() {
+        let index = key as usize;
+        if index >= self.by_key.len() {
             if at.is_none() {
                 return;
             }
-            self.by_key.resize(slot + 1, None);
+            self.by_key.resize(index + 1, None);
         }
-        let before = std::mem::replace(&mut self.by_key[slot], at);
+        let before = std::mem::replace(&mut self.by_key[index], at);
         if before == at {
             return;
         }

@@ -23,9 +23,9 @@ pub enum Trace {
     Started,
     /// It follows a redirect.
     Redirected {
-        /// The status of the answer.
+        /// The status of the response.
         status: u16,
-        /// The URL that answered.
+        /// The URL that responded.
         from: String,
         /// The URL that is requested next.
         to: String,
@@ -34,7 +34,7 @@ pub enum Trace {
     Info(String),
     /// A line of a request's head.
     Sent(String),
-    /// A line of an answer's head.
+    /// A line of a response's head.
     Received(String),
 }
 
@@ -86,7 +86,7 @@ impl Tracer {
         }
     }
 
-    /// Reports the head of an answer.
+    /// Reports the head of a response.
     pub(super) fn received(&mut self, id: TransferId, response: &Response) {
         let Some(function) = self.all() else { return };
         function(

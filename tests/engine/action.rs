@@ -15,11 +15,11 @@ use super::http2::{Side, engine};
 use super::peer::Peer;
 use crate::server::frames::answer;
 
-/// A call reads about this much of one transfer (2 MiB), and no more than a buffer above it.
+/// A call reads about this many bytes for one transfer (2 MiB), and at most one buffer more.
 const BUDGET: u64 = 2 << 20;
 const BUFFER: u64 = 256 << 10;
 
-/// K1: the right mask, none, and a wrong one all do the same.
+/// K1: the right mask, no mask and a wrong mask have the same effect.
 #[test]
 fn k1_an_empty_mask_works_as_the_right_one() {
     for ready in [
@@ -56,7 +56,7 @@ fn k2_an_unknown_or_stale_socket_is_no_error() {
     }
 }
 
-/// K3: a call for one socket finds another transfer's clock run out, and starts a third.
+/// K3: a call for one socket also ends a transfer with an expired time limit, and starts a third one.
 #[test]
 fn k3_every_call_runs_expired_timers_and_runnable_transfers() {
     let peer = Peer::new();
@@ -70,7 +70,7 @@ fn k3_every_call_runs_expired_timers_and_runnable_transfers() {
     let sockets: Vec<_> = fake.ledger().sockets.keys().copied().collect();
     fake.add(peer.easy("/new")).unwrap();
     fake.ledger_mut().now += Duration::from_secs(5);
-    // Both of them are acted on; the first call has done everything.
+    // Both sockets get a call; the first call has done everything.
     assert_eq!(fake.act(Target::Socket(sockets[1]), Ready::EMPTY), Ok(2));
     assert_eq!(fake.ledger().sockets.len(), 2);
     let error = fake.result(timed).unwrap_err();
@@ -88,7 +88,7 @@ fn k3_every_call_runs_expired_timers_and_runnable_transfers() {
     );
 }
 
-/// K3: however late the application comes to act on an expiry.
+/// K3: even if the application acts on an expiry late.
 #[test]
 fn k3_a_late_application_finds_every_expiry() {
     let peer = Peer::new();
@@ -130,14 +130,14 @@ fn k4_k5_running_counts_what_has_not_completed_whoever_it_is() {
     assert_eq!(fake.multi.running(), 1);
 }
 
-/// A body that is sent as fast as it is taken: its socket never runs dry.
+/// A body that is sent as fast as it is received: its socket always has more.
 #[derive(Clone, Default)]
 struct Spring(Rc<RefCell<Flow>>);
 
 #[derive(Default)]
 struct Flow {
     tcp: Option<TcpStream>,
-    /// Still to be sent, and taken so far, in bytes.
+    /// Bytes that are not sent yet, and bytes that were received.
     left: usize,
     taken: u64,
 }
@@ -186,7 +186,7 @@ fn well(fake: &mut Fake<Spring>, peer: &Peer, length: usize) -> Spring {
     sink
 }
 
-/// K7, E1: after one event the socket is never named again; a timeout of zero brings the rest, a budget at a time.
+/// K7, E1: after one event the socket is not named again; timeouts of zero bring the rest, one budget at a time.
 #[test]
 fn k7_e1_a_socket_that_never_runs_dry_yields_and_needs_no_second_event() {
     let peer = Peer::new();
@@ -212,7 +212,7 @@ fn k7_e1_a_socket_that_never_runs_dry_yields_and_needs_no_second_event() {
     assert_eq!((turns, sink.0.borrow().taken), (3, length as u64));
 }
 
-/// K7: however many never run dry, a call takes a few budgets of them, and each has its turn.
+/// K7: even with many such sockets, a call takes only a few budgets, and each transfer has its turn.
 #[test]
 fn k7_a_call_is_bounded_however_many_sockets_never_run_dry() {
     let peer = Peer::new();
@@ -234,7 +234,7 @@ fn k7_a_call_is_bounded_however_many_sockets_never_run_dry() {
     assert!(taken().all(|taken| taken > BUDGET));
 }
 
-/// K7: one that never runs dry leaves others their turn in every call.
+/// K7: a socket that always has more leaves others their turn in every call.
 #[test]
 fn k7_one_fast_transfer_does_not_starve_the_rest() {
     let peer = Peer::new();
@@ -281,7 +281,7 @@ fn k8_socket_acts_without_a_mask() {
     assert!(fake.result(id).is_ok());
 }
 
-/// K8: a socket that streams share is looked at too.
+/// K8: a socket that streams share is checked too.
 #[test]
 fn k8_socket_all_looks_at_sockets_that_are_shared() {
     let peer = Peer::new();
@@ -300,7 +300,7 @@ fn k8_socket_all_looks_at_sockets_that_are_shared() {
     }
 }
 
-/// K8: no socket is named, and all of them are looked at.
+/// K8: no socket is named, and all of them are checked.
 #[test]
 fn k8_socket_all_looks_at_every_socket_and_transfer() {
     let peer = Peer::new();

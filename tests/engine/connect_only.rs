@@ -1,4 +1,4 @@
-//! Transfers that only connect, and are given something to fetch later.
+//! Transfers that only connect, and get something to fetch later.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ fn what_fetches_already_or_connects_elsewhere_cannot_be_told() {
     assert_eq!(replace(&mut fake, busy, &peer, "/file"), gone);
 }
 
-/// L3: one that only connects is last in turn, and no longer is when it has something to fetch.
+/// L3: a transfer that only connects comes last, until it has something to fetch.
 #[test]
 fn one_that_waits_when_it_is_told_waits_no_longer_than_the_others() {
     let peer = Peer::new();

@@ -1,5 +1,5 @@
-//! Readiness as edge-triggered polling tells it: each change once, and everything anew when a socket is
-//! registered anew. What was told and not acted on yet is kept, as an application would keep it.
+//! Readiness as edge-triggered polling reports it: each change once, and everything again after a new registration.
+//! Events without a call yet are kept, as an application would keep them.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
@@ -9,7 +9,7 @@ use gannet::multi::{Interest, Ready};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-/// An epoll instance with EPOLLET, and what it has told.
+/// An epoll instance with EPOLLET, and the events that it has reported.
 pub(super) struct Edges {
     epoll: OwnedFd,
     told: BTreeMap<RawFd, Ready>,
@@ -37,14 +37,14 @@ impl Edges {
         epoll::add(&self.epoll, fd, data, flags | epoll::EventFlags::ET).expect("a registration");
     }
 
-    /// Watches a socket no longer; what was told of it is forgotten.
+    /// Stops watching a socket, and drops its events.
     pub(super) fn forget(&mut self, socket: RawFd, fd: impl AsFd) {
-        // One of which nothing was wanted was not registered.
+        // A socket without interest was not registered.
         let _ = epoll::delete(&self.epoll, fd);
         self.told.remove(&socket);
     }
 
-    /// A socket is acted on: it is told of again when something has changed.
+    /// A socket gets a call: its next event is reported after a change.
     pub(super) fn take(&mut self, socket: RawFd) {
         self.told.remove(&socket);
     }

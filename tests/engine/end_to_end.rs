@@ -1,4 +1,4 @@
-//! The engine against a scripted server, every test under both loops: what is right under edges is right under levels.
+//! The engine against a scripted server, every test under both loops, edge- and level-triggered.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,7 +11,7 @@ use super::loops::{EventLoop, Fetched, PlainPoll, Reactor};
 use crate::harness::{Ca, Dir, Leaf, noise};
 use crate::server::{Gate, Port, Script, Server};
 
-/// Makes two tests of each case, one a loop.
+/// Makes two tests of each case, one for each loop.
 macro_rules! under_both_loops {
     ($($case:ident),+ $(,)?) => {
         mod under_edges {
@@ -209,7 +209,7 @@ fn a_slow_transfer_is_ended_by_the_clock_of_the_whole<L: EventLoop>() {
 
 fn a_connection_that_never_comes_is_ended_by_its_clock<L: EventLoop>() {
     let (full, silent) = (Port::full(), Port::silent());
-    // Loopback connects within the second limit, however busy the machine is; the handshake never comes.
+    // Loopback connects within the limit of one second, even on a busy machine; the handshake never comes.
     let limits = [MOMENT, Some(Duration::from_secs(2))];
     let urls = [full.url("/"), silent.https_url("/")];
     let easies = urls.iter().zip(limits).map(|(url, connect_timeout)| Easy {
@@ -258,7 +258,7 @@ fn localhost_is_looked_up_and_overridden_names_are_not<L: EventLoop>() {
     }
 }
 
-/// A TLS server, and options under which it is trusted. The folder keeps the authority's certificate.
+/// A TLS server, and options that trust it. The folder keeps the authority's certificate.
 fn tls(write: impl FnOnce(&mut Script)) -> (Dir, Server, Options) {
     let (dir, ca) = (Dir::new(), Ca::new());
     let server = Server::start_tls(&ca.issue().config(), write);
@@ -315,7 +315,7 @@ fn stale_connections_are_replaced_unnoticed<L: EventLoop>() {
     assert_eq!(server.connections(), 3);
 }
 
-/// E1, K7: more than is read in a turn, so that the last edge is long gone when the rest is read.
+/// E1, K7: a body of more than one turn, so that the last edge comes long before the rest is read.
 fn bodies_larger_than_a_turn_come_whole_side_by_side<L: EventLoop>() {
     let body = noise(6 << 20);
     let server = Server::start(|s| {
@@ -346,7 +346,7 @@ fn rate_limits_slow_down_and_lose_nothing<L: EventLoop>() {
     limited.max_recv_speed = Some(250_000);
     let fetched = fetch_one::<L>(limited);
     assert_eq!(fetched.body, body);
-    // Two tenths of a second's worth are had at once, the rest is waited for.
+    // The bytes of two tenths of a second come at once, the rest later.
     assert!(fetched.outcome().elapsed > Duration::from_millis(5));
     let options = Options {
         max_recv_speed: Some(800_000),
@@ -358,7 +358,7 @@ fn rate_limits_slow_down_and_lose_nothing<L: EventLoop>() {
     }
 }
 
-/// L2, L3: the gate holds what has begun until as much has begun as may.
+/// L2, L3: the gate holds the requests until as many have begun as the limit allows.
 fn an_origin_is_never_asked_for_more_at_once_than_its_cap<L: EventLoop>() {
     let gate = Gate::new();
     let server = Server::start(|s| {

@@ -17,9 +17,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::edges::Edges;
 use super::ledger::{Ledger, Timer, Told};
 
-/// Longest real time that a test waits for its peer.
+/// The longest real time that a test waits for its peer.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Turns without time passing, after which the loop is a busy one.
+/// The number of rounds without passing time after which the loop counts as busy.
 const BUSY: usize = 2000;
 
 pub(crate) struct Fake<S: Sink> {
@@ -91,7 +91,7 @@ impl<S: Sink> Fake<S> {
         self.ledger.borrow_mut()
     }
 
-    /// Drops the engine; what its functions were told remains.
+    /// Drops the engine; the ledger of its functions stays.
     pub(crate) fn into_ledger(self) -> Rc<RefCell<Ledger>> {
         Rc::clone(&self.ledger)
     }
@@ -100,7 +100,7 @@ impl<S: Sink> Fake<S> {
         self.ledger().now
     }
 
-    /// What was told since this was last asked.
+    /// What the functions were told since the last call of this.
     pub(crate) fn told(&self) -> Vec<Told> {
         std::mem::take(&mut self.ledger_mut().log)
     }
@@ -203,7 +203,7 @@ impl<S: Sink> Fake<S> {
         );
     }
 
-    /// Sockets that are ready for what was announced, after no more than `wait`.
+    /// Sockets that are ready for the announced interest, after at most `wait`.
     pub(crate) fn ready(&self, wait: Duration) -> Vec<(RawFd, Ready)> {
         if let Some(edges) = &mut self.ledger_mut().edges {
             return edges.ready(wait);
@@ -223,7 +223,7 @@ impl<S: Sink> Fake<S> {
             .collect()
     }
 
-    /// Acts until nothing is due and nothing is ready. How many turns that took.
+    /// Acts until nothing is due and nothing is ready. Returns the number of rounds.
     pub(crate) fn settle(&mut self) -> usize {
         for turn in 0..BUSY {
             if self.ledger().is_due() {
@@ -256,7 +256,7 @@ impl<S: Sink> Fake<S> {
         }
     }
 
-    /// Lets virtual time pass, from one expiry to the next. How many calls that took.
+    /// Lets virtual time pass, from one expiry to the next. Returns the number of calls.
     pub(crate) fn elapse(&mut self, time: Duration) -> usize {
         let calls = self.calls;
         let end = self.now() + time;
@@ -287,7 +287,7 @@ impl<S: Sink> Fake<S> {
         self.done.len() - before
     }
 
-    /// What a transfer came to, as soon as it has.
+    /// Waits for the result of a transfer.
     #[track_caller]
     pub(crate) fn result(&mut self, id: TransferId) -> Result<Outcome, Error> {
         self.until("the end of a transfer", |fake| {

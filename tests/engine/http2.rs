@@ -19,7 +19,7 @@ use crate::server::frames::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An engine that speaks nothing but HTTP/2.
+/// An engine that speaks only HTTP/2.
 pub(super) fn engine(limits: Limits) -> Fake<Vec<u8>> {
     Fake::with(Options {
         limits,
@@ -39,7 +39,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// The next connection, with its greetings exchanged.
+    /// The next connection, after both prefaces.
     pub(super) fn accept(peer: &Peer, fake: &mut Fake<Vec<u8>>, settings: &[(u16, u32)]) -> Self {
         let mut talk = peer.accept(fake);
         talk.say(frames::settings(settings));
@@ -71,7 +71,7 @@ impl Side {
         std::iter::from_fn(|| Frame::take(&mut self.unread)).collect()
     }
 
-    /// The next frame of a kind; those before it are passed over.
+    /// The next frame of a type; frames before it are skipped.
     #[track_caller]
     pub(super) fn expect(&mut self, fake: &mut Fake<Vec<u8>>, kind: u8) -> Frame {
         let mut found = None;
@@ -102,7 +102,7 @@ impl Side {
     }
 }
 
-/// What was told of sockets since this was last asked.
+/// The changes of interest since the last call of this.
 pub(super) fn interests(fake: &Fake<Vec<u8>>) -> Vec<Interest> {
     let interest = |told| match told {
         Told::Socket(_, interest) => Some(interest),
@@ -170,7 +170,8 @@ fn s3_a_stream_that_rests_is_given_no_window_and_the_rest_have_theirs() {
         side.say(head(*stream, "200", &[], 0));
     }
     let mut updates = Vec::new();
-    // A window and a half for the one, most of a window for the other: the connection's own would have been used up.
+    // One and a half windows for the one, most of a window for the other: together more than the connection's initial
+    // one.
     for _ in 0..15 {
         side.say(data(streams[1], &[1; 100_000], 0));
         side.say(data(streams[0], &[0; 60_000], 0));
@@ -191,14 +192,14 @@ fn s3_a_stream_that_rests_is_given_no_window_and_the_rest_have_theirs() {
     fake.result(ids[1]).unwrap();
 }
 
-/// K7: what came while a stream was at rest is taken a budget at a time when it goes on.
+/// K7: bytes that came while a stream was at rest are taken one budget at a time after the rest.
 #[test]
 fn k7_a_stream_that_was_at_rest_takes_what_came_in_turns() {
     const TOTAL: u64 = 5 << 20;
     let peer = Peer::new();
     let mut fake = engine(Limits::default());
     let id = add(&mut fake, &peer);
-    // Without another stream the socket would be given up (S5), and what comes would stay in the kernel.
+    // Without another stream the socket would not be watched (S5), and the bytes would stay in the kernel.
     let other = add(&mut fake, &peer);
     let mut side = Side::accept(&peer, &mut fake, &[]);
     let streams = side.requests(&mut fake, 2);
@@ -223,7 +224,7 @@ fn k7_a_stream_that_was_at_rest_takes_what_came_in_turns() {
     fake.remove(other).unwrap();
 }
 
-/// S5: a rate limit holds one stream; the clock lets it go on.
+/// S5: a rate limit pauses one stream; a timer continues it.
 #[test]
 fn s5_a_rate_limited_stream_stalls_alone() {
     let peer = Peer::new();
@@ -250,8 +251,8 @@ fn s5_a_rate_limited_stream_stalls_alone() {
     assert_eq!(fake.result(slow).unwrap().received, 3000);
 }
 
-/// L5: a hundred, where the peer allows more; those beyond wait where no further connection may be
-/// opened, first come first served.
+/// L5: one hundred streams, even if the peer allows more; if no further connection may be opened, the others wait,
+/// first come first served.
 #[test]
 fn l5_a_connection_carries_a_hundred_streams() {
     let peer = Peer::new();
@@ -271,7 +272,7 @@ fn l5_a_connection_carries_a_hundred_streams() {
     assert!(peer.try_accept().is_none());
 }
 
-/// L5: further connections are opened for what one does not take, one at a time.
+/// L5: further connections are opened for streams that one connection does not take, one at a time.
 #[test]
 fn l5_more_than_a_connection_takes_opens_another() {
     let peer = Peer::new();
@@ -287,7 +288,7 @@ fn l5_more_than_a_connection_takes_opens_another() {
     assert!(peer.try_accept().is_none());
 }
 
-/// L5: the peer's setting holds, also when it changes.
+/// L5: the peer's setting applies, also after a change.
 #[test]
 fn l5_the_peers_cap_holds_and_new_streams_go_to_the_least_loaded_connection() {
     let peer = Peer::new();
@@ -322,7 +323,7 @@ fn l5_the_peers_cap_holds_and_new_streams_go_to_the_least_loaded_connection() {
     assert_eq!(two.requests(&mut fake, 1), [5]);
 }
 
-/// L5: parts of one file share no connection while more may be opened, and each goes its own way at once.
+/// L5: segments of one file do not share a connection while more may be opened, and each opens one at once.
 #[test]
 fn l5_an_extra_transfer_has_a_connection_to_itself_while_one_may_be_opened() {
     let peer = Peer::new();
@@ -342,7 +343,7 @@ fn l5_an_extra_transfer_has_a_connection_to_itself_while_one_may_be_opened() {
     let mut second = Side::accept(&peer, &mut fake, &[]);
     assert_eq!(first.requests(&mut fake, 1), [1]);
     assert_eq!(second.requests(&mut fake, 1), [1]);
-    // No further one may be opened: the last shares.
+    // No further one may be opened, so the last one shares.
     fake.settle();
     assert!(peer.try_accept().is_none());
     let shared: usize = [&mut whole, &mut first, &mut second]
@@ -357,7 +358,7 @@ fn l5_an_extra_transfer_has_a_connection_to_itself_while_one_may_be_opened() {
     assert_eq!(shared, 1);
 }
 
-/// R3: one in mid-transfer is removed: its stream is reset, the connection goes on, and one that waits is started.
+/// R3: a running transfer is removed: its stream is reset, the connection goes on, and a waiting transfer starts.
 #[test]
 fn r3_removing_resets_the_stream_and_starts_one_that_waits() {
     let peer = Peer::new();
@@ -408,7 +409,7 @@ fn r3_a_connection_is_kept_after_all_its_streams_were_removed() {
     assert!(side.talk.is_closed());
 }
 
-/// What a peer says to an idle connection is read before that is used again, and answered.
+/// Frames of the peer on an idle connection are read before it is reused, and answered.
 #[test]
 fn an_idle_connection_is_looked_at_before_it_is_used_again() {
     let peer = Peer::new();
@@ -458,7 +459,7 @@ fn an_idle_connection_that_died_unseen_is_replaced() {
     }
 }
 
-/// The clocks of a stream are its own; a connection that was silent for as long gets no further ones.
+/// Each stream has its own clocks. A connection that was silent for as long gets no further streams.
 #[test]
 fn a_stall_on_a_silent_connection_moves_the_others_elsewhere() {
     let peer = Peer::new();
@@ -477,8 +478,8 @@ fn a_stall_on_a_silent_connection_moves_the_others_elsewhere() {
     let streams = other.requests(&mut fake, 1);
     other.say(answer(streams[0], b"alive"));
     fake.result(fresh).unwrap();
-    // The one that was late is still on the old one, which closes with it.
-    // It is borne with for a while, since its origin feeds others.
+    // The late transfer is still on the old connection, which closes with it.
+    // It gets more time, since its origin sends bytes to others.
     assert!(!side.talk.is_closed());
     fake.elapse(59 * SECOND);
     fake.result(late).unwrap_err();
@@ -511,7 +512,7 @@ fn a_stall_beside_a_busy_stream_is_that_streams_own() {
     fake.result(busy).unwrap();
 }
 
-/// 503 on one stream holds the origin back, as over HTTP/1.1.
+/// A 503 on one stream holds the origin, as over HTTP/1.1.
 #[test]
 fn a_stream_answered_503_holds_its_origin() {
     let peer = Peer::new();
@@ -533,7 +534,7 @@ fn a_stream_answered_503_holds_its_origin() {
     fake.result(other).unwrap();
 }
 
-/// Transfers to an origin of which nothing is known wait for its first connection, but not for ever.
+/// Transfers to an unknown origin wait for its first connection, but not for ever.
 #[test]
 fn patience_with_the_first_connection_has_an_end() {
     let peer = Peer::new();
@@ -566,8 +567,8 @@ fn a_first_connection_that_fails_lets_the_others_open_theirs() {
     let _others = [(); 2].map(|()| peer.accept(&mut fake));
 }
 
-/// A peer that floods and does not listen is not read from any more: its answers are bounded, and
-/// what it said waits for them to go.
+/// A peer that floods and does not read is not read from any more: the answers to it are bounded, and its bytes wait
+/// until these were sent.
 #[test]
 fn what_must_be_answered_is_read_as_fast_as_the_answers_go() {
     const PINGS: usize = 20_000;
@@ -591,8 +592,8 @@ fn what_must_be_answered_is_read_as_fast_as_the_answers_go() {
     assert!(most < 128 * 1024, "{most}");
 }
 
-/// L5: a connection that takes no further streams closes behind its last one and makes room for
-/// another, though no event says so.
+/// L5: a connection that takes no further streams closes after its last one and makes room for another, without an
+/// event.
 #[test]
 fn l5_a_connection_that_allows_no_streams_any_more_makes_room_for_another() {
     let peer = Peer::new();

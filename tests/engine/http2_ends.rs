@@ -18,7 +18,7 @@ use crate::server::frames::{
 const SECOND: Duration = Duration::from_secs(1);
 /// Bytes that the engine gives to a session at once.
 const SLICE: usize = 65_536;
-/// What 16 MiB of the letter x come to on the wire (RFC 7541, appendix B: seven bits each).
+/// The size of 16 MiB of the letter x on the wire (RFC 7541, appendix B: seven bits each).
 const HUFFMAN: usize = 14 << 20;
 
 /// The interest in every socket.
@@ -27,18 +27,18 @@ fn wanted(fake: &Fake<Vec<u8>>) -> Vec<Interest> {
     ledger.sockets.values().map(|told| told.interest).collect()
 }
 
-/// Fills up to a length with frames of a kind that means nothing.
+/// Fills up to a length with frames of an unknown type.
 fn pad(bytes: &mut Vec<u8>, length: usize) {
     while bytes.len() < length {
         let left = length - bytes.len() - 9;
-        // What is left behind a frame has room for another, or there is nothing left.
+        // The rest after a frame has room for another frame, or is empty.
         let payload = if left <= 16_000 { left } else { 8_000 };
         bytes.extend(frame(0xbe, 0, 0, &vec![0; payload]));
     }
     assert_eq!(bytes.len(), length);
 }
 
-/// Makes the kernel's buffers for a connection wide, by a long body.
+/// Grows the kernel's buffers of a connection, by a long body.
 fn warm(fake: &mut Fake<Vec<u8>>, peer: &Peer, side: &mut Side) -> u32 {
     let id = add(fake, peer);
     let stream = side.requests(fake, 1)[0];
@@ -96,7 +96,7 @@ fn half_sent(fake: &mut Fake<Vec<u8>>, peer: &Peer) -> TransferId {
     id
 }
 
-/// S1: what one stream wants of the socket is not what they all want.
+/// S1: the interest of one stream in the socket is not the interest of all.
 #[test]
 fn s1_a_stream_that_must_wait_takes_no_wish_to_write_away() {
     let peer = Peer::new();
@@ -110,7 +110,7 @@ fn s1_a_stream_that_must_wait_takes_no_wish_to_write_away() {
     side.say(answer(stream, b"0"));
     fake.result(first).unwrap();
     half_sent(&mut fake, &peer);
-    // The stream of one that leaves counts until the peer has been told.
+    // The stream of a removed transfer counts until the peer has the reset.
     let second = add(&mut fake, &peer);
     fake.settle();
     fake.remove(second).unwrap();
@@ -129,8 +129,8 @@ fn s1_a_stream_that_must_wait_takes_no_wish_to_write_away() {
     });
 }
 
-/// A peer that floods with what must be answered and does not listen, until nothing is read from it any more. Gives
-/// what was left of the flood.
+/// A peer that floods with frames that require a reply and does not read, until the engine does not read from it any
+/// more. Returns the rest of the flood.
 fn clogged(peer: &Peer, fake: &mut Fake<Vec<u8>>) -> (TransferId, Side, Vec<u8>) {
     let id = add(fake, peer);
     let mut side = Side::accept(peer, fake, &[]);
@@ -153,7 +153,7 @@ fn clogged(peer: &Peer, fake: &mut Fake<Vec<u8>>) -> (TransferId, Side, Vec<u8>)
     panic!("it is never clogged: {:?}", wanted(fake));
 }
 
-/// E2: room for output is waited for that never comes, and the reset is told of for ever.
+/// E2: the socket is never writable again, and the poll reports the reset for ever.
 #[test]
 fn e2_a_clogged_connection_that_is_reset_ends_at_once() {
     let peer = Peer::new();
@@ -166,7 +166,7 @@ fn e2_a_clogged_connection_that_is_reset_ends_at_once() {
     assert!(fake.ledger().sockets.is_empty());
 }
 
-/// E1: a peer that listens again is read from again, whatever had come meanwhile.
+/// E1: a peer that reads again is read from again, whatever has come meanwhile.
 #[test]
 fn e1_a_clogged_connection_goes_on_when_its_output_has_gone() {
     let peer = Peer::new();
@@ -184,8 +184,8 @@ fn e1_a_clogged_connection_goes_on_when_its_output_has_gone() {
     fake.result(id).unwrap();
 }
 
-/// E2: the session has ended by the peer's error, and its one stream rests: nothing is read any more, and room for
-/// output is not waited for without output.
+/// E2: the session has ended by the peer's error, and its one stream is at rest: nothing is read any more, and without
+/// output the engine does not wait to write.
 #[test]
 fn e2_a_paused_stream_on_a_broken_session_costs_nothing() {
     let peer = Peer::new();
@@ -211,7 +211,7 @@ fn e2_a_paused_stream_on_a_broken_session_costs_nothing() {
     assert!(peer.try_accept().is_none());
 }
 
-/// E2: one that only stands by on a connection that the peer has taken leave of. It connects anew when it is asked to.
+/// E2: a transfer stands by on a connection with a GOAWAY. It connects again when it gets something to fetch.
 #[test]
 fn e2_a_transfer_that_stands_by_on_an_ended_session_costs_nothing() {
     type End = fn(&mut Side);
@@ -243,7 +243,7 @@ fn e2_a_transfer_that_stands_by_on_an_ended_session_costs_nothing() {
     }
 }
 
-/// L2: an origin that bears only few busy connections is not kept busy by one that stands by.
+/// L2: a transfer that stands by does not count where few connections of an origin may be busy.
 #[test]
 fn l2_a_transfer_that_stands_by_takes_no_place_from_those_that_fetch() {
     let peer = Peer::new();
@@ -259,7 +259,7 @@ fn l2_a_transfer_that_stands_by_takes_no_place_from_those_that_fetch() {
     fake.add(easy).unwrap();
     let mut other = Side::accept(&peer, &mut fake, &[]);
     fake.settle();
-    // It asks for calm: from now on one of its connections may be busy.
+    // It asks for fewer requests: from now on one of its connections may be busy.
     side.say(head(stream, "503", &[], END_STREAM));
     assert_eq!(fake.result(first).unwrap_err().status(), Some(503));
     fake.elapse(SECOND);

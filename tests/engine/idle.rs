@@ -1,5 +1,5 @@
-//! Idleness: nothing wakes what only waits (E2), everything that waits is woken by something (E3),
-//! pauses and limits among it.
+//! Idleness: a waiting transfer causes no calls (E2), and something wakes each waiting transfer (E3), also after
+//! pauses and rate limits.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn e2_waiting_transfers_cost_nothing() {
     assert_eq!(fake.multi.running(), 104);
 }
 
-/// E2: one that may receive 1,000 bytes a second is woken ten times a second, and not for each byte that comes.
+/// E2: a transfer with a limit of 1,000 bytes per second is woken ten times a second, not for each byte that comes.
 #[test]
 fn e2_a_rate_limited_transfer_is_woken_for_its_grants_only() {
     let peer = Peer::new();
@@ -103,7 +103,7 @@ fn e2_a_rate_limited_redirect_is_followed_without_its_body() {
     fake.result(id).unwrap();
 }
 
-/// E3: the clock of stalls stands still while a transfer is held, and goes on, from nothing, when it is let go.
+/// E3: the stall timeout does not run while a transfer is paused, and starts again from zero afterwards.
 #[test]
 fn e3_a_resumed_transfer_can_stall_again() {
     let peer = Peer::new();
@@ -128,7 +128,7 @@ fn e3_a_resumed_transfer_can_stall_again() {
     ));
 }
 
-/// E3: held before its request was sent, a transfer connects and sends, and stops before the answer.
+/// E3: a transfer that is paused before its request was sent connects and sends, and stops before the response.
 #[test]
 fn e3_a_transfer_that_is_held_from_the_start_stops_before_its_answer() {
     let peer = Peer::new();
@@ -168,8 +168,8 @@ fn e3_a_lookup_is_waited_for_no_longer_than_a_connection() {
     assert!(fake.result(found).is_ok());
 }
 
-/// E1: a level-triggered loop that names a socket again and again, and an edge-triggered one that never does so twice,
-/// come to the same; here each piece is announced once, with a mask that says nothing.
+/// E1: a level-triggered loop names a socket again and again, an edge-triggered one only once; both have the same
+/// result. Here each piece is reported once, with an empty mask.
 #[test]
 fn e1_each_piece_needs_one_event_under_edge_and_level_alike() {
     for repeats in [1, 3] {

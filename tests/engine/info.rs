@@ -13,7 +13,7 @@ use gannet::multi::{Easy, Interest, Multi, Options, Ready, Target, TransferId};
 use super::fake::Fake;
 use super::peer::{Peer, Talk};
 
-/// I1, I2: three transfers, answered in another order than they were added in; the queue then is empty.
+/// I1, I2: three transfers are answered in another order than they were added in; the queue is empty afterwards.
 #[test]
 fn i1_i2_messages_come_in_order_of_completion_and_once() {
     let peer = Peer::new();
@@ -56,7 +56,7 @@ fn one_unread(peer: &Peer) -> (Fake<Vec<u8>>, Talk, [TransferId; 2]) {
     (fake, talk, ids)
 }
 
-/// I3, as seen from outside.
+/// I3, from outside.
 #[test]
 fn i3_a_removed_transfers_unread_message_goes_with_it() {
     let peer = Peer::new();
@@ -65,7 +65,7 @@ fn i3_a_removed_transfers_unread_message_goes_with_it() {
     assert_eq!(fake.read(), 0);
 }
 
-/// I3, R4: the queue as seen from inside the socket function, where reading it is allowed.
+/// I3, R4: from inside the socket function, which may read the queue.
 #[test]
 fn i3_r4_messages_can_be_read_inside_the_socket_function_but_no_removed_ones() {
     for is_removed in [false, true] {
@@ -105,7 +105,7 @@ fn i4_a_completed_transfer_stays_until_it_is_removed() {
     assert!(fake.multi.easy(id).is_none());
 }
 
-/// R1: an easy is moved in, and can be added again only after it was given back: then as another transfer.
+/// R1: an easy is moved in, and can be added again only after it was returned: then as another transfer.
 #[test]
 fn r1_an_easy_that_is_given_back_can_be_added_again() {
     let peer = Peer::new();
@@ -131,7 +131,7 @@ fn r2_removing_what_is_not_there_is_bad_easy_handle() {
     assert_eq!(fake.resume(id), Err(MultiError::BadEasyHandle));
 }
 
-/// R3: in whatever state: the connection closes, and exactly one that waits is started.
+/// R3: in any state: the connection closes, and exactly one waiting transfer starts.
 #[test]
 fn r3_removing_in_mid_transfer_closes_its_connection_and_starts_one_that_waits() {
     let peer = Peer::new();
@@ -150,14 +150,14 @@ fn r3_removing_in_mid_transfer_closes_its_connection_and_starts_one_that_waits()
     assert!(talk.is_closed());
     assert_eq!(is_dispatched(&fake), [false, true, false, false]);
     peer.asked(&mut fake);
-    // One that waits has nothing that another could have.
+    // A waiting transfer has nothing that another could use.
     fake.remove(ids[2]).unwrap();
     assert_eq!(is_dispatched(&fake), [false, true, false, false]);
     fake.remove(ids[1]).unwrap();
     assert_eq!(is_dispatched(&fake), [false, false, false, true]);
 }
 
-/// R3: nothing of it is left in any state from which it can be removed.
+/// R3: in each state, nothing of a removed transfer is left.
 #[test]
 fn r3_every_state_can_be_removed_from() {
     let peer = Peer::new();
@@ -212,7 +212,7 @@ fn r4_the_engine_cannot_be_called_from_inside_its_functions() {
     assert_eq!(*tries.borrow(), [false, false, false]);
 }
 
-/// R2: an id is one multi's own, though every multi counts from the beginning.
+/// R2: an id belongs to one multi, even though every multi begins with index 0.
 #[test]
 fn r2_an_id_of_another_multi_is_a_bad_handle() {
     let peer = Peer::new();
@@ -231,7 +231,7 @@ fn r2_an_id_of_another_multi_is_a_bad_handle() {
     assert_eq!(one.remove(foreign, now).unwrap().url, peer.url("/one"));
 }
 
-/// R1, S8: what cannot be added comes back.
+/// R1, S8: an easy that cannot be added is returned.
 #[test]
 fn r1_an_easy_that_is_refused_is_given_back() {
     let peer = Peer::new();
@@ -267,7 +267,7 @@ fn c1_errors_have_the_numbers_of_curl_multi_codes() {
     assert_eq!(MultiError::CALL_MULTI_PERFORM, -1);
 }
 
-/// C2: every call is an Ok, and every transfer fails.
+/// C2: every call returns Ok, and every transfer fails.
 #[test]
 fn c2_an_ok_says_nothing_of_single_transfers() {
     let peer = Peer::new();
@@ -289,7 +289,7 @@ fn c2_an_ok_says_nothing_of_single_transfers() {
     ));
 }
 
-/// C3: what, why, while doing what, where, and whether again.
+/// C3: an error has its cause, the state of the transfer, the address, and whether to retry.
 #[test]
 fn c3_an_error_has_its_kind_source_activity_address_and_prospects() {
     let peer = Peer::new();
@@ -328,7 +328,7 @@ fn c3_an_error_has_its_kind_source_activity_address_and_prospects() {
     );
 }
 
-/// What is announced of a transfer that never gets as far as a socket: nothing (R3, S4).
+/// A transfer that never has a socket is never announced (R3, S4).
 #[test]
 fn r3_a_transfer_without_a_socket_leaves_without_a_word() {
     let peer = Peer::new();

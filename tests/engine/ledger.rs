@@ -1,4 +1,5 @@
-//! What the engine's functions were told, and whether they might be told so: pairing, no repetition, one timer a call.
+//! What the engine's functions were told, and whether that was allowed: pairing, no repetition, one timer for each
+//! call.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +12,7 @@ use gannet::multi::{Abort, Interest, SocketChange, TransferId};
 
 use super::edges::Edges;
 
-/// One thing that was told.
+/// One call of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
     /// The socket function: a socket, and the interest in it.
@@ -33,10 +34,10 @@ pub(crate) struct Announced {
 /// The application's one timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// The last word was that there is none, or no word has come.
+    /// There is none, or the function was not called yet.
     Unset,
     At(Instant),
-    /// It was set, and a timeout action has made it forgotten.
+    /// It was set, and a timeout action has cleared it.
     Spent,
 }
 
@@ -44,24 +45,24 @@ pub(crate) struct Ledger {
     pub(crate) now: Instant,
     pub(crate) sockets: BTreeMap<RawFd, Announced>,
     pub(crate) timer: Timer,
-    /// Everything told since the test last looked.
+    /// Every call since the test last looked.
     pub(crate) log: Vec<Told>,
-    /// Every number that was ever a socket's.
+    /// Every number that a socket ever had.
     pub(crate) numbers: BTreeSet<RawFd>,
-    /// What polls the sockets, where that is edge-triggered.
+    /// The poll of the sockets, if it is edge-triggered.
     pub(super) edges: Option<Edges>,
     /// Hosts to look up.
     pub(crate) lookups: Vec<String>,
-    /// The socket function, the timer function fail.
+    /// Whether the socket function and the timer function fail.
     pub(crate) fails_sockets: bool,
     pub(crate) fails_timer: bool,
     /// What was assigned, as the last change of each socket showed it.
     pub(crate) shown: BTreeMap<RawFd, Option<&'static str>>,
     /// Assigned from inside the socket function, once.
     pub(crate) assigns: Option<&'static str>,
-    /// The timer was set to zero: a second zero is no news, however late it is.
+    /// The timer was set to zero: a second zero would be a repetition, at any time.
     is_at_once: bool,
-    /// Whether this call has told the timer function already.
+    /// Whether this call has called the timer function already.
     timer_was_told: bool,
 }
 
@@ -94,7 +95,7 @@ impl Ledger {
         self.timer_was_told = false;
     }
 
-    /// The timer went off, or is said to have (T3).
+    /// The timer fired, or the application says so (T3).
     pub(super) fn forget_timer(&mut self) {
         if self.timer != Timer::Unset {
             self.timer = Timer::Spent;
@@ -183,7 +184,7 @@ impl Ledger {
         self.is_at_once = timeout == Some(Duration::ZERO);
         self.timer = timeout.map_or(Timer::Unset, |timeout| Timer::At(self.now + timeout));
         if self.fails_timer {
-            // What could not be set is not set.
+            // A timer that could not be set is not set.
             self.timer = Timer::Unset;
             self.is_at_once = false;
             return Err(Abort);
@@ -191,7 +192,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// No announced descriptor has been closed, nor is it another's by now.
+    /// No announced descriptor was closed, or belongs to another socket now.
     pub(super) fn check_descriptors(&self) {
         for (socket, announced) in &self.sockets {
             assert_eq!(
@@ -202,7 +203,7 @@ impl Ledger {
         }
     }
 
-    /// The timer function knows what the engine wants (T2).
+    /// The timer function was told the engine's timeout (T2).
     pub(super) fn check_timer(&self, wanted: Option<Duration>) {
         let agrees = match (wanted, self.timer) {
             (None, Timer::Unset) => true,

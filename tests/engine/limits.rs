@@ -32,7 +32,7 @@ fn answer_together(fake: &mut Fake<Vec<u8>>, peers: &[&Peer]) -> Vec<Talk> {
     talks
 }
 
-/// How many of these have been dispatched.
+/// The number of these that were dispatched.
 fn dispatched(fake: &Fake<Vec<u8>>, ids: &[TransferId]) -> usize {
     let is_dispatched = |id: &&TransferId| {
         fake.multi
@@ -55,7 +55,7 @@ fn l1_at_most_so_many_idle_connections_are_kept_and_the_longest_idle_goes_first(
     assert_eq!(closed, [true, false, false]);
 }
 
-/// L1: none at all.
+/// L1: with 0, none is kept.
 #[test]
 fn l1_no_idle_connection_is_kept_where_none_may_be() {
     let peer = Peer::new();
@@ -67,7 +67,7 @@ fn l1_no_idle_connection_is_kept_where_none_may_be() {
     assert!(talks[0].is_closed());
 }
 
-/// L2: to one origin; another origin is not held up by it.
+/// L2: for one origin; another origin does not wait for it.
 #[test]
 fn l2_connections_to_one_origin_are_capped() {
     let (busy, other) = (Peer::new(), Peer::new());
@@ -88,7 +88,7 @@ fn l2_connections_to_one_origin_are_capped() {
     assert!(busy.try_accept().is_none());
 }
 
-/// L2: in all; an idle connection gives way to one that is needed elsewhere.
+/// L2: in all; an idle connection closes for one to another origin.
 #[test]
 fn l2_connections_in_all_are_capped_and_idle_ones_give_way() {
     let (first, second) = (Peer::new(), Peer::new());
@@ -107,7 +107,7 @@ fn l2_connections_in_all_are_capped_and_idle_ones_give_way() {
     fake.result(two).unwrap();
 }
 
-/// L2: 0 is no cap.
+/// L2: 0 is no limit.
 #[test]
 fn l2_without_limits_every_transfer_has_a_connection() {
     let peer = Peer::new();
@@ -117,7 +117,7 @@ fn l2_without_limits_every_transfer_has_a_connection() {
     assert_eq!((dispatched(&fake, &ids), talks.len()), (20, 20));
 }
 
-/// L2: an origin that answers 429 gets half as many connections, and one more for each round that goes well.
+/// L2: an origin that answers 429 gets half as many connections, and one more after each successful round.
 #[test]
 fn l2_an_origin_that_asked_for_less_gets_less_and_then_more_again() {
     let peer = Peer::new();
@@ -157,7 +157,7 @@ fn l2_an_origin_that_asked_for_less_gets_less_and_then_more_again() {
     );
 }
 
-/// L3: one place frees, one starts, the one that has waited longest; under each of the caps.
+/// L3: for each freed slot one transfer starts, the one that has waited longest; with each of the limits.
 #[test]
 fn l3_each_freed_place_starts_exactly_one_first_come_first_served() {
     let caps = [
@@ -191,7 +191,8 @@ fn l3_each_freed_place_starts_exactly_one_first_come_first_served() {
     }
 }
 
-/// L3, E2: a thousand that wait have no socket and no timer, and a wake-up of the one that runs starts none of them.
+/// L3, E2: a thousand waiting transfers have no socket and no timer, and a wake-up of the running one starts none of
+/// them.
 #[test]
 fn l3_a_thousand_pending_transfers_cost_a_wake_up_nothing() {
     let peer = Peer::new();
@@ -211,7 +212,7 @@ fn l3_a_thousand_pending_transfers_cost_a_wake_up_nothing() {
             fake.received(ids[0]) > received || fake.multi.running() < 1000
         });
     }
-    // A call a byte, and for the last one another to start the next.
+    // One call for each byte, and after the last one another that starts the next transfer.
     let calls = fake.calls - before;
     assert!(calls <= 12, "{calls} calls");
     assert_eq!(fake.ledger().sockets.len(), 1);
@@ -219,7 +220,7 @@ fn l3_a_thousand_pending_transfers_cost_a_wake_up_nothing() {
     assert_eq!(fake.elapse(Duration::from_secs(29)), 0);
 }
 
-/// L3: one that fails, and one that is removed in mid-transfer.
+/// L3: a transfer that fails, and one that is removed while it runs.
 #[test]
 fn l3_a_transfer_that_fails_or_is_removed_frees_its_place() {
     let peer = Peer::new();
@@ -236,7 +237,7 @@ fn l3_a_transfer_that_fails_or_is_removed_frees_its_place() {
     fake.result(ids[2]).unwrap();
 }
 
-/// L4: an hour in the queue is no part of a second, be it the queue of all transfers or of an origin.
+/// L4: an hour in a queue does not count for a time limit, be it the queue of all transfers or of an origin.
 #[test]
 fn l4_the_clocks_start_when_a_transfer_is_dispatched() {
     for (transfers, per_origin) in [(1, 0), (0, 1)] {
@@ -301,7 +302,7 @@ fn a_slow_body_is_no_stall() {
     fake.result(slow).unwrap();
 }
 
-/// Over connections of their own; `http2.rs` has it over one.
+/// With one connection for each transfer; `http2.rs` tests it with a shared one.
 #[test]
 fn a_transfer_that_is_starved_by_the_others_of_its_origin_is_no_stall() {
     let peer = Peer::new();
@@ -323,7 +324,7 @@ fn a_transfer_that_is_starved_by_the_others_of_its_origin_is_no_stall() {
     fake.result(fed).unwrap();
 }
 
-/// L3: a transfer that becomes extra is not counted from then on, and no event says that its place is free.
+/// L3: a transfer that becomes extra does not count from then on, and its slot becomes free without an event.
 #[test]
 fn l3_a_place_that_becomes_free_by_set_extra_starts_one() {
     let peer = Peer::new();
@@ -338,13 +339,13 @@ fn l3_a_place_that_becomes_free_by_set_extra_starts_one() {
     fake.call(|multi, _| multi.set_extra(ids[0])).unwrap();
     fake.settle();
     assert_eq!(dispatched(&fake, &ids), 2);
-    // A second time it frees nothing.
+    // A second call frees nothing.
     fake.call(|multi, _| multi.set_extra(ids[0])).unwrap();
     fake.settle();
     assert_eq!(dispatched(&fake, &ids), 2);
 }
 
-/// L3: one that waits when it becomes extra is not counted when it starts, nor taken off when it ends.
+/// L3: a waiting transfer that becomes extra is not counted at its start, nor subtracted at its end.
 #[test]
 fn l3_set_extra_on_one_that_waits_loses_no_place() {
     let peer = Peer::new();
@@ -383,7 +384,7 @@ fn l3_set_extra_on_one_that_waits_loses_no_place() {
     }
 }
 
-/// L2: all connections are taken. The first that waits has to open one, and those behind it do not.
+/// L2: all connections are taken. The first waiting transfer must open one, and those behind it need not.
 #[test]
 fn l2_a_transfer_that_must_open_a_connection_does_not_hold_up_those_that_find_one() {
     let (full, wide) = (Peer::new(), Peer::new());
@@ -410,7 +411,7 @@ fn l2_a_transfer_that_must_open_a_connection_does_not_hold_up_those_that_find_on
     assert_eq!(dispatched(&fake, &[waits]), 1);
 }
 
-/// L4: a delay without end does not end; it is no reason to start at once.
+/// L4: an endless delay does not end, and does not let the transfer start at once.
 #[test]
 fn l4_a_delay_without_end_is_not_over_at_once() {
     let peer = Peer::new();
@@ -425,7 +426,7 @@ fn l4_a_delay_without_end_is_not_over_at_once() {
     assert_eq!(fake.multi.sleeping(), 0);
 }
 
-/// What is given back is what was given, the delay that is over included: it is waited for again by the next try.
+/// The returned easy equals the added one, with its delay, which the next try waits for again.
 #[test]
 fn l4_an_easy_comes_back_with_its_delay_and_waits_again() {
     let peer = Peer::new();

@@ -1,5 +1,4 @@
-//! One face over two event loops: the reactor, which is mio's and edge-triggered, and the
-//! example's, which is poll(2)'s and level-triggered.
+//! One interface over two event loops: the reactor, edge-triggered on mio, and the example, level-triggered on poll(2).
 
 use std::collections::HashMap;
 use std::os::fd::RawFd;
@@ -15,16 +14,16 @@ use poll_loop::PollLoop;
 #[expect(dead_code, reason = "the example's main is its own")]
 mod poll_loop;
 
-/// Longest that a loop may take over its transfers.
+/// The longest time that a loop may take for its transfers.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// A loop that runs transfers to their end.
 pub(crate) trait EventLoop {
-    /// What became of each, in the order given.
+    /// The result of each, in the given order.
     fn run(options: Options, easies: Vec<Easy<Vec<u8>>>) -> Vec<Fetched>;
 }
 
-/// What became of a transfer.
+/// The result of a transfer.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) result: Result<Outcome, Error>,

@@ -1,7 +1,7 @@
 //! The engine's contract, statement by statement, and the engine end to end under two event loops.
 //!
 //! S, A, T, K, C, I, R, L and E number the statements: sockets, assign, timer, calls, codes, info, adding and
-//! removing, limits, edge and level. [`fake`] is the loop that knows what a loop may expect; it is level-triggered, or
+//! removing, limits, edge and level. [`fake`] is the loop that checks what a loop may expect; it is level-triggered, or
 //! edge-triggered with GANNET_EDGE=1.
 
 mod edges;

@@ -1,4 +1,4 @@
-//! Options that change while transfers run: what may run then does, and what did not change stays as it was.
+//! Options that change while transfers run: transfers that may run then do, and unchanged options keep their state.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -22,7 +22,7 @@ fn change(fake: &mut Fake<Vec<u8>>, change: impl FnOnce(&mut Options)) {
     fake.call(|multi, _| multi.set_options(options));
 }
 
-/// An engine with one place, which a paused transfer has, and another transfer that waits.
+/// An engine with one slot, which a paused transfer has, and another transfer that waits.
 fn one_paused_and_one_that_waits(
     limits: Limits,
     peers: [&Peer; 2],
@@ -39,7 +39,7 @@ fn one_paused_and_one_that_waits(
     (fake, ids)
 }
 
-/// L3, T4: no event will say that there is a free place now.
+/// L3, T4: no event reports that there is a free slot now.
 #[test]
 fn l3_raised_limits_start_those_that_wait() {
     let (peer, other) = (Peer::new(), Peer::new());
@@ -75,7 +75,7 @@ fn l3_raised_limits_start_those_that_wait() {
     }
 }
 
-/// T2: a change that lets nothing more run is none of the timer's business.
+/// T2: after a change that lets no transfer run, the timer function is not called.
 #[test]
 fn t2_options_that_change_nothing_announce_nothing() {
     let peer = Peer::new();
@@ -88,7 +88,7 @@ fn t2_options_that_change_nothing_announce_nothing() {
     assert_eq!(fake.told(), []);
 }
 
-/// L1: idle connections that are too many by a new limit close without waiting for an event.
+/// L1: idle connections beyond a new limit close without an event.
 #[test]
 fn l1_idle_connections_that_are_too_many_now_close() {
     let peer = Peer::new();
@@ -103,7 +103,7 @@ fn l1_idle_connections_that_are_too_many_now_close() {
     assert!(talk.is_closed());
 }
 
-/// One that waits for its turn by the old limit looks anew by the new one.
+/// A transfer that waits for an old rate limit checks the new one.
 #[test]
 fn a_rate_limit_that_is_lifted_holds_up_no_transfer() {
     let peer = Peer::new();
@@ -120,7 +120,7 @@ fn a_rate_limit_that_is_lifted_holds_up_no_transfer() {
     assert_eq!(fake.result(id).unwrap().received, 10_000);
 }
 
-/// A limit that stays as it is is not begun anew: that would be credit for each change of another option.
+/// An unchanged rate limit is not restarted: that would give credit for each change of another option.
 #[test]
 fn a_rate_limit_goes_on_when_another_option_changes() {
     let peer = Peer::new();
@@ -179,7 +179,7 @@ fn cookies_that_were_learned_outlive_a_change_of_another_option() {
     assert!(talk.request(&mut fake).contains("Cookie: a=b"));
     talk.answer("");
     fake.result(id).unwrap();
-    // Another jar is another jar, and none is none.
+    // Another jar replaces the jar, and no jar removes it.
     let others = [
         Some(Jar::new(Vec::new(), Instant::now(), SystemTime::now())),
         None,

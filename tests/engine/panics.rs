@@ -1,5 +1,4 @@
-//! S8 for a sink or a function that panics: the multi is dead until all transfers are removed, and not
-//! half-way through something.
+//! S8 for a sink or a function that panics: the multi is dead until all transfers are removed, and consistent.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +14,7 @@ use super::fake::Fake;
 use super::peer::{Peer, Talk};
 use crate::server::frames::{answer, max_streams, settings};
 
-/// A sink that panics while it is told to.
+/// A sink that panics while a flag is set.
 #[derive(Debug, Clone, Default)]
 struct Bomb(Rc<Cell<Armed>>);
 
@@ -51,7 +50,7 @@ impl Sink for Bomb {
     }
 }
 
-/// Everything that S8 says of a dead multi, and that it lives again.
+/// Everything that S8 requires of a dead multi, and that it lives again.
 fn is_dead_and_lives_again(fake: &mut Fake<Bomb>, bomb: &Bomb, added: usize) {
     let aborted = Err(MultiError::AbortedByCallback);
     let peer = Peer::new();
@@ -118,7 +117,7 @@ fn s8_a_sink_that_panics_leaves_the_multi_dead_and_whole() {
     }
 }
 
-/// The functions are asked to panic each time they are called, in the abort too.
+/// The functions panic each time they are called, in the abort too.
 #[test]
 fn s8_a_function_that_panics_again_and_again_leaves_the_multi_dead_and_whole() {
     let peer = Peer::new();

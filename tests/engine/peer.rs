@@ -70,7 +70,7 @@ impl Peer {
     }
 }
 
-/// A port that takes no connection and refuses none: its queue is full.
+/// A port that neither accepts nor refuses a connection: its queue is full.
 pub(crate) struct Wall {
     pub(crate) address: SocketAddr,
     _listener: Socket,
@@ -141,12 +141,12 @@ impl Talk {
         }
     }
 
-    /// Says a few bytes, which the kernel has room for. That the engine may have gone is no error.
+    /// Sends a few bytes, which fit into the kernel's buffer. If the engine has closed its end, that is no error.
     pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.tcp.write_all(bytes.as_ref());
     }
 
-    /// A whole answer.
+    /// Sends a complete response.
     pub(crate) fn answer(&mut self, body: &str) {
         self.say(format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
@@ -154,7 +154,7 @@ impl Talk {
         ));
     }
 
-    /// The head of an answer with a body of this length.
+    /// The head of a response with a body of this length.
     pub(crate) fn head(&mut self, length: usize) {
         self.say(format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"

@@ -1,5 +1,5 @@
-//! The engine through proxies, every test under both loops: what a proxy says along with something
-//! else must not wait for another event.
+//! The engine through proxies, every test under both loops: bytes that a proxy sends together with others must not
+//! wait for another event.
 
 use std::time::Duration;
 

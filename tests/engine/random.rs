@@ -1,4 +1,4 @@
-//! Transfers that come, go, pause and resume at random, against a peer that does whatever it likes, in virtual time.
+//! Transfers that come, go, pause and resume at random, against a peer with random behaviour, in virtual time.
 //! The invariants hold after every call, and every transfer ends in exactly one message, or was removed.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use gannet::multi::{Easy, Interest, Limits, Options, Ready, Target, TransferId};
 use super::fake::Fake;
 use super::peer::{Peer, Talk};
 
-/// Steps of one run, and transfers added at once at most.
+/// The number of steps of one run, and the maximum number of added transfers.
 const STEPS: usize = 3000;
 const CROWD: usize = 30;
 
@@ -56,9 +56,9 @@ impl Dice {
 /// A connection, as the peer sees it.
 struct Line {
     talk: Talk,
-    /// Requests that have no answer yet.
+    /// Requests that have no response yet.
     unanswered: usize,
-    /// Bytes of a body that are still owed.
+    /// Bytes of a body that are not sent yet.
     owed: usize,
 }
 
@@ -157,7 +157,7 @@ impl World {
         }
     }
 
-    /// The application is late, or on time; what is due is acted on at once or only later.
+    /// The application is late, or on time; it acts on what is due at once or later.
     fn pass_time(&mut self) {
         let most = if self.dice.is(10) { 40_000 } else { 300 };
         let time = Duration::from_millis(self.dice.roll(most));
@@ -276,7 +276,7 @@ impl World {
         }
     }
 
-    /// Everybody may go on, the peer says nothing more: clocks end whatever is left.
+    /// All transfers may go on, and the peer sends nothing more: time limits end the rest.
     fn finish(&mut self) {
         for id in self.added.clone() {
             self.fake.resume(id).expect("it is there");

@@ -1,5 +1,5 @@
 //! HTTP/2 at random, in virtual time: transfers that come, go, pause, resume and become extra, limits and rates that
-//! change, origins that are held, against peers that answer, reset, say goodbye, fall silent and do not listen.
+//! change, origins that are held, against peers that answer, reset, send GOAWAY, fall silent and do not read.
 //! `GANNET_SEED=17 GANNET_RUNS=2000` chooses the seeds.
 
 use std::collections::BTreeSet;
@@ -17,10 +17,10 @@ use crate::server::frames::{
     max_streams, reset,
 };
 
-/// Steps of one run, and transfers added at once at most.
+/// The number of steps of one run, and the maximum number of added transfers.
 const STEPS: usize = 1500;
 const CROWD: usize = 40;
-/// Runs under each kind of loop, where no number is given.
+/// The default number of runs with each kind of loop.
 const RUNS: u64 = 10;
 
 /// A connection, as the peer sees it.
@@ -30,13 +30,13 @@ struct Line {
     has_preface: bool,
     /// Streams without a head.
     asked: Vec<u32>,
-    /// Streams with a body under way, and how much of it is owed.
+    /// Streams with a body under way, and the bytes of it that are not sent yet.
     owed: Vec<(u32, usize)>,
     is_deaf: bool,
 }
 
 impl Line {
-    /// Hears what has come, unless it does not listen.
+    /// Reads what has come, if it reads at all.
     fn hear(&mut self) {
         if self.is_deaf {
             return;
@@ -227,7 +227,7 @@ impl World {
         }
     }
 
-    /// What is due is acted on at once or only later.
+    /// The application acts on what is due at once or later.
     fn pass_time(&mut self) {
         let most = if self.dice.is(10) { 40_000 } else { 300 };
         self.fake.ledger_mut().now += Duration::from_millis(self.dice.roll(most));
@@ -246,7 +246,7 @@ impl World {
         }
     }
 
-    /// Options, reserved places, an origin that is held; or only the time is said.
+    /// Changes options, reserved slots or a hold; or only passes the time.
     fn change_something(&mut self) {
         if self.dice.is(6) {
             let options = any_options(&mut self.dice);
@@ -347,7 +347,7 @@ impl World {
         }
     }
 
-    /// Everything may go on, the peers say nothing more: clocks end whatever is left.
+    /// All transfers may go on, and the peers send nothing more: time limits end the rest.
     fn finish(&mut self) {
         let reserved = self.fake.call(|multi, now| multi.reserve(0, now));
         reserved.expect("a live multi");

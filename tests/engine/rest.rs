@@ -1,4 +1,4 @@
-//! S5: transfers over HTTP/2 that are paused or held by a rate limit give their socket up, and take it back.
+//! S5: while all transfers of an HTTP/2 connection are paused or wait for a rate limit, its socket is not watched.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::server::frames::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// So many transfers on one connection, what was told of it read.
+/// This many transfers on one connection; earlier changes of interest are skipped.
 fn streams(peer: &Peer, count: usize) -> (Fake<Vec<u8>>, Vec<TransferId>, Side, Vec<u32>) {
     let mut fake = engine(Limits::default());
     let ids: Vec<_> = (0..count).map(|_| add(&mut fake, peer)).collect();
@@ -70,7 +70,7 @@ fn s5_another_transfer_takes_the_socket_back_of_a_stream_that_rests() {
     fake.told();
     side.say(frame(PING, 0, 0, b"anybody?"));
     let other = add(&mut fake, &peer);
-    // What was said meanwhile is read first, and answered.
+    // Frames that came meanwhile are read first, and answered.
     let pong = side.expect(&mut fake, PING);
     assert_eq!(pong.flags, ACK);
     let stream = side.requests(&mut fake, 1)[0];
@@ -105,7 +105,7 @@ fn s5_a_lone_stream_gives_its_socket_up_until_its_rate_lets_it_go_on() {
     assert_eq!(fake.result(id).unwrap().received, 3000);
 }
 
-/// A request that has not left yet goes on doing so; nothing is received meanwhile.
+/// A request that is not sent yet is still sent; nothing is received meanwhile.
 #[test]
 fn s5_a_paused_stream_still_sends_its_request() {
     let peer = Peer::new();
@@ -129,7 +129,7 @@ fn s5_a_paused_stream_still_sends_its_request() {
     });
 }
 
-/// L5: room for further streams that is read of when a stream goes on, and no socket has told of.
+/// L5: the peer allowed further streams while the socket was not watched; that is read when a stream goes on.
 #[test]
 fn l5_room_that_no_event_tells_of_is_given_away() {
     let peer = Peer::new();
@@ -146,7 +146,7 @@ fn l5_room_that_no_event_tells_of_is_given_away() {
     fake.settle();
     side.say(settings(&[max_streams(5)]));
     fake.resume(first).unwrap();
-    // The first call takes the socket back, the second reads. What it reads is not told of again.
+    // The first call watches the socket again, the second reads. What it reads causes no further event.
     for _ in 0..4 {
         fake.kick().unwrap();
     }
@@ -155,7 +155,7 @@ fn l5_room_that_no_event_tells_of_is_given_away() {
     side.requests(&mut fake, 1);
 }
 
-/// What the peer said while all streams rested may be its goodbye: the next request does not follow it.
+/// While all streams were at rest a GOAWAY may have come: the next request is not sent on that connection.
 #[test]
 fn a_connection_that_died_while_its_streams_rested_takes_no_further_request() {
     let peer = Peer::new();

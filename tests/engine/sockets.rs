@@ -1,4 +1,4 @@
-//! What the socket function is told, S1 to S7, and what is assigned to sockets, A1 to A4.
+//! What the socket function is told, S1 to S7, and data that is assigned to sockets, A1 to A4.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use super::fake::Fake;
 use super::ledger::Told;
 use super::peer::{Peer, Wall};
 
-/// What was told of sockets, without the numbers.
+/// The calls of the socket function, without the numbers.
 fn interests(fake: &Fake<Vec<u8>>) -> Vec<Interest> {
     let of_sockets = |told| match told {
         Told::Socket(_, interest) => Some(interest),
@@ -27,8 +27,8 @@ fn connected(fake: &Fake<Vec<u8>>) -> Vec<Interest> {
     interests
 }
 
-/// S1: pieces of an answer do not change the interest, so the function is not called.
-/// S2: registered for reading, removed. On loopback a connection stands at once, or is waited for.
+/// S1: pieces of a response do not change the interest, so the function is not called.
+/// S2: registered for reading, removed. On loopback a connection is established at once, or a little later.
 #[test]
 fn what_a_server_said_before_it_would_take_no_more_is_its_answer() {
     let peer = Peer::new();
@@ -40,7 +40,7 @@ fn what_a_server_said_before_it_would_take_no_more_is_its_answer() {
     let mut talk = peer.accept(&mut fake);
     fake.settle();
     talk.say("HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n\r\n");
-    // What it has not read makes of its close a reset.
+    // Unread bytes turn its close into a reset.
     drop(talk);
     fake.until("an end", |fake| fake.read() > 0);
     let error = fake.result(id).expect_err("an error status");
@@ -65,8 +65,8 @@ fn s1_s2_only_changes_are_told() {
     assert_eq!(connected(&fake), [Interest::In, Interest::Remove]);
 }
 
-/// S1: a second transfer over the same connection takes the socket up again; one that follows in the
-/// same call wants what the first wanted, and that is no news.
+/// S1: with a second transfer over the same connection the socket is watched again; if it follows in the same call, the
+/// interest does not change.
 #[test]
 fn s1_a_reused_socket_that_is_wanted_as_before_is_no_news() {
     let peer = Peer::new();
@@ -85,7 +85,7 @@ fn s1_a_reused_socket_that_is_wanted_as_before_is_no_news() {
     assert_eq!(interests(&fake), [Interest::Remove]);
 }
 
-/// One port on three addresses: behind two of them nothing moves, on the third is a peer.
+/// One port on three addresses: two of them never answer, the third is a peer.
 fn two_walls_and_a_peer() -> (Wall, Wall, Peer) {
     let on = |host, port| SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), port));
     for _ in 0..20 {
@@ -154,7 +154,7 @@ fn s4_a_socket_is_removed_before_it_is_closed_and_its_number_comes_back_as_new()
     }
 }
 
-/// S5: removed is not closed.
+/// S5: a removed socket is not closed.
 #[test]
 fn s5_a_paused_transfer_gives_its_socket_up_and_takes_it_back() {
     let peer = Peer::new();
@@ -179,7 +179,7 @@ fn s5_a_paused_transfer_gives_its_socket_up_and_takes_it_back() {
     assert!(fake.act(Target::Socket(socket), Ready::IN).is_ok());
 }
 
-/// S5: the same for one that may not receive for a while.
+/// S5: a transfer that waits for a rate limit.
 #[test]
 fn s5_a_rate_limited_transfer_gives_its_socket_up_and_takes_it_back() {
     let peer = Peer::new();
@@ -258,7 +258,7 @@ fn a1_assigning_to_an_unknown_socket_is_bad_socket() {
     }
 }
 
-/// A2, A3: empty at first; then the last one, until the removal that still shows it.
+/// A2, A3: empty at first; then the last data, up to the removal, which still shows it.
 #[test]
 fn a2_a3_the_last_value_wins_and_is_dropped_at_remove_which_shows_it() {
     let peer = Peer::new();

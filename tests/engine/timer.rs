@@ -20,7 +20,7 @@ fn timers(fake: &Fake<Vec<u8>>) -> Vec<Option<Duration>> {
     fake.told().into_iter().filter_map(of_timer).collect()
 }
 
-/// T1: one timer for all: an earlier expiry replaces the later one that was told before.
+/// T1: one timer for all: an earlier expiry replaces the later one from before.
 #[test]
 fn t1_a_new_timeout_replaces_the_old() {
     let mut fake = Fake::new();
@@ -34,7 +34,7 @@ fn t1_a_new_timeout_replaces_the_old() {
     assert_eq!(timers(&fake), expected);
 }
 
-/// T2: told when it comes to be, when it differs, when it is gone; the ledger sees to the rest.
+/// T2: the function is told a new timeout, a different one, and none; the ledger checks the rest.
 #[test]
 fn t2_only_changes_of_the_expiry_are_told_and_none_once() {
     let peer = Peer::new();
@@ -62,7 +62,7 @@ fn t2_only_changes_of_the_expiry_are_told_and_none_once() {
     assert_eq!(timers(&fake), []);
 }
 
-/// T2: a timeout of zero that has lost its reason is taken back.
+/// T2: a timeout of zero without a reason any more is replaced.
 #[test]
 fn t2_what_was_runnable_and_is_gone_leaves_no_timeout() {
     let peer = Peer::new();
@@ -120,8 +120,8 @@ fn t4_a_runnable_transfer_means_a_timeout_of_zero() {
     assert_eq!(timers(&fake), [Some(Duration::ZERO)]);
 }
 
-/// T5: within a call the timer function comes last, and once. The ledger holds every call to that;
-/// here is one that does both.
+/// T5: within a call the timer function comes last, and once. The ledger checks that for every call; this one calls
+/// both functions.
 #[test]
 fn t5_the_timer_is_evaluated_last() {
     let peer = Peer::new();
@@ -145,7 +145,7 @@ fn is_aborted(error: &Error) -> bool {
     matches!(error.fault(), Fault::Aborted)
 }
 
-/// What is true of a dead multi, and of its life after death.
+/// What is true of a dead multi, and after it lives again.
 fn everything_ends_and_begins_anew(mut fake: Fake<Vec<u8>>, peer: &Peer, added: usize) {
     let aborted = MultiError::AbortedByCallback;
     fake.ledger_mut().fails_sockets = false;
@@ -167,7 +167,7 @@ fn everything_ends_and_begins_anew(mut fake: Fake<Vec<u8>>, peer: &Peer, added: 
         assert_eq!(timers(&fake), []);
         fake.remove(done.id).expect("it is there");
     }
-    // Now that it lives again, it may take back a timeout that it had told of before.
+    // Now that it lives again, it may replace a timeout from before.
     assert!(matches!(timers(&fake)[..], [] | [None]));
     assert_eq!(fake.ledger().timer, Timer::Unset);
     let id = fake.add(peer.easy("/")).expect("a live multi");
@@ -175,8 +175,8 @@ fn everything_ends_and_begins_anew(mut fake: Fake<Vec<u8>>, peer: &Peer, added: 
     assert!(fake.result(id).is_ok());
 }
 
-/// S8, K6: the call says so, every transfer completes with that result, until all are removed
-/// nothing works, then all does.
+/// S8, K6: the call returns the error, every transfer completes with that result, nothing works until all are
+/// removed, and then everything does.
 #[test]
 fn s8_k6_an_error_from_the_socket_function_aborts_everything() {
     let peer = Peer::new();
@@ -194,7 +194,7 @@ fn s8_k6_an_error_from_the_socket_function_aborts_everything() {
         result = fake.act(Target::Socket(ready[0].0), ready[0].1);
     }
     assert_eq!(result, Err(MultiError::AbortedByCallback));
-    // The answered one had completed before the function failed.
+    // The answered transfer had completed before the function failed.
     fake.read();
     let is_done = fake
         .done
@@ -207,7 +207,7 @@ fn s8_k6_an_error_from_the_socket_function_aborts_everything() {
     everything_ends_and_begins_anew(fake, &peer, 2);
 }
 
-/// S8: the same with errors that come while nothing has been answered.
+/// S8: errors that come before any response.
 #[test]
 fn s8_an_error_at_the_first_announcement_aborts_too() {
     let peer = Peer::new();
@@ -221,7 +221,7 @@ fn s8_an_error_at_the_first_announcement_aborts_too() {
     everything_ends_and_begins_anew(fake, &peer, 3);
 }
 
-/// S8, S6: an error that comes from within `remove`: what was removed is given back all the same.
+/// S8, S6: an error that comes from within `remove`, which still returns the easy.
 #[test]
 fn s8_an_error_from_within_remove_is_found_by_the_next_call() {
     let peer = Peer::new();

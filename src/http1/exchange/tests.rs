@@ -1,4 +1,4 @@
-//! Answers as a connection sees them, whole and in pieces.
+//! Responses as a connection sees them, whole and in pieces.
 
 use super::*;
 use crate::http::Version;

@@ -21,7 +21,7 @@ pub(in crate::multi) struct Clocks {
     /// When the current span of `min_speed` began…
     pub(in crate::multi) span: Option<Instant>,
     /// …and the bytes received in it.
-    pub(in crate::multi) in_span: u64,
+    pub(in crate::multi) span_bytes: u64,
     /// When to run again, for a reason that depends on the state.
     pub(in crate::multi) wake: Option<Instant>,
 }
@@ -52,11 +52,11 @@ impl Clocks {
     }
 
     /// The wait for bytes begins: the request is sent, or a pause is over.
-    pub(in crate::multi) fn listen(&mut self, now: Instant) {
+    pub(in crate::multi) fn await_bytes(&mut self, now: Instant) {
         self.last_byte = Some(now);
         self.starved = 0;
         self.span = Some(now);
-        self.in_span = 0;
+        self.span_bytes = 0;
     }
 
     /// No byte is expected for a while.
@@ -69,25 +69,25 @@ impl Clocks {
     pub(in crate::multi) fn received(&mut self, bytes: usize, now: Instant) {
         self.last_byte = Some(now);
         self.starved = 0;
-        self.in_span += bytes as u64;
+        self.span_bytes += bytes as u64;
     }
 
     /// Begins a new span if the last one is over and enough bytes came in it.
-    pub(in crate::multi) fn turn_span<S>(&mut self, easy: &Easy<S>, now: Instant) {
+    pub(in crate::multi) fn renew_span<S>(&mut self, easy: &Easy<S>, now: Instant) {
         let (Some(began), Some((rate, length))) = (self.span, easy.min_speed) else {
             return;
         };
         let is_over = began.checked_add(length).is_some_and(|end| end <= now);
         let wanted = u128::from(rate) * length.as_millis() / 1000;
-        if is_over && u128::from(self.in_span) >= wanted {
+        if is_over && u128::from(self.span_bytes) >= wanted {
             self.span = Some(now);
-            self.in_span = 0;
+            self.span_bytes = 0;
         }
     }
 
     /// Grants a stalled transfer more time if it is only starved: another transfer of the origin received a byte, the
     /// last one at `origin`, within the limit. Returns false after [`PATIENCE`] limits.
-    pub(in crate::multi) fn bear_with<S>(
+    pub(in crate::multi) fn extend_if_starved<S>(
         &mut self,
         easy: &Easy<S>,
         origin: Option<Instant>,
@@ -136,7 +136,7 @@ pub(in crate::multi) fn timeout_kind<S>(
     let has_begun = transfer
         .link
         .zip(connection)
-        .is_some_and(|(link, connection)| connection.exchanges.has_begun(link.slot));
+        .is_some_and(|(link, connection)| connection.exchanges.has_begun(link.stream));
     let origins = &context.pool.origins;
     let proxy = transfer.origin.and_then(|key| origins[key].route().proxy());
     match (kind, transfer.state) {
@@ -178,16 +178,16 @@ mod tests {
         let easy = Easy::new("http://a/".parse().unwrap(), ());
         let limit = easy.stall_timeout.unwrap();
         let mut clocks = Clocks::default();
-        clocks.listen(now);
+        clocks.await_bytes(now);
         for n in 1..PATIENCE {
             let at = now + n * limit;
             assert_eq!(clocks.expired(&easy, at), Some((Timeout::Stall, n * limit)));
             // The origin has sent others a byte a moment ago.
-            assert!(clocks.bear_with(&easy, Some(at - limit / 2), at));
+            assert!(clocks.extend_if_starved(&easy, Some(at - limit / 2), at));
             assert_eq!(clocks.expired(&easy, at), None);
         }
         let at = now + PATIENCE * limit;
-        assert!(!clocks.bear_with(&easy, Some(at), at));
+        assert!(!clocks.extend_if_starved(&easy, Some(at), at));
         assert_eq!(
             clocks.expired(&easy, at),
             Some((Timeout::Stall, PATIENCE * limit))
@@ -197,8 +197,8 @@ mod tests {
         assert_eq!(clocks.next(&easy), Some(at + limit));
         // An origin that sends nothing to any transfer gives no more time.
         let later = at + limit;
-        assert!(!clocks.bear_with(&easy, Some(at), later));
-        assert!(!clocks.bear_with(&easy, None, later));
+        assert!(!clocks.extend_if_starved(&easy, Some(at), later));
+        assert!(!clocks.extend_if_starved(&easy, None, later));
     }
 
     #[test]
@@ -208,12 +208,12 @@ mod tests {
         let span = Duration::from_secs(10);
         easy.min_speed = Some((100, span));
         let mut clocks = Clocks::default();
-        clocks.listen(now);
+        clocks.await_bytes(now);
         clocks.received(1000, now);
-        clocks.turn_span(&easy, now + span);
+        clocks.renew_span(&easy, now + span);
         assert_eq!(clocks.expired(&easy, now + span), None);
         clocks.received(999, now + span);
-        clocks.turn_span(&easy, now + 2 * span);
+        clocks.renew_span(&easy, now + 2 * span);
         assert_eq!(
             clocks.expired(&easy, now + 2 * span),
             Some((Timeout::Speed, span))

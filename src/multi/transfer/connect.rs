@@ -1,4 +1,4 @@
-//! From a place to an established connection: the states Resolve, Connect, Handshake and StandBy.
+//! From a slot to an established connection: the states Resolve, Connect, Handshake and StandBy.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -132,8 +132,8 @@ pub(super) fn connect<S>(
         return Ok(Step::Go(State::Init));
     };
     loop {
-        if let Some(winner) = judge_attempts(context, key) {
-            return won(transfer, context, key, winner);
+        if let Some(winner) = poll_attempts(context, key) {
+            return connected(transfer, context, key, winner);
         }
         let connection = &mut context.network.connections[key];
         let Stage::Racing { race, last, .. } = &mut connection.stage else {
@@ -183,7 +183,7 @@ fn dial(context: &mut Context, key: ConnectionKey, id: TransferId, address: Sock
 }
 
 /// Examines the attempts under way: drops those that failed, and returns the first that is connected.
-fn judge_attempts(context: &mut Context, key: ConnectionKey) -> Option<Winner> {
+fn poll_attempts(context: &mut Context, key: ConnectionKey) -> Option<Winner> {
     let network = &mut context.network;
     let Stage::Racing {
         race,
@@ -214,7 +214,7 @@ fn judge_attempts(context: &mut Context, key: ConnectionKey) -> Option<Winner> {
 }
 
 /// Closes the losers, and builds the stack over the winner.
-fn won<S>(
+fn connected<S>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
     key: ConnectionKey,
@@ -278,14 +278,14 @@ pub(super) fn handshake<S>(
                 None => filter.describe(),
             });
             transfer.clocks.connecting = None;
-            agree(transfer, context, key, now)?;
+            start_exchanges(transfer, context, key, now)?;
             Ok(Step::Go(State::Send))
         }
     }
 }
 
 /// Decides which version a new connection speaks, and lets the transfers go on that waited for that.
-fn agree<S>(
+fn start_exchanges<S>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
     key: ConnectionKey,
@@ -296,20 +296,20 @@ fn agree<S>(
     let origins = &context.pool.origins;
     let is_tls = origins[origin].origin().is_tls();
     let agreed = connection.filter().and_then(|filter| filter.protocol());
-    let version = origins.protocol(origin).agree(agreed, is_tls)?;
+    let version = origins.protocol(origin).version(agreed, is_tls)?;
     connection.is_established = true;
     let mut streams = None;
     if version == Version::Http2 {
         let windows = windows(&context.options, transfer.easy.max_recv_speed);
-        let (mut multiplexed, slot) = Multiplexed::new(transfer.id, windows, now);
+        let (mut multiplexed, stream) = Multiplexed::new(transfer.id, windows, now);
         streams = Some(multiplexed.capacity());
         connection.exchanges = Exchanges::Multiplexed(Box::new(multiplexed));
-        transfer.link = Some(Link::new(key, slot));
+        transfer.link = Some(Link::new(key, stream));
         // TLS stops reading when its handshake is over: bytes that had come by then are no new event.
         context.schedule.push_connection(key);
     }
     context.pool.opened(origin, key, version, streams);
-    context.has_free_places = true;
+    context.has_free_slots = true;
     Ok(())
 }
 

@@ -1,12 +1,12 @@
-//! One request and its answer on an established connection: the states Send, Receive and Limited.
+//! One request and its response on an established connection: the states Send, Receive and Limited.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use super::answer::{Reader, has_enough};
-use super::finish::settle;
-use super::recover::{begin_again, mend};
-use super::request::Asking;
+use super::finish::end_exchange;
+use super::recover::{begin_again, recover};
+use super::request::NextRequest;
+use super::response::{Reader, has_enough};
 use super::{BUDGET, Delivery, State, Step, Transfer};
 use crate::conn::Interest;
 use crate::error::Fault;
@@ -32,15 +32,15 @@ pub(super) fn send<S: Sink>(
         if let Some(key) = transfer.origin {
             context.pool.stand_by(key);
             // Where few connections of the origin may be busy, one more may be now.
-            context.has_free_places = true;
+            context.has_free_slots = true;
         }
         return Ok(Step::Go(State::StandBy));
     }
     if transfer.clocks.last_byte.is_none() {
-        transfer.clocks.listen(now);
+        transfer.clocks.await_bytes(now);
     }
     let connection = &mut context.network.connections[link.key];
-    match connection.exchanges.readiness(link.slot) {
+    match connection.exchanges.readiness(link.stream) {
         Readiness::Begun => {}
         Readiness::Later => {
             context.mark_unsent(link.key);
@@ -50,10 +50,10 @@ pub(super) fn send<S: Sink>(
         Readiness::Ready => {
             let record = &mut context.pool.origins[connection.origin];
             let (origin, route, prepared) = record.request_parts();
-            let asking = Asking::new(transfer, origin, route, &mut context.options, now);
+            let next_request = NextRequest::new(transfer, origin, route, &mut context.options, now);
             let tracer = &mut context.tracer;
             let exchanges = &mut connection.exchanges;
-            if !exchanges.request(link.slot, &asking, prepared, tracer)? {
+            if !exchanges.request(link.stream, &next_request, prepared, tracer)? {
                 return begin_again(transfer, context, Fault::NoAnswer, now);
             }
             connection.requests += 1;
@@ -98,7 +98,7 @@ fn transmit<S>(
     }
 }
 
-/// Receives the answer until nothing more has come, or the budget is used up.
+/// Receives the response until nothing more has come, or the budget is used up.
 pub(super) fn receive<S: Sink>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
@@ -116,7 +116,7 @@ pub(super) fn receive<S: Sink>(
         if link.is_resting {
             context.set_resting(link, false);
         }
-        let (key, slot) = (link.key, link.slot);
+        let (key, stream) = (link.key, link.stream);
         let network = &mut context.network;
         let connection = &mut network.connections[key];
         let mut reader = Reader {
@@ -129,7 +129,7 @@ pub(super) fn receive<S: Sink>(
             wire: 0,
         };
         let (scratch, splicer) = (&mut network.scratch, &mut context.splicer);
-        let advance = connection.advance(slot, limit, scratch, splicer, &mut reader)?;
+        let advance = connection.advance(stream, limit, scratch, splicer, &mut reader)?;
         context.schedule.spend(reader.wire);
         match advance {
             Advance::Wait(interest) => {
@@ -144,15 +144,17 @@ pub(super) fn receive<S: Sink>(
                 // The peer is allowed to send as much again.
                 context.mark_unsent(key);
                 if has_enough(transfer) {
-                    return settle(transfer, context, false, now);
+                    return end_exchange(transfer, context, false, now);
                 }
                 budget = budget.saturating_sub(count);
                 if budget == 0 {
                     return Ok(Step::Yield);
                 }
             }
-            Advance::Complete { is_clean } => return settle(transfer, context, is_clean, now),
-            Advance::Broken(broken) => return mend(transfer, context, broken, now),
+            Advance::Complete { is_clean } => {
+                return end_exchange(transfer, context, is_clean, now);
+            }
+            Advance::Broken(broken) => return recover(transfer, context, broken, now),
         }
     }
 }
@@ -176,21 +178,21 @@ fn room<S: Sink>(
     now: Instant,
 ) -> Result<ControlFlow<Step, usize>, Fault> {
     if transfer.has_drained_enough(now) {
-        return settle(transfer, context, false, now).map(ControlFlow::Break);
+        return end_exchange(transfer, context, false, now).map(ControlFlow::Break);
     }
     if transfer.is_paused {
         return rest(transfer, context, now).map(ControlFlow::Break);
     }
     // After a pause, the time without a byte counts from now.
     if transfer.clocks.last_byte.is_none() {
-        transfer.clocks.listen(now);
+        transfer.clocks.await_bytes(now);
     }
     match transfer.allowance.bytes(context.rate.as_mut(), now) {
         Ok(bytes) => Ok(ControlFlow::Continue(bytes.min(BUDGET as u64) as usize)),
         // A body that is discarded is not worth the wait.
         Err(_) if matches!(transfer.delivery, Delivery::Drain(..)) => {
             transfer.allowance.give_back(context.rate.as_mut());
-            settle(transfer, context, false, now).map(ControlFlow::Break)
+            end_exchange(transfer, context, false, now).map(ControlFlow::Break)
         }
         Err(until) => {
             transfer.clocks.wake = Some(until);
@@ -209,7 +211,7 @@ pub(super) fn limited<S: Sink>(
         return rest(transfer, context, now);
     }
     transfer.clocks.wake = None;
-    transfer.clocks.listen(now);
+    transfer.clocks.await_bytes(now);
     Ok(Step::Go(State::Receive))
 }
 
@@ -223,7 +225,7 @@ fn rest<S: Sink>(
     if let Some(link) = &mut transfer.link
         && let Err(broken) = context.rest(transfer.id, link)
     {
-        return mend(transfer, context, broken, now);
+        return recover(transfer, context, broken, now);
     }
     Ok(Step::Wait)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::recover::suspect;
+use super::recover::retire_if_silent;
 use super::start::requeue;
 use super::{After, Clocks, Delivery, State, Step, Transfer};
 use crate::error::{Error, Fault, Malformed, ProxyFault};
@@ -11,12 +11,12 @@ use crate::multi::Sink;
 use crate::multi::connection::Connection;
 use crate::multi::context::Context;
 use crate::multi::info::{Done, Outcome};
-use crate::multi::queue::Place;
+use crate::multi::queue::Slot;
 use crate::multi::trace::Trace;
 
-/// Ends an exchange with a complete answer, or with one that is no longer of interest. The connection is kept if it
+/// Ends an exchange with a complete response, or with one that is no longer of interest. The connection is kept if it
 /// `is_clean`.
-pub(super) fn settle<S: Sink>(
+pub(super) fn end_exchange<S: Sink>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
     is_clean: bool,
@@ -93,12 +93,12 @@ pub(in crate::multi) fn fail<S: Sink>(
         turn_to_next_target(transfer, context, now);
         return None;
     }
-    suspect(transfer, context, &fault, now);
+    retire_if_silent(transfer, context, &fault, now);
     if !matches!(transfer.delivery, Delivery::Drain(..)) {
         return Some(error(transfer, context, fault));
     }
     // The head has decided already; how the rest of a discarded body fails changes nothing.
-    match settle(transfer, context, false, now) {
+    match end_exchange(transfer, context, false, now) {
         Ok(Step::Go(state)) => {
             transfer.state = state;
             context.schedule.push(transfer.id);
@@ -115,7 +115,7 @@ fn is_stale(connection: &Connection, fault: &Fault) -> bool {
         Fault::ConnectionLost(_) | Fault::NoAnswer | Fault::Tls(_) | Fault::TlsTruncated { .. } => {
             connection.may_be_stale()
         }
-        // Bytes that are no answer were left over from the last one (RFC 9112 §6.3).
+        // Bytes that are no response were left over from the last one (RFC 9112 §6.3).
         Fault::Malformed(Malformed::NotHttp) => connection.requests > 1,
         _ => false,
     }
@@ -157,14 +157,14 @@ fn error<S>(transfer: &Transfer<S>, context: &Context, fault: Fault) -> Error {
         .through(proxy.map(ToString::to_string))
 }
 
-/// The head of the last answer.
+/// The head of the last response.
 fn response<'c, S>(
     transfer: &Transfer<S>,
     context: &'c Context,
 ) -> Option<&'c crate::http::Response> {
-    let slot = transfer.link?.slot;
+    let stream = transfer.link?.stream;
     let connection = transfer.connection(&context.network.connections)?;
-    connection.exchanges.response(slot)
+    connection.exchanges.response(stream)
 }
 
 fn outcome<S>(transfer: &Transfer<S>, context: &Context, now: Instant) -> Outcome {
@@ -206,7 +206,7 @@ pub(in crate::multi) fn complete_since<S>(
     let dispatched = transfer.clocks.dispatched.or(since);
     release_all(transfer, context, now);
     context.running -= 1;
-    context.has_free_places = true;
+    context.has_free_slots = true;
     let message = context.messages.push(Done {
         id: transfer.id,
         result,
@@ -215,7 +215,7 @@ pub(in crate::multi) fn complete_since<S>(
     transfer.state = State::Done { message };
 }
 
-/// Releases everything that a transfer holds, in any state. The places that this frees are assigned later.
+/// Releases everything that a transfer holds, in any state. The slots that this frees are assigned later.
 pub(in crate::multi) fn release_all<S>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
@@ -236,7 +236,7 @@ pub(in crate::multi) fn release_all<S>(
     }
 }
 
-/// Leaves the queue, an unused place, and the origin.
+/// Leaves the queue, an unused slot, and the origin.
 fn leave_origin<S>(transfer: &mut Transfer<S>, context: &mut Context) {
     let Some(key) = transfer.origin.take() else {
         return;
@@ -246,15 +246,15 @@ fn leave_origin<S>(transfer: &mut Transfer<S>, context: &mut Context) {
     }
     context.pool.stop_trying(key, transfer.id);
     match transfer.state {
-        State::Placed {
-            place: Place::New, ..
+        State::Assigned {
+            slot: Slot::New, ..
         }
         | State::Resolve => context.pool.not_used(key),
-        State::Placed {
-            place: Place::Reuse(connection),
+        State::Assigned {
+            slot: Slot::Reuse(connection),
             ..
         } => context.pool.keep(key, connection),
-        // The stream of a `Place::Join` was left with the connection.
+        // The stream of a `Slot::Join` was left with the connection.
         _ => {}
     }
     context.pool.leave(key);

@@ -2,33 +2,35 @@
 //! [`Context`], and says what to do next.
 //!
 //! ```text
-//!  Delayed                      an idle connection to the origin, or a stream of one
-//!   ▲    │                 ┌─────────────────────────────────────────────┐
-//!   │    ▼                 │                                             ▼
-//! add ─► Init ─► Pending ─► Placed ─► Resolve ─► Connect ─► Handshake ─► Send ─► Receive ─► Done
-//!          ▲     ▲                                                       │ │ │   │ ▲
-//!          │     └──── the connection was dead, or takes no requests ────┘ │ │   ▼ │ its rate
-//!          └────────── a redirect ─────────────────────────────────────────┘ │  Limited
-//!                                                                            ▼
-//!     start.rs                         connect.rs                         StandBy      exchange.rs, finish.rs
+//!  Delayed                     ┌───── an idle connection, or a stream ──────┐
+//!   ▲    │                     │                                            │
+//!   │    ▼                     │                                            ▼
+//! add ─► Init ─► Pending ─► Assigned ─► Resolve ─► Connect ─► Handshake ─► Send ─► Receive ─► Done
+//!         ▲       ▲                                                                │ │ │ ▲
+//!         │       └───────── the connection was dead, or took no requests ─────────┘ │ │ │
+//!         └─────────────────────────────── a redirect ───────────────────────────────┘ ▼ │ its rate
+//!                                                                                    Limited
+//!
+//!     start.rs                              connect.rs                    exchange.rs, finish.rs
 //! ```
 //!
 //! A transfer that only connects leaves Send for StandBy, and returns when [`Multi::replace`](super::Multi::replace)
-//! gives it something to fetch. An error leads from any state to Done.
+//! gives it something to fetch. One that gets a stream is in Joining while its connection receives what came before.
+//! An error leads from any state to Done.
 //!
-//! `request.rs` makes what is sent, `answer.rs` handles what is received, `recover.rs` repeats requests that a
+//! `request.rs` makes what is sent, `response.rs` handles what is received, `recover.rs` repeats requests that a
 //! connection could not carry, `splice.rs` moves bodies to files, `clocks.rs` has the time limits.
 //!
-//! A waiting transfer is woken by its socket, its timer, a free place or an answer of the resolver; one that used up
+//! A waiting transfer is woken by its socket, its timer, a free slot or an answer of the resolver; one that used up
 //! its budget is runnable; a paused one waits for the application. There is no other way to sleep.
 
-mod answer;
 mod clocks;
 mod connect;
 mod exchange;
 mod finish;
 mod recover;
 mod request;
+mod response;
 pub(super) mod splice;
 mod stack;
 mod start;
@@ -38,10 +40,10 @@ use std::time::Instant;
 
 use url::Url;
 
-pub(super) use answer::Reader;
 pub(super) use clocks::{Clocks, timeout_kind};
 pub(super) use finish::{complete, complete_since, fail, release_all};
-pub(super) use request::{Asking, Prepared};
+pub(super) use request::{NextRequest, Prepared};
+pub(super) use response::Reader;
 pub(super) use splice::Splicer;
 pub(super) use start::join;
 
@@ -52,7 +54,7 @@ use super::context::Context;
 use super::easy::Easy;
 use super::info::TransferId;
 use super::origins::OriginKey;
-use super::queue::{Place, Turn, Waiter};
+use super::queue::{Slot, Turn, Waiter};
 use super::rate::Allowance;
 use crate::error::{Doing, Fault};
 
@@ -73,9 +75,9 @@ pub(super) enum State {
         /// Its last connection was dead: it takes no idle one.
         needs_fresh: bool,
     },
-    /// Was assigned a place, which it takes when it runs.
-    Placed {
-        place: Place,
+    /// Was assigned a slot, which it takes when it runs.
+    Assigned {
+        slot: Slot,
         /// As in `Pending`.
         needs_fresh: bool,
     },
@@ -91,7 +93,7 @@ pub(super) enum State {
     StandBy,
     /// Sends its request.
     Send,
-    /// Receives its answer.
+    /// Receives its response.
     Receive,
     /// Receives nothing for a while, because of a rate limit.
     Limited,
@@ -109,7 +111,7 @@ impl State {
             Self::Init => Doing::Starting,
             Self::Delayed
             | Self::Pending { .. }
-            | Self::Placed { .. }
+            | Self::Assigned { .. }
             | Self::Joining
             | Self::StandBy
             | Self::Done { .. } => Doing::Waiting,
@@ -129,7 +131,7 @@ pub(super) enum Step {
     Go(State),
     /// Receive what came over this multiplexed connection while it was not watched, then [`join`] it. The transfer is
     /// `Joining` meanwhile.
-    Look(ConnectionKey),
+    CatchUp(ConnectionKey),
     /// Sleep until something wakes the transfer.
     Wait,
     /// Let others run first, then go on.
@@ -148,8 +150,8 @@ pub(super) fn step<S: Sink>(
         State::Delayed => Ok(start::delayed(transfer, context, now)),
         State::Init => start::init(transfer, context),
         State::Pending { .. } | State::Joining => Ok(Step::Wait),
-        State::Placed { place, needs_fresh } => {
-            Ok(start::placed(transfer, context, place, needs_fresh, now))
+        State::Assigned { slot, needs_fresh } => {
+            Ok(start::take_slot(transfer, context, slot, needs_fresh, now))
         }
         State::Resolve => connect::resolve(transfer, context, now),
         State::Connect => connect::connect(transfer, context, now),
@@ -185,8 +187,8 @@ pub(super) enum After {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Link {
     pub(super) key: ConnectionKey,
-    /// The transfer's slot on the connection.
-    pub(super) slot: usize,
+    /// The token of the transfer's stream on the connection; 0 on a serial connection.
+    pub(super) stream: usize,
     /// Its stream takes nothing now.
     pub(super) is_resting: bool,
     /// Its body is a long one.
@@ -194,10 +196,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(key: ConnectionKey, slot: usize) -> Self {
+    pub(super) fn new(key: ConnectionKey, stream: usize) -> Self {
         Self {
             key,
-            slot,
+            stream,
             is_resting: false,
             is_bulky: false,
         }
@@ -275,8 +277,8 @@ impl<S> Transfer<S> {
         matches!(self.state, State::Done { .. })
     }
 
-    /// Takes the transfer out of the queue: it was assigned a place.
-    pub(super) fn place(&mut self, place: Place) {
+    /// Takes the transfer out of the queue: it was assigned a slot.
+    pub(super) fn assign(&mut self, slot: Slot) {
         let needs_fresh = matches!(
             self.state,
             State::Pending {
@@ -284,7 +286,7 @@ impl<S> Transfer<S> {
                 ..
             }
         );
-        self.state = State::Placed { place, needs_fresh };
+        self.state = State::Assigned { slot, needs_fresh };
     }
 
     /// What the queue of its origin holds of it.

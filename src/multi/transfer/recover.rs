@@ -12,12 +12,12 @@ use crate::multi::context::Context;
 use crate::multi::exchanges::Broken;
 use crate::multi::options::Protocol;
 
-/// After this many consecutive connections without one complete answer, no request is begun again: the failure counts
+/// After this many consecutive connections without one complete response, no request is begun again: the failure counts
 /// as a try, so that retries wait.
 const FRUITLESS: u32 = 5;
 
-/// Decides what happens to a transfer after its stream ended before its answer was complete.
-pub(super) fn mend<S>(
+/// Decides what happens to a transfer after its stream ended before its response was complete.
+pub(super) fn recover<S>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
     broken: Broken,
@@ -40,9 +40,9 @@ pub(super) fn mend<S>(
             fault,
             is_culprit: true,
         } => {
-            // It counts as an answer, so that the other streams are begun again. That ends, since each such connection
+            // It counts as a response, so that the other streams are begun again. That ends, since each such connection
             // costs one transfer a try.
-            count_answer(transfer, context);
+            count_response(transfer, context);
             Err(fault)
         }
         Broken::Ruined { fault, .. } => begin_again(transfer, context, fault, now),
@@ -65,7 +65,7 @@ pub(super) fn mend<S>(
 }
 
 /// Begins a transfer again on any connection, which does not count as a try. This ends: each connection completes at
-/// least one answer, or is one of the few that may complete none.
+/// least one response, or is one of the few that may complete none.
 pub(super) fn begin_again<S>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
@@ -87,14 +87,14 @@ pub(super) fn begin_again<S>(
     Ok(Step::Wait)
 }
 
-/// Counts what a transfer received as a complete answer of its connection.
-fn count_answer<S>(transfer: &Transfer<S>, context: &mut Context) {
+/// Counts what a transfer received as a complete response of its connection.
+fn count_response<S>(transfer: &Transfer<S>, context: &mut Context) {
     let Some(key) = context.shared_connection(transfer.link) else {
         return;
     };
     let connection = &mut context.network.connections[key];
     if let Some(multiplexed) = connection.exchanges.multiplexed() {
-        multiplexed.count_answer();
+        multiplexed.count_response();
         context.pool.origins[connection.origin].unanswered = 0;
     }
 }
@@ -131,14 +131,14 @@ fn loss<S>(transfer: &Transfer<S>, context: &mut Context) -> (Fault, bool) {
         return (Fault::NoAnswer, false);
     };
     match context.multiplexed(link.key) {
-        Some(multiplexed) => multiplexed.loss(link.slot, transfer.received),
+        Some(multiplexed) => multiplexed.loss(link.stream, transfer.received),
         None => (Fault::NoAnswer, false),
     }
 }
 
 /// A stream stalled. If the whole connection was silent for as long, it is most likely dead, and gets no further
 /// streams.
-pub(super) fn suspect<S>(
+pub(super) fn retire_if_silent<S>(
     transfer: &Transfer<S>,
     context: &mut Context,
     fault: &Fault,

@@ -65,7 +65,7 @@ fn is(field: &Field, name: &str) -> bool {
 }
 
 /// A transfer's next request, and the origin that it goes to.
-pub(in crate::multi) struct Asking<'a, S> {
+pub(in crate::multi) struct NextRequest<'a, S> {
     transfer: &'a Transfer<S>,
     origin: &'a Origin,
     /// How the origin is reached.
@@ -76,7 +76,7 @@ pub(in crate::multi) struct Asking<'a, S> {
     cookies: Option<String>,
 }
 
-impl<'a, S> Asking<'a, S> {
+impl<'a, S> NextRequest<'a, S> {
     /// The next request of a transfer, with the cookies of the jar.
     pub(super) fn new(
         transfer: &'a Transfer<S>,
@@ -85,7 +85,7 @@ impl<'a, S> Asking<'a, S> {
         options: &'a mut Options,
         now: Instant,
     ) -> Self {
-        let mut asking = Self {
+        let mut next_request = Self {
             transfer,
             origin,
             route,
@@ -93,14 +93,14 @@ impl<'a, S> Asking<'a, S> {
             cookies: None,
         };
         if let Some(jar) = &mut options.cookies {
-            let given = asking.given_cookies();
+            let given = next_request.given_cookies();
             // An empty Cookie field means that no cookies are sent.
             let is_allowed = given.clone().all(|value| value.is_some());
             let length = given.flatten().map(|value| value.len() + "; ".len()).sum();
             let field = jar.field(transfer.url(), length, now);
-            asking.cookies = if is_allowed { field } else { None };
+            next_request.cookies = if is_allowed { field } else { None };
         }
-        asking
+        next_request
     }
 
     pub(in crate::multi) fn id(&self) -> TransferId {

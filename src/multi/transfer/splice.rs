@@ -10,7 +10,7 @@ use crate::sys::{Moved, Pipe};
 /// If fewer bytes than this follow, a copy is cheaper than a second system call.
 const WORTHWHILE: u64 = 128 * 1024;
 
-/// How many bytes the first read takes, if a long answer is expected.
+/// How many bytes the first read takes, if a long response is expected.
 pub(in crate::multi) const FIRST_LOOK: usize = 16 * 1024;
 
 /// Whether a body of this length is worth a second system call, after a first read that took little of it.

@@ -1,4 +1,4 @@
-//! From `add` to a place: the states Delayed, Init, Pending and Placed.
+//! From `add` to a slot: the states Delayed, Init, Pending and Assigned.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use crate::error::Fault;
 use crate::multi::connections::ConnectionKey;
 use crate::multi::context::Context;
 use crate::multi::engine::IDLE_AGE;
-use crate::multi::queue::{Place, Turn};
+use crate::multi::queue::{Slot, Turn};
 use crate::multi::timers::later;
 
 /// Waits until the delay is over. It counts from the transfer's first turn.
@@ -23,7 +23,7 @@ pub(super) fn delayed<S>(transfer: &mut Transfer<S>, context: &mut Context, now:
     Step::Go(State::Init)
 }
 
-/// Checks the URL, and waits for a place at its origin.
+/// Checks the URL, and waits for a slot at its origin.
 pub(super) fn init<S>(transfer: &mut Transfer<S>, context: &mut Context) -> Result<Step, Fault> {
     let key = context.pool.enter(transfer.url())?;
     transfer.origin = Some(key);
@@ -35,7 +35,7 @@ pub(super) fn init<S>(transfer: &mut Transfer<S>, context: &mut Context) -> Resu
         ticket: context.pool.ticket(),
     };
     context.pool.wait(key, turn, transfer.waiter());
-    context.has_free_places = true;
+    context.has_free_slots = true;
     Ok(Step::Go(State::Pending {
         turn,
         needs_fresh: false,
@@ -53,40 +53,40 @@ pub(super) fn requeue<S>(transfer: &mut Transfer<S>, context: &mut Context, need
     transfer.state = State::Pending { turn, needs_fresh };
     if let Some(key) = transfer.origin {
         context.pool.wait(key, turn, transfer.waiter());
-        context.has_free_places = true;
+        context.has_free_slots = true;
     }
 }
 
-/// Takes the place that was assigned.
-pub(super) fn placed<S>(
+/// Takes the slot that was assigned.
+pub(super) fn take_slot<S>(
     transfer: &mut Transfer<S>,
     context: &mut Context,
-    place: Place,
+    slot: Slot,
     needs_fresh: bool,
     now: Instant,
 ) -> Step {
     // The transfer goes on at once, even where it was to run later in this call.
     context.schedule.dequeue(transfer.id);
-    match place {
-        Place::New => {
+    match slot {
+        Slot::New => {
             transfer.clocks.connecting = Some(now);
             Step::Go(State::Resolve)
         }
-        Place::Reuse(key) => {
+        Slot::Reuse(key) => {
             if needs_fresh || !is_alive(context, key, now) {
                 context.close(key);
                 requeue(transfer, context, true);
                 return Step::Wait;
             }
             let connection = &mut context.network.connections[key];
-            let slot = connection.exchanges.attach(transfer.id);
-            transfer.link = Some(Link::new(key, slot));
+            let stream = connection.exchanges.attach(transfer.id);
+            transfer.link = Some(Link::new(key, stream));
             join(transfer, context, key);
             Step::Go(State::Send)
         }
-        Place::Join(key) => {
+        Slot::Join(key) => {
             transfer.state = State::Joining;
-            Step::Look(key)
+            Step::CatchUp(key)
         }
     }
 }
@@ -106,7 +106,7 @@ pub(in crate::multi) fn join<S>(
     });
 }
 
-/// Whether an idle connection can still carry a request: nothing has come over it since its last answer.
+/// Whether an idle connection can still carry a request: nothing has come over it since its last response.
 fn is_alive(context: &mut Context, key: ConnectionKey, now: Instant) -> bool {
     let call = context.schedule.call();
     let connection = &mut context.network.connections[key];

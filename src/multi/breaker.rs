@@ -7,36 +7,36 @@
 use super::info::TransferId;
 
 /// After this many consecutive failures to connect, an origin is in doubt.
-const DOUBT: u32 = 3;
+const THRESHOLD: u32 = 3;
 
 /// Whether connections to an origin succeed.
 #[derive(Debug, Default)]
-pub(super) struct Reach {
+pub(super) struct CircuitBreaker {
     /// Connections that are established.
     established: usize,
     /// Attempts that failed since a connection was last established.
     failures: u32,
-    attempt: Option<Attempt>,
+    probe: Option<Probe>,
 }
 
 /// An attempt for all waiting transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Attempt {
+struct Probe {
     by: TransferId,
     /// Transfers with a later ticket do not share in it.
     last_ticket: u64,
 }
 
-impl Reach {
+impl CircuitBreaker {
     /// Whether other transfers may not try to connect now.
-    pub(super) fn is_barred(&self) -> bool {
-        self.attempt.is_some()
+    pub(super) fn is_probed(&self) -> bool {
+        self.probe.is_some()
     }
 
     /// A transfer begins to connect. `last_ticket` was the last to be issued.
-    pub(super) fn try_it(&mut self, by: TransferId, last_ticket: u64) {
-        if self.failures >= DOUBT && self.established == 0 {
-            self.attempt = Some(Attempt { by, last_ticket });
+    pub(super) fn begin_attempt(&mut self, by: TransferId, last_ticket: u64) {
+        if self.failures >= THRESHOLD && self.established == 0 {
+            self.probe = Some(Probe { by, last_ticket });
         }
     }
 
@@ -44,7 +44,7 @@ impl Reach {
     pub(super) fn connected(&mut self) {
         self.established += 1;
         self.failures = 0;
-        self.attempt = None;
+        self.probe = None;
     }
 
     /// An established connection closed.
@@ -62,8 +62,8 @@ impl Reach {
 
     /// A transfer no longer tries to connect. Returns what [`failed`](Self::failed) does.
     pub(super) fn give_up(&mut self, by: TransferId) -> Option<u64> {
-        let attempt = self.attempt.take_if(|attempt| attempt.by == by);
-        attempt.map(|attempt| attempt.last_ticket)
+        let probe = self.probe.take_if(|probe| probe.by == by);
+        probe.map(|probe| probe.last_ticket)
     }
 }
 
@@ -76,54 +76,54 @@ mod tests {
     }
 
     /// An origin after this many failures.
-    fn after(failures: u32) -> Reach {
-        let mut reach = Reach::default();
+    fn after(failures: u32) -> CircuitBreaker {
+        let mut breaker = CircuitBreaker::default();
         for index in 0..failures {
-            reach.try_it(id(index), 99);
-            reach.failed(id(index));
+            breaker.begin_attempt(id(index), 99);
+            breaker.failed(id(index));
         }
-        reach
+        breaker
     }
 
     #[test]
     fn in_doubt_one_tries_for_those_that_are_there() {
-        let mut reach = after(DOUBT - 1);
-        reach.try_it(id(7), 20);
-        assert!(!reach.is_barred());
-        assert_eq!(reach.failed(id(7)), None);
-        reach.try_it(id(8), 20);
-        assert!(reach.is_barred());
+        let mut breaker = after(THRESHOLD - 1);
+        breaker.begin_attempt(id(7), 20);
+        assert!(!breaker.is_probed());
+        assert_eq!(breaker.failed(id(7)), None);
+        breaker.begin_attempt(id(8), 20);
+        assert!(breaker.is_probed());
         // An attempt from before fails only for its transfer.
-        assert_eq!(reach.failed(id(6)), None);
-        assert_eq!(reach.failed(id(8)), Some(20));
-        assert!(!reach.is_barred());
+        assert_eq!(breaker.failed(id(6)), None);
+        assert_eq!(breaker.failed(id(8)), Some(20));
+        assert!(!breaker.is_probed());
     }
 
     #[test]
     fn a_connection_that_stands_ends_all_doubt() {
-        let mut reach = after(DOUBT);
-        reach.try_it(id(8), 20);
-        reach.connected();
-        assert!(!reach.is_barred());
+        let mut breaker = after(THRESHOLD);
+        breaker.begin_attempt(id(8), 20);
+        breaker.connected();
+        assert!(!breaker.is_probed());
         // A refusal while a connection is open may mean too many connections, not a dead host.
         for index in 0..9 {
-            reach.try_it(id(index), 30);
-            assert_eq!(reach.failed(id(index)), None);
+            breaker.begin_attempt(id(index), 30);
+            assert_eq!(breaker.failed(id(index)), None);
         }
-        reach.disconnected();
-        reach.try_it(id(9), 40);
-        assert!(!reach.is_barred());
+        breaker.disconnected();
+        breaker.begin_attempt(id(9), 40);
+        assert!(!breaker.is_probed());
     }
 
     #[test]
     fn a_transfer_that_gives_up_lets_the_next_one_try() {
-        let mut reach = after(DOUBT);
-        reach.try_it(id(8), 20);
-        reach.give_up(id(7));
-        assert!(reach.is_barred());
-        reach.give_up(id(8));
-        assert!(!reach.is_barred());
-        reach.try_it(id(9), 30);
-        assert_eq!(reach.failed(id(9)), Some(30));
+        let mut breaker = after(THRESHOLD);
+        breaker.begin_attempt(id(8), 20);
+        breaker.give_up(id(7));
+        assert!(breaker.is_probed());
+        breaker.give_up(id(8));
+        assert!(!breaker.is_probed());
+        breaker.begin_attempt(id(9), 30);
+        assert_eq!(breaker.failed(id(9)), Some(30));
     }
 }

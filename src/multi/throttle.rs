@@ -1,18 +1,18 @@
 //! The cap on an origin's busy connections after the server asked for fewer requests, and how it grows back. Pure.
 
-/// A cap on an origin's busy connections after a 429 or 503. Each such answer halves it. It grows by one after as many
-/// successful transfers as it allows at once, and is dropped when it reaches the number from before.
+/// A cap on an origin's busy connections after a 429 or 503. Each such response halves it. It grows by one after as
+/// many successful transfers as it allows at once, and is dropped when it reaches the number from before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Narrow {
+pub(super) struct Throttle {
     cap: usize,
-    /// The number of busy connections at the first such answer.
+    /// The number of busy connections at the first such response.
     from: usize,
     /// Successful transfers since the last change.
     succeeded: usize,
 }
 
-impl Narrow {
-    /// The cap after an answer that asks for fewer requests, with `busy` connections.
+impl Throttle {
+    /// The cap after a response that asks for fewer requests, with `busy` connections.
     pub(super) fn after(before: Option<Self>, busy: usize) -> Self {
         let from = before.map_or(busy, |before| before.from);
         Self {
@@ -23,7 +23,7 @@ impl Narrow {
     }
 
     /// The cap after one more successful transfer; `None` if it is dropped.
-    pub(super) fn widened(mut self) -> Option<Self> {
+    pub(super) fn relaxed(mut self) -> Option<Self> {
         self.succeeded += 1;
         if self.succeeded >= self.cap {
             self.cap += 1;
@@ -44,20 +44,20 @@ mod tests {
 
     #[test]
     fn it_halves_and_never_closes() {
-        let narrow = Narrow::after(None, 16);
-        assert!(narrow.has_room(7) && !narrow.has_room(8));
-        let again = Narrow::after(Some(narrow), 8);
+        let throttle = Throttle::after(None, 16);
+        assert!(throttle.has_room(7) && !throttle.has_room(8));
+        let again = Throttle::after(Some(throttle), 8);
         assert!(again.has_room(3) && !again.has_room(4));
-        assert!(Narrow::after(Some(again), 0).has_room(0));
+        assert!(Throttle::after(Some(again), 0).has_room(0));
     }
 
     #[test]
     fn it_grows_by_one_for_each_round_that_went_well_and_then_is_gone() {
-        let mut narrow = Some(Narrow::after(None, 4));
+        let mut throttle = Some(Throttle::after(None, 4));
         let mut caps = Vec::new();
-        while let Some(now) = narrow {
+        while let Some(now) = throttle {
             caps.push(now.cap);
-            narrow = now.widened();
+            throttle = now.relaxed();
         }
         assert_eq!(caps, [2, 2, 3, 3, 3]);
     }

@@ -1,4 +1,4 @@
-//! What happens to an answer: its body goes to the sink, or is discarded before a redirect or a failure.
+//! What happens to a response: its body goes to the sink, or is discarded before a redirect or a failure.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const DRAIN: u64 = 64 * 1024;
 /// …and comes within this time.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
-/// Takes an answer in, part by part, for one transfer.
+/// Takes a response in, part by part, for one transfer.
 pub(in crate::multi) struct Reader<'a, S> {
     pub(in crate::multi) now: Instant,
     pub(in crate::multi) transfer: &'a mut Transfer<S>,
@@ -39,7 +39,7 @@ impl<S: Sink> Reader<'_, S> {
         self.record.last_byte = Some(self.now);
     }
 
-    /// Takes the next part of the answer.
+    /// Takes the next part of the response.
     pub(in crate::multi) fn take(&mut self, event: Event<'_>) -> Result<(), Fault> {
         match event {
             Event::Pending | Event::End => Ok(()),
@@ -57,7 +57,7 @@ impl<S: Sink> Reader<'_, S> {
     }
 }
 
-/// Decides by its head what happens to an answer, and takes its cookies.
+/// Decides by its head what happens to a response, and takes its cookies.
 fn head<S: Sink>(
     transfer: &mut Transfer<S>,
     response: &Response,
