@@ -150,7 +150,7 @@ impl Session<'_> {
             }
             Err(error) => error,
         };
-        if self.is_stopped {
+        if self.ledger.is_stopped {
             return Ok(());
         }
         self.segment_failed(multi, number, (ended, &error), now)

@@ -41,11 +41,11 @@ impl Early {
 impl Session<'_> {
     /// Opens connections for the only file of the run, if so many of them were asked for.
     pub(super) fn connect_early(&mut self, multi: &mut Multi<Job>) -> Result<(), MultiError> {
-        if self.early.is_decided || !self.has_ended {
+        if self.early.is_decided || !self.ledger.has_ended {
             return Ok(());
         }
         self.early.is_decided = true;
-        let only = multi.transfers().next().filter(|_| self.rows == 1);
+        let only = multi.transfers().next().filter(|_| self.ledger.rows() == 1);
         let Some((_, easy, _)) = only.filter(|(_, easy, _)| easy.sink.download.least.is_some())
         else {
             return Ok(());

@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Session;
 use super::job::Job;
 use super::places::Misplaced;
-use super::plan::{Durability, Output, Plan};
-use super::report::{BadRow, Landing};
+use super::plan::{Output, Plan};
+use super::report::Landing;
 use crate::download::name;
 use crate::error::Fault;
 use crate::http::Digest;
@@ -150,7 +149,47 @@ impl Known {
 }
 
 impl Lock {
-    fn open(path: &Path, is_binding: bool) -> io::Result<Self> {
+    /// Adds the complete file of a job, unless the run may fetch only what the lock file has.
+    pub(super) fn add(&mut self, job: &Job, root: &Path) {
+        if self.is_binding {
+            return;
+        }
+        let (Some(url), Some(found)) = (&job.url, job.download.found()) else {
+            return;
+        };
+        let (size, sha256, etag) = found;
+        let out = match job.landing() {
+            Landing::File(folder, name) => folder
+                .join(name)
+                .strip_prefix(root)
+                .ok()
+                .and_then(Path::to_str)
+                .map(str::to_owned),
+            Landing::Stdout | Landing::Nowhere => None,
+        };
+        let entry = Entry {
+            url: key(url),
+            out,
+            size,
+            sha256: hex(&sha256),
+            etag,
+        };
+        let known = self.entries.entry(entry.url.clone()).or_default();
+        known.add(job.number, entry);
+    }
+
+    /// Writes what the run fetched, unless it may fetch only what the lock file has.
+    ///
+    /// # Errors
+    /// The path, and what the system says.
+    pub(super) fn finish(&self, syncs: bool) -> Result<(), (PathBuf, io::Error)> {
+        if self.is_binding {
+            return Ok(());
+        }
+        self.save(syncs).map_err(|error| (self.path.clone(), error))
+    }
+
+    pub(super) fn open(path: &Path, is_binding: bool) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             is_binding,
@@ -159,7 +198,7 @@ impl Lock {
     }
 
     /// Holds a row to its entry: its digest, its size and its name.
-    fn bind(&mut self, row: &mut Row, plan: &Plan) -> Result<(), Misplaced> {
+    pub(super) fn bind(&mut self, row: &mut Row, plan: &Plan) -> Result<(), Misplaced> {
         if !self.is_binding {
             return Ok(());
         }
@@ -243,71 +282,6 @@ fn parse(text: &[u8]) -> io::Result<Vec<Entry>> {
         )));
     }
     Ok(document.files)
-}
-
-impl Session<'_> {
-    /// Reads the lock file, where there is one; the run ends if it cannot be read.
-    pub(super) fn begin_lock(&mut self) {
-        let Plan {
-            lock, is_locked, ..
-        } = &self.plan;
-        let Some(path) = lock else { return };
-        match Lock::open(path, *is_locked) {
-            Ok(lock) => self.lock = Some(lock),
-            Err(error) => {
-                let name = path.display().to_string();
-                self.bad_row(BadRow::List(name, error));
-                self.has_ended = true;
-            }
-        }
-    }
-
-    /// Holds a row to the lock file.
-    pub(super) fn bind(&mut self, row: &mut Row) -> Result<(), Misplaced> {
-        self.lock
-            .as_mut()
-            .map_or(Ok(()), |lock| lock.bind(row, &self.plan))
-    }
-
-    /// A file is right, and stands where it belongs.
-    pub(super) fn lock_in(&mut self, job: &Job) {
-        let Some(lock) = self.lock.as_mut().filter(|lock| !lock.is_binding) else {
-            return;
-        };
-        let (Some(url), Some(found)) = (&job.url, job.download.found()) else {
-            return;
-        };
-        let (size, sha256, etag) = found;
-        let out = match job.landing() {
-            Landing::File(folder, name) => folder
-                .join(name)
-                .strip_prefix(&self.plan.dir)
-                .ok()
-                .and_then(Path::to_str)
-                .map(str::to_owned),
-            Landing::Stdout | Landing::Nowhere => None,
-        };
-        let entry = Entry {
-            url: key(url),
-            out,
-            size,
-            sha256: hex(&sha256),
-            etag,
-        };
-        let known = lock.entries.entry(entry.url.clone()).or_default();
-        known.add(job.number, entry);
-    }
-
-    /// The run has ended: what it fetched is written down, unless it was held to what was.
-    pub(super) fn finish_lock(&mut self) {
-        if let Some(lock) = &self.lock
-            && !lock.is_binding
-            && let Err(error) = lock.save(self.plan.durability != Durability::System)
-        {
-            let name = lock.path.display().to_string();
-            self.report.bad_row(&BadRow::Output(name, error));
-        }
-    }
 }
 
 fn hex(digest: &Digest) -> String {

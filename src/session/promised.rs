@@ -96,7 +96,7 @@ impl Session<'_> {
     /// Without the list of digests no file can be judged: the run ends.
     pub(super) fn checksums_failed(&mut self) {
         self.promised.checksums = List::None;
-        self.has_ended = true;
+        self.ledger.has_ended = true;
     }
 
     fn take_checksums(&mut self, name: String, read: io::Result<Vec<u8>>) {
@@ -111,7 +111,7 @@ impl Session<'_> {
                 self.checksums_failed();
             }
             Err(error) => {
-                self.bad_row(BadRow::List(name, error));
+                self.ledger.bad_row(&self.plan, &BadRow::List(name, error));
                 self.checksums_failed();
             }
         }

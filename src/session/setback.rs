@@ -74,7 +74,7 @@ impl Session<'_> {
             let tries = split.tried(ended, now).count;
             split.supply.mirrors().rest(ended.server, now + delay);
             split.count_failure(ended);
-            self.report.retrying(&Retrying {
+            self.ledger.report.retrying(&Retrying {
                 number,
                 url: &url,
                 error,
@@ -87,7 +87,7 @@ impl Session<'_> {
             split.drop_server(ended.server, !is_misfit && error.status() != Some(416));
             // Entity tags of two servers differ by nature: that is not worth a word.
             if !(matches!(error.fault(), Fault::Changed) && ended.brought == 0) {
-                self.report.dropped(&url, error);
+                self.ledger.report.dropped(&url, error);
             }
         }
         self.go_on(multi, number, None, now)
@@ -122,7 +122,7 @@ impl Session<'_> {
             return self.split_failed(multi, number, error, now);
         };
         let tries = split.tried(ended, now).count;
-        self.report.retrying(&Retrying {
+        self.ledger.report.retrying(&Retrying {
             number,
             url: &split.easy.url,
             error,
