@@ -1,8 +1,8 @@
 //! The list of failed rows (`--failed`): every row that is neither done nor kept when the run ends, in a form that
 //! another run can read.
 //!
-//! A row is written unless its file is known to be complete. Rows that have begun are held until they end, and rows that
-//! the run never began are read when it is over.
+//! A row is written unless its file is known to be complete. Rows that have begun are held until they end, and rows
+//! that the run never began are read when it is over.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! The ledger of a run: what became of each row, and who is told: the totals, the lock file, the list of failed rows and
-//! the report. Every row ends in [`Ledger::end`].
+//! The ledger of a run: what became of each row. It owns the totals, the lock file, the list of failed rows and the
+//! report. Every row ends in [`Ledger::end`].
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -95,8 +95,8 @@ impl<'r> Ledger<'r> {
         self.rows.saturating_sub(ended)
     }
 
-    /// Ends a row: counts it, writes it to the list of failed rows if it failed, and reports it. A file that is complete
-    /// and whose digest is known is `certified`, and enters the lock file.
+    /// Ends a row: counts it, writes it to the list of failed rows if it failed, and reports it. A file that is
+    /// complete and whose digest is known is `certified`, and enters the lock file.
     pub(super) fn end(&mut self, plan: &Plan, certified: Option<&Job>, row: &Completion<'_>) {
         if let (Some(job), Some(lock)) = (certified, &mut self.lock) {
             lock.add(job, &plan.dir);
@@ -255,7 +255,8 @@ impl<'r> Ledger<'r> {
         }
     }
 
-    /// Writes to the list of failed rows. If that fails, the list is abandoned, and the file that it would replace stays.
+    /// Writes to the list of failed rows. If that fails, the list is abandoned, and the file that it would replace
+    /// stays.
     pub(super) fn write_failure(&mut self, write: impl FnOnce(&mut Failures) -> io::Result<()>) {
         if let Some(failures) = &mut self.failures
             && let Err(error) = write(failures)
@@ -288,8 +289,8 @@ impl<'r> Ledger<'r> {
         }
     }
 
-    /// Reports that a try of a file has started. Transfers of segments and preconnects are no tries, and files that the
-    /// run fetches for itself are no rows.
+    /// Reports that a try of a file has started. Transfers of segments and preconnects are no tries, and files that
+    /// the run fetches for itself are no rows.
     pub(super) fn start(&mut self, easy: &Easy<Job>) {
         let job = &easy.sink;
         if easy.is_connect_only || job.at().is_some() || job.number == 0 {
