@@ -497,7 +497,7 @@ pub(crate) struct Network {
 
     /// Use ADDR for HOST and PORT instead of a lookup
     ///
-    /// Several addresses are separated by commas; an IPv6 address can stand in brackets. Can be given several times.
+    /// Several addresses are separated by commas; an IPv6 address can be in brackets. Can be given several times.
     #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = resolve, hide_short_help = true)]
     pub(crate) resolve: Vec<Resolve>,
 

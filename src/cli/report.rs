@@ -25,7 +25,7 @@ use super::format::{Safe, Size, Span, Speed};
 use super::line::{StatusColumn, done_line, fail_line, kept_line};
 use super::progress::{Mode, ProgressView, Screen};
 use super::record::Record;
-use super::stream::Stream;
+use super::stream::OutputStream;
 use super::values::is_stdout;
 
 /// The most bytes that are buffered while progress bars are shown.
@@ -34,8 +34,8 @@ const BUFFERED: usize = 64 * 1024;
 /// Prints the events of a run.
 pub(crate) struct Console {
     progress: ProgressView,
-    out: Stream,
-    err: Stream,
+    out: OutputStream,
+    err: OutputStream,
     quiet: u8,
     verbose: u8,
     /// Standard output is used by a file or a report, so completion lines go to standard error.
@@ -46,7 +46,7 @@ pub(crate) struct Console {
     report_file: Option<ReportFile>,
     events: Option<Events>,
     /// The file of `--events`; `None` if events go to standard output.
-    event_file: Option<Stream>,
+    event_file: Option<OutputStream>,
     exit: Exit,
 }
 
@@ -73,7 +73,7 @@ impl Console {
             .map(|path| ReportFile::create(path, syncs).with_context(|| cannot_write(path)));
         let event_file = reporting.events.as_deref().filter(|path| !is_stdout(path));
         let event_file =
-            event_file.map(|path| Stream::create(path).with_context(|| cannot_write(path)));
+            event_file.map(|path| OutputStream::create(path).with_context(|| cannot_write(path)));
         let mut outputs = vec![&reporting.report, &reporting.events, &reporting.failed];
         // A dry run writes no body to standard output.
         if !reporting.dry_run {
@@ -83,8 +83,8 @@ impl Console {
         let colour = reporting.color;
         Ok(Self {
             progress: ProgressView::new(mode, Screen::stderr()),
-            out: Stream::new(sys::stdout, has_colour(colour, io::stdout().is_terminal())),
-            err: Stream::new(sys::stderr, has_colour(colour, io::stderr().is_terminal())),
+            out: OutputStream::new(sys::stdout, has_colour(colour, io::stdout().is_terminal())),
+            err: OutputStream::new(sys::stderr, has_colour(colour, io::stderr().is_terminal())),
             quiet: reporting.quiet,
             verbose: reporting.verbose,
             is_stdout_taken,
@@ -241,7 +241,7 @@ impl Console {
     }
 
     /// The stream of completion lines.
-    fn lines(&mut self) -> &mut Stream {
+    fn lines(&mut self) -> &mut OutputStream {
         if self.is_stdout_taken {
             &mut self.err
         } else {

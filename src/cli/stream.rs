@@ -1,4 +1,4 @@
-//! [`Stream`]: buffers the lines of one output and writes them together.
+//! [`OutputStream`]: buffers the lines of one output and writes them together.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::path::Path;
 use gannet::internals::sys;
 
 /// An output with its pending text.
-pub(super) struct Stream {
+pub(super) struct OutputStream {
     /// Opens the output at the first write.
     open: fn() -> io::Result<File>,
     to: Option<File>,
@@ -19,7 +19,7 @@ pub(super) struct Stream {
     pub(super) failed: Option<io::Error>,
 }
 
-impl Stream {
+impl OutputStream {
     pub(super) fn new(open: fn() -> io::Result<File>, has_colour: bool) -> Self {
         Self {
             open,

@@ -2,7 +2,7 @@
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 
-use super::{Coding, Step};
+use super::{Coding, Decoded};
 use crate::error::Undecodable;
 
 type Decompressor = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
@@ -24,10 +24,10 @@ impl Brotli {
 }
 
 impl Coding for Brotli {
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable> {
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Undecodable> {
         if self.is_complete {
             return match input {
-                [] => Ok(Step::NONE),
+                [] => Ok(Decoded::NONE),
                 _ => Err(Undecodable::Damaged("br")),
             };
         }
@@ -46,7 +46,7 @@ impl Coding for Brotli {
             BrotliResult::ResultFailure => Err(Undecodable::Damaged("br")),
             result => {
                 self.is_complete = matches!(result, BrotliResult::ResultSuccess);
-                Ok(Step { consumed, produced })
+                Ok(Decoded { consumed, produced })
             }
         }
     }

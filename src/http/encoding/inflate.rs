@@ -2,7 +2,7 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{Coding, Step};
+use super::{Coding, Decoded};
 use crate::error::Undecodable;
 
 /// The first bytes of a gzip member (RFC 1952 §2.3.1).
@@ -26,9 +26,9 @@ pub(super) enum Gzip {
 }
 
 impl Coding for Gzip {
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable> {
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Undecodable> {
         match self {
-            Self::Empty if input.is_empty() => Ok(Step::NONE),
+            Self::Empty if input.is_empty() => Ok(Decoded::NONE),
             Self::Empty => {
                 *self = Self::Member(Decompress::new_gzip(WINDOW));
                 self.step(input, output)
@@ -42,7 +42,7 @@ impl Coding for Gzip {
             }
             Self::Between(has_first) => {
                 let Some(&byte) = input.first() else {
-                    return Ok(Step::NONE);
+                    return Ok(Decoded::NONE);
                 };
                 let is_next = byte == MAGIC[usize::from(*has_first)];
                 match (is_next, *has_first) {
@@ -50,12 +50,12 @@ impl Coding for Gzip {
                     (true, false) => *self = Self::Between(true),
                     (true, true) => *self = Self::begun()?,
                 }
-                Ok(Step {
+                Ok(Decoded {
                     consumed: 1,
                     produced: 0,
                 })
             }
-            Self::Behind => Ok(Step {
+            Self::Behind => Ok(Decoded {
                 consumed: input.len(),
                 produced: 0,
             }),
@@ -91,18 +91,18 @@ pub(super) enum Deflate {
 }
 
 impl Coding for Deflate {
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable> {
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Undecodable> {
         let Some(&byte) = input.first() else {
             return match self {
                 // Output that did not fit into the last call may be pending.
                 Self::Body(_) => self.inflate(input, output),
-                _ => Ok(Step::NONE),
+                _ => Ok(Decoded::NONE),
             };
         };
         match self {
             Self::Empty => {
                 *self = Self::First(byte);
-                Ok(Step {
+                Ok(Decoded {
                     consumed: 1,
                     produced: 0,
                 })
@@ -117,7 +117,7 @@ impl Coding for Deflate {
                     Self::Body(body)
                 };
                 let rest = self.step(input, &mut output[taken.produced..])?;
-                Ok(Step {
+                Ok(Decoded {
                     consumed: rest.consumed,
                     produced: taken.produced + rest.produced,
                 })
@@ -133,9 +133,9 @@ impl Coding for Deflate {
 }
 
 impl Deflate {
-    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable> {
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Undecodable> {
         let Self::Body(body) = self else {
-            return Ok(Step::NONE);
+            return Ok(Decoded::NONE);
         };
         let (step, is_at_end) = inflate("deflate", body, input, output)?;
         if is_at_end {
@@ -156,11 +156,11 @@ fn inflate(
     stream: &mut Decompress,
     input: &[u8],
     output: &mut [u8],
-) -> Result<(Step, bool), Undecodable> {
+) -> Result<(Decoded, bool), Undecodable> {
     let before = (stream.total_in(), stream.total_out());
     let status = stream.decompress(input, output, FlushDecompress::None);
     let status = status.map_err(|_| Undecodable::Damaged(name))?;
-    let step = Step {
+    let step = Decoded {
         consumed: (stream.total_in() - before.0) as usize,
         produced: (stream.total_out() - before.1) as usize,
     };

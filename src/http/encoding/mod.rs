@@ -46,14 +46,14 @@ pub fn take_offer(fields: &mut Vec<Field>) -> Option<Arc<[Field]>> {
 
 /// The result of one call of [`Coding::step`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Step {
+struct Decoded {
     /// Bytes read from the input.
     consumed: usize,
     /// Bytes written to the output.
     produced: usize,
 }
 
-impl Step {
+impl Decoded {
     /// No progress: more input is needed.
     const NONE: Self = Self {
         consumed: 0,
@@ -64,7 +64,7 @@ impl Step {
 /// The decoder of one coding. It is called again until it makes no progress, which means that it needs more input.
 trait Coding {
     /// Decodes some of `input` into some of `output`.
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable>;
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Undecodable>;
 
     /// Whether the input so far is a complete body.
     fn is_complete(&self) -> bool;
@@ -169,7 +169,7 @@ fn pass(
     };
     layer.has_begun |= !bytes.is_empty();
     loop {
-        let Step { consumed, produced } = layer.coding.step(bytes, &mut layer.piece)?;
+        let Decoded { consumed, produced } = layer.coding.step(bytes, &mut layer.piece)?;
         bytes = &bytes[consumed..];
         if produced > 0 {
             pass(rest, &layer.piece[..produced], write)?;

@@ -294,7 +294,7 @@ fn a_window_of_more_than_8_mib_is_refused() {
     let why = fault("zstd", &windowed(14));
     assert_eq!(
         why.to_string(),
-        "the body needs a zstd window of 16777216 bytes, and 8388608 is the limit"
+        "the body needs a zstd window of 16777216 bytes; the limit is 8388608"
     );
     let dictionary = zstd_of(&[1, 0, 7], &[(1, b'x')]);
     assert_eq!(fault("zstd", &dictionary), Undecodable::Dictionary("zstd"));

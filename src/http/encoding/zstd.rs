@@ -5,7 +5,7 @@ use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use ruzstd::io::Read as _;
 
-use super::{Coding, Step};
+use super::{Coding, Decoded};
 use crate::error::Undecodable;
 
 /// The largest window in bytes that a body over HTTP may require (RFC 9659 §3).
@@ -76,13 +76,13 @@ impl Default for Zstd {
 }
 
 impl Coding for Zstd {
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Undecodable> {
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, Undecodable> {
         let mut rest = input;
         loop {
             let produced = self.drain(output)?;
             if produced > 0 {
                 let consumed = input.len() - rest.len();
-                return Ok(Step { consumed, produced });
+                return Ok(Decoded { consumed, produced });
             }
             if let Awaited::Skip(left) = &mut self.awaited {
                 let skipped = rest.len().min(*left as usize);
@@ -98,7 +98,7 @@ impl Coding for Zstd {
             }
             let is_complete = self.held.len() == self.need;
             if !is_complete || matches!(self.awaited, Awaited::Skip(1..)) {
-                return Ok(Step {
+                return Ok(Decoded {
                     consumed: input.len() - rest.len(),
                     produced: 0,
                 });
