@@ -81,7 +81,8 @@ pub(super) enum State {
         /// As in `Pending`.
         needs_fresh: bool,
     },
-    /// Has a stream, and waits within the call for its connection to receive what came while it was not watched.
+    /// Waits, with its stream, until its connection has received what came while it was not watched. This ends within
+    /// the call.
     Joining,
     /// Waits for the addresses of its host, with the right to open a connection.
     Resolve,
