@@ -1,10 +1,10 @@
-//! Files that several transfers bring: when one is divided, and what becomes of a transfer that
-//! ends; of one that failed, `setback` says.
+//! Divided files: when a file is divided into segments, and what follows the end of a segment's transfer. `setback`
+//! handles the transfers that fail.
 //!
 //! ```text
-//! a head that allows it ─► divide ─► fill ◄── tend: how fast each is, how many are wanted
+//! a head that allows it ─► divide ─► fill ◄── tend: measures speeds, adjusts the number of transfers
 //!                                     │ ▲
-//!                         Multi::add  ▼ │ a share is over, or failed
+//!                         Multi::add  ▼ │ a segment ended or failed
 //!                                  the engine ── the last byte ─► the end of the file (ending.rs)
 //! ```
 
@@ -19,20 +19,21 @@ use crate::error::{Error, Fault, MultiError};
 use crate::list::Split as Wanted;
 use crate::multi::{Easy, Multi, Outcome, TransferId};
 
-/// Connections to one file at most, where their number is found by trying. Several files share it.
+/// The most connections of one file if their number is found by trying. Several such files divide it among them.
 const MOST: usize = 16;
 
-/// How often speeds are looked at.
+/// The interval at which speeds are measured.
 const BEAT: Duration = Duration::from_millis(200);
 
-/// A part of at least so many bytes is a good one though it is shorter than what was asked for.
+/// A response that is shorter than the requested range counts as a success if it has at least this many bytes.
 pub(super) const PIECE: u64 = 64 * 1024;
 
-/// A file that was divided, and what came of its transfers in all, if one of them ended well.
+/// A file after its division, and the combined outcome of its transfers if at least one succeeded.
 type Whole = (Easy<Job>, Option<Outcome>);
 
 impl Session<'_> {
-    /// Divides the files whose heads have come since the last time, and looks after those that are divided.
+    /// Divides the files that have received a head since the last call. At each beat, it also measures the divided
+    /// files and opens the transfers that they need.
     pub(super) fn tend(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
         if self.has_divisible.take() {
             let transfers = multi.transfers();
@@ -61,13 +62,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Files that are in the engine, however many transfers each has there.
+    /// The number of files in the engine, where a divided file counts once.
     pub(super) fn files(&self, multi: &Multi<Job>) -> usize {
         let segments: usize = self.splits.values().map(Split::transfers).sum();
         (multi.running() + self.splits.len()).saturating_sub(segments + self.early.count())
     }
 
-    /// Has several transfers bring what is missing of a file that one has begun.
+    /// Divides the missing bytes of a file that one transfer has begun among several transfers.
     fn divide(
         &mut self,
         multi: &mut Multi<Job>,
@@ -82,7 +83,7 @@ impl Session<'_> {
         if wanted == Wanted::Auto && is_shared {
             return Ok(());
         }
-        // What is wrong with the disk, its own transfer will meet too.
+        // `None` may be an error of the disk: the transfer under way will report it.
         let Some((segment, done)) = job.download.divide() else {
             return Ok(());
         };
@@ -115,7 +116,7 @@ impl Session<'_> {
         }
     }
 
-    /// A transfer of a share is over.
+    /// Handles the end of a segment's transfer.
     pub(super) fn segment_ended(
         &mut self,
         multi: &mut Multi<Job>,
@@ -134,7 +135,7 @@ impl Session<'_> {
             return Ok(());
         };
         let error = match result {
-            // A server may give less than it was asked for (RFC 9110 §15.3.7): the rest is asked for next.
+            // A server may send less than the requested range (RFC 9110 §15.3.7): the rest is requested next.
             Ok(outcome) if ended.missing == 0 || ended.brought >= PIECE => {
                 split.note(outcome, now);
                 split.count_anew(ended);
@@ -156,7 +157,7 @@ impl Session<'_> {
         self.segment_failed(multi, number, (ended, &error), now)
     }
 
-    /// Opens what transfers are wanted, or ends the file when every byte is there.
+    /// Opens the transfers that the file needs, or verifies it once every byte has arrived.
     pub(super) fn go_on(
         &mut self,
         multi: &mut Multi<Job>,
@@ -177,7 +178,7 @@ impl Session<'_> {
         self.verify(multi, easy, outcome.unwrap_or_default(), now)
     }
 
-    /// Ends the division of a file: its transfers go, and it is one again.
+    /// Ends the division of a file: cancels its transfers, and returns it as one download.
     pub(super) fn reunite(
         &mut self,
         multi: &mut Multi<Job>,

@@ -1,6 +1,7 @@
-//! Connections that are opened before it is known whether a file will be divided: while its first answer is on the way.
+//! Preconnects: connections that are opened before the first response says whether the file can be divided.
 //!
-//! Only for a run of one file, and where the user has said how many are to bring it: else most would be opened in vain.
+//! Only a run of one file with a fixed number of transfers preconnects. In other runs, most preconnects would stay
+//! unused.
 
 use std::time::Instant;
 
@@ -11,35 +12,36 @@ use crate::error::MultiError;
 use crate::list::Split as Wanted;
 use crate::multi::{Multi, TransferId};
 
-/// Connections that are opened early at most.
+/// The most preconnects of a run.
 const MOST: usize = 15;
 
-/// What was opened, and not used yet.
+/// The preconnects of a run that are not used yet.
 #[derive(Debug, Default)]
 pub(super) struct Early {
     ids: Vec<TransferId>,
+    /// The run has decided whether to preconnect, which happens once.
     is_decided: bool,
 }
 
 impl Early {
-    /// How many there are.
+    /// The number of unused preconnects.
     pub(super) fn count(&self) -> usize {
         self.ids.len()
     }
 
-    /// One of them has failed.
+    /// Forgets a preconnect that has failed.
     pub(super) fn lose(&mut self, id: TransferId) {
         self.ids.retain(|early| *early != id);
     }
 
-    /// Hands them over to whoever uses them.
+    /// Hands all preconnects over to the caller, which must use or remove them.
     pub(super) fn take(&mut self) -> Vec<TransferId> {
         std::mem::take(&mut self.ids)
     }
 }
 
 impl Session<'_> {
-    /// Opens connections for the only file of the run, if so many of them were asked for.
+    /// Preconnects for the only file of the run, if the user gave a fixed number of transfers. Does this at most once.
     pub(super) fn connect_early(&mut self, multi: &mut Multi<Job>) -> Result<(), MultiError> {
         if self.early.is_decided || !self.has_ended {
             return Ok(());
@@ -50,19 +52,19 @@ impl Session<'_> {
         else {
             return Ok(());
         };
-        // What goes over them would start at once.
+        // Requests on open connections would not keep the interval.
         if self.plan.options.start_interval.is_some() {
             return Ok(());
         }
         let Wanted::Most(wanted) = easy.sink.split else {
             return Ok(());
         };
-        // They are spread as the shares will be, where it is known already that mirrors may be asked too.
+        // If a digest allows the mirrors already now, preconnects go to all servers in turn, like the segments later.
         let has_bond = easy.sink.download.bond().is_some();
         let mirrors = easy.sink.mirrors.iter().filter(|_| has_bond);
         let urls: Vec<_> = std::iter::once(&easy.url).chain(mirrors).cloned().collect();
         let number = easy.sink.number;
-        // Redirects may bring the file back to an origin where it has left its place: there must be another.
+        // One slot is left for the first transfer: redirects may lead it away from an origin and back.
         let limits = &self.plan.options.limits;
         let caps = [limits.per_origin, limits.connections, 1 + MOST];
         let most = caps.into_iter().filter(|cap| *cap > 0).min();
@@ -78,7 +80,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Closes what was opened in vain.
+    /// Closes the unused preconnects.
     pub(super) fn drop_early(
         &mut self,
         multi: &mut Multi<Job>,

@@ -1,7 +1,7 @@
-//! The lock file: what was fetched from where, so that another run can insist on the same.
+//! The lock file: URL, size and digest of each file, so that a later run can require exactly these files.
 //!
-//! Several processes may note what they fetch in one file, the shards of a list for example: at its end
-//! each reads the file, adds its own and replaces it, while it holds the lock on `FILE.part`.
+//! Several processes, for example the shards of a list, may write one lock file: at its end, each process reads the
+//! file, adds its own entries and replaces it, while it holds the advisory lock on `FILE.part`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,7 +26,7 @@ use crate::sys::{Access, Destination, OutputFile, Patience};
 /// The version of the file's schema.
 const VERSION: u32 = 1;
 
-/// What a lock file holds.
+/// The content of a lock file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -38,9 +38,9 @@ struct Document {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    /// Without credentials and fragment.
+    /// The URL without credentials and fragment.
     url: String,
-    /// Relative to the target folder.
+    /// The path relative to the target folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<String>,
     /// In bytes.
@@ -52,7 +52,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// Gives a row that names no file the name of this one; false where it names another.
+    /// Gives this entry's name to a row that names no file. Returns false if the row names another file.
     fn names(&self, row: &mut Row, plan: &Plan) -> bool {
         let own = self.out.as_deref().map(Path::new);
         match &plan.output {
@@ -66,7 +66,7 @@ impl Entry {
         let options = row.options.as_ref();
         let dir = options.and_then(|options| options.dir.as_deref());
         let Ok(dir) = dir.map_or(Ok(PathBuf::new()), name::beneath) else {
-            // It has no place at all, and hears of that elsewhere.
+            // The row gets no target: the decision about its target reports the reason.
             return true;
         };
         let Some(out) = &row.out else {
@@ -78,8 +78,8 @@ impl Entry {
     }
 }
 
-/// What a URL is known by: the file may be seen by others, so no credentials stand in it, and a
-/// fragment is not asked for.
+/// The key of a URL in the lock file: without credentials, because other people may read the file, and without the
+/// fragment, which no request contains.
 fn key(url: &Url) -> String {
     let mut url = url.clone();
     url.set_fragment(None);
@@ -89,33 +89,33 @@ fn key(url: &Url) -> String {
     url.into()
 }
 
-/// A lock file, and what this run adds to it.
+/// The lock file of a run, with the entries that the run adds.
 #[derive(Debug)]
 pub(super) struct Lock {
-    /// As it was typed.
+    /// As given on the command line.
     path: PathBuf,
-    /// Nothing may differ from it.
+    /// `--locked`: every file must match its entry, and the lock file is not written.
     is_binding: bool,
-    /// By URL.
+    /// The entries by the keys of their URLs.
     entries: BTreeMap<String, Known>,
 }
 
-/// What is known of a URL: a file, or several where a list has it more than once.
+/// The entries of a URL: several if a list contains the URL more than once.
 #[derive(Debug, Default)]
 struct Known {
-    /// With the number of each one's row, and in the order of their rows.
+    /// The entries with the numbers of their rows, in that order. The number is 0 for entries read from the file.
     files: Vec<(u64, Entry)>,
-    /// The places of those that rows are held to already.
+    /// The indexes of the entries that are assigned to rows.
     taken: BTreeSet<usize>,
-    /// They were fetched by this run.
+    /// `files` holds files of this run, which fetched or verified them.
     is_new: bool,
-    /// What an earlier run knew, once this one has fetched them anew.
+    /// The entries of earlier runs, once `is_new` is set.
     old: Vec<Entry>,
 }
 
 impl Known {
-    /// The file that the next row is held to: one that has the name it asks for, and that no row
-    /// before it was held to if there is such a one. It gets that file's name.
+    /// Assigns an entry to the next row: one with a name that fits the row, and if possible one that no earlier row
+    /// has. The row gets its name.
     fn next(&mut self, row: &mut Row, plan: &Plan) -> Result<&Entry, Option<&Entry>> {
         let all = 0..self.files.len();
         let free = all.clone().filter(|place| !self.taken.contains(place));
@@ -129,7 +129,7 @@ impl Known {
         Ok(&self.files[place].1)
     }
 
-    /// The file of a row was fetched: what an earlier run knew counts no more.
+    /// Adds the entry of a file of this run. The first one replaces the entries of earlier runs.
     fn add(&mut self, number: u64, entry: Entry) {
         if !std::mem::replace(&mut self.is_new, true) {
             let old = std::mem::take(&mut self.files);
@@ -139,7 +139,7 @@ impl Known {
         self.files.insert(place, (number, entry));
     }
 
-    /// Takes the place of what is in the file by now, but for what another process has added under other names.
+    /// Replaces the present entries of the file, except those that another process has added under other names.
     fn replace(&self, others: &mut Self) {
         let is_own = |other: &Entry| self.files.iter().any(|(_, own)| own.out == other.out);
         others
@@ -158,7 +158,7 @@ impl Lock {
         })
     }
 
-    /// Holds a row to its entry: its digest, its size and its name.
+    /// With `--locked`, applies the digest, the size and the name of its entry to a row. Fails if they conflict.
     fn bind(&mut self, row: &mut Row, plan: &Plan) -> Result<(), Misplaced> {
         if !self.is_binding {
             return Ok(());
@@ -189,7 +189,7 @@ impl Lock {
         }
     }
 
-    /// Adds what this run has fetched to the file as it is by now, in one step.
+    /// Merges the entries of this run into the present file and replaces it atomically.
     fn save(&self, syncs: bool) -> io::Result<()> {
         let output = OutputFile::create(&self.path, Access::Usual, Patience::Wait)?;
         let mut entries = read(&self.path, false)?;
@@ -213,9 +213,9 @@ fn write_all(mut output: OutputFile, text: &[u8], syncs: bool) -> io::Result<()>
     output.commit(syncs)
 }
 
-/// What a lock file holds, by URL; one that is not there yet holds nothing.
+/// Reads a lock file into entries by URL. A missing file has no entries, unless `must_be_there`.
 fn read(path: &Path, must_be_there: bool) -> io::Result<BTreeMap<String, Known>> {
-    // A pipe would be waited for, and cannot be read again.
+    // Opening a pipe could block, and a pipe cannot be read twice.
     if !matches!(Destination::of(path)?, Destination::File(_)) {
         return Err(io::Error::new(ErrorKind::InvalidInput, "not a plain file"));
     }
@@ -246,7 +246,7 @@ fn parse(text: &[u8]) -> io::Result<Vec<Entry>> {
 }
 
 impl Session<'_> {
-    /// Reads the lock file, where there is one; the run ends if it cannot be read.
+    /// Reads the lock file, if the run has one; an error ends the run.
     pub(super) fn begin_lock(&mut self) {
         let Plan {
             lock, is_locked, ..
@@ -262,14 +262,14 @@ impl Session<'_> {
         }
     }
 
-    /// Holds a row to the lock file.
+    /// Applies the entry of the lock file to a row, if the run is `--locked`.
     pub(super) fn bind(&mut self, row: &mut Row) -> Result<(), Misplaced> {
         self.lock
             .as_mut()
             .map_or(Ok(()), |lock| lock.bind(row, &self.plan))
     }
 
-    /// A file is right, and stands where it belongs.
+    /// Adds a verified file at its target to the lock file.
     pub(super) fn lock_in(&mut self, job: &Job) {
         let Some(lock) = self.lock.as_mut().filter(|lock| !lock.is_binding) else {
             return;
@@ -298,7 +298,7 @@ impl Session<'_> {
         known.add(job.number, entry);
     }
 
-    /// The run has ended: what it fetched is written down, unless it was held to what was.
+    /// Writes the lock file at the end of the run, unless the run was `--locked`.
     pub(super) fn finish_lock(&mut self) {
         if let Some(lock) = &self.lock
             && !lock.is_binding

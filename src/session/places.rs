@@ -1,4 +1,4 @@
-//! Which file each row becomes, and what to do about one that stands at its name already. `naming` has the names.
+//! Decides the target of each row, and what happens if a file exists there. `naming` decides the name itself.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,50 +19,51 @@ use crate::error::Fault;
 use crate::list::Row;
 use crate::sys::{self, Entry, Folder};
 
-/// Files of a run whose validators are noted however small they are. In a longer run a small body
-/// goes without: noting it costs a fifth of fetching it, and fetching it again tells as well
-/// whether it is the same.
+/// The number of names up to which a run records the validators of small files too. In a longer run, small files
+/// get no record: writing one takes a fifth of the time of a fetch, and a later run can fetch the file again to
+/// compare it.
 const NOTED: u64 = 1000;
 
-/// Where a row goes.
+/// The decision about a row that has a target.
 pub(super) enum Placement {
-    /// It is to be fetched; another row may have had its name.
+    /// The row starts a download.
     Begin {
         download: Box<Download>,
+        /// The file gets another name than the row asked for, because that one is taken.
         is_renamed: bool,
-        /// A file that stands there already: it is kept if its digests are right.
+        /// The existing file at the target. It is kept without a transfer if its digests match.
         standing: Option<File>,
     },
-    /// A file is there and is kept without asking.
+    /// The existing file at this path is kept without a request.
     Kept(PathBuf),
 }
 
-/// Why a row has no place.
+/// Why a row gets no target.
 pub(super) enum Misplaced {
-    /// The row asks for what it may not have.
+    /// The row itself is invalid, for this reason.
     Row(String),
-    /// The disk, or what stands on it, is against it.
+    /// The disk reports an error, or a file blocks the target.
     Fault(Fault),
 }
 
-/// The places of a run.
+/// Finds the targets of a run's rows.
 #[derive(Debug)]
 pub(super) struct Places {
     output: Output,
     exists: Exists,
     takes_names: bool,
     is_newer_only: bool,
-    /// What is kept is to be known as well as what is fetched.
+    /// A lock file is written: it needs the digests of kept files too.
     has_lock: bool,
     options: Rc<PartOptions>,
-    /// Who computes the digests of downloads.
+    /// Computes the digests of downloads.
     hashing: Hashing,
     resume: Resume,
-    /// The list is shared: the names of other workers' rows are not known where servers give them.
+    /// The run fetches one shard of the rows: names that servers give to the rows of other shards are unknown here.
     is_shared: bool,
     naming: Naming,
     folders: Folders,
-    /// What most rows may do: nothing stands at their names.
+    /// The claim of a row with a free target and a name that may change; most rows share it.
     fresh: Rc<Claim>,
 }
 
@@ -72,7 +73,7 @@ impl Places {
             hashing,
             output: plan.output.clone(),
             exists: plan.exists,
-            // A lock file has the names.
+            // With `--locked`, the lock file gives the names.
             takes_names: plan.takes_names && !plan.is_locked,
             is_newer_only: plan.is_newer_only,
             has_lock: plan.lock.is_some(),
@@ -102,27 +103,27 @@ impl Places {
         }
     }
 
-    /// Keeps so many folders open for rows to come.
+    /// Sets how many folders stay open for later rows.
     pub(super) fn keep_folders(&mut self, most: usize) {
         self.folders.keep(most);
     }
 
-    /// Counts a row that was read, of whatever share, and whether it can be read or not.
+    /// Counts a row of any shard, valid or not.
     pub(super) fn count_row(&mut self) {
         self.naming.count_row();
     }
 
-    /// Takes the name of a row that gets no file here: another worker gives the row that name, or it would have had it.
-    /// `is_dry`: the disk is not looked at.
+    /// Reserves the name of a row that is not fetched here, because it belongs to another shard or has failed. All
+    /// shards must assign the same names. `is_dry` leaves the disk alone.
     pub(super) fn pass_over(&mut self, row: &Row, is_dry: bool) {
         if matches!(self.output, Output::File(_) | Output::ByName) {
             let folders = Some(&mut self.folders).filter(|_| !is_dry);
-            // What is wrong with it is told where it is fetched.
+            // The shard that fetches the row reports its error.
             let _ = self.naming.name(row, folders);
         }
     }
 
-    /// Has a row know the name that was typed for its file, as far as a list could have it.
+    /// Copies the file name of the command line into the row, if a list may contain such a name.
     pub(super) fn tell_typed(&self, row: &mut Row) {
         let Output::File(path) = &self.output else {
             return;
@@ -134,7 +135,7 @@ impl Places {
             .map(str::to_owned);
     }
 
-    /// Where a row would go, without a look at the disk; `None` is standard output.
+    /// Predicts the path of a row's file without access to the disk; `None` is standard output.
     pub(super) fn foresee(&mut self, row: &Row) -> Result<Option<PathBuf>, Misplaced> {
         match &self.output {
             Output::Stdout => return Ok(None),
@@ -146,7 +147,7 @@ impl Places {
         Ok(Some(self.folders.root().join(path)))
     }
 
-    /// Finds a row's place, and looks for what an earlier run has left of its body.
+    /// Finds a row's target, and reads the part file and the state file that an earlier run left there.
     pub(super) fn place(&mut self, row: &mut Row) -> Result<Placement, Misplaced> {
         let mut placement = self.find(row)?;
         if let Placement::Begin { download, .. } = &mut placement
@@ -158,8 +159,8 @@ impl Places {
                 Resume::Never => part.look_for_leftovers(),
                 _ => part.recall(row.urls(), row.has_digests()),
             };
-            // What is there came from one of the mirrors: it goes on with that one, or that one is asked whether the
-            // file is still the same.
+            // An earlier run fetched the bytes from one of the mirrors. That mirror becomes the row's URL: it resumes
+            // the download, or says whether the file has changed.
             let known = download.known.as_ref().map(Stored::place);
             let place = place.or(known);
             if let Some(mirror) = place.and_then(|place| row.mirrors.get_mut(place.wrapping_sub(1)))
@@ -170,7 +171,7 @@ impl Places {
         Ok(placement)
     }
 
-    /// Finds a row's name, and decides what to do about a file that stands there.
+    /// Finds a row's name, and decides what happens to an existing file of that name.
     fn find(&mut self, row: &Row) -> Result<Placement, Misplaced> {
         if self.output == Output::Stdout {
             let stream = Stream::stdout();
@@ -186,9 +187,9 @@ impl Places {
         }
         let folder = self.folders.open(&named.folder);
         let folder = folder.map_err(|(path, source)| disk("open folder", path, source))?;
-        // A name that was typed, or that a list gives, goes before one that a server gives.
+        // A name from the command line or a list takes precedence over the server's.
         if self.takes_names && !named.is_fixed {
-            // What stands at the name that the server will give is seen to when that is known.
+            // `take_given_name` checks for an existing file, once the server's name is known.
             let mut placement = self.begin(folder, named);
             if let Placement::Begin { download, .. } = &mut placement {
                 download.takes_name = true;
@@ -208,7 +209,7 @@ impl Places {
             && folder.has_changed_since(&entry, self.fresh.since)
             && folder.is_spelt_otherwise(&named.name)
         {
-            // Another row of this run made it, whose name the file system takes for this one.
+            // Another row of this run made the file, under a spelling that the file system considers equal.
             return if named.is_fixed {
                 Err(Misplaced::Fault(Fault::Taken(path())))
             } else {
@@ -234,8 +235,8 @@ impl Places {
         }
     }
 
-    /// Begins a download that continues the file at its final name, for which the user vouches. One
-    /// that is known or has a digest is complete if it is right.
+    /// Begins a download that resumes the file at its final name, because the user vouches for it
+    /// ([`Resume::Vouched`]). A file that matches its record or digest is complete already.
     fn continue_standing(
         &self,
         row: &Row,
@@ -249,7 +250,7 @@ impl Places {
         let is_renamed = named.is_renamed;
         let part = self.part(folder, named, Some(entry));
         let part = match known {
-            // What is known is whole, in whatever form.
+            // A file with a record is complete, decoded or not.
             Some(_) => part,
             None => part.continuing(entry.size(), &row.url),
         };
@@ -257,8 +258,8 @@ impl Places {
         self.begin_with(part, is_renamed, known, file)
     }
 
-    /// Begins a download that replaces the file at its final name, unless that may be kept and turns
-    /// out to be the same.
+    /// Begins a download that replaces the file at its final name. With `--exists verify`, the existing file is kept
+    /// if its digests match or the server says that it has not changed.
     fn replace_standing(
         &self,
         row: &Row,
@@ -275,7 +276,7 @@ impl Places {
         let known = (may_be_known && has_size && !has_digests)
             .then(|| self.known(&folder, &named.name, entry, row))
             .flatten();
-        // What cannot be read is fetched anew.
+        // An unreadable file is fetched again.
         let file = (is_verified && may_be_it)
             .then(|| folder.open(&named.name).ok())
             .flatten();
@@ -285,12 +286,12 @@ impl Places {
         self.begin_with(part, is_renamed, known, file)
     }
 
-    /// Whether servers give names that other workers' rows take, unforeseen.
+    /// Whether servers may give names to the rows of other shards, which this run cannot know.
     fn has_unforeseen_names(&self) -> bool {
         self.is_shared && self.takes_names
     }
 
-    /// Whether what stands at a name may be the file of another worker's row: it is not known to be of these URLs.
+    /// Whether the existing file may belong to a row of another shard: no record says that it came from one of `urls`.
     fn may_be_anothers<'a>(
         &self,
         urls: impl IntoIterator<Item = &'a Url>,
@@ -301,7 +302,7 @@ impl Places {
         self.has_unforeseen_names() && Stored::read(folder, name, entry, urls).is_none()
     }
 
-    /// What is known of a file that stands there.
+    /// The record of an existing file, or one made of its modification time where only newer files are fetched.
     fn known(&self, folder: &Folder, name: &OsStr, entry: &Entry, row: &Row) -> Option<Stored> {
         let by_time = || self.is_newer_only.then(|| Stored::by_time(entry)).flatten();
         let stored = Stored::read(folder, name, entry, row.urls());
@@ -321,27 +322,27 @@ impl Places {
         stored.or_else(by_time)
     }
 
-    /// Waits until what was written of incomplete files is synced to the disk.
+    /// Waits until the written bytes of incomplete files are synced to the disk.
     pub(super) fn finish_syncing(&self) {
         if let Some(syncing) = &self.options.syncing {
             syncing.finish();
         }
     }
 
-    /// Has everything that stands in the target folder, and the rest of its file system, reach the disk.
+    /// Syncs the file system of the target folder to the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.folders.base().map_or(Ok(()), Folder::sync_all)
     }
 
-    /// Begins a download under the first free name like the one that the row asked for.
+    /// Begins a download under the first free variant of the row's name.
     fn begin_beside(&mut self, folder: Rc<Folder>, mut named: Named) -> Placement {
         named.name = self.naming.next_free(&named.folder, &named.name, &folder);
         named.is_renamed = true;
         self.begin(folder, named)
     }
 
-    /// Decides where a complete body goes whose server may name it: has it take the name that the server gave, or the
-    /// first free one like it, and looks at what stands there. Says whether it got another name than it was given.
+    /// Gives a complete body the name that the server chose, or the first free variant of it, and checks for an
+    /// existing file there. Returns whether the name differs from the server's.
     pub(super) fn take_given_name(
         &mut self,
         part: &mut Part,
@@ -373,21 +374,21 @@ impl Places {
         Ok(is_renamed)
     }
 
-    /// Begins a download whose final name is free.
+    /// Begins a download to a free name.
     fn begin(&self, folder: Rc<Folder>, named: Named) -> Placement {
         let is_renamed = named.is_renamed;
         let part = self.part(folder, named, None);
         self.begin_with(part, is_renamed, None, None)
     }
 
-    /// What may be done at a name at which a file stands or none.
+    /// The rules for a target, where `standing` is the existing file.
     fn claim(&self, standing: Option<&Entry>, is_fixed: bool) -> Rc<Claim> {
         if standing.is_none() && !is_fixed {
             return Rc::clone(&self.fresh);
         }
         let exists = match self.exists {
-            // What comes to stand there may be of another URL: neither kept for this one's nor replaced, unless it
-            // holds the same.
+            // A file that appears at the target later may belong to another URL. It is kept only if its content is
+            // equal, and never replaced.
             Exists::Skip | Exists::Overwrite
                 if standing.is_none() && self.has_unforeseen_names() =>
             {
@@ -403,12 +404,13 @@ impl Places {
         })
     }
 
-    /// The body of a row, at whose name a file stands or none.
+    /// The part file of a row, where `standing` is the existing file at its final name.
     fn part(&self, folder: Rc<Folder>, named: Named, standing: Option<&Entry>) -> Part {
         let claim = self.claim(standing, named.is_fixed);
         Part::new(folder, named.name, claim, Rc::clone(&self.options))
     }
 
+    /// Begins a download to standard output, a device or a pipe.
     fn begin_stream(&self, stream: Stream) -> Placement {
         Placement::Begin {
             download: Box::new(Download::new(Body::Stream(stream), &self.hashing)),

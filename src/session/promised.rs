@@ -1,5 +1,5 @@
-//! What digests files are to have, beside those that their rows name: `--checksum` and
-//! `--checksums`. A list of them that is on a server is fetched before anything else.
+//! The expected digests of `--checksum` and `--checksums`, beside those in the rows. A list of digests on a server is
+//! fetched before any file.
 
 use std::io;
 
@@ -18,21 +18,24 @@ use crate::sys;
 /// The longest list of digests, in bytes: it is held in memory.
 const LONGEST: u64 = 256 << 20;
 
-/// What is promised of all files.
+/// The expected digests of the run's options.
 #[derive(Debug)]
 pub(super) struct Promised {
+    /// `--checksum`.
     digests: Vec<Expected>,
+    /// `--checksums`.
     checksums: List,
 }
 
 #[derive(Debug)]
 enum List {
-    /// There is none.
+    /// The run has no list.
     None,
-    /// It has not been asked for.
+    /// The list has not been read or requested yet.
     Wanted(ListPlace),
-    /// It is being fetched.
+    /// A transfer fetches the list.
     Awaited,
+    /// The list has been read.
     Known(Checksums),
 }
 
@@ -44,7 +47,7 @@ impl Promised {
         }
     }
 
-    /// Adds to a row what is promised of its file.
+    /// Adds the expected digests of its file to a row. Fails if the list has none for it.
     pub(super) fn add_to(&self, row: &mut Row) -> Result<(), Misplaced> {
         row.expect_all(&self.digests).map_err(Misplaced::Row)?;
         match &self.checksums {
@@ -55,14 +58,14 @@ impl Promised {
         }
     }
 
-    /// Whether rows have to wait for the list of digests.
+    /// Whether rows must wait for the list of digests.
     pub(super) fn is_awaited(&self) -> bool {
         matches!(self.checksums, List::Awaited)
     }
 }
 
 impl Session<'_> {
-    /// Reads the list of digests, or begins to fetch it, where there is one that is not known yet.
+    /// Reads the list of digests, or starts the transfer that fetches it. Does nothing at later calls.
     pub(super) fn ask_for_checksums(&mut self, multi: &mut Multi<Job>) -> Result<(), MultiError> {
         let List::Wanted(place) = &mut self.promised.checksums else {
             return Ok(());
@@ -85,7 +88,7 @@ impl Session<'_> {
         Self::add(multi, easy, None)
     }
 
-    /// The list of digests has come.
+    /// Reads the list of digests from the body of its transfer.
     pub(super) fn checksums_arrived(&mut self, easy: &mut Easy<Job>) {
         if let Body::Memory(bytes) = &mut easy.sink.download.body {
             let bytes = std::mem::take(bytes);
@@ -93,7 +96,7 @@ impl Session<'_> {
         }
     }
 
-    /// Without the list of digests no file can be judged: the run ends.
+    /// Ends the run, because no file can be verified without the list of digests.
     pub(super) fn checksums_failed(&mut self) {
         self.promised.checksums = List::None;
         self.has_ended = true;

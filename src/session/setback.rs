@@ -1,5 +1,5 @@
-//! What becomes of a divided file when one of its transfers fails: others bring its share, its
-//! server rests or is dropped, or the file fails.
+//! The failure of one of a divided file's transfers: other transfers take its segment, its server backs off or is
+//! dropped, or the file fails.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::multi::Multi;
 use super::job::Job;
 
 impl Session<'_> {
-    /// A transfer has failed.
+    /// Handles the failure of a segment's transfer.
     pub(super) fn segment_failed(
         &mut self,
         multi: &mut Multi<Job>,
@@ -26,7 +26,7 @@ impl Session<'_> {
             return Ok(());
         };
         let is_disk = matches!(error.fault(), Fault::Disk { .. });
-        // Of the server that began the file it is known which version it had.
+        // The first server's version is the one that the file began with: it has changed since.
         let has_changed = matches!(error.fault(), Fault::Changed) && ended.server == 0;
         if is_disk || has_changed {
             return self.split_failed(multi, number, error, now);
@@ -48,7 +48,7 @@ impl Session<'_> {
         }
     }
 
-    /// One of several servers has failed: the others bring its share meanwhile, or for good.
+    /// Handles the failure of one of several servers: the others take its segment, during its backoff or for good.
     fn mirror_failed(
         &mut self,
         multi: &mut Multi<Job>,
@@ -82,10 +82,10 @@ impl Session<'_> {
                 tries,
             });
         } else {
-            // Who merely has another version, or sends no parts, may still have the right file as a whole.
+            // A server that has another version or ignores ranges may still have the right full file.
             let is_misfit = matches!(error.fault(), Fault::BadRange(_) | Fault::Changed);
             split.drop_server(ended.server, !is_misfit && error.status() != Some(416));
-            // Entity tags of two servers differ by nature: that is not worth a word.
+            // Entity tags often differ between servers: such a mirror is dropped without a message.
             if !(matches!(error.fault(), Fault::Changed) && ended.brought == 0) {
                 self.report.dropped(&url, error);
             }
@@ -93,8 +93,8 @@ impl Session<'_> {
         self.go_on(multi, number, None, now)
     }
 
-    /// The only server that is left has failed: others of its transfers bring the share, or another
-    /// does later, or the file has failed.
+    /// Handles the failure of the last server: its other transfers take the segment, a retry fetches it later, or the
+    /// file fails.
     fn only_one_failed(
         &mut self,
         multi: &mut Multi<Job>,
@@ -133,7 +133,7 @@ impl Session<'_> {
         self.go_on(multi, number, Some(delay), now)
     }
 
-    /// A file cannot be had in shares: it fails as a whole, and may be tried again as a whole.
+    /// Ends the division of a file and fails its try; a retry may fetch it undivided.
     fn split_failed(
         &mut self,
         multi: &mut Multi<Job>,
@@ -148,7 +148,7 @@ impl Session<'_> {
     }
 }
 
-/// Whether what came was not what its server said it was: fewer connections would not help.
+/// Whether the response did not match the digest that its server gave: fewer connections would not help.
 fn is_damage(error: &Error) -> bool {
     matches!(error.fault(), Fault::Digest { .. })
 }

@@ -1,4 +1,4 @@
-//! Opens transfers for the shares that are wanted, at whichever server is to bring them.
+//! Opens the missing transfers of a divided file: chooses a segment and a server, and builds the range request.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::multi::{Easy, Multi, TransferId};
 use crate::session::job::Job;
 
 impl Split {
-    /// Opens transfers until there are as many as are wanted; `delay` holds for the first.
+    /// Opens transfers up to the present target; `delay` applies to the first of them.
     pub(in crate::session) fn fill(
         &mut self,
         multi: &mut Multi<Job>,
@@ -49,7 +49,8 @@ impl Split {
         Ok(())
     }
 
-    /// Whom to ask next, and after what time: where nothing comes from anywhere and all rest, it is who is back first.
+    /// Picks the next server and the delay before its request. If every server is backing off and no transfer is
+    /// open, picks the server that is available first.
     fn next_server(&mut self, wanted: usize, now: Instant) -> Option<(usize, Option<Duration>)> {
         let is_idle = self.transfers.is_empty();
         let mirrors = self.supply.mirrors();
@@ -60,7 +61,7 @@ impl Split {
         Some((server, Some(rest)))
     }
 
-    /// Gives out a share, to be had from a server.
+    /// Assigns a segment to a transfer from `server`; `None` if no further segment is worth a request.
     fn open(&mut self, multi: &mut Multi<Job>, server: usize) -> Option<(Lane, Range<u64>)> {
         let missing = self.missing() as u64;
         let mirrors = self.supply.mirrors();
@@ -77,7 +78,7 @@ impl Split {
         Some((opened.lane, opened.range))
     }
 
-    /// Starts a transfer, over a connection that was opened for it if there is one.
+    /// Starts a transfer, which replaces a preconnect to the URL if there is one.
     fn start(
         &mut self,
         multi: &mut Multi<Job>,
@@ -96,19 +97,19 @@ impl Split {
                     return Ok(id);
                 }
                 Err(MultiError::AbortedByCallback) => return Err(MultiError::AbortedByCallback),
-                // It has failed.
+                // The preconnect has failed.
                 Err(_) => drop(multi.remove(id, now)),
             }
         }
         multi.add(easy)
     }
 
-    /// Begins with transfers that only connect.
+    /// Takes over preconnects for the first transfers.
     pub(in crate::session) fn begin_with(&mut self, early: Vec<TransferId>) {
         self.early = early;
     }
 
-    /// Lets go of those that were not needed.
+    /// Closes the unused preconnects.
     pub(in crate::session) fn drop_early(
         &mut self,
         multi: &mut Multi<Job>,
@@ -120,13 +121,14 @@ impl Split {
         Ok(())
     }
 
-    /// How many transfers are wanted now.
+    /// The number of transfers to aim for.
     fn wanted(&self) -> usize {
         let ramp = self.ramp.as_ref().map(Ramp::wanted);
         ramp.unwrap_or(self.most).min(self.most)
     }
 
-    /// How many more are wanted. One that waits and waits for its first byte stands in nobody's way.
+    /// The number of transfers to open. A mute transfer, which waits too long for its first byte, counts only against
+    /// `allowed`.
     fn missing(&self) -> usize {
         let is_mute = |transfer: &&Transfer| {
             !transfer.has_all && transfer.speed.is_some() && transfer.seen.1 == transfer.from
@@ -136,7 +138,7 @@ impl Split {
         wanted.min(self.allowed.saturating_sub(self.transfers.len()))
     }
 
-    /// The transfer that asks a server for a part.
+    /// The transfer that requests a range from a server.
     fn ask(&self, server: usize, range: Range<u64>, now: Instant) -> Easy<Job> {
         let whole = Rc::clone(&self.whole);
         let segment = Segment::new(whole, range, self.supply.proof(server));
@@ -155,7 +157,7 @@ impl Split {
     }
 }
 
-/// A transfer that asks as another does, for another sink.
+/// A transfer with the request of `easy` and another sink.
 pub(in crate::session) fn like(easy: &Easy<Job>, sink: Job) -> Easy<Job> {
     Easy {
         url: easy.url.clone(),

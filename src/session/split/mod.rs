@@ -1,6 +1,7 @@
-//! One file that several transfers bring: who brings which share, how fast, and how many are wanted.
+//! One divided file: its transfers, their segments and their speeds.
 //!
-//! `download::Plan` divides, `download::Ramp` counts and `download::Mirrors` chooses; here they meet the transfers.
+//! `download::Plan` assigns the segments, `download::Ramp` finds the number of transfers and `download::Mirrors`
+//! chooses the servers. This module applies their decisions to the transfers in the engine.
 
 mod fill;
 mod transfer;
@@ -19,59 +20,65 @@ use transfer::Transfer;
 
 pub(super) use fill::like;
 
-/// A transfer that has not brought a byte for so long after it was opened has no speed.
+/// A transfer gets no speed before its first byte or this time after it was opened. After that time it is mute: its
+/// speed is 0.
 const MUTE: Duration = Duration::from_secs(2);
 
-/// How long the speed of a part is watched before what it was to bring is taken back, how many
-/// times sooner it must be there then…
+/// The time for which a segment's transfer runs before the open-ended response in front of it may take its range.
 const PATIENCE: Duration = Duration::from_millis(600);
+
+/// The open-ended response takes the range if it needs less than the slow transfer's time divided by this…
 const SOONER: f64 = 2.0;
 
-/// …and by how many seconds.
+/// …and at least this many seconds less.
 const WORTHWHILE: f64 = 1.0;
 
-/// A file that several transfers bring.
+/// A file that several transfers fetch.
 #[derive(Debug)]
 pub(super) struct Split {
-    /// The file itself, and how it is asked for. It takes part in no transfer until all bytes are there.
+    /// The download of the file and the template of its requests. It is not in the engine while the file is divided.
     pub(super) easy: Easy<Job>,
+    /// What all segments share.
     whole: Rc<Whole>,
     plan: Plan,
-    /// Whom it comes from.
+    /// The servers of the file.
     pub(super) supply: Supply,
-    /// How many transfers are wanted, where that is found by trying.
+    /// Finds the number of transfers, if it is not fixed.
     ramp: Option<Ramp>,
-    /// How many there may be, and how many are left of that after refusals.
+    /// The most transfers that may be open at once, those without a first byte included.
     allowed: usize,
+    /// The most transfers to aim for: `allowed`, or less after a server refused connections.
     most: usize,
     transfers: Vec<Transfer>,
-    /// Transfers that have connected in good time, and are given shares first.
+    /// Preconnects, which become the transfers of segments first.
     early: Vec<TransferId>,
-    /// The fastest that one of them was, in bytes a second.
+    /// The highest speed of a single transfer so far, in bytes a second.
     best: f64,
     began: Instant,
-    /// Bytes that ended transfers have received.
+    /// Bytes received by transfers that have ended.
     received: u64,
-    /// What came of the first that ended.
+    /// The outcome of the first transfer that succeeded.
     outcome: Option<Outcome>,
-    /// Bytes that were there when tries were last counted anew.
+    /// Bytes written when a server's tries were last reset.
     furthest: u64,
 }
 
-/// What is known of a transfer that is over.
+/// The result of a transfer that has ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ended {
-    /// Bytes of its share that it has not brought.
+    /// The bytes of its segment that it has not fetched.
     pub(super) missing: u64,
-    /// Bytes that it has.
+    /// The bytes that it has fetched.
     pub(super) brought: u64,
-    /// Who was asked, and after how many failures.
+    /// The index of its server.
     pub(super) server: usize,
+    /// The era of the server when the transfer was opened.
     pub(super) era: u32,
 }
 
 impl Split {
-    /// The file of a transfer that is under way with `segment`, of which `done` is there; `least` bytes make a share.
+    /// Divides the file of a transfer under way, which fetches `segment`. `done` is written already; no new segment
+    /// gets less than `least` bytes.
     pub(super) fn new(
         easy: Easy<Job>,
         (id, segment): (TransferId, &Segment),
@@ -113,24 +120,25 @@ impl Split {
         }
     }
 
-    /// Allows so many transfers: at once, or as many of them as are found to add speed.
+    /// Allows up to `most` transfers: all at once or, if `is_tried`, as many as increase the speed.
     pub(super) fn allow(&mut self, most: usize, is_tried: bool, now: Instant) {
         (self.allowed, self.most) = (most, most);
         let bytes = self.plan.done().count();
         self.ramp = is_tried.then(|| Ramp::new(most, now, bytes));
     }
 
-    /// How many transfers there are.
+    /// The number of open transfers.
     pub(super) fn transfers(&self) -> usize {
         self.transfers.len()
     }
 
-    /// Whether every byte is there.
+    /// Whether every byte is written.
     pub(super) fn is_done(&self) -> bool {
         self.plan.is_done()
     }
 
-    /// Looks how fast each transfer is, and how many are worth having; `most` is what other files leave.
+    /// Measures the speed of each transfer and adjusts their number. `most` bounds the number that is found by trying:
+    /// it falls as more files run at once.
     pub(super) fn measure(
         &mut self,
         multi: &mut Multi<Job>,
@@ -148,7 +156,7 @@ impl Split {
         Ok(())
     }
 
-    /// The origin has had enough of it.
+    /// Reduces the number of transfers after the server of a failed transfer refused it or closed the connection.
     pub(super) fn fall_back(&mut self, ended: Ended, now: Instant) {
         if self.supply.is_counted(ended.server, ended.era) {
             return;
@@ -160,9 +168,9 @@ impl Split {
         }
     }
 
-    /// Resets the tries of a server after a transfer is over that brought its whole share, or a MiB of it,
-    /// if the file has grown by [`WORTH_A_TRY`] since the last reset. Less progress resets nothing: a
-    /// server that stalls again and again would keep the file busy for hours, a few bytes at a time.
+    /// Resets the tries of a server after a transfer that fetched its full segment or [`WORTH_A_TRY`] bytes, if the
+    /// file has grown by [`WORTH_A_TRY`] since the last reset. Less progress resets nothing: otherwise a server that
+    /// stalls repeatedly could delay the file for hours, a few bytes at a time.
     pub(super) fn count_anew(&mut self, ended: Ended) {
         let done = self.plan.done().count();
         let is_worth_it = ended.missing == 0 || ended.brought >= WORTH_A_TRY;
@@ -172,20 +180,20 @@ impl Split {
         }
     }
 
-    /// The tries so far of what has failed.
+    /// The tries so far at the server of a failed transfer.
     pub(super) fn tried(&self, ended: Ended, now: Instant) -> Tries {
         self.supply.tried(ended.server, ended.era, now)
     }
 
-    /// Counts a failed try.
+    /// Counts the failed try of a transfer.
     pub(super) fn count_failure(&mut self, ended: Ended) {
         self.supply.count_failure(ended.server, ended.era);
         self.easy.sink.tries_in_all += 1;
     }
 
-    /// Makes do with fewer transfers from a server after one has failed, where others bring bytes
-    /// from there: it may serve only so many, and what is left of its share can be had later. One
-    /// that had brought bytes is worth another try, unless it `was_last`.
+    /// Lowers the number of transfers from a server after one has failed, if others receive bytes from it: the server
+    /// may limit its connections, and the segment can be fetched later. Returns false, and changes nothing, if no
+    /// other does or if the failed transfer received bytes and has tries left (`was_last` is false).
     pub(super) fn does_without(
         &mut self,
         multi: &mut Multi<Job>,
@@ -202,7 +210,7 @@ impl Split {
         }
         self.supply.lower(ended.server, now);
         if self.transfers.len() == 1 && !self.supply.mirrors().has_another(ended.server) {
-            // It need not be asked again where its answer has all the rest.
+            // If the open response reaches the end of the file, no further request is needed.
             self.leave_to_one(multi, now)?;
         } else {
             self.reach(multi);
@@ -210,8 +218,8 @@ impl Split {
         Ok(true)
     }
 
-    /// Has an answer that has all up to the end of the file go on where nobody else brings anything:
-    /// it may be long before the server serves another.
+    /// Extends the first open-ended response over the unassigned gap behind its segment: the server may not accept
+    /// another request soon.
     fn reach(&mut self, multi: &mut Multi<Job>) {
         let whole = self.transfers.iter().find(|transfer| transfer.has_all);
         if let Some(lane) = whole.map(|transfer| transfer.lane) {
@@ -220,7 +228,7 @@ impl Split {
         }
     }
 
-    /// Does without a server, where there is another: `is_lost` if it is not worth asking for the whole either.
+    /// Drops a server of several. `is_lost` says that it cannot send the full file either.
     pub(super) fn drop_server(&mut self, server: usize, is_lost: bool) {
         self.settle();
         if let Some(leader) = self.supply.drop(server, is_lost) {
@@ -229,7 +237,8 @@ impl Split {
         self.settle();
     }
 
-    /// Takes in what a transfer has brought that is over; `None` if it was none of these.
+    /// Removes a transfer that has ended and frees the rest of its segment. `None` if the transfer is not one of this
+    /// file's.
     pub(super) fn ended(
         &mut self,
         id: TransferId,
@@ -258,7 +267,7 @@ impl Split {
         }
         let elapsed = now.saturating_duration_since(transfer.opened).as_secs_f64();
         if elapsed > 0.0 && brought > 0 && transfer.speed.is_none() {
-            // It was too quick to be measured on the way.
+            // The transfer ended before its first measurement.
             let speed = brought as f64 / elapsed;
             self.best = self.best.max(speed);
             self.supply.mirrors().measured(transfer.server, speed);
@@ -271,7 +280,7 @@ impl Split {
         })
     }
 
-    /// Takes note of what came of a transfer that ended well.
+    /// Stores the outcome of the first transfer that succeeds.
     pub(super) fn note(&mut self, outcome: Outcome, now: Instant) {
         if self.outcome.is_none() {
             let since = now.checked_sub(outcome.elapsed);
@@ -280,7 +289,8 @@ impl Split {
         }
     }
 
-    /// Takes the transfers out whose bytes are all there.
+    /// Cancels each transfer if all bytes of its segment are written. The open-ended response is spared until a second
+    /// transfer has received a byte: the server may refuse every other request.
     pub(super) fn drop_superfluous(
         &mut self,
         multi: &mut Multi<Job>,
@@ -303,7 +313,7 @@ impl Split {
         Ok(())
     }
 
-    /// Takes all transfers out.
+    /// Cancels all transfers, unused preconnects included.
     pub(super) fn drop_all(
         &mut self,
         multi: &mut Multi<Job>,
@@ -331,8 +341,8 @@ impl Split {
         multi.remove(transfer.id, now).map(drop)
     }
 
-    /// Leaves all that is missing to the one transfer that can bring it by itself, if there is one:
-    /// the server sends the others nothing.
+    /// Leaves the rest of the file to the open-ended response if it covers all of that, and cancels the other
+    /// transfers: the server sends them nothing. Returns false if no response covers the rest.
     pub(super) fn leave_to_one(
         &mut self,
         multi: &mut Multi<Job>,
@@ -360,8 +370,8 @@ impl Split {
         (self.allowed, self.most, self.ramp) = (1, 1, None);
     }
 
-    /// Has an answer that has all up to the end of the file, and is much faster than who brings
-    /// what comes next, bring that itself: there are servers that send parts slowly.
+    /// Reassigns the segment behind the open-ended response to it, if the transfer of that segment is much slower:
+    /// some servers send range responses slowly.
     fn take_back(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
         let mut whole = self.transfers.iter().filter(|transfer| transfer.has_all);
         let Some((lane, Some(fast))) = whole.next().map(|transfer| (transfer.lane, transfer.speed))
@@ -390,13 +400,13 @@ impl Split {
         Ok(())
     }
 
-    /// Tells the file what its transfers have written.
+    /// Copies the written ranges of all transfers, as of now, to the file's download.
     pub(super) fn settle_all(&mut self, multi: &Multi<Job>) {
         self.look(multi, None);
         self.settle();
     }
 
-    /// Tells the file what is written of it.
+    /// Copies the written ranges to the file's download, and the validators that they rely on.
     fn settle(&mut self) {
         if self.supply.is_mixed() {
             self.easy.sink.download.set_mixed();
@@ -408,7 +418,7 @@ impl Split {
         download.set_written(self.plan.done(), self.plan.settled());
     }
 
-    /// The file, for its end, and what came of its transfers in all.
+    /// Returns the file as one download, and the combined outcome of its transfers.
     pub(super) fn into_file(mut self, now: Instant) -> (Easy<Job>, Option<Outcome>) {
         self.settle();
         let mut outcome = self.outcome.take();
@@ -420,7 +430,7 @@ impl Split {
         (self.easy, outcome)
     }
 
-    /// Bytes received so far, those fetched twice too, and how many are still missing.
+    /// The bytes received so far, duplicates included, and the bytes still missing.
     pub(super) fn progress(&self, multi: &Multi<Job>) -> (u64, u64) {
         let progress = self
             .transfers
@@ -431,7 +441,7 @@ impl Split {
         (self.received + received, missing)
     }
 
-    /// How it is shown.
+    /// The file as the report shows it.
     pub(super) fn active(&self) -> ActiveFile<'_> {
         ActiveFile {
             number: self.easy.sink.number,
@@ -441,7 +451,7 @@ impl Split {
         }
     }
 
-    /// Takes in how far each transfer has come; with `now`, also how fast it is.
+    /// Updates the offset of each transfer; with `now`, also its speed.
     fn look(&mut self, multi: &Multi<Job>, now: Option<Instant>) {
         for transfer in &mut self.transfers {
             let Some(easy) = multi.easy(transfer.id) else {
@@ -467,7 +477,7 @@ impl Split {
         if now.is_none() {
             return;
         }
-        // A further connection to a server is expected to do as well as the best one there.
+        // A further connection to a server is expected to be as fast as its fastest one.
         let speeds = || {
             self.transfers
                 .iter()
@@ -480,7 +490,7 @@ impl Split {
         }
     }
 
-    /// Has a transfer end where its share does.
+    /// Moves the end of a transfer to the end of its segment in the plan.
     fn set_end(&self, multi: &mut Multi<Job>, lane: Lane) {
         let end = self.plan.rest(lane).end;
         let transfer = self.transfers.iter().find(|transfer| transfer.lane == lane);
