@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use super::Session;
 use super::job::Job;
+use super::setback::SegmentFailure;
 use super::split::{Split, like};
 use super::supply::Supply;
-use crate::download::Body;
-use crate::error::{Error, Fault, MultiError};
+use crate::download::{Body, Plan};
+use crate::error::{Doing, Error, Fault, MultiError};
 use crate::list::Split as Wanted;
-use crate::multi::{Easy, Multi, Outcome, TransferId};
+use crate::multi::{Done, Easy, Multi, Outcome, TransferId};
 
 /// The most connections of one file if their number is found by trying. Several such files divide it among them.
 const MOST: usize = 16;
@@ -100,7 +101,8 @@ impl Session<'_> {
         let per_origin = self.plan.options.limits.per_origin;
         let whole = like(easy, job);
         let supply = Supply::new(&whole, segment.validators(), per_origin, now);
-        let mut split = Split::new(whole, (id, segment), supply, done, least, now);
+        let plan = Plan::new(segment.whole().size, least, done);
+        let mut split = Split::new(whole, id, segment, supply, plan, now);
         match wanted {
             Wanted::Auto => split.allow(MOST, true, now),
             Wanted::Most(most) => split.allow(most.get() as usize, false, now),
@@ -116,30 +118,31 @@ impl Session<'_> {
         }
     }
 
-    /// Handles the end of a segment's transfer.
+    /// Handles the end of a segment's transfer. Returns a failure, unless the run is stopping.
     pub(super) fn segment_ended(
         &mut self,
         multi: &mut Multi<Job>,
         easy: &Easy<Job>,
-        (id, result): (TransferId, Result<Outcome, Error>),
+        done: Done,
         now: Instant,
-    ) -> Result<(), MultiError> {
+    ) -> Result<Option<SegmentFailure>, MultiError> {
         let number = easy.sink.number;
         let Body::Segment(segment) = &easy.sink.download.body else {
-            return Ok(());
+            return Ok(None);
         };
         let Some(split) = self.splits.get_mut(&number) else {
-            return Ok(());
+            return Ok(None);
         };
-        let Some(ended) = split.ended(id, segment, now) else {
-            return Ok(());
+        let Some(ended) = split.ended(done.id, segment, now) else {
+            return Ok(None);
         };
-        let error = match result {
+        let error = match done.result {
             // A server may send less than the requested range (RFC 9110 §15.3.7): the rest is requested next.
             Ok(outcome) if ended.missing == 0 || ended.brought >= PIECE => {
                 split.note(outcome, now);
                 split.count_anew(ended);
-                return self.go_on(multi, number, None, now);
+                self.go_on(multi, number, None, now)?;
+                return Ok(None);
             }
             Ok(outcome) => {
                 let received = outcome.received;
@@ -147,14 +150,18 @@ impl Session<'_> {
                     received,
                     expected: Some(received + ended.missing),
                 };
-                Error::new(fault, crate::error::Doing::Receiving, outcome.address)
+                Error::new(fault, Doing::Receiving, outcome.address)
             }
             Err(error) => error,
         };
         if self.is_stopped {
-            return Ok(());
+            return Ok(None);
         }
-        self.segment_failed(multi, number, (ended, &error), now)
+        Ok(Some(SegmentFailure {
+            number,
+            ended,
+            error,
+        }))
     }
 
     /// Opens the transfers that the file needs, or verifies it once every byte has arrived.

@@ -580,7 +580,10 @@ impl Application<Job> for Session<'_> {
         }
         self.drop_early(multi, now)?;
         if easy.sink.at().is_some() {
-            return self.segment_ended(multi, &easy, (done.id, done.result), now);
+            return match self.segment_ended(multi, &easy, done, now)? {
+                Some(failure) => self.segment_failed(multi, &failure, now),
+                None => Ok(()),
+            };
         }
         easy.sink.began = easy.sink.began.or(done.dispatched);
         Self::warn_of(self.report, &easy.url, &mut easy.sink);

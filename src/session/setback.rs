@@ -13,15 +13,24 @@ use crate::multi::Multi;
 
 use super::job::Job;
 
+/// A segment's transfer that has failed.
+#[derive(Debug)]
+pub(super) struct SegmentFailure {
+    /// The number of its file.
+    pub(super) number: u64,
+    pub(super) ended: Ended,
+    pub(super) error: Error,
+}
+
 impl Session<'_> {
     /// Handles the failure of a segment's transfer.
     pub(super) fn segment_failed(
         &mut self,
         multi: &mut Multi<Job>,
-        number: u64,
-        (ended, error): (Ended, &Error),
+        failure: &SegmentFailure,
         now: Instant,
     ) -> Result<(), MultiError> {
+        let (number, ended, error) = (failure.number, failure.ended, &failure.error);
         let Some(split) = self.splits.get_mut(&number) else {
             return Ok(());
         };
@@ -37,14 +46,15 @@ impl Session<'_> {
             Decision::Again(delay) => Some(delay),
             Decision::GiveUp => None,
         };
-        let url = split.supply.url(ended.server);
-        if let Some((url, delay)) = url.zip(delay).filter(|_| error.asks_for_calm()) {
+        if error.asks_for_calm()
+            && let (Some(url), Some(delay)) = (split.supply.url(ended.server), delay)
+        {
             multi.hold(url, now + delay, now)?;
         }
         if split.supply.mirrors().has_another(ended.server) {
-            self.mirror_failed(multi, number, (ended, error), delay, now)
+            self.mirror_failed(multi, failure, delay, now)
         } else {
-            self.only_one_failed(multi, number, (ended, error), delay, now)
+            self.only_one_failed(multi, failure, delay, now)
         }
     }
 
@@ -52,11 +62,11 @@ impl Session<'_> {
     fn mirror_failed(
         &mut self,
         multi: &mut Multi<Job>,
-        number: u64,
-        (ended, error): (Ended, &Error),
+        failure: &SegmentFailure,
         delay: Option<Duration>,
         now: Instant,
     ) -> Result<(), MultiError> {
+        let (number, ended, error) = (failure.number, failure.ended, &failure.error);
         let Some(split) = self.splits.get_mut(&number) else {
             return Ok(());
         };
@@ -65,7 +75,7 @@ impl Session<'_> {
         }
         let is_last = delay.is_none();
         let may_help = error.is_retryable() && !is_damage(error);
-        if may_help && split.does_without(multi, (ended, is_last), now)? {
+        if may_help && split.does_without(multi, ended, is_last, now)? {
             return self.go_on(multi, number, None, now);
         }
         let url = split.supply.url(ended.server).cloned();
@@ -98,11 +108,11 @@ impl Session<'_> {
     fn only_one_failed(
         &mut self,
         multi: &mut Multi<Job>,
-        number: u64,
-        (ended, error): (Ended, &Error),
+        failure: &SegmentFailure,
         delay: Option<Duration>,
         now: Instant,
     ) -> Result<(), MultiError> {
+        let (number, ended, error) = (failure.number, failure.ended, &failure.error);
         let Some(split) = self.splits.get_mut(&number) else {
             return Ok(());
         };
@@ -115,7 +125,7 @@ impl Session<'_> {
             split.fall_back(ended, now);
         }
         let may_help = !is_damage(error) && (is_retryable || error.status().is_some());
-        if may_help && split.does_without(multi, (ended, delay.is_none()), now)? {
+        if may_help && split.does_without(multi, ended, delay.is_none(), now)? {
             return Ok(());
         }
         let Some(delay) = delay else {

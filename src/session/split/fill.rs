@@ -52,12 +52,14 @@ impl Split {
     /// Picks the next server and the delay before its request. If every server is backing off and no transfer is
     /// open, picks the server that is available first.
     fn next_server(&mut self, wanted: usize, now: Instant) -> Option<(usize, Option<Duration>)> {
-        let is_idle = self.transfers.is_empty();
         let mirrors = self.supply.mirrors();
         if let Some(server) = mirrors.next(wanted, now) {
             return Some((server, None));
         }
-        let (server, rest) = mirrors.soonest(now).filter(|_| is_idle)?;
+        if !self.transfers.is_empty() {
+            return None;
+        }
+        let (server, rest) = mirrors.soonest(now)?;
         Some((server, Some(rest)))
     }
 
@@ -67,11 +69,10 @@ impl Split {
         let mirrors = self.supply.mirrors();
         let pace = mirrors.speed(server).unwrap_or(self.best);
         let transfers = &self.transfers;
-        let speed = |lane| {
+        let opened = self.plan.open(missing, pace, |lane| {
             let transfer = transfers.iter().find(|transfer| transfer.lane == lane)?;
             transfer.speed.or(mirrors.speed(transfer.server))
-        };
-        let opened = self.plan.open(missing, pace, speed)?;
+        })?;
         if let Some(lane) = opened.shrunk {
             self.set_end(multi, lane);
         }
@@ -130,10 +131,7 @@ impl Split {
     /// The number of transfers to open. A mute transfer, which waits too long for its first byte, counts only against
     /// `allowed`.
     fn missing(&self) -> usize {
-        let is_mute = |transfer: &&Transfer| {
-            !transfer.has_all && transfer.speed.is_some() && transfer.seen.1 == transfer.from
-        };
-        let mute = self.transfers.iter().filter(is_mute).count();
+        let mute = self.transfers.iter().filter(|one| one.is_mute()).count();
         let wanted = self.wanted().saturating_sub(self.transfers.len() - mute);
         wanted.min(self.allowed.saturating_sub(self.transfers.len()))
     }
@@ -147,13 +145,16 @@ impl Split {
             easy.url.clone_from(url);
         }
         easy.sink.aim(&mut easy.own_headers, &mut easy.max_size);
-        let left = |timeout: Duration| {
-            let spent = now.saturating_duration_since(self.began);
-            timeout.saturating_sub(spent).max(Duration::from_millis(1))
-        };
-        easy.timeout = self.easy.timeout.map(left);
+        easy.timeout = self.time_left(now);
         easy.is_extra = true;
         easy
+    }
+
+    /// The rest of the file's timeout, if it has one.
+    fn time_left(&self, now: Instant) -> Option<Duration> {
+        let spent = now.saturating_duration_since(self.began);
+        let timeout = self.easy.timeout?;
+        Some(timeout.saturating_sub(spent).max(Duration::from_millis(1)))
     }
 }
 

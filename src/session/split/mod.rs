@@ -13,7 +13,7 @@ use super::job::Job;
 use super::report::ActiveFile;
 use super::supply::Supply;
 use crate::download::plan::Lane;
-use crate::download::{Body, Plan, Ramp, Ranges, Segment, Tries, WORTH_A_TRY, Whole};
+use crate::download::{Body, Plan, Ramp, Segment, Tries, WORTH_A_TRY, Whole};
 use crate::error::MultiError;
 use crate::multi::{Easy, Multi, Outcome, TransferId};
 use transfer::Transfer;
@@ -77,19 +77,18 @@ pub(super) struct Ended {
 }
 
 impl Split {
-    /// Divides the file of a transfer under way, which fetches `segment`. `done` is written already; no new segment
-    /// gets less than `least` bytes.
+    /// Divides the file of the transfer `id`, which fetches `segment`. `plan` has the ranges that are written already,
+    /// and no segments yet.
     pub(super) fn new(
         easy: Easy<Job>,
-        (id, segment): (TransferId, &Segment),
+        id: TransferId,
+        segment: &Segment,
         supply: Supply,
-        done: Ranges,
-        least: u64,
+        mut plan: Plan,
         now: Instant,
     ) -> Self {
         let start = easy.sink.download.start();
         let whole = Rc::clone(segment.whole());
-        let mut plan = Plan::new(whole.size, least, done);
         let at = segment.at();
         let transfer = Transfer {
             id,
@@ -197,15 +196,12 @@ impl Split {
     pub(super) fn does_without(
         &mut self,
         multi: &mut Multi<Job>,
-        (ended, was_last): (Ended, bool),
+        ended: Ended,
+        was_last: bool,
         now: Instant,
     ) -> Result<bool, MultiError> {
         self.look(multi, None);
-        let brings = |transfer: &Transfer| {
-            let has_begun = transfer.has_all || self.plan.rest(transfer.lane).start > transfer.from;
-            transfer.server == ended.server && has_begun
-        };
-        if ended.brought > 0 && !was_last || !self.transfers.iter().any(brings) {
+        if ended.brought > 0 && !was_last || !self.receives_from(ended.server) {
             return Ok(false);
         }
         self.supply.lower(ended.server, now);
@@ -218,14 +214,26 @@ impl Split {
         Ok(true)
     }
 
+    /// Whether a transfer has received bytes from a server, or has an open-ended response of it.
+    fn receives_from(&self, server: usize) -> bool {
+        self.transfers.iter().any(|transfer| {
+            let has_begun = transfer.has_all || self.plan.rest(transfer.lane).start > transfer.from;
+            transfer.server == server && has_begun
+        })
+    }
+
     /// Extends the first open-ended response over the unassigned gap behind its segment: the server may not accept
     /// another request soon.
     fn reach(&mut self, multi: &mut Multi<Job>) {
-        let whole = self.transfers.iter().find(|transfer| transfer.has_all);
-        if let Some(lane) = whole.map(|transfer| transfer.lane) {
+        if let Some(lane) = self.open_ended().map(|transfer| transfer.lane) {
             self.plan.reach(lane);
             self.set_end(multi, lane);
         }
+    }
+
+    /// The first transfer with an open-ended response.
+    fn open_ended(&self) -> Option<&Transfer> {
+        self.transfers.iter().find(|transfer| transfer.has_all)
     }
 
     /// Drops a server of several. `is_lost` says that it cannot send the full file either.
@@ -297,9 +305,11 @@ impl Split {
         now: Instant,
     ) -> Result<(), MultiError> {
         self.look(multi, None);
-        let mut first = self.transfers.iter().filter(|one| one.has_all);
-        let is_alone = !self.whole.has_begun.get();
-        let spared = first.next().filter(|_| is_alone).map(|one| one.lane);
+        let spared = if self.whole.has_begun.get() {
+            None
+        } else {
+            self.open_ended().map(|transfer| transfer.lane)
+        };
         while let Some(lane) = self.plan.superfluous(spared) {
             self.plan.close(lane);
             if let Some(place) = self
@@ -350,10 +360,9 @@ impl Split {
     ) -> Result<bool, MultiError> {
         self.look(multi, None);
         let frontier = self.plan.done().frontier();
-        let is_enough = |transfer: &Transfer| {
+        let Some(place) = self.transfers.iter().position(|transfer| {
             transfer.has_all && frontier >= self.plan.rest(transfer.lane).start
-        };
-        let Some(place) = self.transfers.iter().position(is_enough) else {
+        }) else {
             return Ok(false);
         };
         let survivor = self.transfers.swap_remove(place);
@@ -373,24 +382,19 @@ impl Split {
     /// Reassigns the segment behind the open-ended response to it, if the transfer of that segment is much slower:
     /// some servers send range responses slowly.
     fn take_back(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
-        let mut whole = self.transfers.iter().filter(|transfer| transfer.has_all);
-        let Some((lane, Some(fast))) = whole.next().map(|transfer| (transfer.lane, transfer.speed))
-        else {
+        let Some(first) = self.open_ended() else {
+            return Ok(());
+        };
+        let (lane, Some(fast)) = (first.lane, first.speed) else {
             return Ok(());
         };
         let Some(other) = self.plan.behind(lane) else {
             return Ok(());
         };
-        let is_slow = |transfer: &Transfer| {
-            let rest = self.plan.rest(other);
-            let alone = (rest.end - rest.start) as f64 / transfer.speed.unwrap_or(fast).max(1.0);
-            let back = rest.end.saturating_sub(self.plan.rest(lane).start) as f64 / fast.max(1.0);
-            transfer.lane == other
-                && now.saturating_duration_since(transfer.opened) >= PATIENCE
-                && alone > SOONER * back
-                && alone > WORTHWHILE + back
-        };
-        if let Some(place) = self.transfers.iter().position(is_slow) {
+        let start = self.plan.rest(lane).start;
+        if let Some(place) = self.transfers.iter().position(|transfer| {
+            transfer.lane == other && self.is_too_slow(transfer, start, fast, now)
+        }) {
             let server = self.transfers[place].server;
             self.plan.take_back(lane, other);
             self.drop_transfer(multi, place, now)?;
@@ -398,6 +402,17 @@ impl Split {
             self.set_end(multi, lane);
         }
         Ok(())
+    }
+
+    /// Whether another transfer, now at the offset `start` and with the speed `fast`, would reach the end of this
+    /// transfer's segment much sooner.
+    fn is_too_slow(&self, transfer: &Transfer, start: u64, fast: f64, now: Instant) -> bool {
+        let rest = self.plan.rest(transfer.lane);
+        let alone = (rest.end - rest.start) as f64 / transfer.speed.unwrap_or(fast).max(1.0);
+        let back = rest.end.saturating_sub(start) as f64 / fast.max(1.0);
+        now.saturating_duration_since(transfer.opened) >= PATIENCE
+            && alone > SOONER * back
+            && alone > WORTHWHILE + back
     }
 
     /// Copies the written ranges of all transfers, as of now, to the file's download.
@@ -466,27 +481,30 @@ impl Split {
                 self.supply.brought(transfer.server, segment.validators());
             }
             let Some(now) = now else { continue };
-            let is_dispatched = || multi.progress(transfer.id).is_some_and(|p| p.is_dispatched);
-            let is_mute = now.saturating_duration_since(transfer.opened) > MUTE && is_dispatched();
+            let is_mute = now.saturating_duration_since(transfer.opened) > MUTE
+                && multi
+                    .progress(transfer.id)
+                    .is_some_and(|progress| progress.is_dispatched);
             if at > transfer.from || is_mute {
                 transfer.measure(at, now);
             }
             transfer.seen = (now, at);
             self.best = self.best.max(transfer.speed.unwrap_or(0.0));
         }
-        if now.is_none() {
-            return;
+        if now.is_some() {
+            self.measure_servers();
         }
-        // A further connection to a server is expected to be as fast as its fastest one.
-        let speeds = || {
-            self.transfers
-                .iter()
-                .filter_map(|transfer| Some((transfer.server, transfer.speed?)))
-        };
-        for (server, _) in speeds() {
-            let same = speeds().filter(|(other, _)| *other == server);
-            let speed = same.map(|(_, speed)| speed).fold(0.0, f64::max);
-            self.supply.mirrors().measured(server, speed);
+    }
+
+    /// Updates the speed of each server: a further connection to it is expected to be as fast as its fastest one.
+    fn measure_servers(&mut self) {
+        for transfer in self.transfers.iter().filter(|one| one.speed.is_some()) {
+            let server = transfer.server;
+            let transfers = self.transfers.iter().filter(|one| one.server == server);
+            let speeds = transfers.filter_map(|one| one.speed);
+            self.supply
+                .mirrors()
+                .measured(server, speeds.fold(0.0, f64::max));
         }
     }
 

@@ -29,6 +29,11 @@ pub(super) struct Transfer {
 }
 
 impl Transfer {
+    /// Whether it waits too long for its first byte. Only a measurement tells that: it gives a speed without a byte.
+    pub(super) fn is_mute(&self) -> bool {
+        !self.has_all && self.speed.is_some() && self.seen.1 == self.from
+    }
+
     /// Updates the speed of a transfer that has written everything before the offset `at`.
     pub(super) fn measure(&mut self, at: u64, now: Instant) {
         let elapsed = now.saturating_duration_since(self.seen.0).as_secs_f64();
