@@ -47,11 +47,12 @@ impl Session<'_> {
             return Ok(());
         }
         self.early.is_decided = true;
-        let only = multi.transfers().next().filter(|_| self.rows == 1);
-        let Some((_, easy, _)) = only.filter(|(_, easy, _)| easy.sink.download.least.is_some())
-        else {
+        let Some((_, easy, _)) = multi.transfers().next() else {
             return Ok(());
         };
+        if self.rows != 1 || easy.sink.download.least.is_none() {
+            return Ok(());
+        }
         // Requests on open connections would not keep the interval.
         if self.plan.options.start_interval.is_some() {
             return Ok(());
@@ -60,9 +61,10 @@ impl Session<'_> {
             return Ok(());
         };
         // If a digest allows the mirrors already now, preconnects go to all servers in turn, like the segments later.
-        let has_bond = easy.sink.download.bond().is_some();
-        let mirrors = easy.sink.mirrors.iter().filter(|_| has_bond);
-        let urls: Vec<_> = std::iter::once(&easy.url).chain(mirrors).cloned().collect();
+        let mut urls = vec![easy.url.clone()];
+        if easy.sink.download.bond().is_some() {
+            urls.extend(easy.sink.mirrors.iter().cloned());
+        }
         let number = easy.sink.number;
         // One slot is left for the first transfer: redirects may lead it away from an origin and back.
         let limits = &self.plan.options.limits;

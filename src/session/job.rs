@@ -124,7 +124,11 @@ impl Job {
         let conditions = std::mem::replace(&mut self.conditions, fields.len());
         headers.splice(..conditions, fields);
         // The engine counts encoded bytes, which may decode to more.
-        *max_size = self.max_size.filter(|_| !self.download.decodes());
+        *max_size = if self.download.decodes() {
+            None
+        } else {
+            self.max_size
+        };
     }
 
     /// The path of the file, or standard output.
@@ -159,10 +163,15 @@ impl Job {
 impl Sink for Job {
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
         // The engine checks the size of this response; Content-Range has the size of the full file.
-        let part = response.content_range().filter(|_| response.status == 206);
-        let whole = part.and_then(|part| part.total);
-        if let Some(limit) = self.max_size.filter(|_| !self.download.is_fragment())
-            && whole.is_some_and(|size| size > limit)
+        let range = if response.status == 206 {
+            response.content_range()
+        } else {
+            None
+        };
+        if let Some(limit) = self.max_size
+            && !self.download.is_fragment()
+            && let Some(size) = range.and_then(|range| range.total)
+            && size > limit
         {
             return Err(Fault::TooLarge { limit });
         }

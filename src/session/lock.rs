@@ -141,11 +141,15 @@ impl Known {
 
     /// Replaces the present entries of the file, except those that another process has added under other names.
     fn replace(&self, others: &mut Self) {
-        let is_own = |other: &Entry| self.files.iter().any(|(_, own)| own.out == other.out);
         others
             .files
-            .retain(|(_, other)| !self.old.contains(other) && !is_own(other));
+            .retain(|(_, other)| !self.old.contains(other) && !self.has_name_of(other));
         others.files.extend(self.files.iter().cloned());
+    }
+
+    /// Whether one of the entries has the name of another one.
+    fn has_name_of(&self, other: &Entry) -> bool {
+        self.files.iter().any(|(_, own)| own.out == other.out)
     }
 }
 
@@ -163,7 +167,6 @@ impl Lock {
         if !self.is_binding {
             return Ok(());
         }
-        let refuse = |why: String| Misplaced::Fault(Fault::NoDigest(why));
         let path = self.path.display();
         let Some(known) = self.entries.get_mut(&key(&row.url)) else {
             return Err(refuse(format!("it is not in {path}")));
@@ -233,7 +236,6 @@ fn read(path: &Path, must_be_there: bool) -> io::Result<BTreeMap<String, Known>>
 }
 
 fn parse(text: &[u8]) -> io::Result<Vec<Entry>> {
-    let invalid = |why: String| io::Error::new(ErrorKind::InvalidData, why);
     let document: Document = serde_json::from_slice(text)
         .map_err(|fault| invalid(format!("not a lock file (line {})", fault.line())))?;
     if document.version != VERSION {
@@ -243,6 +245,16 @@ fn parse(text: &[u8]) -> io::Result<Vec<Entry>> {
         )));
     }
     Ok(document.files)
+}
+
+/// The fault of a row that conflicts with the lock file.
+fn refuse(why: String) -> Misplaced {
+    Misplaced::Fault(Fault::NoDigest(why))
+}
+
+/// The error of a file that is no lock file of this version.
+fn invalid(why: String) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, why)
 }
 
 impl Session<'_> {

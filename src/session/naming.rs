@@ -2,6 +2,7 @@
 //! system. Rows of other shards are named too, in list order, so that every shard assigns the same names.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::folders::Folders;
@@ -28,6 +29,11 @@ pub(super) struct Named {
 }
 
 impl Named {
+    /// The path of the file in its open folder.
+    pub(super) fn path_in(&self, folder: &Folder) -> PathBuf {
+        folder.path().join(&self.name)
+    }
+
     /// Splits a path into folder and name.
     fn at(path: &Path, is_fixed: bool) -> Self {
         Self {
@@ -176,13 +182,12 @@ impl Naming {
         path: &str,
         folders: Option<&mut Folders>,
     ) -> Result<PathBuf, Misplaced> {
-        let refuse = |why| Misplaced::Row(format!("{key}: {why}"));
-        let path = name::beneath(path).map_err(refuse)?;
+        let path = name::beneath(path).map_err(|why| invalid(key, &why))?;
         if Limits::matter_to(&path)
             && let Some(limits) = self.limits(None, folders)
             && let Some(why) = limits.refuse(&path)
         {
-            return Err(refuse(why));
+            return Err(invalid(key, &why));
         }
         Ok(path)
     }
@@ -224,15 +229,21 @@ impl Naming {
     fn spill(&mut self, folders: Option<&Folders>) {
         let base = folders.and_then(Folders::base);
         let unnamed = base.and_then(Folder::create_unnamed);
-        let elsewhere = || {
-            Folder::make(&std::env::temp_dir(), false)
-                .ok()?
-                .create_unnamed()
-        };
-        if let Some(file) = unnamed.or_else(elsewhere) {
+        if let Some(file) = unnamed.or_else(create_temporary) {
             self.names.spill_into(file);
         }
     }
+}
+
+/// The error of a row with an invalid option `key`.
+fn invalid(key: &str, why: &str) -> Misplaced {
+    Misplaced::Row(format!("{key}: {why}"))
+}
+
+/// An unnamed file in the folder of temporary files, if one can be created there.
+fn create_temporary() -> Option<File> {
+    let folder = Folder::make(&std::env::temp_dir(), false).ok()?;
+    folder.create_unnamed()
 }
 
 /// Whether a file of this name exists. An error counts as free: publishing the file detects the conflict.

@@ -46,12 +46,34 @@ pub(super) enum Misplaced {
     Fault(Fault),
 }
 
+/// Whether servers may name the files of rows that have no fixed name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ServerNames {
+    Ignored,
+    Accepted,
+    /// They may, and the run fetches one shard: the names of the rows of other shards are unknown here.
+    AcceptedInShard,
+}
+
+impl ServerNames {
+    fn of(plan: &Plan) -> Self {
+        // With `--locked`, the lock file gives the names.
+        if !plan.takes_names || plan.is_locked {
+            Self::Ignored
+        } else if plan.shard.is_some() {
+            Self::AcceptedInShard
+        } else {
+            Self::Accepted
+        }
+    }
+}
+
 /// Finds the targets of a run's rows.
 #[derive(Debug)]
 pub(super) struct Places {
     output: Output,
     exists: Exists,
-    takes_names: bool,
+    server_names: ServerNames,
     is_newer_only: bool,
     /// A lock file is written: it needs the digests of kept files too.
     has_lock: bool,
@@ -59,8 +81,6 @@ pub(super) struct Places {
     /// Computes the digests of downloads.
     hashing: Hashing,
     resume: Resume,
-    /// The run fetches one shard of the rows: names that servers give to the rows of other shards are unknown here.
-    is_shared: bool,
     naming: Naming,
     folders: Folders,
     /// The claim of a row with a free target and a name that may change; most rows share it.
@@ -73,8 +93,7 @@ impl Places {
             hashing,
             output: plan.output.clone(),
             exists: plan.exists,
-            // With `--locked`, the lock file gives the names.
-            takes_names: plan.takes_names && !plan.is_locked,
+            server_names: ServerNames::of(plan),
             is_newer_only: plan.is_newer_only,
             has_lock: plan.lock.is_some(),
             options: Rc::new(PartOptions {
@@ -90,7 +109,6 @@ impl Places {
                 is_vouched: plan.resume == Resume::Vouched,
             }),
             resume: plan.resume,
-            is_shared: plan.shard.is_some(),
             naming: Naming::new(plan),
             folders: Folders::new(plan),
             fresh: Rc::new(Claim {
@@ -117,7 +135,11 @@ impl Places {
     /// shards must assign the same names. `is_dry` leaves the disk alone.
     pub(super) fn pass_over(&mut self, row: &Row, is_dry: bool) {
         if matches!(self.output, Output::File(_) | Output::ByName) {
-            let folders = Some(&mut self.folders).filter(|_| !is_dry);
+            let folders = if is_dry {
+                None
+            } else {
+                Some(&mut self.folders)
+            };
             // The shard that fetches the row reports its error.
             let _ = self.naming.name(row, folders);
         }
@@ -188,7 +210,7 @@ impl Places {
         let folder = self.folders.open(&named.folder);
         let folder = folder.map_err(|(path, source)| disk("open folder", path, source))?;
         // A name from the command line or a list takes precedence over the server's.
-        if self.takes_names && !named.is_fixed {
+        if self.server_names != ServerNames::Ignored && !named.is_fixed {
             // `take_given_name` checks for an existing file, once the server's name is known.
             let mut placement = self.begin(folder, named);
             if let Placement::Begin { download, .. } = &mut placement {
@@ -199,9 +221,8 @@ impl Places {
         if folder.was_empty() {
             return Ok(self.begin(folder, named));
         }
-        let path = || folder.path().join(&named.name);
         let look = folder.entry(&named.name);
-        let entry = look.map_err(|source| disk("look at", path(), source))?;
+        let entry = look.map_err(|source| disk("look at", named.path_in(&folder), source))?;
         let Some(entry) = entry else {
             return Ok(self.begin(folder, named));
         };
@@ -211,23 +232,24 @@ impl Places {
         {
             // Another row of this run made the file, under a spelling that the file system considers equal.
             return if named.is_fixed {
-                Err(Misplaced::Fault(Fault::Taken(path())))
+                Err(Misplaced::Fault(Fault::Taken(named.path_in(&folder))))
             } else {
                 Ok(self.begin_beside(folder, named))
             };
         }
         if entry.is_folder() && !matches!(self.exists, Exists::Rename | Exists::Error) {
-            return Err(disk("replace", path(), io::ErrorKind::IsADirectory.into()));
+            let source = io::ErrorKind::IsADirectory.into();
+            return Err(disk("replace", named.path_in(&folder), source));
         }
         if self.resume == Resume::Vouched && entry.is_file() && !self.options.is_fragment {
             return Ok(self.continue_standing(row, folder, named, &entry));
         }
         match self.exists {
             Exists::Skip if !self.may_be_anothers(row.urls(), &folder, &named.name, &entry) => {
-                Ok(Placement::Kept(path()))
+                Ok(Placement::Kept(named.path_in(&folder)))
             }
             Exists::Skip => Ok(self.begin(folder, named)),
-            Exists::Error => Err(Misplaced::Fault(Fault::Exists(path()))),
+            Exists::Error => Err(Misplaced::Fault(Fault::Exists(named.path_in(&folder)))),
             Exists::Overwrite | Exists::Verify => {
                 Ok(self.replace_standing(row, folder, named, &entry))
             }
@@ -244,9 +266,12 @@ impl Places {
         named: Named,
         entry: &Entry,
     ) -> Placement {
-        let has_digests = row.has_digests();
-        let known = Stored::read(&folder, &named.name, entry, row.urls()).filter(|_| !has_digests);
-        let file = folder.open(&named.name).ok().filter(|_| has_digests);
+        let (known, file) = if row.has_digests() {
+            (None, folder.open(&named.name).ok())
+        } else {
+            let known = Stored::read(&folder, &named.name, entry, row.urls());
+            (known, None)
+        };
         let is_renamed = named.is_renamed;
         let part = self.part(folder, named, Some(entry));
         let part = match known {
@@ -282,13 +307,9 @@ impl Places {
             .flatten();
         let is_renamed = named.is_renamed;
         let is_anothers = self.may_be_anothers(row.urls(), &folder, &named.name, entry);
-        let part = self.part(folder, named, Some(entry).filter(|_| !is_anothers));
+        let standing = if is_anothers { None } else { Some(entry) };
+        let part = self.part(folder, named, standing);
         self.begin_with(part, is_renamed, known, file)
-    }
-
-    /// Whether servers may give names to the rows of other shards, which this run cannot know.
-    fn has_unforeseen_names(&self) -> bool {
-        self.is_shared && self.takes_names
     }
 
     /// Whether the existing file may belong to a row of another shard: no record says that it came from one of `urls`.
@@ -299,27 +320,19 @@ impl Places {
         name: &OsStr,
         entry: &Entry,
     ) -> bool {
-        self.has_unforeseen_names() && Stored::read(folder, name, entry, urls).is_none()
+        self.server_names == ServerNames::AcceptedInShard
+            && Stored::read(folder, name, entry, urls).is_none()
     }
 
     /// The record of an existing file, or one made of its modification time where only newer files are fetched.
     fn known(&self, folder: &Folder, name: &OsStr, entry: &Entry, row: &Row) -> Option<Stored> {
-        let by_time = || self.is_newer_only.then(|| Stored::by_time(entry)).flatten();
-        let stored = Stored::read(folder, name, entry, row.urls());
-        if stored
-            .as_ref()
-            .is_some_and(|stored| !stored.is_for(self.options.decodes))
-        {
-            return None;
+        match Stored::read(folder, name, entry, row.urls()) {
+            Some(stored) if !stored.is_for(self.options.decodes) => None,
+            Some(stored) if self.is_newer_only => Some(stored.unless_newer()),
+            Some(stored) => Some(stored),
+            None if self.is_newer_only => Stored::by_time(entry),
+            None => None,
         }
-        let stored = stored.map(|stored| {
-            if self.is_newer_only {
-                stored.unless_newer()
-            } else {
-                stored
-            }
-        });
-        stored.or_else(by_time)
     }
 
     /// Waits until the written bytes of incomplete files are synced to the disk.
@@ -370,7 +383,8 @@ impl Places {
         };
         let standing =
             entry.filter(|entry| !self.may_be_anothers([url], &folder, part.name(), entry));
-        part.claim(self.claim(standing.as_ref(), self.is_shared));
+        let is_fixed = self.server_names == ServerNames::AcceptedInShard;
+        part.claim(self.claim(standing.as_ref(), is_fixed));
         Ok(is_renamed)
     }
 
@@ -390,7 +404,7 @@ impl Places {
             // A file that appears at the target later may belong to another URL. It is kept only if its content is
             // equal, and never replaced.
             Exists::Skip | Exists::Overwrite
-                if standing.is_none() && self.has_unforeseen_names() =>
+                if standing.is_none() && self.server_names == ServerNames::AcceptedInShard =>
             {
                 Exists::Verify
             }

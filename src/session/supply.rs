@@ -48,10 +48,14 @@ impl Supply {
         now: Instant,
     ) -> Self {
         let job = &easy.sink;
-        let bond = job.download.bond().filter(|_| !job.is_alone);
-        let mirrors = job.mirrors.iter().filter(|_| bond.is_some());
+        let bond = if job.is_alone {
+            None
+        } else {
+            job.download.bond()
+        };
+        let mirrors = bond.is_some().then_some(&job.mirrors);
         let (mut servers, mut origins) = (Vec::new(), Vec::new());
-        for url in std::iter::once(&easy.url).chain(mirrors) {
+        for url in std::iter::once(&easy.url).chain(mirrors.into_iter().flatten()) {
             let Ok(origin) = Origin::of(url) else {
                 continue;
             };
@@ -69,7 +73,11 @@ impl Supply {
                     is_vouched,
                 },
                 tries: if is_first { job.tries } else { 1 },
-                began: job.began.filter(|_| is_first).unwrap_or(now),
+                began: if is_first {
+                    job.began.unwrap_or(now)
+                } else {
+                    now
+                },
                 era: 0,
                 has_brought: is_first,
                 is_lost: false,
@@ -116,10 +124,9 @@ impl Supply {
         let Some(leader) = self.servers.get(self.leader) else {
             return false;
         };
-        let proves = |other: &Server| leader.proof.validators.prove(&other.proof.validators);
         let others = self.servers.iter().enumerate();
         let mut others = others.filter(|(place, other)| *place != self.leader && other.has_brought);
-        others.any(|(_, other)| !proves(other))
+        others.any(|(_, other)| !leader.proof.validators.prove(&other.proof.validators))
     }
 
     /// The era of a transfer that is opened now.
@@ -191,8 +198,10 @@ impl Supply {
         }
         let places = 0..self.servers.len();
         let left = places.filter(|place| !self.mirrors.is_dropped(*place));
-        let has_proof = |place: &usize| self.servers[*place].proof.validators.strong().is_some();
-        self.leader = left.clone().find(has_proof).or(left.min())?;
+        let proven = left
+            .clone()
+            .find(|place| self.servers[*place].proof.validators.strong().is_some());
+        self.leader = proven.or(left.min())?;
         self.url(self.leader).cloned()
     }
 
