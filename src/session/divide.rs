@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use super::Session;
 use super::job::Job;
+use super::servers::Servers;
 use super::setback::SegmentFailure;
 use super::split::{Split, like};
-use super::supply::Supply;
 use crate::download::{Body, Plan};
 use crate::error::{Doing, Error, Fault, MultiError};
 use crate::list::Split as Wanted;
@@ -100,9 +100,9 @@ impl Session<'_> {
         };
         let per_origin = self.plan.options.limits.per_origin;
         let whole = like(easy, job);
-        let supply = Supply::new(&whole, segment.validators(), per_origin, now);
+        let servers = Servers::new(&whole, segment.validators(), per_origin, now);
         let plan = Plan::new(segment.whole().size, least, done);
-        let mut split = Split::new(whole, id, segment, supply, plan, now);
+        let mut split = Split::new(whole, id, segment, servers, plan, now);
         match wanted {
             Wanted::Auto => split.allow(MOST, true, now),
             Wanted::Most(most) => split.allow(most.get() as usize, false, now),

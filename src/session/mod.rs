@@ -24,10 +24,10 @@ mod places;
 mod plan;
 mod promised;
 mod report;
+mod servers;
 mod setback;
 mod source;
 mod split;
-mod supply;
 mod telling;
 mod verify;
 

@@ -47,11 +47,11 @@ impl Session<'_> {
             Decision::GiveUp => None,
         };
         if error.asks_for_calm()
-            && let (Some(url), Some(delay)) = (split.supply.url(ended.server), delay)
+            && let (Some(url), Some(delay)) = (split.servers.url(ended.server), delay)
         {
             multi.hold(url, now + delay, now)?;
         }
-        if split.supply.mirrors().has_another(ended.server) {
+        if split.servers.mirrors().has_another(ended.server) {
             self.mirror_failed(multi, failure, delay, now)
         } else {
             self.only_one_failed(multi, failure, delay, now)
@@ -70,7 +70,7 @@ impl Session<'_> {
         let Some(split) = self.splits.get_mut(&number) else {
             return Ok(());
         };
-        if split.supply.mirrors().is_dropped(ended.server) {
+        if split.servers.mirrors().is_dropped(ended.server) {
             return self.go_on(multi, number, None, now);
         }
         let is_last = delay.is_none();
@@ -78,11 +78,11 @@ impl Session<'_> {
         if may_help && split.does_without(multi, ended, is_last, now)? {
             return self.go_on(multi, number, None, now);
         }
-        let url = split.supply.url(ended.server).cloned();
+        let url = split.servers.url(ended.server).cloned();
         let url = url.unwrap_or_else(|| split.easy.url.clone());
         if let Some(delay) = delay {
             let tries = split.tried(ended, now).count;
-            split.supply.mirrors().rest(ended.server, now + delay);
+            split.servers.mirrors().rest(ended.server, now + delay);
             split.count_failure(ended);
             self.report.retrying(&Retrying {
                 number,

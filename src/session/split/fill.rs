@@ -33,13 +33,13 @@ impl Split {
             let mut easy = self.ask(server, range.clone(), now);
             easy.delay = delay.take().max(rest);
             let id = self.start(multi, easy, now)?;
-            self.supply.mirrors().opened(server);
+            self.servers.mirrors().opened(server);
             self.transfers.push(Transfer {
                 id,
                 lane,
                 server,
                 opened: now,
-                era: self.supply.era(server),
+                era: self.servers.era(server),
                 from: range.start,
                 seen: (now, range.start),
                 speed: None,
@@ -52,7 +52,7 @@ impl Split {
     /// Picks the next server and the delay before its request. If every server is backing off and no transfer is
     /// open, picks the server that is available first.
     fn next_server(&mut self, wanted: usize, now: Instant) -> Option<(usize, Option<Duration>)> {
-        let mirrors = self.supply.mirrors();
+        let mirrors = self.servers.mirrors();
         if let Some(server) = mirrors.next(wanted, now) {
             return Some((server, None));
         }
@@ -66,7 +66,7 @@ impl Split {
     /// Assigns a segment to a transfer from `server`; `None` if no further segment is worth a request.
     fn open(&mut self, multi: &mut Multi<Job>, server: usize) -> Option<(Lane, Range<u64>)> {
         let missing = self.missing() as u64;
-        let mirrors = self.supply.mirrors();
+        let mirrors = self.servers.mirrors();
         let pace = mirrors.speed(server).unwrap_or(self.best);
         let transfers = &self.transfers;
         let opened = self.plan.open(missing, pace, |lane| {
@@ -139,9 +139,9 @@ impl Split {
     /// The transfer that requests a range from a server.
     fn ask(&self, server: usize, range: Range<u64>, now: Instant) -> Easy<Job> {
         let whole = Rc::clone(&self.whole);
-        let segment = Segment::new(whole, range, self.supply.proof(server));
+        let segment = Segment::new(whole, range, self.servers.proof(server));
         let mut easy = like(&self.easy, self.easy.sink.segment(segment));
-        if let Some(url) = self.supply.url(server) {
+        if let Some(url) = self.servers.url(server) {
             easy.url.clone_from(url);
         }
         easy.sink.aim(&mut easy.own_headers, &mut easy.max_size);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::job::Job;
 use super::report::ActiveFile;
-use super::supply::Supply;
+use super::servers::Servers;
 use crate::download::plan::Lane;
 use crate::download::{Body, Plan, Ramp, Segment, Tries, WORTH_A_TRY, Whole};
 use crate::error::MultiError;
@@ -42,7 +42,7 @@ pub(super) struct Split {
     whole: Rc<Whole>,
     plan: Plan,
     /// The servers of the file.
-    pub(super) supply: Supply,
+    pub(super) servers: Servers,
     /// Finds the number of transfers, if it is not fixed.
     ramp: Option<Ramp>,
     /// The most transfers that may be open at once, those without a first byte included.
@@ -83,7 +83,7 @@ impl Split {
         easy: Easy<Job>,
         id: TransferId,
         segment: &Segment,
-        supply: Supply,
+        servers: Servers,
         mut plan: Plan,
         now: Instant,
     ) -> Self {
@@ -105,7 +105,7 @@ impl Split {
             easy,
             whole,
             plan,
-            supply,
+            servers,
             ramp: None,
             allowed: 1,
             most: 1,
@@ -146,7 +146,7 @@ impl Split {
     ) -> Result<(), MultiError> {
         self.look(multi, Some(now));
         self.take_back(multi, now)?;
-        self.supply.mirrors().raise(now);
+        self.servers.mirrors().raise(now);
         if let Some(ramp) = &mut self.ramp {
             ramp.set_most(most.min(self.most));
             ramp.observe(now, self.plan.done().count());
@@ -157,7 +157,7 @@ impl Split {
 
     /// Reduces the number of transfers after the server of a failed transfer refused it or closed the connection.
     pub(super) fn fall_back(&mut self, ended: Ended, now: Instant) {
-        if self.supply.is_counted(ended.server, ended.era) {
+        if self.servers.is_counted(ended.server, ended.era) {
             return;
         }
         let bytes = self.plan.done().count();
@@ -175,18 +175,18 @@ impl Split {
         let is_worth_it = ended.missing == 0 || ended.brought >= WORTH_A_TRY;
         if is_worth_it && done >= self.furthest + WORTH_A_TRY {
             self.furthest = done;
-            self.supply.reset_tries(ended.server);
+            self.servers.reset_tries(ended.server);
         }
     }
 
     /// The tries so far at the server of a failed transfer.
     pub(super) fn tried(&self, ended: Ended, now: Instant) -> Tries {
-        self.supply.tried(ended.server, ended.era, now)
+        self.servers.tried(ended.server, ended.era, now)
     }
 
     /// Counts the failed try of a transfer.
     pub(super) fn count_failure(&mut self, ended: Ended) {
-        self.supply.count_failure(ended.server, ended.era);
+        self.servers.count_failure(ended.server, ended.era);
         self.easy.sink.tries_in_all += 1;
     }
 
@@ -204,8 +204,8 @@ impl Split {
         if ended.brought > 0 && !was_last || !self.receives_from(ended.server) {
             return Ok(false);
         }
-        self.supply.lower(ended.server, now);
-        if self.transfers.len() == 1 && !self.supply.mirrors().has_another(ended.server) {
+        self.servers.lower(ended.server, now);
+        if self.transfers.len() == 1 && !self.servers.mirrors().has_another(ended.server) {
             // If the open response reaches the end of the file, no further request is needed.
             self.leave_to_one(multi, now)?;
         } else {
@@ -239,7 +239,7 @@ impl Split {
     /// Drops a server of several. `is_lost` says that it cannot send the full file either.
     pub(super) fn drop_server(&mut self, server: usize, is_lost: bool) {
         self.settle();
-        if let Some(leader) = self.supply.drop(server, is_lost) {
+        if let Some(leader) = self.servers.drop(server, is_lost) {
             self.easy.url = leader;
         }
         self.settle();
@@ -267,18 +267,18 @@ impl Split {
             self.easy.sink.download.spoil(done, start);
         }
         self.plan.close(transfer.lane);
-        self.supply.mirrors().closed(transfer.server);
+        self.servers.mirrors().closed(transfer.server);
         self.received += segment.at().saturating_sub(transfer.from);
         let brought = segment.at().saturating_sub(transfer.from);
         if brought > 0 {
-            self.supply.brought(transfer.server, segment.validators());
+            self.servers.brought(transfer.server, segment.validators());
         }
         let elapsed = now.saturating_duration_since(transfer.opened).as_secs_f64();
         if elapsed > 0.0 && brought > 0 && transfer.speed.is_none() {
             // The transfer ended before its first measurement.
             let speed = brought as f64 / elapsed;
             self.best = self.best.max(speed);
-            self.supply.mirrors().measured(transfer.server, speed);
+            self.servers.mirrors().measured(transfer.server, speed);
         }
         Some(Ended {
             missing: segment.end().saturating_sub(segment.at()),
@@ -347,7 +347,7 @@ impl Split {
         let progress = multi.progress(transfer.id).unwrap_or_default();
         self.received += progress.received;
         self.plan.close(transfer.lane);
-        self.supply.mirrors().closed(transfer.server);
+        self.servers.mirrors().closed(transfer.server);
         multi.remove(transfer.id, now).map(drop)
     }
 
@@ -398,7 +398,7 @@ impl Split {
             let server = self.transfers[place].server;
             self.plan.take_back(lane, other);
             self.drop_transfer(multi, place, now)?;
-            self.supply.lower(server, now);
+            self.servers.lower(server, now);
             self.set_end(multi, lane);
         }
         Ok(())
@@ -423,10 +423,10 @@ impl Split {
 
     /// Copies the written ranges to the file's download, and the validators that they rely on.
     fn settle(&mut self) {
-        if self.supply.is_mixed() {
+        if self.servers.is_mixed() {
             self.easy.sink.download.set_mixed();
         }
-        if let Some(validators) = self.supply.relied_on() {
+        if let Some(validators) = self.servers.relied_on() {
             self.easy.sink.download.rely_on(validators);
         }
         let download = &mut self.easy.sink.download;
@@ -441,7 +441,7 @@ impl Split {
             outcome.received = self.received;
             outcome.elapsed = now.saturating_duration_since(self.began);
         }
-        self.supply.give_back(&mut self.easy);
+        self.servers.give_back(&mut self.easy);
         (self.easy, outcome)
     }
 
@@ -478,7 +478,7 @@ impl Split {
             let at = segment.at();
             self.plan.advance(transfer.lane, at);
             if at > transfer.from {
-                self.supply.brought(transfer.server, segment.validators());
+                self.servers.brought(transfer.server, segment.validators());
             }
             let Some(now) = now else { continue };
             let is_mute = now.saturating_duration_since(transfer.opened) > MUTE
@@ -502,7 +502,7 @@ impl Split {
             let server = transfer.server;
             let transfers = self.transfers.iter().filter(|one| one.server == server);
             let speeds = transfers.filter_map(|one| one.speed);
-            self.supply
+            self.servers
                 .mirrors()
                 .measured(server, speeds.fold(0.0, f64::max));
         }

@@ -11,7 +11,7 @@ use crate::multi::Easy;
 
 /// The servers of one file. Index 0 is the server of its first response; mirrors follow in the order of the row.
 #[derive(Debug)]
-pub(super) struct Supply {
+pub(super) struct Servers {
     servers: Vec<Server>,
     mirrors: Mirrors,
     /// The index of the server that a retry or another run resumes from. It changes when that server is dropped.
@@ -38,7 +38,7 @@ struct Server {
     is_lost: bool,
 }
 
-impl Supply {
+impl Servers {
     /// The server of the file's first transfer, which sent `validators`, and the mirrors if a bond proves that their
     /// bytes are of one version. No origin gets more than `per_origin` connections; 0 is no limit.
     pub(super) fn new(
