@@ -66,7 +66,7 @@ impl Session<'_> {
     /// The number of files in the engine, where a divided file counts once.
     pub(super) fn files(&self, multi: &Multi<Job>) -> usize {
         let segments: usize = self.splits.values().map(Split::transfers).sum();
-        (multi.running() + self.splits.len()).saturating_sub(segments + self.early.count())
+        (multi.running() + self.splits.len()).saturating_sub(segments + self.preconnects.count())
     }
 
     /// Divides the missing bytes of a file that one transfer has begun among several transfers.
@@ -107,13 +107,13 @@ impl Session<'_> {
             Wanted::Auto => split.allow(MOST, true, now),
             Wanted::Most(most) => split.allow(most.get() as usize, false, now),
         }
-        split.begin_with(self.early.take());
+        split.use_preconnects(self.preconnects.take());
         self.splits.insert(number, split);
         multi.reserve(self.splits.len(), now)?;
         self.tends_at = self.tends_at.or(now.checked_add(BEAT));
         self.go_on(multi, number, None, now)?;
         match self.splits.get_mut(&number) {
-            Some(split) => split.drop_early(multi, now),
+            Some(split) => split.drop_preconnects(multi, now),
             None => Ok(()),
         }
     }

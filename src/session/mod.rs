@@ -13,7 +13,6 @@
 
 mod descriptors;
 mod divide;
-mod early;
 mod ending;
 mod failures;
 mod folders;
@@ -22,6 +21,7 @@ mod lock;
 mod naming;
 mod places;
 mod plan;
+mod preconnect;
 mod promised;
 mod report;
 mod servers;
@@ -46,11 +46,11 @@ use std::time::{Duration, Instant, SystemTime};
 use url::Url;
 
 use descriptors::Descriptors;
-use early::Early;
 use failures::Failures;
 use job::Job;
 use lock::Lock;
 use places::{Misplaced, Placement, Places};
+use preconnect::Preconnects;
 use promised::Promised;
 use source::{Item, Source};
 use split::Split;
@@ -181,7 +181,7 @@ struct Session<'r> {
     /// Files that several transfers bring, by their numbers.
     splits: BTreeMap<u64, Split>,
     /// Connections for a file that may be divided.
-    early: Early,
+    preconnects: Preconnects,
     /// When they are looked after next.
     tends_at: Option<Instant>,
     /// A head has come of a file that may be divided.
@@ -234,7 +234,7 @@ impl<'r> Session<'r> {
             looks_at: None,
             looks: 0,
             splits: BTreeMap::new(),
-            early: Early::default(),
+            preconnects: Preconnects::default(),
             tends_at: None,
             has_divisible: Rc::default(),
             traces: Rc::default(),
@@ -549,7 +549,7 @@ impl Application<Job> for Session<'_> {
                 Item::End => self.has_ended = true,
             }
         }
-        self.connect_early(multi)?;
+        self.preconnect(multi)?;
         if self.is_stopped {
             self.totals.unfinished += (self.files(multi) + self.waiting.len()) as u64;
         }
@@ -575,10 +575,10 @@ impl Application<Job> for Session<'_> {
         self.show_traces(multi);
         let mut easy = multi.remove(done.id, now)?;
         if easy.is_connect_only {
-            self.early.lose(done.id);
+            self.preconnects.lose(done.id);
             return Ok(());
         }
-        self.drop_early(multi, now)?;
+        self.drop_preconnects(multi, now)?;
         if easy.sink.at().is_some() {
             return match self.segment_ended(multi, &easy, done, now)? {
                 Some(failure) => self.segment_failed(multi, &failure, now),

@@ -86,15 +86,15 @@ impl Split {
         mut easy: Easy<Job>,
         now: Instant,
     ) -> Result<TransferId, MultiError> {
-        let mut early = std::mem::take(&mut self.early).into_iter();
-        for id in early.by_ref() {
+        let mut preconnects = std::mem::take(&mut self.preconnects).into_iter();
+        for id in preconnects.by_ref() {
             if multi.easy(id).is_none_or(|to| to.url != easy.url) {
-                self.early.push(id);
+                self.preconnects.push(id);
                 continue;
             }
             match multi.replace(id, &mut easy, now) {
                 Ok(()) => {
-                    self.early.extend(early);
+                    self.preconnects.extend(preconnects);
                     return Ok(id);
                 }
                 Err(MultiError::AbortedByCallback) => return Err(MultiError::AbortedByCallback),
@@ -106,17 +106,17 @@ impl Split {
     }
 
     /// Takes over preconnects for the first transfers.
-    pub(in crate::session) fn begin_with(&mut self, early: Vec<TransferId>) {
-        self.early = early;
+    pub(in crate::session) fn use_preconnects(&mut self, preconnects: Vec<TransferId>) {
+        self.preconnects = preconnects;
     }
 
     /// Closes the unused preconnects.
-    pub(in crate::session) fn drop_early(
+    pub(in crate::session) fn drop_preconnects(
         &mut self,
         multi: &mut Multi<Job>,
         now: Instant,
     ) -> Result<(), MultiError> {
-        for id in self.early.drain(..) {
+        for id in self.preconnects.drain(..) {
             multi.remove(id, now)?;
         }
         Ok(())

@@ -51,7 +51,7 @@ pub(super) struct Split {
     most: usize,
     transfers: Vec<Transfer>,
     /// Preconnects, which become the transfers of segments first.
-    early: Vec<TransferId>,
+    preconnects: Vec<TransferId>,
     /// The highest speed of a single transfer so far, in bytes a second.
     best: f64,
     began: Instant,
@@ -110,7 +110,7 @@ impl Split {
             allowed: 1,
             most: 1,
             transfers: vec![transfer],
-            early: Vec::new(),
+            preconnects: Vec::new(),
             best: 0.0,
             began: now,
             received: at - start.min(at),
@@ -329,7 +329,7 @@ impl Split {
         multi: &mut Multi<Job>,
         now: Instant,
     ) -> Result<(), MultiError> {
-        self.drop_early(multi, now)?;
+        self.drop_preconnects(multi, now)?;
         self.look(multi, None);
         while !self.transfers.is_empty() {
             self.drop_transfer(multi, 0, now)?;

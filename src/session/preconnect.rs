@@ -17,13 +17,13 @@ const MOST: usize = 15;
 
 /// The preconnects of a run that are not used yet.
 #[derive(Debug, Default)]
-pub(super) struct Early {
+pub(super) struct Preconnects {
     ids: Vec<TransferId>,
     /// The run has decided whether to preconnect, which happens once.
     is_decided: bool,
 }
 
-impl Early {
+impl Preconnects {
     /// The number of unused preconnects.
     pub(super) fn count(&self) -> usize {
         self.ids.len()
@@ -31,7 +31,7 @@ impl Early {
 
     /// Forgets a preconnect that has failed.
     pub(super) fn lose(&mut self, id: TransferId) {
-        self.ids.retain(|early| *early != id);
+        self.ids.retain(|preconnect| *preconnect != id);
     }
 
     /// Hands all preconnects over to the caller, which must use or remove them.
@@ -42,11 +42,11 @@ impl Early {
 
 impl Session<'_> {
     /// Preconnects for the only file of the run, if the user gave a fixed number of transfers. Does this at most once.
-    pub(super) fn connect_early(&mut self, multi: &mut Multi<Job>) -> Result<(), MultiError> {
-        if self.early.is_decided || !self.has_ended {
+    pub(super) fn preconnect(&mut self, multi: &mut Multi<Job>) -> Result<(), MultiError> {
+        if self.preconnects.is_decided || !self.has_ended {
             return Ok(());
         }
-        self.early.is_decided = true;
+        self.preconnects.is_decided = true;
         let Some((_, easy, _)) = multi.transfers().next() else {
             return Ok(());
         };
@@ -77,18 +77,18 @@ impl Session<'_> {
             let mut easy = self.easy(url.clone(), job);
             (easy.is_extra, easy.is_connect_only) = (true, true);
             easy.timeout = None;
-            self.early.ids.push(multi.add(easy)?);
+            self.preconnects.ids.push(multi.add(easy)?);
         }
         Ok(())
     }
 
     /// Closes the unused preconnects.
-    pub(super) fn drop_early(
+    pub(super) fn drop_preconnects(
         &mut self,
         multi: &mut Multi<Job>,
         now: Instant,
     ) -> Result<(), MultiError> {
-        for id in self.early.take() {
+        for id in self.preconnects.take() {
             multi.remove(id, now)?;
         }
         Ok(())
