@@ -174,7 +174,7 @@ impl Session<'_> {
         self.totals.unfinished += 1;
         self.places.tell_typed(&mut row);
         // What keeps it from being checked or placed, the next run will meet again.
-        let _ = self.promised.add_to(&mut row);
+        let _ = self.expected_digests.add_to(&mut row);
         if let Ok(Some(path)) = self.places.foresee(&row)
             && (!self.plan.takes_names || self.plan.is_locked)
         {

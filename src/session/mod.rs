@@ -14,6 +14,7 @@
 mod descriptors;
 mod divide;
 mod ending;
+mod expected_digests;
 mod failures;
 mod folders;
 mod job;
@@ -22,7 +23,6 @@ mod naming;
 mod places;
 mod plan;
 mod preconnect;
-mod promised;
 mod report;
 mod servers;
 mod setback;
@@ -46,12 +46,12 @@ use std::time::{Duration, Instant, SystemTime};
 use url::Url;
 
 use descriptors::Descriptors;
+use expected_digests::ExpectedDigests;
 use failures::Failures;
 use job::Job;
 use lock::Lock;
 use places::{Misplaced, Placement, Places};
 use preconnect::Preconnects;
-use promised::Promised;
 use source::{Item, Source};
 use split::Split;
 use verify::Waiting;
@@ -168,7 +168,7 @@ struct Session<'r> {
     /// Rows that may sleep until a retry, beside those that wait for a place.
     sleepers: usize,
     /// What digests files are to have, beside those that their rows name.
-    promised: Promised,
+    expected_digests: ExpectedDigests,
     /// Where rows go that failed.
     failures: Option<Failures>,
     lock: Option<Lock>,
@@ -216,7 +216,7 @@ impl<'r> Session<'r> {
         let seed = plan.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         Self {
             places: Places::new(&plan, hashing.clone()),
-            promised: Promised::new(&mut plan),
+            expected_digests: ExpectedDigests::new(&mut plan),
             source,
             plan,
             report,
@@ -320,7 +320,7 @@ impl<'r> Session<'r> {
     fn admit(&mut self, row: &mut Row) -> Result<Option<Admitted>, Misplaced> {
         self.places.tell_typed(row);
         let bound = self.bind(row);
-        let bound = bound.and_then(|()| self.promised.add_to(row));
+        let bound = bound.and_then(|()| self.expected_digests.add_to(row));
         if bound.is_err() && !self.plan.is_locked {
             // Other workers, which do not know of that, count with its name.
             self.places.pass_over(row, false);
@@ -532,7 +532,7 @@ impl Application<Job> for Session<'_> {
         while !self.has_ended
             && !self.is_stopped
             && !sys::is_stopping()
-            && !self.promised.is_awaited()
+            && !self.expected_digests.is_awaited()
             && self.files(multi).saturating_sub(multi.sleeping()) + self.waiting.len() < room
             && multi.sleeping() < self.sleepers
         {

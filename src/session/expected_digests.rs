@@ -20,15 +20,15 @@ const LONGEST: u64 = 256 << 20;
 
 /// The expected digests of the run's options.
 #[derive(Debug)]
-pub(super) struct Promised {
+pub(super) struct ExpectedDigests {
     /// `--checksum`.
     digests: Vec<Expected>,
     /// `--checksums`.
-    checksums: List,
+    checksums: ChecksumList,
 }
 
 #[derive(Debug)]
-enum List {
+enum ChecksumList {
     /// The run has no list.
     None,
     /// The list has not been read or requested yet.
@@ -39,11 +39,14 @@ enum List {
     Known(Checksums),
 }
 
-impl Promised {
+impl ExpectedDigests {
     pub(super) fn new(plan: &mut Plan) -> Self {
         Self {
             digests: std::mem::take(&mut plan.digests),
-            checksums: plan.checksums.take().map_or(List::None, List::Wanted),
+            checksums: plan
+                .checksums
+                .take()
+                .map_or(ChecksumList::None, ChecksumList::Wanted),
         }
     }
 
@@ -51,7 +54,7 @@ impl Promised {
     pub(super) fn add_to(&self, row: &mut Row) -> Result<(), Misplaced> {
         row.expect_all(&self.digests).map_err(Misplaced::Row)?;
         match &self.checksums {
-            List::Known(checksums) => checksums
+            ChecksumList::Known(checksums) => checksums
                 .add_to(row)
                 .map_err(|why| Misplaced::Fault(Fault::NoDigest(why))),
             _ => Ok(()),
@@ -60,18 +63,18 @@ impl Promised {
 
     /// Whether rows must wait for the list of digests.
     pub(super) fn is_awaited(&self) -> bool {
-        matches!(self.checksums, List::Awaited)
+        matches!(self.checksums, ChecksumList::Awaited)
     }
 }
 
 impl Session<'_> {
     /// Reads the list of digests, or starts the transfer that fetches it. Does nothing at later calls.
     pub(super) fn ask_for_checksums(&mut self, multi: &mut Multi<Job>) -> Result<(), MultiError> {
-        let List::Wanted(place) = &mut self.promised.checksums else {
+        let ChecksumList::Wanted(place) = &mut self.expected_digests.checksums else {
             return Ok(());
         };
         let place = std::mem::replace(place, ListPlace::File("".into()));
-        self.promised.checksums = List::Awaited;
+        self.expected_digests.checksums = ChecksumList::Awaited;
         let url = match place {
             ListPlace::Url(url) => url,
             ListPlace::File(path) => {
@@ -98,7 +101,7 @@ impl Session<'_> {
 
     /// Ends the run, because no file can be verified without the list of digests.
     pub(super) fn checksums_failed(&mut self) {
-        self.promised.checksums = List::None;
+        self.expected_digests.checksums = ChecksumList::None;
         self.has_ended = true;
     }
 
@@ -108,7 +111,7 @@ impl Session<'_> {
                 .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
         });
         match checksums {
-            Ok(checksums) => self.promised.checksums = List::Known(checksums),
+            Ok(checksums) => self.expected_digests.checksums = ChecksumList::Known(checksums),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.awaits_signal = true;
                 self.checksums_failed();
