@@ -1,5 +1,5 @@
-//! Divided files: when a file is divided into segments, and what follows the end of a segment's transfer. `setback`
-//! handles the transfers that fail.
+//! Divided files: when a file is divided into segments, and what follows the end of a segment's transfer.
+//! `segment_failure` handles the transfers that fail.
 //!
 //! ```text
 //! a head that allows it ─► divide ─► fill ◄── tend: measures speeds, adjusts the number of transfers
@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::Session;
 use super::job::Job;
+use super::segment_failure::SegmentFailure;
 use super::servers::Servers;
-use super::setback::SegmentFailure;
 use super::split::{Split, like};
 use crate::download::{Body, Plan};
 use crate::error::{Doing, Error, Fault, MultiError};

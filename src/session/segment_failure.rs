@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::Session;
 use super::ending::decide;
+use super::job::Job;
 use super::report::Retrying;
 use super::split::Ended;
 use crate::download::Decision;
 use crate::error::{Error, Fault, MultiError};
 use crate::multi::Multi;
-
-use super::job::Job;
 
 /// A segment's transfer that has failed.
 #[derive(Debug)]
