@@ -57,7 +57,7 @@ impl Session<'_> {
         for number in numbers {
             if let Some(split) = self.splits.get_mut(&number) {
                 split.measure(multi, most, now)?;
-                self.go_on(multi, number, None, now)?;
+                self.fill_or_verify(multi, number, None, now)?;
             }
         }
         Ok(())
@@ -104,14 +104,14 @@ impl Session<'_> {
         let plan = Plan::new(segment.whole().size, least, done);
         let mut split = Split::new(whole, id, segment, servers, plan, now);
         match wanted {
-            Wanted::Auto => split.allow(MOST, true, now),
-            Wanted::Most(most) => split.allow(most.get() as usize, false, now),
+            Wanted::Auto => split.ramp_up(MOST, now),
+            Wanted::Most(most) => split.allow(most.get() as usize),
         }
         split.use_preconnects(self.preconnects.take());
         self.splits.insert(number, split);
         multi.reserve(self.splits.len(), now)?;
         self.tends_at = self.tends_at.or(now.checked_add(BEAT));
-        self.go_on(multi, number, None, now)?;
+        self.fill_or_verify(multi, number, None, now)?;
         match self.splits.get_mut(&number) {
             Some(split) => split.drop_preconnects(multi, now),
             None => Ok(()),
@@ -139,9 +139,9 @@ impl Session<'_> {
         let error = match done.result {
             // A server may send less than the requested range (RFC 9110 §15.3.7): the rest is requested next.
             Ok(outcome) if ended.missing == 0 || ended.brought >= PIECE => {
-                split.note(outcome, now);
-                split.count_anew(ended);
-                self.go_on(multi, number, None, now)?;
+                split.record_outcome(outcome, now);
+                split.reset_tries(ended);
+                self.fill_or_verify(multi, number, None, now)?;
                 return Ok(None);
             }
             Ok(outcome) => {
@@ -165,7 +165,7 @@ impl Session<'_> {
     }
 
     /// Opens the transfers that the file needs, or verifies it once every byte has arrived.
-    pub(super) fn go_on(
+    pub(super) fn fill_or_verify(
         &mut self,
         multi: &mut Multi<Job>,
         number: u64,
@@ -175,18 +175,18 @@ impl Session<'_> {
         let Some(split) = self.splits.get_mut(&number) else {
             return Ok(());
         };
-        split.drop_superfluous(multi, now)?;
+        split.drop_finished(multi, now)?;
         if !split.is_done() {
             return split.fill(multi, delay, now);
         }
-        let Some((easy, outcome)) = self.reunite(multi, number, now)? else {
+        let Some((easy, outcome)) = self.end_division(multi, number, now)? else {
             return Ok(());
         };
         self.verify(multi, easy, outcome.unwrap_or_default(), now)
     }
 
     /// Ends the division of a file: cancels its transfers, and returns it as one download.
-    pub(super) fn reunite(
+    pub(super) fn end_division(
         &mut self,
         multi: &mut Multi<Job>,
         number: u64,

@@ -70,12 +70,12 @@ impl ExpectedDigests {
 impl Session<'_> {
     /// Reads the list of digests, or starts the transfer that fetches it. Does nothing at later calls.
     pub(super) fn ask_for_checksums(&mut self, multi: &mut Multi<Job>) -> Result<(), MultiError> {
-        let ChecksumList::Wanted(place) = &mut self.expected_digests.checksums else {
+        let ChecksumList::Wanted(location) = &mut self.expected_digests.checksums else {
             return Ok(());
         };
-        let place = std::mem::replace(place, ListPlace::File("".into()));
+        let location = std::mem::replace(location, ListPlace::File("".into()));
         self.expected_digests.checksums = ChecksumList::Awaited;
-        let url = match place {
+        let url = match location {
             ListPlace::Url(url) => url,
             ListPlace::File(path) => {
                 let name = path.display().to_string();

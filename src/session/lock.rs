@@ -118,15 +118,15 @@ impl Known {
     /// has. The row gets its name.
     fn next(&mut self, row: &mut Row, plan: &Plan) -> Result<&Entry, Option<&Entry>> {
         let all = 0..self.files.len();
-        let free = all.clone().filter(|place| !self.taken.contains(place));
-        let place = free
+        let free = all.clone().filter(|index| !self.taken.contains(index));
+        let index = free
             .chain(all.clone())
-            .find(|place| self.files[*place].1.names(row, plan));
-        let Some(place) = place else {
+            .find(|index| self.files[*index].1.names(row, plan));
+        let Some(index) = index else {
             return Err(self.files.first().map(|(_, entry)| entry));
         };
-        self.taken.insert(place);
-        Ok(&self.files[place].1)
+        self.taken.insert(index);
+        Ok(&self.files[index].1)
     }
 
     /// Adds the entry of a file of this run. The first one replaces the entries of earlier runs.
@@ -135,8 +135,8 @@ impl Known {
             let old = std::mem::take(&mut self.files);
             self.old = old.into_iter().map(|(_, entry)| entry).collect();
         }
-        let place = self.files.partition_point(|(other, _)| *other < number);
-        self.files.insert(place, (number, entry));
+        let index = self.files.partition_point(|(other, _)| *other < number);
+        self.files.insert(index, (number, entry));
     }
 
     /// Replaces the present entries of the file, except those that another process has added under other names.

@@ -474,7 +474,7 @@ impl<'r> Session<'r> {
             Self::save_state(&mut sink.download, url, is_for_all, self.is_stopped);
         }
         for split in self.splits.values_mut() {
-            split.settle_all(multi);
+            split.update_download_now(multi);
             let Easy { url, sink, .. } = &mut split.easy;
             Self::save_state(&mut sink.download, url, is_for_all, self.is_stopped);
         }

@@ -169,14 +169,14 @@ impl Places {
         Ok(Some(self.folders.root().join(path)))
     }
 
-    /// Finds a row's target, and reads the part file and the state file that an earlier run left there.
+    /// Finds a row's target, and looks for the part file and the state file of an earlier run.
     pub(super) fn place(&mut self, row: &mut Row) -> Result<Placement, Misplaced> {
         let mut placement = self.find(row)?;
         if let Placement::Begin { download, .. } = &mut placement
             && let Body::File(part) = &mut download.body
             && !part.folder().was_empty()
         {
-            let place = match self.resume {
+            let index = match self.resume {
                 _ if self.options.is_fragment => part.look_for_leftovers(),
                 Resume::Never => part.look_for_leftovers(),
                 _ => part.recall(row.urls(), row.has_digests()),
@@ -184,8 +184,8 @@ impl Places {
             // An earlier run fetched the bytes from one of the mirrors. That mirror becomes the row's URL: it resumes
             // the download, or says whether the file has changed.
             let known = download.known.as_ref().map(Stored::place);
-            let place = place.or(known);
-            if let Some(mirror) = place.and_then(|place| row.mirrors.get_mut(place.wrapping_sub(1)))
+            let index = index.or(known);
+            if let Some(mirror) = index.and_then(|index| row.mirrors.get_mut(index.wrapping_sub(1)))
             {
                 std::mem::swap(mirror, &mut row.url);
             }

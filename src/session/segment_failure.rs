@@ -39,7 +39,7 @@ impl Session<'_> {
         if is_disk || has_changed {
             return self.split_failed(multi, number, error, now);
         }
-        split.count_anew(ended);
+        split.reset_tries(ended);
         let tries = split.tried(ended, now);
         let delay = match decide(&self.plan.retry, &mut self.jitter, error, tries) {
             Decision::Again(delay) => Some(delay),
@@ -70,12 +70,12 @@ impl Session<'_> {
             return Ok(());
         };
         if split.servers.mirrors().is_dropped(ended.server) {
-            return self.go_on(multi, number, None, now);
+            return self.fill_or_verify(multi, number, None, now);
         }
         let is_last = delay.is_none();
         let may_help = error.is_retryable() && !is_damage(error);
-        if may_help && split.does_without(multi, ended, is_last, now)? {
-            return self.go_on(multi, number, None, now);
+        if may_help && split.lower_if_served(multi, ended, is_last, now)? {
+            return self.fill_or_verify(multi, number, None, now);
         }
         let url = split.servers.url(ended.server).cloned();
         let url = url.unwrap_or_else(|| split.easy.url.clone());
@@ -99,7 +99,7 @@ impl Session<'_> {
                 self.report.dropped(&url, error);
             }
         }
-        self.go_on(multi, number, None, now)
+        self.fill_or_verify(multi, number, None, now)
     }
 
     /// Handles the failure of the last server: its other transfers take the segment, a retry fetches it later, or the
@@ -116,15 +116,15 @@ impl Session<'_> {
             return Ok(());
         };
         let is_retryable = error.is_retryable();
-        if !is_retryable && split.leave_to_one(multi, now)? {
-            split.stay_with_one();
+        if !is_retryable && split.leave_to_open_ended(multi, now)? {
+            split.open_no_more();
             return Ok(());
         }
         if error.asks_for_calm() || matches!(error.fault(), Fault::ConnectionLost(_)) {
             split.fall_back(ended, now);
         }
         let may_help = !is_damage(error) && (is_retryable || error.status().is_some());
-        if may_help && split.does_without(multi, ended, delay.is_none(), now)? {
+        if may_help && split.lower_if_served(multi, ended, delay.is_none(), now)? {
             return Ok(());
         }
         let Some(delay) = delay else {
@@ -139,7 +139,7 @@ impl Session<'_> {
             tries,
         });
         split.count_failure(ended);
-        self.go_on(multi, number, Some(delay), now)
+        self.fill_or_verify(multi, number, Some(delay), now)
     }
 
     /// Ends the division of a file and fails its try; a retry may fetch it undivided.
@@ -150,7 +150,7 @@ impl Session<'_> {
         error: &Error,
         now: Instant,
     ) -> Result<(), MultiError> {
-        match self.reunite(multi, number, now)? {
+        match self.end_division(multi, number, now)? {
             Some((easy, _)) => self.failed(multi, easy, error, now),
             None => Ok(()),
         }

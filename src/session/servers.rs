@@ -125,7 +125,7 @@ impl Servers {
             return false;
         };
         let others = self.servers.iter().enumerate();
-        let mut others = others.filter(|(place, other)| *place != self.leader && other.has_brought);
+        let mut others = others.filter(|(index, other)| *index != self.leader && other.has_brought);
         others.any(|(_, other)| !leader.proof.validators.prove(&other.proof.validators))
     }
 
@@ -196,11 +196,11 @@ impl Servers {
         if server != self.leader {
             return None;
         }
-        let places = 0..self.servers.len();
-        let left = places.filter(|place| !self.mirrors.is_dropped(*place));
+        let indexes = 0..self.servers.len();
+        let left = indexes.filter(|index| !self.mirrors.is_dropped(*index));
         let proven = left
             .clone()
-            .find(|place| self.servers[*place].proof.validators.strong().is_some());
+            .find(|index| self.servers[*index].proof.validators.strong().is_some());
         self.leader = proven.or(left.min())?;
         self.url(self.leader).cloned()
     }
@@ -215,10 +215,10 @@ impl Servers {
         // If the digest does not match, the leader may not be at fault.
         let mut servers = self.servers.iter().enumerate();
         easy.sink.is_shared |=
-            servers.any(|(place, server)| place != self.leader && server.has_brought);
+            servers.any(|(index, server)| index != self.leader && server.has_brought);
         if self.bond.is_some() {
             let servers = self.servers.into_iter().enumerate();
-            let others = servers.filter(|(place, server)| *place != self.leader && !server.is_lost);
+            let others = servers.filter(|(index, server)| *index != self.leader && !server.is_lost);
             easy.sink.mirrors = others.map(|(_, server)| server.url).collect();
         }
     }

@@ -114,10 +114,10 @@ impl Source {
 
     fn next_of_all(&mut self, now: Instant) -> Item {
         if let Some((index, text)) = self.urls.next() {
-            let place = Location::typed(index as u64 + 1);
+            let location = Location::typed(index as u64 + 1);
             let row = parse_url(&text, None).and_then(|url| {
                 let shown = auth::masked(&url);
-                Row::new(url, place).map_err(|fault| format!("{fault}: {shown}"))
+                Row::new(url, location).map_err(|fault| format!("{fault}: {shown}"))
             });
             return Item::Row(row.map_err(|why| Unusable::typed(&text, why)));
         }

@@ -21,7 +21,7 @@ impl Split {
         mut delay: Option<Duration>,
         now: Instant,
     ) -> Result<(), MultiError> {
-        self.look(multi, None);
+        self.update_progress(multi, None);
         while self.missing() > 0 {
             let wanted = self.wanted();
             let Some((server, rest)) = self.next_server(wanted, now) else {

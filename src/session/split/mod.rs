@@ -20,8 +20,8 @@ use transfer::Transfer;
 
 pub(super) use fill::like;
 
-/// A transfer gets no speed before its first byte or this time after it was opened. After that time it is mute: its
-/// speed is 0.
+/// A dispatched transfer without a byte is mute from this time after it was opened on: its speed is 0. Before, it has
+/// no speed.
 const MUTE: Duration = Duration::from_secs(2);
 
 /// The time for which a segment's transfer runs before the open-ended response in front of it may take its range.
@@ -119,11 +119,15 @@ impl Split {
         }
     }
 
-    /// Allows up to `most` transfers: all at once or, if `is_tried`, as many as increase the speed.
-    pub(super) fn allow(&mut self, most: usize, is_tried: bool, now: Instant) {
+    /// Allows `most` transfers at once.
+    pub(super) fn allow(&mut self, most: usize) {
         (self.allowed, self.most) = (most, most);
-        let bytes = self.plan.done().count();
-        self.ramp = is_tried.then(|| Ramp::new(most, now, bytes));
+    }
+
+    /// Allows up to `most` transfers: as many as increase the speed.
+    pub(super) fn ramp_up(&mut self, most: usize, now: Instant) {
+        self.allow(most);
+        self.ramp = Some(Ramp::new(most, now, self.plan.done().count()));
     }
 
     /// The number of open transfers.
@@ -144,14 +148,14 @@ impl Split {
         most: usize,
         now: Instant,
     ) -> Result<(), MultiError> {
-        self.look(multi, Some(now));
+        self.update_progress(multi, Some(now));
         self.take_back(multi, now)?;
         self.servers.mirrors().raise(now);
         if let Some(ramp) = &mut self.ramp {
             ramp.set_most(most.min(self.most));
             ramp.observe(now, self.plan.done().count());
         }
-        self.settle();
+        self.update_download();
         Ok(())
     }
 
@@ -170,7 +174,7 @@ impl Split {
     /// Resets the tries of a server after a transfer that fetched its full segment or [`WORTH_A_TRY`] bytes, if the
     /// file has grown by [`WORTH_A_TRY`] since the last reset. Less progress resets nothing: otherwise a server that
     /// stalls repeatedly could delay the file for hours, a few bytes at a time.
-    pub(super) fn count_anew(&mut self, ended: Ended) {
+    pub(super) fn reset_tries(&mut self, ended: Ended) {
         let done = self.plan.done().count();
         let is_worth_it = ended.missing == 0 || ended.brought >= WORTH_A_TRY;
         if is_worth_it && done >= self.furthest + WORTH_A_TRY {
@@ -193,21 +197,21 @@ impl Split {
     /// Lowers the number of transfers from a server after one has failed, if others receive bytes from it: the server
     /// may limit its connections, and the segment can be fetched later. Returns false, and changes nothing, if no
     /// other does or if the failed transfer received bytes and has tries left (`was_last` is false).
-    pub(super) fn does_without(
+    pub(super) fn lower_if_served(
         &mut self,
         multi: &mut Multi<Job>,
         ended: Ended,
         was_last: bool,
         now: Instant,
     ) -> Result<bool, MultiError> {
-        self.look(multi, None);
+        self.update_progress(multi, None);
         if ended.brought > 0 && !was_last || !self.receives_from(ended.server) {
             return Ok(false);
         }
         self.servers.lower(ended.server, now);
         if self.transfers.len() == 1 && !self.servers.mirrors().has_another(ended.server) {
             // If the open response reaches the end of the file, no further request is needed.
-            self.leave_to_one(multi, now)?;
+            self.leave_to_open_ended(multi, now)?;
         } else {
             self.reach(multi);
         }
@@ -238,11 +242,11 @@ impl Split {
 
     /// Drops a server of several. `is_lost` says that it cannot send the full file either.
     pub(super) fn drop_server(&mut self, server: usize, is_lost: bool) {
-        self.settle();
+        self.update_download();
         if let Some(leader) = self.servers.drop(server, is_lost) {
             self.easy.url = leader;
         }
-        self.settle();
+        self.update_download();
     }
 
     /// Removes a transfer that has ended and frees the rest of its segment. `None` if the transfer is not one of this
@@ -253,11 +257,11 @@ impl Split {
         segment: &Segment,
         now: Instant,
     ) -> Option<Ended> {
-        let place = self
+        let index = self
             .transfers
             .iter()
             .position(|transfer| transfer.id == id)?;
-        let transfer = self.transfers.swap_remove(place);
+        let transfer = self.transfers.swap_remove(index);
         self.plan.advance(transfer.lane, segment.at());
         if let Some(spoilt) = segment.spoilt() {
             let start = spoilt.start;
@@ -289,7 +293,7 @@ impl Split {
     }
 
     /// Stores the outcome of the first transfer that succeeds.
-    pub(super) fn note(&mut self, outcome: Outcome, now: Instant) {
+    pub(super) fn record_outcome(&mut self, outcome: Outcome, now: Instant) {
         if self.outcome.is_none() {
             let since = now.checked_sub(outcome.elapsed);
             self.began = self.began.min(since.unwrap_or(now));
@@ -299,12 +303,12 @@ impl Split {
 
     /// Cancels each transfer if all bytes of its segment are written. The open-ended response is spared until a second
     /// transfer has received a byte: the server may refuse every other request.
-    pub(super) fn drop_superfluous(
+    pub(super) fn drop_finished(
         &mut self,
         multi: &mut Multi<Job>,
         now: Instant,
     ) -> Result<(), MultiError> {
-        self.look(multi, None);
+        self.update_progress(multi, None);
         let spared = if self.whole.has_begun.get() {
             None
         } else {
@@ -312,12 +316,12 @@ impl Split {
         };
         while let Some(lane) = self.plan.superfluous(spared) {
             self.plan.close(lane);
-            if let Some(place) = self
+            if let Some(index) = self
                 .transfers
                 .iter()
                 .position(|transfer| transfer.lane == lane)
             {
-                self.drop_transfer(multi, place, now)?;
+                self.drop_transfer(multi, index, now)?;
             }
         }
         Ok(())
@@ -330,7 +334,7 @@ impl Split {
         now: Instant,
     ) -> Result<(), MultiError> {
         self.drop_preconnects(multi, now)?;
-        self.look(multi, None);
+        self.update_progress(multi, None);
         while !self.transfers.is_empty() {
             self.drop_transfer(multi, 0, now)?;
         }
@@ -340,10 +344,10 @@ impl Split {
     fn drop_transfer(
         &mut self,
         multi: &mut Multi<Job>,
-        place: usize,
+        index: usize,
         now: Instant,
     ) -> Result<(), MultiError> {
-        let transfer = self.transfers.swap_remove(place);
+        let transfer = self.transfers.swap_remove(index);
         let progress = multi.progress(transfer.id).unwrap_or_default();
         self.received += progress.received;
         self.plan.close(transfer.lane);
@@ -353,19 +357,19 @@ impl Split {
 
     /// Leaves the rest of the file to the open-ended response if it covers all of that, and cancels the other
     /// transfers: the server sends them nothing. Returns false if no response covers the rest.
-    pub(super) fn leave_to_one(
+    pub(super) fn leave_to_open_ended(
         &mut self,
         multi: &mut Multi<Job>,
         now: Instant,
     ) -> Result<bool, MultiError> {
-        self.look(multi, None);
+        self.update_progress(multi, None);
         let frontier = self.plan.done().frontier();
-        let Some(place) = self.transfers.iter().position(|transfer| {
+        let Some(index) = self.transfers.iter().position(|transfer| {
             transfer.has_all && frontier >= self.plan.rest(transfer.lane).start
         }) else {
             return Ok(false);
         };
-        let survivor = self.transfers.swap_remove(place);
+        let survivor = self.transfers.swap_remove(index);
         self.drop_all(multi, now)?;
         self.plan.extend(survivor.lane);
         let lane = survivor.lane;
@@ -375,7 +379,7 @@ impl Split {
     }
 
     /// Opens no further transfers.
-    pub(super) fn stay_with_one(&mut self) {
+    pub(super) fn open_no_more(&mut self) {
         (self.allowed, self.most, self.ramp) = (1, 1, None);
     }
 
@@ -392,12 +396,12 @@ impl Split {
             return Ok(());
         };
         let start = self.plan.rest(lane).start;
-        if let Some(place) = self.transfers.iter().position(|transfer| {
+        if let Some(index) = self.transfers.iter().position(|transfer| {
             transfer.lane == other && self.is_too_slow(transfer, start, fast, now)
         }) {
-            let server = self.transfers[place].server;
+            let server = self.transfers[index].server;
             self.plan.take_back(lane, other);
-            self.drop_transfer(multi, place, now)?;
+            self.drop_transfer(multi, index, now)?;
             self.servers.lower(server, now);
             self.set_end(multi, lane);
         }
@@ -416,13 +420,13 @@ impl Split {
     }
 
     /// Copies the written ranges of all transfers, as of now, to the file's download.
-    pub(super) fn settle_all(&mut self, multi: &Multi<Job>) {
-        self.look(multi, None);
-        self.settle();
+    pub(super) fn update_download_now(&mut self, multi: &Multi<Job>) {
+        self.update_progress(multi, None);
+        self.update_download();
     }
 
     /// Copies the written ranges to the file's download, and the validators that they rely on.
-    fn settle(&mut self) {
+    fn update_download(&mut self) {
         if self.servers.is_mixed() {
             self.easy.sink.download.set_mixed();
         }
@@ -435,7 +439,7 @@ impl Split {
 
     /// Returns the file as one download, and the combined outcome of its transfers.
     pub(super) fn into_file(mut self, now: Instant) -> (Easy<Job>, Option<Outcome>) {
-        self.settle();
+        self.update_download();
         let mut outcome = self.outcome.take();
         if let Some(outcome) = &mut outcome {
             outcome.received = self.received;
@@ -467,7 +471,7 @@ impl Split {
     }
 
     /// Updates the offset of each transfer; with `now`, also its speed.
-    fn look(&mut self, multi: &Multi<Job>, now: Option<Instant>) {
+    fn update_progress(&mut self, multi: &Multi<Job>, now: Option<Instant>) {
         for transfer in &mut self.transfers {
             let Some(easy) = multi.easy(transfer.id) else {
                 continue;
