@@ -154,7 +154,7 @@ impl Session<'_> {
             }
             Err(error) => error,
         };
-        if self.is_stopped {
+        if self.ledger.is_stopped {
             return Ok(None);
         }
         Ok(Some(SegmentFailure {

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::Session;
 use super::job::Job;
-use super::report::{Retrying, Verdict};
+use super::ledger::Ended;
+use super::report::Retrying;
 use crate::download::{Body, Decision, Jitter, Placed, Retry, Tries};
 use crate::error::{Doing, Error, Fault, MultiError};
 use crate::multi::{Easy, Multi, Outcome};
@@ -18,29 +19,23 @@ impl Session<'_> {
         }
         if easy.sink.download.is_unchanged {
             easy.sink.download.put_away();
-            self.lock_in(&easy.sink);
-            self.totals.kept += 1;
-            return self.tell(&easy, elapsed, 0, Verdict::Kept);
+            return self.end(&easy, elapsed, Ended::Unchanged);
         }
         let placed = self.finish(&mut easy);
-        Self::warn_of(self.report, &easy.url, &mut easy.sink);
+        self.ledger.warn(&easy.url, &mut easy.sink);
         match placed {
-            Ok(Placed::There) => {
-                self.lock_in(&easy.sink);
-                self.totals.done += 1;
-                self.totals.bytes += received;
-                self.tell(&easy, elapsed, received, Verdict::Done(outcome));
-            }
-            // Another file stands there than the one whose digest is known.
-            Ok(Placed::Kept) => {
-                self.totals.kept += 1;
-                self.tell(&easy, elapsed, received, Verdict::Kept);
-            }
+            Ok(Placed::There) => self.end(&easy, elapsed, Ended::Done(outcome)),
+            Ok(Placed::Kept) => self.end(&easy, elapsed, Ended::Kept { received }),
             Err(fault) => {
                 let error = Error::new(fault, Doing::Writing, outcome.address);
                 self.give_up(easy, &error);
             }
         }
+    }
+
+    /// Ends a row that has begun.
+    pub(super) fn end(&mut self, easy: &Easy<Job>, elapsed: Duration, ended: Ended<'_>) {
+        self.ledger.end_transfer(&self.plan, easy, elapsed, ended);
     }
 
     /// Puts a complete body where it belongs.
@@ -95,7 +90,7 @@ impl Session<'_> {
             if error.asks_for_calm() {
                 multi.hold(&easy.url, now + delay, now)?;
             }
-            self.report.retrying(&Retrying {
+            self.ledger.report.retrying(&Retrying {
                 number: job.number,
                 url: &easy.url,
                 error,
@@ -117,7 +112,7 @@ impl Session<'_> {
         if easy.sink.download.can_start_over()
             && let Some(mirror) = easy.sink.mirrors.pop_front()
         {
-            self.report.dropped(&easy.url, error);
+            self.ledger.report.dropped(&easy.url, error);
             easy.sink.is_shared |= easy.sink.download.has_bytes();
             easy.sink.tries = 0;
             easy.sink.began = None;
@@ -158,19 +153,17 @@ impl Session<'_> {
         if !easy.sink.download.may_start_over(error.fault()) {
             return self.turn_to_mirror(multi, easy, error);
         }
-        Self::warn_of(self.report, &easy.url, &mut easy.sink);
+        self.ledger.warn(&easy.url, &mut easy.sink);
         easy.sink.tries -= 1;
         Self::add(multi, easy, None)
     }
 
     pub(super) fn give_up(&mut self, mut easy: Easy<Job>, error: &Error) {
         easy.sink.download.leave(&easy.url);
-        self.totals.failed += 1;
-        self.is_stopped |= self.plan.is_fail_fast;
         if matches!(easy.sink.download.body, Body::Memory(_)) {
             self.checksums_failed();
         }
-        self.tell(&easy, Duration::ZERO, 0, Verdict::Failed(error));
+        self.end(&easy, Duration::ZERO, Ended::Failed(error));
     }
 }
 

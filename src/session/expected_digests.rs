@@ -102,7 +102,7 @@ impl Session<'_> {
     /// Ends the run, because no file can be verified without the list of digests.
     pub(super) fn checksums_failed(&mut self) {
         self.expected_digests.checksums = ChecksumList::None;
-        self.has_ended = true;
+        self.ledger.has_ended = true;
     }
 
     fn take_checksums(&mut self, name: String, read: io::Result<Vec<u8>>) {
@@ -117,7 +117,7 @@ impl Session<'_> {
                 self.checksums_failed();
             }
             Err(error) => {
-                self.bad_row(BadRow::List(name, error));
+                self.ledger.bad_row(&self.plan, &BadRow::List(name, error));
                 self.checksums_failed();
             }
         }

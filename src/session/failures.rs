@@ -1,7 +1,8 @@
-//! The list of `--failed`: every row that is neither done nor kept when the run ends, to be read again.
+//! The list of failed rows (`--failed`): every row that is neither done nor kept when the run ends, in a form that
+//! another run can read.
 //!
-//! A row is in the list unless something shows that its file stands: rows under way are held here until
-//! their end is known, and those that the run never came to are read when it is over.
+//! A row is written unless its file is known to be complete. Rows that have begun are held until they end, and rows that
+//! the run never began are read when it is over.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,32 +12,29 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Session;
-use super::plan::Durability;
-use super::report::BadRow;
 use super::source::{Item, Unusable};
 use crate::download::name;
 use crate::list::{self, Row};
 use crate::sys::{Access, OutputFile, Patience};
 
-/// How long a pipe may say nothing before its other rows are left unread, when a run ends early.
+/// How long a pipe may stay silent at the end of a run before its remaining rows are left unread.
 const PIPE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Such a list, on its way to its name.
+/// The list, before it takes its name.
 #[derive(Debug)]
 pub(super) struct Failures {
     path: PathBuf,
     file: BufWriter<OutputFile>,
-    /// Rows that have begun and not ended, by number.
+    /// Rows that have begun and not ended, by their numbers.
     under_way: BTreeMap<u64, Box<Row>>,
-    /// It would replace a list whose other rows are not known.
+    /// The list would replace a list that was not read to its end.
     is_barred: bool,
 }
 
 impl Failures {
-    /// Begins a list that will stand at `path`. One that stands there stays until this one is
-    /// whole: it may be the one that is read. Rows have their credentials with them, else they could not
-    /// be fetched again.
-    fn create(path: &Path) -> io::Result<Self> {
+    /// Creates the list for `path`. A file at that path stays until the list is complete, because the run may be
+    /// reading it. The rows include their credentials, so that they can be fetched again; only the owner may read them.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             file: BufWriter::new(OutputFile::create(path, Access::Owner, Patience::None)?),
@@ -45,8 +43,33 @@ impl Failures {
         })
     }
 
-    /// Takes in something that is no row.
-    fn add_unusable(&mut self, unusable: &Unusable) -> io::Result<()> {
+    /// Remembers a row that has begun.
+    pub(super) fn begin(&mut self, number: u64, row: Box<Row>) {
+        self.under_way.insert(number, row);
+    }
+
+    /// Forgets a row that has ended, and returns it.
+    pub(super) fn end(&mut self, number: u64) -> Option<Box<Row>> {
+        self.under_way.remove(&number)
+    }
+
+    /// Forgets all rows that have begun, and returns them in their order.
+    pub(super) fn take_begun(&mut self) -> impl Iterator<Item = Box<Row>> + use<> {
+        std::mem::take(&mut self.under_way).into_values()
+    }
+
+    /// Writes a row.
+    pub(super) fn add(&mut self, row: &Row) -> io::Result<()> {
+        write!(self.file, "{row}")
+    }
+
+    /// Writes an invalid line.
+    fn add_invalid(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.file, "{line}")
+    }
+
+    /// Writes an entry of a list that is no row.
+    pub(super) fn add_unusable(&mut self, unusable: &Unusable) -> io::Result<()> {
         self.is_barred |= unusable
             .list
             .as_deref()
@@ -54,7 +77,7 @@ impl Failures {
         writeln!(self.file, "{}", unusable.lines)
     }
 
-    /// Whether this list is to stand in the place of that one.
+    /// Whether this list will replace that one.
     fn replaces(&self, list: &Path) -> bool {
         let same = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
         let list = match list.to_str() {
@@ -67,102 +90,52 @@ impl Failures {
         }
     }
 
-    fn finish(self, syncs: bool) -> io::Result<()> {
+    /// Completes the list, which takes its name.
+    ///
+    /// # Errors
+    /// The path, and why the list that stands there is not replaced.
+    pub(super) fn finish(self, syncs: bool) -> Result<(), (PathBuf, io::Error)> {
+        let Self { path, file, .. } = self;
         if self.is_barred {
             let why = "it could not be read to its end, and stays as it was";
-            return Err(io::Error::new(ErrorKind::InvalidData, why));
+            return Err((path, io::Error::new(ErrorKind::InvalidData, why)));
         }
-        let file = self
-            .file
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
-        file.commit(syncs)
+        file.into_inner()
+            .map_err(io::IntoInnerError::into_error)
+            .and_then(|file| file.commit(syncs))
+            .map_err(|error| (path, error))
+    }
+
+    /// Gives the list up without writing what is buffered: a stream would get it after a gap. Returns the path.
+    pub(super) fn abandon(self) -> PathBuf {
+        let _ = self.file.into_parts();
+        self.path
     }
 }
 
 impl Session<'_> {
-    /// Begins the list of failures, where one is wanted; the run ends if that cannot be.
-    pub(super) fn begin_failures(&mut self) {
-        let Some(path) = &self.plan.failed else {
-            return;
-        };
-        match Failures::create(path) {
-            Ok(failures) => self.failures = Some(failures),
-            Err(error) => {
-                let name = path.display().to_string();
-                self.bad_row(BadRow::Output(name, error));
-                self.has_ended = true;
-            }
-        }
-    }
-
-    /// A copy of a row, to be written unless it is done.
-    pub(super) fn kept(&self, row: &Row) -> Option<Box<Row>> {
-        self.failures.as_ref().map(|_| Box::new(row.clone()))
-    }
-
-    /// A row has begun: it is written unless [`Session::note_end`] says otherwise.
-    pub(super) fn note_begin(&mut self, number: u64, row: Option<Box<Row>>) {
-        if let (Some(failures), Some(row)) = (&mut self.failures, row) {
-            failures.under_way.insert(number, row);
-        }
-    }
-
-    /// A row that has begun is done or kept, or it has failed.
-    pub(super) fn note_end(&mut self, number: u64, has_failed: bool) {
-        let failures = self.failures.as_mut();
-        let row = failures.and_then(|failures| failures.under_way.remove(&number));
-        if let Some(row) = row.filter(|_| has_failed) {
-            self.note_failure(&row);
-        }
-    }
-
-    /// A row has failed.
-    pub(super) fn note_failure(&mut self, row: &Row) {
-        self.write_failure(|failures| write!(failures.file, "{row}"));
-    }
-
-    /// What stands in place of a row is told, and written so that it fails again.
-    pub(super) fn unusable(&mut self, unusable: Unusable) {
-        self.write_failure(|failures| failures.add_unusable(&unusable));
-        self.bad_row(unusable.why);
-    }
-
-    /// The run has ended: what is not done by now is written too, and the list takes its name.
-    pub(super) fn finish_failures(&mut self) {
-        let failures = self.failures.as_mut();
-        let under_way = failures.map(|failures| std::mem::take(&mut failures.under_way));
-        for row in under_way.unwrap_or_default().into_values() {
-            self.note_failure(&row);
-        }
-        self.note_rest();
-        if let Some(failures) = self.failures.take() {
-            let name = failures.path.display().to_string();
-            if let Err(error) = failures.finish(self.plan.durability != Durability::System) {
-                self.report.bad_row(&BadRow::Output(name, error));
-            }
-        }
-    }
-
-    /// Writes the rows that the run did not come to.
-    fn note_rest(&mut self) {
-        let patience = match self.totals.signal {
+    /// Writes the rows that have not ended, or not begun, to the list of failed rows.
+    pub(super) fn list_rest(&mut self) {
+        self.ledger.list_unended();
+        let patience = match self.ledger.totals.signal {
             Some(_) => Duration::ZERO,
             None => PIPE_PATIENCE,
         };
-        while self.failures.is_some() {
+        while self.ledger.lists_failures() {
             match self.next_item(Instant::now()) {
-                Item::Row(Ok(row)) => self.note_unbegun(row),
+                Item::Row(Ok(row)) => self.list_unbegun(row),
                 Item::Passed(_) if self.plan.is_locked => {}
                 Item::Passed(row) => self.places.pass_over(&row, true),
                 Item::Row(Err(unusable)) => {
-                    self.write_failure(|failures| failures.add_unusable(&unusable));
+                    self.ledger
+                        .write_failure(|failures| failures.add_unusable(&unusable));
                 }
                 Item::Wait => {
                     if let Some(name) = self.source.read_late(patience) {
-                        let lines = list::bad_row(&format!("{name} was not read to its end"));
-                        self.write_failure(|failures| writeln!(failures.file, "{lines}"));
-                        self.totals.unread.push(name);
+                        let line = list::bad_row(&format!("{name} was not read to its end"));
+                        self.ledger
+                            .write_failure(|failures| failures.add_invalid(&line));
+                        self.ledger.totals.unread.push(name);
                     }
                 }
                 Item::End => break,
@@ -170,35 +143,22 @@ impl Session<'_> {
         }
     }
 
-    fn note_unbegun(&mut self, mut row: Row) {
-        self.totals.unfinished += 1;
+    fn list_unbegun(&mut self, mut row: Row) {
+        self.ledger.totals.unfinished += 1;
         self.places.tell_typed(&mut row);
-        // What keeps it from being checked or placed, the next run will meet again.
+        // Whatever is wrong with its digests or its name, the next run reports.
         let _ = self.expected_digests.add_to(&mut row);
         if let Ok(Some(path)) = self.places.foresee(&row)
             && (!self.plan.takes_names || self.plan.is_locked)
         {
             keep_name(&mut row, &path, &self.plan.dir);
         }
-        self.note_failure(&row);
-    }
-
-    /// Writes to the list, where there is one; if that fails, it is given up, and the one that it would replace stays.
-    fn write_failure(&mut self, write: impl FnOnce(&mut Failures) -> io::Result<()>) {
-        if let Some(failures) = &mut self.failures
-            && let Err(error) = write(failures)
-            && let Some(failures) = self.failures.take()
-        {
-            let name = failures.path.display().to_string();
-            // Its buffer must not be written now: a stream would get it after a gap.
-            let _ = failures.file.into_parts();
-            self.report.bad_row(&BadRow::Output(name, error));
-        }
+        self.ledger.list_failure(&row);
     }
 }
 
-/// Has a row that names no file name the one it has in this run, unless its URL does: in another run the rows
-/// that gave it another name are not beside it, and their files would be taken for its own.
+/// Gives a row without a name the name that it has in this run, unless that is the name of its URL. In the next run the
+/// rows that forced another name on it may be missing, and it would take one of their files for its own.
 pub(super) fn keep_name(row: &mut Row, path: &Path, root: &Path) {
     let options = row.options.as_ref();
     let dir = options.and_then(|options| options.dir.as_deref());

@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Session;
 use super::job::Job;
 use super::places::Misplaced;
-use super::plan::{Durability, Output, Plan};
-use super::report::{BadRow, Landing};
+use super::plan::{Output, Plan};
+use super::report::Landing;
 use crate::download::name;
 use crate::error::Fault;
 use crate::http::Digest;
@@ -154,7 +153,47 @@ impl Known {
 }
 
 impl Lock {
-    fn open(path: &Path, is_binding: bool) -> io::Result<Self> {
+    /// Adds the entry of a complete file, unless the run is `--locked`.
+    pub(super) fn add(&mut self, job: &Job, root: &Path) {
+        if self.is_binding {
+            return;
+        }
+        let (Some(url), Some(found)) = (&job.url, job.download.found()) else {
+            return;
+        };
+        let (size, sha256, etag) = found;
+        let out = match job.landing() {
+            Landing::File(folder, name) => folder
+                .join(name)
+                .strip_prefix(root)
+                .ok()
+                .and_then(Path::to_str)
+                .map(str::to_owned),
+            Landing::Stdout | Landing::Nowhere => None,
+        };
+        let entry = Entry {
+            url: key(url),
+            out,
+            size,
+            sha256: hex(&sha256),
+            etag,
+        };
+        let known = self.entries.entry(entry.url.clone()).or_default();
+        known.add(job.number, entry);
+    }
+
+    /// Writes the lock file, unless the run is `--locked`.
+    ///
+    /// # Errors
+    /// The path of the lock file, and the error of the system.
+    pub(super) fn finish(&self, syncs: bool) -> Result<(), (PathBuf, io::Error)> {
+        if self.is_binding {
+            return Ok(());
+        }
+        self.save(syncs).map_err(|error| (self.path.clone(), error))
+    }
+
+    pub(super) fn open(path: &Path, is_binding: bool) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             is_binding,
@@ -163,7 +202,7 @@ impl Lock {
     }
 
     /// With `--locked`, applies the digest, the size and the name of its entry to a row. Fails if they conflict.
-    fn bind(&mut self, row: &mut Row, plan: &Plan) -> Result<(), Misplaced> {
+    pub(super) fn bind(&mut self, row: &mut Row, plan: &Plan) -> Result<(), Misplaced> {
         if !self.is_binding {
             return Ok(());
         }
@@ -255,71 +294,6 @@ fn refuse(why: String) -> Misplaced {
 /// The error of a file that is no lock file of this version.
 fn invalid(why: String) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, why)
-}
-
-impl Session<'_> {
-    /// Reads the lock file, if the run has one; an error ends the run.
-    pub(super) fn begin_lock(&mut self) {
-        let Plan {
-            lock, is_locked, ..
-        } = &self.plan;
-        let Some(path) = lock else { return };
-        match Lock::open(path, *is_locked) {
-            Ok(lock) => self.lock = Some(lock),
-            Err(error) => {
-                let name = path.display().to_string();
-                self.bad_row(BadRow::List(name, error));
-                self.has_ended = true;
-            }
-        }
-    }
-
-    /// Applies the entry of the lock file to a row, if the run is `--locked`.
-    pub(super) fn bind(&mut self, row: &mut Row) -> Result<(), Misplaced> {
-        self.lock
-            .as_mut()
-            .map_or(Ok(()), |lock| lock.bind(row, &self.plan))
-    }
-
-    /// Adds a verified file at its target to the lock file.
-    pub(super) fn lock_in(&mut self, job: &Job) {
-        let Some(lock) = self.lock.as_mut().filter(|lock| !lock.is_binding) else {
-            return;
-        };
-        let (Some(url), Some(found)) = (&job.url, job.download.found()) else {
-            return;
-        };
-        let (size, sha256, etag) = found;
-        let out = match job.landing() {
-            Landing::File(folder, name) => folder
-                .join(name)
-                .strip_prefix(&self.plan.dir)
-                .ok()
-                .and_then(Path::to_str)
-                .map(str::to_owned),
-            Landing::Stdout | Landing::Nowhere => None,
-        };
-        let entry = Entry {
-            url: key(url),
-            out,
-            size,
-            sha256: hex(&sha256),
-            etag,
-        };
-        let known = lock.entries.entry(entry.url.clone()).or_default();
-        known.add(job.number, entry);
-    }
-
-    /// Writes the lock file at the end of the run, unless the run was `--locked`.
-    pub(super) fn finish_lock(&mut self) {
-        if let Some(lock) = &self.lock
-            && !lock.is_binding
-            && let Err(error) = lock.save(self.plan.durability != Durability::System)
-        {
-            let name = lock.path.display().to_string();
-            self.report.bad_row(&BadRow::Output(name, error));
-        }
-    }
 }
 
 fn hex(digest: &Digest) -> String {

@@ -18,17 +18,19 @@ mod expected_digests;
 mod failures;
 mod folders;
 mod job;
+mod ledger;
 mod lock;
 mod naming;
 mod places;
 mod plan;
 mod preconnect;
 mod report;
+mod reporting;
+mod saves;
 mod segment_failure;
 mod servers;
 mod source;
 mod split;
-mod telling;
 mod verify;
 
 use std::cell::{Cell, RefCell};
@@ -47,11 +49,11 @@ use url::Url;
 
 use descriptors::Descriptors;
 use expected_digests::ExpectedDigests;
-use failures::Failures;
 use job::Job;
-use lock::Lock;
+use ledger::Ledger;
 use places::{Misplaced, Placement, Places};
 use preconnect::Preconnects;
+use saves::Saves;
 use source::{Item, Source};
 use split::Split;
 use verify::Waiting;
@@ -71,12 +73,6 @@ pub use report::{
     ActiveFile, BadRow, BrokenOff, Completion, Landing, Report, Retrying, Snapshot, Starting,
     Totals, Verdict,
 };
-
-/// How often incomplete files are looked at that have no state yet; one of some size gets its first.
-const LOOKS_EVERY: Duration = Duration::from_millis(250);
-
-/// All states are written at every so many looks: a second's work is lost at most by a kill.
-const LOOKS_A_SAVE: u32 = 4;
 
 /// The smallest share of a file, in bytes, where nothing was said of it: where the number of shares
 /// is found by trying, and where it was said.
@@ -124,27 +120,28 @@ pub fn run_on(
     session.plan.jobs = room.jobs;
     session.plan.options.limits.connections = room.connections;
     session.places.keep_folders(room.folders);
-    session.begin_failures();
+    session.ledger.open(&session.plan);
     session.begin_output(followed);
-    session.begin_lock();
     let result = driver.drive(&mut session, options);
     // One may have come after the last wait.
-    session.totals.signal = session.totals.signal.or(driver.signal());
+    let signal = &mut session.ledger.totals.signal;
+    *signal = signal.or(driver.signal());
     if result.is_err() {
-        session.totals.unfinished = session.unended();
+        session.ledger.totals.unfinished = session.ledger.unended();
     }
     session.places.finish_syncing();
     session.sync();
-    session.finish_failures();
-    session.finish_lock();
-    session.report.flush();
-    session.totals.elapsed = session.started.elapsed();
+    session.list_rest();
+    session.ledger.close(session.plan.durability);
+    session.ledger.report.flush();
+    let elapsed = session.ledger.elapsed(Instant::now());
+    let totals = Totals {
+        elapsed,
+        ..session.ledger.totals
+    };
     match result {
-        Ok(()) => Ok(session.totals),
-        Err(source) => Err(BrokenOff {
-            totals: session.totals,
-            source,
-        }),
+        Ok(()) => Ok(totals),
+        Err(source) => Err(BrokenOff { totals, source }),
     }
 }
 
@@ -153,31 +150,17 @@ struct Session<'r> {
     plan: Plan,
     source: Source,
     places: Places,
-    report: &'r mut dyn Report,
-    totals: Totals,
-    /// Rows so far, bad ones too.
-    rows: u64,
-    /// No more rows come.
-    has_ended: bool,
-    /// The source has nothing now, and is watched.
-    is_waiting: bool,
-    /// Transfers are to stop where they are.
-    is_stopped: bool,
+    ledger: Ledger<'r>,
     /// A signal has ended a write, and is about to be reported.
     awaits_signal: bool,
     /// Rows that may sleep until a retry, beside those that wait for a place.
     sleepers: usize,
     /// What digests files are to have, beside those that their rows name.
     expected_digests: ExpectedDigests,
-    /// Where rows go that failed.
-    failures: Option<Failures>,
-    lock: Option<Lock>,
     /// Who computes digests, and what waits for some.
     hashing: Hashing,
     waiting: HashMap<TaskId, Waiting>,
-    /// When incomplete files are looked at next, and how often they were.
-    looks_at: Option<Instant>,
-    looks: u32,
+    saves: Saves,
     /// Files that several transfers bring, by their numbers.
     splits: BTreeMap<u64, Split>,
     /// Connections for a file that may be divided.
@@ -189,7 +172,6 @@ struct Session<'r> {
     /// What transfers did since the report was last told.
     traces: Rc<RefCell<Vec<(TransferId, Trace)>>>,
     jitter: Jitter,
-    started: Instant,
 }
 
 /// What is found out about a row before its first transfer is made.
@@ -219,63 +201,48 @@ impl<'r> Session<'r> {
             expected_digests: ExpectedDigests::new(&mut plan),
             source,
             plan,
-            report,
-            totals: Totals::default(),
-            rows: 0,
-            has_ended: false,
-            is_waiting: false,
-            is_stopped: false,
+            ledger: Ledger::new(report),
             awaits_signal: false,
             sleepers: 0,
-            failures: None,
-            lock: None,
             hashing,
             waiting: HashMap::new(),
-            looks_at: None,
-            looks: 0,
+            saves: Saves::default(),
             splits: BTreeMap::new(),
             preconnects: Preconnects::default(),
             tends_at: None,
             has_divisible: Rc::default(),
             traces: Rc::default(),
             jitter: Jitter::new(seed),
-            started: Instant::now(),
         }
     }
 
     /// Says what would be done, and does nothing.
     fn foresee(mut self) -> Totals {
-        while !self.has_ended && !self.is_stopped {
+        while !self.ledger.has_ended && !self.ledger.is_stopped {
             match self.next_item(Instant::now()) {
                 Item::Row(Ok(row)) => match self.places.foresee(&row) {
                     Ok(path) => self
+                        .ledger
                         .report
                         .planned(&auth::masked(&row.url), path.as_deref()),
-                    Err(why) => self.misplaced(row, why),
+                    Err(why) => self.ledger.misplaced(&self.plan, row, why),
                 },
-                Item::Row(Err(unusable)) => self.bad_row(unusable.why),
+                Item::Row(Err(unusable)) => self.ledger.bad_row(&self.plan, &unusable.why),
                 Item::Passed(row) => self.places.pass_over(&row, true),
                 Item::Wait => self.source.wait(),
                 Item::End => break,
             }
         }
-        self.report.flush();
-        self.totals
+        self.ledger.report.flush();
+        self.ledger.totals
     }
 
     /// The run ends if the file that was typed cannot be found out.
     fn begin_output(&mut self, followed: io::Result<()>) {
         if let (Err(error), Output::File(path)) = (followed, &self.plan.output) {
             let name = self.plan.dir.join(path).display().to_string();
-            self.bad_row(BadRow::Output(name, error));
-            self.has_ended = true;
+            self.ledger.refuse(&self.plan, BadRow::Output(name, error));
         }
-    }
-
-    /// Rows that have begun and not ended, where the transfers cannot be counted any more.
-    fn unended(&self) -> u64 {
-        let ended = self.totals.done + self.totals.kept + self.totals.failed;
-        self.rows.saturating_sub(ended)
     }
 
     /// Has what was fetched reach the disk, where that was put off to the end.
@@ -284,7 +251,7 @@ impl<'r> Session<'r> {
             && let Err(error) = self.places.sync()
         {
             let name = self.plan.dir.display().to_string();
-            self.report.bad_row(&BadRow::Output(name, error));
+            self.ledger.report.bad_row(&BadRow::Output(name, error));
         }
     }
 
@@ -295,13 +262,11 @@ impl<'r> Session<'r> {
             Ok(None) => Ok(()),
             Err(Misplaced::Fault(fault)) if was_interrupted(&fault) => {
                 self.awaits_signal = true;
-                self.rows += 1;
-                self.totals.unfinished += 1;
-                self.note_failure(&row);
+                self.ledger.interrupted(&row);
                 Ok(())
             }
             Err(why) => {
-                self.misplaced(row, why);
+                self.ledger.misplaced(&self.plan, row, why);
                 Ok(())
             }
         }
@@ -319,7 +284,7 @@ impl<'r> Session<'r> {
     /// Finds a row's place. `None`: its file is kept as it is, and the report has been told.
     fn admit(&mut self, row: &mut Row) -> Result<Option<Admitted>, Misplaced> {
         self.places.tell_typed(row);
-        let bound = self.bind(row);
+        let bound = self.ledger.bind(&self.plan, row);
         let bound = bound.and_then(|()| self.expected_digests.add_to(row));
         if bound.is_err() && !self.plan.is_locked {
             // Other workers, which do not know of that, count with its name.
@@ -327,8 +292,9 @@ impl<'r> Session<'r> {
         }
         bound?;
         // Its place may have another of its mirrors come first.
-        let url = self.lock.is_some().then(|| Box::new(row.url.clone()));
-        let mut kept = self.kept(row);
+        let url = self.ledger.has_lock().then(|| Box::new(row.url.clone()));
+        let lists_failures = self.ledger.lists_failures();
+        let mut kept = lists_failures.then(|| Box::new(row.clone()));
         match self.places.place(row)? {
             Placement::Begin {
                 download,
@@ -350,11 +316,10 @@ impl<'r> Session<'r> {
                 }))
             }
             Placement::Kept(path) => {
-                self.rows += 1;
-                self.totals.kept += 1;
                 let name = path.file_name().unwrap_or_default();
                 let landing = Landing::File(path.parent().unwrap_or(Path::new("")), name);
-                self.tell_untried(row, landing, Verdict::Kept);
+                self.ledger
+                    .end_untried(&self.plan, row, landing, Verdict::Kept);
                 Ok(None)
             }
         }
@@ -368,7 +333,7 @@ impl<'r> Session<'r> {
         row: Row,
         admitted: Admitted,
     ) -> Result<(), MultiError> {
-        self.rows += 1;
+        let number = self.ledger.count();
         let options = row.options.map_or_else(RowOptions::default, |all| *all);
         let split = options.split.unwrap_or(self.plan.split);
         let mut download = admitted.download;
@@ -377,7 +342,7 @@ impl<'r> Session<'r> {
             download.take_part(range);
         }
         download.expect(options.digests, options.size, options.pieces);
-        if self.lock.is_some() {
+        if self.ledger.has_lock() {
             download.record();
         }
         let mut own_headers = admitted.own_headers;
@@ -386,9 +351,9 @@ impl<'r> Session<'r> {
             let own = encoding::take_offer(&mut own_headers);
             download.decode(own.unwrap_or_else(|| Arc::clone(offer)), max_size);
         }
-        self.note_begin(self.rows, admitted.kept);
+        self.ledger.begin(number, admitted.kept);
         let job = Job {
-            number: self.rows,
+            number,
             place: row.location,
             mirrors: row.mirrors.into(),
             is_shared: false,
@@ -406,7 +371,7 @@ impl<'r> Session<'r> {
         };
         let mut easy = self.easy(row.url, job);
         easy.own_headers = own_headers;
-        Self::warn_of(self.report, &easy.url, &mut easy.sink);
+        self.ledger.warn(&easy.url, &mut easy.sink);
         match admitted.standing {
             Some(file) => self.look_at_standing(multi, file, easy),
             None => Self::add(multi, easy, None),
@@ -455,44 +420,26 @@ impl<'r> Session<'r> {
         multi.add(easy).map(drop)
     }
 
-    /// Writes the states of incomplete files, at intervals and when the run is to stop: another run goes on from there.
+    /// Saves the states of incomplete files, so that another run can resume them.
     fn save_states(&mut self, multi: &mut Multi<Job>, now: Instant) {
-        if !self.is_stopped && self.looks_at.is_some_and(|at| now < at) {
-            return;
-        }
         let is_idle = multi.running() == multi.sleeping();
-        let is_due = self.is_stopped || self.looks_at.is_some();
-        self.looks_at = now.checked_add(LOOKS_EVERY).filter(|_| !is_idle);
-        if !is_due {
+        let Some(save) = self.saves.check(now, is_idle, self.ledger.is_stopped) else {
             return;
-        }
-        self.looks = self.looks.wrapping_add(1);
-        let is_for_all = self.is_stopped || self.looks.is_multiple_of(LOOKS_A_SAVE);
+        };
         for waiting in self.waiting.values_mut() {
             let (Waiting::Body(easy, _) | Waiting::Standing(easy, _)) = waiting;
-            let Easy { url, sink, .. } = easy;
-            Self::save_state(&mut sink.download, url, is_for_all, self.is_stopped);
+            save.apply(&mut easy.sink.download, &easy.url);
         }
         for split in self.splits.values_mut() {
             split.update_download_now(multi);
-            let Easy { url, sink, .. } = &mut split.easy;
-            Self::save_state(&mut sink.download, url, is_for_all, self.is_stopped);
+            save.apply(&mut split.easy.sink.download, &split.easy.url);
         }
         let ids: Vec<_> = multi.transfers().map(|(id, ..)| id).collect();
         for id in ids {
             if let Some((url, job)) = multi.sink_mut(id) {
-                Self::save_state(&mut job.download, url, is_for_all, self.is_stopped);
-                Self::warn_of(&mut *self.report, url, job);
+                save.apply(&mut job.download, url);
+                self.ledger.warn(url, job);
             }
-        }
-    }
-
-    /// Writes the state of a file where that is due; the last one where the run stops.
-    fn save_state(download: &mut Download, url: &Url, is_due: bool, is_stopped: bool) {
-        if is_stopped {
-            download.leave(url);
-        } else if is_due || download.lacks_state() {
-            download.save(url);
         }
     }
 }
@@ -519,8 +466,8 @@ impl Application<Job> for Session<'_> {
     }
 
     fn refill(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
-        self.tell_time(now);
-        self.is_waiting = false;
+        self.ledger.set_time(now);
+        self.source.is_awaited = false;
         // Twice as many as run at once: whoever comes next has been thought about before its place is free,
         // unless a failure is to keep it from being fetched.
         let room = if self.plan.is_fail_fast {
@@ -529,8 +476,8 @@ impl Application<Job> for Session<'_> {
             2 * self.plan.jobs
         };
         self.ask_for_checksums(multi)?;
-        while !self.has_ended
-            && !self.is_stopped
+        while !self.ledger.has_ended
+            && !self.ledger.is_stopped
             && !sys::is_stopping()
             && !self.expected_digests.is_awaited()
             && self.files(multi).saturating_sub(multi.sleeping()) + self.waiting.len() < room
@@ -538,31 +485,31 @@ impl Application<Job> for Session<'_> {
         {
             match self.next_item(now) {
                 Item::Row(Ok(row)) => self.begin(multi, row)?,
-                Item::Row(Err(unusable)) => self.unusable(unusable),
+                Item::Row(Err(unusable)) => self.ledger.unusable(&self.plan, &unusable),
                 // A lock file names each worker's rows, whatever the others fetch.
                 Item::Passed(_) if self.plan.is_locked => {}
                 Item::Passed(row) => self.places.pass_over(&row, false),
                 Item::Wait => {
-                    self.is_waiting = !sys::is_stopping();
+                    self.source.is_awaited = !sys::is_stopping();
                     break;
                 }
-                Item::End => self.has_ended = true,
+                Item::End => self.ledger.has_ended = true,
             }
         }
         self.preconnect(multi)?;
-        if self.is_stopped {
-            self.totals.unfinished += (self.files(multi) + self.waiting.len()) as u64;
+        if self.ledger.is_stopped {
+            self.ledger.totals.unfinished += (self.files(multi) + self.waiting.len()) as u64;
         }
         self.tend(multi, now)?;
         self.save_states(multi, now);
-        self.report.flush();
+        self.ledger.report.flush();
         self.assert_waits_end();
         Ok(())
     }
 
     fn is_over(&self, multi: &Multi<Job>) -> bool {
         let is_idle = multi.running() == 0 && self.waiting.is_empty() && self.splits.is_empty();
-        self.is_stopped || self.has_ended && is_idle && !self.awaits_signal
+        self.ledger.is_stopped || self.ledger.has_ended && is_idle && !self.awaits_signal
     }
 
     fn completed(
@@ -571,7 +518,7 @@ impl Application<Job> for Session<'_> {
         done: Done,
         now: Instant,
     ) -> Result<(), MultiError> {
-        self.tell_time(now);
+        self.ledger.set_time(now);
         self.show_traces(multi);
         let mut easy = multi.remove(done.id, now)?;
         if easy.is_connect_only {
@@ -586,15 +533,15 @@ impl Application<Job> for Session<'_> {
             };
         }
         easy.sink.began = easy.sink.began.or(done.dispatched);
-        Self::warn_of(self.report, &easy.url, &mut easy.sink);
+        self.ledger.warn(&easy.url, &mut easy.sink);
         let is_stream = matches!(easy.sink.download.body, Body::Stream(_));
         self.awaits_signal |=
             is_stream && matches!(&done.result, Err(error) if was_interrupted(error.fault()));
         match done.result {
             Ok(outcome) => self.verify(multi, easy, outcome, now)?,
-            Err(_) if self.is_stopped || self.awaits_signal => {
+            Err(_) if self.ledger.is_stopped || self.awaits_signal => {
                 easy.sink.download.leave(&easy.url);
-                self.totals.unfinished += 1;
+                self.ledger.totals.unfinished += 1;
             }
             Err(error) => self.failed(multi, easy, &error, now)?,
         }
@@ -602,12 +549,12 @@ impl Application<Job> for Session<'_> {
     }
 
     fn woken(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
-        self.tell_time(now);
+        self.ledger.set_time(now);
         self.hashed(multi, now)
     }
 
     fn input(&self) -> Option<RawFd> {
-        if self.is_waiting {
+        if self.source.is_awaited {
             self.source.descriptor()
         } else {
             None
@@ -621,30 +568,35 @@ impl Application<Job> for Session<'_> {
     fn due(&self) -> Option<Instant> {
         if self.hashing.is_behind() {
             // At once: there is no thread to hash what is written.
-            return Some(self.started);
+            return Some(self.ledger.started());
         }
-        let settles = if self.is_waiting {
+        let settles = if self.source.is_awaited {
             self.source.due()
         } else {
             None
         };
-        let times = [settles, self.progress_due(), self.looks_at, self.tends_at];
+        let times = [
+            settles,
+            self.ledger.progress_due(),
+            self.saves.due(),
+            self.tends_at,
+        ];
         times.into_iter().flatten().min()
     }
 
     fn tick(&mut self, multi: &Multi<Job>, now: Instant) {
-        self.tell_time(now);
+        self.ledger.set_time(now);
         self.show_traces(multi);
         self.source.settle(now);
         self.hashing.work();
-        if self.progress_due().is_some_and(|due| due <= now) {
+        if self.ledger.progress_due().is_some_and(|due| due <= now) {
             self.show_progress(multi, now);
         }
     }
 
     fn signalled(&mut self, signal: i32) {
-        self.totals.signal = Some(signal);
-        self.is_stopped = true;
+        self.ledger.totals.signal = Some(signal);
+        self.ledger.is_stopped = true;
     }
 }
 

@@ -43,14 +43,14 @@ impl Preconnects {
 impl Session<'_> {
     /// Preconnects for the only file of the run, if the user gave a fixed number of transfers. Does this at most once.
     pub(super) fn preconnect(&mut self, multi: &mut Multi<Job>) -> Result<(), MultiError> {
-        if self.preconnects.is_decided || !self.has_ended {
+        if self.preconnects.is_decided || !self.ledger.has_ended {
             return Ok(());
         }
         self.preconnects.is_decided = true;
         let Some((_, easy, _)) = multi.transfers().next() else {
             return Ok(());
         };
-        if self.rows != 1 || easy.sink.download.least.is_none() {
+        if self.ledger.rows() != 1 || easy.sink.download.least.is_none() {
             return Ok(());
         }
         // Requests on open connections would not keep the interval.

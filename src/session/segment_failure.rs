@@ -83,7 +83,7 @@ impl Session<'_> {
             let tries = split.tried(ended, now).count;
             split.servers.mirrors().rest(ended.server, now + delay);
             split.count_failure(ended);
-            self.report.retrying(&Retrying {
+            self.ledger.report.retrying(&Retrying {
                 number,
                 url: &url,
                 error,
@@ -96,7 +96,7 @@ impl Session<'_> {
             split.drop_server(ended.server, !is_misfit && error.status() != Some(416));
             // Entity tags often differ between servers: such a mirror is dropped without a message.
             if !(matches!(error.fault(), Fault::Changed) && ended.brought == 0) {
-                self.report.dropped(&url, error);
+                self.ledger.report.dropped(&url, error);
             }
         }
         self.fill_or_verify(multi, number, None, now)
@@ -131,7 +131,7 @@ impl Session<'_> {
             return self.split_failed(multi, number, error, now);
         };
         let tries = split.tried(ended, now).count;
-        self.report.retrying(&Retrying {
+        self.ledger.report.retrying(&Retrying {
             number,
             url: &split.easy.url,
             error,

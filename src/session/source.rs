@@ -78,6 +78,8 @@ pub(super) struct Source {
     broken: Option<Unusable>,
     /// The reads from pipes since the run stopped.
     late_reads: usize,
+    /// The run waits for the next row of a pipe.
+    pub(super) is_awaited: bool,
 }
 
 impl Source {
@@ -92,6 +94,7 @@ impl Source {
             input: None,
             broken: None,
             late_reads: 0,
+            is_awaited: false,
         }
     }
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::Session;
 use super::divide::PIECE;
 use super::job::Job;
-use super::report::{Retrying, Verdict};
+use super::ledger::Ended;
+use super::report::Retrying;
 use crate::download::{Checked, Hashed, Repair};
 use crate::error::{Doing, Error, Fault, MultiError};
 use crate::multi::{Easy, Multi, Outcome};
@@ -71,7 +72,7 @@ impl Session<'_> {
         let is_shared = is_readable && std::mem::take(&mut job.is_shared);
         match job.download.repair(job.mirrors.len()) {
             Repair::Again => {
-                self.report.retrying(&Retrying {
+                self.ledger.report.retrying(&Retrying {
                     number: job.number,
                     url: &easy.url,
                     error,
@@ -96,12 +97,12 @@ impl Session<'_> {
                 Ok(())
             }
             Repair::Impossible if job.download.discard() => {
-                Self::warn_of(self.report, &easy.url, &mut easy.sink);
+                self.ledger.warn(&easy.url, &mut easy.sink);
                 easy.sink.tries -= 1;
                 Self::add(multi, easy, None)
             }
             Repair::Impossible if is_shared => {
-                self.report.warned(&easy.url, SHARED);
+                self.ledger.report.warned(&easy.url, SHARED);
                 easy.sink.is_alone = true;
                 easy.sink.tries -= 1;
                 Self::add(multi, easy, None)
@@ -178,9 +179,7 @@ impl Session<'_> {
             return Self::add(multi, easy, None);
         }
         easy.sink.download.put_away();
-        self.lock_in(&easy.sink);
-        self.totals.kept += 1;
-        self.tell(&easy, Duration::ZERO, 0, Verdict::Kept);
+        self.end(&easy, Duration::ZERO, Ended::Unchanged);
         Ok(())
     }
 }
