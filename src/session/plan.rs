@@ -80,7 +80,7 @@ pub struct Plan {
     pub request: Request,
     /// The settings of connections. The run sets the limits of transfers and of all connections itself.
     pub options: Options,
-    /// The cookies to send, to which those of responses are added; without it, cookies are neither sent nor stored.
+    /// The cookies to send, to which those of responses are added. Without it, the jar of `options` is used, if any.
     pub cookies: Option<Vec<Cookie>>,
     /// The detail of the traces that the report receives; without it, none.
     pub traces: Option<Detail>,

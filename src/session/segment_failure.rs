@@ -142,7 +142,7 @@ impl Session<'_> {
         self.fill_or_verify(multi, number, Some(delay), now)
     }
 
-    /// Ends the division of a file and fails its try; a retry may fetch it undivided.
+    /// Ends the division of a file and fails its present try, after which a retry may follow.
     fn split_failed(
         &mut self,
         multi: &mut Multi<Job>,
