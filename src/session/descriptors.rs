@@ -1,41 +1,41 @@
-//! How many files and sockets a run may have open, and what that leaves room for. Pure: the limit is an argument.
+//! Divides the limit of open files among the rows, connections and folders of a run. Pure: the limit is an argument.
 
-/// Descriptors that belong to no row, at most: the standard streams and copies of two of them, the
-/// poll and two copies, signals and their guard, the waker, the splicing pipe, the list, the run's folder; and for
-/// a moment a folder on the way to another, a file that is looked at, a lookup's socket.
+/// The most descriptors that belong to no row: the standard streams and copies of two of them, the poll and two copies,
+/// signals and their guard, the waker, the splicing pipe, the list, the run's folder; and for short times a folder on
+/// the path to another, a file that is examined, the socket of a lookup.
 const RESERVED: usize = 20;
 
-/// A row that waits has its folder open, and its file twice while it waits for its digest.
+/// Descriptors of a row that waits for a slot or for its digest: its folder, and its file up to twice.
 const WAITING: usize = 3;
 
-/// A row under way has a socket, a second one while addresses race, its file and its folder.
+/// Descriptors of a row under way: a socket, a second one while addresses race, its file and its folder.
 const RUNNING: usize = 4;
 
-/// A row that sleeps until a retry has its file and its folder.
+/// Descriptors of a row in backoff: its file and its folder.
 const SLEEPING: usize = 2;
 
-/// Rows that may sleep until a retry, where descriptors are no concern.
+/// The most rows in backoff, however many descriptors are free.
 const SLEEPERS: usize = 1024;
 
-/// Folders kept open at most, beside the run's own.
+/// The most folders that stay open, beside the run's base folder.
 const FOLDERS: usize = 16;
 
-/// What there is room for.
+/// The limits of a run that follow from its descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Descriptors {
-    /// Rows under way at once, and as many that wait.
+    /// The most rows under way at once; as many more may wait.
     pub(super) jobs: usize,
-    /// Connections in all.
+    /// The most connections of the run.
     pub(super) connections: usize,
-    /// Rows that sleep until a retry.
+    /// The most rows in backoff.
     pub(super) sleepers: usize,
-    /// Folders kept open for rows to come.
+    /// The most folders that stay open for later rows.
     pub(super) folders: usize,
 }
 
 impl Descriptors {
-    /// Divides what `limit` leaves beside `foreign` descriptors that were open before the run, when
-    /// `jobs` rows are wanted at once.
+    /// Divides `limit` less the `foreign` descriptors that were open before the run. `jobs` is the requested number
+    /// of rows at once.
     pub(super) fn divide(limit: usize, foreign: usize, jobs: usize) -> Self {
         let free = limit.saturating_sub(RESERVED + foreign);
         let connections = (free / (RUNNING + WAITING + 1)).max(1);
@@ -50,7 +50,7 @@ impl Descriptors {
         }
     }
 
-    /// The most that can be open at once.
+    /// The most descriptors of rows and folders that can be open at once.
     #[cfg(test)]
     fn worst(self) -> usize {
         self.jobs * (RUNNING + WAITING) + self.sleepers * SLEEPING + self.folders
@@ -90,7 +90,7 @@ mod tests {
             Descriptors::divide(40, 0, 16),
         );
         assert_eq!(with, without);
-        // What cannot be right is tried with the least.
+        // An impossible limit gives the smallest values.
         assert_eq!(Descriptors::divide(3, 50, 16).jobs, 1);
     }
 }

@@ -1,10 +1,10 @@
-//! Files that several transfers bring: when one is divided, and what becomes of a transfer that
-//! ends; of one that failed, `setback` says.
+//! Divided files: when a file is divided into segments, and what follows the end of a segment's transfer.
+//! `segment_failure` handles the transfers that fail.
 //!
 //! ```text
-//! a head that allows it ─► divide ─► fill ◄── tend: how fast each is, how many are wanted
+//! a head that allows it ─► divide ─► fill ◄── tend: measures speeds, adjusts the number of transfers
 //!                                     │ ▲
-//!                         Multi::add  ▼ │ a share is over, or failed
+//!                         Multi::add  ▼ │ a segment ended or failed
 //!                                  the engine ── the last byte ─► the end of the file (ending.rs)
 //! ```
 
@@ -12,27 +12,29 @@ use std::time::{Duration, Instant};
 
 use super::Session;
 use super::job::Job;
+use super::segment_failure::SegmentFailure;
+use super::servers::Servers;
 use super::split::{Split, like};
-use super::supply::Supply;
-use crate::download::Body;
-use crate::error::{Error, Fault, MultiError};
+use crate::download::{Body, Plan};
+use crate::error::{Doing, Error, Fault, MultiError};
 use crate::list::Split as Wanted;
-use crate::multi::{Easy, Multi, Outcome, TransferId};
+use crate::multi::{Done, Easy, Multi, Outcome, TransferId};
 
-/// Connections to one file at most, where their number is found by trying. Several files share it.
+/// The most connections of one file if their number is found by trying. Several such files divide it among them.
 const MOST: usize = 16;
 
-/// How often speeds are looked at.
+/// The interval at which speeds are measured.
 const BEAT: Duration = Duration::from_millis(200);
 
-/// A part of at least so many bytes is a good one though it is shorter than what was asked for.
+/// A response that is shorter than the requested range counts as a success if it has at least this many bytes.
 pub(super) const PIECE: u64 = 64 * 1024;
 
-/// A file that was divided, and what came of its transfers in all, if one of them ended well.
+/// A file after its division, and the combined outcome of its transfers if at least one succeeded.
 type Whole = (Easy<Job>, Option<Outcome>);
 
 impl Session<'_> {
-    /// Divides the files whose heads have come since the last time, and looks after those that are divided.
+    /// Divides the files that have received a head since the last call. At each beat, it also measures the divided
+    /// files and opens the transfers that they need.
     pub(super) fn tend(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
         if self.has_divisible.take() {
             let transfers = multi.transfers();
@@ -55,19 +57,19 @@ impl Session<'_> {
         for number in numbers {
             if let Some(split) = self.splits.get_mut(&number) {
                 split.measure(multi, most, now)?;
-                self.go_on(multi, number, None, now)?;
+                self.fill_or_verify(multi, number, None, now)?;
             }
         }
         Ok(())
     }
 
-    /// Files that are in the engine, however many transfers each has there.
+    /// The number of files in the engine, where a divided file counts once.
     pub(super) fn files(&self, multi: &Multi<Job>) -> usize {
         let segments: usize = self.splits.values().map(Split::transfers).sum();
-        (multi.running() + self.splits.len()).saturating_sub(segments + self.early.count())
+        (multi.running() + self.splits.len()).saturating_sub(segments + self.preconnects.count())
     }
 
-    /// Has several transfers bring what is missing of a file that one has begun.
+    /// Divides the missing bytes of a file that one transfer has begun among several transfers.
     fn divide(
         &mut self,
         multi: &mut Multi<Job>,
@@ -82,7 +84,7 @@ impl Session<'_> {
         if wanted == Wanted::Auto && is_shared {
             return Ok(());
         }
-        // What is wrong with the disk, its own transfer will meet too.
+        // `None` may be an error of the disk: the transfer under way will report it.
         let Some((segment, done)) = job.download.divide() else {
             return Ok(());
         };
@@ -98,47 +100,49 @@ impl Session<'_> {
         };
         let per_origin = self.plan.options.limits.per_origin;
         let whole = like(easy, job);
-        let supply = Supply::new(&whole, segment.validators(), per_origin, now);
-        let mut split = Split::new(whole, (id, segment), supply, done, least, now);
+        let servers = Servers::new(&whole, segment.validators(), per_origin, now);
+        let plan = Plan::new(segment.whole().size, least, done);
+        let mut split = Split::new(whole, id, segment, servers, plan, now);
         match wanted {
-            Wanted::Auto => split.allow(MOST, true, now),
-            Wanted::Most(most) => split.allow(most.get() as usize, false, now),
+            Wanted::Auto => split.ramp_up(MOST, now),
+            Wanted::Most(most) => split.allow(most.get() as usize),
         }
-        split.begin_with(self.early.take());
+        split.use_preconnects(self.preconnects.take());
         self.splits.insert(number, split);
         multi.reserve(self.splits.len(), now)?;
         self.tends_at = self.tends_at.or(now.checked_add(BEAT));
-        self.go_on(multi, number, None, now)?;
+        self.fill_or_verify(multi, number, None, now)?;
         match self.splits.get_mut(&number) {
-            Some(split) => split.drop_early(multi, now),
+            Some(split) => split.drop_preconnects(multi, now),
             None => Ok(()),
         }
     }
 
-    /// A transfer of a share is over.
+    /// Handles the end of a segment's transfer. Returns a failure, unless the run is stopping.
     pub(super) fn segment_ended(
         &mut self,
         multi: &mut Multi<Job>,
         easy: &Easy<Job>,
-        (id, result): (TransferId, Result<Outcome, Error>),
+        done: Done,
         now: Instant,
-    ) -> Result<(), MultiError> {
+    ) -> Result<Option<SegmentFailure>, MultiError> {
         let number = easy.sink.number;
         let Body::Segment(segment) = &easy.sink.download.body else {
-            return Ok(());
+            return Ok(None);
         };
         let Some(split) = self.splits.get_mut(&number) else {
-            return Ok(());
+            return Ok(None);
         };
-        let Some(ended) = split.ended(id, segment, now) else {
-            return Ok(());
+        let Some(ended) = split.ended(done.id, segment, now) else {
+            return Ok(None);
         };
-        let error = match result {
-            // A server may give less than it was asked for (RFC 9110 §15.3.7): the rest is asked for next.
+        let error = match done.result {
+            // A server may send less than the requested range (RFC 9110 §15.3.7): the rest is requested next.
             Ok(outcome) if ended.missing == 0 || ended.brought >= PIECE => {
-                split.note(outcome, now);
-                split.count_anew(ended);
-                return self.go_on(multi, number, None, now);
+                split.record_outcome(outcome, now);
+                split.reset_tries(ended);
+                self.fill_or_verify(multi, number, None, now)?;
+                return Ok(None);
             }
             Ok(outcome) => {
                 let received = outcome.received;
@@ -146,18 +150,22 @@ impl Session<'_> {
                     received,
                     expected: Some(received + ended.missing),
                 };
-                Error::new(fault, crate::error::Doing::Receiving, outcome.address)
+                Error::new(fault, Doing::Receiving, outcome.address)
             }
             Err(error) => error,
         };
         if self.ledger.is_stopped {
-            return Ok(());
+            return Ok(None);
         }
-        self.segment_failed(multi, number, (ended, &error), now)
+        Ok(Some(SegmentFailure {
+            number,
+            ended,
+            error,
+        }))
     }
 
-    /// Opens what transfers are wanted, or ends the file when every byte is there.
-    pub(super) fn go_on(
+    /// Opens the transfers that the file needs, or verifies it once every byte has arrived.
+    pub(super) fn fill_or_verify(
         &mut self,
         multi: &mut Multi<Job>,
         number: u64,
@@ -167,18 +175,18 @@ impl Session<'_> {
         let Some(split) = self.splits.get_mut(&number) else {
             return Ok(());
         };
-        split.drop_superfluous(multi, now)?;
+        split.drop_finished(multi, now)?;
         if !split.is_done() {
             return split.fill(multi, delay, now);
         }
-        let Some((easy, outcome)) = self.reunite(multi, number, now)? else {
+        let Some((easy, outcome)) = self.end_division(multi, number, now)? else {
             return Ok(());
         };
         self.verify(multi, easy, outcome.unwrap_or_default(), now)
     }
 
-    /// Ends the division of a file: its transfers go, and it is one again.
-    pub(super) fn reunite(
+    /// Ends the division of a file: cancels its transfers, and returns it as one download.
+    pub(super) fn end_division(
         &mut self,
         multi: &mut Multi<Job>,
         number: u64,

@@ -147,7 +147,7 @@ impl Session<'_> {
         self.ledger.totals.unfinished += 1;
         self.places.tell_typed(&mut row);
         // Whatever is wrong with its digests or its name, the next run reports.
-        let _ = self.promised.add_to(&mut row);
+        let _ = self.expected_digests.add_to(&mut row);
         if let Ok(Some(path)) = self.places.foresee(&row)
             && (!self.plan.takes_names || self.plan.is_locked)
         {

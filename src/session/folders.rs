@@ -1,4 +1,4 @@
-//! The folders that rows go to: opened once, made where they are missing, and kept open for rows to come.
+//! The target folders of rows: created if missing, opened once, and kept open for later rows.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,17 +12,20 @@ use crate::sys::Folder;
 #[derive(Debug)]
 pub(super) struct Folders {
     root: PathBuf,
-    /// The path of the file was typed: it may lead anywhere. What a list says stays beneath the root.
+    /// The command line gave the path of the file, which may lead outside the root. The paths of a list stay beneath
+    /// the root.
     is_typed: bool,
-    /// The names of those that are made are synced to the disk.
+    /// The names of new folders are synced to the disk.
     syncs: bool,
+    /// The root, or the folder of the file on the command line.
     base: Option<Rc<Folder>>,
+    /// Other open folders, by their paths relative to the root.
     open: HashMap<PathBuf, Rc<Folder>>,
-    /// How many are kept open at most, beside the run's own.
+    /// The most entries of `open`.
     most: usize,
 }
 
-/// Why a folder cannot be opened, and which.
+/// The path of a folder that cannot be opened, and the reason.
 pub(super) type NoFolder = (PathBuf, io::Error);
 
 impl Folders {
@@ -37,22 +40,22 @@ impl Folders {
         }
     }
 
-    /// Keeps so many folders open for rows to come.
+    /// Sets how many folders stay open for later rows, beside the base.
     pub(super) fn keep(&mut self, most: usize) {
         self.most = most;
     }
 
-    /// The folder that all rows go to, or beneath it.
+    /// The path of the target folder: every row's folder is this one or beneath it.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The run's own folder, if it is open.
+    /// The base folder, if it is open.
     pub(super) fn base(&self) -> Option<&Folder> {
         self.base.as_deref()
     }
 
-    /// Opens the run's own folder: the root, or that of a file that was typed, which is `relative` to it.
+    /// Opens the base folder: the root or, if the command line named the file, its folder, `relative` to the root.
     pub(super) fn open_base(&mut self, relative: &Path) -> Result<Rc<Folder>, NoFolder> {
         if let Some(base) = &self.base {
             return Ok(Rc::clone(base));
@@ -66,7 +69,7 @@ impl Folders {
         Ok(Rc::clone(self.base.insert(base)))
     }
 
-    /// Opens a folder relative to the root, or finds it open.
+    /// Opens a folder relative to the root, unless it is open already.
     pub(super) fn open(&mut self, relative: &Path) -> Result<Rc<Folder>, NoFolder> {
         let base = self.open_base(relative)?;
         if self.is_typed || relative.as_os_str().is_empty() {

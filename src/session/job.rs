@@ -1,4 +1,4 @@
-//! One row on its way: its download, and what is needed to report it and to try it again.
+//! One row under way: its download, and the data for its retries and its report.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -17,42 +17,44 @@ use crate::http::{Field, Response};
 use crate::list::{Location, Split};
 use crate::multi::Sink;
 
-/// A row of the batch, and the sink of its transfers.
+/// One row of the run, which is the sink of its transfers.
 #[derive(Debug)]
 pub(super) struct Job {
-    /// Its number in the batch, from 1; 0 for what is fetched for the run itself.
+    /// Its number in the run, from 1; 0 for the run's own list of digests.
     pub(super) number: u64,
-    /// The row that it came from.
+    /// Where its row is listed.
     pub(super) place: Location,
-    /// Other URLs of the same file, for when the present one has failed for good.
+    /// The other URLs of the file, in the order in which they replace a failed URL.
     pub(super) mirrors: VecDeque<Url>,
-    /// Several of them have brought what is there.
+    /// The written bytes came from several servers.
     pub(super) is_shared: bool,
-    /// That did not fit: each is asked alone.
+    /// A digest did not match: each server is asked without the others.
     pub(super) is_alone: bool,
-    /// Tries at the present URL, and in all.
+    /// The tries at the present URL.
     pub(super) tries: u32,
+    /// The tries at all URLs.
     pub(super) tries_in_all: u32,
     /// When the first try at the present URL began.
     pub(super) began: Option<Instant>,
-    /// The first of its URLs, where that is to be written down.
+    /// The row's first URL, for the lock file; `None` if no lock file is written.
     pub(super) url: Option<Box<Url>>,
-    /// Another row had its name.
+    /// The file has another name than it asked for, because that one was taken.
     pub(super) is_renamed: bool,
-    /// The largest file taken, in bytes.
+    /// The largest size accepted, in bytes.
     pub(super) max_size: Option<u64>,
-    /// How many of the first header fields of its easy say what is asked for; they differ from try to try.
+    /// The number of conditional and range fields, which are the first header fields of its easy. They change with
+    /// each try.
     pub(super) conditions: usize,
-    /// How many transfers may bring it.
+    /// How many transfers may fetch the file.
     pub(super) split: Split,
-    /// Set when a head says that several may.
+    /// The session's flag, which is set when a head allows several transfers.
     pub(super) has_divisible: Rc<Cell<bool>>,
-    /// Boxed: a job moves several times, and this is most of it.
+    /// Boxed, because a job is moved several times and this is its largest field.
     pub(super) download: Box<Download>,
 }
 
 impl Job {
-    /// The sink of a transfer that no row asks for, for the sake of the row of that number.
+    /// The sink of a transfer without a row: a preconnect for row `number`, or the list of digests (0).
     pub(super) fn aside(number: u64, download: Download, has_divisible: &Rc<Cell<bool>>) -> Self {
         Self {
             number,
@@ -73,7 +75,7 @@ impl Job {
         }
     }
 
-    /// The sink of a transfer that brings a part of the same file.
+    /// The sink of a transfer that fetches a segment of the file.
     pub(super) fn segment(&self, segment: Segment) -> Self {
         Self {
             number: self.number,
@@ -103,7 +105,7 @@ impl Job {
         }
     }
 
-    /// Where a transfer of a part of a file writes next; none of a whole one.
+    /// The offset at which the transfer of a segment writes next; `None` if the job is not a segment.
     pub(super) fn at(&self) -> Option<u64> {
         match &self.download.body {
             Body::Segment(segment) => Some(segment.at()),
@@ -111,21 +113,25 @@ impl Job {
         }
     }
 
-    /// Whether several transfers may bring what is missing.
+    /// Whether several transfers may fetch the missing bytes.
     pub(super) fn is_divisible(&self) -> bool {
         matches!(&self.download.body, Body::File(part) if part.is_divisible())
     }
 
-    /// Has the next request ask for what is missing, and bounds what may come.
+    /// Sets the range and the conditions of the next request, and the largest body that it accepts.
     pub(super) fn aim(&mut self, headers: &mut Vec<Field>, max_size: &mut Option<u64>) {
         let fields = self.download.ask();
         let conditions = std::mem::replace(&mut self.conditions, fields.len());
         headers.splice(..conditions, fields);
-        // The engine counts what comes, and that may be less than it decodes to.
-        *max_size = self.max_size.filter(|_| !self.download.decodes());
+        // The engine counts encoded bytes, which may decode to more.
+        *max_size = if self.download.decodes() {
+            None
+        } else {
+            self.max_size
+        };
     }
 
-    /// Where it lands.
+    /// The path of the file, or standard output.
     pub(super) fn landing(&self) -> Landing<'_> {
         match &self.download.body {
             Body::File(part) => Landing::File(part.folder().path(), part.name()),
@@ -140,7 +146,7 @@ impl Job {
         }
     }
 
-    /// The name for a progress bar.
+    /// The name of the file for the progress view.
     pub(super) fn name(&self) -> &str {
         match &self.download.body {
             Body::File(part) => part.name().to_str().unwrap_or("?"),
@@ -156,16 +162,21 @@ impl Job {
 
 impl Sink for Job {
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
-        // The engine has looked at how much comes now; this is how much there will be in all.
-        let part = response.content_range().filter(|_| response.status == 206);
-        let whole = part.and_then(|part| part.total);
-        if let Some(limit) = self.max_size.filter(|_| !self.download.is_fragment())
-            && whole.is_some_and(|size| size > limit)
+        // The engine checks the size of this response; Content-Range has the size of the full file.
+        let range = if response.status == 206 {
+            response.content_range()
+        } else {
+            None
+        };
+        if let Some(limit) = self.max_size
+            && !self.download.is_fragment()
+            && let Some(size) = range.and_then(|range| range.total)
+            && size > limit
         {
             return Err(Fault::TooLarge { limit });
         }
         self.download.head(response)?;
-        // A whole answer begins with nothing.
+        // A response to a request without a range starts the file from its first byte.
         self.is_shared &= self.download.asks_part();
         if self.is_divisible() {
             self.has_divisible.set(true);

@@ -1,7 +1,7 @@
-//! The lock file: what was fetched from where, so that another run can insist on the same.
+//! The lock file: URL, size and digest of each file, so that a later run can require exactly these files.
 //!
-//! Several processes may note what they fetch in one file, the shards of a list for example: at its end
-//! each reads the file, adds its own and replaces it, while it holds the lock on `FILE.part`.
+//! Several processes, for example the shards of a list, may write one lock file: at its end, each process reads the
+//! file, adds its own entries and replaces it, while it holds the advisory lock on `FILE.part`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,7 +25,7 @@ use crate::sys::{Access, Destination, OutputFile, Patience};
 /// The version of the file's schema.
 const VERSION: u32 = 1;
 
-/// What a lock file holds.
+/// The content of a lock file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -37,9 +37,9 @@ struct Document {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
-    /// Without credentials and fragment.
+    /// The URL without credentials and fragment.
     url: String,
-    /// Relative to the target folder.
+    /// The path relative to the target folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     out: Option<String>,
     /// In bytes.
@@ -51,7 +51,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// Gives a row that names no file the name of this one; false where it names another.
+    /// Gives this entry's name to a row that names no file. Returns false if the row names another file.
     fn names(&self, row: &mut Row, plan: &Plan) -> bool {
         let own = self.out.as_deref().map(Path::new);
         match &plan.output {
@@ -65,7 +65,7 @@ impl Entry {
         let options = row.options.as_ref();
         let dir = options.and_then(|options| options.dir.as_deref());
         let Ok(dir) = dir.map_or(Ok(PathBuf::new()), name::beneath) else {
-            // It has no place at all, and hears of that elsewhere.
+            // The row gets no target: the decision about its target reports the reason.
             return true;
         };
         let Some(out) = &row.out else {
@@ -77,8 +77,8 @@ impl Entry {
     }
 }
 
-/// What a URL is known by: the file may be seen by others, so no credentials stand in it, and a
-/// fragment is not asked for.
+/// The key of a URL in the lock file: without credentials, because other people may read the file, and without the
+/// fragment, which no request contains.
 fn key(url: &Url) -> String {
     let mut url = url.clone();
     url.set_fragment(None);
@@ -88,68 +88,72 @@ fn key(url: &Url) -> String {
     url.into()
 }
 
-/// A lock file, and what this run adds to it.
+/// The lock file of a run, with the entries that the run adds.
 #[derive(Debug)]
 pub(super) struct Lock {
-    /// As it was typed.
+    /// As given on the command line.
     path: PathBuf,
-    /// Nothing may differ from it.
+    /// `--locked`: every file must match its entry, and the lock file is not written.
     is_binding: bool,
-    /// By URL.
+    /// The entries by the keys of their URLs.
     entries: BTreeMap<String, Known>,
 }
 
-/// What is known of a URL: a file, or several where a list has it more than once.
+/// The entries of a URL: several if a list contains the URL more than once.
 #[derive(Debug, Default)]
 struct Known {
-    /// With the number of each one's row, and in the order of their rows.
+    /// The entries with the numbers of their rows, in that order. The number is 0 for entries read from the file.
     files: Vec<(u64, Entry)>,
-    /// The places of those that rows are held to already.
+    /// The indexes of the entries that are assigned to rows.
     taken: BTreeSet<usize>,
-    /// They were fetched by this run.
+    /// `files` holds files of this run, which fetched or verified them.
     is_new: bool,
-    /// What an earlier run knew, once this one has fetched them anew.
+    /// The entries of earlier runs, once `is_new` is set.
     old: Vec<Entry>,
 }
 
 impl Known {
-    /// The file that the next row is held to: one that has the name it asks for, and that no row
-    /// before it was held to if there is such a one. It gets that file's name.
+    /// Assigns an entry to the next row: one with a name that fits the row, and if possible one that no earlier row
+    /// has. The row gets its name.
     fn next(&mut self, row: &mut Row, plan: &Plan) -> Result<&Entry, Option<&Entry>> {
         let all = 0..self.files.len();
-        let free = all.clone().filter(|place| !self.taken.contains(place));
-        let place = free
+        let free = all.clone().filter(|index| !self.taken.contains(index));
+        let index = free
             .chain(all.clone())
-            .find(|place| self.files[*place].1.names(row, plan));
-        let Some(place) = place else {
+            .find(|index| self.files[*index].1.names(row, plan));
+        let Some(index) = index else {
             return Err(self.files.first().map(|(_, entry)| entry));
         };
-        self.taken.insert(place);
-        Ok(&self.files[place].1)
+        self.taken.insert(index);
+        Ok(&self.files[index].1)
     }
 
-    /// The file of a row was fetched: what an earlier run knew counts no more.
+    /// Adds the entry of a file of this run. The first one replaces the entries of earlier runs.
     fn add(&mut self, number: u64, entry: Entry) {
         if !std::mem::replace(&mut self.is_new, true) {
             let old = std::mem::take(&mut self.files);
             self.old = old.into_iter().map(|(_, entry)| entry).collect();
         }
-        let place = self.files.partition_point(|(other, _)| *other < number);
-        self.files.insert(place, (number, entry));
+        let index = self.files.partition_point(|(other, _)| *other < number);
+        self.files.insert(index, (number, entry));
     }
 
-    /// Takes the place of what is in the file by now, but for what another process has added under other names.
+    /// Replaces the present entries of the file, except those that another process has added under other names.
     fn replace(&self, others: &mut Self) {
-        let is_own = |other: &Entry| self.files.iter().any(|(_, own)| own.out == other.out);
         others
             .files
-            .retain(|(_, other)| !self.old.contains(other) && !is_own(other));
+            .retain(|(_, other)| !self.old.contains(other) && !self.has_name_of(other));
         others.files.extend(self.files.iter().cloned());
+    }
+
+    /// Whether one of the entries has the name of another one.
+    fn has_name_of(&self, other: &Entry) -> bool {
+        self.files.iter().any(|(_, own)| own.out == other.out)
     }
 }
 
 impl Lock {
-    /// Adds the complete file of a job, unless the run may fetch only what the lock file has.
+    /// Adds the entry of a complete file, unless the run is `--locked`.
     pub(super) fn add(&mut self, job: &Job, root: &Path) {
         if self.is_binding {
             return;
@@ -178,10 +182,10 @@ impl Lock {
         known.add(job.number, entry);
     }
 
-    /// Writes what the run fetched, unless it may fetch only what the lock file has.
+    /// Writes the lock file, unless the run is `--locked`.
     ///
     /// # Errors
-    /// The path, and what the system says.
+    /// The path of the lock file, and the error of the system.
     pub(super) fn finish(&self, syncs: bool) -> Result<(), (PathBuf, io::Error)> {
         if self.is_binding {
             return Ok(());
@@ -197,12 +201,11 @@ impl Lock {
         })
     }
 
-    /// Holds a row to its entry: its digest, its size and its name.
+    /// With `--locked`, applies the digest, the size and the name of its entry to a row. Fails if they conflict.
     pub(super) fn bind(&mut self, row: &mut Row, plan: &Plan) -> Result<(), Misplaced> {
         if !self.is_binding {
             return Ok(());
         }
-        let refuse = |why: String| Misplaced::Fault(Fault::NoDigest(why));
         let path = self.path.display();
         let Some(known) = self.entries.get_mut(&key(&row.url)) else {
             return Err(refuse(format!("it is not in {path}")));
@@ -228,7 +231,7 @@ impl Lock {
         }
     }
 
-    /// Adds what this run has fetched to the file as it is by now, in one step.
+    /// Merges the entries of this run into the present file and replaces it atomically.
     fn save(&self, syncs: bool) -> io::Result<()> {
         let output = OutputFile::create(&self.path, Access::Usual, Patience::Wait)?;
         let mut entries = read(&self.path, false)?;
@@ -252,9 +255,9 @@ fn write_all(mut output: OutputFile, text: &[u8], syncs: bool) -> io::Result<()>
     output.commit(syncs)
 }
 
-/// What a lock file holds, by URL; one that is not there yet holds nothing.
+/// Reads a lock file into entries by URL. A missing file has no entries, unless `must_be_there`.
 fn read(path: &Path, must_be_there: bool) -> io::Result<BTreeMap<String, Known>> {
-    // A pipe would be waited for, and cannot be read again.
+    // Opening a pipe could block, and a pipe cannot be read twice.
     if !matches!(Destination::of(path)?, Destination::File(_)) {
         return Err(io::Error::new(ErrorKind::InvalidInput, "not a plain file"));
     }
@@ -272,7 +275,6 @@ fn read(path: &Path, must_be_there: bool) -> io::Result<BTreeMap<String, Known>>
 }
 
 fn parse(text: &[u8]) -> io::Result<Vec<Entry>> {
-    let invalid = |why: String| io::Error::new(ErrorKind::InvalidData, why);
     let document: Document = serde_json::from_slice(text)
         .map_err(|fault| invalid(format!("not a lock file (line {})", fault.line())))?;
     if document.version != VERSION {
@@ -282,6 +284,16 @@ fn parse(text: &[u8]) -> io::Result<Vec<Entry>> {
         )));
     }
     Ok(document.files)
+}
+
+/// The fault of a row that conflicts with the lock file.
+fn refuse(why: String) -> Misplaced {
+    Misplaced::Fault(Fault::NoDigest(why))
+}
+
+/// The error of a file that is no lock file of this version.
+fn invalid(why: String) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, why)
 }
 
 fn hex(digest: &Digest) -> String {

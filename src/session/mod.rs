@@ -13,8 +13,8 @@
 
 mod descriptors;
 mod divide;
-mod early;
 mod ending;
+mod expected_digests;
 mod failures;
 mod folders;
 mod job;
@@ -23,14 +23,14 @@ mod lock;
 mod naming;
 mod places;
 mod plan;
-mod promised;
+mod preconnect;
 mod report;
 mod reporting;
 mod saves;
-mod setback;
+mod segment_failure;
+mod servers;
 mod source;
 mod split;
-mod supply;
 mod verify;
 
 use std::cell::{Cell, RefCell};
@@ -48,11 +48,11 @@ use std::time::{Duration, Instant, SystemTime};
 use url::Url;
 
 use descriptors::Descriptors;
-use early::Early;
+use expected_digests::ExpectedDigests;
 use job::Job;
 use ledger::Ledger;
 use places::{Misplaced, Placement, Places};
-use promised::Promised;
+use preconnect::Preconnects;
 use saves::Saves;
 use source::{Item, Source};
 use split::Split;
@@ -156,7 +156,7 @@ struct Session<'r> {
     /// Rows that may sleep until a retry, beside those that wait for a place.
     sleepers: usize,
     /// What digests files are to have, beside those that their rows name.
-    promised: Promised,
+    expected_digests: ExpectedDigests,
     /// Who computes digests, and what waits for some.
     hashing: Hashing,
     waiting: HashMap<TaskId, Waiting>,
@@ -164,7 +164,7 @@ struct Session<'r> {
     /// Files that several transfers bring, by their numbers.
     splits: BTreeMap<u64, Split>,
     /// Connections for a file that may be divided.
-    early: Early,
+    preconnects: Preconnects,
     /// When they are looked after next.
     tends_at: Option<Instant>,
     /// A head has come of a file that may be divided.
@@ -198,7 +198,7 @@ impl<'r> Session<'r> {
         let seed = plan.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         Self {
             places: Places::new(&plan, hashing.clone()),
-            promised: Promised::new(&mut plan),
+            expected_digests: ExpectedDigests::new(&mut plan),
             source,
             plan,
             ledger: Ledger::new(report),
@@ -208,7 +208,7 @@ impl<'r> Session<'r> {
             waiting: HashMap::new(),
             saves: Saves::default(),
             splits: BTreeMap::new(),
-            early: Early::default(),
+            preconnects: Preconnects::default(),
             tends_at: None,
             has_divisible: Rc::default(),
             traces: Rc::default(),
@@ -285,7 +285,7 @@ impl<'r> Session<'r> {
     fn admit(&mut self, row: &mut Row) -> Result<Option<Admitted>, Misplaced> {
         self.places.tell_typed(row);
         let bound = self.ledger.bind(&self.plan, row);
-        let bound = bound.and_then(|()| self.promised.add_to(row));
+        let bound = bound.and_then(|()| self.expected_digests.add_to(row));
         if bound.is_err() && !self.plan.is_locked {
             // Other workers, which do not know of that, count with its name.
             self.places.pass_over(row, false);
@@ -431,7 +431,7 @@ impl<'r> Session<'r> {
             save.apply(&mut easy.sink.download, &easy.url);
         }
         for split in self.splits.values_mut() {
-            split.settle_all(multi);
+            split.update_download_now(multi);
             save.apply(&mut split.easy.sink.download, &split.easy.url);
         }
         let ids: Vec<_> = multi.transfers().map(|(id, ..)| id).collect();
@@ -479,7 +479,7 @@ impl Application<Job> for Session<'_> {
         while !self.ledger.has_ended
             && !self.ledger.is_stopped
             && !sys::is_stopping()
-            && !self.promised.is_awaited()
+            && !self.expected_digests.is_awaited()
             && self.files(multi).saturating_sub(multi.sleeping()) + self.waiting.len() < room
             && multi.sleeping() < self.sleepers
         {
@@ -496,7 +496,7 @@ impl Application<Job> for Session<'_> {
                 Item::End => self.ledger.has_ended = true,
             }
         }
-        self.connect_early(multi)?;
+        self.preconnect(multi)?;
         if self.ledger.is_stopped {
             self.ledger.totals.unfinished += (self.files(multi) + self.waiting.len()) as u64;
         }
@@ -522,12 +522,15 @@ impl Application<Job> for Session<'_> {
         self.show_traces(multi);
         let mut easy = multi.remove(done.id, now)?;
         if easy.is_connect_only {
-            self.early.lose(done.id);
+            self.preconnects.lose(done.id);
             return Ok(());
         }
-        self.drop_early(multi, now)?;
+        self.drop_preconnects(multi, now)?;
         if easy.sink.at().is_some() {
-            return self.segment_ended(multi, &easy, (done.id, done.result), now);
+            return match self.segment_ended(multi, &easy, done, now)? {
+                Some(failure) => self.segment_failed(multi, &failure, now),
+                None => Ok(()),
+            };
         }
         easy.sink.began = easy.sink.began.or(done.dispatched);
         self.ledger.warn(&easy.url, &mut easy.sink);

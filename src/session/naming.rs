@@ -1,8 +1,8 @@
-//! Which name each row gets: the one that was typed, that its list gives or that its URL has, made to fit the file
-//! system, and no other row's. All rows are named in their order, those of other workers' shares too, so that all
-//! workers give a row the same name.
+//! Gives each row a unique name: from the command line, its list, the template or its URL, changed to fit the file
+//! system. Rows of other shards are named too, in list order, so that every shard assigns the same names.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::folders::Folders;
@@ -13,23 +13,28 @@ use crate::download::{Names, Template};
 use crate::list::Row;
 use crate::sys::Folder;
 
-/// Names that are remembered in memory. More are remembered in a file without a name, so that the longest list takes no
-/// more memory than one of this length.
+/// The number of names held in memory. Beyond it, names go to an unnamed file, which bounds the memory for a list of
+/// any length.
 const REMEMBERED: u64 = 100_000;
 
-/// A name for a row.
+/// The name of a row's file.
 pub(super) struct Named {
     /// Relative to the root.
     pub(super) folder: PathBuf,
     pub(super) name: OsString,
-    /// It was typed, or the list gives it: the row gets no other.
+    /// The name comes from the command line or the list: the row gets no variant of it.
     pub(super) is_fixed: bool,
-    /// Another row has the name that it asked for.
+    /// The name is a variant, because another row has the one that this row asked for.
     pub(super) is_renamed: bool,
 }
 
 impl Named {
-    /// The name that a path has, which no other row has.
+    /// The path of the file in its open folder.
+    pub(super) fn path_in(&self, folder: &Folder) -> PathBuf {
+        folder.path().join(&self.name)
+    }
+
+    /// Splits a path into folder and name.
     fn at(path: &Path, is_fixed: bool) -> Self {
         Self {
             folder: path.parent().map(Path::to_owned).unwrap_or_default(),
@@ -46,9 +51,9 @@ pub(super) struct Naming {
     output: Output,
     template: Option<Template>,
     names: Names,
-    /// Rows so far.
+    /// Rows counted so far.
     rows: u64,
-    /// What the target folder takes of names, where that was asked for.
+    /// The limits of names in the target folder, once they have been determined.
     limits: Option<Limits>,
 }
 
@@ -63,18 +68,18 @@ impl Naming {
         }
     }
 
-    /// Counts a row, whether it is of this worker's share or not, and whether it can be read or not.
+    /// Counts a row of any shard, valid or not: the template's counter depends on it.
     pub(super) fn count_row(&mut self) {
         self.rows += 1;
     }
 
-    /// How many names are taken.
+    /// The number of names taken.
     pub(super) fn len(&self) -> u64 {
         self.names.len()
     }
 
-    /// Takes a name for a row, or the first free one like it if another row has it. Without `folders`, the disk is not
-    /// read.
+    /// Reserves a name for a row, or its first free variant if another row has it. Without `folders`, the disk is
+    /// not read.
     pub(super) fn name(
         &mut self,
         row: &Row,
@@ -108,13 +113,14 @@ impl Naming {
         Ok(wanted)
     }
 
-    /// Takes the first free name like `name` in a folder, relative to the root, that is open as `opened`.
+    /// Reserves the first free variant of `name` in a folder: `folder` is its path relative to the root, `opened` its
+    /// handle.
     pub(super) fn next_free(&mut self, folder: &Path, name: &OsStr, opened: &Folder) -> OsString {
         self.names
             .next_free(folder, name, |candidate| is_taken(opened, candidate))
     }
 
-    /// Takes the name that a server gave, or the first free one like it; says whether it is the former.
+    /// Reserves the name that a server gave, or its first free variant. Returns true if the server's name was free.
     pub(super) fn take_given(
         &mut self,
         folder: &Path,
@@ -128,7 +134,7 @@ impl Naming {
         (self.names.next_free(folder, &given, |_| false), false)
     }
 
-    /// The name that a row asks for.
+    /// The name that a row asks for, which another row may have.
     fn wanted(&mut self, row: &Row, mut folders: Option<&mut Folders>) -> Result<Named, Misplaced> {
         if let Output::File(path) = &self.output {
             let path = path.clone();
@@ -136,7 +142,7 @@ impl Naming {
                 let why = format!("'{}' does not name a file", path.display());
                 return Err(Misplaced::Row(why));
             };
-            // The user chose the folder, and its file system may differ from that of the name's own.
+            // The command line chose the folder, and its file system may have other limits than the root's.
             if Limits::matter_to_name(name)
                 && let Some(limits) = self.limits(path.parent(), folders)
                 && let Some(why) = limits.refuse(Path::new(name))
@@ -169,25 +175,24 @@ impl Naming {
         Ok(Named::at(&folder.join(self.fit(path, folders)), false))
     }
 
-    /// A path that a list gives, as it stands there or not at all.
+    /// Checks a path of a list, which is used unchanged or refused.
     fn beneath(
         &mut self,
         key: &str,
         path: &str,
         folders: Option<&mut Folders>,
     ) -> Result<PathBuf, Misplaced> {
-        let refuse = |why| Misplaced::Row(format!("{key}: {why}"));
-        let path = name::beneath(path).map_err(refuse)?;
+        let path = name::beneath(path).map_err(|why| invalid(key, &why))?;
         if Limits::matter_to(&path)
             && let Some(limits) = self.limits(None, folders)
             && let Some(why) = limits.refuse(&path)
         {
-            return Err(refuse(why));
+            return Err(invalid(key, &why));
         }
         Ok(path)
     }
 
-    /// A path made of a URL, changed where the target folder refuses it.
+    /// Changes a path made from a URL to fit the limits of the target folder.
     fn fit(&mut self, path: PathBuf, folders: Option<&mut Folders>) -> PathBuf {
         if !Limits::matter_to(&path) {
             return path;
@@ -198,7 +203,7 @@ impl Naming {
         }
     }
 
-    /// A base name that a URL or a server gives, changed where the target folder refuses it.
+    /// Changes a base name from a URL or a server to fit the limits of the target folder.
     fn fit_name(&mut self, name: OsString, folders: Option<&mut Folders>) -> OsString {
         if Limits::matter_to_name(&name) {
             self.fit(name.into(), folders).into()
@@ -207,7 +212,7 @@ impl Naming {
         }
     }
 
-    /// What the target folder takes of names; nothing where that cannot be told.
+    /// The limits of names in the target folder; `None` if they cannot be determined.
     fn limits(&mut self, typed: Option<&Path>, folders: Option<&mut Folders>) -> Option<Limits> {
         if self.limits.is_none() {
             let base = folders?.open_base(typed.unwrap_or(Path::new(""))).ok()?;
@@ -219,23 +224,29 @@ impl Naming {
         self.limits
     }
 
-    /// Stores further names in a file: in the target folder, which has room for what is fetched, or among
-    /// temporary files. Where none can be made, they stay in memory.
+    /// Stores further names in an unnamed file in the target folder, which has room for the downloads, or in the
+    /// folder of temporary files. If neither can be created, the names stay in memory.
     fn spill(&mut self, folders: Option<&Folders>) {
         let base = folders.and_then(Folders::base);
         let unnamed = base.and_then(Folder::create_unnamed);
-        let elsewhere = || {
-            Folder::make(&std::env::temp_dir(), false)
-                .ok()?
-                .create_unnamed()
-        };
-        if let Some(file) = unnamed.or_else(elsewhere) {
+        if let Some(file) = unnamed.or_else(create_temporary) {
             self.names.spill_into(file);
         }
     }
 }
 
-/// Whether a name is taken on the disk. If that cannot be told it counts as free, and the rename will tell.
+/// The error of a row with an invalid option `key`.
+fn invalid(key: &str, why: &str) -> Misplaced {
+    Misplaced::Row(format!("{key}: {why}"))
+}
+
+/// An unnamed file in the folder of temporary files, if one can be created there.
+fn create_temporary() -> Option<File> {
+    let folder = Folder::make(&std::env::temp_dir(), false).ok()?;
+    folder.create_unnamed()
+}
+
+/// Whether a file of this name exists. An error counts as free: publishing the file detects the conflict.
 fn is_taken(folder: &Folder, name: &OsStr) -> bool {
     matches!(folder.entry(name), Ok(Some(_)))
 }

@@ -1,4 +1,4 @@
-//! Which file each row becomes, and what to do about one that stands at its name already. `naming` has the names.
+//! Decides the target of each row, and what happens if a file exists there. `naming` decides the name itself.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,50 +19,71 @@ use crate::error::Fault;
 use crate::list::Row;
 use crate::sys::{self, Entry, Folder};
 
-/// Files of a run whose validators are noted however small they are. In a longer run a small body
-/// goes without: noting it costs a fifth of fetching it, and fetching it again tells as well
-/// whether it is the same.
+/// The number of names up to which a run records the validators of small files too. In a longer run, small files
+/// get no record: writing one takes a fifth of the time of a fetch, and a later run can fetch the file again to
+/// compare it.
 const NOTED: u64 = 1000;
 
-/// Where a row goes.
+/// The decision about a row that has a target.
 pub(super) enum Placement {
-    /// It is to be fetched; another row may have had its name.
+    /// The row starts a download.
     Begin {
         download: Box<Download>,
+        /// The file gets another name than the row asked for, because that one is taken.
         is_renamed: bool,
-        /// A file that stands there already: it is kept if its digests are right.
+        /// The existing file at the target. It is kept without a transfer if its digests match.
         standing: Option<File>,
     },
-    /// A file is there and is kept without asking.
+    /// The existing file at this path is kept without a request.
     Kept(PathBuf),
 }
 
-/// Why a row has no place.
+/// Why a row gets no target.
 pub(super) enum Misplaced {
-    /// The row asks for what it may not have.
+    /// The row itself is invalid, for this reason.
     Row(String),
-    /// The disk, or what stands on it, is against it.
+    /// The disk reports an error, or a file blocks the target.
     Fault(Fault),
 }
 
-/// The places of a run.
+/// Whether servers may name the files of rows that have no fixed name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ServerNames {
+    Ignored,
+    Accepted,
+    /// They may, and the run fetches one shard: the names of the rows of other shards are unknown here.
+    AcceptedInShard,
+}
+
+impl ServerNames {
+    fn of(plan: &Plan) -> Self {
+        // With `--locked`, the lock file gives the names.
+        if !plan.takes_names || plan.is_locked {
+            Self::Ignored
+        } else if plan.shard.is_some() {
+            Self::AcceptedInShard
+        } else {
+            Self::Accepted
+        }
+    }
+}
+
+/// Finds the targets of a run's rows.
 #[derive(Debug)]
 pub(super) struct Places {
     output: Output,
     exists: Exists,
-    takes_names: bool,
+    server_names: ServerNames,
     is_newer_only: bool,
-    /// What is kept is to be known as well as what is fetched.
+    /// A lock file is written: it needs the digests of kept files too.
     has_lock: bool,
     options: Rc<PartOptions>,
-    /// Who computes the digests of downloads.
+    /// Computes the digests of downloads.
     hashing: Hashing,
     resume: Resume,
-    /// The list is shared: the names of other workers' rows are not known where servers give them.
-    is_shared: bool,
     naming: Naming,
     folders: Folders,
-    /// What most rows may do: nothing stands at their names.
+    /// The claim of a row with a free target and a name that may change; most rows share it.
     fresh: Rc<Claim>,
 }
 
@@ -72,8 +93,7 @@ impl Places {
             hashing,
             output: plan.output.clone(),
             exists: plan.exists,
-            // A lock file has the names.
-            takes_names: plan.takes_names && !plan.is_locked,
+            server_names: ServerNames::of(plan),
             is_newer_only: plan.is_newer_only,
             has_lock: plan.lock.is_some(),
             options: Rc::new(PartOptions {
@@ -89,7 +109,6 @@ impl Places {
                 is_vouched: plan.resume == Resume::Vouched,
             }),
             resume: plan.resume,
-            is_shared: plan.shard.is_some(),
             naming: Naming::new(plan),
             folders: Folders::new(plan),
             fresh: Rc::new(Claim {
@@ -102,27 +121,31 @@ impl Places {
         }
     }
 
-    /// Keeps so many folders open for rows to come.
+    /// Sets how many folders stay open for later rows.
     pub(super) fn keep_folders(&mut self, most: usize) {
         self.folders.keep(most);
     }
 
-    /// Counts a row that was read, of whatever share, and whether it can be read or not.
+    /// Counts a row of any shard, valid or not.
     pub(super) fn count_row(&mut self) {
         self.naming.count_row();
     }
 
-    /// Takes the name of a row that gets no file here: another worker gives the row that name, or it would have had it.
-    /// `is_dry`: the disk is not looked at.
+    /// Reserves the name of a row that is not fetched here, because it belongs to another shard or has failed. All
+    /// shards must assign the same names. `is_dry` leaves the disk alone.
     pub(super) fn pass_over(&mut self, row: &Row, is_dry: bool) {
         if matches!(self.output, Output::File(_) | Output::ByName) {
-            let folders = Some(&mut self.folders).filter(|_| !is_dry);
-            // What is wrong with it is told where it is fetched.
+            let folders = if is_dry {
+                None
+            } else {
+                Some(&mut self.folders)
+            };
+            // The shard that fetches the row reports its error.
             let _ = self.naming.name(row, folders);
         }
     }
 
-    /// Has a row know the name that was typed for its file, as far as a list could have it.
+    /// Copies the file name of the command line into the row, if a list may contain such a name.
     pub(super) fn tell_typed(&self, row: &mut Row) {
         let Output::File(path) = &self.output else {
             return;
@@ -134,7 +157,7 @@ impl Places {
             .map(str::to_owned);
     }
 
-    /// Where a row would go, without a look at the disk; `None` is standard output.
+    /// Predicts the path of a row's file without access to the disk; `None` is standard output.
     pub(super) fn foresee(&mut self, row: &Row) -> Result<Option<PathBuf>, Misplaced> {
         match &self.output {
             Output::Stdout => return Ok(None),
@@ -146,23 +169,23 @@ impl Places {
         Ok(Some(self.folders.root().join(path)))
     }
 
-    /// Finds a row's place, and looks for what an earlier run has left of its body.
+    /// Finds a row's target, and looks for the part file and the state file of an earlier run.
     pub(super) fn place(&mut self, row: &mut Row) -> Result<Placement, Misplaced> {
         let mut placement = self.find(row)?;
         if let Placement::Begin { download, .. } = &mut placement
             && let Body::File(part) = &mut download.body
             && !part.folder().was_empty()
         {
-            let place = match self.resume {
+            let index = match self.resume {
                 _ if self.options.is_fragment => part.look_for_leftovers(),
                 Resume::Never => part.look_for_leftovers(),
                 _ => part.recall(row.urls(), row.has_digests()),
             };
-            // What is there came from one of the mirrors: it goes on with that one, or that one is asked whether the
-            // file is still the same.
+            // An earlier run fetched the bytes from one of the mirrors. That mirror becomes the row's URL: it resumes
+            // the download, or says whether the file has changed.
             let known = download.known.as_ref().map(Stored::place);
-            let place = place.or(known);
-            if let Some(mirror) = place.and_then(|place| row.mirrors.get_mut(place.wrapping_sub(1)))
+            let index = index.or(known);
+            if let Some(mirror) = index.and_then(|index| row.mirrors.get_mut(index.wrapping_sub(1)))
             {
                 std::mem::swap(mirror, &mut row.url);
             }
@@ -170,7 +193,7 @@ impl Places {
         Ok(placement)
     }
 
-    /// Finds a row's name, and decides what to do about a file that stands there.
+    /// Finds a row's name, and decides what happens to an existing file of that name.
     fn find(&mut self, row: &Row) -> Result<Placement, Misplaced> {
         if self.output == Output::Stdout {
             let stream = Stream::stdout();
@@ -186,9 +209,9 @@ impl Places {
         }
         let folder = self.folders.open(&named.folder);
         let folder = folder.map_err(|(path, source)| disk("open folder", path, source))?;
-        // A name that was typed, or that a list gives, goes before one that a server gives.
-        if self.takes_names && !named.is_fixed {
-            // What stands at the name that the server will give is seen to when that is known.
+        // A name from the command line or a list takes precedence over the server's.
+        if self.server_names != ServerNames::Ignored && !named.is_fixed {
+            // `take_given_name` checks for an existing file, once the server's name is known.
             let mut placement = self.begin(folder, named);
             if let Placement::Begin { download, .. } = &mut placement {
                 download.takes_name = true;
@@ -198,9 +221,8 @@ impl Places {
         if folder.was_empty() {
             return Ok(self.begin(folder, named));
         }
-        let path = || folder.path().join(&named.name);
         let look = folder.entry(&named.name);
-        let entry = look.map_err(|source| disk("look at", path(), source))?;
+        let entry = look.map_err(|source| disk("look at", named.path_in(&folder), source))?;
         let Some(entry) = entry else {
             return Ok(self.begin(folder, named));
         };
@@ -208,25 +230,26 @@ impl Places {
             && folder.has_changed_since(&entry, self.fresh.since)
             && folder.is_spelt_otherwise(&named.name)
         {
-            // Another row of this run made it, whose name the file system takes for this one.
+            // Another row of this run made the file, under a spelling that the file system considers equal.
             return if named.is_fixed {
-                Err(Misplaced::Fault(Fault::Taken(path())))
+                Err(Misplaced::Fault(Fault::Taken(named.path_in(&folder))))
             } else {
                 Ok(self.begin_beside(folder, named))
             };
         }
         if entry.is_folder() && !matches!(self.exists, Exists::Rename | Exists::Error) {
-            return Err(disk("replace", path(), io::ErrorKind::IsADirectory.into()));
+            let source = io::ErrorKind::IsADirectory.into();
+            return Err(disk("replace", named.path_in(&folder), source));
         }
         if self.resume == Resume::Vouched && entry.is_file() && !self.options.is_fragment {
             return Ok(self.continue_standing(row, folder, named, &entry));
         }
         match self.exists {
             Exists::Skip if !self.may_be_anothers(row.urls(), &folder, &named.name, &entry) => {
-                Ok(Placement::Kept(path()))
+                Ok(Placement::Kept(named.path_in(&folder)))
             }
             Exists::Skip => Ok(self.begin(folder, named)),
-            Exists::Error => Err(Misplaced::Fault(Fault::Exists(path()))),
+            Exists::Error => Err(Misplaced::Fault(Fault::Exists(named.path_in(&folder)))),
             Exists::Overwrite | Exists::Verify => {
                 Ok(self.replace_standing(row, folder, named, &entry))
             }
@@ -234,8 +257,8 @@ impl Places {
         }
     }
 
-    /// Begins a download that continues the file at its final name, for which the user vouches. One
-    /// that is known or has a digest is complete if it is right.
+    /// Begins a download that resumes the file at its final name, because the user vouches for it
+    /// ([`Resume::Vouched`]). A file that matches its record or digest is complete already.
     fn continue_standing(
         &self,
         row: &Row,
@@ -243,13 +266,16 @@ impl Places {
         named: Named,
         entry: &Entry,
     ) -> Placement {
-        let has_digests = row.has_digests();
-        let known = Stored::read(&folder, &named.name, entry, row.urls()).filter(|_| !has_digests);
-        let file = folder.open(&named.name).ok().filter(|_| has_digests);
+        let (known, file) = if row.has_digests() {
+            (None, folder.open(&named.name).ok())
+        } else {
+            let known = Stored::read(&folder, &named.name, entry, row.urls());
+            (known, None)
+        };
         let is_renamed = named.is_renamed;
         let part = self.part(folder, named, Some(entry));
         let part = match known {
-            // What is known is whole, in whatever form.
+            // A file with a record is complete, decoded or not.
             Some(_) => part,
             None => part.continuing(entry.size(), &row.url),
         };
@@ -257,8 +283,8 @@ impl Places {
         self.begin_with(part, is_renamed, known, file)
     }
 
-    /// Begins a download that replaces the file at its final name, unless that may be kept and turns
-    /// out to be the same.
+    /// Begins a download that replaces the file at its final name. With `--exists verify`, the existing file is kept
+    /// if its digests match or the server says that it has not changed.
     fn replace_standing(
         &self,
         row: &Row,
@@ -275,22 +301,18 @@ impl Places {
         let known = (may_be_known && has_size && !has_digests)
             .then(|| self.known(&folder, &named.name, entry, row))
             .flatten();
-        // What cannot be read is fetched anew.
+        // An unreadable file is fetched again.
         let file = (is_verified && may_be_it)
             .then(|| folder.open(&named.name).ok())
             .flatten();
         let is_renamed = named.is_renamed;
         let is_anothers = self.may_be_anothers(row.urls(), &folder, &named.name, entry);
-        let part = self.part(folder, named, Some(entry).filter(|_| !is_anothers));
+        let standing = if is_anothers { None } else { Some(entry) };
+        let part = self.part(folder, named, standing);
         self.begin_with(part, is_renamed, known, file)
     }
 
-    /// Whether servers give names that other workers' rows take, unforeseen.
-    fn has_unforeseen_names(&self) -> bool {
-        self.is_shared && self.takes_names
-    }
-
-    /// Whether what stands at a name may be the file of another worker's row: it is not known to be of these URLs.
+    /// Whether the existing file may belong to a row of another shard: no record says that it came from one of `urls`.
     fn may_be_anothers<'a>(
         &self,
         urls: impl IntoIterator<Item = &'a Url>,
@@ -298,50 +320,42 @@ impl Places {
         name: &OsStr,
         entry: &Entry,
     ) -> bool {
-        self.has_unforeseen_names() && Stored::read(folder, name, entry, urls).is_none()
+        self.server_names == ServerNames::AcceptedInShard
+            && Stored::read(folder, name, entry, urls).is_none()
     }
 
-    /// What is known of a file that stands there.
+    /// The record of an existing file, or one made of its modification time where only newer files are fetched.
     fn known(&self, folder: &Folder, name: &OsStr, entry: &Entry, row: &Row) -> Option<Stored> {
-        let by_time = || self.is_newer_only.then(|| Stored::by_time(entry)).flatten();
-        let stored = Stored::read(folder, name, entry, row.urls());
-        if stored
-            .as_ref()
-            .is_some_and(|stored| !stored.is_for(self.options.decodes))
-        {
-            return None;
+        match Stored::read(folder, name, entry, row.urls()) {
+            Some(stored) if !stored.is_for(self.options.decodes) => None,
+            Some(stored) if self.is_newer_only => Some(stored.unless_newer()),
+            Some(stored) => Some(stored),
+            None if self.is_newer_only => Stored::by_time(entry),
+            None => None,
         }
-        let stored = stored.map(|stored| {
-            if self.is_newer_only {
-                stored.unless_newer()
-            } else {
-                stored
-            }
-        });
-        stored.or_else(by_time)
     }
 
-    /// Waits until what was written of incomplete files is synced to the disk.
+    /// Waits until the written bytes of incomplete files are synced to the disk.
     pub(super) fn finish_syncing(&self) {
         if let Some(syncing) = &self.options.syncing {
             syncing.finish();
         }
     }
 
-    /// Has everything that stands in the target folder, and the rest of its file system, reach the disk.
+    /// Syncs the file system of the target folder to the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.folders.base().map_or(Ok(()), Folder::sync_all)
     }
 
-    /// Begins a download under the first free name like the one that the row asked for.
+    /// Begins a download under the first free variant of the row's name.
     fn begin_beside(&mut self, folder: Rc<Folder>, mut named: Named) -> Placement {
         named.name = self.naming.next_free(&named.folder, &named.name, &folder);
         named.is_renamed = true;
         self.begin(folder, named)
     }
 
-    /// Decides where a complete body goes whose server may name it: has it take the name that the server gave, or the
-    /// first free one like it, and looks at what stands there. Says whether it got another name than it was given.
+    /// Gives a complete body the name that the server chose, or the first free variant of it, and checks for an
+    /// existing file there. Returns whether the name differs from the server's.
     pub(super) fn take_given_name(
         &mut self,
         part: &mut Part,
@@ -369,27 +383,28 @@ impl Places {
         };
         let standing =
             entry.filter(|entry| !self.may_be_anothers([url], &folder, part.name(), entry));
-        part.claim(self.claim(standing.as_ref(), self.is_shared));
+        let is_fixed = self.server_names == ServerNames::AcceptedInShard;
+        part.claim(self.claim(standing.as_ref(), is_fixed));
         Ok(is_renamed)
     }
 
-    /// Begins a download whose final name is free.
+    /// Begins a download to a free name.
     fn begin(&self, folder: Rc<Folder>, named: Named) -> Placement {
         let is_renamed = named.is_renamed;
         let part = self.part(folder, named, None);
         self.begin_with(part, is_renamed, None, None)
     }
 
-    /// What may be done at a name at which a file stands or none.
+    /// The rules for a target, where `standing` is the existing file.
     fn claim(&self, standing: Option<&Entry>, is_fixed: bool) -> Rc<Claim> {
         if standing.is_none() && !is_fixed {
             return Rc::clone(&self.fresh);
         }
         let exists = match self.exists {
-            // What comes to stand there may be of another URL: neither kept for this one's nor replaced, unless it
-            // holds the same.
+            // A file that appears at the target later may belong to another URL. It is kept only if its content is
+            // equal, and never replaced.
             Exists::Skip | Exists::Overwrite
-                if standing.is_none() && self.has_unforeseen_names() =>
+                if standing.is_none() && self.server_names == ServerNames::AcceptedInShard =>
             {
                 Exists::Verify
             }
@@ -403,12 +418,13 @@ impl Places {
         })
     }
 
-    /// The body of a row, at whose name a file stands or none.
+    /// The part file of a row, where `standing` is the existing file at its final name.
     fn part(&self, folder: Rc<Folder>, named: Named, standing: Option<&Entry>) -> Part {
         let claim = self.claim(standing, named.is_fixed);
         Part::new(folder, named.name, claim, Rc::clone(&self.options))
     }
 
+    /// Begins a download to standard output, a device or a pipe.
     fn begin_stream(&self, stream: Stream) -> Placement {
         Placement::Begin {
             download: Box::new(Download::new(Body::Stream(stream), &self.hashing)),

@@ -1,4 +1,4 @@
-//! What is wanted of a run: the command line, or any other caller, with every word already understood.
+//! The plan of a run: the parsed and validated settings of the command line or of another caller.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,75 +14,75 @@ use crate::list::{Format, Shard, Split};
 use crate::multi::{Detail, Options};
 use crate::sys::Destination;
 
-/// A run: what to fetch, where to, and how.
+/// The description of a run: its URLs, its targets and its options.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// URLs as they were typed; they come before the lists.
+    /// The URLs of the command line; they come before the lists.
     pub urls: Vec<String>,
     /// Lists of URLs, read in this order; `-` is standard input.
     pub lists: Vec<PathBuf>,
-    /// How they are written.
+    /// The format of the lists.
     pub format: Format,
-    /// The share of all rows that is this run's.
+    /// The shard of the rows that this run fetches; without it, all rows.
     pub shard: Option<Shard>,
-    /// What relative references in lists are resolved against.
+    /// The base URL of relative references in lists.
     pub base: Option<Url>,
     /// A bad line of a list ends the run.
     pub is_strict: bool,
     /// The digests of a single file, beside those that its row has.
     pub digests: Vec<Expected>,
-    /// A list of digests that every file is to have one in.
+    /// A list of digests that must contain every file.
     pub checksums: Option<ListPlace>,
-    /// The folder that files go to.
+    /// The target folder.
     pub dir: PathBuf,
-    /// The name of a single file, or standard output.
+    /// Where bodies are written: to files by name, to one named file, or to a stream.
     pub output: Output,
-    /// How files are named whose rows do not.
+    /// The template of names for rows that give none.
     pub template: Option<Template>,
     /// The server may name files.
     pub takes_names: bool,
-    /// What to do about files that are there.
+    /// What happens to existing files.
     pub exists: Exists,
-    /// A file that is there is fetched only if the server has a newer one.
+    /// An existing file is fetched only if the server has a newer one.
     pub is_newer_only: bool,
-    /// Files get the server's Last-Modified.
+    /// Files get the server's Last-Modified as their modification time.
     pub has_remote_time: bool,
     /// How durable files are before they count as done.
     pub durability: Durability,
-    /// What to do about bodies that an earlier run left incomplete.
+    /// What happens to part files of earlier runs.
     pub resume: Resume,
-    /// A list to be written of the rows that are not done; `-` is standard output.
+    /// The list of failed and unfinished rows that the run writes; `-` is standard output.
     pub failed: Option<PathBuf>,
-    /// A file that holds what was fetched.
+    /// The lock file: URL, size and digest of each file.
     pub lock: Option<PathBuf>,
-    /// Nothing may differ from that file.
+    /// Every file must match the lock file.
     pub is_locked: bool,
-    /// Of a single URL, these bytes alone.
+    /// The byte range of a single URL that is fetched instead of the full file.
     pub range: Option<ByteRange>,
-    /// Files at once.
+    /// The most files fetched at once.
     pub jobs: usize,
-    /// How many transfers may bring one file, unless its row says so.
+    /// How many transfers may fetch one file, unless its row has its own setting.
     pub split: Split,
-    /// The smallest share of a file, in bytes; without it, one that depends on `split`.
+    /// The smallest segment of a divided file, in bytes; without it, the size depends on `split`.
     pub min_split: Option<u64>,
     /// The first failure ends the run.
     pub is_fail_fast: bool,
-    /// Nothing is fetched; it is only said what would be.
+    /// Nothing is fetched; the report receives the planned URLs and paths.
     pub is_dry_run: bool,
-    /// When to try again.
+    /// The limits and delays of retries.
     pub retry: Retry,
-    /// What decides how long retries wait, within their bounds; without it, each run draws its own.
+    /// The seed of the jitter of retries; without it, each run draws a random one.
     pub seed: Option<u64>,
-    /// Threads that compute digests; none of them is started before there is work. With 0, whoever
-    /// writes computes them; without it there may be one a processor.
+    /// The most threads that compute digests, each started when there is work for it. With 0, digests are computed in
+    /// the writing thread; without it, there may be one thread for each processor.
     pub hashing_threads: Option<usize>,
-    /// How each transfer is made.
+    /// The settings of each transfer.
     pub request: Request,
-    /// How connections are made. The limits of transfers are the session's own to set.
+    /// The settings of connections. The run sets the limits of transfers and of all connections itself.
     pub options: Options,
-    /// Cookies to send; those of answers are added to them, and without any such list none are taken.
+    /// The cookies to send, to which those of responses are added. Without it, the jar of `options` is used, if any.
     pub cookies: Option<Vec<Cookie>>,
-    /// How much of what each transfer does the report is told, if anything.
+    /// The detail of the traces that the report receives; without it, none.
     pub traces: Option<Detail>,
 }
 
@@ -90,25 +90,25 @@ pub struct Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Durability {
-    /// As the system sees fit.
+    /// The system decides when files reach the disk.
     #[default]
     System,
-    /// Each file reaches the disk, and its name.
+    /// Each file and its name are synced to the disk before it counts as done.
     File,
-    /// All files reach the disk together, when the run ends.
+    /// All files are synced to the disk together, when the run ends.
     Batch,
 }
 
-/// What to do about bodies that are there in part.
+/// What happens to part files of earlier runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Resume {
-    /// Continue those of which it can be proved that they are of the present version.
+    /// Resume a part file if its validators prove that it is of the present version.
     #[default]
     Proven,
-    /// Continue what cannot be proved too, and what other tools left at final names: the user vouches for it.
+    /// Resume every part file, and the files that other tools left at final names: the user vouches for their version.
     Vouched,
-    /// Start over.
+    /// Fetch every file from its first byte.
     Never,
 }
 
@@ -154,15 +154,15 @@ impl Plan {
 }
 
 impl Plan {
-    /// Has the single file be the one that its name leads to: a link that was typed stays what it is, and so
-    /// does a device.
+    /// Replaces the name of the single file by the target of its symbolic links, so that the link remains. A device or
+    /// a pipe becomes a stream.
     pub(super) fn follow_output(&mut self) -> io::Result<()> {
         let Output::File(path) = &self.output else {
             return Ok(());
         };
         let typed = self.dir.join(path);
         let destination = match Destination::of(&typed) {
-            // It is told as any other folder in the place of a file.
+            // The row reports a folder at its target.
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Ok(()),
             result => result?,
         };
@@ -179,7 +179,7 @@ impl Plan {
     }
 }
 
-/// Where a list is that is needed as a whole.
+/// The location of a list that must be read completely before it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListPlace {
@@ -203,7 +203,7 @@ pub enum Output {
     Stdout,
 }
 
-/// What every transfer of a run has in common.
+/// The settings that all transfers of a run share.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Header fields.
@@ -213,19 +213,19 @@ pub struct Request {
     pub decoding: Option<Arc<[Field]>>,
     /// Basic credentials, for the origin of each URL.
     pub credentials: Option<Arc<Credentials>>,
-    /// Redirects followed at most.
+    /// The most redirects that are followed.
     pub max_redirects: u32,
-    /// The largest file taken, in bytes.
+    /// The largest file accepted, in bytes.
     pub max_size: Option<u64>,
-    /// Longest time to connect.
+    /// The longest time to connect.
     pub connect_timeout: Option<Duration>,
-    /// Longest time without a byte.
+    /// The longest time without a byte.
     pub stall_timeout: Option<Duration>,
-    /// Longest time for a whole transfer.
+    /// The longest time of a transfer.
     pub timeout: Option<Duration>,
-    /// Bytes a second of one transfer at least, on average over each span of so long.
+    /// The lowest average speed of a transfer, in bytes a second, and the time over which it is averaged.
     pub min_speed: Option<(u64, Duration)>,
-    /// Bytes a second of one transfer at most.
+    /// The highest speed of a transfer, in bytes a second.
     pub max_recv_speed: Option<u64>,
 }
 

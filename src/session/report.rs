@@ -1,4 +1,4 @@
-//! What a run tells as it goes: each completion, each bad line, progress, and the totals.
+//! The events of a run: each completion, each bad line, the progress and the totals.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -11,114 +11,114 @@ use crate::error::Error;
 use crate::list::{ListError, Location};
 use crate::multi::{Outcome, Trace};
 
-/// Whom a run reports to. None of its methods may wait long. What a report has no use for it need not
-/// define: the default is to do nothing.
+/// The receiver of a run's events. No method may block for long: the transfers wait meanwhile. By default, the
+/// optional methods do nothing.
 pub trait Report {
-    /// A file is done with.
+    /// A file was fetched, was kept or has failed.
     fn completed(&mut self, completion: &Completion<'_>);
 
-    /// A line of a list, or a URL that was typed, cannot be used.
+    /// A line of a list or a URL of the command line is invalid, or a list or an output file cannot be used.
     fn bad_row(&mut self, error: &BadRow);
 
-    /// What is told next happened so long after the run began.
+    /// The events that follow happened at this time since the start of the run.
     fn set_time(&mut self, elapsed: Duration) {
         let _ = elapsed;
     }
 
-    /// A try of a file has started. Told only where the plan has traces.
+    /// A try of a file has started. Called only if the plan has traces.
     fn started(&mut self, start: &Starting<'_>) {
         let _ = start;
     }
 
-    /// A try failed and there will be another.
+    /// A try failed, and another will follow.
     fn retrying(&mut self, retry: &Retrying<'_>) {
         let _ = retry;
     }
 
-    /// A file is started over, for this reason.
+    /// A file is fetched again from its first byte, for the reason `why`.
     fn warned(&mut self, url: &Url, why: &str) {
         let _ = (url, why);
     }
 
-    /// Something beside the bytes of a file is not as it was asked for, or was found in its way.
+    /// A warning about a file that does not affect its bytes.
     fn cautioned(&mut self, url: &Url, what: &str) {
         let _ = (url, what);
     }
 
-    /// A mirror is not asked any more for its file, which others have: this is what is wrong with it.
+    /// A server was dropped after the error `why`; other servers provide the file.
     fn dropped(&mut self, url: &Url, why: &Error) {
         let _ = (url, why);
     }
 
-    /// In a dry run: what would be fetched, and where to.
+    /// In a dry run: a URL that would be fetched, and the path of its file; `None` is standard output.
     fn planned(&mut self, url: &str, path: Option<&Path>) {
         let _ = (url, path);
     }
 
-    /// What transfer `number` does.
+    /// A trace of a transfer for the file `number`.
     fn traced(&mut self, number: u64, trace: &Trace) {
         let _ = (number, trace);
     }
 
-    /// When [`Report::progress`] is due next, as time since the run began; `None` is never.
+    /// When [`Report::progress`] is due next, as time since the start of the run; `None` is never.
     fn due(&self) -> Option<Duration> {
         None
     }
 
-    /// How the run stands, asked for when it is due.
+    /// The present state of the run. Called when [`Report::due`] asks for it.
     fn progress(&mut self, snapshot: Snapshot<'_, '_>) {
         let _ = snapshot;
     }
 
-    /// What was said so far is to reach whoever reads it: the run is about to wait.
+    /// Write buffered output now, because the run is about to wait.
     fn flush(&mut self) {}
 }
 
-/// How a file was done with.
+/// How a file ended.
 #[derive(Debug)]
 pub enum Verdict<'a> {
-    /// It was fetched.
+    /// The file was fetched.
     Done(&'a Outcome),
-    /// It was there and was kept.
+    /// The existing file was kept.
     Kept,
-    /// It failed.
+    /// The file failed.
     Failed(&'a Error),
 }
 
-/// A file that is done with.
+/// The end of a file: fetched, kept or failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Completion<'a> {
-    /// Its number in the batch, from 1.
+    /// Its number in the run, from 1.
     pub number: u64,
-    /// Its URL; [`masked`](crate::http::auth::masked) where it is shown.
+    /// Its URL, which must be [`masked`](crate::http::auth::masked) before it is shown.
     pub url: &'a Url,
-    /// The row that it came from.
+    /// The location of its row.
     pub place: &'a Location,
-    /// Where it stands, or would.
+    /// Its target, whether a file exists there or not.
     pub landing: Landing<'a>,
-    /// Another row had its name.
+    /// The file has another name than it asked for, because that one was taken.
     pub is_renamed: bool,
     /// Bytes received.
     pub bytes: u64,
-    /// Bytes of the file, where it was decoded from those.
+    /// The size of the file in bytes, if its body was decoded.
     pub decoded: Option<u64>,
-    /// Time that the last try took.
+    /// The time of the last try.
     pub elapsed: Duration,
-    /// How often it was tried.
+    /// The number of tries.
     pub tries: u32,
-    /// How it was done with.
+    /// How the file ended.
     pub verdict: Verdict<'a>,
 }
 
-/// Where a file stands, or would.
+/// The target of a file.
 #[derive(Debug, Clone, Copy)]
 pub enum Landing<'a> {
-    /// In a folder, under a name.
+    /// A folder, and a name in it.
     File(&'a Path, &'a OsStr),
-    /// On standard output.
+    /// Standard output.
     Stdout,
-    /// Nowhere: it has no name yet.
+    /// No target: the row failed before it got one, or the body is no file.
     Nowhere,
 }
 
@@ -126,48 +126,48 @@ pub enum Landing<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Starting<'a> {
-    /// The file's number in the batch, from 1.
+    /// The file's number in the run, from 1.
     pub number: u64,
-    /// What is asked for; [`masked`](crate::http::auth::masked) where it is shown.
+    /// The URL of the request, which must be [`masked`](crate::http::auth::masked) before it is shown.
     pub url: &'a Url,
-    /// The row that it came from.
+    /// The location of the file's row.
     pub place: &'a Location,
-    /// Where it is to stand.
+    /// The target of the file.
     pub landing: Landing<'a>,
     /// Which try it is, from 1.
     pub tries: u32,
 }
 
-/// A try that failed, and when the next one comes.
+/// A try that failed, and the delay before the next one.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Retrying<'a> {
-    /// The file's number in the batch.
+    /// The file's number in the run, from 1.
     pub number: u64,
-    /// Its URL; [`masked`](crate::http::auth::masked) where it is shown.
+    /// The URL of the failed try, which must be [`masked`](crate::http::auth::masked) before it is shown.
     pub url: &'a Url,
     /// Why the try failed.
     pub error: &'a Error,
-    /// Time until the next.
+    /// The delay before the next try.
     pub delay: Duration,
     /// Which try failed, from 1.
     pub tries: u32,
 }
 
-/// Something to fetch that cannot even be tried.
+/// An input or an output of the run that cannot be used.
 #[derive(Debug)]
 pub enum BadRow {
     /// A line of a list.
     Line(ListError),
-    /// A URL that was typed, as it may be shown, and what is wrong with it.
+    /// A URL of the command line: a message with the masked URL and the reason.
     Typed(String),
-    /// A list that cannot be read: its name, and why.
+    /// A list that cannot be read: its name and the error.
     List(String, std::io::Error),
-    /// A file that the run was to write beside what it fetches: its name, and why it cannot.
+    /// A file or folder that the run cannot write: its name and the error.
     Output(String, std::io::Error),
 }
 
-/// What is wrong, in words. It may have characters of a list or a name that drive a terminal.
+/// The message for a user. It may contain control characters from a list or a name: escape them for a terminal.
 impl fmt::Display for BadRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -179,21 +179,21 @@ impl fmt::Display for BadRow {
     }
 }
 
-/// How a run stands.
+/// The progress of a run.
 pub struct Snapshot<'i, 'n> {
     /// Files fetched or kept.
     pub files_done: u64,
     /// Files failed.
     pub files_failed: u64,
-    /// Files known so far.
+    /// Rows read so far.
     pub files_known: u64,
-    /// No more will become known.
+    /// All rows have been read.
     pub list_ended: bool,
     /// Bytes received, those of files under way included.
     pub bytes: u64,
-    /// Bytes of all files, where each is known.
+    /// The expected value of `bytes` at the end, if the sizes of all files are known.
     pub bytes_expected: Option<u64>,
-    /// Time since the run began.
+    /// Time since the start of the run.
     pub elapsed: Duration,
     /// The files under way.
     pub active: &'i mut dyn Iterator<Item = ActiveFile<'n>>,
@@ -202,17 +202,17 @@ pub struct Snapshot<'i, 'n> {
 /// A file under way.
 #[derive(Debug, Clone, Copy)]
 pub struct ActiveFile<'a> {
-    /// Its number in the batch.
+    /// Its number in the run, from 1; 0 is the run's list of digests.
     pub number: u64,
     /// Its name.
     pub name: &'a str,
-    /// Bytes received.
+    /// Bytes received, those of earlier runs included.
     pub received: u64,
-    /// Bytes in all, where known.
+    /// The size in bytes, if it is known.
     pub expected: Option<u64>,
 }
 
-/// What came of a run.
+/// The results of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Totals {
@@ -222,32 +222,32 @@ pub struct Totals {
     pub kept: u64,
     /// Files and lines failed.
     pub failed: u64,
-    /// Files begun or known and not ended, because the run was stopped.
+    /// Files that were known but neither fetched, kept nor failed, because the run was stopped.
     pub unfinished: u64,
-    /// Lists that come through a pipe and had not ended by then, by name: their other rows are not known.
+    /// The names of lists from pipes that had not ended when the run stopped: their remaining rows are unknown.
     pub unread: Vec<String>,
-    /// Bytes received into files that are done.
+    /// Bytes received of files that are done.
     pub bytes: u64,
-    /// Time that the run took.
+    /// The duration of the run.
     pub elapsed: Duration,
-    /// The signal that stopped the run, by number.
+    /// The number of the signal that stopped the run.
     pub signal: Option<i32>,
-    /// A bad line ended the run, as asked for.
+    /// A bad line ended the run, because [`Plan::is_strict`](super::Plan::is_strict) was set.
     pub is_broken_off: bool,
 }
 
-/// A run that could not begin, or not go on.
+/// A run that could not start or continue.
 #[derive(Debug, thiserror::Error)]
 #[error("the run cannot go on")]
 #[non_exhaustive]
 pub struct BrokenOff {
-    /// What came of it until then.
+    /// The results up to the error.
     pub totals: Totals,
-    /// What went wrong.
+    /// The error of the engine or the event loop.
     pub source: std::io::Error,
 }
 
-/// For a caller that has no use for the totals.
+/// Drops the totals.
 impl From<BrokenOff> for std::io::Error {
     fn from(broken: BrokenOff) -> Self {
         broken.source

@@ -1,4 +1,4 @@
-//! Where rows come from: URLs that were typed, then one list after the other, each read only as far as needed.
+//! The source of rows: the URLs of the command line, then the lists in order. A list is read only as far as needed.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -12,27 +12,27 @@ use super::report::BadRow;
 use crate::http::auth;
 use crate::list::{self, Format, ListError, ListReader, Location, Next, Row, Shard, parse_url};
 
-/// How often pipes are read at most when a run has stopped: what writes to one may never end.
+/// The most reads from pipes after a run has stopped, because a writer may never end.
 const MOST_LATE_READS: usize = 256;
 
-/// What a source has next.
+/// The next item of a source.
 pub(super) enum Item {
-    /// A row, or something that is none.
+    /// A row of this run, or an input that gives none.
     Row(Result<Row, Unusable>),
-    /// A row of another worker's share.
+    /// A row of another shard.
     Passed(Row),
-    /// Nothing yet.
+    /// The list has no complete row yet.
     Wait,
-    /// Nothing any more.
+    /// All lists have ended.
     End,
 }
 
-/// What stands in place of a row.
+/// An input that gives no row: a bad line, a bad URL, or a list that cannot be read.
 pub(super) struct Unusable {
     pub(super) why: BadRow,
-    /// Lines of the `urls` format that say the same and fail again.
+    /// Lines in the `urls` format that reproduce the error when the list of failures is fetched.
     pub(super) lines: Box<str>,
-    /// The list whose other rows are not known because of it.
+    /// The list that cannot be read further, so that its remaining rows are unknown.
     pub(super) list: Option<PathBuf>,
 }
 
@@ -65,25 +65,25 @@ impl Unusable {
     }
 }
 
-/// All rows of a run.
+/// The source of all rows of a run.
 pub(super) struct Source {
     urls: std::iter::Enumerate<std::vec::IntoIter<String>>,
     lists: std::vec::IntoIter<PathBuf>,
     format: Format,
     base: Option<Url>,
     shard: Option<Shard>,
-    /// The list that is being read, and where it is.
+    /// The list under way, and its path.
     input: Option<(ListReader, PathBuf)>,
-    /// A list that broke off while it was read from a pipe.
+    /// The error of a list that could not be opened or read to its end; it becomes the next item.
     broken: Option<Unusable>,
-    /// Reads from pipes since the run stopped.
+    /// The reads from pipes since the run stopped.
     late_reads: usize,
     /// The run waits for the next row of a pipe.
     pub(super) is_awaited: bool,
 }
 
 impl Source {
-    /// The URLs and lists of a plan, which keeps none of them.
+    /// Takes the URLs and lists out of a plan.
     pub(super) fn new(plan: &mut Plan) -> Self {
         Self {
             urls: std::mem::take(&mut plan.urls).into_iter().enumerate(),
@@ -98,8 +98,8 @@ impl Source {
         }
     }
 
-    /// Opens the first list and reads its beginning. Done before signals are caught: one that finds the run stuck in a
-    /// file system that does not answer ends it.
+    /// Opens the first list and reads its beginning. This runs before signals are caught, so that a signal can end a
+    /// process that is blocked by a file system that does not respond.
     pub(super) fn begin(&mut self) {
         self.open_next();
         if let Some(Err(error)) = self.input.as_mut().map(|(input, _)| input.begin()) {
@@ -107,7 +107,7 @@ impl Source {
         }
     }
 
-    /// The next row, of this worker's share or another's.
+    /// The next row, of this shard or another.
     pub(super) fn next(&mut self, now: Instant) -> Item {
         match (self.next_of_all(now), self.shard) {
             (Item::Row(Ok(row)), Some(shard)) if !shard.has(&row.url) => Item::Passed(row),
@@ -117,10 +117,10 @@ impl Source {
 
     fn next_of_all(&mut self, now: Instant) -> Item {
         if let Some((index, text)) = self.urls.next() {
-            let place = Location::typed(index as u64 + 1);
+            let location = Location::typed(index as u64 + 1);
             let row = parse_url(&text, None).and_then(|url| {
                 let shown = auth::masked(&url);
-                Row::new(url, place).map_err(|fault| format!("{fault}: {shown}"))
+                Row::new(url, location).map_err(|fault| format!("{fault}: {shown}"))
             });
             return Item::Row(row.map_err(|why| Unusable::typed(&text, why)));
         }
@@ -143,7 +143,7 @@ impl Source {
         }
     }
 
-    /// Opens the next list; false if there is none. What is wrong with it becomes an item.
+    /// Opens the next list; false if there is none. An error becomes the next item.
     fn open_next(&mut self) -> bool {
         let Some(path) = self.lists.next() else {
             return false;
@@ -155,8 +155,8 @@ impl Source {
         true
     }
 
-    /// Reads when the run is over and [`Source::next`] has to wait: all of a file, and of a pipe what comes within
-    /// `patience`. Gives its name if it is left before its end, and its other rows are not known.
+    /// Reads once when the run is over and [`Source::next`] has to wait; a read from a pipe waits up to `patience`.
+    /// Returns the name of the list if it is abandoned before its end, so that its remaining rows are unknown.
     pub(super) fn read_late(&mut self, patience: Duration) -> Option<String> {
         let (input, _) = self.input.as_mut()?;
         let may_read = self.late_reads < MOST_LATE_READS || input.is_file();
@@ -178,26 +178,26 @@ impl Source {
         self.input.as_ref().map(|(input, _)| input.descriptor())
     }
 
-    /// Reads from that pipe, once.
+    /// Reads once from the pipe of [`Source::descriptor`].
     pub(super) fn read(&mut self) {
         if let Some(Err(error)) = self.input.as_mut().map(|(input, _)| input.read()) {
             self.break_off(error);
         }
     }
 
-    /// Waits for more of that pipe, outside the reactor.
+    /// Waits for more of that pipe without the reactor.
     pub(super) fn wait(&mut self) {
         if let Some(Err(error)) = self.input.as_mut().map(|(input, _)| input.wait()) {
             self.break_off(error);
         }
     }
 
-    /// When a row that is held back is to be given out.
+    /// When a row that is held back becomes complete without further input.
     pub(super) fn due(&self) -> Option<Instant> {
         self.input.as_ref().and_then(|(input, _)| input.settles())
     }
 
-    /// Gives such a row out, if it is time.
+    /// Completes the row that is held back, if its time has come.
     pub(super) fn settle(&mut self, now: Instant) {
         if let Some((input, _)) = &mut self.input {
             input.settle(now);
@@ -210,7 +210,7 @@ impl Source {
     }
 }
 
-/// The name of a list in a message: a URL may have been typed in its place.
+/// The name of a list in a message. A URL in its place, typed by mistake, is masked.
 fn shown(path: &Path) -> String {
     if path == Path::new("-") {
         return "standard input".to_owned();

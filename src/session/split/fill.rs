@@ -1,4 +1,4 @@
-//! Opens transfers for the shares that are wanted, at whichever server is to bring them.
+//! Opens the missing transfers of a divided file: chooses a segment and a server, and builds the range request.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -14,14 +14,14 @@ use crate::multi::{Easy, Multi, TransferId};
 use crate::session::job::Job;
 
 impl Split {
-    /// Opens transfers until there are as many as are wanted; `delay` holds for the first.
+    /// Opens transfers up to the present target; `delay` applies to the first of them.
     pub(in crate::session) fn fill(
         &mut self,
         multi: &mut Multi<Job>,
         mut delay: Option<Duration>,
         now: Instant,
     ) -> Result<(), MultiError> {
-        self.look(multi, None);
+        self.update_progress(multi, None);
         while self.missing() > 0 {
             let wanted = self.wanted();
             let Some((server, rest)) = self.next_server(wanted, now) else {
@@ -33,13 +33,13 @@ impl Split {
             let mut easy = self.ask(server, range.clone(), now);
             easy.delay = delay.take().max(rest);
             let id = self.start(multi, easy, now)?;
-            self.supply.mirrors().opened(server);
+            self.servers.mirrors().opened(server);
             self.transfers.push(Transfer {
                 id,
                 lane,
                 server,
                 opened: now,
-                era: self.supply.era(server),
+                era: self.servers.era(server),
                 from: range.start,
                 seen: (now, range.start),
                 speed: None,
@@ -49,113 +49,116 @@ impl Split {
         Ok(())
     }
 
-    /// Whom to ask next, and after what time: where nothing comes from anywhere and all rest, it is who is back first.
+    /// Picks the next server and the delay before its request. If every server is backing off and no transfer is
+    /// open, picks the server that is available first.
     fn next_server(&mut self, wanted: usize, now: Instant) -> Option<(usize, Option<Duration>)> {
-        let is_idle = self.transfers.is_empty();
-        let mirrors = self.supply.mirrors();
+        let mirrors = self.servers.mirrors();
         if let Some(server) = mirrors.next(wanted, now) {
             return Some((server, None));
         }
-        let (server, rest) = mirrors.soonest(now).filter(|_| is_idle)?;
+        if !self.transfers.is_empty() {
+            return None;
+        }
+        let (server, rest) = mirrors.soonest(now)?;
         Some((server, Some(rest)))
     }
 
-    /// Gives out a share, to be had from a server.
+    /// Assigns a segment to a transfer from `server`; `None` if no further segment is worth a request.
     fn open(&mut self, multi: &mut Multi<Job>, server: usize) -> Option<(Lane, Range<u64>)> {
         let missing = self.missing() as u64;
-        let mirrors = self.supply.mirrors();
+        let mirrors = self.servers.mirrors();
         let pace = mirrors.speed(server).unwrap_or(self.best);
         let transfers = &self.transfers;
-        let speed = |lane| {
+        let opened = self.plan.open(missing, pace, |lane| {
             let transfer = transfers.iter().find(|transfer| transfer.lane == lane)?;
             transfer.speed.or(mirrors.speed(transfer.server))
-        };
-        let opened = self.plan.open(missing, pace, speed)?;
+        })?;
         if let Some(lane) = opened.shrunk {
             self.set_end(multi, lane);
         }
         Some((opened.lane, opened.range))
     }
 
-    /// Starts a transfer, over a connection that was opened for it if there is one.
+    /// Starts a transfer, which replaces a preconnect to the URL if there is one.
     fn start(
         &mut self,
         multi: &mut Multi<Job>,
         mut easy: Easy<Job>,
         now: Instant,
     ) -> Result<TransferId, MultiError> {
-        let mut early = std::mem::take(&mut self.early).into_iter();
-        for id in early.by_ref() {
+        let mut preconnects = std::mem::take(&mut self.preconnects).into_iter();
+        for id in preconnects.by_ref() {
             if multi.easy(id).is_none_or(|to| to.url != easy.url) {
-                self.early.push(id);
+                self.preconnects.push(id);
                 continue;
             }
             match multi.replace(id, &mut easy, now) {
                 Ok(()) => {
-                    self.early.extend(early);
+                    self.preconnects.extend(preconnects);
                     return Ok(id);
                 }
                 Err(MultiError::AbortedByCallback) => return Err(MultiError::AbortedByCallback),
-                // It has failed.
+                // The preconnect has failed.
                 Err(_) => drop(multi.remove(id, now)),
             }
         }
         multi.add(easy)
     }
 
-    /// Begins with transfers that only connect.
-    pub(in crate::session) fn begin_with(&mut self, early: Vec<TransferId>) {
-        self.early = early;
+    /// Takes over preconnects for the first transfers.
+    pub(in crate::session) fn use_preconnects(&mut self, preconnects: Vec<TransferId>) {
+        self.preconnects = preconnects;
     }
 
-    /// Lets go of those that were not needed.
-    pub(in crate::session) fn drop_early(
+    /// Closes the unused preconnects.
+    pub(in crate::session) fn drop_preconnects(
         &mut self,
         multi: &mut Multi<Job>,
         now: Instant,
     ) -> Result<(), MultiError> {
-        for id in self.early.drain(..) {
+        for id in self.preconnects.drain(..) {
             multi.remove(id, now)?;
         }
         Ok(())
     }
 
-    /// How many transfers are wanted now.
+    /// The number of transfers to aim for.
     fn wanted(&self) -> usize {
         let ramp = self.ramp.as_ref().map(Ramp::wanted);
         ramp.unwrap_or(self.most).min(self.most)
     }
 
-    /// How many more are wanted. One that waits and waits for its first byte stands in nobody's way.
+    /// The number of transfers to open. A mute transfer, which waits too long for its first byte, counts only against
+    /// `allowed`.
     fn missing(&self) -> usize {
-        let is_mute = |transfer: &&Transfer| {
-            !transfer.has_all && transfer.speed.is_some() && transfer.seen.1 == transfer.from
-        };
-        let mute = self.transfers.iter().filter(is_mute).count();
+        let mute = self.transfers.iter().filter(|one| one.is_mute()).count();
         let wanted = self.wanted().saturating_sub(self.transfers.len() - mute);
         wanted.min(self.allowed.saturating_sub(self.transfers.len()))
     }
 
-    /// The transfer that asks a server for a part.
+    /// The transfer that requests a range from a server.
     fn ask(&self, server: usize, range: Range<u64>, now: Instant) -> Easy<Job> {
         let whole = Rc::clone(&self.whole);
-        let segment = Segment::new(whole, range, self.supply.proof(server));
+        let segment = Segment::new(whole, range, self.servers.proof(server));
         let mut easy = like(&self.easy, self.easy.sink.segment(segment));
-        if let Some(url) = self.supply.url(server) {
+        if let Some(url) = self.servers.url(server) {
             easy.url.clone_from(url);
         }
         easy.sink.aim(&mut easy.own_headers, &mut easy.max_size);
-        let left = |timeout: Duration| {
-            let spent = now.saturating_duration_since(self.began);
-            timeout.saturating_sub(spent).max(Duration::from_millis(1))
-        };
-        easy.timeout = self.easy.timeout.map(left);
+        easy.timeout = self.time_left(now);
         easy.is_extra = true;
         easy
     }
+
+    /// The rest of the file's timeout, if it has one.
+    fn time_left(&self, now: Instant) -> Option<Duration> {
+        let spent = now.saturating_duration_since(self.began);
+        let timeout = self.easy.timeout?;
+        Some(timeout.saturating_sub(spent).max(Duration::from_millis(1)))
+    }
 }
 
-/// A transfer that asks as another does, for another sink.
+/// A transfer with the request of `easy` and another sink.
 pub(in crate::session) fn like(easy: &Easy<Job>, sink: Job) -> Easy<Job> {
     Easy {
         url: easy.url.clone(),

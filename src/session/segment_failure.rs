@@ -1,78 +1,87 @@
-//! What becomes of a divided file when one of its transfers fails: others bring its share, its
-//! server rests or is dropped, or the file fails.
+//! The failure of one of a divided file's transfers: other transfers take its segment, its server backs off or is
+//! dropped, or the file fails.
 
 use std::time::{Duration, Instant};
 
 use super::Session;
 use super::ending::decide;
+use super::job::Job;
 use super::report::Retrying;
 use super::split::Ended;
 use crate::download::Decision;
 use crate::error::{Error, Fault, MultiError};
 use crate::multi::Multi;
 
-use super::job::Job;
+/// A segment's transfer that has failed.
+#[derive(Debug)]
+pub(super) struct SegmentFailure {
+    /// The number of its file.
+    pub(super) number: u64,
+    pub(super) ended: Ended,
+    pub(super) error: Error,
+}
 
 impl Session<'_> {
-    /// A transfer has failed.
+    /// Handles the failure of a segment's transfer.
     pub(super) fn segment_failed(
         &mut self,
         multi: &mut Multi<Job>,
-        number: u64,
-        (ended, error): (Ended, &Error),
+        failure: &SegmentFailure,
         now: Instant,
     ) -> Result<(), MultiError> {
+        let (number, ended, error) = (failure.number, failure.ended, &failure.error);
         let Some(split) = self.splits.get_mut(&number) else {
             return Ok(());
         };
         let is_disk = matches!(error.fault(), Fault::Disk { .. });
-        // Of the server that began the file it is known which version it had.
+        // The first server's version is the one that the file began with: it has changed since.
         let has_changed = matches!(error.fault(), Fault::Changed) && ended.server == 0;
         if is_disk || has_changed {
             return self.split_failed(multi, number, error, now);
         }
-        split.count_anew(ended);
+        split.reset_tries(ended);
         let tries = split.tried(ended, now);
         let delay = match decide(&self.plan.retry, &mut self.jitter, error, tries) {
             Decision::Again(delay) => Some(delay),
             Decision::GiveUp => None,
         };
-        let url = split.supply.url(ended.server);
-        if let Some((url, delay)) = url.zip(delay).filter(|_| error.asks_for_calm()) {
+        if error.asks_for_calm()
+            && let (Some(url), Some(delay)) = (split.servers.url(ended.server), delay)
+        {
             multi.hold(url, now + delay, now)?;
         }
-        if split.supply.mirrors().has_another(ended.server) {
-            self.mirror_failed(multi, number, (ended, error), delay, now)
+        if split.servers.mirrors().has_another(ended.server) {
+            self.mirror_failed(multi, failure, delay, now)
         } else {
-            self.only_one_failed(multi, number, (ended, error), delay, now)
+            self.only_one_failed(multi, failure, delay, now)
         }
     }
 
-    /// One of several servers has failed: the others bring its share meanwhile, or for good.
+    /// Handles the failure of one of several servers: the others take its segment, during its backoff or for good.
     fn mirror_failed(
         &mut self,
         multi: &mut Multi<Job>,
-        number: u64,
-        (ended, error): (Ended, &Error),
+        failure: &SegmentFailure,
         delay: Option<Duration>,
         now: Instant,
     ) -> Result<(), MultiError> {
+        let (number, ended, error) = (failure.number, failure.ended, &failure.error);
         let Some(split) = self.splits.get_mut(&number) else {
             return Ok(());
         };
-        if split.supply.mirrors().is_dropped(ended.server) {
-            return self.go_on(multi, number, None, now);
+        if split.servers.mirrors().is_dropped(ended.server) {
+            return self.fill_or_verify(multi, number, None, now);
         }
         let is_last = delay.is_none();
         let may_help = error.is_retryable() && !is_damage(error);
-        if may_help && split.does_without(multi, (ended, is_last), now)? {
-            return self.go_on(multi, number, None, now);
+        if may_help && split.lower_if_served(multi, ended, is_last, now)? {
+            return self.fill_or_verify(multi, number, None, now);
         }
-        let url = split.supply.url(ended.server).cloned();
+        let url = split.servers.url(ended.server).cloned();
         let url = url.unwrap_or_else(|| split.easy.url.clone());
         if let Some(delay) = delay {
             let tries = split.tried(ended, now).count;
-            split.supply.mirrors().rest(ended.server, now + delay);
+            split.servers.mirrors().rest(ended.server, now + delay);
             split.count_failure(ended);
             self.ledger.report.retrying(&Retrying {
                 number,
@@ -82,40 +91,40 @@ impl Session<'_> {
                 tries,
             });
         } else {
-            // Who merely has another version, or sends no parts, may still have the right file as a whole.
+            // A server that has another version or ignores ranges may still have the right full file.
             let is_misfit = matches!(error.fault(), Fault::BadRange(_) | Fault::Changed);
             split.drop_server(ended.server, !is_misfit && error.status() != Some(416));
-            // Entity tags of two servers differ by nature: that is not worth a word.
+            // Entity tags often differ between servers: such a mirror is dropped without a message.
             if !(matches!(error.fault(), Fault::Changed) && ended.brought == 0) {
                 self.ledger.report.dropped(&url, error);
             }
         }
-        self.go_on(multi, number, None, now)
+        self.fill_or_verify(multi, number, None, now)
     }
 
-    /// The only server that is left has failed: others of its transfers bring the share, or another
-    /// does later, or the file has failed.
+    /// Handles the failure of the last server: its other transfers take the segment, a retry fetches it later, or the
+    /// file fails.
     fn only_one_failed(
         &mut self,
         multi: &mut Multi<Job>,
-        number: u64,
-        (ended, error): (Ended, &Error),
+        failure: &SegmentFailure,
         delay: Option<Duration>,
         now: Instant,
     ) -> Result<(), MultiError> {
+        let (number, ended, error) = (failure.number, failure.ended, &failure.error);
         let Some(split) = self.splits.get_mut(&number) else {
             return Ok(());
         };
         let is_retryable = error.is_retryable();
-        if !is_retryable && split.leave_to_one(multi, now)? {
-            split.stay_with_one();
+        if !is_retryable && split.leave_to_open_ended(multi, now)? {
+            split.open_no_more();
             return Ok(());
         }
         if error.asks_for_calm() || matches!(error.fault(), Fault::ConnectionLost(_)) {
             split.fall_back(ended, now);
         }
         let may_help = !is_damage(error) && (is_retryable || error.status().is_some());
-        if may_help && split.does_without(multi, (ended, delay.is_none()), now)? {
+        if may_help && split.lower_if_served(multi, ended, delay.is_none(), now)? {
             return Ok(());
         }
         let Some(delay) = delay else {
@@ -130,10 +139,10 @@ impl Session<'_> {
             tries,
         });
         split.count_failure(ended);
-        self.go_on(multi, number, Some(delay), now)
+        self.fill_or_verify(multi, number, Some(delay), now)
     }
 
-    /// A file cannot be had in shares: it fails as a whole, and may be tried again as a whole.
+    /// Ends the division of a file and fails its present try, after which a retry may follow.
     fn split_failed(
         &mut self,
         multi: &mut Multi<Job>,
@@ -141,14 +150,14 @@ impl Session<'_> {
         error: &Error,
         now: Instant,
     ) -> Result<(), MultiError> {
-        match self.reunite(multi, number, now)? {
+        match self.end_division(multi, number, now)? {
             Some((easy, _)) => self.failed(multi, easy, error, now),
             None => Ok(()),
         }
     }
 }
 
-/// Whether what came was not what its server said it was: fewer connections would not help.
+/// Whether the response did not match the digest that its server gave: fewer connections would not help.
 fn is_damage(error: &Error) -> bool {
     matches!(error.fault(), Fault::Digest { .. })
 }

@@ -1,5 +1,4 @@
-//! The servers that one file comes from: what each says of its version, and how often it was tried.
-//! Which of them is asked next, `download::Mirrors` knows.
+//! The servers of one divided file: the validators and the tries of each. `download::Mirrors` chooses the next one.
 
 use std::time::{Duration, Instant};
 
@@ -10,35 +9,38 @@ use crate::download::{Bond, Mirrors, Proof, Tries, Validators};
 use crate::http::Origin;
 use crate::multi::Easy;
 
-/// The servers of one file, by their places in its row.
+/// The servers of one file. Index 0 is the server of its first response; mirrors follow in the order of the row.
 #[derive(Debug)]
-pub(super) struct Supply {
+pub(super) struct Servers {
     servers: Vec<Server>,
     mirrors: Mirrors,
-    /// The one that another run would go on with. It is never dropped.
+    /// The index of the server that a retry or another run resumes from. It changes when that server is dropped.
     leader: usize,
+    /// The proof that the bytes of several servers are of one version; without it, the mirrors are not used.
     bond: Option<Bond>,
 }
 
-/// One of them.
+/// One server of a file.
 #[derive(Debug)]
 struct Server {
     url: Url,
     proof: Proof,
-    /// Tries so far, and when the first began.
+    /// The tries so far.
     tries: u32,
+    /// The start of the first try.
     began: Instant,
-    /// How often a transfer has failed that was begun after the failure before: failures of one moment are one try.
+    /// The number of failures, where transfers that were open at the same failure count as one: each transfer stores
+    /// the era that it was opened in.
     era: u32,
+    /// At least one byte of the file came from here.
     has_brought: bool,
-    /// It has nothing to give, in shares or as a whole.
+    /// It can send neither ranges nor the full file.
     is_lost: bool,
 }
 
-impl Supply {
-    /// The server that a file's first transfer asks, and says this of its version; and its mirrors,
-    /// where something holds the bytes of all to one version. No origin gets more than `per_origin`
-    /// connections.
+impl Servers {
+    /// The server of the file's first transfer, which sent `validators`, and the mirrors if a bond proves that their
+    /// bytes are of one version. No origin gets more than `per_origin` connections; 0 is no limit.
     pub(super) fn new(
         easy: &Easy<Job>,
         validators: &Validators,
@@ -46,10 +48,14 @@ impl Supply {
         now: Instant,
     ) -> Self {
         let job = &easy.sink;
-        let bond = job.download.bond().filter(|_| !job.is_alone);
-        let mirrors = job.mirrors.iter().filter(|_| bond.is_some());
+        let bond = if job.is_alone {
+            None
+        } else {
+            job.download.bond()
+        };
+        let mirrors = bond.is_some().then_some(&job.mirrors);
         let (mut servers, mut origins) = (Vec::new(), Vec::new());
-        for url in std::iter::once(&easy.url).chain(mirrors) {
+        for url in std::iter::once(&easy.url).chain(mirrors.into_iter().flatten()) {
             let Ok(origin) = Origin::of(url) else {
                 continue;
             };
@@ -67,7 +73,11 @@ impl Supply {
                     is_vouched,
                 },
                 tries: if is_first { job.tries } else { 1 },
-                began: job.began.filter(|_| is_first).unwrap_or(now),
+                began: if is_first {
+                    job.began.unwrap_or(now)
+                } else {
+                    now
+                },
                 era: 0,
                 has_brought: is_first,
                 is_lost: false,
@@ -83,7 +93,7 @@ impl Supply {
         }
     }
 
-    /// Which of them is asked when.
+    /// The choice of the next server, and the backoff of each.
     pub(super) fn mirrors(&mut self) -> &mut Mirrors {
         &mut self.mirrors
     }
@@ -92,13 +102,13 @@ impl Supply {
         self.servers.get(server).map(|server| &server.url)
     }
 
-    /// How an answer of a server is known to be of the right version.
+    /// How a response of a server is proved to be of the right version.
     pub(super) fn proof(&self, server: usize) -> Proof {
         let server = self.servers.get(server);
         server.map_or_else(Proof::default, |server| server.proof.clone())
     }
 
-    /// A server has brought something, and says this of its version.
+    /// Records that a server has sent bytes, and its validators at the first call.
     pub(super) fn brought(&mut self, server: usize, validators: &Validators) {
         if let Some(server) = self.servers.get_mut(server)
             && !server.has_brought
@@ -108,24 +118,24 @@ impl Supply {
         }
     }
 
-    /// Whether only a digest can tell that all that was brought is of one version.
+    /// Whether bytes of several servers were written, and their validators do not prove one version: only a digest
+    /// can.
     pub(super) fn is_mixed(&self) -> bool {
         let Some(leader) = self.servers.get(self.leader) else {
             return false;
         };
-        let proves = |other: &Server| leader.proof.validators.prove(&other.proof.validators);
         let others = self.servers.iter().enumerate();
-        let mut others = others.filter(|(place, other)| *place != self.leader && other.has_brought);
-        others.any(|(_, other)| !proves(other))
+        let mut others = others.filter(|(index, other)| *index != self.leader && other.has_brought);
+        others.any(|(_, other)| !leader.proof.validators.prove(&other.proof.validators))
     }
 
-    /// After how many failures a transfer is begun that asks a server now.
+    /// The era of a transfer that is opened now.
     pub(super) fn era(&self, server: usize) -> u32 {
         self.servers.get(server).map_or(0, |server| server.era)
     }
 
-    /// The tries at a server so far, after a transfer that was begun in an `era` has failed; those
-    /// that failed with it do not count.
+    /// The tries at a server, after a transfer of `era` has failed. If that failure is counted already, the number is
+    /// the one before it was counted.
     pub(super) fn tried(&self, server: usize, era: u32, now: Instant) -> Tries {
         let server = self.servers.get(server);
         let count = server.map_or(1, |server| {
@@ -140,13 +150,12 @@ impl Supply {
         }
     }
 
-    /// Whether a failure belongs with an earlier one: a fault of the line, or of the server, meets
-    /// many transfers at once.
+    /// Whether a failure is counted already: a fault of the network or the server ends many transfers at once.
     pub(super) fn is_counted(&self, server: usize, era: u32) -> bool {
         self.era(server) > era
     }
 
-    /// Counts a failed try of a transfer that was begun in an `era`.
+    /// Counts the failed try of a transfer of `era`, unless another failure of that era was counted.
     pub(super) fn count_failure(&mut self, server: usize, era: u32) {
         if let Some(server) = self.servers.get_mut(server)
             && server.era == era
@@ -156,7 +165,7 @@ impl Supply {
         }
     }
 
-    /// Makes do with as many transfers from a server as there are, after one has failed.
+    /// Limits a server to its present number of transfers after one has failed.
     pub(super) fn lower(&mut self, server: usize, now: Instant) {
         self.mirrors.lower(server, now);
         if let Some(server) = self.servers.get_mut(server) {
@@ -164,21 +173,21 @@ impl Supply {
         }
     }
 
-    /// A server has brought much: its tries count anew.
+    /// Resets the tries of a server that made enough progress.
     pub(super) fn reset_tries(&mut self, server: usize) {
         if let Some(server) = self.servers.get_mut(server) {
             server.tries = 1;
         }
     }
 
-    /// What the server says of its version that leads, where that is not the one that began the file.
+    /// The validators of the leader, if the leader is not the server that the file began with and has sent bytes.
     pub(super) fn relied_on(&self) -> Option<&Validators> {
         let leader = self.servers.get(self.leader)?;
         (self.leader > 0 && leader.has_brought).then_some(&leader.proof.validators)
     }
 
-    /// Does without a server, where there is another; `is_lost` says that it is not worth asking
-    /// for the whole either. Gives the URL of the one that leads now, if that has changed.
+    /// Drops a server. `is_lost` says that it cannot send the full file either. Returns the URL of the new leader, if
+    /// the leader was dropped.
     pub(super) fn drop(&mut self, server: usize, is_lost: bool) -> Option<Url> {
         self.mirrors.drop(server);
         if let Some(server) = self.servers.get_mut(server) {
@@ -187,26 +196,29 @@ impl Supply {
         if server != self.leader {
             return None;
         }
-        let places = 0..self.servers.len();
-        let left = places.filter(|place| !self.mirrors.is_dropped(*place));
-        let has_proof = |place: &usize| self.servers[*place].proof.validators.strong().is_some();
-        self.leader = left.clone().find(has_proof).or(left.min())?;
+        let indexes = 0..self.servers.len();
+        let left = indexes.filter(|index| !self.mirrors.is_dropped(*index));
+        let proven = left
+            .clone()
+            .find(|index| self.servers[*index].proof.validators.strong().is_some());
+        self.leader = proven.or(left.min())?;
         self.url(self.leader).cloned()
     }
 
-    /// Hands the file over to the next try, at the one that leads; the others are its mirrors.
+    /// Stores the state of the servers in the file's job: the next try asks the leader, and the others that are not
+    /// lost become its mirrors.
     pub(super) fn give_back(self, easy: &mut Easy<Job>) {
         if let Some(leader) = self.servers.get(self.leader) {
             easy.sink.tries = leader.tries;
             easy.sink.began = Some(leader.began);
         }
-        // Should it be wrong, it is not for the one that leads alone to answer for it.
+        // If the digest does not match, the leader may not be at fault.
         let mut servers = self.servers.iter().enumerate();
         easy.sink.is_shared |=
-            servers.any(|(place, server)| place != self.leader && server.has_brought);
+            servers.any(|(index, server)| index != self.leader && server.has_brought);
         if self.bond.is_some() {
             let servers = self.servers.into_iter().enumerate();
-            let others = servers.filter(|(place, server)| *place != self.leader && !server.is_lost);
+            let others = servers.filter(|(index, server)| *index != self.leader && !server.is_lost);
             easy.sink.mirrors = others.map(|(_, server)| server.url).collect();
         }
     }

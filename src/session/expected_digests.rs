@@ -1,5 +1,5 @@
-//! What digests files are to have, beside those that their rows name: `--checksum` and
-//! `--checksums`. A list of them that is on a server is fetched before anything else.
+//! The expected digests of `--checksum` and `--checksums`, beside those in the rows. A list of digests on a server is
+//! fetched before any file.
 
 use std::io;
 
@@ -18,58 +18,64 @@ use crate::sys;
 /// The longest list of digests, in bytes: it is held in memory.
 const LONGEST: u64 = 256 << 20;
 
-/// What is promised of all files.
+/// The expected digests of the run's options.
 #[derive(Debug)]
-pub(super) struct Promised {
+pub(super) struct ExpectedDigests {
+    /// `--checksum`.
     digests: Vec<Expected>,
-    checksums: List,
+    /// `--checksums`.
+    checksums: ChecksumList,
 }
 
 #[derive(Debug)]
-enum List {
-    /// There is none.
+enum ChecksumList {
+    /// The run has no list.
     None,
-    /// It has not been asked for.
+    /// The list has not been read or requested yet.
     Wanted(ListPlace),
-    /// It is being fetched.
+    /// A transfer fetches the list.
     Awaited,
+    /// The list has been read.
     Known(Checksums),
 }
 
-impl Promised {
+impl ExpectedDigests {
     pub(super) fn new(plan: &mut Plan) -> Self {
         Self {
             digests: std::mem::take(&mut plan.digests),
-            checksums: plan.checksums.take().map_or(List::None, List::Wanted),
+            checksums: plan
+                .checksums
+                .take()
+                .map_or(ChecksumList::None, ChecksumList::Wanted),
         }
     }
 
-    /// Adds to a row what is promised of its file.
+    /// Adds the expected digests of its file to a row. Fails if the list has none for it.
     pub(super) fn add_to(&self, row: &mut Row) -> Result<(), Misplaced> {
         row.expect_all(&self.digests).map_err(Misplaced::Row)?;
         match &self.checksums {
-            List::Known(checksums) => checksums
+            ChecksumList::Known(checksums) => checksums
                 .add_to(row)
                 .map_err(|why| Misplaced::Fault(Fault::NoDigest(why))),
             _ => Ok(()),
         }
     }
 
-    /// Whether rows have to wait for the list of digests.
+    /// Whether rows must wait for the list of digests.
     pub(super) fn is_awaited(&self) -> bool {
-        matches!(self.checksums, List::Awaited)
+        matches!(self.checksums, ChecksumList::Awaited)
     }
 }
 
 impl Session<'_> {
-    /// Reads the list of digests, or begins to fetch it, where there is one that is not known yet.
+    /// Reads the list of digests, or starts the transfer that fetches it. Does nothing at later calls.
     pub(super) fn ask_for_checksums(&mut self, multi: &mut Multi<Job>) -> Result<(), MultiError> {
-        let List::Wanted(place) = &mut self.promised.checksums else {
+        let ChecksumList::Wanted(location) = &mut self.expected_digests.checksums else {
             return Ok(());
         };
-        let place = std::mem::replace(place, ListPlace::File("".into()));
-        self.promised.checksums = List::Awaited;
-        let url = match place {
+        let location = std::mem::replace(location, ListPlace::File("".into()));
+        self.expected_digests.checksums = ChecksumList::Awaited;
+        let url = match location {
             ListPlace::Url(url) => url,
             ListPlace::File(path) => {
                 let name = path.display().to_string();
@@ -85,7 +91,7 @@ impl Session<'_> {
         Self::add(multi, easy, None)
     }
 
-    /// The list of digests has come.
+    /// Reads the list of digests from the body of its transfer.
     pub(super) fn checksums_arrived(&mut self, easy: &mut Easy<Job>) {
         if let Body::Memory(bytes) = &mut easy.sink.download.body {
             let bytes = std::mem::take(bytes);
@@ -93,9 +99,9 @@ impl Session<'_> {
         }
     }
 
-    /// Without the list of digests no file can be judged: the run ends.
+    /// Ends the run, because no file can be verified without the list of digests.
     pub(super) fn checksums_failed(&mut self) {
-        self.promised.checksums = List::None;
+        self.expected_digests.checksums = ChecksumList::None;
         self.ledger.has_ended = true;
     }
 
@@ -105,7 +111,7 @@ impl Session<'_> {
                 .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))
         });
         match checksums {
-            Ok(checksums) => self.promised.checksums = List::Known(checksums),
+            Ok(checksums) => self.expected_digests.checksums = ChecksumList::Known(checksums),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 self.awaits_signal = true;
                 self.checksums_failed();
