@@ -1,46 +1,48 @@
-//! Which of its mirrors a file's next share is asked of: each is tried at first, then whoever is
-//! fastest has it. Pure; the clock is an argument.
+//! Which mirror the next segment of a file is requested from: each is tried once, then the fastest is preferred. Pure;
+//! the clock is an argument.
 
 use std::time::{Duration, Instant};
 
 use crate::http::Origin;
 
-/// A mirror whose connections are slower than the fastest one's by more than this is no reason to leave others untried.
+/// A mirror is slow if its connections are slower than the fastest one's by more than this factor: it does not keep
+/// untried mirrors from being tried.
 const SLOW: f64 = 4.0;
 
-/// What is left of a speed from one measurement to the next, where no connection reaches it any more.
+/// The factor by which an earlier speed decays with each measurement that does not reach it.
 const MEMORY: f64 = 0.97;
 
-/// The first pause before a mirror that was found to serve only so many connections is asked for one more; it doubles.
+/// The first pause before a mirror that limits its connections is asked for one more; it doubles.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The mirrors of one file, by their places in its list.
+/// The mirrors of one file, by their index in its list.
 #[derive(Debug)]
 pub struct Mirrors {
     mirrors: Vec<Mirror>,
-    /// Connections to one origin at most.
+    /// The largest number of connections to one origin.
     per_origin: usize,
 }
 
 #[derive(Debug)]
 struct Mirror {
     origin: Origin,
-    /// How many connections bring something now, or are to.
+    /// The number of connections that fetch a segment or are being opened for one.
     lanes: usize,
-    /// How many it is found to serve, and when it is asked for one more.
+    /// The number of connections that it was found to serve, and when one more is tried.
     most: usize,
     rises_at: Option<Instant>,
     pause: Duration,
     is_tried: bool,
-    /// What one of its connections brings, in bytes a second.
+    /// The speed of one of its connections, in bytes a second.
     speed: Option<f64>,
     rests_until: Option<Instant>,
     is_dropped: bool,
 }
 
 impl Mirrors {
-    /// Mirrors at these origins, the preferred first; `per_origin` connections to one of them at most, 0 is no cap.
+    /// Mirrors at these origins, in order of preference, with at most `per_origin` connections to one origin; 0 is no
+    /// limit.
     pub fn new(origins: impl IntoIterator<Item = Origin>, per_origin: usize) -> Self {
         let mirror = |origin| Mirror {
             origin,
@@ -63,7 +65,7 @@ impl Mirrors {
         }
     }
 
-    /// One more connection is to bring something from a mirror.
+    /// Counts a connection that is opened to a mirror.
     pub fn opened(&mut self, place: usize) {
         if let Some(mirror) = self.mirrors.get_mut(place) {
             mirror.lanes += 1;
@@ -72,16 +74,15 @@ impl Mirrors {
         }
     }
 
-    /// One of a mirror's connections is over.
+    /// Counts a connection to a mirror that has ended.
     pub fn closed(&mut self, place: usize) {
         if let Some(mirror) = self.mirrors.get_mut(place) {
             mirror.lanes = mirror.lanes.saturating_sub(1);
         }
     }
 
-    /// The best of a mirror's connections brings so many bytes a second. To be told some times a
-    /// second: what a better one showed before is forgotten by and by, since it may be over while
-    /// others are stuck.
+    /// Records the speed of a mirror's fastest connection, in bytes a second. It is called a few times a second, and
+    /// an earlier, higher speed decays, because that connection may have ended while others are stuck.
     pub fn measured(&mut self, place: usize, speed: f64) {
         if let Some(mirror) = self.mirrors.get_mut(place) {
             let before = mirror.speed.unwrap_or(0.0);
@@ -89,45 +90,45 @@ impl Mirrors {
         }
     }
 
-    /// What one of a mirror's connections brings, in bytes a second, as far as is known.
+    /// The speed of one of a mirror's connections, in bytes a second, if it is known.
     pub fn speed(&self, place: usize) -> Option<f64> {
         self.mirrors.get(place)?.speed
     }
 
-    /// How many connections bring something from a mirror.
+    /// The number of connections to a mirror.
     pub fn lanes(&self, place: usize) -> usize {
         self.mirrors.get(place).map_or(0, |mirror| mirror.lanes)
     }
 
-    /// A mirror is not to be asked before `until`.
+    /// Lets a mirror rest until `until`.
     pub fn rest(&mut self, place: usize, until: Instant) {
         if let Some(mirror) = self.mirrors.get_mut(place) {
             mirror.rests_until = Some(until);
         }
     }
 
-    /// A mirror is not asked again for this file. What it brings already, it may.
+    /// Sends no more requests to a mirror for this file. Its current transfers continue.
     pub fn drop(&mut self, place: usize) {
         if let Some(mirror) = self.mirrors.get_mut(place) {
             mirror.is_dropped = true;
         }
     }
 
-    /// Whether a mirror is not asked again.
+    /// Whether a mirror was dropped.
     pub fn is_dropped(&self, place: usize) -> bool {
         self.mirrors
             .get(place)
             .is_none_or(|mirror| mirror.is_dropped)
     }
 
-    /// Whether another mirror may be asked too.
+    /// Whether another mirror is left.
     pub fn has_another(&self, place: usize) -> bool {
         let others = self.mirrors.iter().enumerate();
         let mut others = others.filter(|(other, _)| *other != place);
         others.any(|(_, mirror)| !mirror.is_dropped)
     }
 
-    /// A mirror serves no more connections than it does now. It is asked for one more after a while.
+    /// Limits a mirror to its current number of connections. One more is tried after a while.
     pub fn lower(&mut self, place: usize, now: Instant) {
         if let Some(mirror) = self.mirrors.get_mut(place) {
             mirror.most = mirror.lanes.max(1);
@@ -136,7 +137,7 @@ impl Mirrors {
         }
     }
 
-    /// Has mirrors that were found to serve only so many be asked for one more, where it is time.
+    /// Allows one more connection to each limited mirror after its pause.
     pub fn raise(&mut self, now: Instant) {
         for mirror in &mut self.mirrors {
             if mirror.rises_at.is_some_and(|at| at <= now) {
@@ -146,8 +147,7 @@ impl Mirrors {
         }
     }
 
-    /// Which mirror the next share is asked of, where `wanted` connections are wanted in all;
-    /// `None` where none has room.
+    /// The mirror for the next segment, if the file uses `wanted` connections; `None` if no mirror has room.
     pub fn next(&self, wanted: usize, now: Instant) -> Option<usize> {
         let awake = |mirror: &Mirror| mirror.rests_until.is_none_or(|until| until <= now);
         let usable = |(_, mirror): &(usize, &Mirror)| {
@@ -159,7 +159,7 @@ impl Mirrors {
             return Some(place);
         }
         let known = usable().filter_map(|(place, mirror)| Some((place, mirror.speed?)));
-        // The first of those that are equal.
+        // The first of equally fast ones.
         let fastest = known.reduce(|one, other| if other.1 > one.1 { other } else { one });
         let unknown = usable().filter(|(_, mirror)| mirror.is_tried && mirror.speed.is_none());
         let idlest = unknown.min_by_key(|(_, mirror)| mirror.lanes);
@@ -170,7 +170,7 @@ impl Mirrors {
             .or(fastest)
     }
 
-    /// Which mirror is to be asked next where all rest, and when.
+    /// The mirror that is available first, and the time until then.
     pub fn soonest(&self, now: Instant) -> Option<(usize, Duration)> {
         let mirrors = self.mirrors.iter().enumerate();
         let rests = mirrors
@@ -189,7 +189,7 @@ impl Mirrors {
         mirror.lanes < mirror.most && at_origin < self.per_origin
     }
 
-    /// How many mirrors were tried and found worth it, as far as is known.
+    /// How many mirrors were tried and are not known to be slow.
     fn in_use(&self) -> usize {
         let places = 0..self.mirrors.len();
         let in_use = places.filter(|place| {
@@ -202,7 +202,7 @@ impl Mirrors {
         in_use.count()
     }
 
-    /// Whether a mirror is known to be much slower than another that is in use.
+    /// Whether a mirror is known to be much slower than another one in use.
     fn is_slow(&self, place: usize) -> bool {
         let in_use = |mirror: &&Mirror| !mirror.is_dropped && mirror.rests_until.is_none();
         let speeds = self.mirrors.iter().filter(in_use);

@@ -69,7 +69,7 @@ impl Hasher for Hashed {
 /// The most numbers in [`Names::next`]; then those are dropped that are cheap to find again.
 const NEXT_NUMBERS: usize = 50_000;
 
-/// A numbered name is found again within so many attempts without a number in [`Names::next`].
+/// A numbered name up to this number is found again quickly without an entry in [`Names::next`].
 const CHEAP: u64 = 100;
 
 impl Names {

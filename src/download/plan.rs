@@ -1,6 +1,6 @@
-//! How one file is divided among several transfers. Pure arithmetic: which bytes each is to bring,
-//! who gives half of its share away, who is overtaken. Every byte is brought, whoever fails, splits
-//! or is stolen from.
+//! How one file is divided among several transfers: which bytes each fetches, which segment is split for a new
+//! transfer, and which is fetched a second time. Every byte stays assigned or free, whatever fails or is split. Pure
+//! arithmetic.
 
 use std::ops::Range;
 
@@ -8,23 +8,23 @@ use slab::Slab;
 
 use super::Ranges;
 
-/// A share that is left in less time than this, in seconds, is not worth another request.
+/// A segment that will be complete in less than this many seconds is not worth another request.
 const WORTHWHILE: f64 = 0.25;
 
-/// So many bytes come with the head of the first answer, at most: they are no reason to leave its
-/// share larger than the others.
+/// At most this many bytes arrive along with the head of the first response: they are no reason to leave its segment
+/// larger than the others.
 const WITH_HEAD: u64 = 256 * 1024;
 
-/// One transfer's share, by its number.
+/// The number of a transfer's segment.
 pub type Lane = usize;
 
-/// A share: from where its transfer writes next to where it ends.
+/// A segment: where it began, the offset of the next byte, and where it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Share {
     from: u64,
     at: u64,
     end: u64,
-    /// Another transfer brings the same bytes; the first that has them all wins.
+    /// Another transfer fetches the same bytes; the first to complete them wins.
     has_rival: bool,
 }
 
@@ -33,20 +33,20 @@ impl Share {
         self.at < other.end && other.at < self.end
     }
 
-    /// Bytes that are still to come. A transfer may be past an end that it was given on the way.
+    /// How many bytes are missing. A transfer may be beyond an end that was moved meanwhile.
     fn left(&self) -> u64 {
         self.end.saturating_sub(self.at)
     }
 }
 
-/// A share that was given out.
+/// A segment that was assigned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
     /// Its number.
     pub lane: Lane,
-    /// Its bytes.
+    /// Its range.
     pub range: Range<u64>,
-    /// The lane that ends earlier now.
+    /// The lane that was split for it, which now ends earlier.
     pub shrunk: Option<Lane>,
 }
 
@@ -54,14 +54,14 @@ pub struct Opened {
 #[derive(Debug)]
 pub struct Plan {
     size: u64,
-    /// No share is made smaller than this.
+    /// The smallest segment, in bytes.
     least: u64,
     done: Ranges,
     shares: Slab<Share>,
 }
 
 impl Plan {
-    /// A file of `size` bytes of which some are there, in shares of at least `least` bytes.
+    /// A file of `size` bytes, of which `done` are written, in segments of at least `least` bytes.
     pub fn new(size: u64, least: u64, done: Ranges) -> Self {
         Self {
             size,
@@ -71,19 +71,19 @@ impl Plan {
         }
     }
 
-    /// What is written.
+    /// The written ranges.
     pub fn done(&self) -> &Ranges {
         &self.done
     }
 
-    /// How many bytes from the first on are there, and nobody brings again: of two who bring the same
-    /// bytes, one may have other ones.
+    /// How many bytes from the first on are written and will not be overwritten: two transfers that fetch the same
+    /// bytes can receive different ones.
     pub fn settled(&self) -> u64 {
         let under_way = self.shares.iter().map(|(_, share)| share.at);
         under_way.fold(self.done.frontier(), u64::min)
     }
 
-    /// Bytes of the whole.
+    /// The size of the file in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -93,20 +93,19 @@ impl Plan {
         self.done.frontier() >= self.size
     }
 
-    /// How many shares are under way.
+    /// The number of segments under way.
     pub fn lanes(&self) -> usize {
         self.shares.len()
     }
 
-    /// What a lane is still to bring.
+    /// The range that a lane still has to fetch.
     pub fn rest(&self, lane: Lane) -> Range<u64> {
         self.shares
             .get(lane)
             .map_or(0..0, |share| share.at..share.end.max(share.at))
     }
 
-    /// Takes in a transfer that began at `from` and is at `at`: it brings what is missing from
-    /// there on, up to what is there already.
+    /// Adds the lane of a transfer that began at `from` and is at `at`. Its segment is the rest of the gap there.
     pub fn adopt(&mut self, from: u64, at: u64) -> Lane {
         let gap = self.done.gaps(self.size).find(|gap| gap.end > at);
         let end = gap.map_or(at, |gap| gap.end);
@@ -115,14 +114,14 @@ impl Plan {
         lane
     }
 
-    /// Has a lane bring all up to the end of the file again: nobody else can.
+    /// Extends a lane to the end of the file, because no other transfer can fetch those bytes.
     pub fn extend(&mut self, lane: Lane) {
         if let Some(share) = self.shares.get_mut(lane) {
             share.end = self.size;
         }
     }
 
-    /// Has a lane go on behind its share, as far as nobody brings what is there and it is missing.
+    /// Extends a lane over the unassigned gap behind it.
     pub fn reach(&mut self, lane: Lane) {
         let end = self.rest(lane).end;
         let taken = self.taken();
@@ -132,7 +131,7 @@ impl Plan {
         }
     }
 
-    /// The lane that brings what comes next behind a lane's own share, if it is the only one that brings it.
+    /// The lane of the next segment behind this one, unless two lanes fetch that segment.
     pub fn behind(&self, lane: Lane) -> Option<Lane> {
         let end = self.rest(lane).end;
         let behind = self.shares.iter().filter(|(_, share)| share.at >= end);
@@ -140,8 +139,7 @@ impl Plan {
         (!share.has_rival && share.at < share.end).then_some(next)
     }
 
-    /// Has a lane bring what another was to bring, which is the next [behind](Self::behind) it, and
-    /// all between: the other is closed.
+    /// Extends a lane over the segment of `other`, which is the next [behind](Self::behind) it, and closes `other`.
     pub fn take_back(&mut self, lane: Lane, other: Lane) {
         let end = self.rest(other).end;
         self.close(other);
@@ -150,7 +148,7 @@ impl Plan {
         }
     }
 
-    /// A lane has written all before `at`, which may lie behind the end of its share.
+    /// Records that a lane has written all bytes before `at`, which may be beyond its end.
     pub fn advance(&mut self, lane: Lane, at: u64) {
         if let Some(share) = self.shares.get_mut(lane) {
             self.done.insert(share.at..at.max(share.at));
@@ -159,12 +157,12 @@ impl Plan {
         }
     }
 
-    /// What a lane has brought is not what it was said to be: it is free again.
+    /// Frees a range after its bytes have turned out to be damaged.
     pub fn spoil(&mut self, range: Range<u64>) {
         self.done.remove(range);
     }
 
-    /// A lane's transfer is over: what it has not brought is free.
+    /// Closes a lane at the end of its transfer: its missing bytes are free.
     pub fn close(&mut self, lane: Lane) {
         if let Some(share) = self.shares.try_remove(lane)
             && share.has_rival
@@ -177,15 +175,14 @@ impl Plan {
         }
     }
 
-    /// Who brings bytes that a lane brings too.
+    /// The lanes that fetch some of the same bytes as this one.
     fn rivals(&self, lane: Lane) -> impl Iterator<Item = Lane> + '_ {
         let others = self.shares.iter().filter(move |(other, _)| *other != lane);
         let rivals = others.filter(move |(_, other)| self.shares[lane].overlaps(other));
         rivals.map(|(other, _)| other)
     }
 
-    /// A lane, other than a `spared` one, whose bytes are all there: it has come to its end, or
-    /// others have brought them.
+    /// A lane other than `spared` that has no missing bytes: it, or other lanes, have written them.
     pub fn superfluous(&self, spared: Option<Lane>) -> Option<Lane> {
         let is_there = |share: &Share| {
             share.at >= share.end
@@ -200,10 +197,10 @@ impl Plan {
             .find_map(|(lane, share)| is_there(share).then_some(lane))
     }
 
-    /// Gives out a share, the first of `count` that are wanted now: of what nobody brings, or of
-    /// what the slowest has left, or all of that near the end. `pace` is what its transfer is
-    /// expected to bring, in bytes a second, and `speed` what a lane does, where that is known: who
-    /// is slower has the smaller part.
+    /// Assigns a segment, the first of `count` to be opened now. It is taken from a gap; without a gap it is split
+    /// from the slowest segment; near the end of the file it is a second copy of a stuck one. `pace` is the expected
+    /// speed of its transfer in bytes a second, and `speed` the measured speed of a lane, if it is known: the slower
+    /// of two transfers gets the smaller range.
     pub fn open(
         &mut self,
         count: u64,
@@ -224,7 +221,8 @@ impl Plan {
             .filter(|(left, _)| *left >= WORTHWHILE)
             .collect();
         slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
-        // Where a lane ends when it gives so many pieces away: it keeps no more than they get, unless it is faster.
+        // The new end of a lane that gives away this many pieces: it keeps no more than one of them, unless it is
+        // faster.
         let end = |lane: Lane, pieces: u64| {
             let share = &self.shares[lane];
             let brought = Some(share.at - share.from).filter(|brought| *brought <= WITH_HEAD);
@@ -240,7 +238,8 @@ impl Plan {
         };
         let givers = slowest.iter().filter(|(_, lane)| can_give(*lane));
         if let Some((_, lane)) = givers.clone().next().copied() {
-            // Each of those who can gives as many pieces, so that many shares at once come out even.
+            // Each lane that can be split gives an equal number of pieces, so that segments that open together have
+            // similar lengths.
             let pieces = count.div_ceil(givers.count() as u64).max(1);
             let end = end(lane, pieces);
             let share = &mut self.shares[lane];
@@ -248,7 +247,7 @@ impl Plan {
             let range = self.free(pieces)?;
             return Some(self.opened(range, Some(lane)));
         }
-        // Of what all who bring it are stuck with, another copy is fetched.
+        // A range on which all of its lanes are stuck is fetched once more.
         let is_stuck = |lane: Lane| {
             let rest = self.rest(lane);
             let fresh = (rest.end - rest.start) as f64 / pace;
@@ -263,13 +262,13 @@ impl Plan {
         Some(opened)
     }
 
-    /// A share of what nobody brings, so large that `count` of them are all.
+    /// A segment of the first gap, of a length at which `count` segments fill all gaps.
     fn free(&self, count: u64) -> Option<Range<u64>> {
         let taken = self.taken();
         let total: u64 = taken.gaps(self.size).map(|gap| gap.end - gap.start).sum();
         let gap = taken.gaps(self.size).next()?;
         let length = total.div_ceil(count.max(1)).max(self.least);
-        // What would be left of the gap is no share of its own.
+        // A rest of the gap that is below the smallest segment is added to this one.
         let is_rest_small = (gap.end - gap.start).saturating_sub(length) < self.least;
         let end = if is_rest_small {
             gap.end
@@ -279,7 +278,7 @@ impl Plan {
         Some(gap.start..end)
     }
 
-    /// What is there, and what is somebody's share.
+    /// The ranges that are written or assigned.
     fn taken(&self) -> Ranges {
         let mut taken = self.done.clone();
         for (_, share) in &self.shares {

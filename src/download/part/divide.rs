@@ -1,4 +1,4 @@
-//! A file that several transfers bring: when that may be, and what they need of it.
+//! When a file may be divided among several transfers, and what the segments need of it.
 
 use std::cell::Cell;
 use std::io::ErrorKind;
@@ -11,9 +11,8 @@ use crate::error::Fault;
 use crate::http::{Response, Version};
 
 impl Part {
-    /// Takes note whether what is missing may be divided into shares of at least `least` bytes:
-    /// there is a strong validator to hold all to one version, and the server has not said that it
-    /// sends no parts.
+    /// Decides whether the missing ranges may be divided into segments of at least `least` bytes. That needs a strong
+    /// validator, which ties all responses to one version, and a server that has not refused ranges.
     pub(in crate::download) fn look_whether_divisible(
         &mut self,
         response: &Response,
@@ -31,29 +30,30 @@ impl Part {
         };
         self.is_divisible = (rest / 2 >= least || has_holes)
             && !is_refused()
-            // A server may have several versions at once, one behind each of its faces: one answer is of one version.
+            // Servers behind one load balancer may hold different versions; a single response always has one version.
             && self.changes < MOST_CHANGES
             && !self.is_unreliable
             && self.state.validators.strong().is_some()
             && self.state.validators.encoding.is_none();
-        // A stream alone has all that its connection carries: further connections are for whoever asks for them.
+        // On HTTP/2 one stream can use its connection's full bandwidth: more connections are opened only on request.
         self.is_multiplexed = response.version == Version::Http2;
     }
 
-    /// Whether several transfers may bring what is missing.
+    /// Whether the missing ranges may be divided among several transfers.
     pub fn is_divisible(&self) -> bool {
         self.is_divisible
     }
 
-    /// Whether it comes over a connection that others share.
+    /// Whether the response arrives on a multiplexed connection.
     pub fn is_multiplexed(&self) -> bool {
         self.is_multiplexed
     }
 
-    /// Hands what is missing over to several transfers: gives the share of the one under way, and what is there.
+    /// Hands the missing ranges over to several transfers. Returns the segment of the current transfer, and the
+    /// written ranges.
     ///
     /// # Errors
-    /// [`Fault::Disk`]: the file cannot be made.
+    /// [`Fault::Disk`]: the part file cannot be created.
     pub fn divide(&mut self) -> Result<(Segment, Ranges), Fault> {
         self.is_divisible = false;
         self.settle();
@@ -81,29 +81,29 @@ impl Part {
         ))
     }
 
-    /// Takes note of what the transfers have brought.
+    /// Sets the ranges that the segments have written.
     pub fn set_written(&mut self, done: &Ranges) {
         self.run = 0..0;
         self.state.ranges.clone_from(done);
     }
 
-    /// Some of what is there is of servers whose versions only a digest shows to be the same.
+    /// Marks the body as mixed: only a digest can prove that its bytes, from several servers, belong to one version.
     pub fn set_mixed(&mut self) {
         self.state.is_mixed = true;
     }
 
-    /// Whether anything is there.
+    /// Whether any byte is written.
     pub fn has_bytes(&self) -> bool {
         !self.run.is_empty() || !self.state.ranges.is_empty()
     }
 
-    /// Whether the server names its version by a strong entity tag: others may name it the same.
+    /// Whether the server identifies its version by a strong entity tag, which mirrors may share.
     pub fn has_strong_tag(&self) -> bool {
         let validators = &self.state.validators;
         validators.etag.is_some() && validators.strong().is_some()
     }
 
-    /// What is there is proved by these validators from now on, of another server that has the file.
+    /// From now on the written bytes are continued under the validators of another server that has the file.
     pub fn rely_on(&mut self, validators: &Validators) {
         self.state.validators.clone_from(validators);
     }

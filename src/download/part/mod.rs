@@ -1,8 +1,7 @@
-//! A file while it is incomplete, `NAME.part`, and the rename that completes it. `resume` has what
-//! outlives a try or a run.
+//! An incomplete file, `NAME.part`, and the rename that publishes it. `resume` owns what outlives a try or a run.
 //!
-//! A small body that comes at once never is incomplete: it is written to a file without a name,
-//! which then gets the final one.
+//! A small body that arrives in one piece never has a part file: it is written to a file without a name, which is then
+//! linked to the final name.
 
 mod disk;
 mod divide;
@@ -29,114 +28,115 @@ use crate::sys::{self, Entry, Folder, Identity};
 use disk::Disk;
 use synced::Synced;
 
-/// A body on its way to a final name. Nothing is created before there is a byte to write, or a
-/// whole body without any. What is there when this is dropped without [`Part::finish`] stays if its
-/// state was [saved](Part::save), and else is removed.
+/// A body that is being fetched to a final name. No file is created before the first byte is written; an empty body
+/// creates its file when it is complete. Dropping this without [`Part::finish`] keeps the part file if its state was
+/// [saved](Part::save), and removes it otherwise.
 #[derive(Debug)]
 pub struct Part {
-    /// The bytes that have come, and their state.
+    /// The part file and its state file.
     disk: Disk,
-    /// Its syncs, from the first state on.
+    /// The syncs of the part file; created when the first state is written.
     synced: Option<Box<Synced>>,
-    /// The final name, where that is not the one that the files of the incomplete body are called after.
+    /// The final name, if it differs from the name that the part file is named after.
     given: Option<Box<OsStr>>,
-    /// The file that stands at the final name holds the same.
+    /// The file at the final name already holds the same bytes.
     is_same: bool,
     claim: Rc<Claim>,
     options: Rc<PartOptions>,
-    /// Which version of the body it is, and what earlier tries and runs have written.
+    /// The version of the body, and the ranges that earlier tries and runs have written.
     state: State,
-    /// What the present try has written.
+    /// The range that this try has written.
     run: Range<u64>,
-    /// The offset behind the last byte that the present answer may have.
+    /// The end offset of this response's body, if it is known.
     limit: Option<u64>,
-    /// The digest of what the present answer has, where that is a part and the answer says what it is.
+    /// The digest of this response's content, if the response is partial and announces one.
     message: Option<Box<Message>>,
-    /// The part that was asked for, unless the whole was.
+    /// The requested range; `None` if the full file was requested.
     asked: Option<Asked>,
-    /// The digests of its pieces prove whatever is put beside what is there.
+    /// The digests of the pieces verify every byte, so that a range needs no matching validator.
     is_proven: bool,
-    /// Another tool left so many bytes at the final name, and they are to be continued.
+    /// The size of an incomplete file that another tool left at the final name and that this download continues.
     foreign: Option<u64>,
-    /// Some of what is there was written before this run.
+    /// Some of the bytes were written before this run.
     is_inherited: bool,
-    /// How often the file was another than before, in this run.
+    /// How often the file has changed on the server during this run.
     changes: u32,
-    /// How far tries that went on with what was there have come when they were counted anew.
+    /// The highest offset that a resumed try has reached, when progress was last counted.
     furthest: u64,
-    /// The server was found not to send what is asked of it.
+    /// The server does not honour range requests.
     is_unreliable: bool,
-    /// Several transfers may bring what is missing; several do.
+    /// The missing ranges may be divided among several transfers.
     is_divisible: bool,
     is_divided: bool,
     is_multiplexed: bool,
-    /// The present answer is decoded, so that nothing can be put beside what it brings.
+    /// The body of this response is decoded, so that no range request can continue it.
     is_decoded: bool,
-    /// What the user has to know of it, until that is reported.
+    /// A message for the user that is not reported yet.
     notice: Option<Notice>,
 }
 
-/// What a user has to know of a file that goes on.
+/// A message for the user about a file that is still being fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// It was started over, for this reason.
+    /// The file is fetched again from its first byte, for this reason.
     StartedOver(&'static str),
-    /// Something beside its bytes is not as it was asked for.
+    /// Something other than the bytes is not as requested, for example the modification time.
     Warning(Box<str>),
 }
 
-/// What was decided once for all bodies of a run.
+/// The options that all bodies of a run share.
 #[derive(Debug, Clone, Default)]
 pub struct PartOptions {
-    /// The thread that syncs what is written of an incomplete body.
+    /// The thread that syncs part files.
     pub syncing: Option<Syncing>,
-    /// A complete body gets the server's Last-Modified as its own time.
+    /// A complete file gets the server's Last-Modified as its modification time.
     pub has_remote_time: bool,
-    /// A body is complete only when it and its name are synced to the disk.
+    /// A file is complete only once its bytes and its name are synced to the disk.
     pub is_synced: bool,
-    /// Small bodies get no note of their validators: fetching them again costs less than noting very many.
+    /// Small files get no record of their validators: in a long run, writing many records costs more than fetching the
+    /// files again.
     pub is_unnoted: bool,
     /// Content codings are decoded.
     pub decodes: bool,
-    /// The bodies are byte ranges, stored as files: nothing that is known of the whole file holds for them, and no
+    /// The bodies are byte ranges, stored as files: what is known of the full file does not apply to them, and no
     /// other run resumes them.
     pub is_fragment: bool,
-    /// The user vouches that the bytes on the disk are of the present version: they are continued without proof.
+    /// The user asserts that the bytes on the disk are of the current version: they are resumed without a validator.
     pub is_vouched: bool,
 }
 
-/// What a row may do at its final name: a body never replaces what came there since the run began.
+/// What a row may do at its final name. A body never replaces a file that appeared there after the run began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// What to do about a file that stands there.
+    /// What to do about a file that exists at that name.
     pub exists: Exists,
-    /// The file that stood there when the row began: no other is replaced.
+    /// The file that existed there when the row began: no other file is replaced.
     pub standing: Option<Identity>,
-    /// When the run began, in nanoseconds since 1970, by [`latest_stamp`](crate::sys::latest_stamp): what was put
-    /// there later stays, even if it stood there when the row began. Another row may have put it there under another
-    /// spelling, or another process.
+    /// When the run began, in nanoseconds since 1970, by [`latest_stamp`](crate::sys::latest_stamp). A file that
+    /// appeared later is kept, even if it existed when the row began: another row, under another spelling of the name,
+    /// or another process may have created it.
     pub since: i128,
-    /// The name was typed, or a list gives it: where it is taken, the body fails instead of taking another.
+    /// The name was typed or comes from a list: if it is taken, the body fails instead of using another name.
     pub is_fixed: bool,
-    /// The body took another name than it was to have, which was taken.
+    /// The intended name was taken, so the body got another one.
     pub is_renamed: bool,
 }
 
-/// The largest file, in bytes, that is compared with one that came to stand at its name: other transfers wait
-/// meanwhile.
+/// The largest file, in bytes, that is compared with a file that appeared at its name: other transfers wait during the
+/// comparison.
 const COMPARED: u64 = 8 << 20;
 
 /// What became of a complete body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Placed {
-    /// It stands at its final name.
+    /// The body has its final name.
     There,
-    /// A file that stood there was kept, as asked for.
+    /// The existing file was kept, as requested.
     Kept,
 }
 
 impl Part {
-    /// A body for `name` in `folder`. `claim` says what to do should that name be taken when the body is complete.
+    /// A body for `name` in `folder`. `claim` says what to do if that name is taken when the body is complete.
     pub fn new(
         folder: Rc<Folder>,
         name: OsString,
@@ -179,17 +179,17 @@ impl Part {
         self.folder().path().join(self.name())
     }
 
-    /// The entity tag of the body, as far as it is known.
+    /// The entity tag of the body, if it is known.
     pub(super) fn etag(&self) -> Option<&str> {
         self.state.validators.etag.as_deref()
     }
 
-    /// The folder that it goes to.
+    /// The folder of the final name.
     pub fn folder(&self) -> &Rc<Folder> {
         &self.disk.folder
     }
 
-    /// How many bytes of it are there, from the first on without a gap.
+    /// The written frontier: how many bytes are written from the first one on without a gap.
     pub(in crate::download) fn written(&self) -> u64 {
         let frontier = self.state.ranges.frontier();
         if self.run.start <= frontier {
@@ -199,8 +199,8 @@ impl Part {
         }
     }
 
-    /// The file that has the bytes which have come, for a thread that reads them; `None` where they stand in no file
-    /// with a name. It is the same descriptor: a second one would take errors of close(2) with it.
+    /// The part file, for a thread that reads it; `None` if the bytes are in no named file. The descriptor is shared:
+    /// closing a second one would consume errors that only close(2) reports.
     pub(in crate::download) fn reader(&self) -> Option<Arc<File>> {
         self.disk.named().cloned()
     }
@@ -213,8 +213,8 @@ impl Part {
         }
     }
 
-    /// Takes note of the head of a whole body, and forgets what was written before. One that
-    /// `is_coded` will be decoded: nothing says how long it will be.
+    /// Accepts the head of a full response, and discards what was written before. The length of an `is_coded` body is
+    /// unknown, because it will be decoded.
     pub(super) fn begin(&mut self, response: &Response, is_coded: bool) -> Result<(), Fault> {
         let validators = Validators::of(response);
         let known = self.size_known_of(response, &validators);
@@ -228,7 +228,7 @@ impl Part {
         Ok(())
     }
 
-    /// The same for an answer that has the part alone that is wanted.
+    /// Accepts the head of a response that holds the requested fragment, which is stored as a file.
     pub(super) fn begin_fragment(&mut self, response: &Response) -> Result<(), Fault> {
         self.begin(response, false)?;
         self.message = Message::of(response, 0);
@@ -238,12 +238,12 @@ impl Part {
         Ok(())
     }
 
-    /// Takes note of the name that its server gives it.
+    /// Stores the name that the server gives the file.
     pub(super) fn note_given_name(&mut self, given: Option<String>) {
         self.state.given_name = given;
     }
 
-    /// The name that its server gave it, in this run or an earlier one, made safe.
+    /// The name that the server gave the file in this run or an earlier one, made safe.
     pub fn given_name(&self) -> Option<String> {
         self.state.given_name.as_deref().map(name::safe)
     }
@@ -276,7 +276,7 @@ impl Part {
                 break Ok(());
             }
         };
-        // Of a write that failed, what came before is on the disk: another run need not fetch it again.
+        // The bytes before the failure are on the disk: another run need not fetch them again.
         self.run.end += written as u64;
         result.map_err(|error| self.fault("write", error))?;
         if self.state.size != Some(self.run.end) {
@@ -289,7 +289,8 @@ impl Part {
         Ok(())
     }
 
-    /// Writes a small body that came at once; false where that has to go the long way.
+    /// Writes a small body that arrived in one piece to a file without a name, or compares it with the existing file.
+    /// Returns false if it needs a part file instead.
     fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
         if self.claim.standing.is_some() {
             self.is_same =
@@ -307,7 +308,7 @@ impl Part {
         Ok(is_written)
     }
 
-    /// The file and the offset in it, for bytes that are moved there from outside.
+    /// The part file and the write offset, for bytes that are spliced into it.
     pub(super) fn target(&mut self) -> Result<(BorrowedFd<'_>, u64), Fault> {
         let at = self.run.end;
         self.create_uncut(at)?;
@@ -315,11 +316,11 @@ impl Part {
         Ok((self.create()?.as_fd(), at))
     }
 
-    /// Creates the partial file for several transfers while a try writes it.
+    /// Creates the part file that several transfers will share, while a try still writes it.
     ///
     /// # Errors
-    /// It cannot be created, or another program has cut it. Nothing is discarded: the try under way would write its
-    /// next bytes at a wrong offset. Its own next write fails, and discards.
+    /// It cannot be created, or another program has truncated it. Nothing is discarded, because the current try would
+    /// then write its next bytes at a wrong offset. The try's own next write fails and discards the bytes.
     pub(super) fn create_shared(&mut self) -> Result<(), Fault> {
         let at = self.run.end;
         if is_cut(self.create()?, at) {
@@ -329,13 +330,13 @@ impl Part {
         Ok(())
     }
 
-    /// So many bytes were moved, or could not be.
+    /// Counts bytes that were spliced into the part file, or fails.
     pub(super) fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
         self.run.end += result.map_err(|error| self.fault("write", error))? as u64;
         Ok(())
     }
 
-    /// The partial file, created if there is none.
+    /// The part file, created if it does not exist.
     fn create(&mut self) -> Result<&Arc<File>, Fault> {
         if self.disk.named().is_none() {
             let created = self.create_part();
@@ -347,7 +348,7 @@ impl Part {
         }
     }
 
-    /// The partial file, for what belongs at `at`: all before is still there.
+    /// The part file, for a write at offset `at`. Fails and discards the bytes if another program truncated it.
     fn create_uncut(&mut self, at: u64) -> Result<&File, Fault> {
         if is_cut(self.create()?, at) {
             self.discard();
@@ -364,11 +365,11 @@ impl Part {
         }
     }
 
-    /// Puts the complete body, which came from `url`, at its final name, by one atomic step.
+    /// Publishes the complete body, which was fetched from `url`, in one atomic step.
     ///
     /// # Errors
-    /// [`Fault::Disk`], [`Fault::Exists`] where something stands there and that was to be an error, or [`Fault::Taken`]
-    /// where it came there since the run began, and the body may have no other name.
+    /// [`Fault::Disk`]; [`Fault::Exists`] if a file exists and that is requested to be an error; [`Fault::Taken`] if a
+    /// file appeared during the run and the body may not use another name.
     pub fn finish(&mut self, url: &Url) -> Result<Placed, Fault> {
         if self.is_same {
             return Ok(Placed::Kept);
@@ -385,14 +386,14 @@ impl Part {
                     return Ok(Placed::There);
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                // A sandbox or an old kernel: it gets its name by a rename.
+                // A sandbox or an old kernel refuses the link: the file is published by a rename.
                 Err(_) => self.folder().do_without_unnamed(),
             }
         }
         self.finish_named(url)
     }
 
-    /// Notes the validators with a file that is complete since a time; false if there is nothing to note.
+    /// Stores the record of a file that was completed at `completed`; returns false if there is nothing to store.
     fn note(&self, file: &File, completed: i128, url: &Url) -> bool {
         let size = self.state.ranges.end().max(self.run.end);
         let validators = &self.state.validators;
@@ -402,8 +403,8 @@ impl Part {
         }
     }
 
-    /// Gives a whole file its time, and makes sure that its bytes have arrived, on the disk too as far as that was
-    /// asked for: before it has its name.
+    /// Sets the modification time of a complete file and flushes its bytes, to the disk if requested, before it gets
+    /// its final name.
     fn seal(&mut self, file: &File) -> Result<(), Fault> {
         if self.options.has_remote_time
             && let Some(modified) = self.state.validators.modified()
@@ -419,13 +420,13 @@ impl Part {
         };
         let arrived = synced.and_then(|()| self.folder().flush(file));
         arrived.map_err(|error| {
-            // Which of the bytes are lost is not known.
+            // It is unknown which bytes are lost.
             self.discard();
             self.fault("write", error)
         })
     }
 
-    /// Has the name that the file was given reach the disk, as far as that was asked for.
+    /// Syncs the file's name to the disk, if requested.
     fn sync_name(&self) -> Result<(), Fault> {
         if !self.options.is_synced {
             return Ok(());
@@ -439,12 +440,12 @@ impl Part {
         self.create()?;
         let stamp = self.look_whether_ours()?;
         let file = Arc::clone(self.create()?);
-        // A file that was looked at is stamped by a finer clock than others (Linux 6.13), and
-        // this one may have been.
+        // The stamp comes from the file: after a stat, the kernel stamps it with a finer clock than other files (Linux
+        // 6.13).
         let is_noted = self.note(&file, stamp, url);
         self.seal(&file)?;
         if self.options.is_synced || self.folder().closes_late() {
-            // That may have taken long.
+            // The flush may have taken long enough for another program to interfere.
             self.look_whether_ours()?;
         }
         let part = self.disk.part_name();
@@ -453,11 +454,11 @@ impl Part {
             Err(error) => return Err(self.fault("rename to", error)),
             Ok(()) => Placed::There,
         };
-        // One that stays is found to have no part.
+        // If the removal fails, a later run finds a state without a part file and ignores it.
         let _ = self.disk.remove_state();
         if placed == Placed::There {
             if !is_noted {
-                // Until now a run that was killed had to find it to be gannet's.
+                // Until now the mark was needed: after a kill, it shows that the part file belongs to gannet.
                 self.disk.unmark(&file);
             }
             self.disk.release();
@@ -466,8 +467,8 @@ impl Part {
         Ok(placed)
     }
 
-    /// Checks that `NAME.part` is still the file that was written, and as long: what another program
-    /// has put in its place, or has cut, is not what is renamed. Gives when it was written last.
+    /// Checks that `NAME.part` is still the written file and has its full length, so that a file that another program
+    /// replaced or truncated is not published. Returns its modification time.
     fn look_whether_ours(&mut self) -> Result<i128, Fault> {
         let size = self.state.ranges.end().max(self.run.end);
         let intact = self.disk.intact(size);
@@ -484,17 +485,17 @@ impl Part {
         self.part_fault(verb, foreign_change())
     }
 
-    /// Something stands at the final name of a complete body: replaces it, keeps it, or takes another name.
+    /// The final name of a complete body is taken: replaces the file, keeps it, or uses another name.
     fn finish_over(&mut self, part: &OsStr) -> Result<Placed, Fault> {
         let entry = self.folder().entry(self.name());
         let Some(entry) = entry.map_err(|error| self.fault("look at", error))? else {
-            // It has gone meanwhile.
+            // The file was removed in the meantime.
             self.look_whether_ours()?;
             let moved = self.folder().rename(part, self.name());
             moved.map_err(|error| self.fault("rename to", error))?;
             return Ok(Placed::There);
         };
-        // It may be the file of another row, whose name differs in case.
+        // On a file system that folds case it may be the file of another row.
         let is_own = || !self.folder().is_spelt_otherwise(self.name());
         match self.claim.exists {
             Exists::Verify | Exists::Overwrite if self.may_replace(&entry) => {
@@ -514,13 +515,13 @@ impl Part {
         Ok(Placed::There)
     }
 
-    /// Whether what stands at the final name stood there when the row began, and since before the run.
+    /// Whether the file at the final name existed when the row began, and has not changed since the run began.
     fn may_replace(&self, entry: &Entry) -> bool {
         self.claim.standing == Some(entry.identity())
             && !self.folder().has_changed_since(entry, self.claim.since)
     }
 
-    /// Whether a file of `size` bytes at the final name holds what the body does. Only small ones are compared.
+    /// Whether the file at the final name, of `size` bytes, equals the body. Large files are not compared.
     fn is_equal(&self, size: u64) -> bool {
         let Some(file) = self.disk.named() else {
             return false;
@@ -533,7 +534,7 @@ impl Part {
         file.read_exact_at(&mut bytes, 0).is_ok() && self.folder().holds(self.name(), &bytes)
     }
 
-    /// Takes the first of `name.1`, `name.2`… that nothing has.
+    /// Publishes the body under the first free name of `name.1`, `name.2`, …
     fn finish_beside(&mut self, part: &OsStr) -> Result<(), Fault> {
         for number in 1_u64.. {
             let mut candidate = self.name().to_owned();
@@ -552,29 +553,29 @@ impl Part {
         Err(self.fault("rename to", ErrorKind::AlreadyExists.into()))
     }
 
-    /// Whether it took another name than it was to have, which was taken.
+    /// Whether the body got another name because the intended one was taken.
     pub fn is_renamed(&self) -> bool {
         self.claim.is_renamed
     }
 
-    /// What may be done at the final name is known now: the server gave it, or might have given another.
+    /// Sets what may be done at the final name, once the server's head decides that name.
     pub fn claim(&mut self, claim: Rc<Claim>) {
         self.claim = claim;
     }
 
-    /// No file stands at the final name any more that may be replaced.
+    /// Records that the final name no longer has a file that may be replaced.
     fn nothing_stands(&mut self) {
         Rc::make_mut(&mut self.claim).standing = None;
     }
 
-    /// Gives the body another final name. Until it is complete its files stay where they are: what stands under the
-    /// other name with `.part` belongs to another row or run.
+    /// Gives the body another final name. The part file keeps its name until then: the part file of the new name may
+    /// belong to another row or run.
     pub fn take_name(&mut self, name: OsString) {
         self.given = Some(name.into());
     }
 
-    /// Creates the partial file. Where another one is being written at its name, that is another row's, whose name the
-    /// file system takes for this one, or every number is as good: this one is called after the next number.
+    /// Creates the part file. If another process or row is writing a file of that name, and the row's name may be
+    /// numbered, the part file is named after the next free number.
     fn create_part(&mut self) -> io::Result<()> {
         let since = self.claim.since;
         match self.disk.create(since).map(drop) {
@@ -596,13 +597,13 @@ impl Part {
     }
 }
 
-/// Whether bytes before `at` are missing that were written: to write on would leave a hole, and
-/// nobody could tell.
+/// Whether another program has truncated a file below `at`. Writing on would leave a hole of zeros that goes
+/// unnoticed.
 pub(super) fn is_cut(file: &File, at: u64) -> bool {
     at > 0 && file.metadata().is_ok_and(|found| found.len() < at)
 }
 
-/// Why a file that another program has changed is not written, or not completed.
+/// The error for a file that another program has changed.
 pub(super) fn foreign_change() -> io::Error {
     io::Error::other("another program has changed it")
 }
