@@ -357,8 +357,8 @@ fn judge(asked: &[Expected], found: &[Digest]) -> Result<(), Fault> {
 }
 
 fn meet(expected: &Expected, found: &[Digest], is_announced: bool) -> Result<(), Fault> {
-    let is_same = |digest: &&Digest| digest.algorithm() == expected.algorithm();
-    match found.iter().find(is_same) {
+    let mut found = found.iter();
+    match found.find(|digest| digest.algorithm() == expected.algorithm()) {
         Some(digest) if expected.is_met_by(digest) => Ok(()),
         digest => Err(Fault::Digest {
             expected: expected.to_string(),
@@ -376,8 +376,8 @@ pub(super) fn announcement(response: &Response) -> Option<Digest> {
         206 => &["repr-digest"],
         _ => return None,
     };
-    let lines = |name: &&str| announced(response.headers.get_all(name));
-    let digests = fields.iter().filter_map(lines);
+    let digests = fields.iter();
+    let digests = digests.filter_map(|name| announced(response.headers.get_all(name)));
     digests.max_by_key(Digest::algorithm)
 }
 

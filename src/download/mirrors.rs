@@ -40,11 +40,9 @@ struct Mirror {
     is_dropped: bool,
 }
 
-impl Mirrors {
-    /// Mirrors at these origins, in order of preference, with at most `per_origin` connections to one origin; 0 is no
-    /// limit.
-    pub fn new(origins: impl IntoIterator<Item = Origin>, per_origin: usize) -> Self {
-        let mirror = |origin| Mirror {
+impl Mirror {
+    fn new(origin: Origin) -> Self {
+        Self {
             origin,
             lanes: 0,
             most: usize::MAX,
@@ -54,9 +52,20 @@ impl Mirrors {
             speed: None,
             rests_until: None,
             is_dropped: false,
-        };
+        }
+    }
+
+    fn is_in_use(&self) -> bool {
+        !self.is_dropped && self.rests_until.is_none()
+    }
+}
+
+impl Mirrors {
+    /// Mirrors at these origins, in order of preference, with at most `per_origin` connections to one origin; 0 is no
+    /// limit.
+    pub fn new(origins: impl IntoIterator<Item = Origin>, per_origin: usize) -> Self {
         Self {
-            mirrors: origins.into_iter().map(mirror).collect(),
+            mirrors: origins.into_iter().map(Mirror::new).collect(),
             per_origin: if per_origin == 0 {
                 usize::MAX
             } else {
@@ -149,13 +158,14 @@ impl Mirrors {
 
     /// The mirror for the next segment, if the file uses `wanted` connections; `None` if no mirror has room.
     pub fn next(&self, wanted: usize, now: Instant) -> Option<usize> {
-        let awake = |mirror: &Mirror| mirror.rests_until.is_none_or(|until| until <= now);
-        let usable = |(_, mirror): &(usize, &Mirror)| {
-            !mirror.is_dropped && awake(mirror) && self.has_room(mirror)
+        let usable = || {
+            let mirrors = self.mirrors.iter().enumerate();
+            mirrors.filter(|(_, mirror)| self.is_usable(mirror, now))
         };
-        let usable = || self.mirrors.iter().enumerate().filter(usable);
         let untried = usable().find(|(_, mirror)| !mirror.is_tried);
-        if let Some((place, _)) = untried.filter(|_| self.in_use() < wanted) {
+        if let Some((place, _)) = untried
+            && self.in_use() < wanted
+        {
             return Some(place);
         }
         let known = usable().filter_map(|(place, mirror)| Some((place, mirror.speed?)));
@@ -180,6 +190,11 @@ impl Mirrors {
         Some((place, at.saturating_duration_since(now)))
     }
 
+    fn is_usable(&self, mirror: &Mirror, now: Instant) -> bool {
+        let is_awake = mirror.rests_until.is_none_or(|until| until <= now);
+        !mirror.is_dropped && is_awake && self.has_room(mirror)
+    }
+
     fn has_room(&self, mirror: &Mirror) -> bool {
         let same = self
             .mirrors
@@ -194,18 +209,14 @@ impl Mirrors {
         let places = 0..self.mirrors.len();
         let in_use = places.filter(|place| {
             let mirror = &self.mirrors[*place];
-            mirror.is_tried
-                && !mirror.is_dropped
-                && mirror.rests_until.is_none()
-                && !self.is_slow(*place)
+            mirror.is_tried && mirror.is_in_use() && !self.is_slow(*place)
         });
         in_use.count()
     }
 
     /// Whether a mirror is known to be much slower than another one in use.
     fn is_slow(&self, place: usize) -> bool {
-        let in_use = |mirror: &&Mirror| !mirror.is_dropped && mirror.rests_until.is_none();
-        let speeds = self.mirrors.iter().filter(in_use);
+        let speeds = self.mirrors.iter().filter(|mirror| mirror.is_in_use());
         let best = speeds.filter_map(|mirror| mirror.speed).fold(0.0, f64::max);
         self.speed(place).is_some_and(|speed| speed * SLOW < best)
     }

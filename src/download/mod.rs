@@ -250,20 +250,20 @@ impl Download {
 
     /// Computes the SHA-256 of the file, even if no check asks for it.
     pub fn record(&mut self) {
-        let new = || Box::new(Check::new(Vec::new(), None, self.hashing.clone()));
-        let check = self.check.get_or_insert_with(new);
+        let check = self
+            .check
+            .get_or_insert_with(|| Box::new(Check::new(Vec::new(), None, self.hashing.clone())));
         check.record(Algorithm::Sha256);
     }
 
     /// The size in bytes, SHA-256 and entity tag of a finished file, if [`record`](Self::record) asked for them.
     pub fn found(&self) -> Option<(u64, Digest, Option<String>)> {
         let check = self.check.as_ref()?;
-        let is_sha256 = |digest: &&Digest| digest.algorithm() == Algorithm::Sha256;
-        let digest = check.found().iter().find(is_sha256)?;
-        let known = self.known.as_ref().filter(|_| self.is_unchanged);
-        let etag = match (&self.body, known) {
-            (_, Some(known)) => known.etag(),
-            (Body::File(part), None) => part.etag(),
+        let mut digests = check.found().iter();
+        let digest = digests.find(|digest| digest.algorithm() == Algorithm::Sha256)?;
+        let etag = match (&self.known, &self.body) {
+            (Some(known), _) if self.is_unchanged => known.etag(),
+            (_, Body::File(part)) => part.etag(),
             _ => None,
         };
         let size = self.standing.unwrap_or_else(|| self.body.written());
@@ -370,7 +370,9 @@ impl Download {
             _ => part,
         };
         // A range of a coded body cannot be decoded alone, so a range request offers no codings.
-        if let Some(offer) = self.offer.as_ref().filter(|_| !self.asks_part()) {
+        if let Some(offer) = &self.offer
+            && !self.asks_part()
+        {
             fields.extend_from_slice(offer);
         }
         fields
@@ -532,6 +534,7 @@ impl Download {
             status: 200,
             ..Response::default()
         };
+        let given = self.given_name(response);
         match &mut self.body {
             Body::File(part) if part.has_asked() => {
                 part.append(&fragment.go_on(response)?)?;
@@ -542,7 +545,7 @@ impl Download {
             Body::File(part) => {
                 fragment.begin(response)?;
                 part.begin_fragment(response)?;
-                part.note_given_name(given_name(response).filter(|_| self.takes_name));
+                part.note_given_name(given);
             }
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => {
                 fragment.begin(response)?;
@@ -570,6 +573,15 @@ impl Download {
         Ok(())
     }
 
+    /// The name that a response gives the file, if the server may name it.
+    fn given_name(&self, response: &Response) -> Option<String> {
+        if self.takes_name {
+            given_name(response)
+        } else {
+            None
+        }
+    }
+
     /// Whether another try can still produce a correct body.
     pub fn can_start_over(&self) -> bool {
         match &self.body {
@@ -583,13 +595,17 @@ impl Download {
 /// servers send it, and all clients accept it.
 fn is_unasked(response: &Response) -> bool {
     let length = response.content_length();
-    let is_all = |range: ContentRange| {
-        range.first == 0 && range.total == Some(range.last + 1) && range.total == length
-    };
     match response.status {
-        206 => !response.content_range().is_some_and(is_all),
+        206 => !response
+            .content_range()
+            .is_some_and(|range| is_full(range, length)),
         status => status >= 300,
     }
+}
+
+/// Whether a range is the full file, and its response has that length.
+fn is_full(range: ContentRange, length: Option<u64>) -> bool {
+    range.first == 0 && range.total == Some(range.last + 1) && range.total == length
 }
 
 /// The file name in a response's Content-Disposition, made safe.
@@ -637,16 +653,18 @@ impl Sink for Download {
         }
         self.coded = None;
         let asks_part = self.asks_part();
-        if let Some(known) = self.known.as_ref().filter(|_| !asks_part)
+        if !asks_part
+            && let Some(known) = &self.known
             && (response.status == 304 || response.status == 200 && known.is_still(response, SMALL))
         {
             self.is_unchanged = true;
             return Ok(());
         }
+        let given = self.given_name(response);
         if let (206, true, Body::File(part)) = (response.status, asks_part, &mut self.body) {
             part.append(response)?;
-            if let Some(given) = given_name(response).filter(|_| self.takes_name) {
-                part.note_given_name(Some(given));
+            if given.is_some() {
+                part.note_given_name(given);
             }
             part.look_whether_divisible(response, self.least);
             let (size, start) = (part.size(), part.start());
@@ -670,7 +688,7 @@ impl Sink for Download {
         match &mut self.body {
             Body::File(part) => {
                 part.begin(response, self.coded.is_some())?;
-                part.note_given_name(given_name(response).filter(|_| self.takes_name));
+                part.note_given_name(given);
                 part.look_whether_divisible(response, self.least);
             }
             Body::Segment(_) | Body::Stream(_) => {}

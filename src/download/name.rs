@@ -286,13 +286,15 @@ fn extension_start(name: &str, most: usize) -> usize {
     let Some(last) = name.rfind('.').filter(is_short) else {
         return name.len();
     };
-    let is_word = |text: &str| {
-        (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase())
-    };
     let before = name[..last].rfind('.').filter(is_short);
     before
         .filter(|before| is_word(&name[before + 1..last]))
         .unwrap_or(last)
+}
+
+/// Whether a text can be the first half of a double extension, such as `tar`.
+fn is_word(text: &str) -> bool {
+    (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 /// The longest start of `text` within `most` bytes that ends between characters.

@@ -48,8 +48,9 @@ impl Asked {
             return Err(Fault::BadRange("it does not say which bytes it has"));
         };
         let theirs = Validators::of(response);
-        let is_other_size = |size| range.total.is_some_and(|total| total != size);
-        if held.validators.contradict(&theirs) || held.size.is_some_and(is_other_size) {
+        let sizes = held.size.zip(range.total);
+        let is_other_size = sizes.is_some_and(|(held, theirs)| held != theirs);
+        if is_other_size || held.validators.contradict(&theirs) {
             return Err(Fault::Changed);
         }
         if !is_vouched && !held.validators.prove(&theirs) {

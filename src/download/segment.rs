@@ -179,8 +179,10 @@ impl Segment {
 
     /// How many of the next bytes the first segment has already written.
     fn superfluous(&self) -> u64 {
-        let reach = Some(self.whole.reach.get()).filter(|_| !self.is_first());
-        reach.unwrap_or(0).saturating_sub(self.at)
+        if self.is_first() {
+            return 0;
+        }
+        self.whole.reach.get().saturating_sub(self.at)
     }
 
     /// Whether it is the first segment: its response began the file.

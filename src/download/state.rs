@@ -163,8 +163,9 @@ impl State {
     /// those that were synced.
     #[must_use]
     pub fn believed(mut self, boot: &str) -> Self {
-        let is_same_boot = |own: &str| !own.is_empty() && own == boot;
-        if !self.boot.as_deref().is_none_or(is_same_boot) {
+        if let Some(own) = self.boot.as_deref()
+            && (own.is_empty() || own != boot)
+        {
             self.ranges.intersect(&self.synced);
         }
         self

@@ -176,15 +176,17 @@ impl Stored {
     /// compared by its validator: receiving it is as fast as cancelling it.
     pub(super) fn is_still(&self, response: &Response, small: u64) -> bool {
         let theirs = Validators::of(response);
-        let etag = &self.validators.etag;
-        let is_older = || {
-            let times = theirs.modified().zip(self.validators.modified());
-            let has_tag = etag.is_none() || *etag == theirs.etag;
-            times.is_some_and(|(theirs, own)| theirs <= own) && has_tag
-        };
         let is_proven = self.size > small && self.validators.prove(&theirs);
         response.content_length() == Some(self.size)
-            && (is_proven || self.is_newer_only && is_older())
+            && (is_proven || self.is_newer_only && self.is_newer_than(&theirs))
+    }
+
+    /// Whether the file is as new as another version, or newer, as far as validators tell.
+    fn is_newer_than(&self, theirs: &Validators) -> bool {
+        let etag = &self.validators.etag;
+        let times = theirs.modified().zip(self.validators.modified());
+        let has_tag = etag.is_none() || *etag == theirs.etag;
+        times.is_some_and(|(theirs, own)| theirs <= own) && has_tag
     }
 
     /// The entity tag.

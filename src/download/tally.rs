@@ -142,10 +142,13 @@ impl InPieces {
         if let (Some(expected), Some(found)) = (expected, hashers.finish().pop())
             && expected != found
         {
-            let new = || (Ranges::default(), range.clone(), found, expected);
-            self.wrong.get_or_insert_with(new).0.insert(range.clone());
-            let before = || (self.before.clone(), self.index);
-            self.rewound.get_or_insert_with(before);
+            let first = range.clone();
+            let (ranges, ..) = self
+                .wrong
+                .get_or_insert_with(|| (Ranges::default(), first, found, expected));
+            ranges.insert(range);
+            self.rewound
+                .get_or_insert_with(|| (self.before.clone(), self.index));
         }
         self.index += 1;
         self.filled = 0;

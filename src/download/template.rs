@@ -43,7 +43,11 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let word = rest.split_once('}').filter(|_| brace == "{");
+            let word = if brace == "{" {
+                rest.split_once('}')
+            } else {
+                None
+            };
             let Some((word, after)) = word else {
                 return Err(format!("a '{brace}' without its other"));
             };

@@ -50,14 +50,12 @@ impl Validators {
     pub fn strong(&self) -> Option<&str> {
         match &self.etag {
             Some(etag) => is_strong_etag(etag).then_some(etag),
-            None => self
-                .last_modified
-                .as_deref()
-                .filter(|_| self.is_date_strong),
+            None if self.is_date_strong => self.last_modified.as_deref(),
+            None => None,
         }
     }
 
-    /// Whether the other are of the same version, beyond doubt.
+    /// Whether the other validators certainly belong to the same version.
     pub fn prove(&self, other: &Self) -> bool {
         let is_same = match (&self.etag, &other.etag) {
             (Some(own), Some(theirs)) => own == theirs,
@@ -69,13 +67,8 @@ impl Validators {
 
     /// Whether the other validators certainly belong to another version.
     pub fn contradict(&self, other: &Self) -> bool {
-        let differ = |own: &Option<String>, theirs: &Option<String>| {
-            own.as_ref()
-                .zip(theirs.as_ref())
-                .map(|(own, theirs)| own != theirs)
-        };
-        differ(&self.etag, &other.etag)
-            .or_else(|| differ(&self.last_modified, &other.last_modified))
+        differ(self.etag.as_ref(), other.etag.as_ref())
+            .or_else(|| differ(self.last_modified.as_ref(), other.last_modified.as_ref()))
             .unwrap_or(false)
             || self.encoding != other.encoding
     }
@@ -84,6 +77,11 @@ impl Validators {
     pub fn is_useful(&self) -> bool {
         self.etag.is_some() || self.last_modified.is_some()
     }
+}
+
+/// Whether two values differ; `None` if one of them is missing.
+fn differ(own: Option<&String>, theirs: Option<&String>) -> Option<bool> {
+    own.zip(theirs).map(|(own, theirs)| own != theirs)
 }
 
 /// An entity tag in quotes and without `W/` (§8.8.3).

@@ -113,8 +113,8 @@ impl Folder {
     /// # Errors
     /// What the system says, or `InvalidInput` for a path with `..` or a root.
     pub fn make_beneath(&self, relative: &Path) -> io::Result<Self> {
-        let is_name = |part| matches!(part, Component::Normal(_));
-        if !relative.components().all(is_name) {
+        let mut components = relative.components();
+        if !components.all(|component| matches!(component, Component::Normal(_))) {
             return Err(ErrorKind::InvalidInput.into());
         }
         match fault::call(Call::OpenFolder, relative, || {
@@ -220,8 +220,9 @@ impl Folder {
         }
         lock(&old)?;
         // The previous holder of the lock may have renamed the file after it was opened.
-        let is_still = |entry: Entry| entry.is_same(&Entry(stat));
-        Ok(self.entry(name)?.is_some_and(is_still).then(|| old.into()))
+        let entry = self.entry(name)?;
+        let is_still = entry.is_some_and(|entry| entry.is_same(&Entry(stat)));
+        Ok(is_still.then(|| old.into()))
     }
 
     /// Reads a plain file of at most `most` bytes; `None` if there is none.
@@ -481,10 +482,11 @@ impl Folder {
     /// Whether an entry was created or changed after `since`, a time of [`latest_stamp`]. If the file system's clock
     /// is too coarse to tell, the answer is yes.
     pub fn has_changed_since(&self, entry: &Entry, since: i128) -> bool {
-        let unnamed = || self.create_unnamed().map(OwnedFd::from);
         let span = since..=latest_stamp();
         self.file_system
-            .is_within(&self.descriptor, entry.changed(), span, unnamed)
+            .is_within(&self.descriptor, entry.changed(), span, || {
+                self.create_unnamed().map(OwnedFd::from)
+            })
     }
 
     /// Whether the file system folds case: names that differ only in case are one name.

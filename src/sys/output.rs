@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 /// How often a waiting writer checks whether the run was stopped.
@@ -45,8 +45,8 @@ pub fn stderr() -> io::Result<File> {
 }
 
 fn own(stream: BorrowedFd<'_>, name: &str) -> io::Result<File> {
-    let is_fifo = |found: Stat| FileType::from_raw_mode(found.st_mode) == FileType::Fifo;
-    if rustix::fs::fstat(stream).is_ok_and(is_fifo) {
+    let found = rustix::fs::fstat(stream);
+    if found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Fifo) {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         if let Ok(pipe) = rustix::fs::open(name, flags, Mode::empty()) {
             return Ok(pipe.into());
@@ -63,7 +63,6 @@ fn own(stream: BorrowedFd<'_>, name: &str) -> io::Result<File> {
 pub(super) fn open_output(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let mut flags = OFlags::APPEND | OFlags::NOCTTY;
-    let is_fifo = |path: &Path| path.metadata().is_ok_and(|it| it.file_type().is_fifo());
     if is_fifo(path) {
         flags |= OFlags::NONBLOCK;
     }
@@ -77,6 +76,11 @@ pub(super) fn open_output(path: &Path) -> io::Result<File> {
             _ => return opened,
         }
     }
+}
+
+fn is_fifo(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|found| found.file_type().is_fifo())
 }
 
 /// Writes all of `bytes`, unbuffered. Waits while the stream is full, until the run is stopped.

@@ -293,9 +293,10 @@ impl Disk {
 
     /// Whether a part file is gannet's, and may be overwritten.
     fn is_ours(&self, file: &File) -> io::Result<bool> {
-        let is_empty = || Ok::<_, io::Error>(file.metadata()?.len() == 0);
-        let is_marked = || sys::noted(file).is_ok_and(|note| note.is_some());
-        Ok(self.is_aside || self.is_claimed || is_marked() || is_empty()?)
+        Ok(self.is_aside
+            || self.is_claimed
+            || sys::noted(file).is_ok_and(|mark| mark.is_some())
+            || file.metadata()?.len() == 0)
     }
 
     fn mark(&mut self, file: &File) {
@@ -328,7 +329,7 @@ impl Disk {
             .flatten()
             .and_then(|bytes| State::parse(&bytes).ok());
         let is_as_it_was = found.is_some_and(|found| found.believed(sys::boot()) == *state);
-        let Some(file) = file.filter(|_| is_as_it_was) else {
+        let (Some(file), true) = (file, is_as_it_was) else {
             return Ok(None);
         };
         if file.metadata()?.nlink() > 1 {
@@ -356,7 +357,6 @@ impl Disk {
     /// its bytes. An old part file is removed after its state. The new state is written before the rename, so that a
     /// kill leaves either the file in place or everything that a resumption needs. An error leaves the file in place.
     pub(super) fn adopt(&mut self, name: &OsStr, size: u64, state: &mut State) -> io::Result<()> {
-        let busy = || io::Error::new(ErrorKind::ResourceBusy, "another program writes it");
         self.has_leftover = true;
         let mut old = self.folder.open_locked(&self.part_name())?;
         if let Some(part) = &old
@@ -479,6 +479,10 @@ impl Disk {
         let entry = self.folder.entry_of(&self.part_name(), file)?;
         Ok(entry.filter(|entry| entry.size() == size))
     }
+}
+
+fn busy() -> io::Error {
+    io::Error::new(ErrorKind::ResourceBusy, "another program writes it")
 }
 
 impl Drop for Disk {

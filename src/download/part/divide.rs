@@ -24,12 +24,8 @@ impl Part {
         };
         let rest = size.saturating_sub(self.run.end);
         let has_holes = self.state.ranges.end() > self.run.end;
-        let is_refused = || {
-            let accepted = response.headers.get("accept-ranges");
-            accepted.is_some_and(|value| value.eq_ignore_ascii_case(b"none"))
-        };
         self.is_divisible = (rest / 2 >= least || has_holes)
-            && !is_refused()
+            && !refuses_ranges(response)
             // Servers behind one load balancer may hold different versions; a single response always has one version.
             && self.changes < MOST_CHANGES
             && !self.is_unreliable
@@ -59,8 +55,7 @@ impl Part {
         self.settle();
         self.create()?;
         let file = self.disk.named().cloned();
-        let missing = || self.part_fault("open", ErrorKind::NotFound.into());
-        let file = file.ok_or_else(missing)?;
+        let file = file.ok_or_else(|| self.part_fault("open", ErrorKind::NotFound.into()))?;
         self.is_divided = true;
         let size = self.state.size.unwrap_or(0);
         let whole = Rc::new(Whole {
@@ -107,6 +102,12 @@ impl Part {
     pub fn rely_on(&mut self, validators: &Validators) {
         self.state.validators.clone_from(validators);
     }
+}
+
+/// Whether a server says that it ignores range requests.
+fn refuses_ranges(response: &Response) -> bool {
+    let accepted = response.headers.get("accept-ranges");
+    accepted.is_some_and(|value| value.eq_ignore_ascii_case(b"none"))
 }
 
 #[cfg(test)]

@@ -221,9 +221,11 @@ impl Part {
         self.start_over(&validators)?;
         self.state.validators = validators;
         self.is_decoded = is_coded;
-        self.limit = known.filter(|_| !is_coded);
-        let size = response.content_length().or(known);
-        self.state.size = size.filter(|_| !is_coded);
+        (self.limit, self.state.size) = if is_coded {
+            (None, None)
+        } else {
+            (known, response.content_length().or(known))
+        };
         self.is_same = false;
         Ok(())
     }

@@ -97,7 +97,7 @@ impl Part {
             let most = self.state.size.unwrap_or(u64::MAX).saturating_sub(1);
             let start = self.state.ranges.frontier().min(most);
             let end = self.first_gap_end();
-            Some(Asked { start, end }).filter(|_| !self.state.ranges.is_empty())
+            (!self.state.ranges.is_empty()).then_some(Asked { start, end })
         } else {
             None
         };
@@ -201,7 +201,7 @@ impl Part {
         let is_known = self.asked.is_some()
             && response.ends_with_connection()
             && self.state.validators.prove(theirs);
-        self.state.size.filter(|_| is_known)
+        if is_known { self.state.size } else { None }
     }
 
     /// Discards what was written, because a full response follows.
@@ -282,8 +282,7 @@ impl Part {
 
     /// Whether the requested range begins before the end of a file of `size` bytes.
     fn reaches_into(&self, size: u64) -> bool {
-        let is_before = |asked: &Asked| asked.start < size;
-        self.asked.as_ref().is_some_and(is_before) || self.state.size == Some(size)
+        self.asked.is_some_and(|asked| asked.start < size) || self.state.size == Some(size)
     }
 
     /// Counts a change of the file on the server.
@@ -355,7 +354,7 @@ impl Part {
 
     /// The fault if a complete response leaves bytes missing: it had a shorter range than the requested one.
     pub fn missing(&mut self) -> Option<Fault> {
-        let size = self.state.size.filter(|_| self.limit.is_some())?;
+        let (_, size) = self.limit.zip(self.state.size)?;
         self.settle();
         let received = self.state.ranges.frontier();
         (received < size).then_some(Fault::Truncated {
@@ -366,8 +365,7 @@ impl Part {
 
     /// Whether the requested range is written, and more is missing behind the bytes that were written before.
     pub(in crate::download) fn has_more(&mut self) -> bool {
-        let end = self.asked.and_then(|asked| asked.end);
-        let end = end.filter(|_| self.limit.is_some());
+        let end = self.limit.and(self.asked).and_then(|asked| asked.end);
         self.settle();
         let frontier = self.state.ranges.frontier();
         end.is_some_and(|end| frontier >= end)
@@ -414,8 +412,9 @@ impl Part {
         }
         self.state.source = Source::of(url);
         let is_strict = self.options.is_synced || self.folder().closes_late();
-        let new = || Box::new(Synced::new(self.options.syncing.clone(), is_strict));
-        let synced = self.synced.get_or_insert_with(new);
+        let synced = self
+            .synced
+            .get_or_insert_with(|| Box::new(Synced::new(self.options.syncing.clone(), is_strict)));
         synced.advance(&file, &mut self.state);
         // If the write fails, the previous state remains valid; a kill then loses more.
         let _ = self.write_state();
@@ -431,12 +430,6 @@ impl Part {
         if !self.can_resume() || self.options.is_fragment {
             return;
         }
-        let is_full = |error: &io::Error| {
-            matches!(
-                error.kind(),
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-            )
-        };
         if self.write_state().as_ref().is_err_and(is_full) && self.cut_off().is_ok() {
             let _ = self.write_state();
         }
@@ -540,4 +533,11 @@ impl Part {
         let emptied = self.disk.empty();
         emptied.map_err(|error| self.fault("empty", error))
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
 }
