@@ -38,11 +38,18 @@ pub(super) struct Disk {
     file: Held,
     /// A part file or a state file, of this run or an earlier one, may exist.
     has_leftover: bool,
-    /// The state file proves that the part file is gannet's.
-    is_claimed: bool,
-    is_marked: bool,
+    marks: Marks,
     /// How many bytes the state file claims; 0 if there is none.
     pub(super) saved: u64,
+}
+
+/// What shows that the part file is gannet's.
+#[derive(Debug, Default)]
+struct Marks {
+    /// It has a state file that does not require the attribute.
+    has_state: bool,
+    /// It has gannet's extended attribute.
+    has_attribute: bool,
 }
 
 /// The file that bytes are written to.
@@ -66,8 +73,7 @@ impl Disk {
             is_aside: false,
             file: Held::Nothing,
             has_leftover: false,
-            is_claimed: false,
-            is_marked: false,
+            marks: Marks::default(),
             saved: 0,
         }
     }
@@ -146,10 +152,11 @@ impl Disk {
             let _ = self.remove_state();
             return None;
         };
-        self.is_claimed = state
+        self.marks.has_state = state
             .as_ref()
             .is_some_and(|state| !state.as_ref().is_ok_and(|state| state.is_marked));
-        let is_ours = self.is_aside || part.size() == 0 || self.is_claimed || self.has_attribute();
+        let is_ours =
+            self.is_aside || part.size() == 0 || self.marks.has_state || self.has_attribute();
         if !is_ours {
             let _ = self.remove_state();
             self.is_aside = true;
@@ -294,18 +301,18 @@ impl Disk {
     /// Whether a part file is gannet's, and may be overwritten.
     fn is_ours(&self, file: &File) -> io::Result<bool> {
         Ok(self.is_aside
-            || self.is_claimed
+            || self.marks.has_state
             || sys::noted(file).is_ok_and(|mark| mark.is_some())
             || file.metadata()?.len() == 0)
     }
 
     fn mark(&mut self, file: &File) {
-        self.is_marked = !self.is_aside && sys::note(file, MARK);
+        self.marks.has_attribute = !self.is_aside && sys::note(file, MARK);
     }
 
     /// Marks the part file as gannet's by a state that claims no bytes, if the file system has no attributes.
     pub(super) fn claim(&mut self) {
-        let is_known = self.is_marked || self.is_aside || self.has_leftover;
+        let is_known = self.marks.has_attribute || self.is_aside || self.has_leftover;
         if !is_known && self.named().is_some() {
             // If the write fails, later runs leave the part file of a killed run alone.
             let _ = self.write_state(&mut State::default());
@@ -314,7 +321,7 @@ impl Disk {
 
     /// Removes the mark of a file that gets no record.
     pub(super) fn unmark(&self, file: &File) {
-        if self.is_marked {
+        if self.marks.has_attribute {
             sys::remove_note(file);
         }
     }
@@ -347,7 +354,7 @@ impl Disk {
             // Bytes behind the ranges of the state are not known to be right.
             sys::set_len(&file, end)?;
         }
-        self.is_marked = state.is_marked;
+        self.marks.has_attribute = state.is_marked;
         self.saved = state.ranges.count();
         self.file = Held::Named(Arc::new(file));
         Ok(Some(()))
@@ -420,7 +427,7 @@ impl Disk {
     /// Adds what a later run needs to match the state with this part file, and to judge what a power loss may have
     /// taken.
     fn stamp(&self, state: &mut State) {
-        state.is_marked = self.is_marked;
+        state.is_marked = self.marks.has_attribute;
         state.boot = Some(sys::boot().into());
     }
 

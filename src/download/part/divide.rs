@@ -5,7 +5,6 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 
 use super::Part;
-use super::resume::MOST_CHANGES;
 use crate::download::{Ranges, Segment, Validators, Whole};
 use crate::error::Fault;
 use crate::http::{Response, Version};
@@ -18,31 +17,29 @@ impl Part {
         response: &Response,
         least: Option<u64>,
     ) {
-        self.is_divisible = false;
+        self.attempt.is_divisible = false;
         let (Some(least), Some(size)) = (least, self.state.size) else {
             return;
         };
-        let rest = size.saturating_sub(self.run.end);
-        let has_holes = self.state.ranges.end() > self.run.end;
-        self.is_divisible = (rest / 2 >= least || has_holes)
+        let rest = size.saturating_sub(self.attempt.run.end);
+        let has_holes = self.state.ranges.end() > self.attempt.run.end;
+        self.attempt.is_divisible = (rest / 2 >= least || has_holes)
             && !refuses_ranges(response)
-            // Servers behind one load balancer may hold different versions; a single response always has one version.
-            && self.changes < MOST_CHANGES
-            && !self.is_unreliable
+            && self.reliability.allows_division()
             && self.state.validators.strong().is_some()
             && self.state.validators.encoding.is_none();
-        // On HTTP/2 one stream can use its connection's full bandwidth: more connections are opened only on request.
-        self.is_multiplexed = response.version == Version::Http2;
+        self.attempt.version = Some(response.version);
     }
 
     /// Whether the missing ranges may be divided among several transfers.
     pub fn is_divisible(&self) -> bool {
-        self.is_divisible
+        self.attempt.is_divisible
     }
 
     /// Whether the response arrives on a multiplexed connection.
     pub fn is_multiplexed(&self) -> bool {
-        self.is_multiplexed
+        // On HTTP/2 one stream can use its connection's full bandwidth: more connections are opened only on request.
+        self.attempt.version == Some(Version::Http2)
     }
 
     /// Hands the missing ranges over to several transfers. Returns the segment of the current transfer, and the
@@ -51,7 +48,7 @@ impl Part {
     /// # Errors
     /// [`Fault::Disk`]: the part file cannot be created.
     pub fn divide(&mut self) -> Result<(Segment, Ranges), Fault> {
-        self.is_divisible = false;
+        self.attempt.is_divisible = false;
         self.settle();
         self.create()?;
         let file = self.disk.named().cloned();
@@ -66,19 +63,19 @@ impl Part {
             reach: Cell::new(0),
             extent: Cell::new(self.state.ranges.end()),
         });
-        let limit = self.limit.take().unwrap_or(size);
-        let at = self.run.end;
-        self.run = 0..0;
+        let limit = self.attempt.limit.take().unwrap_or(size);
+        let at = self.attempt.run.end;
+        self.attempt.run = 0..0;
         Ok((
             Segment::under_way(whole, at, limit, self.state.validators.clone())
-                .with_message(self.message.take()),
+                .with_message(self.attempt.message.take()),
             self.state.ranges.clone(),
         ))
     }
 
     /// Sets the ranges that the segments have written.
     pub fn set_written(&mut self, done: &Ranges) {
-        self.run = 0..0;
+        self.attempt.run = 0..0;
         self.state.ranges.clone_from(done);
     }
 
@@ -89,7 +86,7 @@ impl Part {
 
     /// Whether any byte is written.
     pub fn has_bytes(&self) -> bool {
-        !self.run.is_empty() || !self.state.ranges.is_empty()
+        !self.attempt.run.is_empty() || !self.state.ranges.is_empty()
     }
 
     /// Whether the server identifies its version by a strong entity tag, which mirrors may share.

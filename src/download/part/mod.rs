@@ -3,15 +3,16 @@
 //! A small body that arrives in one piece never has a part file: it is written to a file without a name, which is then
 //! linked to the final name.
 
+mod attempt;
 mod disk;
 mod divide;
+mod reliability;
 mod resume;
 mod synced;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -21,11 +22,13 @@ use std::sync::Arc;
 use url::Url;
 
 use super::message::Message;
-use super::{Asked, Exists, SMALL, State, Stored, Syncing, Validators, name};
+use super::{Exists, SMALL, State, Stored, Syncing, Validators, name};
 use crate::error::Fault;
 use crate::http::Response;
 use crate::sys::{self, Entry, Folder, Identity};
+use attempt::Attempt;
 use disk::Disk;
+use reliability::Reliability;
 use synced::Synced;
 
 /// A body that is being fetched to a final name. No file is created before the first byte is written; an empty body
@@ -39,38 +42,24 @@ pub struct Part {
     synced: Option<Box<Synced>>,
     /// The final name, if it differs from the name that the part file is named after.
     given: Option<Box<OsStr>>,
-    /// The file at the final name already holds the same bytes.
-    is_same: bool,
     claim: Rc<Claim>,
     options: Rc<PartOptions>,
     /// The version of the body, and the ranges that earlier tries and runs have written.
     state: State,
-    /// The range that this try has written.
-    run: Range<u64>,
-    /// The end offset of this response's body, if it is known.
-    limit: Option<u64>,
-    /// The digest of this response's content, if the response is partial and announces one.
-    message: Option<Box<Message>>,
-    /// The requested range; `None` if the full file was requested.
-    asked: Option<Asked>,
+    /// The current try and its response.
+    attempt: Attempt,
+    /// What was learnt of the server.
+    reliability: Reliability,
     /// The digests of the pieces verify every byte, so that a range needs no matching validator.
     is_proven: bool,
     /// The size of an incomplete file that another tool left at the final name and that this download continues.
     foreign: Option<u64>,
     /// Some of the bytes were written before this run.
     is_inherited: bool,
-    /// How often the file has changed on the server during this run.
-    changes: u32,
     /// The highest offset that a resumed try has reached, when progress was last counted.
     furthest: u64,
-    /// The server does not honour range requests.
-    is_unreliable: bool,
-    /// The missing ranges may be divided among several transfers.
-    is_divisible: bool,
+    /// The missing ranges were divided among several transfers.
     is_divided: bool,
-    is_multiplexed: bool,
-    /// The body of this response is decoded, so that no range request can continue it.
-    is_decoded: bool,
     /// A message for the user that is not reported yet.
     notice: Option<Notice>,
 }
@@ -147,24 +136,16 @@ impl Part {
             disk: Disk::new(folder, name),
             synced: None,
             given: None,
-            is_same: false,
             claim,
             options,
             state: State::default(),
-            run: 0..0,
-            limit: None,
-            message: None,
-            asked: None,
+            attempt: Attempt::default(),
+            reliability: Reliability::default(),
             is_proven: false,
             foreign: None,
             is_inherited: false,
-            changes: 0,
             furthest: 0,
-            is_unreliable: false,
-            is_divisible: false,
             is_divided: false,
-            is_multiplexed: false,
-            is_decoded: false,
             notice: None,
         }
     }
@@ -192,8 +173,8 @@ impl Part {
     /// The written frontier: how many bytes are written from the first one on without a gap.
     pub(in crate::download) fn written(&self) -> u64 {
         let frontier = self.state.ranges.frontier();
-        if self.run.start <= frontier {
-            frontier.max(self.run.end)
+        if self.attempt.run.start <= frontier {
+            frontier.max(self.attempt.run.end)
         } else {
             frontier
         }
@@ -220,23 +201,23 @@ impl Part {
         let known = self.size_known_of(response, &validators);
         self.start_over(&validators)?;
         self.state.validators = validators;
-        self.is_decoded = is_coded;
-        (self.limit, self.state.size) = if is_coded {
+        self.attempt.is_decoded = is_coded;
+        (self.attempt.limit, self.state.size) = if is_coded {
             (None, None)
         } else {
             (known, response.content_length().or(known))
         };
-        self.is_same = false;
+        self.attempt.is_same = false;
         Ok(())
     }
 
     /// Accepts the head of a response that holds the requested fragment, which is stored as a file.
     pub(super) fn begin_fragment(&mut self, response: &Response) -> Result<(), Fault> {
         self.begin(response, false)?;
-        self.message = Message::of(response, 0);
+        self.attempt.message = Message::of(response, 0);
         let range = response.content_range();
-        self.limit = range.map(|range| range.last - range.first + 1);
-        self.state.size = self.limit.or(self.state.size);
+        self.attempt.limit = range.map(|range| range.last - range.first + 1);
+        self.state.size = self.attempt.limit.or(self.state.size);
         Ok(())
     }
 
@@ -255,14 +236,14 @@ impl Part {
         let length = bytes.len() as u64;
         let is_short = self.disk.file().is_none() && !self.disk.has_leftover() && length <= SMALL;
         if is_short
-            && self.message.is_none()
+            && self.attempt.message.is_none()
             && self.state.size == Some(length)
             && self.write_whole(bytes)?
         {
             return Ok(());
         }
-        let at = self.run.end;
-        if self.limit.is_some_and(|limit| length > limit - at) {
+        let at = self.attempt.run.end;
+        if self.attempt.limit.is_some_and(|limit| length > limit - at) {
             return Err(Fault::BadRange("it is longer than it says"));
         }
         let file = self.create_uncut(at)?;
@@ -279,12 +260,12 @@ impl Part {
             }
         };
         // The bytes before the failure are on the disk: another run need not fetch them again.
-        self.run.end += written as u64;
+        self.attempt.run.end += written as u64;
         result.map_err(|error| self.fault("write", error))?;
-        if self.state.size != Some(self.run.end) {
+        if self.state.size != Some(self.attempt.run.end) {
             self.disk.claim();
         }
-        if let Some(message) = &mut self.message {
+        if let Some(message) = &mut self.attempt.message {
             message.update(bytes);
             self.judge_message()?;
         }
@@ -295,24 +276,24 @@ impl Part {
     /// Returns false if it needs a part file instead.
     fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
         if self.claim.standing.is_some() {
-            self.is_same =
+            self.attempt.is_same =
                 self.claim.exists == Exists::Verify && self.folder().holds(self.name(), bytes);
-            if self.is_same {
-                self.run.end = bytes.len() as u64;
+            if self.attempt.is_same {
+                self.attempt.run.end = bytes.len() as u64;
             }
-            return Ok(self.is_same);
+            return Ok(self.attempt.is_same);
         }
         let is_written = self.disk.write_unnamed(bytes);
         let is_written = is_written.map_err(|error| self.fault("write", error))?;
         if is_written {
-            self.run.end = bytes.len() as u64;
+            self.attempt.run.end = bytes.len() as u64;
         }
         Ok(is_written)
     }
 
     /// The part file and the write offset, for bytes that are spliced into it.
     pub(super) fn target(&mut self) -> Result<(BorrowedFd<'_>, u64), Fault> {
-        let at = self.run.end;
+        let at = self.attempt.run.end;
         self.create_uncut(at)?;
         self.disk.claim();
         Ok((self.create()?.as_fd(), at))
@@ -324,7 +305,7 @@ impl Part {
     /// It cannot be created, or another program has truncated it. Nothing is discarded, because the current try would
     /// then write its next bytes at a wrong offset. The try's own next write fails and discards the bytes.
     pub(super) fn create_shared(&mut self) -> Result<(), Fault> {
-        let at = self.run.end;
+        let at = self.attempt.run.end;
         if is_cut(self.create()?, at) {
             return Err(self.changed("write"));
         }
@@ -334,7 +315,7 @@ impl Part {
 
     /// Counts bytes that were spliced into the part file, or fails.
     pub(super) fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
-        self.run.end += result.map_err(|error| self.fault("write", error))? as u64;
+        self.attempt.run.end += result.map_err(|error| self.fault("write", error))? as u64;
         Ok(())
     }
 
@@ -373,7 +354,7 @@ impl Part {
     /// [`Fault::Disk`]; [`Fault::Exists`] if a file exists and that is requested to be an error; [`Fault::Taken`] if a
     /// file appeared during the run and the body may not use another name.
     pub fn finish(&mut self, url: &Url) -> Result<Placed, Fault> {
-        if self.is_same {
+        if self.attempt.is_same {
             return Ok(Placed::Kept);
         }
         if let Some(file) = self.disk.unnamed().cloned() {
@@ -397,9 +378,9 @@ impl Part {
 
     /// Stores the record of a file that was completed at `completed`; returns false if there is nothing to store.
     fn note(&self, file: &File, completed: i128, url: &Url) -> bool {
-        let size = self.state.ranges.end().max(self.run.end);
+        let size = self.state.ranges.end().max(self.attempt.run.end);
         let validators = &self.state.validators;
-        match Stored::note(url, validators, self.is_decoded, size, completed) {
+        match Stored::note(url, validators, self.attempt.is_decoded, size, completed) {
             Some(note) if !self.options.is_fragment => sys::note(file, &note),
             _ => false,
         }
@@ -472,7 +453,7 @@ impl Part {
     /// Checks that `NAME.part` is still the written file and has its full length, so that a file that another program
     /// replaced or truncated is not published. Returns its modification time.
     fn look_whether_ours(&mut self) -> Result<i128, Fault> {
-        let size = self.state.ranges.end().max(self.run.end);
+        let size = self.state.ranges.end().max(self.attempt.run.end);
         let intact = self.disk.intact(size);
         match intact.map_err(|source| self.part_fault("look at", source))? {
             Some(entry) => Ok(entry.modified()),

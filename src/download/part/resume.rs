@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use url::Url;
 
 use super::disk::FOREIGN;
+use super::reliability::Reliability;
 use super::synced::Synced;
 use super::{Notice, Part};
 use crate::download::message::Message;
@@ -13,9 +14,6 @@ use crate::download::{Asked, Ranges, Source, State, Validators, WORTH_A_TRY};
 use crate::error::Fault;
 use crate::http::{Field, Response};
 use crate::sys;
-
-/// How often a file may change on the server in one run before it fails.
-pub(super) const MOST_CHANGES: u32 = 2;
 
 /// A body of at least this many bytes gets its first state before the regular time.
 const MUCH: u64 = 1 << 20;
@@ -84,10 +82,10 @@ impl Part {
     /// full file.
     pub fn ask(&mut self) -> Vec<Field> {
         self.settle();
-        self.message = None;
+        self.attempt.message = None;
         // The next response decides this again.
-        self.is_divisible = false;
-        self.asked = if self.is_unreliable {
+        self.attempt.is_divisible = false;
+        self.attempt.asked = if !self.reliability.allows_ranges() {
             None
         } else if let Some(start) = self.foreign {
             Some(Asked { start, end: None })
@@ -102,7 +100,8 @@ impl Part {
             None
         };
         let validators = &self.state.validators;
-        self.asked
+        self.attempt
+            .asked
             .map_or_else(Vec::new, |asked| asked.fields(validators))
     }
 
@@ -115,17 +114,17 @@ impl Part {
 
     /// Whether a range was requested.
     pub(in crate::download) fn has_asked(&self) -> bool {
-        self.asked.is_some()
+        self.attempt.asked.is_some()
     }
 
     /// The offset of the first requested byte.
     pub fn start(&self) -> u64 {
-        self.asked.map_or(0, |asked| asked.start)
+        self.attempt.start()
     }
 
     /// Accepts the head of a partial response that continues the written bytes.
     pub(in crate::download) fn append(&mut self, response: &Response) -> Result<(), Fault> {
-        let Some(asked) = self.asked else {
+        let Some(asked) = self.attempt.asked else {
             return Err(crate::error::Malformed::Unasked(response.status).into());
         };
         let range = asked.check(
@@ -149,30 +148,26 @@ impl Part {
             self.nothing_stands();
             self.is_inherited = true;
         }
-        self.run = asked.start..asked.start;
-        self.limit = Some(range.last + 1);
-        self.message = Message::of(response, asked.start);
+        let message = Message::of(response, asked.start);
+        self.attempt.receive(asked, range.last + 1, message);
         Ok(())
     }
 
     /// Whether every byte of this response must pass through the hash, so that it cannot be spliced.
     pub(in crate::download) fn has_message(&self) -> bool {
-        self.message.is_some()
+        self.attempt.message.is_some()
     }
 
     /// Verifies the digest of a response once its body is complete. If the digest differs, its bytes count as missing.
     pub(super) fn judge_message(&mut self) -> Result<(), Fault> {
-        if self.limit != Some(self.run.end) {
-            return Ok(());
-        }
-        let Some(message) = self.message.take() else {
+        let Some(message) = self.attempt.take_complete_message() else {
             return Ok(());
         };
-        let (start, end) = (message.start(), self.run.end);
+        let (start, end) = (message.start(), self.attempt.run.end);
         message.finish().inspect_err(|_| {
             self.settle();
             self.state.ranges.remove(start..end);
-            self.run = start..start;
+            self.attempt.run = start..start;
             self.unclaim();
         })
     }
@@ -198,7 +193,7 @@ impl Part {
     /// The size of a full response that ends with its connection, if an earlier response gave the size of the same
     /// version. Nothing else reveals that such a body was cut off.
     pub(super) fn size_known_of(&self, response: &Response, theirs: &Validators) -> Option<u64> {
-        let is_known = self.asked.is_some()
+        let is_known = self.attempt.asked.is_some()
             && response.ends_with_connection()
             && self.state.validators.prove(theirs);
         if is_known { self.state.size } else { None }
@@ -207,14 +202,14 @@ impl Part {
     /// Discards what was written, because a full response follows.
     pub(super) fn start_over(&mut self, theirs: &Validators) -> Result<(), Fault> {
         self.settle();
-        if self.asked.take().is_some() {
+        if self.attempt.asked.take().is_some() {
             let has_changed = self.state.validators.contradict(theirs);
             self.notice = Some(Notice::StartedOver(if has_changed {
                 "the file changed on the server"
             } else {
                 "the server sends no parts"
             }));
-            self.count_change(has_changed)?;
+            self.reliability.count_change(has_changed)?;
         }
         self.foreign = None;
         self.forget()
@@ -225,7 +220,7 @@ impl Part {
     /// # Errors
     /// [`Fault::BadRange`]: its length is that of a range, or it is neither a range nor the full file.
     pub(in crate::download) fn is_whole(&self, response: &Response) -> Result<(), Fault> {
-        let Some(asked) = self.asked else {
+        let Some(asked) = self.attempt.asked else {
             return Ok(());
         };
         let length = response.content_length();
@@ -251,7 +246,7 @@ impl Part {
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         let why = match fault {
             Fault::BadRange(why) => {
-                self.is_unreliable = true;
+                self.reliability.give_up_ranges();
                 why
             }
             // A 416 means that the file has changed if it ends before the requested range, and otherwise that the
@@ -259,51 +254,39 @@ impl Part {
             Fault::Status { status, size, .. }
                 if *status != 416 || size.is_none_or(|size| self.reaches_into(size)) =>
             {
-                self.is_unreliable = true;
+                self.reliability.give_up_ranges();
                 "the server sends no parts"
             }
             _ => {
-                if self.count_change(true).is_err() {
+                if self.reliability.count_change(true).is_err() {
                     return false;
                 }
                 "the file changed on the server"
             }
         };
-        let had_asked = self.asked.take().is_some() || std::mem::take(&mut self.is_divided);
+        let had_asked = self.attempt.asked.take().is_some() || std::mem::take(&mut self.is_divided);
         if !had_asked {
             return false;
         }
         self.notice = Some(Notice::StartedOver(why));
         self.foreign = None;
-        self.run = 0..0;
+        self.attempt.run = 0..0;
         self.state.clear();
         true
     }
 
     /// Whether the requested range begins before the end of a file of `size` bytes.
     fn reaches_into(&self, size: u64) -> bool {
-        self.asked.is_some_and(|asked| asked.start < size) || self.state.size == Some(size)
-    }
-
-    /// Counts a change of the file on the server.
-    ///
-    /// # Errors
-    /// [`Fault::Changed`]: the file has changed too often.
-    fn count_change(&mut self, has_changed: bool) -> Result<(), Fault> {
-        self.changes += u32::from(has_changed);
-        if self.changes > MOST_CHANGES {
-            return Err(Fault::Changed);
-        }
-        Ok(())
+        self.attempt.asked.is_some_and(|asked| asked.start < size) || self.state.size == Some(size)
     }
 
     /// Whether a failed, resumed try came at least a MiB further than the last try that this counted. The number of
     /// such tries is bounded by the length of the file. Call this once a try.
     pub fn has_come_further(&mut self) -> bool {
-        let has_gone_on = self.start() > 0 && self.run.end >= self.start() + WORTH_A_TRY;
-        let is_further = has_gone_on && self.run.end >= self.furthest + WORTH_A_TRY;
+        let has_gone_on = self.start() > 0 && self.attempt.run.end >= self.start() + WORTH_A_TRY;
+        let is_further = has_gone_on && self.attempt.run.end >= self.furthest + WORTH_A_TRY;
         if is_further {
-            self.furthest = self.run.end;
+            self.furthest = self.attempt.run.end;
         }
         is_further
     }
@@ -314,7 +297,7 @@ impl Part {
         let there = self.foreign.unwrap_or(self.state.ranges.frontier());
         // The size of an earlier response must agree.
         let is_agreed = self.state.size.is_none_or(|size| size == there);
-        self.asked.is_some() && there > 0 && size == Some(there) && is_agreed
+        self.attempt.asked.is_some() && there > 0 && size == Some(there) && is_agreed
     }
 
     /// Whether the written bytes are another tool's file at the final name.
@@ -333,8 +316,7 @@ impl Part {
     /// Discards the written bytes, which are wrong. Returns whether some of them are from an earlier run, so that the
     /// server may be right.
     pub(in crate::download) fn discard(&mut self) -> bool {
-        self.run = 0..0;
-        self.limit = None;
+        self.attempt.clear();
         self.state.clear();
         self.reset_synced();
         let _ = self.disk.remove_state();
@@ -348,13 +330,12 @@ impl Part {
 
     /// Forgets what was learnt of the server.
     pub(in crate::download) fn turn_to_another(&mut self) {
-        self.changes = 0;
-        self.is_unreliable = false;
+        self.reliability = Reliability::default();
     }
 
     /// The fault if a complete response leaves bytes missing: it had a shorter range than the requested one.
     pub fn missing(&mut self) -> Option<Fault> {
-        let (_, size) = self.limit.zip(self.state.size)?;
+        let (_, size) = self.attempt.limit.zip(self.state.size)?;
         self.settle();
         let received = self.state.ranges.frontier();
         (received < size).then_some(Fault::Truncated {
@@ -365,7 +346,11 @@ impl Part {
 
     /// Whether the requested range is written, and more is missing behind the bytes that were written before.
     pub(in crate::download) fn has_more(&mut self) -> bool {
-        let end = self.limit.and(self.asked).and_then(|asked| asked.end);
+        let end = self
+            .attempt
+            .limit
+            .and(self.attempt.asked)
+            .and_then(|asked| asked.end);
         self.settle();
         let frontier = self.state.ranges.frontier();
         end.is_some_and(|end| frontier >= end)
@@ -377,14 +362,13 @@ impl Part {
     /// Returns false if the body cannot be patched.
     pub(in crate::download) fn lose(&mut self, wrong: &Ranges, elsewhere: bool) -> bool {
         self.settle();
-        if self.is_same || self.is_decoded || self.create().is_err() {
+        if self.attempt.is_same || self.attempt.is_decoded || self.create().is_err() {
             return false;
         }
         for range in wrong.iter() {
             self.state.ranges.remove(range);
         }
-        self.run = 0..0;
-        self.limit = None;
+        self.attempt.clear();
         self.is_proven = true;
         if elsewhere {
             self.state.validators = Validators::default();
@@ -448,7 +432,7 @@ impl Part {
 
     /// Whether a large part of the body is written and has no state file.
     pub(in crate::download) fn lacks_state(&self) -> bool {
-        let held = self.state.ranges.count() + (self.run.end - self.run.start);
+        let held = self.state.ranges.count() + (self.attempt.run.end - self.attempt.run.start);
         self.disk.saved == 0 && (held >= MUCH || self.is_divided)
     }
 
@@ -479,7 +463,7 @@ impl Part {
     fn cut_off(&mut self) -> io::Result<()> {
         let end = self.state.ranges.end().saturating_sub(CUT);
         self.state.ranges.truncate(end);
-        self.run = 0..0;
+        self.attempt.run = 0..0;
         if self.state.ranges.is_empty() {
             return Err(ErrorKind::StorageFull.into());
         }
@@ -508,23 +492,22 @@ impl Part {
     fn can_resume(&self) -> bool {
         // A range of a coded body cannot continue the decoded bytes. A fragment without a limit came in a full
         // response, from a server that ignores ranges.
-        let is_whole = self.options.is_fragment && self.limit.is_none();
-        !self.is_decoded
+        let is_whole = self.options.is_fragment && self.attempt.limit.is_none();
+        !self.attempt.is_decoded
             && !is_whole
             && (self.options.is_vouched || self.state.validators.strong().is_some())
     }
 
     /// Adds the range that this try has written to the written ranges.
     pub(super) fn settle(&mut self) {
-        self.state.ranges.insert(self.run.clone());
-        self.run.start = self.run.end;
+        self.state.ranges.insert(self.attempt.run.clone());
+        self.attempt.run.start = self.attempt.run.end;
     }
 
     /// Discards the written bytes, on the disk too. The state file goes first: after a kill it must not describe other
     /// bytes.
     fn forget(&mut self) -> Result<(), Fault> {
-        self.run = 0..0;
-        self.limit = None;
+        self.attempt.clear();
         self.state.clear();
         self.reset_synced();
         if self.disk.named().is_some() {
