@@ -50,14 +50,15 @@ impl Part {
     pub fn divide(&mut self) -> Result<(Segment, Ranges), Fault> {
         self.attempt.is_divisible = false;
         self.settle();
-        self.create()?;
-        let file = self.disk.named().cloned();
-        let file = file.ok_or_else(|| self.part_fault("open", ErrorKind::NotFound.into()))?;
+        self.target.create()?;
+        let file = self.target.disk.named().cloned();
+        let file =
+            file.ok_or_else(|| self.target.part_fault("open", ErrorKind::NotFound.into()))?;
         self.is_divided = true;
         let size = self.state.size.unwrap_or(0);
         let whole = Rc::new(Whole {
             file,
-            path: self.path(),
+            path: self.target.path(),
             size,
             has_begun: Cell::new(false),
             reach: Cell::new(0),

@@ -9,12 +9,12 @@ mod divide;
 mod reliability;
 mod resume;
 mod synced;
+mod target;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,24 +25,21 @@ use super::message::Message;
 use super::{Exists, SMALL, State, Stored, Syncing, Validators, name};
 use crate::error::Fault;
 use crate::http::Response;
-use crate::sys::{self, Entry, Folder, Identity};
+use crate::sys::{self, Folder, Identity};
 use attempt::Attempt;
-use disk::Disk;
 use reliability::Reliability;
 use synced::Synced;
+use target::PartTarget;
 
 /// A body that is being fetched to a final name. No file is created before the first byte is written; an empty body
 /// creates its file when it is complete. Dropping this without [`Part::finish`] keeps the part file if its state was
 /// [saved](Part::save), and removes it otherwise.
 #[derive(Debug)]
 pub struct Part {
-    /// The part file and its state file.
-    disk: Disk,
+    /// The final name, and the files of the body until it has that name.
+    target: PartTarget,
     /// The syncs of the part file; created when the first state is written.
     synced: Option<Box<Synced>>,
-    /// The final name, if it differs from the name that the part file is named after.
-    given: Option<Box<OsStr>>,
-    claim: Rc<Claim>,
     options: Rc<PartOptions>,
     /// The version of the body, and the ranges that earlier tries and runs have written.
     state: State,
@@ -111,10 +108,6 @@ pub struct Claim {
     pub is_renamed: bool,
 }
 
-/// The largest file, in bytes, that is compared with a file that appeared at its name: other transfers wait during the
-/// comparison.
-const COMPARED: u64 = 8 << 20;
-
 /// What became of a complete body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Placed {
@@ -133,10 +126,8 @@ impl Part {
         options: Rc<PartOptions>,
     ) -> Self {
         Self {
-            disk: Disk::new(folder, name),
+            target: PartTarget::new(folder, name, claim),
             synced: None,
-            given: None,
-            claim,
             options,
             state: State::default(),
             attempt: Attempt::default(),
@@ -152,12 +143,12 @@ impl Part {
 
     /// The final name.
     pub fn name(&self) -> &OsStr {
-        self.given.as_deref().unwrap_or(self.disk.stem())
+        self.target.name()
     }
 
     /// The final path.
     pub fn path(&self) -> PathBuf {
-        self.folder().path().join(self.name())
+        self.target.path()
     }
 
     /// The entity tag of the body, if it is known.
@@ -167,7 +158,7 @@ impl Part {
 
     /// The folder of the final name.
     pub fn folder(&self) -> &Rc<Folder> {
-        &self.disk.folder
+        self.target.folder()
     }
 
     /// The written frontier: how many bytes are written from the first one on without a gap.
@@ -183,15 +174,7 @@ impl Part {
     /// The part file, for a thread that reads it; `None` if the bytes are in no named file. The descriptor is shared:
     /// closing a second one would consume errors that only close(2) reports.
     pub(in crate::download) fn reader(&self) -> Option<Arc<File>> {
-        self.disk.named().cloned()
-    }
-
-    fn fault(&self, verb: &'static str, source: io::Error) -> Fault {
-        Fault::Disk {
-            verb,
-            path: self.path(),
-            source,
-        }
+        self.target.disk.named().cloned()
     }
 
     /// Accepts the head of a full response, and discards what was written before. The length of an `is_coded` body is
@@ -234,7 +217,9 @@ impl Part {
     /// Appends to the body.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let length = bytes.len() as u64;
-        let is_short = self.disk.file().is_none() && !self.disk.has_leftover() && length <= SMALL;
+        let is_short = self.target.disk.file().is_none()
+            && !self.target.disk.has_leftover()
+            && length <= SMALL;
         if is_short
             && self.attempt.message.is_none()
             && self.state.size == Some(length)
@@ -261,9 +246,9 @@ impl Part {
         };
         // The bytes before the failure are on the disk: another run need not fetch them again.
         self.attempt.run.end += written as u64;
-        result.map_err(|error| self.fault("write", error))?;
+        result.map_err(|error| self.target.fault("write", error))?;
         if self.state.size != Some(self.attempt.run.end) {
-            self.disk.claim();
+            self.target.disk.claim();
         }
         if let Some(message) = &mut self.attempt.message {
             message.update(bytes);
@@ -275,16 +260,16 @@ impl Part {
     /// Writes a small body that arrived in one piece to a file without a name, or compares it with the existing file.
     /// Returns false if it needs a part file instead.
     fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
-        if self.claim.standing.is_some() {
-            self.attempt.is_same =
-                self.claim.exists == Exists::Verify && self.folder().holds(self.name(), bytes);
+        if self.target.claim.standing.is_some() {
+            self.attempt.is_same = self.target.claim.exists == Exists::Verify
+                && self.target.folder().holds(self.target.name(), bytes);
             if self.attempt.is_same {
                 self.attempt.run.end = bytes.len() as u64;
             }
             return Ok(self.attempt.is_same);
         }
-        let is_written = self.disk.write_unnamed(bytes);
-        let is_written = is_written.map_err(|error| self.fault("write", error))?;
+        let is_written = self.target.disk.write_unnamed(bytes);
+        let is_written = is_written.map_err(|error| self.target.fault("write", error))?;
         if is_written {
             self.attempt.run.end = bytes.len() as u64;
         }
@@ -295,8 +280,8 @@ impl Part {
     pub(super) fn target(&mut self) -> Result<(BorrowedFd<'_>, u64), Fault> {
         let at = self.attempt.run.end;
         self.create_uncut(at)?;
-        self.disk.claim();
-        Ok((self.create()?.as_fd(), at))
+        self.target.disk.claim();
+        Ok((self.target.create()?.as_fd(), at))
     }
 
     /// Creates the part file that several transfers will share, while a try still writes it.
@@ -306,46 +291,26 @@ impl Part {
     /// then write its next bytes at a wrong offset. The try's own next write fails and discards the bytes.
     pub(super) fn create_shared(&mut self) -> Result<(), Fault> {
         let at = self.attempt.run.end;
-        if is_cut(self.create()?, at) {
-            return Err(self.changed("write"));
+        if is_cut(self.target.create()?, at) {
+            return Err(self.target.changed("write"));
         }
-        self.disk.claim();
+        self.target.disk.claim();
         Ok(())
     }
 
     /// Counts bytes that were spliced into the part file, or fails.
     pub(super) fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
-        self.attempt.run.end += result.map_err(|error| self.fault("write", error))? as u64;
+        self.attempt.run.end += result.map_err(|error| self.target.fault("write", error))? as u64;
         Ok(())
-    }
-
-    /// The part file, created if it does not exist.
-    fn create(&mut self) -> Result<&Arc<File>, Fault> {
-        if self.disk.named().is_none() {
-            let created = self.create_part();
-            created.map_err(|source| self.part_fault("create", source))?;
-        }
-        match self.disk.named() {
-            Some(file) => Ok(file),
-            None => Err(self.part_fault("create", ErrorKind::NotFound.into())),
-        }
     }
 
     /// The part file, for a write at offset `at`. Fails and discards the bytes if another program truncated it.
     fn create_uncut(&mut self, at: u64) -> Result<&File, Fault> {
-        if is_cut(self.create()?, at) {
+        if is_cut(self.target.create()?, at) {
             self.discard();
-            return Err(self.changed("write"));
+            return Err(self.target.changed("write"));
         }
-        self.create().map(|file| &**file)
-    }
-
-    fn part_fault(&self, verb: &'static str, source: io::Error) -> Fault {
-        Fault::Disk {
-            verb,
-            path: self.folder().path().join(self.disk.part_name()),
-            source,
-        }
+        self.target.create().map(|file| &**file)
     }
 
     /// Publishes the complete body, which was fetched from `url`, in one atomic step.
@@ -357,20 +322,20 @@ impl Part {
         if self.attempt.is_same {
             return Ok(Placed::Kept);
         }
-        if let Some(file) = self.disk.unnamed().cloned() {
+        if let Some(file) = self.target.disk.unnamed().cloned() {
             if !self.options.is_unnoted {
                 self.note(&file, sys::latest_stamp(), url);
             }
             self.seal(&file)?;
-            match self.folder().link(&file, self.name()) {
+            match self.target.folder().link(&file, self.target.name()) {
                 Ok(()) => {
-                    self.disk.release();
+                    self.target.disk.release();
                     self.sync_name()?;
                     return Ok(Placed::There);
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 // A sandbox or an old kernel refuses the link: the file is published by a rename.
-                Err(_) => self.folder().do_without_unnamed(),
+                Err(_) => self.target.folder().do_without_unnamed(),
             }
         }
         self.finish_named(url)
@@ -401,11 +366,11 @@ impl Part {
         } else {
             Ok(())
         };
-        let arrived = synced.and_then(|()| self.folder().flush(file));
+        let arrived = synced.and_then(|()| self.target.folder().flush(file));
         arrived.map_err(|error| {
             // It is unknown which bytes are lost.
             self.discard();
-            self.fault("write", error)
+            self.target.fault("write", error)
         })
     }
 
@@ -414,37 +379,38 @@ impl Part {
         if !self.options.is_synced {
             return Ok(());
         }
-        self.folder()
+        self.target
+            .folder()
             .sync()
-            .map_err(|error| self.fault("sync the folder of", error))
+            .map_err(|error| self.target.fault("sync the folder of", error))
     }
 
     fn finish_named(&mut self, url: &Url) -> Result<Placed, Fault> {
-        self.create()?;
+        self.target.create()?;
         let stamp = self.look_whether_ours()?;
-        let file = Arc::clone(self.create()?);
+        let file = Arc::clone(self.target.create()?);
         // The stamp comes from the file: after a stat, the kernel stamps it with a finer clock than other files (Linux
         // 6.13).
         let is_noted = self.note(&file, stamp, url);
         self.seal(&file)?;
-        if self.options.is_synced || self.folder().closes_late() {
+        if self.options.is_synced || self.target.folder().closes_late() {
             // The flush may have taken long enough for another program to interfere.
             self.look_whether_ours()?;
         }
-        let part = self.disk.part_name();
-        let placed = match self.folder().rename(&part, self.name()) {
+        let part = self.target.disk.part_name();
+        let placed = match self.target.folder().rename(&part, self.target.name()) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.finish_over(&part)?,
-            Err(error) => return Err(self.fault("rename to", error)),
+            Err(error) => return Err(self.target.fault("rename to", error)),
             Ok(()) => Placed::There,
         };
         // If the removal fails, a later run finds a state without a part file and ignores it.
-        let _ = self.disk.remove_state();
+        let _ = self.target.disk.remove_state();
         if placed == Placed::There {
             if !is_noted {
                 // Until now the mark was needed: after a kill, it shows that the part file belongs to gannet.
-                self.disk.unmark(&file);
+                self.target.disk.unmark(&file);
             }
-            self.disk.release();
+            self.target.disk.release();
             self.sync_name()?;
         }
         Ok(placed)
@@ -454,129 +420,80 @@ impl Part {
     /// replaced or truncated is not published. Returns its modification time.
     fn look_whether_ours(&mut self) -> Result<i128, Fault> {
         let size = self.state.ranges.end().max(self.attempt.run.end);
-        let intact = self.disk.intact(size);
-        match intact.map_err(|source| self.part_fault("look at", source))? {
+        let intact = self.target.disk.intact(size);
+        match intact.map_err(|source| self.target.part_fault("look at", source))? {
             Some(entry) => Ok(entry.modified()),
             None => {
                 self.discard();
-                Err(self.changed("complete"))
+                Err(self.target.changed("complete"))
             }
         }
     }
 
-    fn changed(&self, verb: &'static str) -> Fault {
-        self.part_fault(verb, foreign_change())
-    }
-
     /// The final name of a complete body is taken: replaces the file, keeps it, or uses another name.
     fn finish_over(&mut self, part: &OsStr) -> Result<Placed, Fault> {
-        let entry = self.folder().entry(self.name());
-        let Some(entry) = entry.map_err(|error| self.fault("look at", error))? else {
+        let entry = self.target.folder().entry(self.target.name());
+        let Some(entry) = entry.map_err(|error| self.target.fault("look at", error))? else {
             // The file was removed in the meantime.
             self.look_whether_ours()?;
-            let moved = self.folder().rename(part, self.name());
-            moved.map_err(|error| self.fault("rename to", error))?;
+            let moved = self.target.folder().rename(part, self.target.name());
+            moved.map_err(|error| self.target.fault("rename to", error))?;
             return Ok(Placed::There);
         };
         // On a file system that folds case it may be the file of another row.
-        let is_own = || !self.folder().is_spelt_otherwise(self.name());
-        match self.claim.exists {
-            Exists::Verify | Exists::Overwrite if self.may_replace(&entry) => {
+        let is_own = || !self.target.folder().is_spelt_otherwise(self.target.name());
+        match self.target.claim.exists {
+            Exists::Verify | Exists::Overwrite if self.target.may_replace(&entry) => {
                 self.look_whether_ours()?;
-                let replaced = self.folder().replace(part, self.name());
-                replaced.map_err(|error| self.fault("rename to", error))?;
+                let replaced = self.target.folder().replace(part, self.target.name());
+                replaced.map_err(|error| self.target.fault("rename to", error))?;
                 return Ok(Placed::There);
             }
-            Exists::Verify if self.is_equal(entry.size()) => return Ok(Placed::Kept),
+            Exists::Verify if self.target.is_equal(entry.size()) => return Ok(Placed::Kept),
             Exists::Skip if is_own() => return Ok(Placed::Kept),
-            Exists::Error if is_own() => return Err(Fault::Exists(self.path())),
+            Exists::Error if is_own() => return Err(Fault::Exists(self.target.path())),
             Exists::Rename => {}
-            _ if self.claim.is_fixed => return Err(Fault::Taken(self.path())),
+            _ if self.target.claim.is_fixed => return Err(Fault::Taken(self.target.path())),
             _ => {}
         }
         self.finish_beside(part)?;
         Ok(Placed::There)
     }
 
-    /// Whether the file at the final name existed when the row began, and has not changed since the run began.
-    fn may_replace(&self, entry: &Entry) -> bool {
-        self.claim.standing == Some(entry.identity())
-            && !self.folder().has_changed_since(entry, self.claim.since)
-    }
-
-    /// Whether the file at the final name, of `size` bytes, equals the body. Large files are not compared.
-    fn is_equal(&self, size: u64) -> bool {
-        let Some(file) = self.disk.named() else {
-            return false;
-        };
-        let is_as_large = file.metadata().is_ok_and(|found| found.len() == size);
-        if size > COMPARED || !is_as_large {
-            return false;
-        }
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-        file.read_exact_at(&mut bytes, 0).is_ok() && self.folder().holds(self.name(), &bytes)
-    }
-
     /// Publishes the body under the first free name of `name.1`, `name.2`, …
     fn finish_beside(&mut self, part: &OsStr) -> Result<(), Fault> {
         for number in 1_u64.. {
-            let mut candidate = self.name().to_owned();
+            let mut candidate = self.target.name().to_owned();
             candidate.push(name::numbered("", number));
             self.look_whether_ours()?;
-            match self.folder().rename(part, &candidate) {
+            match self.target.folder().rename(part, &candidate) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(self.fault("rename to", error)),
+                Err(error) => return Err(self.target.fault("rename to", error)),
                 Ok(()) => {
-                    self.given = Some(candidate.into());
-                    Rc::make_mut(&mut self.claim).is_renamed = true;
+                    self.target.take_other_name(candidate);
                     return Ok(());
                 }
             }
         }
-        Err(self.fault("rename to", ErrorKind::AlreadyExists.into()))
+        Err(self
+            .target
+            .fault("rename to", ErrorKind::AlreadyExists.into()))
     }
 
     /// Whether the body got another name because the intended one was taken.
     pub fn is_renamed(&self) -> bool {
-        self.claim.is_renamed
+        self.target.claim.is_renamed
     }
 
     /// Sets what may be done at the final name, once the server's head decides that name.
     pub fn claim(&mut self, claim: Rc<Claim>) {
-        self.claim = claim;
-    }
-
-    /// Records that the final name no longer has a file that may be replaced.
-    fn nothing_stands(&mut self) {
-        Rc::make_mut(&mut self.claim).standing = None;
+        self.target.claim = claim;
     }
 
     /// Gives the body another final name. The part file keeps its name until then: the part file of the new name may
     /// belong to another row or run.
     pub fn take_name(&mut self, name: OsString) {
-        self.given = Some(name.into());
-    }
-
-    /// Creates the part file. If another process or row is writing a file of that name, and the row's name may be
-    /// numbered, the part file is named after the next free number.
-    fn create_part(&mut self) -> io::Result<()> {
-        let since = self.claim.since;
-        match self.disk.create(since).map(drop) {
-            Err(error) if sys::is_being_written(&error) && self.may_be_numbered() => {
-                let name = self.name().to_owned();
-                self.disk.create_beside(since)?;
-                self.given = Some(name.into());
-                Ok(())
-            }
-            result => result,
-        }
-    }
-
-    fn may_be_numbered(&self) -> bool {
-        let part = self.disk.part_name();
-        let is_free_to = self.claim.exists == Exists::Rename
-            || !self.claim.is_fixed && self.folder().is_spelt_otherwise(&part);
-        is_free_to && self.disk.saved == 0
+        self.target.take_name(name);
     }
 }
 

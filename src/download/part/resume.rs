@@ -71,7 +71,7 @@ impl Part {
     }
 
     fn look(&mut self) -> Option<super::disk::Earlier> {
-        let (earlier, is_aside) = self.disk.look();
+        let (earlier, is_aside) = self.target.disk.look();
         if is_aside {
             self.notice = Some(Notice::Warning(FOREIGN.into()));
         }
@@ -140,12 +140,12 @@ impl Part {
             self.state.validators = Validators::of(response);
         }
         if let Some(size) = self.foreign {
-            let name = self.name().to_owned();
-            let adopted = self.disk.adopt(&name, size, &mut self.state);
+            let name = self.target.name().to_owned();
+            let adopted = self.target.disk.adopt(&name, size, &mut self.state);
             // On failure the file keeps its name, for the next try.
-            adopted.map_err(|source| self.fault("continue", source))?;
+            adopted.map_err(|source| self.target.fault("continue", source))?;
             self.foreign = None;
-            self.nothing_stands();
+            self.target.nothing_stands();
             self.is_inherited = true;
         }
         let message = Message::of(response, asked.start);
@@ -176,12 +176,12 @@ impl Part {
     /// file.
     pub(in crate::download) fn unclaim(&mut self) {
         self.reset_synced();
-        let is_claimed = self.disk.saved > 0;
-        self.disk.saved = u64::MAX;
+        let is_claimed = self.target.disk.saved > 0;
+        self.target.disk.saved = u64::MAX;
         let may_claim = is_claimed && self.can_resume() && !self.state.ranges.is_empty();
-        if !may_claim || self.write_state().is_err() || self.disk.saved == u64::MAX {
+        if !may_claim || self.write_state().is_err() || self.target.disk.saved == u64::MAX {
             // Without a state the part file is fetched again: that costs time, but makes no wrong file.
-            let _ = self.disk.remove_state();
+            let _ = self.target.disk.remove_state();
         }
     }
 
@@ -307,8 +307,8 @@ impl Part {
 
     /// Opens the part file: to resume or hash the written bytes, the file needs a name.
     pub(in crate::download) fn open(&mut self) -> Result<(), Fault> {
-        match self.disk.file() {
-            Some(_) => self.create().map(drop),
+        match self.target.disk.file() {
+            Some(_) => self.target.create().map(drop),
             None => self.open_earlier(),
         }
     }
@@ -319,7 +319,7 @@ impl Part {
         self.attempt.clear();
         self.state.clear();
         self.reset_synced();
-        let _ = self.disk.remove_state();
+        let _ = self.target.disk.remove_state();
         let is_inherited = std::mem::take(&mut self.is_inherited);
         if is_inherited {
             let why = "what an earlier run has left does not fit its digest";
@@ -362,7 +362,7 @@ impl Part {
     /// Returns false if the body cannot be patched.
     pub(in crate::download) fn lose(&mut self, wrong: &Ranges, elsewhere: bool) -> bool {
         self.settle();
-        if self.attempt.is_same || self.attempt.is_decoded || self.create().is_err() {
+        if self.attempt.is_same || self.attempt.is_decoded || self.target.create().is_err() {
             return false;
         }
         for range in wrong.iter() {
@@ -373,7 +373,7 @@ impl Part {
         if elsewhere {
             self.state.validators = Validators::default();
             // The other pieces stay under the URL of a server that did not send them.
-            self.set_mixed();
+            self.state.is_mixed = true;
         }
         self.unclaim();
         true
@@ -388,14 +388,14 @@ impl Part {
     /// The try under way is not affected, even if the write fails.
     pub fn save(&mut self, url: &Url) {
         self.settle();
-        let Some(file) = self.disk.named().cloned() else {
+        let Some(file) = self.target.disk.named().cloned() else {
             return;
         };
         if !self.can_resume() || self.options.is_fragment {
             return;
         }
         self.state.source = Source::of(url);
-        let is_strict = self.options.is_synced || self.folder().closes_late();
+        let is_strict = self.options.is_synced || self.target.folder().closes_late();
         let synced = self
             .synced
             .get_or_insert_with(|| Box::new(Synced::new(self.options.syncing.clone(), is_strict)));
@@ -408,7 +408,7 @@ impl Part {
     /// it. Then a thread syncs the part file and writes a state that says so.
     pub fn leave(&mut self, url: &Url) {
         self.save(url);
-        let Some(file) = self.disk.named().cloned() else {
+        let Some(file) = self.target.disk.named().cloned() else {
             return;
         };
         if !self.can_resume() || self.options.is_fragment {
@@ -423,9 +423,9 @@ impl Part {
         };
         let mut claim = self.state.clone();
         claim.synced = claim.ranges.clone();
-        if let Ok(task) = self.disk.state_writer(&mut claim) {
+        if let Ok(task) = self.target.disk.state_writer(&mut claim) {
             // The part file is kept and stays locked until its state is written.
-            self.disk.saved = self.disk.saved.max(1);
+            self.target.disk.saved = self.target.disk.saved.max(1);
             syncing.run(Box::new(move || task(&file)));
         }
     }
@@ -433,7 +433,7 @@ impl Part {
     /// Whether a large part of the body is written and has no state file.
     pub(in crate::download) fn lacks_state(&self) -> bool {
         let held = self.state.ranges.count() + (self.attempt.run.end - self.attempt.run.start);
-        self.disk.saved == 0 && (held >= MUCH || self.is_divided)
+        self.target.disk.saved == 0 && (held >= MUCH || self.is_divided)
     }
 
     /// Writes the state if it claims anything that the state file does not.
@@ -441,11 +441,11 @@ impl Part {
         let Some(synced) = &mut self.synced else {
             return Ok(());
         };
-        let Some(mut claim) = synced.claim(&self.state, self.disk.saved) else {
+        let Some(mut claim) = synced.claim(&self.state, self.target.disk.saved) else {
             return Ok(());
         };
-        self.disk.write_state(&mut claim)?;
-        self.disk.saved = claim.ranges.count();
+        self.target.disk.write_state(&mut claim)?;
+        self.target.disk.saved = claim.ranges.count();
         synced.stated(&claim);
         Ok(())
     }
@@ -468,20 +468,21 @@ impl Part {
             return Err(ErrorKind::StorageFull.into());
         }
         self.reset_synced();
-        self.disk
+        self.target
+            .disk
             .named()
             .map_or(Ok(()), |file| sys::set_len(file, end))
     }
 
     /// The file at the final name is kept: the part file and the state file are removed when this is dropped.
     pub(in crate::download) fn put_away(&mut self) {
-        self.disk.put_away();
+        self.target.disk.put_away();
     }
 
     /// Opens the part file of an earlier run, locks it, and checks it again under the lock.
     fn open_earlier(&mut self) -> Result<(), Fault> {
-        let opened = self.disk.open_earlier(&self.state);
-        let opened = opened.map_err(|source| self.part_fault("open", source))?;
+        let opened = self.target.disk.open_earlier(&self.state);
+        let opened = opened.map_err(|source| self.target.part_fault("open", source))?;
         if opened.is_none() {
             return Err(Fault::BadRange("another run has changed it meanwhile"));
         }
@@ -510,11 +511,11 @@ impl Part {
         self.attempt.clear();
         self.state.clear();
         self.reset_synced();
-        if self.disk.named().is_some() {
+        if self.target.disk.named().is_some() {
             self.is_inherited = false;
         }
-        let emptied = self.disk.empty();
-        emptied.map_err(|error| self.fault("empty", error))
+        let emptied = self.target.disk.empty();
+        emptied.map_err(|error| self.target.fault("empty", error))
     }
 }
 
