@@ -235,10 +235,10 @@ fn is_plain(byte: u8) -> bool {
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name);
     let stem = stem.trim_end_matches(' ');
-    let is = |device: &&str| stem.eq_ignore_ascii_case(device);
-    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"]
+    let devices = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+    if devices
         .iter()
-        .any(is)
+        .any(|device| stem.eq_ignore_ascii_case(device))
     {
         return true;
     }

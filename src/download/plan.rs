@@ -50,6 +50,23 @@ pub struct Opened {
     pub shrunk: Option<Lane>,
 }
 
+/// The speeds of the lanes, in bytes a second.
+struct Speeds<'a> {
+    /// What a new transfer is expected to reach; at least 1.
+    expected: f64,
+    measured: &'a dyn Fn(Lane) -> Option<f64>,
+}
+
+impl Speeds<'_> {
+    fn of(&self, lane: Lane) -> f64 {
+        (self.measured)(lane).unwrap_or(self.expected).max(1.0)
+    }
+
+    fn seconds_left(&self, lane: Lane, share: &Share) -> f64 {
+        share.left() as f64 / self.of(lane)
+    }
+}
+
 /// The division of one file.
 #[derive(Debug)]
 pub struct Plan {
@@ -184,17 +201,16 @@ impl Plan {
 
     /// A lane other than `spared` that has no missing bytes: it, or other lanes, have written them.
     pub fn superfluous(&self, spared: Option<Lane>) -> Option<Lane> {
-        let is_there = |share: &Share| {
-            share.at >= share.end
-                || self
-                    .done
-                    .iter()
-                    .any(|held| held.start <= share.at && share.end <= held.end)
-        };
         self.shares
             .iter()
             .filter(|(lane, _)| Some(*lane) != spared)
-            .find_map(|(lane, share)| is_there(share).then_some(lane))
+            .find_map(|(lane, share)| self.is_written(share).then_some(lane))
+    }
+
+    /// Whether all bytes that a segment has left are written.
+    fn is_written(&self, share: &Share) -> bool {
+        let mut written = self.done.iter();
+        share.at >= share.end || written.any(|held| held.start <= share.at && share.end <= held.end)
     }
 
     /// Assigns a segment, the first of `count` to be opened now. It is taken from a gap; without a gap it is split
@@ -210,56 +226,72 @@ impl Plan {
         if let Some(range) = self.free(count) {
             return Some(self.opened(range, None));
         }
-        let pace = pace.max(1.0);
-        let speed = |lane: Lane| speed(lane).unwrap_or(pace).max(1.0);
-        let left = |lane: Lane, share: &Share| share.left() as f64 / speed(lane);
-        let mut slowest: Vec<(f64, Lane)> = self
-            .shares
-            .iter()
-            .filter(|(_, share)| share.at < share.end)
-            .map(|(lane, share)| (left(lane, share), lane))
-            .filter(|(left, _)| *left >= WORTHWHILE)
-            .collect();
-        slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
-        // The new end of a lane that gives away this many pieces: it keeps no more than one of them, unless it is
-        // faster.
-        let end = |lane: Lane, pieces: u64| {
-            let share = &self.shares[lane];
-            let brought = Some(share.at - share.from).filter(|brought| *brought <= WITH_HEAD);
-            let since = share.at - brought.unwrap_or(0);
-            let (length, own) = (share.end - since, speed(lane));
-            let weighed = length as f64 * own / (own + pieces as f64 * pace);
-            let kept = length.div_ceil(pieces + 1).max(weighed as u64);
-            (since + kept).max(share.at + self.least)
+        let speeds = Speeds {
+            expected: pace.max(1.0),
+            measured: &speed,
         };
-        let can_give = |lane: Lane| {
-            let share = &self.shares[lane];
-            !share.has_rival && share.end.saturating_sub(end(lane, 1)) >= self.least
-        };
-        let givers = slowest.iter().filter(|(_, lane)| can_give(*lane));
-        if let Some((_, lane)) = givers.clone().next().copied() {
+        let slowest = self.slowest(&speeds);
+        let lanes = slowest.iter().copied();
+        let splittable = lanes.filter(|lane| self.can_split(*lane, &speeds));
+        if let Some(lane) = splittable.clone().next() {
             // Each lane that can be split gives an equal number of pieces, so that segments that open together have
             // similar lengths.
-            let pieces = count.div_ceil(givers.count() as u64).max(1);
-            let end = end(lane, pieces);
-            let share = &mut self.shares[lane];
-            share.end = end;
+            let pieces = count.div_ceil(splittable.count() as u64).max(1);
+            self.shares[lane].end = self.end_after_split(lane, pieces, &speeds);
             let range = self.free(pieces)?;
             return Some(self.opened(range, Some(lane)));
         }
         // A range on which all of its lanes are stuck is fetched once more.
-        let is_stuck = |lane: Lane| {
-            let rest = self.rest(lane);
-            let fresh = (rest.end - rest.start) as f64 / pace;
-            left(lane, &self.shares[lane]) >= 1.0 + 2.0 * fresh
-        };
-        let lanes = slowest.iter().map(|(_, lane)| *lane);
-        let mut stuck = lanes.filter(|lane| is_stuck(*lane));
-        let lane = stuck.find(|lane| self.rivals(*lane).all(is_stuck))?;
+        let lanes = slowest.iter().copied();
+        let mut stuck = lanes.filter(|lane| self.is_stuck(*lane, &speeds));
+        let lane =
+            stuck.find(|lane| self.rivals(*lane).all(|lane| self.is_stuck(lane, &speeds)))?;
         self.shares[lane].has_rival = true;
         let opened = self.opened(self.rest(lane), None);
         self.shares[opened.lane].has_rival = true;
         Some(opened)
+    }
+
+    /// The lanes that have enough left to be worth another request, the slowest first.
+    fn slowest(&self, speeds: &Speeds<'_>) -> Vec<Lane> {
+        let mut slowest: Vec<(f64, Lane)> = self
+            .shares
+            .iter()
+            .filter(|(_, share)| share.at < share.end)
+            .map(|(lane, share)| (speeds.seconds_left(lane, share), lane))
+            .filter(|(left, _)| *left >= WORTHWHILE)
+            .collect();
+        slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
+        slowest.into_iter().map(|(_, lane)| lane).collect()
+    }
+
+    /// The new end of a lane that gives away this many pieces: it keeps no more than one of them, unless it is faster.
+    fn end_after_split(&self, lane: Lane, pieces: u64, speeds: &Speeds<'_>) -> u64 {
+        let share = &self.shares[lane];
+        let brought = share.at - share.from;
+        let since = if brought <= WITH_HEAD {
+            share.from
+        } else {
+            share.at
+        };
+        let (length, own) = (share.end - since, speeds.of(lane));
+        let weighed = length as f64 * own / (own + pieces as f64 * speeds.expected);
+        let kept = length.div_ceil(pieces + 1).max(weighed as u64);
+        (since + kept).max(share.at + self.least)
+    }
+
+    /// Whether a lane can give away a segment.
+    fn can_split(&self, lane: Lane, speeds: &Speeds<'_>) -> bool {
+        let share = &self.shares[lane];
+        let end = self.end_after_split(lane, 1, speeds);
+        !share.has_rival && share.end.saturating_sub(end) >= self.least
+    }
+
+    /// Whether a new transfer would fetch the rest of a lane in much less time.
+    fn is_stuck(&self, lane: Lane, speeds: &Speeds<'_>) -> bool {
+        let rest = self.rest(lane);
+        let fresh = (rest.end - rest.start) as f64 / speeds.expected;
+        speeds.seconds_left(lane, &self.shares[lane]) >= 1.0 + 2.0 * fresh
     }
 
     /// A segment of the first gap, of a length at which `count` segments fill all gaps.

@@ -440,8 +440,6 @@ impl Part {
             moved.map_err(|error| self.target.fault("rename to", error))?;
             return Ok(Placed::There);
         };
-        // On a file system that folds case it may be the file of another row.
-        let is_own = || !self.target.folder().is_spelt_otherwise(self.target.name());
         match self.target.claim.exists {
             Exists::Verify | Exists::Overwrite if self.target.may_replace(&entry) => {
                 self.look_whether_ours()?;
@@ -450,8 +448,10 @@ impl Part {
                 return Ok(Placed::There);
             }
             Exists::Verify if self.target.is_equal(entry.size()) => return Ok(Placed::Kept),
-            Exists::Skip if is_own() => return Ok(Placed::Kept),
-            Exists::Error if is_own() => return Err(Fault::Exists(self.target.path())),
+            Exists::Skip if self.target.is_spelt_alike() => return Ok(Placed::Kept),
+            Exists::Error if self.target.is_spelt_alike() => {
+                return Err(Fault::Exists(self.target.path()));
+            }
             Exists::Rename => {}
             _ if self.target.claim.is_fixed => return Err(Fault::Taken(self.target.path())),
             _ => {}

@@ -75,6 +75,12 @@ impl PartTarget {
             && !self.folder().has_changed_since(entry, self.claim.since)
     }
 
+    /// Whether the file at the final name has exactly this spelling. If not, it may be the file of another row, on a
+    /// file system that folds case.
+    pub(super) fn is_spelt_alike(&self) -> bool {
+        !self.folder().is_spelt_otherwise(self.name())
+    }
+
     /// Whether the file at the final name, of `size` bytes, equals the body. Large files are not compared.
     pub(super) fn is_equal(&self, size: u64) -> bool {
         let Some(file) = self.disk.named() else {
