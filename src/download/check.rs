@@ -207,7 +207,8 @@ impl Check {
         has_digests || self.size.is_some() || self.recorded.is_some()
     }
 
-    /// What to do about the wrong pieces, and their ranges. `places` is the number of URLs to fetch them from.
+    /// What to do about the wrong pieces, and their ranges. `places` is the number of URLs that the file can be
+    /// fetched from.
     pub(super) fn repair(&mut self, places: usize) -> (Repair, Ranges) {
         let wrong = std::mem::take(&mut self.wrong);
         let most = MOST_REPAIRS_IN_ALL.min(MOST_REPAIRS.saturating_mul(places));

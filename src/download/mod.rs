@@ -103,7 +103,7 @@ pub enum Bond {
     Tag,
 }
 
-/// One file on its way to its final name.
+/// A file that is being fetched to its final name.
 #[derive(Debug)]
 pub struct Download {
     /// The record of the file at the final name: the request is conditional on a newer version.
@@ -425,7 +425,8 @@ impl Download {
             return Repair::Impossible;
         };
         let (repair, wrong) = check.repair(mirrors + 1);
-        if repair == Repair::Impossible || part.lose(&wrong, mirrors > 0 && repair == Repair::Again)
+        if repair == Repair::Impossible
+            || part.count_as_missing(&wrong, mirrors > 0 && repair == Repair::Again)
         {
             repair
         } else {
@@ -666,7 +667,7 @@ impl Sink for Download {
             if given.is_some() {
                 part.note_given_name(given);
             }
-            part.look_whether_divisible(response, self.least);
+            part.decide_divisible(response, self.least);
             let (size, start) = (part.size(), part.start());
             self.resume_check(response, start);
             return match (&self.check, size) {
@@ -689,7 +690,7 @@ impl Sink for Download {
             Body::File(part) => {
                 part.begin(response, self.coded.is_some())?;
                 part.note_given_name(given);
-                part.look_whether_divisible(response, self.least);
+                part.decide_divisible(response, self.least);
             }
             Body::Segment(_) | Body::Stream(_) => {}
             Body::Memory(bytes) => bytes.clear(),

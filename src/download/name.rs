@@ -25,7 +25,7 @@ pub const LONGEST_NAME: usize = 255 - RESERVED;
 const SHORTEST_LIMIT: usize = 143;
 /// The characters that FAT, NTFS and SMB refuse in a name, beside those that are never [`safe`].
 const SPECIAL: [char; 7] = ['"', '*', ':', '<', '>', '?', '|'];
-/// The longest relative path in a list, in bytes: deeper trees are taken for an attack.
+/// The longest relative path in a list, in bytes: a longer one is likely to be an attack.
 const LONGEST_PATH: usize = 1024;
 /// The longest extension, with its dot, that survives when a name is cut.
 const LONGEST_EXTENSION: usize = 16;

@@ -66,7 +66,7 @@ impl Ramp {
         let speed = bytes.saturating_sub(self.bytes) as f64 / elapsed.as_secs_f64();
         match self.before {
             None if now < self.rests_until || self.wanted() >= self.most || speed >= FAST => {
-                // Of a long time at one number only the last part counts.
+                // The measurement restarts now and then, so that it reflects the current speed.
                 if elapsed >= WINDOW * PATIENCE {
                     self.mark(now, bytes);
                 }

@@ -149,13 +149,13 @@ impl Segment {
     }
 
     /// Whether it continues behind its end: it is the first segment, and no other segment has received a byte.
-    fn goes_on(&self) -> bool {
+    fn continues_behind_end(&self) -> bool {
         self.is_first() && self.has_all_behind() && !self.whole.has_begun.get()
     }
 
     /// Checks that no other program has truncated the file. The bytes of all segments count: this write may lengthen
     /// the file again, and leave a hole of zeros in another segment.
-    fn look_whether_cut(&self) -> Result<(), Fault> {
+    fn check_uncut(&self) -> Result<(), Fault> {
         if is_cut(&self.whole.file, self.whole.extent.get()) {
             return Err(self.fault(foreign_change()));
         }
@@ -169,7 +169,7 @@ impl Segment {
     }
 
     /// Tells the other segments how far the first one has written, or that another one has received a byte.
-    fn tell_of_bytes(&self) {
+    fn announce_progress(&self) {
         if self.is_first() {
             self.whole.reach.set(self.at);
         } else {
@@ -254,7 +254,11 @@ impl Sink for Segment {
     }
 
     fn wanted(&self) -> Option<u64> {
-        let end = if self.goes_on() { self.limit } else { self.end };
+        let end = if self.continues_behind_end() {
+            self.limit
+        } else {
+            self.end
+        };
         Some(end.saturating_sub(self.at))
     }
 
@@ -262,7 +266,7 @@ impl Sink for Segment {
         if bytes.len() as u64 > self.limit.saturating_sub(self.at) {
             return Err(Fault::BadRange("it is longer than it says"));
         }
-        self.look_whether_cut()?;
+        self.check_uncut()?;
         let mut written =
             usize::try_from(self.superfluous()).map_or(bytes.len(), |there| there.min(bytes.len()));
         self.at += written as u64;
@@ -277,7 +281,7 @@ impl Sink for Segment {
                 Err(error) => return Err(self.fault(error)),
             }
         }
-        self.tell_of_bytes();
+        self.announce_progress();
         self.judge(bytes)
     }
 
@@ -285,14 +289,14 @@ impl Sink for Segment {
         if self.message.is_some() || self.superfluous() > 0 {
             return Ok(None);
         }
-        self.look_whether_cut()?;
+        self.check_uncut()?;
         Ok(Some((self.whole.file.as_fd(), self.at)))
     }
 
     fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
         let written = result.map_err(|error| self.fault(error))?;
         self.advance(written as u64);
-        self.tell_of_bytes();
+        self.announce_progress();
         Ok(())
     }
 }

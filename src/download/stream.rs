@@ -22,8 +22,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Standard output. If it was closed, it is the null device by now: the standard library opens that before `main`,
-    /// and deliberate redirection to it looks equal.
+    /// Standard output. If it was closed, it is the null device by now, because the standard library opens that before
+    /// `main`; it cannot be distinguished from a deliberate redirection.
     pub fn stdout() -> Self {
         Self {
             named: None,

@@ -23,7 +23,7 @@ pub(super) struct Attempt {
     pub(super) is_same: bool,
     /// The missing ranges may be divided among several transfers.
     pub(super) is_divisible: bool,
-    /// The version of HTTP of the last response of which this was decided.
+    /// The version of HTTP of the last response for which this was decided.
     pub(super) version: Option<Version>,
 }
 

@@ -257,7 +257,7 @@ impl Disk {
             self.is_aside = true;
             return self.create_part(since);
         }
-        self.look_whether_left(&part, since)?;
+        self.check_leftover(&part, since)?;
         self.has_leftover = true;
         self.remove_state()?;
         // With other links its bytes are shared; and some file systems cannot truncate.
@@ -270,7 +270,7 @@ impl Disk {
 
     /// Checks that a part file was last changed before the run began. A later change was made by another process, or
     /// by another row with a name that the file system treats as equal: not every file system supports locks.
-    fn look_whether_left(&self, part: &OsStr, since: i128) -> io::Result<()> {
+    fn check_leftover(&self, part: &OsStr, since: i128) -> io::Result<()> {
         let entry = self.folder.entry(part)?;
         let is_left = entry.is_none_or(|entry| !self.folder.has_changed_since(&entry, since));
         is_left

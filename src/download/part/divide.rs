@@ -12,7 +12,7 @@ use crate::http::{Response, Version};
 impl Part {
     /// Decides whether the missing ranges may be divided into segments of at least `least` bytes. That needs a strong
     /// validator, which ties all responses to one version, and a server that has not refused ranges.
-    pub(in crate::download) fn look_whether_divisible(
+    pub(in crate::download) fn decide_divisible(
         &mut self,
         response: &Response,
         least: Option<u64>,
@@ -117,8 +117,8 @@ mod tests {
     use crate::download::part::{Claim, PartOptions};
     use crate::sys::Folder;
 
-    /// Found by the simulation of other programs, seeds 50055146 and 50065359: the check discarded what was written,
-    /// and the next bytes of the answer under way were written at offset 0.
+    /// Found by the simulation of other programs, seeds 50055146 and 50065359: the check discarded the written bytes,
+    /// and the next bytes of the current response were written at offset 0.
     #[test]
     fn a_part_that_another_program_has_cut_is_not_divided_and_its_try_fails() {
         let folder = tempfile::tempdir().unwrap();

@@ -252,7 +252,7 @@ impl Part {
         }
         if let Some(message) = &mut self.attempt.message {
             message.update(bytes);
-            self.judge_message()?;
+            self.verify_message()?;
         }
         Ok(())
     }
@@ -387,7 +387,7 @@ impl Part {
 
     fn finish_named(&mut self, url: &Url) -> Result<Placed, Fault> {
         self.target.create()?;
-        let stamp = self.look_whether_ours()?;
+        let stamp = self.check_intact()?;
         let file = Arc::clone(self.target.create()?);
         // The stamp comes from the file: after a stat, the kernel stamps it with a finer clock than other files (Linux
         // 6.13).
@@ -395,7 +395,7 @@ impl Part {
         self.seal(&file)?;
         if self.options.is_synced || self.target.folder().closes_late() {
             // The flush may have taken long enough for another program to interfere.
-            self.look_whether_ours()?;
+            self.check_intact()?;
         }
         let part = self.target.disk.part_name();
         let placed = match self.target.folder().rename(&part, self.target.name()) {
@@ -418,7 +418,7 @@ impl Part {
 
     /// Checks that `NAME.part` is still the written file and has its full length, so that a file that another program
     /// replaced or truncated is not published. Returns its modification time.
-    fn look_whether_ours(&mut self) -> Result<i128, Fault> {
+    fn check_intact(&mut self) -> Result<i128, Fault> {
         let size = self.state.ranges.end().max(self.attempt.run.end);
         let intact = self.target.disk.intact(size);
         match intact.map_err(|source| self.target.part_fault("look at", source))? {
@@ -435,14 +435,14 @@ impl Part {
         let entry = self.target.folder().entry(self.target.name());
         let Some(entry) = entry.map_err(|error| self.target.fault("look at", error))? else {
             // The file was removed in the meantime.
-            self.look_whether_ours()?;
+            self.check_intact()?;
             let moved = self.target.folder().rename(part, self.target.name());
             moved.map_err(|error| self.target.fault("rename to", error))?;
             return Ok(Placed::There);
         };
         match self.target.claim.exists {
             Exists::Verify | Exists::Overwrite if self.target.may_replace(&entry) => {
-                self.look_whether_ours()?;
+                self.check_intact()?;
                 let replaced = self.target.folder().replace(part, self.target.name());
                 replaced.map_err(|error| self.target.fault("rename to", error))?;
                 return Ok(Placed::There);
@@ -465,7 +465,7 @@ impl Part {
         for number in 1_u64.. {
             let mut candidate = self.target.name().to_owned();
             candidate.push(name::numbered("", number));
-            self.look_whether_ours()?;
+            self.check_intact()?;
             match self.target.folder().rename(part, &candidate) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(self.target.fault("rename to", error)),

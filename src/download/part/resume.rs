@@ -145,7 +145,7 @@ impl Part {
             // On failure the file keeps its name, for the next try.
             adopted.map_err(|source| self.target.fault("continue", source))?;
             self.foreign = None;
-            self.target.nothing_stands();
+            self.target.forget_standing();
             self.is_inherited = true;
         }
         let message = Message::of(response, asked.start);
@@ -159,7 +159,7 @@ impl Part {
     }
 
     /// Verifies the digest of a response once its body is complete. If the digest differs, its bytes count as missing.
-    pub(super) fn judge_message(&mut self) -> Result<(), Fault> {
+    pub(super) fn verify_message(&mut self) -> Result<(), Fault> {
         let Some(message) = self.attempt.take_complete_message() else {
             return Ok(());
         };
@@ -283,8 +283,8 @@ impl Part {
     /// Whether a failed, resumed try came at least a MiB further than the last try that this counted. The number of
     /// such tries is bounded by the length of the file. Call this once a try.
     pub fn has_come_further(&mut self) -> bool {
-        let has_gone_on = self.start() > 0 && self.attempt.run.end >= self.start() + WORTH_A_TRY;
-        let is_further = has_gone_on && self.attempt.run.end >= self.furthest + WORTH_A_TRY;
+        let is_resumed = self.start() > 0 && self.attempt.run.end >= self.start() + WORTH_A_TRY;
+        let is_further = is_resumed && self.attempt.run.end >= self.furthest + WORTH_A_TRY;
         if is_further {
             self.furthest = self.attempt.run.end;
         }
@@ -360,7 +360,11 @@ impl Part {
     /// Counts wrong pieces as missing. Their digests will verify the new bytes, so these may come from a response
     /// without a matching validator. If the next try goes `elsewhere`, to another server, the validators are reset.
     /// Returns false if the body cannot be patched.
-    pub(in crate::download) fn lose(&mut self, wrong: &Ranges, elsewhere: bool) -> bool {
+    pub(in crate::download) fn count_as_missing(
+        &mut self,
+        wrong: &Ranges,
+        elsewhere: bool,
+    ) -> bool {
         self.settle();
         if self.attempt.is_same || self.attempt.is_decoded || self.target.create().is_err() {
             return false;

@@ -65,7 +65,7 @@ impl PartTarget {
     }
 
     /// Records that the final name no longer has a file that may be replaced.
-    pub(super) fn nothing_stands(&mut self) {
+    pub(super) fn forget_standing(&mut self) {
         Rc::make_mut(&mut self.claim).standing = None;
     }
 
