@@ -207,11 +207,11 @@ impl Check {
         has_digests || self.size.is_some() || self.recorded.is_some()
     }
 
-    /// What to do about the wrong pieces, and their ranges. `places` is the number of URLs that the file can be
+    /// What to do about the wrong pieces, and their ranges. `servers` is the number of URLs that the file can be
     /// fetched from.
-    pub(super) fn repair(&mut self, places: usize) -> (Repair, Ranges) {
+    pub(super) fn repair(&mut self, servers: usize) -> (Repair, Ranges) {
         let wrong = std::mem::take(&mut self.wrong);
-        let most = MOST_REPAIRS_IN_ALL.min(MOST_REPAIRS.saturating_mul(places));
+        let most = MOST_REPAIRS_IN_ALL.min(MOST_REPAIRS.saturating_mul(servers));
         let repair = match self.repairs {
             _ if wrong.is_empty() => Repair::Impossible,
             repairs if repairs < most => Repair::Again,

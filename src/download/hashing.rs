@@ -409,7 +409,7 @@ mod tests {
     use crate::http::Digest;
     use crate::http::digest::{Algorithm, Hashers};
 
-    /// Threads, and what wakes whoever waits for them.
+    /// Threads, and a channel that reports their results.
     fn hashing() -> (Hashing, Receiver<()>) {
         let (wake, woken) = mpsc::channel();
         let hashing = Hashing::default();
@@ -433,7 +433,7 @@ mod tests {
         hashers.finish()
     }
 
-    /// So many answers.
+    /// Waits for `count` results.
     fn wait(hashing: &Hashing, woken: &Receiver<()>, count: usize) -> Vec<(TaskId, Hashed)> {
         let mut answers = hashing.answers();
         while answers.len() < count {
@@ -517,7 +517,7 @@ mod tests {
         let (hashing, woken) = hashing();
         let id = hashing.follow(file_of(b"short"), hashers(), 0);
         hashing.advance(id, 6);
-        // The thread has met the end of the file once no one works any more.
+        // Waits until the thread has met the end of the file.
         while !matches!(hashing.0.lock().tasks[&id].progress, Progress::Failed(_)) {
             thread::yield_now();
         }

@@ -75,8 +75,8 @@ impl Mirrors {
     }
 
     /// Counts a connection that is opened to a mirror.
-    pub fn opened(&mut self, place: usize) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    pub fn opened(&mut self, index: usize) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.lanes += 1;
             mirror.is_tried = true;
             mirror.rests_until = None;
@@ -84,62 +84,62 @@ impl Mirrors {
     }
 
     /// Counts a connection to a mirror that has ended.
-    pub fn closed(&mut self, place: usize) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    pub fn closed(&mut self, index: usize) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.lanes = mirror.lanes.saturating_sub(1);
         }
     }
 
     /// Records the speed of a mirror's fastest connection, in bytes a second. It is called a few times a second, and
     /// an earlier, higher speed decays, because that connection may have ended while others are stuck.
-    pub fn measured(&mut self, place: usize, speed: f64) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    pub fn measured(&mut self, index: usize, speed: f64) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             let before = mirror.speed.unwrap_or(0.0);
             mirror.speed = Some(speed.max(before * MEMORY));
         }
     }
 
     /// The speed of one of a mirror's connections, in bytes a second, if it is known.
-    pub fn speed(&self, place: usize) -> Option<f64> {
-        self.mirrors.get(place)?.speed
+    pub fn speed(&self, index: usize) -> Option<f64> {
+        self.mirrors.get(index)?.speed
     }
 
     /// The number of connections to a mirror.
-    pub fn lanes(&self, place: usize) -> usize {
-        self.mirrors.get(place).map_or(0, |mirror| mirror.lanes)
+    pub fn lanes(&self, index: usize) -> usize {
+        self.mirrors.get(index).map_or(0, |mirror| mirror.lanes)
     }
 
     /// Lets a mirror rest until `until`.
-    pub fn rest(&mut self, place: usize, until: Instant) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    pub fn rest(&mut self, index: usize, until: Instant) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.rests_until = Some(until);
         }
     }
 
     /// Sends no more requests to a mirror for this file. Its current transfers continue.
-    pub fn drop(&mut self, place: usize) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    pub fn drop(&mut self, index: usize) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.is_dropped = true;
         }
     }
 
     /// Whether a mirror was dropped.
-    pub fn is_dropped(&self, place: usize) -> bool {
+    pub fn is_dropped(&self, index: usize) -> bool {
         self.mirrors
-            .get(place)
+            .get(index)
             .is_none_or(|mirror| mirror.is_dropped)
     }
 
     /// Whether another mirror is left.
-    pub fn has_another(&self, place: usize) -> bool {
+    pub fn has_another(&self, index: usize) -> bool {
         let others = self.mirrors.iter().enumerate();
-        let mut others = others.filter(|(other, _)| *other != place);
+        let mut others = others.filter(|(other, _)| *other != index);
         others.any(|(_, mirror)| !mirror.is_dropped)
     }
 
     /// Limits a mirror to its current number of connections. One more is tried after a while.
-    pub fn lower(&mut self, place: usize, now: Instant) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    pub fn lower(&mut self, index: usize, now: Instant) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.most = mirror.lanes.max(1);
             mirror.rises_at = now.checked_add(mirror.pause);
             mirror.pause = (mirror.pause * 2).min(LONGEST_PAUSE);
@@ -163,20 +163,20 @@ impl Mirrors {
             mirrors.filter(|(_, mirror)| self.is_usable(mirror, now))
         };
         let untried = usable().find(|(_, mirror)| !mirror.is_tried);
-        if let Some((place, _)) = untried
+        if let Some((index, _)) = untried
             && self.in_use() < wanted
         {
-            return Some(place);
+            return Some(index);
         }
-        let known = usable().filter_map(|(place, mirror)| Some((place, mirror.speed?)));
+        let known = usable().filter_map(|(index, mirror)| Some((index, mirror.speed?)));
         // The first of equally fast ones.
         let fastest = known.reduce(|one, other| if other.1 > one.1 { other } else { one });
         let unknown = usable().filter(|(_, mirror)| mirror.is_tried && mirror.speed.is_none());
         let idlest = unknown.min_by_key(|(_, mirror)| mirror.lanes);
-        let fastest = fastest.map(|(place, _)| place);
+        let fastest = fastest.map(|(index, _)| index);
         fastest
-            .filter(|place| !self.is_slow(*place))
-            .or(idlest.or(untried).map(|(place, _)| place))
+            .filter(|index| !self.is_slow(*index))
+            .or(idlest.or(untried).map(|(index, _)| index))
             .or(fastest)
     }
 
@@ -185,9 +185,9 @@ impl Mirrors {
         let mirrors = self.mirrors.iter().enumerate();
         let rests = mirrors
             .filter(|(_, mirror)| !mirror.is_dropped)
-            .map(|(place, mirror)| (place, mirror.rests_until.unwrap_or(now)));
-        let (place, at) = rests.min_by_key(|(_, until)| *until)?;
-        Some((place, at.saturating_duration_since(now)))
+            .map(|(index, mirror)| (index, mirror.rests_until.unwrap_or(now)));
+        let (index, at) = rests.min_by_key(|(_, until)| *until)?;
+        Some((index, at.saturating_duration_since(now)))
     }
 
     fn is_usable(&self, mirror: &Mirror, now: Instant) -> bool {
@@ -206,19 +206,19 @@ impl Mirrors {
 
     /// How many mirrors were tried and are not known to be slow.
     fn in_use(&self) -> usize {
-        let places = 0..self.mirrors.len();
-        let in_use = places.filter(|place| {
-            let mirror = &self.mirrors[*place];
-            mirror.is_tried && mirror.is_in_use() && !self.is_slow(*place)
+        let indices = 0..self.mirrors.len();
+        let in_use = indices.filter(|index| {
+            let mirror = &self.mirrors[*index];
+            mirror.is_tried && mirror.is_in_use() && !self.is_slow(*index)
         });
         in_use.count()
     }
 
     /// Whether a mirror is known to be much slower than another one in use.
-    fn is_slow(&self, place: usize) -> bool {
+    fn is_slow(&self, index: usize) -> bool {
         let speeds = self.mirrors.iter().filter(|mirror| mirror.is_in_use());
         let best = speeds.filter_map(|mirror| mirror.speed).fold(0.0, f64::max);
-        self.speed(place).is_some_and(|speed| speed * SLOW < best)
+        self.speed(index).is_some_and(|speed| speed * SLOW < best)
     }
 }
 
@@ -235,13 +235,13 @@ mod tests {
         Mirrors::new(origins, per_origin)
     }
 
-    /// Opens so many connections, and gives how many each mirror has.
+    /// Opens `wanted` connections, and returns how many each mirror has.
     fn open(mirrors: &mut Mirrors, wanted: usize, now: Instant) -> Vec<usize> {
         for _ in 0..wanted {
-            let Some(place) = mirrors.next(wanted, now) else {
+            let Some(index) = mirrors.next(wanted, now) else {
                 break;
             };
-            mirrors.opened(place);
+            mirrors.opened(index);
         }
         mirrors.mirrors.iter().map(|mirror| mirror.lanes).collect()
     }
@@ -259,8 +259,8 @@ mod tests {
         let now = Instant::now();
         let mut mirrors = mirrors(3, 3);
         open(&mut mirrors, 3, now);
-        for (place, speed) in [(0, 2e6), (1, 5e6), (2, 3e6)] {
-            mirrors.measured(place, speed);
+        for (index, speed) in [(0, 2e6), (1, 5e6), (2, 3e6)] {
+            mirrors.measured(index, speed);
         }
         assert_eq!(mirrors.next(9, now), Some(1));
         assert_eq!(open(&mut mirrors, 4, now), [1, 3, 3]);
@@ -348,27 +348,27 @@ mod tests {
         ) {
             let mut now = Instant::now();
             let mut mirrors = mirrors(count, per_origin);
-            for (what, place, amount) in steps {
-                let place = place % usize::from(count);
+            for (what, index, amount) in steps {
+                let index = index % usize::from(count);
                 match what {
-                    0 | 1 => if let Some(place) = mirrors.next(amount as usize % 9, now) {
-                        prop_assert!(!mirrors.is_dropped(place));
-                        mirrors.opened(place);
-                        prop_assert!(per_origin == 0 || mirrors.lanes(place) <= per_origin);
+                    0 | 1 => if let Some(index) = mirrors.next(amount as usize % 9, now) {
+                        prop_assert!(!mirrors.is_dropped(index));
+                        mirrors.opened(index);
+                        prop_assert!(per_origin == 0 || mirrors.lanes(index) <= per_origin);
                     },
-                    2 => mirrors.closed(place),
-                    3 => mirrors.measured(place, amount as f64),
-                    4 => mirrors.rest(place, now + Duration::from_millis(amount)),
-                    5 => mirrors.lower(place, now),
-                    _ => if mirrors.has_another(place) {
-                        mirrors.drop(place);
+                    2 => mirrors.closed(index),
+                    3 => mirrors.measured(index, amount as f64),
+                    4 => mirrors.rest(index, now + Duration::from_millis(amount)),
+                    5 => mirrors.lower(index, now),
+                    _ => if mirrors.has_another(index) {
+                        mirrors.drop(index);
                     },
                 }
                 now += Duration::from_millis(amount);
                 mirrors.raise(now);
                 let is_idle = mirrors.mirrors.iter().all(|mirror| mirror.lanes == 0);
                 if is_idle {
-                    prop_assert!(mirrors.next(1, now).or(mirrors.soonest(now).map(|(place, _)| place)).is_some());
+                    prop_assert!(mirrors.next(1, now).or(mirrors.soonest(now).map(|(index, _)| index)).is_some());
                 }
             }
         }

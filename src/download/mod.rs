@@ -613,13 +613,15 @@ fn is_full(range: ContentRange, length: Option<u64>) -> bool {
 fn given_name(response: &Response) -> Option<String> {
     let given = response.headers.get("content-disposition")?;
     let given = disposition::file_name(given)?;
-    Some(name::safe(last_part(&given)))
+    Some(name::safe(last_component(&given)))
 }
 
 /// The last component of a path that a server gives as a name, in the syntax of any system (RFC 6266 §4.3).
-fn last_part(path: &str) -> &str {
-    let mut parts = path.rsplit(['/', '\\']);
-    parts.find(|part| !part.is_empty()).unwrap_or(path)
+fn last_component(path: &str) -> &str {
+    let mut components = path.rsplit(['/', '\\']);
+    components
+        .find(|component| !component.is_empty())
+        .unwrap_or(path)
 }
 
 impl Body {

@@ -122,15 +122,15 @@ impl Limits {
     /// component that fits stays as it is.
     pub fn fit(self, path: &Path) -> PathBuf {
         path.iter()
-            .map(|part| {
-                let part = part.to_string_lossy();
-                if self.refuse_part(&part).is_none() {
-                    return part.into_owned();
+            .map(|component| {
+                let component = component.to_string_lossy();
+                if self.refuse_component(&component).is_none() {
+                    return component.into_owned();
                 }
                 let replaced = if self.takes_special {
-                    part.into_owned()
+                    component.into_owned()
                 } else {
-                    part.replace(SPECIAL, "_")
+                    component.replace(SPECIAL, "_")
                 };
                 safe_within(&replaced, self.longest_base())
             })
@@ -140,18 +140,18 @@ impl Limits {
     /// Why a path does not fit, as a message.
     pub fn refuse(self, path: &Path) -> Option<String> {
         path.iter()
-            .find_map(|part| self.refuse_part(&part.to_string_lossy()))
+            .find_map(|component| self.refuse_component(&component.to_string_lossy()))
     }
 
-    fn refuse_part(self, part: &str) -> Option<String> {
-        if !self.takes_special && part.contains(SPECIAL) {
+    fn refuse_component(self, component: &str) -> Option<String> {
+        if !self.takes_special && component.contains(SPECIAL) {
             return Some(format!(
                 "the file system takes none of {} in a name",
                 Self::special_probe()
             ));
         }
         let most = self.longest_base();
-        (part.len() > most).then(|| {
+        (component.len() > most).then(|| {
             format!("a part of the path is longer than {most} bytes, which is all that the file system has room for")
         })
     }
@@ -174,18 +174,18 @@ pub fn beneath(path: &str) -> Result<PathBuf, String> {
     if path.len() > LONGEST_PATH {
         return Err(format!("the path is longer than {LONGEST_PATH} bytes"));
     }
-    let parts: Vec<&str> = path
+    let components: Vec<&str> = path
         .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
+        .filter(|component| !matches!(*component, "" | "."))
         .collect();
-    match parts.first() {
+    match components.first() {
         None => return Err("the path names nothing".into()),
         Some(&"~") => return Err("\"~\" does not stand for a home folder here".into()),
         Some(_) => {}
     }
-    match parts.iter().find_map(|part| fault(part)) {
+    match components.iter().find_map(|component| fault(component)) {
         Some(fault) => Err(fault),
-        None => Ok(parts.iter().collect()),
+        None => Ok(components.iter().collect()),
     }
 }
 
@@ -195,20 +195,20 @@ pub fn numbered(name: &str, number: u64) -> String {
 }
 
 /// Why a component of a path is not [`safe`].
-fn fault(part: &str) -> Option<String> {
-    let fault = if part == ".." {
+fn fault(component: &str) -> Option<String> {
+    let fault = if component == ".." {
         "the path has \"..\"".into()
-    } else if part.contains('\\') {
+    } else if component.contains('\\') {
         "the path has a backslash".into()
-    } else if part.chars().any(is_forbidden) {
+    } else if component.chars().any(is_forbidden) {
         "the path has a control character".into()
-    } else if part.len() > LONGEST_NAME {
+    } else if component.len() > LONGEST_NAME {
         format!("a part of the path is longer than {LONGEST_NAME} bytes")
-    } else if part.ends_with(['.', ' ']) {
+    } else if component.ends_with(['.', ' ']) {
         "a part of the path ends in a dot or a space".into()
-    } else if is_device(part) {
+    } else if is_device(component) {
         "a part of the path is a reserved device name".into()
-    } else if is_state(part) {
+    } else if is_state(component) {
         format!("a part of the path ends in {STATE}, as gannet's own files do")
     } else {
         return None;
@@ -457,7 +457,7 @@ mod tests {
         assert_eq!(roomy.fit(Path::new("a:b")), Path::new("a:b"));
     }
 
-    /// Text rich in what matters to names.
+    /// Text with many characters that are special in names.
     fn text() -> impl Strategy<Value = String> {
         let alphabet = vec![
             '.', ' ', '/', '\\', '\0', '\n', '\u{202e}', 'a', 'ü', '名', '~', '-', '_', '1', 'C',
@@ -490,15 +490,15 @@ mod tests {
             prop_assert!((1..=LONGEST_NAME).contains(&name.len()));
             prop_assert!(!name.chars().any(is_forbidden) && !name.ends_with(['.', ' ']) && !is_device(&name) && !is_state(&name));
             let components: Vec<_> = Path::new(&name).components().collect();
-            prop_assert!(matches!(components[..], [Component::Normal(part)] if part == name.as_str()));
+            prop_assert!(matches!(components[..], [Component::Normal(component)] if component == name.as_str()));
         }
 
         #[test]
         fn a_path_taken_goes_down_only(text in text()) {
             if let Ok(path) = beneath(&text) {
                 for component in path.components() {
-                    let Component::Normal(part) = component else { panic!("{component:?}") };
-                    prop_assert_eq!(safe(part.to_str().unwrap()), part.to_str().unwrap());
+                    let Component::Normal(component) = component else { panic!("{component:?}") };
+                    prop_assert_eq!(safe(component.to_str().unwrap()), component.to_str().unwrap());
                 }
             }
         }

@@ -1,5 +1,5 @@
 //! How one file is divided among several transfers: which bytes each fetches, which segment is split for a new
-//! transfer, and which is fetched a second time. Every byte stays assigned or free, whatever fails or is split. Pure
+//! transfer, and which is fetched a second time. Every missing byte stays assigned or free, whatever fails. Pure
 //! arithmetic.
 
 use std::ops::Range;
@@ -20,7 +20,7 @@ pub type Lane = usize;
 
 /// A segment: where it began, the offset of the next byte, and where it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Share {
+struct Assigned {
     from: u64,
     at: u64,
     end: u64,
@@ -28,7 +28,7 @@ struct Share {
     has_rival: bool,
 }
 
-impl Share {
+impl Assigned {
     fn overlaps(&self, other: &Self) -> bool {
         self.at < other.end && other.at < self.end
     }
@@ -62,8 +62,8 @@ impl Speeds<'_> {
         (self.measured)(lane).unwrap_or(self.expected).max(1.0)
     }
 
-    fn seconds_left(&self, lane: Lane, share: &Share) -> f64 {
-        share.left() as f64 / self.of(lane)
+    fn seconds_left(&self, lane: Lane, segment: &Assigned) -> f64 {
+        segment.left() as f64 / self.of(lane)
     }
 }
 
@@ -74,7 +74,7 @@ pub struct Plan {
     /// The smallest segment, in bytes.
     least: u64,
     done: Ranges,
-    shares: Slab<Share>,
+    segments: Slab<Assigned>,
 }
 
 impl Plan {
@@ -84,7 +84,7 @@ impl Plan {
             size,
             least: least.max(1),
             done,
-            shares: Slab::new(),
+            segments: Slab::new(),
         }
     }
 
@@ -96,7 +96,7 @@ impl Plan {
     /// How many bytes from the first on are written and will not be overwritten: two transfers that fetch the same
     /// bytes can receive different ones.
     pub fn settled(&self) -> u64 {
-        let under_way = self.shares.iter().map(|(_, share)| share.at);
+        let under_way = self.segments.iter().map(|(_, segment)| segment.at);
         under_way.fold(self.done.frontier(), u64::min)
     }
 
@@ -112,14 +112,14 @@ impl Plan {
 
     /// The number of segments under way.
     pub fn lanes(&self) -> usize {
-        self.shares.len()
+        self.segments.len()
     }
 
     /// The range that a lane still has to fetch.
     pub fn rest(&self, lane: Lane) -> Range<u64> {
-        self.shares
+        self.segments
             .get(lane)
-            .map_or(0..0, |share| share.at..share.end.max(share.at))
+            .map_or(0..0, |segment| segment.at..segment.end.max(segment.at))
     }
 
     /// Adds the lane of a transfer that began at `from` and is at `at`. Its segment is the rest of the gap there.
@@ -127,14 +127,14 @@ impl Plan {
         let gap = self.done.gaps(self.size).find(|gap| gap.end > at);
         let end = gap.map_or(at, |gap| gap.end);
         let lane = self.add(at..end);
-        self.shares[lane].from = from.min(at);
+        self.segments[lane].from = from.min(at);
         lane
     }
 
     /// Extends a lane to the end of the file, because no other transfer can fetch those bytes.
     pub fn extend(&mut self, lane: Lane) {
-        if let Some(share) = self.shares.get_mut(lane) {
-            share.end = self.size;
+        if let Some(segment) = self.segments.get_mut(lane) {
+            segment.end = self.size;
         }
     }
 
@@ -143,34 +143,37 @@ impl Plan {
         let end = self.rest(lane).end;
         let taken = self.taken();
         let behind = taken.gaps(self.size).find(|gap| gap.start == end);
-        if let Some((share, gap)) = self.shares.get_mut(lane).zip(behind) {
-            share.end = gap.end;
+        if let Some((segment, gap)) = self.segments.get_mut(lane).zip(behind) {
+            segment.end = gap.end;
         }
     }
 
     /// The lane of the next segment behind this one, unless two lanes fetch that segment.
     pub fn behind(&self, lane: Lane) -> Option<Lane> {
         let end = self.rest(lane).end;
-        let behind = self.shares.iter().filter(|(_, share)| share.at >= end);
-        let (next, share) = behind.min_by_key(|(_, share)| share.at)?;
-        (!share.has_rival && share.at < share.end).then_some(next)
+        let behind = self
+            .segments
+            .iter()
+            .filter(|(_, segment)| segment.at >= end);
+        let (next, segment) = behind.min_by_key(|(_, segment)| segment.at)?;
+        (!segment.has_rival && segment.at < segment.end).then_some(next)
     }
 
     /// Extends a lane over the segment of `other`, which is the next [behind](Self::behind) it, and closes `other`.
     pub fn take_back(&mut self, lane: Lane, other: Lane) {
         let end = self.rest(other).end;
         self.close(other);
-        if let Some(share) = self.shares.get_mut(lane) {
-            share.end = end.max(share.end);
+        if let Some(segment) = self.segments.get_mut(lane) {
+            segment.end = end.max(segment.end);
         }
     }
 
     /// Records that a lane has written all bytes before `at`, which may be beyond its end.
     pub fn advance(&mut self, lane: Lane, at: u64) {
-        if let Some(share) = self.shares.get_mut(lane) {
-            self.done.insert(share.at..at.max(share.at));
-            share.at = at.max(share.at);
-            share.end = share.end.max(share.at);
+        if let Some(segment) = self.segments.get_mut(lane) {
+            self.done.insert(segment.at..at.max(segment.at));
+            segment.at = at.max(segment.at);
+            segment.end = segment.end.max(segment.at);
         }
     }
 
@@ -181,36 +184,40 @@ impl Plan {
 
     /// Closes a lane at the end of its transfer: its missing bytes are free.
     pub fn close(&mut self, lane: Lane) {
-        if let Some(share) = self.shares.try_remove(lane)
-            && share.has_rival
+        if let Some(segment) = self.segments.try_remove(lane)
+            && segment.has_rival
         {
-            let others: Vec<_> = self.shares.iter().map(|(lane, _)| lane).collect();
+            let others: Vec<_> = self.segments.iter().map(|(lane, _)| lane).collect();
             for lane in others {
                 let has_rival = self.rivals(lane).next().is_some();
-                self.shares[lane].has_rival = has_rival;
+                self.segments[lane].has_rival = has_rival;
             }
         }
     }
 
     /// The lanes that fetch some of the same bytes as this one.
     fn rivals(&self, lane: Lane) -> impl Iterator<Item = Lane> + '_ {
-        let others = self.shares.iter().filter(move |(other, _)| *other != lane);
-        let rivals = others.filter(move |(_, other)| self.shares[lane].overlaps(other));
+        let others = self
+            .segments
+            .iter()
+            .filter(move |(other, _)| *other != lane);
+        let rivals = others.filter(move |(_, other)| self.segments[lane].overlaps(other));
         rivals.map(|(other, _)| other)
     }
 
     /// A lane other than `spared` that has no missing bytes: it, or other lanes, have written them.
     pub fn superfluous(&self, spared: Option<Lane>) -> Option<Lane> {
-        self.shares
+        self.segments
             .iter()
             .filter(|(lane, _)| Some(*lane) != spared)
-            .find_map(|(lane, share)| self.is_written(share).then_some(lane))
+            .find_map(|(lane, segment)| self.is_written(segment).then_some(lane))
     }
 
     /// Whether all bytes that a segment has left are written.
-    fn is_written(&self, share: &Share) -> bool {
+    fn is_written(&self, segment: &Assigned) -> bool {
         let mut written = self.done.iter();
-        share.at >= share.end || written.any(|held| held.start <= share.at && share.end <= held.end)
+        segment.at >= segment.end
+            || written.any(|held| held.start <= segment.at && segment.end <= held.end)
     }
 
     /// Assigns a segment, the first of `count` to be opened now. It is taken from a gap; without a gap it is split
@@ -237,7 +244,7 @@ impl Plan {
             // Each lane that can be split gives an equal number of pieces, so that segments that open together have
             // similar lengths.
             let pieces = count.div_ceil(splittable.count() as u64).max(1);
-            self.shares[lane].end = self.end_after_split(lane, pieces, &speeds);
+            self.segments[lane].end = self.end_after_split(lane, pieces, &speeds);
             let range = self.free(pieces)?;
             return Some(self.opened(range, Some(lane)));
         }
@@ -246,19 +253,19 @@ impl Plan {
         let mut stuck = lanes.filter(|lane| self.is_stuck(*lane, &speeds));
         let lane =
             stuck.find(|lane| self.rivals(*lane).all(|lane| self.is_stuck(lane, &speeds)))?;
-        self.shares[lane].has_rival = true;
+        self.segments[lane].has_rival = true;
         let opened = self.opened(self.rest(lane), None);
-        self.shares[opened.lane].has_rival = true;
+        self.segments[opened.lane].has_rival = true;
         Some(opened)
     }
 
     /// The lanes that have enough left to be worth another request, the slowest first.
     fn slowest(&self, speeds: &Speeds<'_>) -> Vec<Lane> {
         let mut slowest: Vec<(f64, Lane)> = self
-            .shares
+            .segments
             .iter()
-            .filter(|(_, share)| share.at < share.end)
-            .map(|(lane, share)| (speeds.seconds_left(lane, share), lane))
+            .filter(|(_, segment)| segment.at < segment.end)
+            .map(|(lane, segment)| (speeds.seconds_left(lane, segment), lane))
             .filter(|(left, _)| *left >= WORTHWHILE)
             .collect();
         slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -267,31 +274,31 @@ impl Plan {
 
     /// The new end of a lane that gives away this many pieces: it keeps no more than one of them, unless it is faster.
     fn end_after_split(&self, lane: Lane, pieces: u64, speeds: &Speeds<'_>) -> u64 {
-        let share = &self.shares[lane];
-        let brought = share.at - share.from;
+        let segment = &self.segments[lane];
+        let brought = segment.at - segment.from;
         let since = if brought <= WITH_HEAD {
-            share.from
+            segment.from
         } else {
-            share.at
+            segment.at
         };
-        let (length, own) = (share.end - since, speeds.of(lane));
+        let (length, own) = (segment.end - since, speeds.of(lane));
         let weighed = length as f64 * own / (own + pieces as f64 * speeds.expected);
         let kept = length.div_ceil(pieces + 1).max(weighed as u64);
-        (since + kept).max(share.at + self.least)
+        (since + kept).max(segment.at + self.least)
     }
 
     /// Whether a lane can give away a segment.
     fn can_split(&self, lane: Lane, speeds: &Speeds<'_>) -> bool {
-        let share = &self.shares[lane];
+        let segment = &self.segments[lane];
         let end = self.end_after_split(lane, 1, speeds);
-        !share.has_rival && share.end.saturating_sub(end) >= self.least
+        !segment.has_rival && segment.end.saturating_sub(end) >= self.least
     }
 
     /// Whether a new transfer would fetch the rest of a lane in much less time.
     fn is_stuck(&self, lane: Lane, speeds: &Speeds<'_>) -> bool {
         let rest = self.rest(lane);
         let fresh = (rest.end - rest.start) as f64 / speeds.expected;
-        speeds.seconds_left(lane, &self.shares[lane]) >= 1.0 + 2.0 * fresh
+        speeds.seconds_left(lane, &self.segments[lane]) >= 1.0 + 2.0 * fresh
     }
 
     /// A segment of the first gap, of a length at which `count` segments fill all gaps.
@@ -313,8 +320,8 @@ impl Plan {
     /// The ranges that are written or assigned.
     fn taken(&self) -> Ranges {
         let mut taken = self.done.clone();
-        for (_, share) in &self.shares {
-            taken.insert(share.at..share.end);
+        for (_, segment) in &self.segments {
+            taken.insert(segment.at..segment.end);
         }
         taken
     }
@@ -328,7 +335,7 @@ impl Plan {
     }
 
     fn add(&mut self, range: Range<u64>) -> Lane {
-        self.shares.insert(Share {
+        self.segments.insert(Assigned {
             from: range.start,
             at: range.start,
             end: range.end,
@@ -354,9 +361,9 @@ mod tests {
             }
         }
         let mut ranges: Vec<_> = plan
-            .shares
+            .segments
             .iter()
-            .map(|(_, share)| share.at..share.end)
+            .map(|(_, segment)| segment.at..segment.end)
             .collect();
         ranges.sort_by_key(|range| range.start);
         ranges
@@ -378,7 +385,7 @@ mod tests {
         plan.adopt(0, M / 8);
         let ranges = open_all(&mut plan, 16);
         assert_eq!((&ranges[0], &ranges[1]), (&(M / 8..4 * M), &(4 * M..8 * M)));
-        // What has come by and by is not: the others begin now.
+        // Bytes that arrived earlier are not counted: the other segments begin now.
         let mut plan = plan_at(32 * M);
         plan.adopt(0, 32 * M);
         assert_eq!(open_all(&mut plan, 2)[0], 32 * M..48 * M);
@@ -392,8 +399,8 @@ mod tests {
         let ranges = open_all(&mut plan, 4);
         let others: Vec<_> = ranges.iter().map(|range| range.start).skip(1).collect();
         let close = |plan: &mut Plan, start| {
-            let mut shares = plan.shares.iter();
-            let (lane, _) = shares.find(|(_, share)| share.at == start).unwrap();
+            let mut segments = plan.segments.iter();
+            let (lane, _) = segments.find(|(_, segment)| segment.at == start).unwrap();
             plan.close(lane);
         };
         for start in others {
@@ -446,7 +453,7 @@ mod tests {
         let fast = plan.adopt(0, 0);
         let opened = plan.open(1, 1e6, |_| Some(3e6)).unwrap();
         assert_eq!((opened.range, opened.shrunk), (30 * M..40 * M, Some(fast)));
-        // It would take longer with less than the least than the other with all.
+        // The new transfer would need longer for less than the smallest segment than the other one for everything.
         assert_eq!(plan.open(1, 1e4, |_| Some(3e6)), None);
     }
 
@@ -462,7 +469,7 @@ mod tests {
             None,
             "one rival that is fast is enough"
         );
-        // One that is stuck too is none.
+        // A second stuck lane is no help, so the range is fetched once more.
         let other = plan.open(1, 1e7, |_| Some(1.0)).unwrap();
         assert_eq!((other.range, other.shrunk), (0..M, None));
         plan.close(other.lane);
@@ -532,7 +539,7 @@ mod tests {
             let mut plan = Plan::new(size, least, done);
             plan.adopt(start, start);
             for (what, which, amount) in steps {
-                let lanes: Vec<_> = plan.shares.iter().map(|(lane, _)| lane).collect();
+                let lanes: Vec<_> = plan.segments.iter().map(|(lane, _)| lane).collect();
                 let lane = lanes.get(which % lanes.len().max(1)).copied();
                 match (what, lane) {
                     (0..2, Some(lane)) => {
@@ -555,21 +562,21 @@ mod tests {
                         }
                     }
                 }
-                // Nobody brings what another brings, but for a rival.
-                let shares: Vec<_> = plan.shares.iter().map(|(_, share)| share).collect();
-                for (n, one) in shares.iter().enumerate() {
-                    for other in &shares[n + 1..] {
+                // Two lanes overlap only if they are rivals.
+                let segments: Vec<_> = plan.segments.iter().map(|(_, segment)| segment).collect();
+                for (n, one) in segments.iter().enumerate() {
+                    for other in &segments[n + 1..] {
                         let is_shared = one.at < other.end && other.at < one.end;
                         prop_assert!(!is_shared || one.has_rival && other.has_rival, "{one:?} {other:?}");
                     }
                 }
             }
-            // Whatever has happened, the rest can be brought.
+            // Whatever has happened, the rest can still be fetched.
             for _ in 0..10_000 {
                 if plan.is_done() {
                     break;
                 }
-                let lane = plan.shares.iter().map(|(lane, _)| lane).next();
+                let lane = plan.segments.iter().map(|(lane, _)| lane).next();
                 let lane = match lane {
                     Some(lane) => lane,
                     None => plan.open(1, 1.0, |_| None).expect("something is missing").lane,

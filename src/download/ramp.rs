@@ -119,8 +119,8 @@ impl Ramp {
 mod tests {
     use super::*;
 
-    /// Runs a ramp for so many seconds against a link, whose speed depends on the connections, and
-    /// gives the number at the end and the most there were.
+    /// Runs a ramp for some seconds on a link with a speed that depends on the number of connections. Returns the
+    /// final and the largest number.
     fn run(most: usize, seconds: u32, link: impl Fn(usize) -> f64) -> (usize, usize) {
         let mut now = Instant::now();
         let mut ramp = Ramp::new(most, now, 0);

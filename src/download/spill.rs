@@ -132,7 +132,7 @@ fn slot(page: &[u8; PAGE], value: u64) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Keys that look random, and are all different.
+    /// Distinct pseudorandom keys.
     fn key(n: u64) -> u64 {
         n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }

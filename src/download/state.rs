@@ -262,7 +262,7 @@ mod tests {
         let (all, synced) = (state().ranges, state().synced);
         assert_eq!(claimed(Some("this"), "this"), all);
         assert_eq!(claimed(Some("this"), "other"), synced);
-        // Where the system does not tell one boot from another, each may be another.
+        // Without a boot id, each run may be in another boot.
         assert_eq!(claimed(Some(""), ""), synced);
         assert_eq!(claimed(Some("this"), ""), synced);
         assert_eq!(claimed(None, "this"), all);
@@ -350,7 +350,7 @@ mod tests {
         #[test]
         fn a_state_that_was_cut_is_never_read(length in 0_usize..1000) {
             let bytes = state().to_bytes();
-            // The last byte is the line's end, which nothing needs.
+            // The last byte is the line feed, which is optional.
             let cut = &bytes[..length.min(bytes.len() - 2)];
             prop_assert!(State::parse(cut).is_err());
         }

@@ -298,7 +298,7 @@ mod tests {
             "",
             "2\n",
             "part\n",
-            // A note of earlier versions says nothing of its URL.
+            // A record of version 1 has no key of its URL.
             "1\n7\n1\ne\nl\n",
             "3\nKEY\n7\n1\ne\nl\n",
             "2\nKEY\nx\n1\ne\nl\n",

@@ -94,8 +94,8 @@ impl Template {
             return Err("nothing is left of the name".into());
         }
         // Safe components can combine to an unsafe one.
-        let parts = path.split('/').filter(|part| !part.is_empty());
-        let path = parts.map(safe).collect::<Vec<_>>().join("/");
+        let components = path.split('/').filter(|component| !component.is_empty());
+        let path = components.map(safe).collect::<Vec<_>>().join("/");
         beneath(&path)
     }
 
@@ -196,9 +196,12 @@ mod tests {
         ] {
             let path = expand("{path}", url).unwrap();
             assert!(beneath(&path).is_ok(), "{url}: {path}");
-            assert!(path.split('/').all(|part| part != ".."), "{url}: {path}");
+            assert!(
+                path.split('/').all(|component| component != ".."),
+                "{url}: {path}"
+            );
         }
-        // Each part is harmless, and so is what they make together.
+        // Components that are safe alone also stay safe together.
         assert!(
             !expand("{ext}.", "http://h/a.")
                 .unwrap_or_default()
@@ -213,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_cannot_be_used_is_refused() {
-        for (template, part) in [
+        for (template, component) in [
             ("", "names nothing"),
             ("/{name}", "absolute"),
             ("../{name}", ".."),
@@ -224,7 +227,7 @@ mod tests {
             ("{}", "unknown '{}'"),
         ] {
             let fault = Template::parse(template).unwrap_err();
-            assert!(fault.contains(part), "{template}: {fault}");
+            assert!(fault.contains(component), "{template}: {fault}");
         }
         assert!(
             expand("x/{ext}", "http://h/a")

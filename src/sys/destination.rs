@@ -511,7 +511,7 @@ mod tests {
         let path = top.path().join("file");
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        // What a killed process left is no obstacle.
+        // A leftover of a killed process is replaced, if it is marked.
         fs::write(top.path().join("file.part"), "left").unwrap();
         let theirs = create(&path).unwrap_err();
         assert_eq!(theirs.kind(), ErrorKind::InvalidInput);
@@ -565,7 +565,7 @@ mod tests {
             output.commit(false).unwrap();
             assert_eq!(fs::read(&path).unwrap(), b"new");
             assert_eq!(fs::read(&part).unwrap(), b"other");
-            // Nor is it removed for the next output.
+            // The next output does not remove it either.
             assert!(create(&path).is_err());
             fs::remove_file(&part).unwrap();
             let output = create(&path).unwrap();

@@ -514,7 +514,7 @@ mod tests {
     use crate::download::Ranges;
     use crate::sys::fault::{Call, Script, Scripted};
 
-    /// The system refuses a call.
+    /// A script that refuses one call.
     struct Refusing(Call, Errno);
 
     impl Script for Refusing {

@@ -64,7 +64,7 @@ impl Part {
     }
 
     /// Looks for files of an earlier run that will not be resumed: a body that arrives in one piece must not leave
-    /// them beside its file. Returns the index of no URL.
+    /// them beside its file. Always returns `None`, because no URL is resumed.
     pub fn look_for_leftovers(&mut self) -> Option<usize> {
         drop(self.look());
         None
