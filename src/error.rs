@@ -1,6 +1,7 @@
-//! What can go wrong: [`Error`] for one transfer, grouped by whose fault it is, and [`MultiError`] for a call.
+//! The errors of the library: [`Error`] for one transfer, grouped by the party at fault, and [`MultiError`] for a
+//! call.
 //!
-//! An `Ok` from a call says nothing of single transfers; their results come from the info queue alone.
+//! An `Ok` from a call says nothing about single transfers: their results come only from the info queue.
 
 mod proxy;
 
@@ -16,10 +17,10 @@ use url::Url;
 
 pub use proxy::{ProxyFault, SocksReply};
 
-/// What ended a transfer: the fault, what was being done, and the last address tried.
+/// Why a transfer failed: the fault, the activity that it interrupted, and the last address tried.
 ///
-/// Messages are lower case, without a full stop, and never hold credentials. They do not repeat the URL:
-/// whoever reports an error knows which transfer it belongs to.
+/// Messages are lower case, without a full stop, and never hold credentials. They do not repeat the URL: the caller
+/// knows which transfer an error belongs to.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 
@@ -32,32 +33,32 @@ struct Inner {
     proxy: Option<String>,
 }
 
-/// What a transfer was doing when it ended.
+/// The activity of a transfer when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Doing {
-    /// Checking what was asked for.
+    /// Checking the request.
     #[default]
     Starting,
-    /// Waiting for a place or for its time.
+    /// Waiting for a slot or for its start time.
     Waiting,
     /// Looking up the host's addresses.
     Resolving,
     /// Opening a connection.
     Connecting,
-    /// Agreeing on keys and checking certificates.
+    /// In the TLS handshake: agreeing on keys and checking certificates.
     Handshaking,
     /// Sending the request.
     Sending,
-    /// Waiting for the answer, or reading its head or body.
+    /// Waiting for the response, or reading its head or body.
     Receiving,
-    /// Writing the body to where it belongs.
+    /// Writing the body to its sink.
     Writing,
-    /// Comparing the whole body with what was promised.
+    /// Verifying the complete body.
     Verifying,
 }
 
-/// The fault itself, grouped by whose it is.
+/// The fault, grouped by the party that caused it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -65,7 +66,7 @@ pub enum Fault {
     /// The URL's scheme is neither http nor https.
     #[error("unsupported scheme '{0}': use http or https")]
     UnsupportedScheme(String),
-    /// The URL has no host, or a part of it cannot be sent.
+    /// The URL has no host, or a component of it cannot be sent.
     #[error("bad URL: {0}")]
     BadUrl(String),
     /// The trust roots could not be loaded.
@@ -81,7 +82,7 @@ pub enum Fault {
     },
 
     // The peer's.
-    /// The answer is not HTTP, or breaks its rules.
+    /// The response is not HTTP, or violates its rules.
     #[error("malformed response: {0}")]
     Malformed(Malformed),
     /// The server answered with a status of 400 or above.
@@ -89,24 +90,25 @@ pub enum Fault {
     Status {
         /// The status code, 400 or above.
         status: u16,
-        /// What the server asked for in Retry-After (RFC 9110 §10.2.3).
+        /// The value of Retry-After (RFC 9110 §10.2.3).
         retry_after: Option<RetryAfter>,
-        /// With a 416, the bytes of the whole, where the server said (RFC 9110 §15.5.17).
+        /// With a 416, the size of the full file in bytes, if the server sent it (RFC 9110 §15.5.17).
         size: Option<u64>,
     },
-    /// An answer to a request for a part is not that part, or that cannot be told.
+    /// The response to a range request does not have the requested range, or does not prove it.
     #[error("the response does not continue the partial file: {0}")]
     BadRange(&'static str),
-    /// A part alone was asked for, and the server sends the whole.
+    /// Only a range was requested, and the server sends the full file.
     #[error("the server ignored the range and sent the whole file")]
     NoPart,
-    /// The file on the server is not the one that was begun.
+    /// The file on the server is not the version that was begun.
     #[error("the file changed on the server")]
     Changed,
     /// More redirects than allowed.
     #[error("more than {0} redirects")]
     TooManyRedirects(u32),
-    /// A redirect that is not followed: a bad target, a foreign scheme, a downgrade that would carry credentials.
+    /// A redirect that is not followed: a bad target, an unsupported scheme, or a downgrade that would expose
+    /// credentials.
     #[error("redirect not followed: {0}")]
     BadRedirect(String),
     /// The body is, or would be, larger than allowed. In bytes.
@@ -115,12 +117,12 @@ pub enum Fault {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// The body ended before its time.
+    /// The body ended too early.
     #[error("the connection closed after {received} bytes of {}", expected.map_or_else(|| "an unfinished body".to_owned(), |n| n.to_string()))]
     Truncated {
         /// Bytes of the body received.
         received: u64,
-        /// Bytes the server had announced, where it had.
+        /// Bytes that the server announced, if it did.
         expected: Option<u64>,
     },
 
@@ -128,21 +130,21 @@ pub enum Fault {
     #[error("{0}")]
     Undecodable(Undecodable),
 
-    /// The connection broke the rules of HTTP/2, or a body did (RFC 9113 §5.4): by whose stream is not known.
+    /// The connection, or one of its streams, violated the rules of HTTP/2 (RFC 9113 §5.4).
     #[error("the server violated the HTTP/2 protocol: {0}")]
     Http2(ErrorCode),
-    /// One version of HTTP alone was to be spoken, and the server does not.
+    /// A specific version of HTTP was requested, and the server does not support it.
     #[error("the server does not support the requested version of HTTP")]
     VersionRefused,
-    /// The server wants to be spoken to over HTTP/1.1, and that was not to be.
+    /// The server requires HTTP/1.1, and the options exclude it.
     #[error("the server requires HTTP/1.1")]
     Http11Required,
 
     // The network's.
-    /// The server ended the stream before its answer was whole (RST_STREAM, RFC 9113 §6.4).
+    /// The server ended the stream before its response was complete (RST_STREAM, RFC 9113 §6.4).
     #[error("the server reset the stream: {0}")]
     StreamReset(ErrorCode),
-    /// The server ended the connection before it had begun on the request (GOAWAY, RFC 9113 §6.8).
+    /// The server ended the connection before it processed the request (GOAWAY, RFC 9113 §6.8).
     #[error("the server closed the HTTP/2 connection: {0}")]
     GoneAway(ErrorCode),
     /// The host name has no address, or the lookup failed.
@@ -156,9 +158,9 @@ pub enum Fault {
     /// The proxy does not connect to the host.
     #[error("the proxy {proxy} {fault}")]
     Proxy {
-        /// Which, as a URL without a login.
+        /// The proxy, as a URL without a login.
         proxy: String,
-        /// Why.
+        /// The reason.
         fault: ProxyFault,
     },
     /// No connection could be opened.
@@ -167,13 +169,13 @@ pub enum Fault {
     /// The connection broke while bytes were sent or received.
     #[error("connection lost: {0}")]
     ConnectionLost(#[source] io::Error),
-    /// The connection closed before the answer was whole, or before any of it came.
+    /// The connection closed before the response was complete, or before its first byte.
     #[error("the server closed the connection before its response was complete")]
     NoAnswer,
-    /// Something took longer than it may. The duration is the limit.
+    /// A time limit was exceeded.
     #[error("{kind} timed out after {}", humantime::format_duration(*.limit))]
     Timeout {
-        /// Which clock ran out.
+        /// The time limit that was exceeded.
         kind: Timeout,
         /// The limit that was set.
         limit: Duration,
@@ -183,7 +185,7 @@ pub enum Fault {
     /// The server's certificate was refused. Retrying will not help.
     #[error("certificate not accepted: {0}")]
     Certificate(#[source] Box<dyn StdError + Send + Sync>),
-    /// The server does not accept the client's certificate, or that it has none. Retrying will not help.
+    /// The server does not accept the client's certificate, or requires one. Retrying will not help.
     #[error("TLS failed: {0}")]
     IdentityRefused(String),
     /// The handshake failed, or a record was damaged.
@@ -197,86 +199,85 @@ pub enum Fault {
     },
 
     // The body's.
-    /// The whole body is not the one that was promised.
+    /// The digest of the body is not the expected one.
     #[error("the digest is {found}, not {expected} as {}", if *.is_announced { "the server announced" } else { "asked for" })]
     Digest {
-        /// What its digest was to be.
+        /// The expected digest.
         expected: String,
-        /// What it is.
+        /// The digest of the body.
         found: String,
-        /// The server itself announced it (RFC 9530): the body was damaged on its way, and another
-        /// try may bring it whole.
+        /// The expected digest is the server's own (RFC 9530): the body was damaged in transit, and a retry may help.
         is_announced: bool,
     },
-    /// A piece of the body is not the one that was promised.
+    /// The digest of a piece is not the expected one.
     #[error("the digest of bytes {}-{} is {found}, not {expected} as asked for", range.start, range.end.saturating_sub(1))]
     Piece {
-        /// Its bytes, by their offsets.
+        /// The range of the piece.
         range: Range<u64>,
-        /// What its digest was to be.
+        /// The expected digest.
         expected: String,
-        /// What it is.
+        /// The digest of the piece.
         found: String,
     },
-    /// The whole body cannot be made of the pieces that were promised.
+    /// The size of the body does not match the number of expected pieces.
     #[error("the size is {found} bytes, which is not that of {count} pieces of {length} bytes")]
     PieceCount {
-        /// What it is, or would be, in bytes.
+        /// The size of the body, in bytes.
         found: u64,
-        /// How many pieces there were to be.
+        /// The number of expected pieces.
         count: usize,
-        /// Bytes of each but the last.
+        /// The size of each piece but the last, in bytes.
         length: u64,
     },
-    /// The whole body is not as large as was promised.
+    /// The size of the body is not the expected one.
     #[error("the size is {found} bytes, not {expected} as asked for")]
     Size {
-        /// What it was to be, in bytes.
+        /// The expected size, in bytes.
         expected: u64,
-        /// What it is, or would be, in bytes.
+        /// The size of the body, in bytes.
         found: u64,
     },
-    /// Nothing says what the digest of a file is to be, though each was to be checked.
+    /// No digest is known for a file, though each file must be verified.
     #[error("{0}")]
     NoDigest(String),
 
     // The disk's.
-    /// A file or folder could not be made, written or renamed.
+    /// A file or folder could not be created, written or renamed.
     #[error("cannot {verb} {}: {source}", path.display())]
     Disk {
-        /// What was tried: "create", "write", "rename".
+        /// The failed operation: "create", "write", "rename".
         verb: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// The final name exists and `--exists error` was asked for.
+    /// The final name exists, and `--exists error` is set.
     #[error("{} exists", .0.display())]
     Exists(PathBuf),
-    /// The final name was asked for, and another row, run or program has put a file there.
+    /// The final name is fixed, and another row, run or program has created a file there.
     #[error("{} exists: another row or program created it during the run", .0.display())]
     Taken(PathBuf),
 
-    // Nobody's.
-    /// The multi was aborted by one of its own functions, or stopped.
+    // The application's.
+    /// A function of the application aborted the multi, or the multi was stopped.
     #[error("aborted")]
     Aborted,
 }
 
-/// When a server wants to be asked again: Retry-After (RFC 9110 §10.2.3).
+/// When a server allows the next request: Retry-After (RFC 9110 §10.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// After this long: it was given in seconds, or as a date beside the server's own Date.
+    /// After this delay: the field has seconds, or a date that the server's own Date makes relative.
     Delay(Duration),
-    /// At this time, by a clock that may not be ours: a date came without a Date beside it.
+    /// At this time of the server's clock: the response had no Date to compare with.
     Date(SystemTime),
 }
 
 /// `for 5m`, `until 2026-11-23T06:00:00Z`.
 impl fmt::Display for RetryAfter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Dates can be written from 1970 to the end of 9999.
+        // Only dates from 1970 to the end of 9999 can be formatted.
         let years = UNIX_EPOCH..UNIX_EPOCH + Duration::from_secs(253_402_300_800);
         match self {
             Self::Delay(delay) => write!(f, "for {}", humantime::format_duration(*delay)),
@@ -288,25 +289,25 @@ impl fmt::Display for RetryAfter {
     }
 }
 
-/// Which clock ran out. Each starts when the transfer is dispatched, not while it waits for a place.
+/// The time limit that was exceeded. Each starts when the transfer is dispatched, not while it waits for a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Timeout {
-    /// Connecting, which began with a lookup that did not end.
+    /// Connecting; the lookup of the host had not ended.
     Lookup,
     /// Connecting.
     Connect,
-    /// Connecting, which did not get beyond the handshake.
+    /// Connecting; the TLS handshake had not ended.
     Handshake,
-    /// Connecting, which did not get through the proxy.
+    /// Connecting; the proxy had not connected.
     Proxy,
-    /// No byte of the answer arrived for too long.
+    /// No byte of the response arrived for too long.
     Answer,
     /// No further byte arrived for too long.
     Stall,
-    /// Fewer bytes arrived than asked for.
+    /// The speed was below the minimum for too long.
     Speed,
-    /// The whole transfer.
+    /// The full transfer.
     Total,
 }
 
@@ -325,16 +326,16 @@ impl fmt::Display for Timeout {
     }
 }
 
-/// Why a stream or connection of HTTP/2 was ended (RFC 9113 §7).
+/// Why a stream or a connection of HTTP/2 ended (RFC 9113 §7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorCode(pub u32);
 
 impl ErrorCode {
-    /// The peer asks for less.
+    /// The peer demands fewer requests.
     pub const ENHANCE_YOUR_CALM: Self = Self(11);
 }
 
-/// As the RFC calls it, or its number.
+/// The name in the RFC, or the number.
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: [&str; 14] = [
@@ -360,35 +361,35 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// How an answer broke the rules of HTTP.
+/// How a response violates the rules of HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
     /// The first bytes are not an HTTP/1 status line (RFC 9112 §4).
     #[error("not HTTP/1.x")]
     NotHttp,
-    /// The first byte is that of an alert: the port speaks TLS.
+    /// The first byte is that of a TLS alert: the port expects TLS.
     #[error("not HTTP/1.x but TLS: the URL may want https")]
     Tls,
-    /// The status line or a header line cannot be read (RFC 9112 §4 and §5).
+    /// The status line or a field line cannot be parsed (RFC 9112 §4 and §5).
     #[error("bad response head")]
     Head,
     /// The head is longer than the limit.
     #[error("response head over 256 KiB")]
     HeadTooLong,
-    /// More header lines than the limit.
+    /// More field lines than the limit.
     #[error("too many header lines")]
     TooManyHeaders,
-    /// More interim (1xx) answers than the limit.
+    /// More interim (1xx) responses than the limit.
     #[error("too many interim responses")]
     TooManyInterim,
-    /// An interim answer that nobody asked for: 101 (RFC 9110 §15.2.2).
+    /// An upgrade that was not requested: 101 (RFC 9110 §15.2.2).
     #[error("unexpected 101 Switching Protocols")]
     Upgrade,
-    /// A status that cannot answer the request, such as 206 without Range or 304 without a condition.
+    /// A status that does not fit the request, such as 206 without Range or 304 without a condition.
     #[error("unexpected status {0}{why}", why = if *.0 == 206 { " to a request without a range" } else { "" })]
     Unasked(u16),
-    /// A part of another extent than was asked for, or one that does not say where it lies (RFC 9110 §14.4).
+    /// A response with another range than the requested one, or without a valid Content-Range (RFC 9110 §14.4).
     #[error("the response has another range than the requested one")]
     OtherRange,
     /// Content-Length is not a number, or two of them differ (RFC 9112 §6.3).
@@ -397,50 +398,50 @@ pub enum Malformed {
     /// A transfer coding other than chunked, or chunked not last (RFC 9112 §6.1).
     #[error("unsupported Transfer-Encoding")]
     TransferEncoding,
-    /// A chunk's size line or end cannot be read (RFC 9112 §7.1).
+    /// The size line or the end of a chunk cannot be parsed (RFC 9112 §7.1).
     #[error("bad chunk")]
     Chunk,
-    /// The trailer section is damaged or over its limit (RFC 9112 §7.1.2).
+    /// The trailer section cannot be parsed or is over its limit (RFC 9112 §7.1.2).
     #[error("bad trailers")]
     Trailers,
-    /// A body where none may be: after HEAD, or of a 204 or 304 (RFC 9110 §6.4.1).
+    /// A body in a response that has none: to HEAD, or a 204 or 304 (RFC 9110 §6.4.1).
     #[error("a body in a response that cannot have one")]
     UnexpectedBody,
-    /// The stream breaks the rules of HTTP/2 (RFC 9113 §8.1.1).
+    /// The stream violates the rules of HTTP/2 (RFC 9113 §8.1.1).
     #[error("HTTP/2 {0}")]
     Http2(ErrorCode),
-    /// Bytes arrived on a connection that had no request under way.
+    /// Bytes arrived on a connection without an outstanding request.
     #[error("a response without a request")]
     Unsolicited,
 }
 
-/// Why the codings of a body cannot be undone (RFC 9110 §8.4).
+/// Why the codings of a body cannot be decoded (RFC 9110 §8.4).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Undecodable {
-    /// A coding that is not known; its name, escaped.
+    /// An unknown coding; its name, escaped.
     #[error("unrecognized content encoding '{0}'")]
     Unknown(String),
-    /// More codings, one in the other, than the limit.
+    /// More nested codings than the limit.
     #[error("more than {0} content encodings")]
     TooMany(usize),
-    /// The bytes are not what the coding of this name makes, or not those that it has the checksum of.
+    /// The bytes are not valid in this coding, or do not have its checksum.
     #[error("the body is damaged: it is not valid {0}, or its checksum is wrong")]
     Damaged(&'static str),
-    /// The body ended, and the coding of this name has more to come: it was cut before it was sent.
+    /// The body ended before the end of this coding: it was truncated before it was sent.
     #[error("the body ends before its {0} encoding is complete")]
     Cut(&'static str),
-    /// More of the body would have to be kept in memory than the limit. In bytes.
+    /// The decoder needs a larger window of memory than the limit.
     #[error("the body needs a {coding} window of {window} bytes; the limit is {most}")]
     Window {
         /// The coding.
         coding: &'static str,
-        /// What it needs.
+        /// The size of its window, in bytes.
         window: u64,
         /// The limit.
         most: u64,
     },
-    /// The body needs a dictionary that nobody has sent.
+    /// The body needs a dictionary, which is not supported.
     #[error("the body needs a {0} dictionary")]
     Dictionary(&'static str),
 }
@@ -452,7 +453,8 @@ impl From<Undecodable> for Fault {
 }
 
 impl Fault {
-    /// The same fault for another transfer of the same origin, where it is one of reaching that.
+    /// A copy of a fault to reach an origin, for another transfer that waits for that origin; `None` for any other
+    /// fault.
     pub(crate) fn of_reaching(&self) -> Option<Self> {
         match self {
             Self::Resolve { host, reason } => Some(Self::Resolve {
@@ -481,7 +483,7 @@ impl Fault {
         }
     }
 
-    /// The same fault as one of the handshake with a proxy: whose certificate it is has to be said.
+    /// Marks a fault of a TLS handshake as one with the proxy, so that its message says so.
     pub(crate) fn of_proxy(self) -> Self {
         match self {
             Self::Certificate(why) => Self::Certificate(format!("the proxy's: {why}").into()),
@@ -510,7 +512,7 @@ impl From<Malformed> for Fault {
     }
 }
 
-/// What a 416 says of the size of the whole.
+/// The size of the full file that a 416 sends, for messages.
 fn size_text(size: Option<u64>) -> String {
     size.map_or_else(String::new, |size| format!(": the file has {size} bytes"))
 }
@@ -523,7 +525,7 @@ fn status_text(status: u16) -> String {
     )
 }
 
-/// What a status means, where that is well known.
+/// The meaning of a status, if it is well known.
 fn meaning(status: u16) -> Option<&'static str> {
     let reason = match status {
         400 => "bad request",
@@ -553,11 +555,11 @@ fn meaning(status: u16) -> Option<&'static str> {
     Some(reason)
 }
 
-/// The statuses that are retried by default: the server says, or is known to mean, that the failure is temporary.
+/// The statuses that are retried by default: they mean that the failure is temporary.
 pub const RETRIED_STATUSES: [u16; 9] = [408, 425, 429, 500, 502, 503, 504, 522, 524];
 
 impl Error {
-    /// An error with its fault, while `doing` something, to or from `address` where there is one.
+    /// An error of this fault during an activity, with the peer's address, if there is one.
     pub fn new(fault: impl Into<Fault>, doing: Doing, address: Option<SocketAddr>) -> Self {
         Self(Box::new(Inner {
             fault: fault.into(),
@@ -568,26 +570,26 @@ impl Error {
         }))
     }
 
-    /// The same for a transfer through a proxy, which is named without its login.
+    /// Adds the proxy that the transfer uses, as a URL without its login.
     #[must_use]
     pub(crate) fn through(mut self, proxy: Option<String>) -> Self {
         self.0.proxy = proxy;
         self
     }
 
-    /// The same for a transfer that redirects had led to another URL.
+    /// Adds the URL that redirects had led to.
     #[must_use]
     pub(crate) fn redirected_to(mut self, url: Option<Url>) -> Self {
         self.0.redirected = url;
         self
     }
 
-    /// What went wrong.
+    /// The fault.
     pub fn fault(&self) -> &Fault {
         &self.0.fault
     }
 
-    /// What was being done.
+    /// The activity that failed.
     pub fn doing(&self) -> Doing {
         self.0.doing
     }
@@ -597,17 +599,17 @@ impl Error {
         self.0.address
     }
 
-    /// Where redirects had led, if there were any. It may hold credentials: mask it before it is shown.
+    /// The URL that redirects had led to, if there were any. It may hold credentials: mask it before it is shown.
     pub fn redirected(&self) -> Option<&Url> {
         self.0.redirected.as_ref()
     }
 
-    /// The proxy that the transfer took, if it took one: the address is then the proxy's.
+    /// The proxy that the transfer used, if any: the address is then the proxy's.
     pub fn proxy(&self) -> Option<&str> {
         self.0.proxy.as_deref()
     }
 
-    /// The status code, when the server's answer was the fault.
+    /// The status code, if the fault is the server's status.
     pub fn status(&self) -> Option<u16> {
         match self.0.fault {
             Fault::Status { status, .. } => Some(status),
@@ -615,7 +617,7 @@ impl Error {
         }
     }
 
-    /// When the server wants to be asked again, where it said so.
+    /// The server's Retry-After, if it sent one.
     pub fn retry_after(&self) -> Option<RetryAfter> {
         match self.0.fault {
             Fault::Status { retry_after, .. } => retry_after,
@@ -623,13 +625,13 @@ impl Error {
         }
     }
 
-    /// Whether the server asks to be left alone for a while: 429, 503, or ENHANCE_YOUR_CALM (RFC 9113 §7).
+    /// Whether the server demands fewer requests: 429, 503, or ENHANCE_YOUR_CALM (RFC 9113 §7).
     pub(crate) fn asks_for_calm(&self) -> bool {
         self.0.fault.asks_for_calm()
     }
 
-    /// Whether trying again may help: every transport fault but a refused certificate, a lack of descriptors, and
-    /// [`RETRIED_STATUSES`].
+    /// Whether a retry may help: after every transport fault but a refused certificate, after a lack of descriptors,
+    /// and for [`RETRIED_STATUSES`].
     pub fn is_retryable(&self) -> bool {
         match &self.0.fault {
             Fault::Status { status, .. } => RETRIED_STATUSES.contains(status),
@@ -655,7 +657,7 @@ impl Error {
     }
 }
 
-/// Whether too many files are open, here or on the whole machine: others will be closed.
+/// Whether too many files are open in this process or on the machine: a retry helps once some are closed.
 fn is_lack_of_descriptors(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let code = error.raw_os_error();
@@ -690,13 +692,13 @@ pub enum MultiError {
     /// The transfer is not, or no longer, in this multi.
     #[error("no such transfer in this multi")]
     BadEasyHandle,
-    /// Something inside is not as it must be: a defect of the engine.
+    /// An internal invariant is violated: a defect of the engine.
     #[error("internal error")]
     InternalError,
     /// The socket is not one that the engine uses.
     #[error("not a socket of this multi")]
     BadSocket,
-    /// An argument has a value that it may not have.
+    /// An argument has an invalid value.
     #[error("bad function argument")]
     BadFunctionArgument,
     /// The socket or the timer function returned an error: the multi is dead until every transfer is removed.

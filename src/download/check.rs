@@ -1,7 +1,7 @@
-//! Whether a body is the one that was promised: its digests, computed while it comes.
+//! Verifies a body: its digests are computed while it arrives, and compared with the expected ones.
 //!
-//! A small body, or one that is not kept, is hashed as it passes. Of a larger one threads hash what
-//! is written, behind whoever writes it: see `hashing`.
+//! A small body, or one that is not stored, is hashed as it arrives. For a larger one, threads read the written bytes
+//! behind the writing transfers: see `hashing`.
 
 use std::fs::File;
 use std::io;
@@ -14,33 +14,33 @@ use crate::error::Fault;
 use crate::http::digest::{Algorithm, Pieces, announced};
 use crate::http::{Digest, Expected, Response};
 
-/// Beyond this many bytes a file's digest is left to the threads.
+/// Above this many bytes the threads hash a file.
 const SMALL: u64 = 1 << 20;
 
-/// How often wrong pieces are fetched again from each place that has them, and in all.
+/// How often wrong pieces are fetched again: for each server, and in all.
 const MOST_REPAIRS: usize = 2;
 const MOST_REPAIRS_IN_ALL: usize = 16;
 
-/// The threads are told of the next bytes when there are so many.
+/// The threads are told of new bytes in steps of this many.
 const STEP: u64 = 1 << 20;
 
 /// The digests of one download.
 #[derive(Debug)]
 pub(super) struct Check {
-    /// What was asked for: all of it is to be met.
+    /// The expected digests; the body must have all of them.
     asked: Vec<Expected>,
-    /// How large the body is to be, in bytes.
+    /// The expected size in bytes.
     size: Option<u64>,
-    /// What the digests of its pieces are to be.
+    /// The expected digests of the pieces.
     pieces: Option<Arc<Pieces>>,
-    /// The pieces that were wrong at the last look, how often some were fetched again, and a
-    /// computation that has seen all before them.
+    /// The pieces that were wrong at the last verification; how often pieces were fetched again; and a computation
+    /// that has seen all bytes before them.
     wrong: Ranges,
     repairs: usize,
     rewound: Option<(Tally, u64)>,
-    /// What the server announced in the present answer.
+    /// The digest that the server announced in this response.
     announced: Option<Digest>,
-    /// The digest that is computed although nothing asks for it, and all that were.
+    /// The digest that is computed for a record, and all digests of the verified file.
     recorded: Option<Algorithm>,
     found: Vec<Digest>,
     hashing: Hashing,
@@ -49,36 +49,36 @@ pub(super) struct Check {
 
 #[derive(Debug)]
 enum State {
-    /// The bytes that passed were hashed.
+    /// Bytes are hashed as they arrive.
     Passing(Tally),
-    /// A thread follows what is written, and was told to come so far.
+    /// A thread follows the written bytes, and was told this frontier.
     Followed(TaskId, u64),
-    /// All is hashed.
+    /// The computation is over.
     Done(Hashed),
 }
 
-/// How a check stands when the body is whole.
+/// The result of a check of a complete body.
 #[derive(Debug)]
 pub enum Checked {
-    /// It is what was promised, as far as anything was.
+    /// The body meets every expectation.
     Right,
-    /// The digests are not known yet: the task will be answered.
+    /// The digests are not known yet: the task will have a result.
     Waits(TaskId),
 }
 
-/// What to do about a body of which pieces are wrong.
+/// What to do about a body with wrong pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
-    /// Those pieces are fetched again, and nothing else.
+    /// Fetch only those pieces again.
     Again,
-    /// They were, often enough: the rest is right, and another run may go on with it.
+    /// Fail: they were fetched again too often. The rest is right, and another run may resume it.
     Enough,
-    /// No piece is known to be wrong, or none can be replaced.
+    /// Not repairable: no piece is known to be wrong, or none can be replaced.
     Impossible,
 }
 
 impl Check {
-    /// A check of what was asked for.
+    /// A check against the digests in `asked` and a size.
     pub(super) fn new(asked: Vec<Expected>, size: Option<u64>, hashing: Hashing) -> Self {
         Self {
             asked,
@@ -95,35 +95,35 @@ impl Check {
         }
     }
 
-    /// The same with the digests of pieces.
+    /// Adds the digests of pieces.
     pub(super) fn with_pieces(mut self, pieces: Option<Arc<Pieces>>) -> Self {
         self.pieces = pieces;
         self
     }
 
-    /// Computes a digest although nothing asks for it.
+    /// Computes a digest that no check needs.
     pub(super) fn record(&mut self, algorithm: Algorithm) {
         self.recorded = Some(algorithm);
     }
 
-    /// The digests of the whole body, once it was judged, or of the file that is kept in its place.
+    /// The digests of the verified body, or of the existing file that is kept.
     pub(super) fn found(&self) -> &[Digest] {
         &self.found
     }
 
-    /// The digests of the file that stands there, which may be kept.
+    /// Stores the digests of the file at the final name, which may be kept.
     pub(super) fn stands(&mut self, digests: Vec<Digest>) {
         self.found = digests;
     }
 
-    /// The computation of all that is to be known of a file.
+    /// A computation of all digests that are expected, recorded or announced.
     fn tally(&self, announced: Option<Algorithm>) -> Tally {
         let asked = self.asked.iter().map(Expected::algorithm);
         let algorithms = asked.chain(self.recorded).chain(announced);
         Tally::new(algorithms, self.pieces.clone())
     }
 
-    /// Has another file hashed that may be the one asked for.
+    /// Hashes another file that may be the expected one.
     pub(super) fn hash(&self, file: File) -> TaskId {
         let size = file.metadata().map_or(0, |metadata| metadata.len());
         let task = self.hashing.follow(file, self.tally(None), 0);
@@ -131,16 +131,16 @@ impl Check {
         task
     }
 
-    /// Whether a file's digests are all that was asked for.
+    /// Whether a file has all expected digests.
     pub(super) fn is_met_by(&self, found: &Found) -> bool {
         let has_any = !self.asked.is_empty() || self.pieces.is_some();
         has_any && found.wrong.is_none() && judge(&self.asked, &found.digests).is_ok()
     }
 
-    /// Begins anew for an answer; false if it needs no check at all.
+    /// Starts the computation for a response; returns false if nothing is expected of it.
     ///
     /// # Errors
-    /// [`Fault::Size`]: the body will be larger or smaller than it was to be.
+    /// [`Fault::Size`] or [`Fault::PieceCount`]: the body will not have the expected size.
     pub(super) fn begin(&mut self, response: &Response) -> Result<bool, Fault> {
         self.forget();
         self.rewound = None;
@@ -153,7 +153,7 @@ impl Check {
         Ok(self.announced.is_some() || self.is_asked())
     }
 
-    /// Whether a body of so many bytes is as large as it was to be.
+    /// Checks the size of a body against the expected size and the pieces.
     pub(super) fn measure(&self, found: u64) -> Result<(), Fault> {
         match self.size {
             Some(expected) if expected != found => Err(Fault::Size { expected, found }),
@@ -172,8 +172,8 @@ impl Check {
         }
     }
 
-    /// Begins anew for a body of which `frontier` bytes are there already: a thread reads them, but
-    /// for what it has seen to be right, and follows what comes behind.
+    /// Starts the computation for a resumed body with `frontier` written bytes. A thread reads them, except those that
+    /// a computation has already verified, and follows new writes.
     pub(super) fn resume(
         &mut self,
         frontier: u64,
@@ -201,17 +201,17 @@ impl Check {
         };
     }
 
-    /// Whether anything was asked for, and not only announced.
+    /// Whether anything is expected or recorded, apart from an announced digest.
     pub(super) fn is_asked(&self) -> bool {
         let has_digests = !self.asked.is_empty() || self.pieces.is_some();
         has_digests || self.size.is_some() || self.recorded.is_some()
     }
 
-    /// What to do about the pieces that were found wrong, and which they are; there are so many
-    /// places to have them from.
-    pub(super) fn repair(&mut self, places: usize) -> (Repair, Ranges) {
+    /// What to do about the wrong pieces, and their ranges. `servers` is the number of URLs that the file can be
+    /// fetched from.
+    pub(super) fn repair(&mut self, servers: usize) -> (Repair, Ranges) {
         let wrong = std::mem::take(&mut self.wrong);
-        let most = MOST_REPAIRS_IN_ALL.min(MOST_REPAIRS.saturating_mul(places));
+        let most = MOST_REPAIRS_IN_ALL.min(MOST_REPAIRS.saturating_mul(servers));
         let repair = match self.repairs {
             _ if wrong.is_empty() => Repair::Impossible,
             repairs if repairs < most => Repair::Again,
@@ -221,12 +221,12 @@ impl Check {
         (repair, wrong)
     }
 
-    /// Whether a digest of the whole was asked for, or those of all its pieces.
+    /// Whether a digest of the full file or those of all its pieces are expected.
     pub(super) fn has_digest(&self) -> bool {
         !self.asked.is_empty() || self.pieces.is_some()
     }
 
-    /// These bytes were written, up to `frontier`. `file` gives the file to be read by others, if it can be.
+    /// Takes in bytes that were written up to `frontier`. `file` returns the file for the threads, if there is one.
     pub(super) fn written(
         &mut self,
         bytes: &[u8],
@@ -245,10 +245,10 @@ impl Check {
         }
     }
 
-    /// The next bytes are moved to the file without being seen: a thread is to read them there.
-    /// `frontier` bytes were written so far.
+    /// Lets a thread read the next bytes from the file, because they are spliced into it and do not pass through here.
+    /// `frontier` bytes are written so far.
     ///
-    /// Whether that can be done: without it the bytes have to pass.
+    /// Returns false if there is no file to read: then the bytes must not be spliced.
     pub(super) fn follow(
         &mut self,
         frontier: u64,
@@ -269,7 +269,7 @@ impl Check {
         true
     }
 
-    /// The file has been written up to `frontier`.
+    /// Tells the thread that the file is written up to `frontier`.
     pub(super) fn advance(&mut self, frontier: u64) {
         if let State::Followed(task, told) = &mut self.state
             && frontier >= *told + STEP
@@ -279,7 +279,7 @@ impl Check {
         }
     }
 
-    /// Bytes from `at` on count as missing again: whoever has read them begins anew.
+    /// Restarts the computation if it has read bytes from `at` on, which will be overwritten.
     pub(super) fn reread(
         &mut self,
         at: u64,
@@ -292,10 +292,11 @@ impl Check {
         }
     }
 
-    /// The body is whole, `size` bytes of it: how it stands.
+    /// Verifies the complete body of `size` bytes.
     ///
     /// # Errors
-    /// [`Fault::Digest`], [`Fault::Piece`], [`Fault::Size`] or [`Fault::PieceCount`]: it is not what was promised.
+    /// [`Fault::Digest`], [`Fault::Piece`], [`Fault::Size`] or [`Fault::PieceCount`]: it is not the expected body.
+    /// [`Fault::Disk`]: it could not be read.
     pub(super) fn finish(&mut self, size: u64) -> Result<Checked, Fault> {
         self.measure(size)?;
         if let State::Followed(task, _) = self.state {
@@ -315,7 +316,7 @@ impl Check {
         }
     }
 
-    /// The thread's answer has come.
+    /// Stores the result of the task.
     pub(super) fn answer(&mut self, hashed: Hashed) {
         self.state = State::Done(hashed);
     }
@@ -349,7 +350,7 @@ impl Drop for Check {
     }
 }
 
-/// Whether a file's digests are all that was asked for.
+/// Checks the digests of a file against the expected ones.
 fn judge(asked: &[Expected], found: &[Digest]) -> Result<(), Fault> {
     asked
         .iter()
@@ -357,8 +358,8 @@ fn judge(asked: &[Expected], found: &[Digest]) -> Result<(), Fault> {
 }
 
 fn meet(expected: &Expected, found: &[Digest], is_announced: bool) -> Result<(), Fault> {
-    let is_same = |digest: &&Digest| digest.algorithm() == expected.algorithm();
-    match found.iter().find(is_same) {
+    let mut found = found.iter();
+    match found.find(|digest| digest.algorithm() == expected.algorithm()) {
         Some(digest) if expected.is_met_by(digest) => Ok(()),
         digest => Err(Fault::Digest {
             expected: expected.to_string(),
@@ -368,17 +369,16 @@ fn meet(expected: &Expected, found: &[Digest], is_announced: bool) -> Result<(),
     }
 }
 
-/// What an answer says of the digest of the whole body, though it may have a part of it alone.
-/// Where nothing is decoded the body is the representation, and a whole one the content too
-/// (RFC 9530 §2 and §3).
+/// The digest of the full body that a response announces; the response may have only a range of it. Without content
+/// codings the body is the representation, and in a full response also the content (RFC 9530 §2 and §3).
 pub(super) fn announcement(response: &Response) -> Option<Digest> {
     let fields: &[_] = match response.status {
         200 => &["repr-digest", "content-digest"],
         206 => &["repr-digest"],
         _ => return None,
     };
-    let lines = |name: &&str| announced(response.headers.get_all(name));
-    let digests = fields.iter().filter_map(lines);
+    let digests = fields.iter();
+    let digests = digests.filter_map(|name| announced(response.headers.get_all(name)));
     digests.max_by_key(Digest::algorithm)
 }
 

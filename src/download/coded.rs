@@ -1,4 +1,4 @@
-//! A body that comes in codings and lands without them (RFC 9110 §8.4), and the digest of what came.
+//! A body that arrives with content codings and is stored decoded (RFC 9110 §8.4), and the digest of the coded form.
 
 use super::check::announcement;
 use super::message::Message;
@@ -6,19 +6,19 @@ use crate::error::Fault;
 use crate::http::Response;
 use crate::http::encoding::Decoder;
 
-/// The codings of one answer.
+/// The content codings of one response.
 #[derive(Debug)]
 pub(super) struct Coded {
     decoder: Decoder,
-    /// The server's digests are those of the coded form (RFC 9530 §2 and §3).
+    /// The digest of the coded form, which is the one that the server announces (RFC 9530 §2 and §3).
     message: Option<Box<Message>>,
 }
 
 impl Coded {
-    /// The codings of an answer's body; `None` where it has none.
+    /// The codings of a response's body; `None` if it has none.
     ///
     /// # Errors
-    /// [`Fault::Undecodable`]: they are not known.
+    /// [`Fault::Undecodable`]: a coding is not known.
     pub(super) fn of(response: &Response) -> Result<Option<Box<Self>>, Fault> {
         let Some(decoder) = Decoder::of(&response.headers)? else {
             return Ok(None);
@@ -27,10 +27,10 @@ impl Coded {
         Ok(Some(Box::new(Self { decoder, message })))
     }
 
-    /// Takes in the next bytes of the body, and hands on what they decode to.
+    /// Decodes the next bytes of the body, and passes the result to `write`.
     ///
     /// # Errors
-    /// [`Fault::Undecodable`], or what `write` says.
+    /// [`Fault::Undecodable`], or the error of `write`.
     pub(super) fn decode(
         &mut self,
         bytes: &[u8],
@@ -42,10 +42,10 @@ impl Coded {
         self.decoder.decode(bytes, write)
     }
 
-    /// The answer is whole: whether its body is, and is what the server said it is.
+    /// Checks at the end of the response that the coded body is complete and has the announced digest.
     ///
     /// # Errors
-    /// [`Fault::Undecodable`] or [`Fault::Digest`]: it is not.
+    /// [`Fault::Undecodable`] or [`Fault::Digest`]: it is not, or has another.
     pub(super) fn finish(&mut self) -> Result<(), Fault> {
         self.decoder.finish()?;
         self.message

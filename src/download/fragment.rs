@@ -1,19 +1,20 @@
-//! A part of a file that is wanted as a file of its own: how it is asked for, and which answers have
-//! it (RFC 9110 §14). Pure.
+//! A fragment: the range of `--range`, which is stored as a file. How it is requested, and which responses hold it
+//! (RFC 9110 §14). Pure.
 
 use crate::error::{Fault, Malformed};
 use crate::http::{ByteRange, ContentRange, Field, Response};
 
-/// The part, and what the server has said of it.
+/// The requested range, and the range that the server has sent.
 #[derive(Debug)]
 pub(super) struct Fragment {
     wanted: ByteRange,
-    /// Where it lies; `None` before an answer has said so, and where it is the whole.
+    /// The range of the fragment within the full file; `None` before a response, and if the response was the full
+    /// file.
     found: Option<ContentRange>,
 }
 
 impl Fragment {
-    /// The part that is wanted.
+    /// A fragment for this range.
     pub(super) fn new(wanted: ByteRange) -> Self {
         Self {
             wanted,
@@ -21,13 +22,13 @@ impl Fragment {
         }
     }
 
-    /// Bytes of it, where that is known.
+    /// Its size in bytes, if it is known.
     pub(super) fn size(&self) -> Option<u64> {
         self.found.map(|found| found.last - found.first + 1)
     }
 
-    /// The request fields for all of it; or for what is missing from `start` on, where `fields` would
-    /// ask for that if it were a whole file.
+    /// The fields of a request for the fragment, or for the rest of it from `start` on. `fields` are those that would
+    /// request that rest if the fragment were a full file.
     pub(super) fn ask(&self, fields: Vec<Field>, start: Option<u64>) -> Vec<Field> {
         let rest = start.zip(self.found);
         let range = match rest {
@@ -42,11 +43,11 @@ impl Fragment {
         range.into_iter().chain(others).collect()
     }
 
-    /// Takes note of the head of an answer that is to have all of it.
+    /// Accepts the head of a response to a request for the full fragment.
     ///
     /// # Errors
-    /// [`Fault::NoPart`]: it has the whole, which is something else. [`Malformed::OtherRange`]: it has
-    /// another part, or that cannot be told. [`Malformed::Unasked`]: it has neither.
+    /// [`Fault::NoPart`]: it has the full file, which is not the requested range. [`Malformed::OtherRange`]: it has
+    /// another range, or does not say which. [`Malformed::Unasked`]: any other status.
     pub(super) fn begin(&mut self, response: &Response) -> Result<(), Fault> {
         self.found = None;
         let length = response.content_length();
@@ -62,17 +63,18 @@ impl Fragment {
                 self.found = Some(range);
                 Ok(())
             }
-            // A server may know no ranges (§14.2), and the whole may be just what is wanted.
+            // A server may ignore Range (§14.2), and the full file may be just the requested range.
             ..300 if self.wanted.covers(length) => Ok(()),
             ..300 => Err(Fault::NoPart),
             status => Err(Malformed::Unasked(status).into()),
         }
     }
 
-    /// The head of an answer that is to have the rest, as it would be if the part were a whole file.
+    /// The head of a response to a request for the rest, translated to offsets within the fragment.
     ///
     /// # Errors
-    /// [`Fault::Changed`]: it has the whole. [`Fault::BadRange`]: it has other bytes.
+    /// [`Fault::Changed`]: it has the full file, or the file has another size. [`Fault::BadRange`]: it has other
+    /// bytes.
     pub(super) fn go_on(&self, response: &Response) -> Result<Response, Fault> {
         if response.status != 206 {
             return Err(Fault::Changed);

@@ -1,12 +1,12 @@
-//! Digests of files that are being written: threads that read behind whoever writes, while the
-//! bytes are still in memory.
+//! Computes digests of files that are being written: threads read the bytes soon after the write, while they are in
+//! the page cache.
 //!
-//! A task follows one file up to where it is known to be written. A few threads serve any number of
-//! tasks in turn: one that has come up to that mark waits for no thread, and no thread waits for
-//! it. Where no thread can be started (a limit of processes), the thread that writes also reads, in slices.
+//! A task follows one file up to its written frontier. A few threads serve all tasks in turn; a task that has reached
+//! its frontier occupies no thread. If no thread can be started (a limit of processes), the thread that writes also
+//! reads, in slices.
 //!
-//! Each task that is finished is answered once: with what was computed, or with why it was not, be it that the
-//! file could not be read or that a thread panicked, and however early that happened.
+//! Each finished task has one result: the digests, or an error if the file could not be read or a thread panicked,
+//! even before the task was finished.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -20,36 +20,36 @@ use std::thread;
 
 use super::tally::{Found, Tally};
 
-/// How much is read at once, in bytes: it stays in the nearer caches.
+/// How many bytes are read at once: few enough for the CPU caches.
 const CHUNK: usize = 256 * 1024;
 
-/// How much of one file is read before others get their turn, in bytes.
+/// How many bytes of one file are read before the next task's turn.
 const TURN: u64 = 16 << 20;
 
-/// How much the thread that writes reads in one go where there are no others, in bytes: transfers wait meanwhile.
+/// How many bytes the writing thread reads in one slice if there are no other threads: transfers wait meanwhile.
 const SLICE: u64 = 4 << 20;
 
-/// A file that is followed.
+/// The id of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TaskId(u64);
 
-/// What a task came to: what was computed of the whole file, or why it could not be read.
+/// The result of a task: the digests of the file, or why it could not be read.
 pub type Hashed = io::Result<Found>;
 
-/// The threads, and what they have to do. A clone is another handle on the same.
+/// The threads and their tasks. A clone is another handle on them.
 #[derive(Clone)]
 pub struct Hashing(Arc<Shared>);
 
 struct Shared {
     work: Mutex<Work>,
     has_work: Condvar,
-    /// Threads at most, where that was said.
+    /// The largest number of threads, if it is set.
     most: Option<usize>,
     read: Read,
-    /// There is something to read, and no thread to do it: [`Hashing::work`] does.
+    /// Bytes wait to be read, and there is no thread: [`Hashing::work`] reads them.
     is_behind: AtomicBool,
     has_threads: AtomicBool,
-    /// Called, on the thread that has them, when there are answers.
+    /// Called when results arrive, on the thread that produced them.
     wake: OnceLock<Arc<dyn Fn() + Send + Sync>>,
 }
 
@@ -57,7 +57,7 @@ struct Shared {
 struct Work {
     last_id: u64,
     tasks: HashMap<TaskId, Task>,
-    /// Tasks with something to read that no thread has, in turn.
+    /// The queue of tasks with bytes to read.
     ready: VecDeque<TaskId>,
     answers: Vec<(TaskId, Hashed)>,
     threads: usize,
@@ -65,29 +65,29 @@ struct Work {
 }
 
 struct Task {
-    /// The file up to here has been written.
+    /// The file is written up to this offset.
     frontier: u64,
-    /// That is all of it.
+    /// The frontier is the end of the file.
     is_last: bool,
     progress: Progress,
 }
 
-/// How a task stands.
+/// The state of a task.
 enum Progress {
-    /// Hashed up to the frontier.
+    /// It has hashed everything up to the frontier.
     Idle(Reading),
-    /// In the queue.
+    /// It is in the queue.
     Ready(Reading),
-    /// A thread has it.
+    /// A thread is working on it.
     Busy,
-    /// It could not go on. Kept until the task is finished, for the answer is wanted then.
+    /// It has failed. The error is kept until the task is finished, and is then its result.
     Failed(io::Error),
 }
 
 /// Reads and hashes a file up to an offset: [`Reading::read_to`].
 type Read = fn(&mut Reading, u64, &mut [u8]) -> io::Result<()>;
 
-/// How far a file has been read.
+/// A file, its digests, and how far they have come.
 struct Reading {
     file: Arc<File>,
     tally: Tally,
@@ -95,14 +95,14 @@ struct Reading {
 }
 
 impl Default for Hashing {
-    /// Threads are started when there is something to do.
+    /// Threads are started when there is work.
     fn default() -> Self {
         Self::of(None)
     }
 }
 
 impl Hashing {
-    /// On so many threads at most; with 0, on the one that says what was written.
+    /// At most this many threads; with 0, the thread that reports writes does the work.
     pub fn on(threads: usize) -> Self {
         Self::of(Some(threads))
     }
@@ -123,12 +123,12 @@ impl Hashing {
         }))
     }
 
-    /// Has `wake` called, on the thread that has them, when there are answers. A second one is ignored.
+    /// Sets a function that is called when results arrive, on the thread that produced them. A second one is ignored.
     pub fn set_wake(&self, wake: Arc<dyn Fn() + Send + Sync>) {
         let _ = self.0.wake.set(wake);
     }
 
-    /// Follows a file from `hashed` bytes on, which the tally has seen.
+    /// Follows a file from offset `hashed` on; the tally has seen all bytes before it.
     pub fn follow(
         &self,
         file: impl Into<Arc<File>>,
@@ -152,51 +152,51 @@ impl Hashing {
         id
     }
 
-    /// The file has been written up to `frontier`.
+    /// Tells the task that the file is written up to `frontier`.
     pub fn advance(&self, id: TaskId, frontier: u64) {
         self.tell(id, frontier, false);
     }
 
-    /// The file is whole, and `size` bytes long: an answer will come.
+    /// Tells the task that the file is complete and has `size` bytes: a result will follow.
     pub fn finish(&self, id: TaskId, size: u64) {
         self.tell(id, size, true);
     }
 
-    /// No answer is wanted any more.
+    /// Cancels a task.
     pub fn forget(&self, id: TaskId) {
         self.0.lock().tasks.remove(&id);
     }
 
-    /// The answers that have come since the last call.
+    /// Takes the results that have arrived since the last call.
     pub fn answers(&self) -> Vec<(TaskId, Hashed)> {
         std::mem::take(&mut self.0.lock().answers)
     }
 
-    /// Whether threads have been started, which call `wake`.
+    /// Whether any thread was started, so that `wake` will be called.
     pub fn has_threads(&self) -> bool {
         self.0.has_threads.load(Ordering::Relaxed)
     }
 
-    /// Whether [`Hashing::work`] has something to do.
+    /// Whether [`Hashing::work`] has work to do.
     pub fn is_behind(&self) -> bool {
         self.0.is_behind.load(Ordering::Relaxed)
     }
 
-    /// Hashes a slice of what threads would hash, where none can be started.
+    /// Hashes one slice on the calling thread, if no thread can be started.
     pub fn work(&self) {
         if self.is_behind() {
             self.0.work_off(SLICE);
         }
     }
 
-    /// Whether a task is finished, and its answer has not been taken yet: it will come.
+    /// Whether a task is finished and its result is not taken yet.
     pub fn will_answer(&self, id: TaskId) -> bool {
         let work = self.0.lock();
         let is_finished = work.tasks.get(&id).is_some_and(|task| task.is_last);
         is_finished || work.answers.iter().any(|(answered, _)| *answered == id)
     }
 
-    /// The tasks that are finished and not answered yet.
+    /// The finished tasks that have no result yet.
     pub fn finished(&self) -> Vec<TaskId> {
         let work = self.0.lock();
         let finished = work.tasks.iter().filter(|(_, task)| task.is_last);
@@ -241,7 +241,7 @@ impl fmt::Debug for Hashing {
     }
 }
 
-/// As many as there are processors: looked up only once there is work, for that takes a while.
+/// The number of processors. It is looked up when there is work, because that takes a while.
 fn most_threads() -> usize {
     static MOST: OnceLock<usize> = OnceLock::new();
     *MOST.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
@@ -258,7 +258,7 @@ impl Shared {
         }
     }
 
-    /// Starts another thread, where there is work for it, it is allowed and the system gives one.
+    /// Starts another thread if none is idle, the limit allows it and the system permits it.
     fn start_thread(self: &Arc<Self>, work: &mut Work) {
         if work.idle > 0 || work.threads >= self.most.unwrap_or_else(most_threads) {
             return;
@@ -294,7 +294,7 @@ impl Shared {
         }
     }
 
-    /// Does what there is to do, on the calling thread, up to so many bytes.
+    /// Works on the calling thread, and reads at most `most` bytes.
     fn work_off(&self, most: u64) {
         let mut buffer = vec![0; CHUNK];
         let mut left = most;
@@ -318,7 +318,7 @@ impl Shared {
         }
     }
 
-    /// Reads a way further. A panic is an error of the task like any other.
+    /// Reads and hashes up to `until`. A panic becomes an error of the task.
     fn read(
         &self,
         mut reading: Reading,
@@ -334,7 +334,7 @@ impl Shared {
 }
 
 impl Work {
-    /// What is to be read next, and up to where.
+    /// Takes the next task from the queue, and the offset up to which to read.
     fn take(&mut self) -> Option<(TaskId, Reading, u64)> {
         while let Some(id) = self.ready.pop_front() {
             let Some(task) = self.tasks.get_mut(&id) else {
@@ -348,7 +348,7 @@ impl Work {
         None
     }
 
-    /// Takes back what has been read a way further; whether that gave an answer.
+    /// Returns a task after a turn; returns true if it now has a result.
     fn put_back(&mut self, id: TaskId, result: io::Result<Reading>) -> bool {
         let Some(task) = self.tasks.get_mut(&id) else {
             return false;
@@ -361,7 +361,7 @@ impl Work {
             Ok(reading) if !task.is_last => task.progress = Progress::Idle(reading),
             Err(error) if !task.is_last => task.progress = Progress::Failed(error),
             Ok(reading) => {
-                // Where the tally panics there is still an answer.
+                // If the tally panics, the task still has a result.
                 let finish = AssertUnwindSafe(|| reading.tally.finish());
                 let found = panic::catch_unwind(finish)
                     .map_err(|_| io::Error::other("the thread that hashes it panicked"));
@@ -409,7 +409,7 @@ mod tests {
     use crate::http::Digest;
     use crate::http::digest::{Algorithm, Hashers};
 
-    /// Threads, and what wakes whoever waits for them.
+    /// Threads, and a channel that reports their results.
     fn hashing() -> (Hashing, Receiver<()>) {
         let (wake, woken) = mpsc::channel();
         let hashing = Hashing::default();
@@ -433,7 +433,7 @@ mod tests {
         hashers.finish()
     }
 
-    /// So many answers.
+    /// Waits for `count` results.
     fn wait(hashing: &Hashing, woken: &Receiver<()>, count: usize) -> Vec<(TaskId, Hashed)> {
         let mut answers = hashing.answers();
         while answers.len() < count {
@@ -517,7 +517,7 @@ mod tests {
         let (hashing, woken) = hashing();
         let id = hashing.follow(file_of(b"short"), hashers(), 0);
         hashing.advance(id, 6);
-        // The thread has met the end of the file once no one works any more.
+        // Waits until the thread has met the end of the file.
         while !matches!(hashing.0.lock().tasks[&id].progress, Progress::Failed(_)) {
             thread::yield_now();
         }

@@ -1,21 +1,21 @@
-//! The digest of the content of one answer, where the answer says what it is (RFC 9530 §2) and that is
-//! not the digest of the file: it has a part of that, or is coded. No I/O.
+//! The digest of one response's content (RFC 9530 §2), where the content is not the full file but a range of it, or a
+//! coded form. No I/O.
 
 use crate::error::Fault;
 use crate::http::digest::{Hashers, announced};
 use crate::http::{Digest, Response};
 
-/// The computation for one answer.
+/// The computation for one response.
 #[derive(Debug)]
 pub(super) struct Message {
     announced: Digest,
     hashers: Hashers,
-    /// The offset of its first byte.
+    /// The offset of its first byte in the file.
     start: u64,
 }
 
 impl Message {
-    /// The computation for an answer whose first byte belongs at `start`, if it says what is to come of it.
+    /// The computation for a response that starts at offset `start`, if the response announces a digest.
     pub(super) fn of(response: &Response, start: u64) -> Option<Box<Self>> {
         let announced = announced(response.headers.get_all("content-digest"))?;
         Some(Box::new(Self {
@@ -25,7 +25,7 @@ impl Message {
         }))
     }
 
-    /// The computation for an answer that has the whole, and says this of it.
+    /// The computation for a full response with this digest.
     pub(super) fn of_whole(announced: Digest) -> Box<Self> {
         Box::new(Self {
             hashers: Hashers::new([announced.algorithm()]),
@@ -34,20 +34,20 @@ impl Message {
         })
     }
 
-    /// The offset of its first byte.
+    /// The offset of its first byte in the file.
     pub(super) fn start(&self) -> u64 {
         self.start
     }
 
-    /// Takes in the next bytes.
+    /// Hashes the next bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.hashers.update(bytes);
     }
 
-    /// All of it has come: whether it is what it was said to be.
+    /// Verifies the digest once the content is complete.
     ///
     /// # Errors
-    /// [`Fault::Digest`]: it is not.
+    /// [`Fault::Digest`]: it differs from the announced one.
     pub(super) fn finish(self) -> Result<(), Fault> {
         let found = self.hashers.finish();
         if found.contains(&self.announced) {

@@ -1,48 +1,48 @@
-//! Which of its mirrors a file's next share is asked of: each is tried at first, then whoever is
-//! fastest has it. Pure; the clock is an argument.
+//! Which mirror the next segment of a file is requested from: each is tried once, then the fastest is preferred. Pure;
+//! the clock is an argument.
 
 use std::time::{Duration, Instant};
 
 use crate::http::Origin;
 
-/// A mirror whose connections are slower than the fastest one's by more than this is no reason to leave others untried.
+/// A mirror is slow if its connections are slower than the fastest one's by more than this factor: it does not keep
+/// untried mirrors from being tried.
 const SLOW: f64 = 4.0;
 
-/// What is left of a speed from one measurement to the next, where no connection reaches it any more.
+/// The factor by which an earlier speed decays with each measurement that does not reach it.
 const MEMORY: f64 = 0.97;
 
-/// The first pause before a mirror that was found to serve only so many connections is asked for one more; it doubles.
+/// The first pause before a mirror that limits its connections is asked for one more; it doubles.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The mirrors of one file, by their places in its list.
+/// The mirrors of one file, by their index in its list.
 #[derive(Debug)]
 pub struct Mirrors {
     mirrors: Vec<Mirror>,
-    /// Connections to one origin at most.
+    /// The largest number of connections to one origin.
     per_origin: usize,
 }
 
 #[derive(Debug)]
 struct Mirror {
     origin: Origin,
-    /// How many connections bring something now, or are to.
+    /// The number of connections that fetch a segment or are being opened for one.
     lanes: usize,
-    /// How many it is found to serve, and when it is asked for one more.
+    /// The number of connections that it was found to serve, and when one more is tried.
     most: usize,
     rises_at: Option<Instant>,
     pause: Duration,
     is_tried: bool,
-    /// What one of its connections brings, in bytes a second.
+    /// The speed of one of its connections, in bytes a second.
     speed: Option<f64>,
     rests_until: Option<Instant>,
     is_dropped: bool,
 }
 
-impl Mirrors {
-    /// Mirrors at these origins, the preferred first; `per_origin` connections to one of them at most, 0 is no cap.
-    pub fn new(origins: impl IntoIterator<Item = Origin>, per_origin: usize) -> Self {
-        let mirror = |origin| Mirror {
+impl Mirror {
+    fn new(origin: Origin) -> Self {
+        Self {
             origin,
             lanes: 0,
             most: usize::MAX,
@@ -52,9 +52,20 @@ impl Mirrors {
             speed: None,
             rests_until: None,
             is_dropped: false,
-        };
+        }
+    }
+
+    fn is_in_use(&self) -> bool {
+        !self.is_dropped && self.rests_until.is_none()
+    }
+}
+
+impl Mirrors {
+    /// Mirrors at these origins, in order of preference, with at most `per_origin` connections to one origin; 0 is no
+    /// limit.
+    pub fn new(origins: impl IntoIterator<Item = Origin>, per_origin: usize) -> Self {
         Self {
-            mirrors: origins.into_iter().map(mirror).collect(),
+            mirrors: origins.into_iter().map(Mirror::new).collect(),
             per_origin: if per_origin == 0 {
                 usize::MAX
             } else {
@@ -63,80 +74,79 @@ impl Mirrors {
         }
     }
 
-    /// One more connection is to bring something from a mirror.
-    pub fn opened(&mut self, place: usize) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    /// Counts a connection that is opened to a mirror.
+    pub fn opened(&mut self, index: usize) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.lanes += 1;
             mirror.is_tried = true;
             mirror.rests_until = None;
         }
     }
 
-    /// One of a mirror's connections is over.
-    pub fn closed(&mut self, place: usize) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    /// Counts a connection to a mirror that has ended.
+    pub fn closed(&mut self, index: usize) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.lanes = mirror.lanes.saturating_sub(1);
         }
     }
 
-    /// The best of a mirror's connections brings so many bytes a second. To be told some times a
-    /// second: what a better one showed before is forgotten by and by, since it may be over while
-    /// others are stuck.
-    pub fn measured(&mut self, place: usize, speed: f64) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    /// Records the speed of a mirror's fastest connection, in bytes a second. It is called a few times a second, and
+    /// an earlier, higher speed decays, because that connection may have ended while others are stuck.
+    pub fn measured(&mut self, index: usize, speed: f64) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             let before = mirror.speed.unwrap_or(0.0);
             mirror.speed = Some(speed.max(before * MEMORY));
         }
     }
 
-    /// What one of a mirror's connections brings, in bytes a second, as far as is known.
-    pub fn speed(&self, place: usize) -> Option<f64> {
-        self.mirrors.get(place)?.speed
+    /// The speed of one of a mirror's connections, in bytes a second, if it is known.
+    pub fn speed(&self, index: usize) -> Option<f64> {
+        self.mirrors.get(index)?.speed
     }
 
-    /// How many connections bring something from a mirror.
-    pub fn lanes(&self, place: usize) -> usize {
-        self.mirrors.get(place).map_or(0, |mirror| mirror.lanes)
+    /// The number of connections to a mirror.
+    pub fn lanes(&self, index: usize) -> usize {
+        self.mirrors.get(index).map_or(0, |mirror| mirror.lanes)
     }
 
-    /// A mirror is not to be asked before `until`.
-    pub fn rest(&mut self, place: usize, until: Instant) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    /// Lets a mirror rest until `until`.
+    pub fn rest(&mut self, index: usize, until: Instant) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.rests_until = Some(until);
         }
     }
 
-    /// A mirror is not asked again for this file. What it brings already, it may.
-    pub fn drop(&mut self, place: usize) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    /// Sends no more requests to a mirror for this file. Its current transfers continue.
+    pub fn drop(&mut self, index: usize) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.is_dropped = true;
         }
     }
 
-    /// Whether a mirror is not asked again.
-    pub fn is_dropped(&self, place: usize) -> bool {
+    /// Whether a mirror was dropped.
+    pub fn is_dropped(&self, index: usize) -> bool {
         self.mirrors
-            .get(place)
+            .get(index)
             .is_none_or(|mirror| mirror.is_dropped)
     }
 
-    /// Whether another mirror may be asked too.
-    pub fn has_another(&self, place: usize) -> bool {
+    /// Whether another mirror is left.
+    pub fn has_another(&self, index: usize) -> bool {
         let others = self.mirrors.iter().enumerate();
-        let mut others = others.filter(|(other, _)| *other != place);
+        let mut others = others.filter(|(other, _)| *other != index);
         others.any(|(_, mirror)| !mirror.is_dropped)
     }
 
-    /// A mirror serves no more connections than it does now. It is asked for one more after a while.
-    pub fn lower(&mut self, place: usize, now: Instant) {
-        if let Some(mirror) = self.mirrors.get_mut(place) {
+    /// Limits a mirror to its current number of connections. One more is tried after a while.
+    pub fn lower(&mut self, index: usize, now: Instant) {
+        if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.most = mirror.lanes.max(1);
             mirror.rises_at = now.checked_add(mirror.pause);
             mirror.pause = (mirror.pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Has mirrors that were found to serve only so many be asked for one more, where it is time.
+    /// Allows one more connection to each limited mirror after its pause.
     pub fn raise(&mut self, now: Instant) {
         for mirror in &mut self.mirrors {
             if mirror.rises_at.is_some_and(|at| at <= now) {
@@ -146,38 +156,43 @@ impl Mirrors {
         }
     }
 
-    /// Which mirror the next share is asked of, where `wanted` connections are wanted in all;
-    /// `None` where none has room.
+    /// The mirror for the next segment, if the file uses `wanted` connections; `None` if no mirror has room.
     pub fn next(&self, wanted: usize, now: Instant) -> Option<usize> {
-        let awake = |mirror: &Mirror| mirror.rests_until.is_none_or(|until| until <= now);
-        let usable = |(_, mirror): &(usize, &Mirror)| {
-            !mirror.is_dropped && awake(mirror) && self.has_room(mirror)
+        let usable = || {
+            let mirrors = self.mirrors.iter().enumerate();
+            mirrors.filter(|(_, mirror)| self.is_usable(mirror, now))
         };
-        let usable = || self.mirrors.iter().enumerate().filter(usable);
         let untried = usable().find(|(_, mirror)| !mirror.is_tried);
-        if let Some((place, _)) = untried.filter(|_| self.in_use() < wanted) {
-            return Some(place);
+        if let Some((index, _)) = untried
+            && self.in_use() < wanted
+        {
+            return Some(index);
         }
-        let known = usable().filter_map(|(place, mirror)| Some((place, mirror.speed?)));
-        // The first of those that are equal.
+        let known = usable().filter_map(|(index, mirror)| Some((index, mirror.speed?)));
+        // The first of equally fast ones.
         let fastest = known.reduce(|one, other| if other.1 > one.1 { other } else { one });
         let unknown = usable().filter(|(_, mirror)| mirror.is_tried && mirror.speed.is_none());
         let idlest = unknown.min_by_key(|(_, mirror)| mirror.lanes);
-        let fastest = fastest.map(|(place, _)| place);
+        let fastest = fastest.map(|(index, _)| index);
         fastest
-            .filter(|place| !self.is_slow(*place))
-            .or(idlest.or(untried).map(|(place, _)| place))
+            .filter(|index| !self.is_slow(*index))
+            .or(idlest.or(untried).map(|(index, _)| index))
             .or(fastest)
     }
 
-    /// Which mirror is to be asked next where all rest, and when.
+    /// The mirror that is available first, and the time until then.
     pub fn soonest(&self, now: Instant) -> Option<(usize, Duration)> {
         let mirrors = self.mirrors.iter().enumerate();
         let rests = mirrors
             .filter(|(_, mirror)| !mirror.is_dropped)
-            .map(|(place, mirror)| (place, mirror.rests_until.unwrap_or(now)));
-        let (place, at) = rests.min_by_key(|(_, until)| *until)?;
-        Some((place, at.saturating_duration_since(now)))
+            .map(|(index, mirror)| (index, mirror.rests_until.unwrap_or(now)));
+        let (index, at) = rests.min_by_key(|(_, until)| *until)?;
+        Some((index, at.saturating_duration_since(now)))
+    }
+
+    fn is_usable(&self, mirror: &Mirror, now: Instant) -> bool {
+        let is_awake = mirror.rests_until.is_none_or(|until| until <= now);
+        !mirror.is_dropped && is_awake && self.has_room(mirror)
     }
 
     fn has_room(&self, mirror: &Mirror) -> bool {
@@ -189,25 +204,21 @@ impl Mirrors {
         mirror.lanes < mirror.most && at_origin < self.per_origin
     }
 
-    /// How many mirrors were tried and found worth it, as far as is known.
+    /// How many mirrors were tried and are not known to be slow.
     fn in_use(&self) -> usize {
-        let places = 0..self.mirrors.len();
-        let in_use = places.filter(|place| {
-            let mirror = &self.mirrors[*place];
-            mirror.is_tried
-                && !mirror.is_dropped
-                && mirror.rests_until.is_none()
-                && !self.is_slow(*place)
+        let indices = 0..self.mirrors.len();
+        let in_use = indices.filter(|index| {
+            let mirror = &self.mirrors[*index];
+            mirror.is_tried && mirror.is_in_use() && !self.is_slow(*index)
         });
         in_use.count()
     }
 
-    /// Whether a mirror is known to be much slower than another that is in use.
-    fn is_slow(&self, place: usize) -> bool {
-        let in_use = |mirror: &&Mirror| !mirror.is_dropped && mirror.rests_until.is_none();
-        let speeds = self.mirrors.iter().filter(in_use);
+    /// Whether a mirror is known to be much slower than another one in use.
+    fn is_slow(&self, index: usize) -> bool {
+        let speeds = self.mirrors.iter().filter(|mirror| mirror.is_in_use());
         let best = speeds.filter_map(|mirror| mirror.speed).fold(0.0, f64::max);
-        self.speed(place).is_some_and(|speed| speed * SLOW < best)
+        self.speed(index).is_some_and(|speed| speed * SLOW < best)
     }
 }
 
@@ -224,13 +235,13 @@ mod tests {
         Mirrors::new(origins, per_origin)
     }
 
-    /// Opens so many connections, and gives how many each mirror has.
+    /// Opens `wanted` connections, and returns how many each mirror has.
     fn open(mirrors: &mut Mirrors, wanted: usize, now: Instant) -> Vec<usize> {
         for _ in 0..wanted {
-            let Some(place) = mirrors.next(wanted, now) else {
+            let Some(index) = mirrors.next(wanted, now) else {
                 break;
             };
-            mirrors.opened(place);
+            mirrors.opened(index);
         }
         mirrors.mirrors.iter().map(|mirror| mirror.lanes).collect()
     }
@@ -248,8 +259,8 @@ mod tests {
         let now = Instant::now();
         let mut mirrors = mirrors(3, 3);
         open(&mut mirrors, 3, now);
-        for (place, speed) in [(0, 2e6), (1, 5e6), (2, 3e6)] {
-            mirrors.measured(place, speed);
+        for (index, speed) in [(0, 2e6), (1, 5e6), (2, 3e6)] {
+            mirrors.measured(index, speed);
         }
         assert_eq!(mirrors.next(9, now), Some(1));
         assert_eq!(open(&mut mirrors, 4, now), [1, 3, 3]);
@@ -337,27 +348,27 @@ mod tests {
         ) {
             let mut now = Instant::now();
             let mut mirrors = mirrors(count, per_origin);
-            for (what, place, amount) in steps {
-                let place = place % usize::from(count);
+            for (what, index, amount) in steps {
+                let index = index % usize::from(count);
                 match what {
-                    0 | 1 => if let Some(place) = mirrors.next(amount as usize % 9, now) {
-                        prop_assert!(!mirrors.is_dropped(place));
-                        mirrors.opened(place);
-                        prop_assert!(per_origin == 0 || mirrors.lanes(place) <= per_origin);
+                    0 | 1 => if let Some(index) = mirrors.next(amount as usize % 9, now) {
+                        prop_assert!(!mirrors.is_dropped(index));
+                        mirrors.opened(index);
+                        prop_assert!(per_origin == 0 || mirrors.lanes(index) <= per_origin);
                     },
-                    2 => mirrors.closed(place),
-                    3 => mirrors.measured(place, amount as f64),
-                    4 => mirrors.rest(place, now + Duration::from_millis(amount)),
-                    5 => mirrors.lower(place, now),
-                    _ => if mirrors.has_another(place) {
-                        mirrors.drop(place);
+                    2 => mirrors.closed(index),
+                    3 => mirrors.measured(index, amount as f64),
+                    4 => mirrors.rest(index, now + Duration::from_millis(amount)),
+                    5 => mirrors.lower(index, now),
+                    _ => if mirrors.has_another(index) {
+                        mirrors.drop(index);
                     },
                 }
                 now += Duration::from_millis(amount);
                 mirrors.raise(now);
                 let is_idle = mirrors.mirrors.iter().all(|mirror| mirror.lanes == 0);
                 if is_idle {
-                    prop_assert!(mirrors.next(1, now).or(mirrors.soonest(now).map(|(place, _)| place)).is_some());
+                    prop_assert!(mirrors.next(1, now).or(mirrors.soonest(now).map(|(index, _)| index)).is_some());
                 }
             }
         }

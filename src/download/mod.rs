@@ -1,7 +1,7 @@
-//! Policy for one file: its name, its tries, where its bytes land. Knows nothing of sockets.
+//! Policy for one file: its name, its tries, and where its bytes are written. Knows nothing of sockets.
 //!
-//! A [`Download`] is the sink of its own transfers: of each try, until the body is whole, or the
-//! server says that the file which stands at the final name is still the same.
+//! A [`Download`] is the sink of its transfers: of each try, until the body is complete or the server says that the
+//! file at the final name is current.
 
 mod check;
 mod coded;
@@ -61,19 +61,19 @@ pub use tally::{Found, Tally};
 pub use template::Template;
 pub use validators::Validators;
 
-/// A body of at most this many bytes that comes in one piece goes the short way.
+/// A body of at most this many bytes that arrives in one piece gets no part file.
 const SMALL: u64 = 64 * 1024;
 
 /// What to do when the final name exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Exists {
-    /// Keep it when it is known to be the same; else fetch it anew and replace it.
+    /// Keep it if it is known to be current; otherwise fetch it again and replace it.
     #[default]
     Verify,
-    /// Keep it, whatever it holds.
+    /// Keep it, whatever its contents.
     Skip,
-    /// Fetch it anew and replace it.
+    /// Fetch the file again and replace the existing one.
     Overwrite,
     /// Keep it, and give the new file another name.
     Rename,
@@ -81,59 +81,59 @@ pub enum Exists {
     Error,
 }
 
-/// Where the bytes of a download land.
+/// Where the bytes of a download are written.
 #[derive(Debug)]
 pub enum Body {
-    /// In a file.
+    /// To a file.
     File(Box<Part>),
-    /// In a part of a file that others bring too.
+    /// To a segment of a divided file.
     Segment(Segment),
-    /// On standard output, or a device.
+    /// To standard output or a device.
     Stream(Stream),
-    /// In memory: what the run itself needs to read.
+    /// To memory: bodies that the run itself reads.
     Memory(Vec<u8>),
 }
 
-/// What holds the bytes of several servers to one version of a file.
+/// What proves that several servers send the same version of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bond {
-    /// A digest of the whole, that was asked for.
+    /// A digest of the full file, which the user asked for.
     Digest,
-    /// The same strong entity tag at each of them.
+    /// One strong entity tag that all of them send.
     Tag,
 }
 
-/// One file on its way to its final name.
+/// A file that is being fetched to its final name.
 #[derive(Debug)]
 pub struct Download {
-    /// What is known of the file that stands at the final name: the server is asked for another only.
+    /// The record of the file at the final name: the request is conditional on a newer version.
     pub known: Option<Stored>,
-    /// The server said that there is no other.
+    /// The server said that the file at the final name is current.
     pub is_unchanged: bool,
-    /// Where it lands.
+    /// Where the body is written.
     pub body: Body,
-    /// The smallest share that it may be divided into, in bytes; none if it is not to be divided.
+    /// The smallest segment that it may be divided into, in bytes; `None` if it must not be divided.
     pub least: Option<u64>,
     /// Whether the server may name the file.
     pub takes_name: bool,
-    /// The request fields that offer codings to undo; `None` where bodies land as they are sent.
+    /// The request fields that offer content codings; `None` if bodies are stored as they are sent.
     offer: Option<Arc<[Field]>>,
-    /// The most bytes that it may have, where what comes is not what lands.
+    /// The largest size of the decoded body, in bytes.
     limit: Option<u64>,
-    /// The part that alone is wanted.
+    /// The fragment that `--range` asks for.
     fragment: Option<Box<Fragment>>,
-    /// The codings of the present answer, which are undone.
+    /// The decoder of this response's body, if it is coded.
     coded: Option<Box<Coded>>,
-    /// Its digests, where there are any to check.
+    /// The digests of the body, if any are checked or recorded.
     check: Option<Box<Check>>,
-    /// The size of the file that stands at the final name, where it was hashed.
+    /// The size of the file at the final name, if it was hashed.
     standing: Option<u64>,
-    /// Who computes them.
+    /// The threads that compute the digests.
     hashing: Hashing,
 }
 
 impl Download {
-    /// A download to `body`, to be fetched without asking first.
+    /// A download to `body`. Its first request is unconditional.
     pub fn new(body: Body, hashing: &Hashing) -> Self {
         Self {
             known: None,
@@ -151,7 +151,7 @@ impl Download {
         }
     }
 
-    /// Has it checked by all these digests, by its size in bytes, and by those of its pieces.
+    /// Checks the body against all these digests, its size in bytes, and the digests of its pieces.
     pub fn expect(&mut self, asked: Vec<Expected>, size: Option<u64>, pieces: Option<Arc<Pieces>>) {
         if !asked.is_empty() || size.is_some() || pieces.is_some() {
             let check = Check::new(asked, size, self.hashing.clone());
@@ -159,42 +159,41 @@ impl Download {
         }
     }
 
-    /// Has codings undone, which these request fields offer to the server whenever the whole is asked
-    /// for; of what is decoded, so many bytes are taken at most.
+    /// Decodes content codings. The fields in `offer` are added to each request for the full file; a decoded body of
+    /// more than `limit` bytes is an error.
     pub fn decode(&mut self, offer: Arc<[Field]>, limit: Option<u64>) {
         self.offer = Some(offer);
         self.limit = limit;
     }
 
-    /// Whether codings are undone: then the bytes that come may not be those that count.
+    /// Whether content codings are decoded: then the received bytes can differ from those of the file.
     pub fn decodes(&self) -> bool {
         self.offer.is_some()
     }
 
-    /// Has a part alone of what the URL names fetched, as a file of its own.
+    /// Fetches only a range of the resource, and stores it as a file.
     pub fn take_part(&mut self, range: ByteRange) {
         self.fragment = Some(Box::new(Fragment::new(range)));
     }
 
-    /// Whether it is a part alone of what the URL names.
+    /// Whether only a range of the resource is fetched.
     pub fn is_fragment(&self) -> bool {
         self.fragment.is_some()
     }
 
-    /// Bytes of the file so far, where it is decoded from what comes.
+    /// How many decoded bytes are written, if the response is coded.
     pub fn decoded(&self) -> Option<u64> {
         self.coded.as_ref().map(|_| self.body.written())
     }
 
-    /// The download of a share of the same file.
+    /// The download of a segment of this file.
     #[must_use]
     pub fn share(&self, segment: Segment) -> Self {
         Self::new(Body::Segment(segment), &self.hashing)
     }
 
-    /// Hands what is missing over to several transfers: gives the share of the one under way, and
-    /// what is there. `None` where the file cannot be made, or not be read by whoever is to hash
-    /// it, or there is none.
+    /// Hands the missing ranges over to several transfers. Returns the segment of the current transfer and the written
+    /// ranges; `None` if the body goes to no file, or its part file cannot be created or read for hashing.
     pub fn divide(&mut self) -> Option<(Segment, Ranges)> {
         let Body::File(part) = &mut self.body else {
             return None;
@@ -208,7 +207,7 @@ impl Download {
         part.divide().ok()
     }
 
-    /// What would hold the bytes of several servers to one version of the file: without it they are not put together.
+    /// What proves that several servers send the same version of this file; without it their bytes are not combined.
     pub fn bond(&self) -> Option<Bond> {
         let Body::File(part) = &self.body else {
             return None;
@@ -219,27 +218,27 @@ impl Download {
         part.has_strong_tag().then_some(Bond::Tag)
     }
 
-    /// Some of what is there came from servers whose versions only a digest shows to be the same.
+    /// Marks the body as mixed: only a digest can prove that its bytes, from several servers, belong to one version.
     pub fn set_mixed(&mut self) {
         if let Body::File(part) = &mut self.body {
             part.set_mixed();
         }
     }
 
-    /// Whether anything of it has come that the next try may go on with.
+    /// Whether any byte is written that the next try may resume from.
     pub fn has_bytes(&self) -> bool {
         matches!(&self.body, Body::File(part) if part.has_bytes())
     }
 
-    /// Another server, which says this of its version, is to prove what is there from now on.
+    /// From now on the written bytes are continued under the validators of another server.
     pub fn rely_on(&mut self, validators: &Validators) {
         if let Body::File(part) = &mut self.body {
             part.rely_on(validators);
         }
     }
 
-    /// Takes note of what the transfers have brought. Nobody writes again what is before `settled`,
-    /// so that it may be hashed.
+    /// Sets the ranges that the segments have written. The bytes before `settled` will not be overwritten, so they may
+    /// be hashed.
     pub fn set_written(&mut self, done: &Ranges, settled: u64) {
         if let Body::File(part) = &mut self.body {
             part.set_written(done);
@@ -249,30 +248,29 @@ impl Download {
         }
     }
 
-    /// Has its SHA-256 known, whether that was asked for or not.
+    /// Computes the SHA-256 of the file, even if no check asks for it.
     pub fn record(&mut self) {
-        let new = || Box::new(Check::new(Vec::new(), None, self.hashing.clone()));
-        let check = self.check.get_or_insert_with(new);
+        let check = self
+            .check
+            .get_or_insert_with(|| Box::new(Check::new(Vec::new(), None, self.hashing.clone())));
         check.record(Algorithm::Sha256);
     }
 
-    /// The size in bytes, SHA-256 and entity tag of a file that is done with, where all that was to be recorded.
+    /// The size in bytes, SHA-256 and entity tag of a finished file, if [`record`](Self::record) asked for them.
     pub fn found(&self) -> Option<(u64, Digest, Option<String>)> {
         let check = self.check.as_ref()?;
-        let is_sha256 = |digest: &&Digest| digest.algorithm() == Algorithm::Sha256;
-        let digest = check.found().iter().find(is_sha256)?;
-        let known = self.known.as_ref().filter(|_| self.is_unchanged);
-        let etag = match (&self.body, known) {
-            (_, Some(known)) => known.etag(),
-            (Body::File(part), None) => part.etag(),
+        let mut digests = check.found().iter();
+        let digest = digests.find(|digest| digest.algorithm() == Algorithm::Sha256)?;
+        let etag = match (&self.known, &self.body) {
+            (Some(known), _) if self.is_unchanged => known.etag(),
+            (_, Body::File(part)) => part.etag(),
             _ => None,
         };
         let size = self.standing.unwrap_or_else(|| self.body.written());
         Some((size, *digest, etag.map(str::to_owned)))
     }
 
-    /// The file that stands at the final name has this size and these digests; should it be kept,
-    /// that is what is known of it.
+    /// Stores the size and digests of the file at the final name. They are its record if that file is kept.
     pub fn stands(&mut self, size: u64, digests: Vec<Digest>) {
         self.standing = Some(size);
         if let Some(check) = &mut self.check {
@@ -280,15 +278,15 @@ impl Download {
         }
     }
 
-    /// Whether the body, which is whole, is what it was to be. Where its digests are not known yet,
-    /// [`Download::hashed`] is to be called with the task's answer, and then this again.
+    /// Verifies a complete body. If its digests are not known yet, pass the task's result to [`Download::hashed`] and
+    /// call this again.
     ///
     /// # Errors
-    /// [`Fault::Digest`], [`Fault::Piece`], [`Fault::Size`] or [`Fault::PieceCount`]: it is
-    /// another; [`Fault::Disk`]: it could not be read.
+    /// [`Fault::Digest`], [`Fault::Piece`], [`Fault::Size`] or [`Fault::PieceCount`]: it is not the expected file;
+    /// [`Fault::Disk`]: it could not be read.
     pub fn verify(&mut self) -> Result<Checked, Fault> {
         if self.is_unchanged {
-            // What stands there was looked at before it was asked about.
+            // The file at the final name was verified before the request.
             return Ok(Checked::Right);
         }
         let size = self.body.written();
@@ -297,27 +295,27 @@ impl Download {
             .map_or(Ok(Checked::Right), |check| check.finish(size))
     }
 
-    /// Has another file hashed that may have the digests asked for. Without any it is not that file.
+    /// Hashes another file that may have the expected digests. Returns `None` if there are none to compare.
     pub fn hash(&self, file: File) -> Option<TaskId> {
         self.check.as_ref().map(|check| check.hash(file))
     }
 
-    /// Whether these are the digests asked for.
+    /// Whether these are the expected digests.
     pub fn is_met_by(&self, found: &Found) -> bool {
         self.check
             .as_ref()
             .is_some_and(|check| check.is_met_by(found))
     }
 
-    /// The digests are known.
+    /// Stores the digests that a task has computed.
     pub fn hashed(&mut self, hashed: Hashed) {
         if let Some(check) = &mut self.check {
             check.answer(hashed);
         }
     }
 
-    /// Has what is there of a body hashed up to `settled`, from where on an answer may write it
-    /// again, and what comes behind it, if anything says what the digest of the whole is to be.
+    /// Restarts the digest of a resumed body: a thread reads the bytes before `settled`, because later bytes may still
+    /// be overwritten, and then follows new writes. Does nothing if no digest is expected.
     fn resume_check(&mut self, response: &Response, settled: u64) {
         let announced = check::announcement(response);
         self.check = self.check.take().filter(|check| check.is_asked());
@@ -329,8 +327,7 @@ impl Download {
         }
     }
 
-    /// Takes note of what the transfers have brought, but for some of it, from `at` on, that is not
-    /// what it was said to be.
+    /// Sets the ranges that the segments have written, after those from `at` on have turned out to be damaged.
     pub fn spoil(&mut self, done: &Ranges, at: u64) {
         if let Body::File(part) = &mut self.body {
             part.set_written(done);
@@ -341,7 +338,7 @@ impl Download {
         }
     }
 
-    /// Has the body of an answer hashed, if anything says what its digest is to be.
+    /// Starts the digests of a response's body, if any are expected.
     fn begin_check(&mut self, response: &Response) -> Result<(), Fault> {
         self.standing = None;
         if self.check.is_none() && check::announcement(response).is_some() {
@@ -356,9 +353,9 @@ impl Download {
         Ok(())
     }
 
-    /// The request fields for the next try: for what is missing, or for another version than the one that is known.
+    /// The fields of the next request: a range for the missing bytes, or a condition that only a newer version meets.
     pub fn ask(&mut self) -> Vec<Field> {
-        // What a try has been told that failed all the same, the next may be told otherwise.
+        // A failed try's result is not reused: the next response may differ.
         self.is_unchanged = false;
         let part = match &mut self.body {
             Body::File(part) => part.ask(),
@@ -372,19 +369,21 @@ impl Download {
             Some(known) if part.is_empty() => known.condition(),
             _ => part,
         };
-        // A part of a coded form fits no file: a request for one offers nothing.
-        if let Some(offer) = self.offer.as_ref().filter(|_| !self.asks_part()) {
+        // A range of a coded body cannot be decoded alone, so a range request offers no codings.
+        if let Some(offer) = &self.offer
+            && !self.asks_part()
+        {
             fields.extend_from_slice(offer);
         }
         fields
     }
 
-    /// Whether the present try asks for what is missing, and not for the whole.
+    /// Whether this try requests a range, and not the full file.
     pub fn asks_part(&self) -> bool {
         matches!(&self.body, Body::File(part) if part.has_asked())
     }
 
-    /// The offset of the first byte that the present try brings.
+    /// The offset of the first byte that this try requests.
     pub fn start(&self) -> u64 {
         match &self.body {
             Body::File(part) => part.start(),
@@ -392,26 +391,26 @@ impl Download {
         }
     }
 
-    /// Writes down what another run needs to go on; `url` is where the body comes from.
+    /// Writes the state that another run needs to resume; `url` is the source of the body.
     pub fn save(&mut self, url: &Url) {
         if let Body::File(part) = &mut self.body {
             part.save(url);
         }
     }
 
-    /// Writes down what another run needs to go on, now that no try brings any more of it.
+    /// Writes the state that another run needs to resume, after the last try.
     pub fn leave(&mut self, url: &Url) {
         if let Body::File(part) = &mut self.body {
             part.leave(url);
         }
     }
 
-    /// Whether much of it is there, and another run could not go on with any.
+    /// Whether a large part of the body is written, and has no state that another run could resume from.
     pub fn lacks_state(&self) -> bool {
         matches!(&self.body, Body::File(part) if part.lacks_state())
     }
 
-    /// What the user has to know of it, once.
+    /// The message for the user; it is returned once.
     pub fn take_notice(&mut self) -> Option<Notice> {
         match &mut self.body {
             Body::File(part) => part.take_notice(),
@@ -419,14 +418,15 @@ impl Download {
         }
     }
 
-    /// Has the pieces that were found wrong count as missing: the next try asks for them. There are
-    /// so many `mirrors` beside the present URL; where there are any, the next try goes to one.
+    /// Counts the wrong pieces as missing, so that the next try requests them. If the current URL has any `mirrors`,
+    /// the next try goes to one.
     pub fn repair(&mut self, mirrors: usize) -> Repair {
         let (Some(check), Body::File(part)) = (&mut self.check, &mut self.body) else {
             return Repair::Impossible;
         };
         let (repair, wrong) = check.repair(mirrors + 1);
-        if repair == Repair::Impossible || part.lose(&wrong, mirrors > 0 && repair == Repair::Again)
+        if repair == Repair::Impossible
+            || part.count_as_missing(&wrong, mirrors > 0 && repair == Repair::Again)
         {
             repair
         } else {
@@ -434,7 +434,7 @@ impl Download {
         }
     }
 
-    /// Whether all that was asked for has come, and more is missing.
+    /// Whether the requested range is complete, and more of the file is missing.
     pub fn has_more(&mut self) -> bool {
         match &mut self.body {
             Body::File(part) => part.has_more(),
@@ -442,7 +442,7 @@ impl Download {
         }
     }
 
-    /// What is wrong with a body whose last answer was whole.
+    /// The fault of a body after a complete response: it is too short, or its coding is damaged.
     pub fn missing(&mut self) -> Option<Fault> {
         if let Some(coded) = &mut self.coded {
             return coded.finish().err();
@@ -461,11 +461,11 @@ impl Download {
         }
     }
 
-    /// The server has nothing behind what is there: whether that is all of a file of `size` bytes.
-    /// It is to be verified then.
+    /// The server has no bytes behind the written ones: whether these are all of a file of `size` bytes, which must
+    /// then be verified.
     ///
     /// # Errors
-    /// [`Fault::Disk`] and [`Fault::BadRange`]: what is there cannot be opened, or is not what it was.
+    /// [`Fault::Disk`] and [`Fault::BadRange`]: the part file cannot be opened, or has changed.
     pub fn is_all(&mut self, size: Option<u64>) -> Result<bool, Fault> {
         let Body::File(part) = &mut self.body else {
             return Ok(false);
@@ -474,7 +474,7 @@ impl Download {
             return Ok(false);
         }
         if part.is_foreign() {
-            // It stands at the final name. If a digest was asked for, it is known by now that it is another.
+            // It has the final name. If there is a check, the file was hashed before and did not match.
             self.is_unchanged = self.check.is_none();
             return Ok(self.is_unchanged);
         }
@@ -483,8 +483,8 @@ impl Download {
         Ok(true)
     }
 
-    /// What came is not what was promised: none of it is used again. Whether an earlier run may be
-    /// to blame for it, and not the server.
+    /// Discards a body that is not the expected one. Returns whether an earlier run may be the cause, and not the
+    /// server.
     pub fn discard(&mut self) -> bool {
         match &mut self.body {
             Body::File(part) => part.discard(),
@@ -492,7 +492,7 @@ impl Download {
         }
     }
 
-    /// The file that stands at the final name is kept: nothing stays beside it.
+    /// Removes the part file and the state file, because the file at the final name is kept.
     pub fn put_away(&mut self) {
         if let Body::File(part) = &mut self.body
             && !part.is_foreign()
@@ -501,14 +501,14 @@ impl Download {
         }
     }
 
-    /// The next try is at another URL of the same file: what was learnt of the server does not count.
+    /// Forgets what was learnt of the server, because the next try uses another URL of the file.
     pub fn turn_to_another(&mut self) {
         if let Body::File(part) = &mut self.body {
             part.turn_to_another();
         }
     }
 
-    /// After an answer that does not continue what is there: whether the whole may be asked for.
+    /// Decides after a response that does not continue the written bytes whether the full file may be requested.
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         match &mut self.body {
             Body::File(part) => part.may_start_over(fault),
@@ -516,7 +516,7 @@ impl Download {
         }
     }
 
-    /// Whether so many bytes are more than there may be.
+    /// Checks that a body of `size` bytes is within its limit.
     fn bound(&self, size: u64) -> Result<(), Fault> {
         if let Some(limit) = self.limit.filter(|limit| size > *limit) {
             return Err(Fault::TooLarge { limit });
@@ -528,13 +528,14 @@ impl Download {
         Ok(())
     }
 
-    /// The head of an answer that is to have the part alone that is wanted, or the rest of it.
+    /// Accepts the head of a response to a request for the fragment, or for the rest of it.
     fn fragment_head(&mut self, fragment: &mut Fragment, response: &Response) -> Result<(), Fault> {
-        // What is said of the whole, its digest among it, is not said of the part.
+        // Fields that describe the full file, such as its digest, do not apply to the fragment.
         let mut own = Response {
             status: 200,
             ..Response::default()
         };
+        let given = self.given_name(response);
         match &mut self.body {
             Body::File(part) if part.has_asked() => {
                 part.append(&fragment.go_on(response)?)?;
@@ -545,7 +546,7 @@ impl Download {
             Body::File(part) => {
                 fragment.begin(response)?;
                 part.begin_fragment(response)?;
-                part.note_given_name(given_name(response).filter(|_| self.takes_name));
+                part.note_given_name(given);
             }
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => {
                 fragment.begin(response)?;
@@ -557,7 +558,7 @@ impl Download {
         self.begin_check(&own)
     }
 
-    /// Writes the next bytes of the file.
+    /// Writes the next bytes of the body, after decoding.
     fn land(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.bound(self.body.written().saturating_add(bytes.len() as u64))?;
         match &mut self.body {
@@ -573,7 +574,16 @@ impl Download {
         Ok(())
     }
 
-    /// Whether another try can still lead to a right file.
+    /// The name that a response gives the file, if the server may name it.
+    fn given_name(&self, response: &Response) -> Option<String> {
+        if self.takes_name {
+            given_name(response)
+        } else {
+            None
+        }
+    }
+
+    /// Whether another try can still produce a correct body.
     pub fn can_start_over(&self) -> bool {
         match &self.body {
             Body::File(_) | Body::Segment(_) | Body::Memory(_) => true,
@@ -582,34 +592,40 @@ impl Download {
     }
 }
 
-/// Whether an answer says nothing of the whole, which was asked for. A part that is all of it is
-/// the whole under another status: some servers answer so, and everybody takes it.
+/// Whether a response does not fit a request for the full file. A 206 with the range of the full file does fit: some
+/// servers send it, and all clients accept it.
 fn is_unasked(response: &Response) -> bool {
     let length = response.content_length();
-    let is_all = |range: ContentRange| {
-        range.first == 0 && range.total == Some(range.last + 1) && range.total == length
-    };
     match response.status {
-        206 => !response.content_range().is_some_and(is_all),
+        206 => !response
+            .content_range()
+            .is_some_and(|range| is_full(range, length)),
         status => status >= 300,
     }
 }
 
-/// The name that an answer gives its body, made safe.
+/// Whether a range is the full file, and its response has that length.
+fn is_full(range: ContentRange, length: Option<u64>) -> bool {
+    range.first == 0 && range.total == Some(range.last + 1) && range.total == length
+}
+
+/// The file name in a response's Content-Disposition, made safe.
 fn given_name(response: &Response) -> Option<String> {
     let given = response.headers.get("content-disposition")?;
     let given = disposition::file_name(given)?;
-    Some(name::safe(last_part(&given)))
+    Some(name::safe(last_component(&given)))
 }
 
-/// The last part of a path that a server has given for a name, whatever system it thinks of (RFC 6266 §4.3).
-fn last_part(path: &str) -> &str {
-    let mut parts = path.rsplit(['/', '\\']);
-    parts.find(|part| !part.is_empty()).unwrap_or(path)
+/// The last component of a path that a server gives as a name, in the syntax of any system (RFC 6266 §4.3).
+fn last_component(path: &str) -> &str {
+    let mut components = path.rsplit(['/', '\\']);
+    components
+        .find(|component| !component.is_empty())
+        .unwrap_or(path)
 }
 
 impl Body {
-    /// How many bytes of it have come.
+    /// How many bytes are written.
     fn written(&self) -> u64 {
         match self {
             Self::File(part) => part.written(),
@@ -619,7 +635,7 @@ impl Body {
         }
     }
 
-    /// What has come of it, to be read; `None` where nothing is kept.
+    /// The written bytes as a file to be read; `None` if there is no file.
     fn reader(&self) -> Option<Arc<File>> {
         match self {
             Self::File(part) => part.reader(),
@@ -640,18 +656,20 @@ impl Sink for Download {
         }
         self.coded = None;
         let asks_part = self.asks_part();
-        if let Some(known) = self.known.as_ref().filter(|_| !asks_part)
+        if !asks_part
+            && let Some(known) = &self.known
             && (response.status == 304 || response.status == 200 && known.is_still(response, SMALL))
         {
             self.is_unchanged = true;
             return Ok(());
         }
+        let given = self.given_name(response);
         if let (206, true, Body::File(part)) = (response.status, asks_part, &mut self.body) {
             part.append(response)?;
-            if let Some(given) = given_name(response).filter(|_| self.takes_name) {
-                part.note_given_name(Some(given));
+            if given.is_some() {
+                part.note_given_name(given);
             }
-            part.look_whether_divisible(response, self.least);
+            part.decide_divisible(response, self.least);
             let (size, start) = (part.size(), part.start());
             self.resume_check(response, start);
             return match (&self.check, size) {
@@ -673,14 +691,14 @@ impl Sink for Download {
         match &mut self.body {
             Body::File(part) => {
                 part.begin(response, self.coded.is_some())?;
-                part.note_given_name(given_name(response).filter(|_| self.takes_name));
-                part.look_whether_divisible(response, self.least);
+                part.note_given_name(given);
+                part.decide_divisible(response, self.least);
             }
             Body::Segment(_) | Body::Stream(_) => {}
             Body::Memory(bytes) => bytes.clear(),
         }
         match self.coded {
-            // What its head says of a body holds for the coded form.
+            // The digests and lengths in the head are those of the coded body.
             Some(_) => self.begin_check(&Response::default()),
             None => self.begin_check(response),
         }
@@ -689,7 +707,7 @@ impl Sink for Download {
     fn wanted(&self) -> Option<u64> {
         match &self.body {
             Body::Segment(segment) => segment.wanted(),
-            // Of a whole answer that is the file which stands there, nothing is.
+            // A response that holds the file at the final name again needs no body.
             Body::File(_) if self.is_unchanged => Some(0),
             Body::File(_) | Body::Stream(_) | Body::Memory(_) => None,
         }

@@ -7,31 +7,31 @@ use std::path::{Path, PathBuf};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// What is put behind a name while its body is incomplete.
+/// The suffix of a part file.
 pub const PART: &str = ".part";
-/// What is put behind a name for the state of its incomplete body.
+/// The suffix of a state file.
 pub const STATE: &str = ".part.gannet";
-/// What is put behind a name for the next state, until it takes the place of the one before. As long as [`STATE`].
+/// The suffix of the next state file, until it replaces the previous one. As long as [`STATE`].
 pub const NEXT_STATE: &str = ".part~gannet";
 
-/// What is put between a name and these where `NAME.part` belongs to another program.
+/// The infix before these suffixes if `NAME.part` belongs to another program.
 pub const ASIDE: &str = ".gannet";
 
-/// What goes behind a base name at most, in bytes: [`STATE`] and a number of ten digits.
+/// The longest suffix of a base name, in bytes: [`STATE`] and a number of ten digits.
 const RESERVED: usize = STATE.len() + 11;
-/// The longest base name, in bytes: 255, which most file systems take, less what goes behind it.
+/// The longest base name, in bytes: 255, the limit of most file systems, minus the longest suffix.
 pub const LONGEST_NAME: usize = 255 - RESERVED;
-/// The longest name that every file system takes, in bytes: 143 of eCryptfs are the fewest that are in use.
+/// The longest name that every file system accepts, in bytes: the smallest limit in use is eCryptfs's 143.
 const SHORTEST_LIMIT: usize = 143;
-/// What FAT, NTFS and SMB refuse in a name, beside what is never [`safe`].
+/// The characters that FAT, NTFS and SMB refuse in a name, beside those that are never [`safe`].
 const SPECIAL: [char; 7] = ['"', '*', ':', '<', '>', '?', '|'];
-/// The longest relative path that a list may ask for, in bytes: deeper trees are mischief.
+/// The longest relative path in a list, in bytes: a longer one is likely to be an attack.
 const LONGEST_PATH: usize = 1024;
 /// The longest extension, with its dot, that survives when a name is cut.
 const LONGEST_EXTENSION: usize = 16;
 
-/// The base name that a URL asks for: its last path segment, decoded and made [`safe`]; `index.html` where there is
-/// none, as in wget. The query is not part of it. A segment that does not decode to UTF-8 stays encoded.
+/// The base name of a URL: its last path segment, decoded and made [`safe`]; `index.html` if that is empty, as in
+/// wget. The query is not part of it. A segment that does not decode to UTF-8 stays encoded.
 ///
 /// ```
 /// use gannet::internals::download::name::from_url;
@@ -50,7 +50,7 @@ pub fn from_url(url: &Url) -> String {
     }
 }
 
-/// A part of a URL's path, decoded and made safe.
+/// A segment of a URL's path, decoded and made safe.
 pub(super) fn from_segment(segment: &str) -> String {
     match percent_decode_str(segment).decode_utf8() {
         Ok(name) => safe(&name),
@@ -58,10 +58,11 @@ pub(super) fn from_segment(segment: &str) -> String {
     }
 }
 
-/// One safe base name out of any text: no separators, no control or bidi characters (each becomes `_`), no trailing
-/// dots or spaces, never empty, `.`, `..`, a device (`NUL.txt` becomes `_NUL.txt`) or a state of ours
-/// (`x.part.gannet` becomes `x.part_gannet`, lest a server plants one), at most [`LONGEST_NAME`] bytes
-/// with a short extension kept, `.tar.gz` too. A leading `~`, `-` or `.` stays: only shells give them a meaning.
+/// Makes a safe base name of any text. Separators, control and bidi characters become `_`; trailing dots and spaces
+/// are removed; it is never empty, `.`, `..`, a device (`NUL.txt` becomes `_NUL.txt`) or a state file of gannet's
+/// (`x.part.gannet` becomes `x.part_gannet`, so that a server cannot plant one). It has at most [`LONGEST_NAME`]
+/// bytes, and keeps a short extension, such as `.tar.gz`. A leading `~`, `-` or `.` stays: only shells give them a
+/// meaning.
 pub fn safe(name: &str) -> String {
     safe_within(name, LONGEST_NAME)
 }
@@ -88,23 +89,22 @@ fn safe_within(name: &str, most: usize) -> String {
     format!("{stem}_{}", &extension[1..])
 }
 
-/// What a file system takes of names, as far as file systems differ.
+/// The limits of names on a file system, as far as file systems differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The longest name, in bytes.
     pub longest: usize,
-    /// It takes `"`, `*`, `:`, `<`, `>`, `?` and `|`, which FAT, NTFS and SMB refuse.
+    /// It accepts `"`, `*`, `:`, `<`, `>`, `?` and `|`, which FAT, NTFS and SMB refuse.
     pub takes_special: bool,
 }
 
 impl Limits {
-    /// Whether some file system would refuse a component of a path that is safe: only then is it worth asking for its
-    /// limits.
+    /// Whether some file system would refuse a component of a safe path: only then its limits need to be found.
     pub fn matter_to(path: &Path) -> bool {
         path.iter().any(Self::matter_to_name)
     }
 
-    /// Whether some file system would refuse a base name that is safe.
+    /// Whether some file system would refuse a safe base name.
     pub fn matter_to_name(name: &OsStr) -> bool {
         let bytes = name.as_encoded_bytes();
         bytes.len() + RESERVED > SHORTEST_LIMIT
@@ -113,45 +113,45 @@ impl Limits {
                 .any(|byte| SPECIAL.contains(&char::from(*byte)))
     }
 
-    /// A name in which all that these limits refuse stands, to find them.
+    /// A text of all characters that some file system refuses, to test one.
     pub fn special_probe() -> String {
         SPECIAL.into_iter().collect()
     }
 
-    /// The path with each part made to fit: `_` for each character that is refused, and the rest cut as [`safe`] does.
-    /// One that fits stays as it is.
+    /// The path with each component made to fit: `_` for each refused character, and the rest cut as [`safe`] does. A
+    /// component that fits stays as it is.
     pub fn fit(self, path: &Path) -> PathBuf {
         path.iter()
-            .map(|part| {
-                let part = part.to_string_lossy();
-                if self.refuse_part(&part).is_none() {
-                    return part.into_owned();
+            .map(|component| {
+                let component = component.to_string_lossy();
+                if self.refuse_component(&component).is_none() {
+                    return component.into_owned();
                 }
                 let replaced = if self.takes_special {
-                    part.into_owned()
+                    component.into_owned()
                 } else {
-                    part.replace(SPECIAL, "_")
+                    component.replace(SPECIAL, "_")
                 };
                 safe_within(&replaced, self.longest_base())
             })
             .collect()
     }
 
-    /// Why a path does not fit, fit to print.
+    /// Why a path does not fit, as a message.
     pub fn refuse(self, path: &Path) -> Option<String> {
         path.iter()
-            .find_map(|part| self.refuse_part(&part.to_string_lossy()))
+            .find_map(|component| self.refuse_component(&component.to_string_lossy()))
     }
 
-    fn refuse_part(self, part: &str) -> Option<String> {
-        if !self.takes_special && part.contains(SPECIAL) {
+    fn refuse_component(self, component: &str) -> Option<String> {
+        if !self.takes_special && component.contains(SPECIAL) {
             return Some(format!(
                 "the file system takes none of {} in a name",
                 Self::special_probe()
             ));
         }
         let most = self.longest_base();
-        (part.len() > most).then(|| {
+        (component.len() > most).then(|| {
             format!("a part of the path is longer than {most} bytes, which is all that the file system has room for")
         })
     }
@@ -162,11 +162,11 @@ impl Limits {
     }
 }
 
-/// A relative path that a row of a list asks for, perhaps with sub-folders, that stays beneath the target folder.
-/// Empty parts and `.` are dropped.
+/// Parses the relative path of a row, which may have sub-folders and stays below the target folder. Empty components
+/// and `.` are dropped.
 ///
 /// # Errors
-/// What is wrong with the path. Nothing is repaired: the row would not get what it asked for.
+/// The fault of the path. Nothing is repaired: the row would not get the path in the list.
 pub fn beneath(path: &str) -> Result<PathBuf, String> {
     if path.starts_with('/') {
         return Err("the path is absolute".into());
@@ -174,18 +174,18 @@ pub fn beneath(path: &str) -> Result<PathBuf, String> {
     if path.len() > LONGEST_PATH {
         return Err(format!("the path is longer than {LONGEST_PATH} bytes"));
     }
-    let parts: Vec<&str> = path
+    let components: Vec<&str> = path
         .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
+        .filter(|component| !matches!(*component, "" | "."))
         .collect();
-    match parts.first() {
+    match components.first() {
         None => return Err("the path names nothing".into()),
         Some(&"~") => return Err("\"~\" does not stand for a home folder here".into()),
         Some(_) => {}
     }
-    match parts.iter().find_map(|part| fault(part)) {
+    match components.iter().find_map(|component| fault(component)) {
         Some(fault) => Err(fault),
-        None => Ok(parts.iter().collect()),
+        None => Ok(components.iter().collect()),
     }
 }
 
@@ -194,21 +194,21 @@ pub fn numbered(name: &str, number: u64) -> String {
     format!("{name}.{number}")
 }
 
-/// Why a part of a path is not [`safe`] as it stands.
-fn fault(part: &str) -> Option<String> {
-    let fault = if part == ".." {
+/// Why a component of a path is not [`safe`].
+fn fault(component: &str) -> Option<String> {
+    let fault = if component == ".." {
         "the path has \"..\"".into()
-    } else if part.contains('\\') {
+    } else if component.contains('\\') {
         "the path has a backslash".into()
-    } else if part.chars().any(is_forbidden) {
+    } else if component.chars().any(is_forbidden) {
         "the path has a control character".into()
-    } else if part.len() > LONGEST_NAME {
+    } else if component.len() > LONGEST_NAME {
         format!("a part of the path is longer than {LONGEST_NAME} bytes")
-    } else if part.ends_with(['.', ' ']) {
+    } else if component.ends_with(['.', ' ']) {
         "a part of the path ends in a dot or a space".into()
-    } else if is_device(part) {
+    } else if is_device(component) {
         "a part of the path is a reserved device name".into()
-    } else if is_state(part) {
+    } else if is_state(component) {
         format!("a part of the path ends in {STATE}, as gannet's own files do")
     } else {
         return None;
@@ -216,8 +216,8 @@ fn fault(part: &str) -> Option<String> {
     Some(fault)
 }
 
-/// Separators, control characters (C0, DEL, C1), what breaks a line, and what turns the reading direction, so that
-/// `exe.txt` cannot be shown for `txt.exe`.
+/// Separators, control characters (C0, DEL, C1), line separators, and bidi controls, which can show `exe.txt` for
+/// `txt.exe`.
 fn is_forbidden(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -226,19 +226,19 @@ fn is_forbidden(character: char) -> bool {
         )
 }
 
-/// What nearly all names consist of: no such byte is forbidden, nor part of a character that is.
+/// The bytes of nearly all names: none is forbidden, or part of a forbidden character.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && !matches!(byte, b'/' | b'\\')
 }
 
-/// Device names that some systems see behind any extension and in any case.
+/// Whether a name is a device on some system, whatever its extension and case.
 fn is_device(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name);
     let stem = stem.trim_end_matches(' ');
-    let is = |device: &&str| stem.eq_ignore_ascii_case(device);
-    if ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"]
+    let devices = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+    if devices
         .iter()
-        .any(is)
+        .any(|device| stem.eq_ignore_ascii_case(device))
     {
         return true;
     }
@@ -254,7 +254,7 @@ fn is_device(name: &str) -> bool {
     )
 }
 
-/// Whether a name is that of a state file, in any case.
+/// Whether a name ends like a state file, in upper or lower case.
 fn is_state(name: &str) -> bool {
     let stem = name.len().checked_sub(STATE.len());
     stem.is_some_and(|stem| name.as_bytes()[stem..].eq_ignore_ascii_case(STATE.as_bytes()))
@@ -264,7 +264,7 @@ fn trim(name: &str) -> &str {
     name.trim_end_matches(['.', ' '])
 }
 
-/// At most so many bytes of a trimmed name, a short extension kept; `_` for nothing.
+/// Cuts a trimmed name to at most `most` bytes, and keeps a short extension; `_` if it is empty.
 fn cut(name: &str, most: usize) -> String {
     if name.is_empty() {
         return "_".into();
@@ -280,19 +280,21 @@ fn cut(name: &str, most: usize) -> String {
     }
 }
 
-/// Where the extension of a name begins that is at most so many bytes long, with its dot: `.gz`, and `.tar.gz`.
+/// The start of a name's extension, which has at most `most` bytes with its dot: `.gz`, or `.tar.gz`.
 fn extension_start(name: &str, most: usize) -> usize {
     let is_short = |dot: &usize| name.len() - dot <= most;
     let Some(last) = name.rfind('.').filter(is_short) else {
         return name.len();
     };
-    let is_word = |text: &str| {
-        (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase())
-    };
     let before = name[..last].rfind('.').filter(is_short);
     before
         .filter(|before| is_word(&name[before + 1..last]))
         .unwrap_or(last)
+}
+
+/// Whether a text can be the first half of a double extension, such as `tar`.
+fn is_word(text: &str) -> bool {
+    (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 /// The longest start of `text` within `most` bytes that ends between characters.
@@ -455,7 +457,7 @@ mod tests {
         assert_eq!(roomy.fit(Path::new("a:b")), Path::new("a:b"));
     }
 
-    /// Text rich in what matters to names.
+    /// Text with many characters that are special in names.
     fn text() -> impl Strategy<Value = String> {
         let alphabet = vec![
             '.', ' ', '/', '\\', '\0', '\n', '\u{202e}', 'a', 'ü', '名', '~', '-', '_', '1', 'C',
@@ -488,15 +490,15 @@ mod tests {
             prop_assert!((1..=LONGEST_NAME).contains(&name.len()));
             prop_assert!(!name.chars().any(is_forbidden) && !name.ends_with(['.', ' ']) && !is_device(&name) && !is_state(&name));
             let components: Vec<_> = Path::new(&name).components().collect();
-            prop_assert!(matches!(components[..], [Component::Normal(part)] if part == name.as_str()));
+            prop_assert!(matches!(components[..], [Component::Normal(component)] if component == name.as_str()));
         }
 
         #[test]
         fn a_path_taken_goes_down_only(text in text()) {
             if let Ok(path) = beneath(&text) {
                 for component in path.components() {
-                    let Component::Normal(part) = component else { panic!("{component:?}") };
-                    prop_assert_eq!(safe(part.to_str().unwrap()), part.to_str().unwrap());
+                    let Component::Normal(component) = component else { panic!("{component:?}") };
+                    prop_assert_eq!(safe(component.to_str().unwrap()), component.to_str().unwrap());
                 }
             }
         }

@@ -69,7 +69,7 @@ impl Hasher for Hashed {
 /// The most numbers in [`Names::next`]; then those are dropped that are cheap to find again.
 const NEXT_NUMBERS: usize = 50_000;
 
-/// A numbered name is found again within so many attempts without a number in [`Names::next`].
+/// A numbered name up to this number is found again quickly without an entry in [`Names::next`].
 const CHEAP: u64 = 100;
 
 impl Names {
@@ -220,17 +220,21 @@ fn key(folder: &DefaultHasher, name: &[u8], suffix: &str) -> u64 {
 
 /// Whether a name is the same in lower case, as most are.
 fn is_lower(folder: &Path, name: &OsStr) -> bool {
-    [folder.as_os_str(), name].iter().all(|part| {
+    [folder.as_os_str(), name].iter().all(|component| {
         // No early end: the compiler makes this a few vector instructions.
-        !part.as_encoded_bytes().iter().fold(false, |any, byte| {
-            any | !byte.is_ascii() | byte.is_ascii_uppercase()
-        })
+        !component
+            .as_encoded_bytes()
+            .iter()
+            .fold(false, |any, byte| {
+                any | !byte.is_ascii() | byte.is_ascii_uppercase()
+            })
     })
 }
 
 /// A name in lower case, if that differs.
 fn lower(folder: &Path, name: &OsStr) -> Option<(String, String)> {
-    let lower = [folder.as_os_str(), name].map(|part| part.to_string_lossy().to_lowercase());
+    let lower =
+        [folder.as_os_str(), name].map(|component| component.to_string_lossy().to_lowercase());
     let differs = lower[0].as_bytes() != folder.as_os_str().as_encoded_bytes()
         || lower[1].as_bytes() != name.as_encoded_bytes();
     let [folder, name] = lower;

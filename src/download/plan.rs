@@ -1,6 +1,6 @@
-//! How one file is divided among several transfers. Pure arithmetic: which bytes each is to bring,
-//! who gives half of its share away, who is overtaken. Every byte is brought, whoever fails, splits
-//! or is stolen from.
+//! How one file is divided among several transfers: which bytes each fetches, which segment is split for a new
+//! transfer, and which is fetched a second time. Every missing byte stays assigned or free, whatever fails. Pure
+//! arithmetic.
 
 use std::ops::Range;
 
@@ -8,82 +8,99 @@ use slab::Slab;
 
 use super::Ranges;
 
-/// A share that is left in less time than this, in seconds, is not worth another request.
+/// A segment that will be complete in less than this many seconds is not worth another request.
 const WORTHWHILE: f64 = 0.25;
 
-/// So many bytes come with the head of the first answer, at most: they are no reason to leave its
-/// share larger than the others.
+/// At most this many bytes arrive along with the head of the first response: they are no reason to leave its segment
+/// larger than the others.
 const WITH_HEAD: u64 = 256 * 1024;
 
-/// One transfer's share, by its number.
+/// The number of a transfer's segment.
 pub type Lane = usize;
 
-/// A share: from where its transfer writes next to where it ends.
+/// A segment: where it began, the offset of the next byte, and where it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Share {
+struct Assigned {
     from: u64,
     at: u64,
     end: u64,
-    /// Another transfer brings the same bytes; the first that has them all wins.
+    /// Another transfer fetches the same bytes; the first to complete them wins.
     has_rival: bool,
 }
 
-impl Share {
+impl Assigned {
     fn overlaps(&self, other: &Self) -> bool {
         self.at < other.end && other.at < self.end
     }
 
-    /// Bytes that are still to come. A transfer may be past an end that it was given on the way.
+    /// How many bytes are missing. A transfer may be beyond an end that was moved meanwhile.
     fn left(&self) -> u64 {
         self.end.saturating_sub(self.at)
     }
 }
 
-/// A share that was given out.
+/// A segment that was assigned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
     /// Its number.
     pub lane: Lane,
-    /// Its bytes.
+    /// Its range.
     pub range: Range<u64>,
-    /// The lane that ends earlier now.
+    /// The lane that was split for it, which now ends earlier.
     pub shrunk: Option<Lane>,
+}
+
+/// The speeds of the lanes, in bytes a second.
+struct Speeds<'a> {
+    /// What a new transfer is expected to reach; at least 1.
+    expected: f64,
+    measured: &'a dyn Fn(Lane) -> Option<f64>,
+}
+
+impl Speeds<'_> {
+    fn of(&self, lane: Lane) -> f64 {
+        (self.measured)(lane).unwrap_or(self.expected).max(1.0)
+    }
+
+    fn seconds_left(&self, lane: Lane, segment: &Assigned) -> f64 {
+        segment.left() as f64 / self.of(lane)
+    }
 }
 
 /// The division of one file.
 #[derive(Debug)]
 pub struct Plan {
     size: u64,
-    /// No share is made smaller than this.
+    /// The smallest segment, in bytes.
     least: u64,
     done: Ranges,
-    shares: Slab<Share>,
+    segments: Slab<Assigned>,
 }
 
 impl Plan {
-    /// A file of `size` bytes of which some are there, in shares of at least `least` bytes.
+    /// A file of `size` bytes, of which `done` are written, in segments of at least `least` bytes.
     pub fn new(size: u64, least: u64, done: Ranges) -> Self {
         Self {
             size,
             least: least.max(1),
             done,
-            shares: Slab::new(),
+            segments: Slab::new(),
         }
     }
 
-    /// What is written.
+    /// The written ranges.
     pub fn done(&self) -> &Ranges {
         &self.done
     }
 
-    /// How many bytes from the first on are there, and nobody brings again: of two who bring the same
-    /// bytes, one may have other ones.
+    /// How many bytes from the first on are written and will not be overwritten: two transfers that fetch the same
+    /// bytes can receive different ones.
     pub fn settled(&self) -> u64 {
-        let under_way = self.shares.iter().map(|(_, share)| share.at);
+        let under_way = self.segments.iter().map(|(_, segment)| segment.at);
         under_way.fold(self.done.frontier(), u64::min)
     }
 
-    /// Bytes of the whole.
+    /// The size of the file in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }
@@ -93,117 +110,120 @@ impl Plan {
         self.done.frontier() >= self.size
     }
 
-    /// How many shares are under way.
+    /// The number of segments under way.
     pub fn lanes(&self) -> usize {
-        self.shares.len()
+        self.segments.len()
     }
 
-    /// What a lane is still to bring.
+    /// The range that a lane still has to fetch.
     pub fn rest(&self, lane: Lane) -> Range<u64> {
-        self.shares
+        self.segments
             .get(lane)
-            .map_or(0..0, |share| share.at..share.end.max(share.at))
+            .map_or(0..0, |segment| segment.at..segment.end.max(segment.at))
     }
 
-    /// Takes in a transfer that began at `from` and is at `at`: it brings what is missing from
-    /// there on, up to what is there already.
+    /// Adds the lane of a transfer that began at `from` and is at `at`. Its segment is the rest of the gap there.
     pub fn adopt(&mut self, from: u64, at: u64) -> Lane {
         let gap = self.done.gaps(self.size).find(|gap| gap.end > at);
         let end = gap.map_or(at, |gap| gap.end);
         let lane = self.add(at..end);
-        self.shares[lane].from = from.min(at);
+        self.segments[lane].from = from.min(at);
         lane
     }
 
-    /// Has a lane bring all up to the end of the file again: nobody else can.
+    /// Extends a lane to the end of the file, because no other transfer can fetch those bytes.
     pub fn extend(&mut self, lane: Lane) {
-        if let Some(share) = self.shares.get_mut(lane) {
-            share.end = self.size;
+        if let Some(segment) = self.segments.get_mut(lane) {
+            segment.end = self.size;
         }
     }
 
-    /// Has a lane go on behind its share, as far as nobody brings what is there and it is missing.
+    /// Extends a lane over the unassigned gap behind it.
     pub fn reach(&mut self, lane: Lane) {
         let end = self.rest(lane).end;
         let taken = self.taken();
         let behind = taken.gaps(self.size).find(|gap| gap.start == end);
-        if let Some((share, gap)) = self.shares.get_mut(lane).zip(behind) {
-            share.end = gap.end;
+        if let Some((segment, gap)) = self.segments.get_mut(lane).zip(behind) {
+            segment.end = gap.end;
         }
     }
 
-    /// The lane that brings what comes next behind a lane's own share, if it is the only one that brings it.
+    /// The lane of the next segment behind this one, unless two lanes fetch that segment.
     pub fn behind(&self, lane: Lane) -> Option<Lane> {
         let end = self.rest(lane).end;
-        let behind = self.shares.iter().filter(|(_, share)| share.at >= end);
-        let (next, share) = behind.min_by_key(|(_, share)| share.at)?;
-        (!share.has_rival && share.at < share.end).then_some(next)
+        let behind = self
+            .segments
+            .iter()
+            .filter(|(_, segment)| segment.at >= end);
+        let (next, segment) = behind.min_by_key(|(_, segment)| segment.at)?;
+        (!segment.has_rival && segment.at < segment.end).then_some(next)
     }
 
-    /// Has a lane bring what another was to bring, which is the next [behind](Self::behind) it, and
-    /// all between: the other is closed.
+    /// Extends a lane over the segment of `other`, which is the next [behind](Self::behind) it, and closes `other`.
     pub fn take_back(&mut self, lane: Lane, other: Lane) {
         let end = self.rest(other).end;
         self.close(other);
-        if let Some(share) = self.shares.get_mut(lane) {
-            share.end = end.max(share.end);
+        if let Some(segment) = self.segments.get_mut(lane) {
+            segment.end = end.max(segment.end);
         }
     }
 
-    /// A lane has written all before `at`, which may lie behind the end of its share.
+    /// Records that a lane has written all bytes before `at`, which may be beyond its end.
     pub fn advance(&mut self, lane: Lane, at: u64) {
-        if let Some(share) = self.shares.get_mut(lane) {
-            self.done.insert(share.at..at.max(share.at));
-            share.at = at.max(share.at);
-            share.end = share.end.max(share.at);
+        if let Some(segment) = self.segments.get_mut(lane) {
+            self.done.insert(segment.at..at.max(segment.at));
+            segment.at = at.max(segment.at);
+            segment.end = segment.end.max(segment.at);
         }
     }
 
-    /// What a lane has brought is not what it was said to be: it is free again.
+    /// Frees a range after its bytes have turned out to be damaged.
     pub fn spoil(&mut self, range: Range<u64>) {
         self.done.remove(range);
     }
 
-    /// A lane's transfer is over: what it has not brought is free.
+    /// Closes a lane at the end of its transfer: its missing bytes are free.
     pub fn close(&mut self, lane: Lane) {
-        if let Some(share) = self.shares.try_remove(lane)
-            && share.has_rival
+        if let Some(segment) = self.segments.try_remove(lane)
+            && segment.has_rival
         {
-            let others: Vec<_> = self.shares.iter().map(|(lane, _)| lane).collect();
+            let others: Vec<_> = self.segments.iter().map(|(lane, _)| lane).collect();
             for lane in others {
                 let has_rival = self.rivals(lane).next().is_some();
-                self.shares[lane].has_rival = has_rival;
+                self.segments[lane].has_rival = has_rival;
             }
         }
     }
 
-    /// Who brings bytes that a lane brings too.
+    /// The lanes that fetch some of the same bytes as this one.
     fn rivals(&self, lane: Lane) -> impl Iterator<Item = Lane> + '_ {
-        let others = self.shares.iter().filter(move |(other, _)| *other != lane);
-        let rivals = others.filter(move |(_, other)| self.shares[lane].overlaps(other));
+        let others = self
+            .segments
+            .iter()
+            .filter(move |(other, _)| *other != lane);
+        let rivals = others.filter(move |(_, other)| self.segments[lane].overlaps(other));
         rivals.map(|(other, _)| other)
     }
 
-    /// A lane, other than a `spared` one, whose bytes are all there: it has come to its end, or
-    /// others have brought them.
+    /// A lane other than `spared` that has no missing bytes: it, or other lanes, have written them.
     pub fn superfluous(&self, spared: Option<Lane>) -> Option<Lane> {
-        let is_there = |share: &Share| {
-            share.at >= share.end
-                || self
-                    .done
-                    .iter()
-                    .any(|held| held.start <= share.at && share.end <= held.end)
-        };
-        self.shares
+        self.segments
             .iter()
             .filter(|(lane, _)| Some(*lane) != spared)
-            .find_map(|(lane, share)| is_there(share).then_some(lane))
+            .find_map(|(lane, segment)| self.is_written(segment).then_some(lane))
     }
 
-    /// Gives out a share, the first of `count` that are wanted now: of what nobody brings, or of
-    /// what the slowest has left, or all of that near the end. `pace` is what its transfer is
-    /// expected to bring, in bytes a second, and `speed` what a lane does, where that is known: who
-    /// is slower has the smaller part.
+    /// Whether all bytes that a segment has left are written.
+    fn is_written(&self, segment: &Assigned) -> bool {
+        let mut written = self.done.iter();
+        segment.at >= segment.end
+            || written.any(|held| held.start <= segment.at && segment.end <= held.end)
+    }
+
+    /// Assigns a segment, the first of `count` to be opened now. It is taken from a gap; without a gap it is split
+    /// from the slowest segment; near the end of the file it is a second copy of a stuck one. `pace` is the expected
+    /// speed of its transfer in bytes a second, and `speed` the measured speed of a lane, if it is known: the slower
+    /// of two transfers gets the smaller range.
     pub fn open(
         &mut self,
         count: u64,
@@ -213,63 +233,81 @@ impl Plan {
         if let Some(range) = self.free(count) {
             return Some(self.opened(range, None));
         }
-        let pace = pace.max(1.0);
-        let speed = |lane: Lane| speed(lane).unwrap_or(pace).max(1.0);
-        let left = |lane: Lane, share: &Share| share.left() as f64 / speed(lane);
-        let mut slowest: Vec<(f64, Lane)> = self
-            .shares
-            .iter()
-            .filter(|(_, share)| share.at < share.end)
-            .map(|(lane, share)| (left(lane, share), lane))
-            .filter(|(left, _)| *left >= WORTHWHILE)
-            .collect();
-        slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
-        // Where a lane ends when it gives so many pieces away: it keeps no more than they get, unless it is faster.
-        let end = |lane: Lane, pieces: u64| {
-            let share = &self.shares[lane];
-            let brought = Some(share.at - share.from).filter(|brought| *brought <= WITH_HEAD);
-            let since = share.at - brought.unwrap_or(0);
-            let (length, own) = (share.end - since, speed(lane));
-            let weighed = length as f64 * own / (own + pieces as f64 * pace);
-            let kept = length.div_ceil(pieces + 1).max(weighed as u64);
-            (since + kept).max(share.at + self.least)
+        let speeds = Speeds {
+            expected: pace.max(1.0),
+            measured: &speed,
         };
-        let can_give = |lane: Lane| {
-            let share = &self.shares[lane];
-            !share.has_rival && share.end.saturating_sub(end(lane, 1)) >= self.least
-        };
-        let givers = slowest.iter().filter(|(_, lane)| can_give(*lane));
-        if let Some((_, lane)) = givers.clone().next().copied() {
-            // Each of those who can gives as many pieces, so that many shares at once come out even.
-            let pieces = count.div_ceil(givers.count() as u64).max(1);
-            let end = end(lane, pieces);
-            let share = &mut self.shares[lane];
-            share.end = end;
+        let slowest = self.slowest(&speeds);
+        let lanes = slowest.iter().copied();
+        let splittable = lanes.filter(|lane| self.can_split(*lane, &speeds));
+        if let Some(lane) = splittable.clone().next() {
+            // Each lane that can be split gives an equal number of pieces, so that segments that open together have
+            // similar lengths.
+            let pieces = count.div_ceil(splittable.count() as u64).max(1);
+            self.segments[lane].end = self.end_after_split(lane, pieces, &speeds);
             let range = self.free(pieces)?;
             return Some(self.opened(range, Some(lane)));
         }
-        // Of what all who bring it are stuck with, another copy is fetched.
-        let is_stuck = |lane: Lane| {
-            let rest = self.rest(lane);
-            let fresh = (rest.end - rest.start) as f64 / pace;
-            left(lane, &self.shares[lane]) >= 1.0 + 2.0 * fresh
-        };
-        let lanes = slowest.iter().map(|(_, lane)| *lane);
-        let mut stuck = lanes.filter(|lane| is_stuck(*lane));
-        let lane = stuck.find(|lane| self.rivals(*lane).all(is_stuck))?;
-        self.shares[lane].has_rival = true;
+        // A range on which all of its lanes are stuck is fetched once more.
+        let lanes = slowest.iter().copied();
+        let mut stuck = lanes.filter(|lane| self.is_stuck(*lane, &speeds));
+        let lane =
+            stuck.find(|lane| self.rivals(*lane).all(|lane| self.is_stuck(lane, &speeds)))?;
+        self.segments[lane].has_rival = true;
         let opened = self.opened(self.rest(lane), None);
-        self.shares[opened.lane].has_rival = true;
+        self.segments[opened.lane].has_rival = true;
         Some(opened)
     }
 
-    /// A share of what nobody brings, so large that `count` of them are all.
+    /// The lanes that have enough left to be worth another request, the slowest first.
+    fn slowest(&self, speeds: &Speeds<'_>) -> Vec<Lane> {
+        let mut slowest: Vec<(f64, Lane)> = self
+            .segments
+            .iter()
+            .filter(|(_, segment)| segment.at < segment.end)
+            .map(|(lane, segment)| (speeds.seconds_left(lane, segment), lane))
+            .filter(|(left, _)| *left >= WORTHWHILE)
+            .collect();
+        slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
+        slowest.into_iter().map(|(_, lane)| lane).collect()
+    }
+
+    /// The new end of a lane that gives away this many pieces: it keeps no more than one of them, unless it is faster.
+    fn end_after_split(&self, lane: Lane, pieces: u64, speeds: &Speeds<'_>) -> u64 {
+        let segment = &self.segments[lane];
+        let brought = segment.at - segment.from;
+        let since = if brought <= WITH_HEAD {
+            segment.from
+        } else {
+            segment.at
+        };
+        let (length, own) = (segment.end - since, speeds.of(lane));
+        let weighed = length as f64 * own / (own + pieces as f64 * speeds.expected);
+        let kept = length.div_ceil(pieces + 1).max(weighed as u64);
+        (since + kept).max(segment.at + self.least)
+    }
+
+    /// Whether a lane can give away a segment.
+    fn can_split(&self, lane: Lane, speeds: &Speeds<'_>) -> bool {
+        let segment = &self.segments[lane];
+        let end = self.end_after_split(lane, 1, speeds);
+        !segment.has_rival && segment.end.saturating_sub(end) >= self.least
+    }
+
+    /// Whether a new transfer would fetch the rest of a lane in much less time.
+    fn is_stuck(&self, lane: Lane, speeds: &Speeds<'_>) -> bool {
+        let rest = self.rest(lane);
+        let fresh = (rest.end - rest.start) as f64 / speeds.expected;
+        speeds.seconds_left(lane, &self.segments[lane]) >= 1.0 + 2.0 * fresh
+    }
+
+    /// A segment of the first gap, of a length at which `count` segments fill all gaps.
     fn free(&self, count: u64) -> Option<Range<u64>> {
         let taken = self.taken();
         let total: u64 = taken.gaps(self.size).map(|gap| gap.end - gap.start).sum();
         let gap = taken.gaps(self.size).next()?;
         let length = total.div_ceil(count.max(1)).max(self.least);
-        // What would be left of the gap is no share of its own.
+        // A rest of the gap that is below the smallest segment is added to this one.
         let is_rest_small = (gap.end - gap.start).saturating_sub(length) < self.least;
         let end = if is_rest_small {
             gap.end
@@ -279,11 +317,11 @@ impl Plan {
         Some(gap.start..end)
     }
 
-    /// What is there, and what is somebody's share.
+    /// The ranges that are written or assigned.
     fn taken(&self) -> Ranges {
         let mut taken = self.done.clone();
-        for (_, share) in &self.shares {
-            taken.insert(share.at..share.end);
+        for (_, segment) in &self.segments {
+            taken.insert(segment.at..segment.end);
         }
         taken
     }
@@ -297,7 +335,7 @@ impl Plan {
     }
 
     fn add(&mut self, range: Range<u64>) -> Lane {
-        self.shares.insert(Share {
+        self.segments.insert(Assigned {
             from: range.start,
             at: range.start,
             end: range.end,
@@ -323,9 +361,9 @@ mod tests {
             }
         }
         let mut ranges: Vec<_> = plan
-            .shares
+            .segments
             .iter()
-            .map(|(_, share)| share.at..share.end)
+            .map(|(_, segment)| segment.at..segment.end)
             .collect();
         ranges.sort_by_key(|range| range.start);
         ranges
@@ -347,7 +385,7 @@ mod tests {
         plan.adopt(0, M / 8);
         let ranges = open_all(&mut plan, 16);
         assert_eq!((&ranges[0], &ranges[1]), (&(M / 8..4 * M), &(4 * M..8 * M)));
-        // What has come by and by is not: the others begin now.
+        // Bytes that arrived earlier are not counted: the other segments begin now.
         let mut plan = plan_at(32 * M);
         plan.adopt(0, 32 * M);
         assert_eq!(open_all(&mut plan, 2)[0], 32 * M..48 * M);
@@ -361,8 +399,8 @@ mod tests {
         let ranges = open_all(&mut plan, 4);
         let others: Vec<_> = ranges.iter().map(|range| range.start).skip(1).collect();
         let close = |plan: &mut Plan, start| {
-            let mut shares = plan.shares.iter();
-            let (lane, _) = shares.find(|(_, share)| share.at == start).unwrap();
+            let mut segments = plan.segments.iter();
+            let (lane, _) = segments.find(|(_, segment)| segment.at == start).unwrap();
             plan.close(lane);
         };
         for start in others {
@@ -415,7 +453,7 @@ mod tests {
         let fast = plan.adopt(0, 0);
         let opened = plan.open(1, 1e6, |_| Some(3e6)).unwrap();
         assert_eq!((opened.range, opened.shrunk), (30 * M..40 * M, Some(fast)));
-        // It would take longer with less than the least than the other with all.
+        // The new transfer would need longer for less than the smallest segment than the other one for everything.
         assert_eq!(plan.open(1, 1e4, |_| Some(3e6)), None);
     }
 
@@ -431,7 +469,7 @@ mod tests {
             None,
             "one rival that is fast is enough"
         );
-        // One that is stuck too is none.
+        // A second stuck lane is no help, so the range is fetched once more.
         let other = plan.open(1, 1e7, |_| Some(1.0)).unwrap();
         assert_eq!((other.range, other.shrunk), (0..M, None));
         plan.close(other.lane);
@@ -501,7 +539,7 @@ mod tests {
             let mut plan = Plan::new(size, least, done);
             plan.adopt(start, start);
             for (what, which, amount) in steps {
-                let lanes: Vec<_> = plan.shares.iter().map(|(lane, _)| lane).collect();
+                let lanes: Vec<_> = plan.segments.iter().map(|(lane, _)| lane).collect();
                 let lane = lanes.get(which % lanes.len().max(1)).copied();
                 match (what, lane) {
                     (0..2, Some(lane)) => {
@@ -524,21 +562,21 @@ mod tests {
                         }
                     }
                 }
-                // Nobody brings what another brings, but for a rival.
-                let shares: Vec<_> = plan.shares.iter().map(|(_, share)| share).collect();
-                for (n, one) in shares.iter().enumerate() {
-                    for other in &shares[n + 1..] {
+                // Two lanes overlap only if they are rivals.
+                let segments: Vec<_> = plan.segments.iter().map(|(_, segment)| segment).collect();
+                for (n, one) in segments.iter().enumerate() {
+                    for other in &segments[n + 1..] {
                         let is_shared = one.at < other.end && other.at < one.end;
                         prop_assert!(!is_shared || one.has_rival && other.has_rival, "{one:?} {other:?}");
                     }
                 }
             }
-            // Whatever has happened, the rest can be brought.
+            // Whatever has happened, the rest can still be fetched.
             for _ in 0..10_000 {
                 if plan.is_done() {
                     break;
                 }
-                let lane = plan.shares.iter().map(|(lane, _)| lane).next();
+                let lane = plan.segments.iter().map(|(lane, _)| lane).next();
                 let lane = match lane {
                     Some(lane) => lane,
                     None => plan.open(1, 1.0, |_| None).expect("something is missing").lane,

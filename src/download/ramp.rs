@@ -1,41 +1,40 @@
-//! How many connections one file is worth: opened one after another while they add speed. Pure; the
-//! clock is an argument.
+//! How many connections one file gets: their number doubles while that adds speed. Pure; the clock is an argument.
 
 use std::time::{Duration, Instant};
 
-/// How long a number of connections is watched before more are tried…
+/// How long a number of connections is measured before more are tried…
 const WINDOW: Duration = Duration::from_millis(200);
 
-/// …and how often, until it is clear that they add nothing: they may still be opening.
+/// …and how many such periods pass before they are judged useless: they may still be opening.
 const PATIENCE: u32 = 6;
 
-/// What twice the connections must bring to be kept.
+/// The factor of speed that doubled connections must reach to be kept.
 const GAIN: f64 = 1.25;
 
-/// The first pause before more are tried again; it doubles.
+/// The first pause before more connections are tried again; it doubles.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// A speed in bytes a second to which more connections add nothing but work.
+/// A speed, in bytes a second, above which more connections only cost work.
 const FAST: f64 = 512.0 * 1024.0 * 1024.0;
 
-/// Seeks the number of connections that is fastest.
+/// Searches for the fastest number of connections.
 #[derive(Debug, Clone)]
 pub struct Ramp {
     most: usize,
     wanted: usize,
-    /// The number before the present one, and the speed that it had: none while nothing is being tried.
+    /// The previous number and its speed; `None` if the current number is not being tried.
     before: Option<(usize, f64)>,
-    /// When the present number was set, and the bytes by then.
+    /// When the current number was set, and the bytes received until then.
     since: Instant,
     bytes: u64,
-    /// No more are tried before this.
+    /// No more connections are tried before this.
     rests_until: Instant,
     pause: Duration,
 }
 
 impl Ramp {
-    /// Begins with one connection, at `now` with so many bytes there.
+    /// Begins with one connection at `now`, when `bytes` are received.
     pub fn new(most: usize, now: Instant, bytes: u64) -> Self {
         Self {
             most: most.max(1),
@@ -48,17 +47,17 @@ impl Ramp {
         }
     }
 
-    /// How many connections are wanted.
+    /// The number of connections to use.
     pub fn wanted(&self) -> usize {
         self.wanted.min(self.most)
     }
 
-    /// Bounds the number.
+    /// Sets the largest number of connections.
     pub fn set_most(&mut self, most: usize) {
         self.most = most.max(1);
     }
 
-    /// Takes note of the bytes that are there, and decides.
+    /// Measures the speed from the received bytes, and decides on the number of connections.
     pub fn observe(&mut self, now: Instant, bytes: u64) {
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed < WINDOW {
@@ -67,7 +66,7 @@ impl Ramp {
         let speed = bytes.saturating_sub(self.bytes) as f64 / elapsed.as_secs_f64();
         match self.before {
             None if now < self.rests_until || self.wanted() >= self.most || speed >= FAST => {
-                // Of a long time at one number only the last part counts.
+                // The measurement restarts now and then, so that it reflects the current speed.
                 if elapsed >= WINDOW * PATIENCE {
                     self.mark(now, bytes);
                 }
@@ -91,7 +90,7 @@ impl Ramp {
         }
     }
 
-    /// The origin has had enough: fewer for good.
+    /// Halves the number of connections for the rest of the file, because the origin refuses more.
     pub fn fall_back(&mut self, now: Instant, bytes: u64) {
         self.most = (self.wanted() / 2).max(1);
         self.wanted = self.most;
@@ -120,8 +119,8 @@ impl Ramp {
 mod tests {
     use super::*;
 
-    /// Runs a ramp for so many seconds against a link, whose speed depends on the connections, and
-    /// gives the number at the end and the most there were.
+    /// Runs a ramp for some seconds on a link with a speed that depends on the number of connections. Returns the
+    /// final and the largest number.
     fn run(most: usize, seconds: u32, link: impl Fn(usize) -> f64) -> (usize, usize) {
         let mut now = Instant::now();
         let mut ramp = Ramp::new(most, now, 0);

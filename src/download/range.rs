@@ -1,21 +1,21 @@
-//! A request for a part of a file, and what an answer to it must be before a byte of it is put
-//! beside those that are there (RFC 9110 §13.1.5 and §14). Pure.
+//! Range requests, and the checks that a response must pass before its bytes are stored beside those already written
+//! (RFC 9110 §13.1.5 and §14). Pure.
 
 use super::{State, Validators};
 use crate::error::Fault;
 use crate::http::{ContentRange, Field, Response};
 
-/// A part of a file that is asked for.
+/// A requested range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
     /// The offset of the first byte.
     pub start: u64,
-    /// The offset behind the last byte; `None` asks for all the rest.
+    /// The end offset; `None` requests everything up to the end of the file.
     pub end: Option<u64>,
 }
 
 impl Asked {
-    /// The request fields: Range, and If-Range where there is something to prove the version by.
+    /// The request fields: Range, and If-Range if a validator can prove the version.
     pub fn fields(&self, validators: &Validators) -> Vec<Field> {
         let last = self
             .end
@@ -26,18 +26,18 @@ impl Asked {
                 .strong()
                 .map(|validator| format!("If-Range: {validator}")),
         ];
-        // A validator that cannot be sent, from a state that was tampered with, is left out:
-        // nothing will be proved then.
+        // A validator that is no valid field value, from an altered state file, is omitted: then the response must
+        // prove the version itself.
         let fields = lines.into_iter().flatten();
         fields.filter_map(|line| Field::parse(&line).ok()).collect()
     }
 
-    /// Checks a 206 against what is held, and gives the offset behind its last byte. `is_vouched`:
-    /// somebody else says that the version is the same, so it need only not be another.
+    /// Checks a 206 against the written bytes in `held`, and returns its range. `is_vouched`: something else will
+    /// verify the version, so the validators need only not contradict.
     ///
     /// # Errors
-    /// [`Fault::Changed`]: it is of another version. [`Fault::BadRange`]: it is not the part that
-    /// was asked for, or that cannot be told.
+    /// [`Fault::Changed`]: it is of another version. [`Fault::BadRange`]: it does not have the requested range, or
+    /// does not say so.
     pub fn check(
         &self,
         held: &State,
@@ -48,8 +48,9 @@ impl Asked {
             return Err(Fault::BadRange("it does not say which bytes it has"));
         };
         let theirs = Validators::of(response);
-        let is_other_size = |size| range.total.is_some_and(|total| total != size);
-        if held.validators.contradict(&theirs) || held.size.is_some_and(is_other_size) {
+        let sizes = held.size.zip(range.total);
+        let is_other_size = sizes.is_some_and(|(held, theirs)| held != theirs);
+        if is_other_size || held.validators.contradict(&theirs) {
             return Err(Fault::Changed);
         }
         if !is_vouched && !held.validators.prove(&theirs) {
@@ -114,7 +115,7 @@ mod tests {
             ("Content-Length", "90"),
         ]);
         assert_eq!(range.unwrap().last, 99);
-        // Fewer bytes than were asked for are allowed (RFC 9110 §15.3.7).
+        // A response may have fewer bytes than requested (RFC 9110 §15.3.7).
         assert!(check(&[("Content-Range", "bytes 10-20/100"), ("ETag", "\"v1\"")]).is_ok());
     }
 

@@ -1,4 +1,4 @@
-//! Which bytes of a file there are: a set of offsets, as few ranges as can be. Pure arithmetic.
+//! A set of byte offsets of a file, stored as the smallest number of ranges. Pure arithmetic.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use std::ops::Range;
 pub struct Ranges(Vec<Range<u64>>);
 
 impl Ranges {
-    /// The set that ranges make which are in order, not empty and apart; `None` for any others.
+    /// The set of these ranges; `None` if one is empty, out of order, or touches the one before it.
     pub fn in_order(ranges: impl IntoIterator<Item = Range<u64>>) -> Option<Self> {
         let mut end = None;
         let mut held = Vec::new();
@@ -26,7 +26,7 @@ impl Ranges {
         if range.is_empty() {
             return;
         }
-        // Those that overlap the new one or touch it become one with it.
+        // Ranges that overlap or touch the new one are merged with it.
         let first = self.0.partition_point(|held| held.end < range.start);
         let last = self.0.partition_point(|held| held.start <= range.end);
         let mut merged = range;
@@ -37,7 +37,7 @@ impl Ranges {
         self.0.insert(first, merged);
     }
 
-    /// Takes out a range.
+    /// Removes a range.
     pub fn remove(&mut self, range: Range<u64>) {
         let first = self.0.partition_point(|held| held.end <= range.start);
         let last = self.0.partition_point(|held| held.start < range.end);
@@ -55,13 +55,13 @@ impl Ranges {
         other.iter().for_each(|range| self.insert(range));
     }
 
-    /// Takes out what is not in another set too.
+    /// Removes the offsets that are not in `other`.
     pub fn intersect(&mut self, other: &Self) {
         let end = self.end();
         other.gaps(end).for_each(|gap| self.remove(gap));
     }
 
-    /// Takes out every offset from `end` on.
+    /// Removes every offset from `end` on.
     pub fn truncate(&mut self, end: u64) {
         self.0.retain(|held| held.start < end);
         if let Some(last) = self.0.last_mut() {
@@ -69,7 +69,7 @@ impl Ranges {
         }
     }
 
-    /// Forgets all.
+    /// Removes everything.
     pub fn clear(&mut self) {
         self.0.clear();
     }
@@ -79,7 +79,7 @@ impl Ranges {
         self.0.iter().cloned()
     }
 
-    /// What is missing of the first `size` offsets, in order.
+    /// The gaps in the first `size` offsets, in order.
     pub fn gaps(&self, size: u64) -> impl Iterator<Item = Range<u64>> + '_ {
         let starts = std::iter::once(0).chain(self.0.iter().map(|held| held.end));
         let ends = self.0.iter().map(|held| held.start).chain([size]);
@@ -89,7 +89,7 @@ impl Ranges {
             .filter(|gap| !gap.is_empty())
     }
 
-    /// How many there are from 0 on without a gap: the written frontier, behind which a digest may read.
+    /// The number of offsets from 0 on without a gap: the written frontier, up to which a digest may read.
     pub fn frontier(&self) -> u64 {
         self.0
             .first()
@@ -102,12 +102,12 @@ impl Ranges {
         self.0.last().map_or(0, |held| held.end)
     }
 
-    /// How many there are.
+    /// The number of offsets.
     pub fn count(&self) -> u64 {
         self.0.iter().map(|held| held.end - held.start).sum()
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,27 +1,27 @@
-//! Whether to try again, and when: a pure policy.
+//! Whether a failed file is retried, and after what delay: a pure policy.
 
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Fault, RetryAfter};
 
-/// Delays never grow beyond this, whatever they are multiplied from.
+/// The largest delay that doubling leads to.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
-/// A try that failed was worth it if it brought so many bytes that stay.
+/// A failed try made progress if it added at least this many bytes.
 pub const WORTH_A_TRY: u64 = 1 << 20;
 
-/// How often and how soon to try again.
+/// How often and how soon a file is retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
     /// Tries after the first.
     pub retries: u32,
-    /// The first delay at most; it doubles with each further try.
+    /// The upper bound of the first delay; it doubles with each retry.
     pub first_delay: Duration,
-    /// The longest Retry-After that is obeyed. A server that asks for more is not asked again.
+    /// The longest Retry-After that is obeyed. A longer one fails the file.
     pub longest_retry_after: Duration,
-    /// No try begins later than this after the first one began.
+    /// No try begins later than this after the first one.
     pub longest: Option<Duration>,
-    /// The statuses that are tried again, instead of those that say so themselves.
+    /// The statuses that are retried, instead of the default ones.
     pub statuses: Option<Vec<u16>>,
 }
 
@@ -37,7 +37,7 @@ impl Default for Retry {
     }
 }
 
-/// Numbers from 0 to 1 that a seed decides: with the same seed, delays are the same.
+/// Pseudorandom numbers from 0 to 1: one seed always gives the same delays.
 #[derive(Debug, Clone)]
 pub struct Jitter(u64);
 
@@ -61,27 +61,27 @@ impl Jitter {
 /// What to do after a failed try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Try again after this long.
+    /// Retry after this delay.
     Again(Duration),
-    /// Give up: it would not help, or was tried often enough.
+    /// Fail the file: a retry would not help, or the limit is reached.
     GiveUp,
 }
 
 /// The tries so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tries {
-    /// How many, all of which failed.
+    /// The number of failed tries.
     pub count: u32,
     /// Time since the first began.
     pub elapsed: Duration,
-    /// Part of the file is there: the server has allowed it before.
+    /// Some of the file is written, so the server has allowed it before.
     pub is_begun: bool,
 }
 
 impl Retry {
-    /// Decides after the last of `tries` has failed with `error`. `random` is a number from 0 to 1,
-    /// for full jitter: many transfers that failed together do not come back together. `wall` is
-    /// the time of day, for a Retry-After that is a date.
+    /// Decides after the last of `tries` has failed with `error`. `random` is a number from 0 to 1, for full jitter:
+    /// it spreads the retries of transfers that failed together. `wall` is the time of day, for a Retry-After that is
+    /// a date.
     pub(crate) fn decide(
         &self,
         error: &Error,
@@ -101,18 +101,18 @@ impl Retry {
         }
     }
 
-    /// Whether another try may go better.
+    /// Whether another try can succeed.
     fn may_help(&self, error: &Error, tries: Tries) -> bool {
         match (error.status(), &self.statuses) {
             (Some(status), Some(statuses)) => statuses.contains(&status),
-            // What a redirect leads to may be signed for a while only. The next try begins at the
-            // first URL, and is led elsewhere.
+            // The target of a redirect may be a signed URL that has expired. The next try begins at the first URL, and
+            // gets a new one.
             (Some(403), None) if tries.is_begun && error.redirected().is_some() => true,
             _ => error.is_retryable(),
         }
     }
 
-    /// How long to wait; `None` where the server asks for more than is granted.
+    /// The delay before the retry; `None` if the server asks for more than the limit.
     fn delay(&self, error: &Error, tries: u32, random: f64, wall: SystemTime) -> Option<Duration> {
         if let Fault::Status {
             retry_after: Some(asked),

@@ -1,4 +1,4 @@
-//! One transfer's share of a file that several bring: where it writes, where it ends, and which answers it believes.
+//! One segment of a divided file: where it writes, where it ends, and which responses it accepts.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -17,54 +17,54 @@ use crate::http::{Field, Response};
 use crate::multi::Sink;
 use crate::sys;
 
-/// What the segments of one file have in common.
+/// What the segments of one file share.
 #[derive(Debug)]
 pub struct Whole {
-    /// The file that they write to.
+    /// The part file.
     pub file: Arc<File>,
     /// Its path, for errors.
     pub path: PathBuf,
-    /// Bytes of it.
+    /// The size of the full file in bytes.
     pub size: u64,
-    /// Somebody has brought a byte beside the one who began the file. Until then nobody knows
-    /// whether the server has more for another than a refusal, or anything at all.
+    /// A segment other than the first has received a byte. Until then it is unknown whether the server honours a
+    /// second request at all.
     pub has_begun: Cell<bool>,
-    /// How far the one who began the file has come, which may be behind the end of its share: what
-    /// others bring of that is not written a second time.
+    /// How far the first segment has written, which may be behind its end: other segments do not write those bytes
+    /// again.
     pub reach: Cell<u64>,
-    /// Where its last written byte ends: a file that is shorter was cut by another program.
+    /// The end of the last written byte: a shorter file was truncated by another program.
     pub extent: Cell<u64>,
 }
 
-/// How an answer is known to be of the version that is wanted.
+/// What proves that a response has the expected version.
 #[derive(Debug, Clone, Default)]
 pub struct Proof {
-    /// What its server says of that version; nothing at first, where another began the file.
+    /// The server's validators of that version; empty at first if another server began the file.
     pub validators: Validators,
-    /// Another server began it, and a digest of the whole is asked for: the size is to be right,
-    /// and no validator another than before.
+    /// Another server began the file, and a digest of the full file will verify it: the size must match, and the
+    /// validators must not contradict those of an earlier response.
     pub is_vouched: bool,
 }
 
-/// The sink of a transfer that brings a part of a file.
+/// The sink of a transfer that fetches a segment.
 #[derive(Debug)]
 pub struct Segment {
     whole: Rc<Whole>,
     proof: Proof,
-    /// What was asked for; it may end sooner since.
+    /// The requested range; the segment may have been shortened since.
     asked: Asked,
     at: u64,
     end: u64,
-    /// The offset behind the last byte that the answer may have.
+    /// The end offset of the response's range.
     limit: u64,
-    /// The digest of the answer, where that says what it is.
+    /// The digest of the response's content, if it announces one.
     message: Option<Box<Message>>,
-    /// What the answer brought, which is not what it said it is.
+    /// The range of a response that did not have its announced digest.
     spoilt: Option<Range<u64>>,
 }
 
 impl Segment {
-    /// A segment of `whole`.
+    /// A segment of `whole` that requests `range`.
     pub fn new(whole: Rc<Whole>, range: Range<u64>, proof: Proof) -> Self {
         let Range { start: at, end } = range;
         Self {
@@ -82,7 +82,7 @@ impl Segment {
         }
     }
 
-    /// The segment of a transfer whose answer is under way, and has all up to `limit`.
+    /// The segment of a transfer that is receiving a response up to `limit`.
     pub(super) fn under_way(whole: Rc<Whole>, at: u64, limit: u64, validators: Validators) -> Self {
         Self {
             whole,
@@ -102,76 +102,74 @@ impl Segment {
         }
     }
 
-    /// The same with the digest of the answer.
+    /// Adds the digest of the response's content.
     pub(super) fn with_message(mut self, message: Option<Box<Message>>) -> Self {
         self.message = message;
         self
     }
 
-    /// What it has brought and is to be thrown away: it is not what the server said it is.
+    /// The received range that must be discarded: its digest is not the one that the server announced.
     pub fn spoilt(&self) -> Option<Range<u64>> {
         self.spoilt.clone()
     }
 
-    /// What it has in common with the others of its file.
+    /// What it shares with the other segments of its file.
     pub fn whole(&self) -> &Rc<Whole> {
         &self.whole
     }
 
-    /// Whether the answer under way has all up to the end of the file.
+    /// Whether the current response ends at the end of the file.
     pub fn has_all_behind(&self) -> bool {
         self.limit == self.whole.size
     }
 
-    /// What its server says of the version that it has, as far as that is known.
+    /// The server's validators, as far as they are known.
     pub fn validators(&self) -> &Validators {
         &self.proof.validators
     }
 
-    /// Where the next byte belongs: all from the start up to here is written.
+    /// The offset of the next byte: everything from the start of the segment up to here is written.
     pub fn at(&self) -> u64 {
         self.at
     }
 
-    /// Where it ends.
+    /// The end offset of the segment.
     pub fn end(&self) -> u64 {
         self.end
     }
 
-    /// Has it end elsewhere; the answer under way must have as much.
+    /// Moves the end of the segment, at most to the end of the current response.
     pub fn set_end(&mut self, end: u64) {
         self.end = end.min(self.limit);
     }
 
-    /// The request fields that ask for it.
+    /// The fields of its range request.
     pub fn ask(&self) -> Vec<Field> {
         self.asked.fields(&self.proof.validators)
     }
 
-    /// Whether it leaves the end of its share behind: it is the one that began the file, and nobody
-    /// has begun on what lies there.
-    fn goes_on(&self) -> bool {
+    /// Whether it continues behind its end: it is the first segment, and no other segment has received a byte.
+    fn continues_behind_end(&self) -> bool {
         self.is_first() && self.has_all_behind() && !self.whole.has_begun.get()
     }
 
-    /// Checks that no other program has cut the file. Whatever any segment has written counts: this one may be about
-    /// to lengthen the file again, which would leave a hole of zeros in another's share.
-    fn look_whether_cut(&self) -> Result<(), Fault> {
+    /// Checks that no other program has truncated the file. The bytes of all segments count: this write may lengthen
+    /// the file again, and leave a hole of zeros in another segment.
+    fn check_uncut(&self) -> Result<(), Fault> {
         if is_cut(&self.whole.file, self.whole.extent.get()) {
             return Err(self.fault(foreign_change()));
         }
         Ok(())
     }
 
-    /// Takes note of bytes that were written.
+    /// Counts written bytes.
     fn advance(&mut self, written: u64) {
         self.at += written;
         self.whole.extent.set(self.whole.extent.get().max(self.at));
     }
 
-    /// Has the others know how far the one that began the file has come, and that one that another
-    /// brings bytes.
-    fn tell_of_bytes(&self) {
+    /// Tells the other segments how far the first one has written, or that another one has received a byte.
+    fn announce_progress(&self) {
         if self.is_first() {
             self.whole.reach.set(self.at);
         } else {
@@ -179,18 +177,21 @@ impl Segment {
         }
     }
 
-    /// How many of the next bytes are there already: the one that began the file has brought them.
+    /// How many of the next bytes the first segment has already written.
     fn superfluous(&self) -> u64 {
-        let reach = Some(self.whole.reach.get()).filter(|_| !self.is_first());
-        reach.unwrap_or(0).saturating_sub(self.at)
+        if self.is_first() {
+            return 0;
+        }
+        self.whole.reach.get().saturating_sub(self.at)
     }
 
-    /// Whether it is the one that began the file.
+    /// Whether it is the first segment: its response began the file.
     fn is_first(&self) -> bool {
         self.asked.end.is_none()
     }
 
-    /// Judges the answer once it is whole; one that others have relieved of its end cannot be.
+    /// Verifies the digest of a complete response. If the segment was shortened, its response stays incomplete and is
+    /// not verified.
     fn judge(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         if let Some(message) = &mut self.message {
             message.update(bytes);
@@ -253,7 +254,11 @@ impl Sink for Segment {
     }
 
     fn wanted(&self) -> Option<u64> {
-        let end = if self.goes_on() { self.limit } else { self.end };
+        let end = if self.continues_behind_end() {
+            self.limit
+        } else {
+            self.end
+        };
         Some(end.saturating_sub(self.at))
     }
 
@@ -261,7 +266,7 @@ impl Sink for Segment {
         if bytes.len() as u64 > self.limit.saturating_sub(self.at) {
             return Err(Fault::BadRange("it is longer than it says"));
         }
-        self.look_whether_cut()?;
+        self.check_uncut()?;
         let mut written =
             usize::try_from(self.superfluous()).map_or(bytes.len(), |there| there.min(bytes.len()));
         self.at += written as u64;
@@ -276,7 +281,7 @@ impl Sink for Segment {
                 Err(error) => return Err(self.fault(error)),
             }
         }
-        self.tell_of_bytes();
+        self.announce_progress();
         self.judge(bytes)
     }
 
@@ -284,14 +289,14 @@ impl Sink for Segment {
         if self.message.is_some() || self.superfluous() > 0 {
             return Ok(None);
         }
-        self.look_whether_cut()?;
+        self.check_uncut()?;
         Ok(Some((self.whole.file.as_fd(), self.at)))
     }
 
     fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
         let written = result.map_err(|error| self.fault(error))?;
         self.advance(written as u64);
-        self.tell_of_bytes();
+        self.announce_progress();
         Ok(())
     }
 }

@@ -1,26 +1,26 @@
-//! A set of 64-bit keys in a file: what a batch remembers beyond what it keeps in memory.
+//! A set of 64-bit keys in a file, for more keys than a run keeps in memory.
 //!
-//! The file is a row of levels, each a hash table of pages that is twice as large as the one before.
-//! Keys go to the last level until it is filled as far as is good, so that nothing is ever moved.
+//! The file consists of levels. Each is a hash table of pages, twice as large as the level before. Keys are added to
+//! the last level until it reaches its load limit, so that no key ever moves.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Bytes read at once, and the keys in them.
+/// The size of a page in bytes, and the number of keys in it.
 const PAGE: usize = 4096;
 const SLOTS: u64 = (PAGE / 8) as u64;
 
-/// Pages of the first level; few in tests, which are to see more than one.
+/// The pages of the first level; few in tests, so that these reach further levels.
 const FIRST: u64 = if cfg!(test) { 16 } else { 1024 };
 
-/// How many of the slots of a level are filled before the next level begins: pages fill unevenly, and one that is full
-/// begins the next level too.
+/// How many slots of a level are filled before the next level begins. Pages fill unevenly; a full page also begins the
+/// next level.
 const fn room(pages: u64) -> u64 {
     pages * SLOTS * 5 / 8
 }
 
-/// Such a set.
+/// The set.
 #[derive(Debug)]
 pub(super) struct Spill {
     file: File,
@@ -36,7 +36,7 @@ struct Level {
 }
 
 impl Level {
-    /// Where the page of a key begins, in bytes.
+    /// The byte offset of a key's page.
     fn offset(&self, key: u64) -> u64 {
         (self.start + key % self.pages) * PAGE as u64
     }
@@ -100,7 +100,7 @@ impl Spill {
         Ok(())
     }
 
-    /// A page of a level; what is behind the end of the file is empty.
+    /// Reads the page of a key; slots beyond the end of the file are empty.
     fn page(&self, level: &Level, key: u64) -> io::Result<[u8; PAGE]> {
         let mut page = [0; PAGE];
         let at = level.offset(key);
@@ -117,7 +117,7 @@ impl Spill {
     }
 }
 
-/// A key as it stands in the file, where 0 is an empty slot.
+/// A key as it is stored, where 0 marks an empty slot.
 fn stored(key: u64) -> u64 {
     key.max(1)
 }
@@ -132,7 +132,7 @@ fn slot(page: &[u8; PAGE], value: u64) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Keys that look random, and are all different.
+    /// Distinct pseudorandom keys.
     fn key(n: u64) -> u64 {
         n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }

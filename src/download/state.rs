@@ -1,57 +1,58 @@
-//! `NAME.part.gannet`: what is known of the incomplete body beside it, so that another run can go
-//! on with it. Pure: bytes in, bytes out; `part` reads and writes the file.
+//! The state file, `NAME.part.gannet`: what another run needs to resume the part file beside it. Pure: bytes in, bytes
+//! out; `part` reads and writes the file.
 //!
-//! It holds no secret: of the URL, neither user information nor query, but a hash of the query.
+//! It holds no secrets: of the URL it stores neither user information nor query, but a hash of the query.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{Ranges, Validators};
 
-/// The version of the format. A state of any other is not read.
+/// The version of the format. A state of any other version is not read.
 const VERSION: u32 = 1;
 
 /// The longest state that is read, in bytes.
 pub const LONGEST: usize = 1 << 20;
 
-/// What is written of a body, and of which version of which file it is.
+/// The written ranges of a body, and the version of the file that they belong to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    /// Where it comes from.
+    /// The URL that it was fetched from.
     pub source: Source,
-    /// Bytes of the whole, where the server said.
+    /// The size of the full file in bytes, if the server sent it.
     pub size: Option<u64>,
-    /// Of which version it is.
+    /// The validators of its version.
     pub validators: Validators,
-    /// What is written.
+    /// The written ranges.
     pub ranges: Ranges,
-    /// What of it was synced to the disk.
+    /// The ranges that are synced to the disk.
     pub synced: Ranges,
-    /// The boot of the system that it was written under, empty where that is not known. None in states of earlier
-    /// versions, which are believed.
+    /// The boot of the system during which it was written; empty if the system does not say. `None` in states of
+    /// earlier versions, which are trusted.
     pub boot: Option<Box<str>>,
-    /// The part carries gannet's attribute: one without it is another program's.
+    /// The part file has gannet's attribute: one without it is another program's.
     pub is_marked: bool,
-    /// Some of it came from servers that the validators say nothing of: it is good only where a digest is asked for.
+    /// Some of the bytes came from servers that the validators do not cover: it can be resumed only if a digest is
+    /// expected.
     pub is_mixed: bool,
-    /// The name that its server gave it, where that was asked for.
+    /// The name that the server gave it, if that was requested.
     pub given_name: Option<String>,
 }
 
-/// A URL as a state names it.
+/// A URL as it is stored in a state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
-    /// Without user information, query and fragment.
+    /// The URL without user information, query and fragment.
     url: String,
     /// A hash of the query.
     query: Option<String>,
 }
 
 impl Source {
-    /// The source that a URL is.
+    /// The source for a URL.
     pub fn of(url: &Url) -> Self {
         let mut bare = url.clone();
-        // Neither fails on a URL that has a host; on others there is nothing to take away.
+        // These calls cannot fail on a URL with a host; other URLs have nothing to remove.
         let _ = bare.set_username("");
         let _ = bare.set_password(None);
         bare.set_query(None);
@@ -63,17 +64,17 @@ impl Source {
     }
 }
 
-/// Why a state is of no use.
+/// Why a state is unusable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
-    /// It cannot be read, or contradicts itself.
+    /// It cannot be parsed, or contradicts itself.
     Damaged,
-    /// It is of a format that this version of gannet does not know.
+    /// It has a format that this version of gannet does not know.
     Foreign,
 }
 
 impl Unusable {
-    /// The same in words.
+    /// The reason in words.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Damaged => "its state is damaged",
@@ -82,7 +83,7 @@ impl Unusable {
     }
 }
 
-/// The file as it is written. Keys that are not known are passed over.
+/// The JSON object in the file. Unknown keys are ignored.
 #[derive(Serialize, Deserialize)]
 struct Written {
     version: u32,
@@ -99,7 +100,7 @@ struct Written {
     is_date_strong: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     encoding: Option<String>,
-    /// First offset, and the offset behind the last.
+    /// The start and end of each range.
     ranges: Vec<(u64, u64)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     synced: Vec<(u64, u64)>,
@@ -113,18 +114,18 @@ struct Written {
     given_name: Option<String>,
 }
 
-/// The version alone: the rest of another format may look like anything.
+/// Only the version: the rest of another format can have any shape.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
 }
 
 impl State {
-    /// Reads a state.
+    /// Parses a state.
     ///
     /// # Errors
-    /// [`Unusable`]: it is damaged, or of another format. Ranges that overlap, are out of order or
-    /// lie beyond the size are damage.
+    /// [`Unusable`]: it is damaged, or of another format. It is damaged if ranges overlap, are out of order or lie
+    /// beyond the size.
     pub fn parse(bytes: &[u8]) -> Result<Self, Unusable> {
         let damaged = |_| Unusable::Damaged;
         let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
@@ -158,25 +159,26 @@ impl State {
         })
     }
 
-    /// Leaves only what is surely on the disk, under a `boot` of the system: a loss of power may have taken what was
-    /// written under another and not synced.
+    /// Keeps only the ranges that survive a power loss: if the state was written during another `boot` of the system,
+    /// those that were synced.
     #[must_use]
     pub fn believed(mut self, boot: &str) -> Self {
-        let is_same_boot = |own: &str| !own.is_empty() && own == boot;
-        if !self.boot.as_deref().is_none_or(is_same_boot) {
+        if let Some(own) = self.boot.as_deref()
+            && (own.is_empty() || own != boot)
+        {
             self.ranges.intersect(&self.synced);
         }
         self
     }
 
-    /// Forgets what was written.
+    /// Forgets the written ranges.
     pub fn clear(&mut self) {
         self.ranges.clear();
         self.synced.clear();
         self.is_mixed = false;
     }
 
-    /// The state as it is written.
+    /// The state as the bytes of a state file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let validators = self.validators.clone();
         let written = Written {
@@ -210,8 +212,8 @@ fn write_ranges(ranges: &Ranges) -> Vec<(u64, u64)> {
     ranges.iter().map(|held| (held.start, held.end)).collect()
 }
 
-/// FNV-1a in 64 bits: the same in every build, which the standard library's hash does not promise.
-/// It tells URLs apart; it keeps nothing safe.
+/// The FNV-1a hash in 64 bits. It is equal in every build, which the standard library does not promise. It
+/// distinguishes URLs, and is no protection.
 fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -260,7 +262,7 @@ mod tests {
         let (all, synced) = (state().ranges, state().synced);
         assert_eq!(claimed(Some("this"), "this"), all);
         assert_eq!(claimed(Some("this"), "other"), synced);
-        // Where the system does not tell one boot from another, each may be another.
+        // Without a boot id, each run may be in another boot.
         assert_eq!(claimed(Some(""), ""), synced);
         assert_eq!(claimed(Some("this"), ""), synced);
         assert_eq!(claimed(None, "this"), all);
@@ -348,7 +350,7 @@ mod tests {
         #[test]
         fn a_state_that_was_cut_is_never_read(length in 0_usize..1000) {
             let bytes = state().to_bytes();
-            // The last byte is the line's end, which nothing needs.
+            // The last byte is the line feed, which is optional.
             let cut = &bytes[..length.min(bytes.len() - 2)];
             prop_assert!(State::parse(cut).is_err());
         }

@@ -1,7 +1,7 @@
-//! What is known of a file that was fetched before: enough to ask the server whether it is still the same.
+//! The record of a complete file: enough to ask the server whether it is still current.
 //!
-//! It stands with the file, as an extended attribute, and holds a digest of the URL in place of the URL. Where a file
-//! system has no such attributes nothing is known, and the file is fetched anew.
+//! It is an extended attribute of the file, and has a hash of the URL in place of the URL. On a file system without
+//! attributes nothing is recorded, and the file is fetched again.
 
 use std::str;
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,41 +12,41 @@ use super::Validators;
 use crate::http::{Field, Response};
 use crate::sys::{Entry, Folder};
 
-/// The validators of a fetched file (RFC 9110 §8.8), and how to tell that it is still as it was.
+/// The validators of a complete file (RFC 9110 §8.8), and the size and time that show whether it was changed locally.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// Which of its row's URLs the file came from, by number.
+    /// The index of the row's URL that the file was fetched from.
     place: usize,
     size: u64,
-    /// When it was complete, in nanoseconds since 1970, by the clock that stamps files: whoever
-    /// wrote to it since did so later.
+    /// When it was completed, in nanoseconds since 1970, by the clock that stamps files: any later write has a later
+    /// stamp.
     completed: i128,
     validators: Validators,
-    /// Only what is newer is wanted.
+    /// The file is replaced only by a newer one.
     is_newer_only: bool,
-    /// What the file is of the body that came.
+    /// How the file relates to the body of the response.
     form: Form,
 }
 
-/// The first line of a note: its format.
+/// The first line of a record: its format.
 const VERSION: &str = "2\n";
 
-/// What a file is of the body that came.
+/// How a file relates to the body of its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Form {
-    /// The same; no coding was in it.
+    /// The body had no content coding.
     #[default]
     Plain,
-    /// The same, in a coding.
+    /// The file holds the coded body.
     Coded,
-    /// What it decodes to.
+    /// The file holds the decoded body.
     Decoded,
 }
 
 impl Form {
     const ALL: [Self; 3] = [Self::Plain, Self::Coded, Self::Decoded];
 
-    /// As it is written.
+    /// The text in the record.
     fn as_str(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -57,8 +57,8 @@ impl Form {
 }
 
 impl Stored {
-    /// The note for a body of `size` bytes from a URL that is complete since a time, in nanoseconds since 1970
-    /// by the clock that stamps files, if it is worth one.
+    /// The record of a body of `size` bytes from `url` that was completed at `completed`, in nanoseconds since 1970 by
+    /// the clock that stamps files. `None` if it has no validators.
     pub(super) fn note(
         url: &Url,
         validators: &Validators,
@@ -92,8 +92,8 @@ impl Stored {
         Some(note)
     }
 
-    /// What stands with a file, if that is as it was when it was complete, and came from one of `urls`: validators of
-    /// another URL say nothing of these.
+    /// Reads the record of a file, if the file is unchanged since and came from one of `urls`: validators of another
+    /// URL do not apply.
     pub fn read<'u>(
         folder: &Folder,
         name: &std::ffi::OsStr,
@@ -105,12 +105,12 @@ impl Stored {
         (stored.size == entry.size() && entry.modified() <= stored.completed).then_some(stored)
     }
 
-    /// Which of its row's URLs the file came from, by number.
+    /// The index of the row's URL that the file was fetched from.
     pub fn place(&self) -> usize {
         self.place
     }
 
-    /// Nothing but the time of a file, whoever made it: the server is asked for what is newer.
+    /// A record of a file that has none, from its modification time alone: the server is asked for a newer version.
     pub fn by_time(entry: &Entry) -> Option<Self> {
         let seconds = u64::try_from(entry.modified() / 1_000_000_000).ok()?;
         let modified = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
@@ -156,7 +156,7 @@ impl Stored {
         })
     }
 
-    /// Whether the file is what a run would fetch that undoes codings, or one that does not.
+    /// Whether the file is in the form that this run would fetch, decoded or not.
     pub fn is_for(&self, decodes: bool) -> bool {
         match self.form {
             Form::Plain => true,
@@ -165,34 +165,36 @@ impl Stored {
         }
     }
 
-    /// The same, where only what is newer is wanted.
+    /// Replaces the file only by a newer one.
     pub fn unless_newer(mut self) -> Self {
         self.is_newer_only = true;
         self
     }
 
-    /// Whether a whole answer, from a server that knows no conditions, is the file that stands
-    /// there: one of the same strong entity tag, or one that is not newer where that is all that
-    /// counts. A body that is `small` comes as fast as it is told from another.
+    /// Whether a full response, from a server that ignores conditions, has the existing file: its strong validator
+    /// matches or, if only a newer file is of interest, it is not newer. A body of at most `small` bytes is not
+    /// compared by its validator: receiving it is as fast as cancelling it.
     pub(super) fn is_still(&self, response: &Response, small: u64) -> bool {
         let theirs = Validators::of(response);
-        let etag = &self.validators.etag;
-        let is_older = || {
-            let times = theirs.modified().zip(self.validators.modified());
-            let has_tag = etag.is_none() || *etag == theirs.etag;
-            times.is_some_and(|(theirs, own)| theirs <= own) && has_tag
-        };
         let is_proven = self.size > small && self.validators.prove(&theirs);
         response.content_length() == Some(self.size)
-            && (is_proven || self.is_newer_only && is_older())
+            && (is_proven || self.is_newer_only && self.is_newer_than(&theirs))
     }
 
-    /// Its entity tag.
+    /// Whether the file is as new as another version, or newer, as far as validators tell.
+    fn is_newer_than(&self, theirs: &Validators) -> bool {
+        let etag = &self.validators.etag;
+        let times = theirs.modified().zip(self.validators.modified());
+        let has_tag = etag.is_none() || *etag == theirs.etag;
+        times.is_some_and(|(theirs, own)| theirs <= own) && has_tag
+    }
+
+    /// The entity tag.
     pub(super) fn etag(&self) -> Option<&str> {
         self.validators.etag.as_deref()
     }
 
-    /// The request fields that ask for the body only if it is another (RFC 9110 §13.1.2 and §13.1.3).
+    /// The fields of a conditional request (RFC 9110 §13.1.2 and §13.1.3).
     pub fn condition(&self) -> Vec<Field> {
         let fields = [
             ("If-None-Match", &self.validators.etag),
@@ -205,8 +207,8 @@ impl Stored {
     }
 }
 
-/// What a note names its URL by: 128 bits of the BLAKE3 of the URL without user information and fragment, as hex
-/// digits. A shorter or weaker hash would not do: a server chooses its URLs, and must not find two that collide.
+/// The key of a URL in a record: 128 bits of the BLAKE3 of the URL without user information and fragment, as hex
+/// digits. It must resist collisions, because a server chooses its URLs.
 fn key(url: &Url) -> [u8; 32] {
     let has_login = !url[Position::BeforeUsername..Position::BeforeHost].is_empty();
     let hash = if has_login || url.fragment().is_some() {
@@ -296,7 +298,7 @@ mod tests {
             "",
             "2\n",
             "part\n",
-            // A note of earlier versions says nothing of its URL.
+            // A record of version 1 has no key of its URL.
             "1\n7\n1\ne\nl\n",
             "3\nKEY\n7\n1\ne\nl\n",
             "2\nKEY\nx\n1\ne\nl\n",

@@ -1,4 +1,4 @@
-//! A body that is not kept as a file: it goes straight to standard output, or to a device or pipe that was named.
+//! A body that is not stored as a file: it goes to standard output, or to a named device or pipe.
 
 use std::fs::File;
 use std::io;
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::error::Fault;
 use crate::sys;
 
-/// What standard output is called.
+/// The name of standard output in errors.
 const STDOUT: &str = "standard output";
 
-/// Where such a body goes.
+/// The destination of such a body.
 #[derive(Debug)]
 pub struct Stream {
-    /// What was named; without it, standard output.
+    /// The named device or pipe; `None` for standard output.
     named: Option<(File, PathBuf)>,
     /// Standard output, once it has been written to.
     stdout: Option<File>,
@@ -22,8 +22,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Standard output. One that was closed is the null device by now: the standard library sees to
-    /// that before `main`, and what is thrown away on purpose looks the same.
+    /// Standard output. If it was closed, it is the null device by now, because the standard library opens that before
+    /// `main`; it cannot be distinguished from a deliberate redirection.
     pub fn stdout() -> Self {
         Self {
             named: None,
@@ -32,10 +32,10 @@ impl Stream {
         }
     }
 
-    /// Opens a device, or a pipe, once that has a reader.
+    /// Opens a device or a pipe. Waits until a pipe has a reader.
     ///
     /// # Errors
-    /// [`Fault::Disk`]: it cannot be written, or the run is to stop.
+    /// [`Fault::Disk`]: it cannot be opened, or the run was stopped.
     pub fn open(path: &Path) -> Result<Self, Fault> {
         let file = sys::open_stream(path).map_err(|source| Fault::Disk {
             verb: "open",
@@ -49,17 +49,17 @@ impl Stream {
         })
     }
 
-    /// The path that was named; none is standard output.
+    /// The named path; `None` for standard output.
     pub fn path(&self) -> Option<&Path> {
         self.named.as_ref().map(|(_, path)| path.as_path())
     }
 
-    /// Whether a byte has left already: it cannot be called back for another try.
+    /// Whether a byte was written: then another try cannot start over.
     pub fn has_written(&self) -> bool {
         self.written > 0
     }
 
-    /// How many bytes have left.
+    /// How many bytes were written.
     pub(super) fn written(&self) -> u64 {
         self.written
     }

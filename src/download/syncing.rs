@@ -1,4 +1,4 @@
-//! Syncs of files to the disk, on a thread: a disk may take seconds for one, and the loop never waits for it.
+//! Syncs files to the disk on a thread: a sync may take seconds, and the event loop must not wait for it.
 
 use std::fmt;
 use std::fs::File;
@@ -11,36 +11,36 @@ use std::{cell::RefCell, rc::Rc};
 
 use crate::sys;
 
-/// The thread, started when the first file is synced. A clone is another handle on the same.
+/// The thread, started when the first file is synced. A clone is another handle on that thread.
 #[derive(Clone)]
 pub struct Syncing(Rc<RefCell<Worker>>);
 
 enum Worker {
-    /// It starts with the first task.
+    /// The thread starts with the first task.
     Ready,
     Running(Sender<Task>, JoinHandle<()>),
-    /// There is none and will be none: nothing is synced.
+    /// There is no thread, and none will be started: nothing is synced.
     Gone,
-    /// Tasks are carried out at once by the caller.
+    /// The caller runs each task at once.
     Inline,
 }
 
 type Task = Box<dyn FnOnce() + Send>;
 
 impl Default for Syncing {
-    /// On a thread.
+    /// Tasks run on a thread.
     fn default() -> Self {
         Self(Rc::new(RefCell::new(Worker::Ready)))
     }
 }
 
 impl Syncing {
-    /// Without a thread: a call waits for the disk. For runs that must not depend on a scheduler.
+    /// Tasks run in the caller, which waits for the disk. For runs that must not depend on a scheduler.
     pub fn inline() -> Self {
         Self(Rc::new(RefCell::new(Worker::Inline)))
     }
 
-    /// Starts to sync what is written of a file now.
+    /// Starts a sync of the bytes that are written now.
     pub(super) fn sync(&self, file: Arc<File>) -> Ticket {
         let result = Promise::default();
         let ticket = Ticket(Arc::clone(&result.0));
@@ -48,7 +48,7 @@ impl Syncing {
         ticket
     }
 
-    /// Carries out a task on the thread, behind those before it. Without a thread the task is dropped.
+    /// Queues a task for the thread. Without a thread the task is dropped.
     pub(super) fn run(&self, task: Task) {
         let mut worker = self.0.borrow_mut();
         if matches!(*worker, Worker::Ready) {
@@ -63,12 +63,12 @@ impl Syncing {
         }
     }
 
-    /// Waits until all tasks are carried out. None can follow.
+    /// Waits until all tasks are done. Later tasks are dropped.
     pub fn finish(&self) {
         let worker = self.0.replace(Worker::Gone);
         if let Worker::Running(tasks, thread) = worker {
             drop(tasks);
-            // Its tasks do not panic it.
+            // The thread catches the panics of its tasks.
             let _ = thread.join();
         }
     }
@@ -79,7 +79,7 @@ fn start() -> io::Result<(Sender<Task>, JoinHandle<()>)> {
     let thread = thread::Builder::new().name("syncs".to_owned());
     let thread = thread.spawn(move || {
         for task in tasks {
-            // A task that panics is a failed one.
+            // A panic counts as a failure of the task.
             let _ = catch_unwind(AssertUnwindSafe(task));
         }
     })?;
@@ -92,18 +92,18 @@ impl fmt::Debug for Syncing {
     }
 }
 
-/// How the sync of a file ends.
+/// The result of a sync, once it has ended.
 #[derive(Debug)]
 pub(super) struct Ticket(Arc<OnceLock<bool>>);
 
 impl Ticket {
-    /// Whether all is on the disk that was written when the sync began; `None` before it has ended.
+    /// Whether all bytes that were written when the sync began are on the disk; `None` before it has ended.
     pub(super) fn result(&self) -> Option<bool> {
         self.0.get().copied()
     }
 }
 
-/// The other end of a ticket: a task that never ran, or panicked, has failed.
+/// The other end of a ticket: a task that never ran, or that panicked, has failed.
 #[derive(Debug, Default)]
 struct Promise(Arc<OnceLock<bool>>);
 

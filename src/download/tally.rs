@@ -1,4 +1,4 @@
-//! What is computed of a body while its bytes come in order: the digests of the whole, and those of its pieces. No I/O.
+//! Computes digests of a body from its bytes in order: of the full body, and of its pieces. No I/O.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ pub struct Tally {
     pieces: Option<Box<InPieces>>,
 }
 
-/// What came of one.
+/// The result of a computation.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// The digests of the whole, the weakest first; of no meaning where a piece is wrong.
+    /// The digests of the full body, the weakest first; meaningless if a piece is wrong.
     pub digests: Vec<Digest>,
-    /// The pieces that are not what they were to be, if there are any.
+    /// The pieces with a wrong digest, if there are any.
     pub wrong: Option<Box<Wrong>>,
 }
 
-/// Pieces that are not what they were to be.
+/// Pieces with a wrong digest.
 #[derive(Debug)]
 pub struct Wrong {
-    /// Their bytes.
+    /// Their ranges.
     pub ranges: Ranges,
-    /// The first of them: what is wrong with it.
+    /// The first wrong piece: its range, its digest, and the expected one.
     first: (Range<u64>, Digest, Digest),
-    /// The computation as it stood before the first of them, and how many bytes it had seen: it can go on from there.
+    /// The computation before the first wrong piece, and how many bytes it had seen: it can be resumed from there.
     pub before: (Tally, u64),
 }
 
@@ -39,14 +39,14 @@ pub struct Wrong {
 #[derive(Debug, Clone)]
 struct InPieces {
     pieces: Arc<Pieces>,
-    /// The piece under way, and how many of its bytes have come.
+    /// The index of the current piece, and how many of its bytes have arrived.
     index: usize,
     filled: u64,
     hashers: Hashers,
-    /// The digests of the whole as they stood when it began.
+    /// The digests of the full body at the start of the current piece.
     before: Hashers,
     wrong: Option<(Ranges, Range<u64>, Digest, Digest)>,
-    /// The digests of the whole as they stood before the first that is wrong, and that piece.
+    /// The digests of the full body before the first wrong piece, and the index of that piece.
     rewound: Option<(Hashers, usize)>,
 }
 
@@ -60,7 +60,7 @@ impl From<Hashers> for Tally {
 }
 
 impl Tally {
-    /// A computation by all these algorithms, and of pieces where there are any.
+    /// A computation with all these algorithms, and of the pieces, if any.
     pub fn new(
         algorithms: impl IntoIterator<Item = Algorithm>,
         pieces: Option<Arc<Pieces>>,
@@ -71,12 +71,12 @@ impl Tally {
         }
     }
 
-    /// Whether nothing is computed.
+    /// Whether it computes nothing.
     pub fn is_empty(&self) -> bool {
         self.whole.is_empty() && self.pieces.is_none()
     }
 
-    /// Takes in the next bytes.
+    /// Hashes the next bytes.
     pub fn update(&mut self, mut bytes: &[u8]) {
         let Some(pieces) = &mut self.pieces else {
             return self.whole.update(bytes);
@@ -94,7 +94,7 @@ impl Tally {
         }
     }
 
-    /// What came of it, now that all bytes have come.
+    /// The result, after the last byte.
     pub fn finish(self) -> Found {
         let wrong = self.pieces.and_then(|pieces| pieces.finish());
         Found {
@@ -105,7 +105,7 @@ impl Tally {
 }
 
 impl InPieces {
-    /// The computation from the beginning of a piece on.
+    /// A computation that starts at the beginning of a piece.
     fn from(pieces: Arc<Pieces>, index: usize) -> Self {
         Self {
             hashers: Hashers::new([pieces.algorithm()]),
@@ -118,12 +118,12 @@ impl InPieces {
         }
     }
 
-    /// How many bytes there are until the piece under way ends.
+    /// How many bytes of the current piece are missing.
     fn room(&self) -> usize {
         usize::try_from(self.pieces.length() - self.filled).unwrap_or(usize::MAX)
     }
 
-    /// Takes in bytes of the piece under way.
+    /// Hashes bytes of the current piece.
     fn update(&mut self, bytes: &[u8]) {
         self.hashers.update(bytes);
         self.filled += bytes.len() as u64;
@@ -132,7 +132,7 @@ impl InPieces {
         }
     }
 
-    /// The piece under way has ended: judges it, and begins the next.
+    /// Verifies the current piece at its end, and begins the next one.
     fn close(&mut self) {
         let algorithm = self.pieces.algorithm();
         let hashers = std::mem::replace(&mut self.hashers, Hashers::new([algorithm]));
@@ -142,10 +142,13 @@ impl InPieces {
         if let (Some(expected), Some(found)) = (expected, hashers.finish().pop())
             && expected != found
         {
-            let new = || (Ranges::default(), range.clone(), found, expected);
-            self.wrong.get_or_insert_with(new).0.insert(range.clone());
-            let before = || (self.before.clone(), self.index);
-            self.rewound.get_or_insert_with(before);
+            let first = range.clone();
+            let (ranges, ..) = self
+                .wrong
+                .get_or_insert_with(|| (Ranges::default(), first, found, expected));
+            ranges.insert(range);
+            self.rewound
+                .get_or_insert_with(|| (self.before.clone(), self.index));
         }
         self.index += 1;
         self.filled = 0;
@@ -168,7 +171,7 @@ impl InPieces {
 }
 
 impl Wrong {
-    /// The first of them as a fault.
+    /// The first wrong piece as a fault.
     pub fn fault(&self) -> Fault {
         let (range, found, expected) = &self.first;
         Fault::Piece {

@@ -1,5 +1,5 @@
-//! Names of files after a pattern: `{host}/{path}`. What a URL puts in is made safe; the pattern
-//! itself must stay beneath its folder.
+//! Names of files from a pattern: `{host}/{path}`. The components of a URL are made safe; the pattern itself must stay
+//! below its folder.
 
 use std::path::PathBuf;
 
@@ -25,11 +25,11 @@ enum Piece {
 }
 
 impl Template {
-    /// Reads a pattern: text with `{host}`, `{path}`, `{name}`, `{stem}`, `{ext}`, `{index}` and `{hash}`;
-    /// `{{` and `}}` are braces.
+    /// Parses a pattern: text with `{host}`, `{path}`, `{name}`, `{stem}`, `{ext}`, `{index}` and `{hash}`; `{{` and
+    /// `}}` are braces.
     ///
     /// # Errors
-    /// What is wrong with it, fit to print.
+    /// The fault of the pattern, as a message.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut plain = String::new();
@@ -43,7 +43,11 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let word = rest.split_once('}').filter(|_| brace == "{");
+            let word = if brace == "{" {
+                rest.split_once('}')
+            } else {
+                None
+            };
             let Some((word, after)) = word else {
                 return Err(format!("a '{brace}' without its other"));
             };
@@ -65,7 +69,7 @@ impl Template {
     /// The path of a URL's file, the `index`th of the run, relative to the target folder.
     ///
     /// # Errors
-    /// Nothing is left of the name.
+    /// The name is empty.
     pub(crate) fn expand(&self, url: &Url, index: u64) -> Result<PathBuf, String> {
         let name = from_url(url);
         let (stem, ext) = match name.rsplit_once('.') {
@@ -89,9 +93,9 @@ impl Template {
         if path.ends_with('/') {
             return Err("nothing is left of the name".into());
         }
-        // What parts make together may be what none of them is alone.
-        let parts = path.split('/').filter(|part| !part.is_empty());
-        let path = parts.map(safe).collect::<Vec<_>>().join("/");
+        // Safe components can combine to an unsafe one.
+        let components = path.split('/').filter(|component| !component.is_empty());
+        let path = components.map(safe).collect::<Vec<_>>().join("/");
         beneath(&path)
     }
 
@@ -122,12 +126,12 @@ fn placeholder(word: &str) -> Result<Piece, String> {
     })
 }
 
-/// The first 16 hex digits of the SHA-256 of a URL as it is asked for, without user information and fragment: neither
-/// says which file it is. It is part of the contract: a script can compute it.
+/// The first 16 hex digits of the SHA-256 of a URL without user information and fragment, which do not identify the
+/// file. The definition is documented: a script can compute it.
 fn hash(url: &Url) -> String {
     let mut url = url.clone();
     url.set_fragment(None);
-    // Neither can fail: a URL that is fetched has a host.
+    // These calls cannot fail: a fetched URL has a host.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     let digest = Sha256::digest(url.as_str());
@@ -192,9 +196,12 @@ mod tests {
         ] {
             let path = expand("{path}", url).unwrap();
             assert!(beneath(&path).is_ok(), "{url}: {path}");
-            assert!(path.split('/').all(|part| part != ".."), "{url}: {path}");
+            assert!(
+                path.split('/').all(|component| component != ".."),
+                "{url}: {path}"
+            );
         }
-        // Each part is harmless, and so is what they make together.
+        // Components that are safe alone also stay safe together.
         assert!(
             !expand("{ext}.", "http://h/a.")
                 .unwrap_or_default()
@@ -209,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_cannot_be_used_is_refused() {
-        for (template, part) in [
+        for (template, component) in [
             ("", "names nothing"),
             ("/{name}", "absolute"),
             ("../{name}", ".."),
@@ -220,7 +227,7 @@ mod tests {
             ("{}", "unknown '{}'"),
         ] {
             let fault = Template::parse(template).unwrap_err();
-            assert!(fault.contains(part), "{template}: {fault}");
+            assert!(fault.contains(component), "{template}: {fault}");
         }
         assert!(
             expand("x/{ext}", "http://h/a")

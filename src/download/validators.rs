@@ -1,4 +1,4 @@
-//! What tells one version of a file from another: ETag and Last-Modified (RFC 9110 §8.8), and what they are good for.
+//! Validators distinguish the versions of a file: ETag and Last-Modified (RFC 9110 §8.8), and their strength.
 
 use std::str;
 use std::time::{Duration, SystemTime};
@@ -10,17 +10,17 @@ use crate::http::Response;
 pub struct Validators {
     /// ETag, with its quotes and its `W/`.
     pub etag: Option<String>,
-    /// Last-Modified, as it came.
+    /// Last-Modified, as received.
     pub last_modified: Option<String>,
-    /// The file cannot have changed again within the second that Last-Modified names: Date is at
-    /// least one later (§8.8.2.2).
+    /// Last-Modified is a strong validator: Date is at least one second later, so the file cannot have changed again
+    /// within that second (§8.8.2.2).
     pub is_date_strong: bool,
-    /// Content-Encoding, where it is not identity: the bytes are those of the coded form.
+    /// Content-Encoding, unless it is identity: the bytes are those of the coded form.
     pub encoding: Option<String>,
 }
 
 impl Validators {
-    /// What an answer says of its body.
+    /// The validators of a response.
     pub fn of(response: &Response) -> Self {
         let text = |name| {
             response
@@ -40,24 +40,22 @@ impl Validators {
         }
     }
 
-    /// Last-Modified as a time, where it is one.
+    /// Last-Modified as a time, if it can be parsed.
     pub fn modified(&self) -> Option<SystemTime> {
         httpdate::parse_http_date(self.last_modified.as_deref()?).ok()
     }
 
-    /// The one that proves two versions to be the same byte for byte, as If-Range wants it: a
-    /// strong ETag, or where there is no ETag at all, a date that is strong (§13.1.5).
+    /// The validator that proves two versions equal byte for byte, as If-Range requires: a strong ETag or, if there is
+    /// no ETag at all, a strong date (§13.1.5).
     pub fn strong(&self) -> Option<&str> {
         match &self.etag {
             Some(etag) => is_strong_etag(etag).then_some(etag),
-            None => self
-                .last_modified
-                .as_deref()
-                .filter(|_| self.is_date_strong),
+            None if self.is_date_strong => self.last_modified.as_deref(),
+            None => None,
         }
     }
 
-    /// Whether the other are of the same version, beyond doubt.
+    /// Whether the other validators certainly belong to the same version.
     pub fn prove(&self, other: &Self) -> bool {
         let is_same = match (&self.etag, &other.etag) {
             (Some(own), Some(theirs)) => own == theirs,
@@ -67,23 +65,23 @@ impl Validators {
         is_same && self.strong().is_some() && self.encoding == other.encoding
     }
 
-    /// Whether the other are certainly of another version.
+    /// Whether the other validators certainly belong to another version.
     pub fn contradict(&self, other: &Self) -> bool {
-        let differ = |own: &Option<String>, theirs: &Option<String>| {
-            own.as_ref()
-                .zip(theirs.as_ref())
-                .map(|(own, theirs)| own != theirs)
-        };
-        differ(&self.etag, &other.etag)
-            .or_else(|| differ(&self.last_modified, &other.last_modified))
+        differ(self.etag.as_ref(), other.etag.as_ref())
+            .or_else(|| differ(self.last_modified.as_ref(), other.last_modified.as_ref()))
             .unwrap_or(false)
             || self.encoding != other.encoding
     }
 
-    /// Whether there is anything to ask a server with.
+    /// Whether a conditional request is possible.
     pub fn is_useful(&self) -> bool {
         self.etag.is_some() || self.last_modified.is_some()
     }
+}
+
+/// Whether two values differ; `None` if one of them is missing.
+fn differ(own: Option<&String>, theirs: Option<&String>) -> Option<bool> {
+    own.zip(theirs).map(|(own, theirs)| own != theirs)
 }
 
 /// An entity tag in quotes and without `W/` (§8.8.3).

@@ -1,41 +1,41 @@
-//! What goes wrong between here and a proxy, before the host is spoken to.
+//! Failures of a proxy, before the host has received any byte.
 
 use std::fmt;
 
 use super::{Malformed, RETRIED_STATUSES, meaning};
 
-/// Why a proxy has not connected to the host. Read behind the proxy's name.
+/// Why a proxy has not connected to the host. The message follows the proxy's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProxyFault {
     /// It answered CONNECT with a status other than 2xx (RFC 9110 §9.3.6).
     #[error("{}", refusal(*.0))]
     Status(u16),
-    /// It takes nobody in without a login, or not by any way known here (RFC 1928 §3).
+    /// It requires a login, or offers no supported method of authentication (RFC 1928 §3).
     #[error("asks for a login")]
     LoginWanted,
-    /// It does not take the user and password that it was given (RFC 1929 §2).
+    /// It rejects the user and password (RFC 1929 §2).
     #[error("does not accept the login")]
     LoginRefused,
-    /// It speaks SOCKS5, and gave this reply.
+    /// It sent this SOCKS5 reply.
     #[error("cannot connect: {0}")]
     Socks(SocksReply),
-    /// What it answered is not HTTP.
+    /// Its response is not HTTP.
     #[error("sent a malformed response: {0}")]
     Malformed(Malformed),
-    /// What it answered is not SOCKS version 5 (RFC 1928).
+    /// Its response is not SOCKS version 5 (RFC 1928).
     #[error("sent a malformed response: not SOCKS5")]
     NotSocks,
-    /// It closed the connection before it had answered.
+    /// It closed the connection before its response was complete.
     #[error("closed the connection before its response was complete")]
     Closed,
-    /// SOCKS has no room for the host's name (RFC 1928 §5).
+    /// The host's name is too long for SOCKS (RFC 1928 §5).
     #[error("does not accept a host name of more than 255 bytes")]
     LongName,
 }
 
 impl ProxyFault {
-    /// Whether who asks is not let in: 407, the 401 that some proxies say instead, or their like in SOCKS.
+    /// Whether authentication has failed: 407, the 401 that some proxies send instead, or their equivalents in SOCKS.
     pub fn is_authentication(&self) -> bool {
         matches!(
             self,
@@ -43,12 +43,12 @@ impl ProxyFault {
         )
     }
 
-    /// Whether the answer was not understood.
+    /// Whether the response was malformed.
     pub fn is_malformed(&self) -> bool {
         matches!(self, Self::Malformed(_) | Self::NotSocks)
     }
 
-    /// Whether trying again may help, as with a host that is not reached without a proxy.
+    /// Whether a retry may help.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Status(status) => RETRIED_STATUSES.contains(status),
@@ -70,7 +70,7 @@ fn refusal(status: u16) -> String {
     }
 }
 
-/// What a SOCKS5 proxy said instead of connecting (RFC 1928 §6); never 0.
+/// The failure reply of a SOCKS5 proxy (RFC 1928 §6); never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocksReply(pub u8);
 

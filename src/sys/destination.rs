@@ -1,4 +1,4 @@
-//! Outputs that were named by a user: where a name leads, and files that are replaced in one step once they are whole.
+//! Named outputs: what a name refers to, and files that are replaced in one step once they are complete.
 //!
 //! ```text
 //!  "-", /dev/stdout ─────────────► Stdout   written as it comes
@@ -6,9 +6,9 @@
 //!  anything else ────────────────► File     TARGET.part, locked, then renamed to TARGET
 //! ```
 //!
-//! Symbolic links are resolved once, so a link stays and its target is written. A file that cannot be replaced is
-//! written where it stands once the new one is whole: one that is a mount of its own, as in containers, or one whose
-//! folder takes no other.
+//! Symbolic links are resolved once, so a link stays and its target is replaced. A file that cannot be replaced is
+//! overwritten in place once the new content is complete: a file that is itself a mount point, as in containers, or a
+//! file in a folder that is not writable.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Seek, Write};
@@ -22,28 +22,28 @@ use rustix::io::Errno;
 use super::file::{closes_late, flush, note, noted, sync_data};
 use super::{Folder, output};
 
-/// Symbolic links that are followed at most, as the kernel does.
+/// The largest number of symbolic links that are followed, as in the kernel.
 const MOST_LINKS: usize = 40;
 
-/// How often a temporary file is asked for that other processes take or remove meanwhile.
+/// How often the creation of a temporary file is repeated while other processes create or remove it.
 const MOST_CLAIMS: usize = 1000;
 
-/// Where the name of an output leads.
+/// What the name of an output refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// Standard output, under whichever name.
+    /// Standard output, under any name.
     Stdout,
-    /// A device, a pipe or an open descriptor: it is written to, and stays what it is.
+    /// A device, a pipe or an open descriptor: it is written to, and never replaced.
     Stream(PathBuf),
-    /// A plain file, or a name that is free.
+    /// A plain file, or a free name.
     File(PathBuf),
 }
 
 impl Destination {
-    /// Follows the symbolic links at the end of `path`. A name that is free costs one system call.
+    /// Follows the symbolic links at the end of `path`. A free name costs one system call.
     ///
     /// # Errors
-    /// The links lead in a circle, the name is that of a folder, or what the system says.
+    /// The links form a loop, the name is that of a folder, or what the system says.
     pub fn of(path: &Path) -> io::Result<Self> {
         if path == Path::new("-") {
             return Ok(Self::Stdout);
@@ -86,21 +86,21 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Whether a folder holds the descriptors of this process; `None` where it holds those of none.
+/// Whether a folder holds the descriptors of this process; `None` if it is no folder of descriptors.
 fn is_of_descriptors(folder: &Path) -> Option<bool> {
     let real = fs::canonicalize(folder).ok()?;
     let is_descriptors = real.starts_with("/proc") && real.ends_with("fd");
     is_descriptors.then(|| fs::canonicalize("/proc/self/fd").is_ok_and(|own| own == real))
 }
 
-/// Opens a device, a pipe or a descriptor to be written without getting stuck in it. A named pipe that has no reader
-/// yet is waited for, until the run is to stop.
+/// Opens a device, a pipe or a descriptor for writes that do not block. If a named pipe has no reader yet, this waits
+/// for one until the run is stopped.
 ///
 /// # Errors
-/// `Interrupted` when it was stopped, or what the system says.
+/// `Interrupted` if the run was stopped, or what the system says.
 pub fn open_stream(path: &Path) -> io::Result<File> {
     let is_own = is_of_descriptors(folder_of(path)) == Some(true);
-    // Opened anew, a file that the shell redirects to would be written from its start.
+    // If it were opened anew, a file that the shell redirects to would be written from its start.
     if is_own && path.file_name().is_some_and(|name| name == "2") {
         return output::stderr();
     }
@@ -112,10 +112,10 @@ pub fn open_stream(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens an output that is read while it grows: a file is emptied and written where it stands.
+/// Opens an output that is read while it grows: a file is truncated and written in place.
 ///
 /// # Errors
-/// `ResourceBusy` where another process writes that file, or what the system says.
+/// `ResourceBusy` if another process writes that file, or what the system says.
 pub fn open_growing(path: &Path) -> io::Result<File> {
     let path = match Destination::of(path)? {
         Destination::Stdout => return output::stdout(),
@@ -123,7 +123,7 @@ pub fn open_growing(path: &Path) -> io::Result<File> {
         Destination::File(path) => path,
     };
     let mut options = OpenOptions::new();
-    // Emptied once it is known that no other process writes it.
+    // It is truncated once the lock shows that no other process writes it.
     let file = options
         .write(true)
         .create(true)
@@ -134,35 +134,36 @@ pub fn open_growing(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Who may read a file.
+/// Which users may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Its owner alone.
+    /// Only the owner.
     Owner,
-    /// As the file that it replaces, or as the umask says.
+    /// The users that may read the replaced file or, for a new file, those of the umask.
     Usual,
 }
 
-/// What to do about another process that writes the same file.
+/// What to do if another process writes the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// It is an error.
+    /// Fail.
     None,
-    /// It is waited for: it is known to take a moment only.
+    /// Wait, because it takes only a moment.
     Wait,
 }
 
-/// Where a file stands until it is whole.
+/// The name of a file until it is complete.
 pub fn part_of(path: &Path) -> PathBuf {
     let mut part = path.to_owned().into_os_string();
     part.push(".part");
     part.into()
 }
 
-/// The attribute of a temporary file: one without it, and with bytes, is not gannet's to remove.
+/// The attribute of a temporary file. A file with bytes and without this attribute is not gannet's to remove.
 const MARK: &[u8] = b"output\n";
 
-/// An output on its way. A file takes its name by [`OutputFile::commit`]; without that, what stood there stays.
+/// An output that is being written. [`OutputFile::commit`] gives a file its name; without that, the existing file
+/// stays.
 #[derive(Debug)]
 pub struct OutputFile {
     file: File,
@@ -170,22 +171,22 @@ pub struct OutputFile {
     access: Access,
 }
 
-/// How an output takes its name.
+/// How an output gets its name.
 #[derive(Debug)]
 enum Way {
-    /// It is written as it comes.
+    /// It is written directly.
     Stream,
     /// `part` is renamed to `target`.
     Rename { part: PathBuf, target: PathBuf },
-    /// There is no room for a temporary file beside it, so its bytes are copied there.
+    /// No temporary file can be created beside it, so its bytes are copied into the existing file.
     Copy { target: PathBuf, into: File },
 }
 
 impl OutputFile {
-    /// Begins an output of that name; `-` is standard output.
+    /// Begins an output of this name; `-` is standard output.
     ///
     /// # Errors
-    /// `ResourceBusy` where another process writes the same file, or what the system says.
+    /// `ResourceBusy` if another process writes the same file, or what the system says.
     pub fn create(path: &Path, access: Access, patience: Patience) -> io::Result<Self> {
         let target = match Destination::of(path)? {
             Destination::File(target) => target,
@@ -212,7 +213,7 @@ impl OutputFile {
         Ok(output)
     }
 
-    /// A temporary file without a name, where none can be made beside a file that can be written all the same.
+    /// A temporary file without a name, if none can be created beside a writable target.
     fn apart(target: &Path, patience: Patience, error: io::Error) -> io::Result<(File, Way)> {
         let is_refused = matches!(
             Errno::from_io_error(&error),
@@ -238,12 +239,12 @@ impl OutputFile {
         }
     }
 
-    /// Whether it is written as it comes, and can be read by another program meanwhile.
+    /// Whether it is written directly, so that another program can read it meanwhile.
     pub fn is_stream(&self) -> bool {
         matches!(self.way, Way::Stream)
     }
 
-    /// The file that it replaces, once it is whole.
+    /// The metadata of the file that it will replace.
     pub fn replaced(&self) -> Option<Metadata> {
         let (Way::Rename { target, .. } | Way::Copy { target, .. }) = &self.way else {
             return None;
@@ -252,12 +253,13 @@ impl OutputFile {
         metadata.is_file().then_some(metadata)
     }
 
-    /// It is whole: a file takes its name. If the output `syncs`, it and its name reach the disk.
+    /// Completes the output: a file gets its name. If the output `syncs`, the file and its name are synced to the
+    /// disk.
     ///
     /// # Errors
-    /// What the system says; what stood there stays then, unless there was no way but to write into it.
+    /// What the system says; the existing file then stays, unless it is overwritten in place.
     pub fn commit(mut self, syncs: bool) -> io::Result<()> {
-        // What is replaced must not be lost to a power cut that comes before the new bytes are on the disk.
+        // A power loss before the new bytes are on the disk must not lose the replaced file.
         if syncs && !self.is_stream() || self.replaced().is_some() {
             sync_data(&self.file)?;
         }
@@ -278,7 +280,7 @@ impl OutputFile {
     }
 
     fn take_name(&self, part: &Path, target: &Path) -> io::Result<()> {
-        // Another program may have put a file of its own at this name: that file is left alone.
+        // Another program may have created a file at this name: that file is left alone.
         let stands = stands_at(&self.file, part)?;
         let renamed = match stands {
             true => fs::rename(part, target),
@@ -299,7 +301,7 @@ impl OutputFile {
         written
     }
 
-    /// Makes a file at a free name, with the permissions of this one.
+    /// Creates a file at a free name, with the permissions of this one.
     fn create_beside(&self, target: &Path) -> io::Result<File> {
         let mode = self.file.metadata()?.mode() & 0o777;
         let mut options = OpenOptions::new();
@@ -307,7 +309,7 @@ impl OutputFile {
     }
 }
 
-/// Opens a file to be written where it stands, and leaves its bytes.
+/// Opens a file for writing in place, without truncation.
 fn open_standing(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let file = OpenOptions::new()
@@ -320,7 +322,8 @@ fn open_standing(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Writes all of a file into another. The room is made first, so that a full disk costs nothing of what stands there.
+/// Copies all of a file into another. The space is allocated first, so that a full disk does not damage the existing
+/// file.
 fn copy(mut from: &File, mut into: &File, access: Access) -> io::Result<()> {
     let length = from.metadata()?.len();
     if access == Access::Owner {
@@ -357,14 +360,14 @@ impl Drop for OutputFile {
         if let Way::Rename { part, .. } = &self.way
             && stands_at(&self.file, part).unwrap_or(false)
         {
-            // It is not whole; there is nothing to say should it resist.
+            // It is incomplete; a failed removal is not reported.
             let _ = fs::remove_file(part);
         }
     }
 }
 
-/// Creates a temporary file, and locks it until it is closed. One that a killed process left is removed;
-/// the lock tells it from one that is being written.
+/// Creates a temporary file, and locks it until it is closed. One that a killed process left is removed; the lock
+/// distinguishes it from one that is being written.
 fn claim(part: &Path, mode: u32, patience: Patience) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let mut options = OpenOptions::new();
@@ -377,7 +380,7 @@ fn claim(part: &Path, mode: u32, patience: Patience) -> io::Result<File> {
         match options.create_new(true).open(part) {
             Ok(file) => {
                 lock(&file, patience)?;
-                // Before it was locked, another process may have taken it for a leftover.
+                // Before the lock, another process may have removed it as a leftover.
                 if stands_at(&file, part)? {
                     note(&file, MARK);
                     return Ok(file);
@@ -414,14 +417,14 @@ fn claim(part: &Path, mode: u32, patience: Patience) -> io::Result<File> {
     Err(busy())
 }
 
-/// Where the state of a download stands that is incomplete under that name.
+/// The state file that belongs to a part file of this name.
 fn state_of(part: &Path) -> PathBuf {
     let mut state = part.to_owned().into_os_string();
     state.push(".gannet");
     state.into()
 }
 
-/// Whether an open file still has that name.
+/// Whether an open file still has this name.
 fn stands_at(file: &File, path: &Path) -> io::Result<bool> {
     let open = file.metadata()?;
     match fs::symlink_metadata(path) {
@@ -431,7 +434,7 @@ fn stands_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Locks an open file against other processes; a file system without locks has none to offer.
+/// Locks an open file against other processes. On a file system without locks it does nothing.
 fn lock(file: &File, patience: Patience) -> io::Result<()> {
     let operation = match patience {
         Patience::None => FlockOperation::NonBlockingLockExclusive,
@@ -508,7 +511,7 @@ mod tests {
         let path = top.path().join("file");
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-        // What a killed process left is no obstacle.
+        // A leftover of a killed process is replaced, if it is marked.
         fs::write(top.path().join("file.part"), "left").unwrap();
         let theirs = create(&path).unwrap_err();
         assert_eq!(theirs.kind(), ErrorKind::InvalidInput);
@@ -562,7 +565,7 @@ mod tests {
             output.commit(false).unwrap();
             assert_eq!(fs::read(&path).unwrap(), b"new");
             assert_eq!(fs::read(&part).unwrap(), b"other");
-            // Nor is it removed for the next output.
+            // The next output does not remove it either.
             assert!(create(&path).is_err());
             fs::remove_file(&part).unwrap();
             let output = create(&path).unwrap();

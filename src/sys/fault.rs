@@ -1,5 +1,5 @@
-//! A seam for tests: a script is asked before each call to the file system, and may refuse it, leave it less room,
-//! or change the folder as another program would. Builds without debug assertions have none of this.
+//! A seam for tests: a script runs before each call to the file system. It may refuse the call, limit a write, or
+//! change the folder as another program would. Builds without debug assertions skip it.
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use rustix::io::Errno;
 pub enum Call {
     /// Opens or creates a folder.
     OpenFolder,
-    /// Looks at what stands at a name.
+    /// Reads the entry at a name.
     Look,
     /// Creates a file that must not exist yet.
     Create,
@@ -48,9 +48,9 @@ pub enum Call {
     Close,
 }
 
-/// What a test has happen to the calls of its thread.
+/// Decides how the calls of a test's thread end.
 pub trait Script {
-    /// Runs before a call that concerns a file of this name, which is empty where the call has none.
+    /// Runs before a call for a file of this name, which is empty if the call has none.
     ///
     /// # Errors
     /// The call is not made, and fails with this error.
@@ -74,7 +74,7 @@ thread_local! {
 pub struct Scripted(());
 
 impl Scripted {
-    /// Has all calls of this thread follow a script, in a build with debug assertions.
+    /// Applies a script to all calls of this thread, in a build with debug assertions.
     pub fn new(script: impl Script + 'static) -> Self {
         SCRIPT.set(Some(Box::new(script)));
         Self(())
@@ -93,7 +93,7 @@ impl fmt::Debug for Scripted {
     }
 }
 
-/// Makes a call that concerns a file of this name, and again where a signal interrupts it. The script is asked first.
+/// Makes a call for a file of this name, and repeats it if a signal interrupts it. The script runs first.
 pub(super) fn call<T>(
     what: Call,
     name: impl AsRef<OsStr>,

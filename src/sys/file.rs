@@ -1,4 +1,4 @@
-//! An open file: what is noted with it, when it was written, and whether all of its bytes have arrived.
+//! Open files: their attribute, writes, syncs and time stamps, and errors that only close(2) reports.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -12,14 +12,14 @@ use rustix::io::Errno;
 
 use super::fault::{self, Call};
 
-/// The extended attribute that holds a note.
+/// The extended attribute.
 const ATTRIBUTE: &CStr = c"user.gannet";
 
-/// The longest note, in bytes: file systems take few more.
+/// The longest value, in bytes: file systems accept few more.
 const LONGEST_NOTE: usize = 2048;
 
-/// Stores a note with an open file, in place of the one before. It stays with the file under whatever name. Gives
-/// whether it was stored: some file systems have no attributes, and no note may be longer than 2,048 bytes.
+/// Sets the extended attribute of an open file. It stays with the file when that is renamed. Returns whether it was
+/// stored: some file systems have no attributes, and a value may have at most 2,048 bytes.
 pub fn note(file: &File, value: &[u8]) -> bool {
     value.len() <= LONGEST_NOTE
         && fault::call(Call::Note, "", || {
@@ -28,12 +28,12 @@ pub fn note(file: &File, value: &[u8]) -> bool {
         .is_ok()
 }
 
-/// Removes the note of an open file, if it has one.
+/// Removes the extended attribute of an open file, if it has one.
 pub fn remove_note(file: &File) {
     let _ = rustix::fs::fremovexattr(file, ATTRIBUTE);
 }
 
-/// The note of an open file; `None` where it has none, or the file system has no attributes.
+/// The extended attribute of an open file; `None` if it has none, or the file system has no attributes.
 ///
 /// # Errors
 /// What the system says.
@@ -51,17 +51,17 @@ pub fn noted(file: impl AsFd) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// A time in nanoseconds since 1970 that no file written so far is stamped after: most are stamped by the coarse
-/// clock, but where any file was looked at and written again by the finer one (Linux 6.13), it and all
-/// after it are.
+/// A time in nanoseconds since 1970 that is not before the stamp of any file written so far. Most files are stamped by
+/// the coarse clock; after a stat, the next write is stamped by the finer one (Linux 6.13), and so are all files after
+/// it.
 pub fn latest_stamp() -> i128 {
-    // The clock is in every kernel.
+    // Every kernel has this clock.
     nix::time::clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |now| {
         i128::from(now.tv_sec()) * 1_000_000_000 + i128::from(now.tv_nsec())
     })
 }
 
-/// Writes bytes to an offset of a file; gives how many.
+/// Writes bytes at an offset of a file; returns how many were written.
 ///
 /// # Errors
 /// What the system says.
@@ -73,10 +73,10 @@ pub fn write_at(file: impl AsFd, bytes: &[u8], at: u64) -> io::Result<usize> {
     Ok(written?)
 }
 
-/// Writes all bytes to an offset of a file.
+/// Writes all bytes at an offset of a file.
 ///
 /// # Errors
-/// What the system says; some of the bytes may be there.
+/// What the system says; some of the bytes may be written.
 pub fn write_all_at(file: impl AsFd, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         let written = write_at(&file, bytes, at)?;
@@ -89,7 +89,7 @@ pub fn write_all_at(file: impl AsFd, mut bytes: &[u8], mut at: u64) -> io::Resul
     Ok(())
 }
 
-/// Cuts a file, or lengthens it by zeros.
+/// Truncates a file, or extends it with zeros.
 ///
 /// # Errors
 /// What the system says.
@@ -102,12 +102,12 @@ pub fn set_len(file: &File, length: u64) -> io::Result<()> {
 /// Syncs a file with its times and attributes to the disk.
 ///
 /// # Errors
-/// What the system says. One that cannot sync a single file is asked to sync the whole file system.
+/// What the system says. If the file system cannot sync a single file, the whole file system is synced.
 pub fn sync(file: &File) -> io::Result<()> {
     sync_by(file, |file| rustix::fs::fsync(file))
 }
 
-/// Syncs the bytes of a file, and what is needed to read them again, to the disk.
+/// Syncs the bytes of a file, and the metadata needed to read them, to the disk.
 ///
 /// # Errors
 /// Those of [`sync`].
@@ -124,8 +124,8 @@ fn sync_by(file: &File, call: fn(&File) -> rustix::io::Result<()>) -> io::Result
     }
 }
 
-/// The types of file systems (statfs(2)) on which close(2) reports nothing that write(2) has not reported: the bytes
-/// are in the memory of this machine, and their room on the disk and in the quota is reserved.
+/// The types of file systems (statfs(2)) on which close(2) reports no error that write(2) has not reported: the bytes
+/// are in the memory of this machine, and their space on the disk and in the quota is reserved.
 const CLOSES_EARLY: [u32; 20] = [
     0xEF53,      // ext2, ext3, ext4
     0x5846_5342, // XFS
@@ -150,15 +150,15 @@ const CLOSES_EARLY: [u32; 20] = [
 ];
 
 /// Whether close(2) can be the first to report that bytes of a file were lost: on network and FUSE file systems, and
-/// on any that is not known.
+/// on any unknown one.
 pub(super) fn closes_late(folder: impl AsFd) -> bool {
     rustix::fs::fstatfs(folder).map_or(true, |found| {
-        // The width and the sign of the field differ by machine; the types have 32 bits.
+        // The field's width and sign differ by machine; the types have 32 bits.
         !CLOSES_EARLY.contains(&(found.f_type as u32))
     })
 }
 
-/// Closes a second descriptor of a file: close(2) of each writes out the file and reports what went wrong.
+/// Closes a duplicate of a file's descriptor: each close(2) flushes the file and reports errors.
 pub(super) fn flush(file: &File) -> io::Result<()> {
     fault::call(Call::Close, "", || Ok(()))?;
     match nix::unistd::close(file.try_clone()?) {
@@ -167,7 +167,7 @@ pub(super) fn flush(file: &File) -> io::Result<()> {
     }
 }
 
-/// What distinguishes this boot of the system from every other; empty where the system does not say.
+/// The id of this boot of the system; empty if the system does not say.
 pub fn boot() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();
     BOOT.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! In what file systems differ: their clocks, whether they fold case, and which names they take. Nothing but a file
-//! that is made for a moment tells, so that it is asked only where it matters, and once a folder.
+//! The differences of file systems: their clocks, whether they fold case, and the names they accept. Only a test file
+//! can show them, so each is tested only when needed, and once for each folder.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -11,29 +11,28 @@ use rustix::io::Errno;
 
 use super::latest_stamp;
 
-/// How the names begin of files that are made for a moment.
+/// The prefix of the names of test files.
 const PROBE: &str = ".gannet-probe-";
 
-/// How long a clock that stamps files stands still at most, in nanoseconds, where stamps have fractions of a second.
+/// The longest tick of a clock that stamps files, in nanoseconds, if its stamps have fractions of a second.
 const LONGEST_TICK: i128 = 50_000_000;
 
-/// Lengths of names, in bytes, that are the most that a file system takes: nearly all, UDF, gocryptfs and its like,
-/// eCryptfs, and what is left to try.
+/// The longest names of file systems, in bytes: of most, of UDF, of gocryptfs and similar, of eCryptfs, and fallbacks.
 const LENGTHS: [usize; 6] = [255, 254, 175, 143, 100, 64];
 
-/// What is known of the file system of a folder.
+/// The known properties of a folder's file system.
 #[derive(Debug, Default)]
 pub(super) struct FileSystem {
-    /// By how many nanoseconds the clock that stamps its files is ahead of the local one.
+    /// By how many nanoseconds the clock that stamps its files is ahead of the local one; it may be a server's.
     lead: Cell<Option<i128>>,
-    /// It takes names that differ in case alone for one.
+    /// Names that differ only in case are one name.
     folds_case: Cell<Option<bool>>,
 }
 
 impl FileSystem {
-    /// Whether a file may have been stamped within a span of local time, in nanoseconds since 1970. `unnamed` makes a
-    /// file without a name, where there are such files. A stamp of the future is an old one: the clock was set back, or
-    /// is not set yet.
+    /// Whether a file may have been stamped within a span of local time, in nanoseconds since 1970. `unnamed` creates
+    /// a file without a name, if the file system supports that. A stamp in the future counts as old: the clock was set
+    /// back, or is not set yet.
     pub(super) fn is_within(
         &self,
         folder: &OwnedFd,
@@ -50,7 +49,7 @@ impl FileSystem {
         stamped + grain(stamp) > *span.start() && stamped <= span.end() + grain(stamp)
     }
 
-    /// Whether it takes names that differ in case alone for one.
+    /// Whether names that differ only in case are one name.
     pub(super) fn folds_case(&self, folder: &OwnedFd) -> bool {
         if let Some(folds) = self.folds_case.get() {
             return folds;
@@ -64,7 +63,7 @@ impl FileSystem {
     }
 }
 
-/// By how much the clock that stamps the files of a folder is ahead of the local one: it may be a server's.
+/// By how many nanoseconds the clock that stamps the files of a folder is ahead of the local one.
 fn clock_lead(folder: &OwnedFd, unnamed: impl FnOnce() -> Option<OwnedFd>) -> i128 {
     let before = latest_stamp();
     let stat = match unnamed() {
@@ -74,7 +73,7 @@ fn clock_lead(folder: &OwnedFd, unnamed: impl FnOnce() -> Option<OwnedFd>) -> i1
     let after = latest_stamp();
     stat.map_or(0, |stat| {
         let stamp = changed(&stat);
-        // A clock that ticks is behind until it ticks next.
+        // A coarse clock is behind until its next tick.
         let earliest = before - grain(stamp).max(LONGEST_TICK);
         if (earliest..=after).contains(&stamp) {
             0
@@ -88,8 +87,8 @@ fn changed(stat: &Stat) -> i128 {
     i128::from(stat.st_ctime) * 1_000_000_000 + i128::from(stat.st_ctime_nsec)
 }
 
-/// How much later than a stamp, in nanoseconds, the change may have been: FAT counts in steps of two seconds, exFAT of
-/// ten milliseconds, and older file systems in seconds.
+/// How much later than its stamp, in nanoseconds, a change may have happened: FAT has a resolution of two seconds,
+/// exFAT of ten milliseconds, and older file systems of one second.
 fn grain(stamp: i128) -> i128 {
     if stamp % 1_000_000_000 == 0 {
         2_000_000_000
@@ -100,7 +99,7 @@ fn grain(stamp: i128) -> i128 {
     }
 }
 
-/// Whether a file can be made in whose name `text` stands; `None` where something else is in the way.
+/// Whether the name of a file may contain `text`; `None` if another error prevents the test.
 pub(super) fn takes(folder: &OwnedFd, text: &str) -> Option<bool> {
     match probe(folder, text, |_, _| Ok(())) {
         Ok(()) => Some(true),
@@ -109,7 +108,7 @@ pub(super) fn takes(folder: &OwnedFd, text: &str) -> Option<bool> {
     }
 }
 
-/// The longest name, in bytes, of which a file can be made; `None` where something else is in the way.
+/// The longest file name, in bytes; `None` if another error prevents the test.
 pub(super) fn longest_name(folder: &OwnedFd) -> Option<usize> {
     let said = rustix::fs::fstatvfs(folder).ok();
     let said = said.and_then(|said| usize::try_from(said.f_namemax).ok());
@@ -123,7 +122,7 @@ pub(super) fn longest_name(folder: &OwnedFd) -> Option<usize> {
     None
 }
 
-/// Whether a name stands in the listing of a folder as it is written; one that cannot be read is taken to have it.
+/// Whether the listing of a folder has a name in this spelling. A folder that cannot be read counts as having it.
 pub(super) fn lists(folder: &OwnedFd, name: &OsStr) -> bool {
     let Ok(mut entries) = rustix::fs::Dir::read_from(folder) else {
         return true;
@@ -137,7 +136,7 @@ fn probe_name(suffix: &str) -> String {
     format!("{PROBE}{}{suffix}", std::process::id())
 }
 
-/// Makes a file for a moment, of a name that ends in `suffix`, and looks at it.
+/// Creates a test file with a name that ends in `suffix`, calls `look`, and removes the file.
 fn probe<T>(
     folder: &OwnedFd,
     suffix: &str,

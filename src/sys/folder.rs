@@ -1,4 +1,4 @@
-//! An open folder, and files by their name in it: the path is walked once, not once a file.
+//! An open folder, and its files by name: the path is resolved once, not for each file.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -16,7 +16,7 @@ use super::fault::{self, Call};
 use super::file::{self, closes_late, latest_stamp};
 use super::file_system::{self, FileSystem};
 
-/// Locks an open file against other processes; a file system without locks has none to offer.
+/// Locks an open file against other processes. On a file system without locks it does nothing.
 fn lock(file: &OwnedFd) -> io::Result<()> {
     match fault::call(Call::Lock, "", || {
         rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
@@ -29,7 +29,7 @@ fn lock(file: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// Whether an error says that another process or row writes a file. What the system calls busy is so for other reasons.
+/// Whether an error says that another process or row writes a file. The system's own "busy" has other causes.
 pub fn is_being_written(error: &io::Error) -> bool {
     error.kind() == ErrorKind::ResourceBusy && error.raw_os_error().is_none()
 }
@@ -40,11 +40,11 @@ pub struct Folder {
     path: PathBuf,
     descriptor: OwnedFd,
     was_empty: bool,
-    /// The names of folders that are made are synced to the disk.
+    /// The names of created folders are synced to the disk.
     syncs: bool,
-    /// The file system was found to have no files without a name.
+    /// The file system does not support files without a name.
     lacks_unnamed: Cell<bool>,
-    /// Whether close(2) can be the first to report that bytes were lost, once that is known.
+    /// Whether close(2) can be the first to report that bytes were lost; `None` before it is known.
     closes_late: Cell<Option<bool>>,
     file_system: FileSystem,
 }
@@ -53,10 +53,11 @@ const OPEN: OFlags = OFlags::DIRECTORY
     .union(OFlags::CLOEXEC)
     .union(OFlags::RDONLY);
 
-/// How a path beneath a folder is walked in one call (openat2(2), Linux 5.6): never out of it, and over no link.
+/// How a path below a folder is resolved in one call (openat2(2), Linux 5.6): it must not leave the folder or pass a
+/// link.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
-/// How files for writing are opened; they are read too, where a digest is wanted of them.
+/// The flags for files that are written; they are also read for digests.
 const OPEN_FILE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Folder {
@@ -106,14 +107,14 @@ impl Folder {
         }
     }
 
-    /// Opens a folder beneath this one by a relative path of plain names, and makes what is missing of it.
-    /// A symbolic link on the way is an error: it could lead out.
+    /// Opens a folder below this one by a relative path of plain names, and creates missing folders. A symbolic link
+    /// in the path is an error: it could lead out of the folder.
     ///
     /// # Errors
-    /// What the system says, or `InvalidInput` for a path that is more than names.
+    /// What the system says, or `InvalidInput` for a path with `..` or a root.
     pub fn make_beneath(&self, relative: &Path) -> io::Result<Self> {
-        let is_name = |part| matches!(part, Component::Normal(_));
-        if !relative.components().all(is_name) {
+        let mut components = relative.components();
+        if !components.all(|component| matches!(component, Component::Normal(_))) {
             return Err(ErrorKind::InvalidInput.into());
         }
         match fault::call(Call::OpenFolder, relative, || {
@@ -179,15 +180,16 @@ impl Folder {
         &self.path
     }
 
-    /// Whether nothing stood in it when it was opened: what stands there since is our own, or came at the same time.
+    /// Whether the folder was empty when it was opened: its present files are then of this run, or of a concurrent
+    /// process.
     pub fn was_empty(&self) -> bool {
         self.was_empty
     }
 
-    /// Creates a file that is not there, and locks it until it is closed.
+    /// Creates a file at a free name, and locks it until it is closed.
     ///
     /// # Errors
-    /// `AlreadyExists`, `ResourceBusy` where another process was quicker, or what else the system says.
+    /// `AlreadyExists`, `ResourceBusy` if another process has locked it first, or what else the system says.
     pub fn create_new(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::CREATE | OFlags::EXCL | OPEN_FILE;
         let new = fault::call(Call::Create, name, || {
@@ -197,13 +199,14 @@ impl Folder {
         Ok(new.into())
     }
 
-    /// Opens a file that is there for writing, and locks it until it is closed; `None` where none
-    /// is. A symbolic link in its place is not followed, and nothing but a plain file is taken.
+    /// Opens an existing file for writing, and locks it until it is closed; `None` if there is none. A symbolic link
+    /// is not followed, and only a plain file is opened.
     ///
     /// # Errors
-    /// `ResourceBusy` where another process writes it, `InvalidInput` for what is no file, or what the system says.
+    /// `ResourceBusy` if another process writes it, `InvalidInput` for anything but a plain file, or what the system
+    /// says.
     pub fn open_locked(&self, name: &OsStr) -> io::Result<Option<File>> {
-        // Without NONBLOCK a pipe in its place would be waited for.
+        // Without NONBLOCK, the open of a pipe would block.
         let flags = OFlags::NONBLOCK | OPEN_FILE;
         let old = match fault::call(Call::Open, name, || {
             rustix::fs::openat(&self.descriptor, name, flags, Mode::empty())
@@ -216,12 +219,13 @@ impl Folder {
             return Err(io::Error::new(ErrorKind::InvalidInput, "not a plain file"));
         }
         lock(&old)?;
-        // Whoever had the lock may have given the file its final name since it was opened.
-        let is_still = |entry: Entry| entry.is_same(&Entry(stat));
-        Ok(self.entry(name)?.is_some_and(is_still).then(|| old.into()))
+        // The previous holder of the lock may have renamed the file after it was opened.
+        let entry = self.entry(name)?;
+        let is_still = entry.is_some_and(|entry| entry.is_same(&Entry(stat)));
+        Ok(is_still.then(|| old.into()))
     }
 
-    /// All of a plain file of at most `most` bytes; `None` where there is none.
+    /// Reads a plain file of at most `most` bytes; `None` if there is none.
     ///
     /// # Errors
     /// `InvalidData` for anything else, or what the system says.
@@ -246,10 +250,11 @@ impl Folder {
         Ok(Some(bytes))
     }
 
-    /// Has a file hold these bytes, by one atomic step: they are written to `next` first. Only its owner may read it.
+    /// Replaces the contents of a file in one atomic step: the bytes are written to `next`, which is then renamed.
+    /// Only its owner may read it.
     ///
     /// # Errors
-    /// What the system says; the file is as it was then.
+    /// What the system says; the file is then unchanged.
     pub fn write_whole(&self, name: &OsStr, next: &OsStr, bytes: &[u8]) -> io::Result<()> {
         let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK | OPEN_FILE;
         let file = fault::call(Call::CreateState, next, || {
@@ -259,14 +264,14 @@ impl Folder {
         let written = room.and_then(|()| File::from(file).write_all(bytes));
         let renamed = written.and_then(|()| self.replace(next, name));
         if renamed.is_err() {
-            // An empty file may be what is left of a full disk.
+            // On a full disk, `next` may be left empty.
             let _ = self.remove(next);
         }
         renamed
     }
 
-    /// A new file without a name, for [`Folder::link`]: nobody sees it before it has one, and it is
-    /// gone if it never gets one. `None` where the file system has no such files.
+    /// A new file without a name, for [`Folder::link`]: it is invisible before it is linked, and disappears if it
+    /// never is. `None` if the file system has no such files.
     pub fn create_unnamed(&self) -> Option<File> {
         if self.lacks_unnamed.get() {
             return None;
@@ -275,7 +280,7 @@ impl Folder {
         let file = fault::call(Call::CreateUnnamed, "", || {
             rustix::fs::openat(&self.descriptor, c".", flags, Mode::from_raw_mode(0o666))
         });
-        // A full disk or a lack of descriptors says nothing of the file system; the next way will meet it again.
+        // A full disk or a lack of descriptors is no property of the file system; the fallback will report it.
         self.lacks_unnamed.set(matches!(
             file,
             Err(Errno::OPNOTSUPP
@@ -289,12 +294,12 @@ impl Folder {
         file.ok().map(File::from)
     }
 
-    /// Makes no further files without a name: one could not be given a name here.
+    /// Stops the use of files without a name, because one could not be linked here.
     pub fn do_without_unnamed(&self) {
         self.lacks_unnamed.set(true);
     }
 
-    /// Gives a file without a name one, if nothing has that.
+    /// Links a file without a name to a free name.
     ///
     /// # Errors
     /// `AlreadyExists`, or what else the system says.
@@ -305,7 +310,7 @@ impl Folder {
             Err(Errno::NOENT | Errno::PERM) => {}
             result => return Ok(result?),
         }
-        // Older kernels ask for a privilege on that way, but not on this one.
+        // Older kernels require a privilege for that call, but not for this one.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let follow = AtFlags::SYMLINK_FOLLOW;
         Ok(fault::call(Call::Link, name, || {
@@ -313,7 +318,7 @@ impl Folder {
         })?)
     }
 
-    /// Whether a plain file holds exactly these bytes.
+    /// Whether a name is that of a plain file with exactly these bytes.
     pub fn holds(&self, name: &OsStr, bytes: &[u8]) -> bool {
         let Ok(file) = self.open(name) else {
             return false;
@@ -323,10 +328,10 @@ impl Folder {
         read.is_ok() && held == bytes
     }
 
-    /// Opens a plain file to be read.
+    /// Opens a plain file for reading.
     ///
     /// # Errors
-    /// `InvalidInput` for what is no plain file, or what the system says.
+    /// `InvalidInput` for anything but a plain file, or what the system says.
     pub fn open(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = fault::call(Call::Open, name, || {
@@ -338,7 +343,7 @@ impl Folder {
         Ok(file.into())
     }
 
-    /// What stands at a name, itself and not what it may link to; `None` where nothing does.
+    /// The entry at a name, without following a link; `None` if the name is free.
     ///
     /// # Errors
     /// What the system says.
@@ -352,7 +357,8 @@ impl Folder {
         }
     }
 
-    /// What was noted with a file by [`note`](super::note); `None` where nothing was, or the file system cannot.
+    /// The attribute of a file that [`note`](super::note) has set; `None` if it has none, or the file system has no
+    /// attributes.
     ///
     /// # Errors
     /// What the system says.
@@ -364,7 +370,7 @@ impl Folder {
         file::noted(&file)
     }
 
-    /// Gives a file another name, in place of whatever file has that.
+    /// Renames a file, and replaces any file of the new name.
     ///
     /// # Errors
     /// What the system says.
@@ -374,10 +380,10 @@ impl Folder {
         })?)
     }
 
-    /// Gives a file another name, if nothing has that.
+    /// Renames a file to a free name.
     ///
-    /// Where the system refuses the exclusive rename, a hard link takes its place, and where it refuses that too, a
-    /// look at the name and a plain rename: the last way leaves a moment in which another program can take the name.
+    /// If the system refuses the exclusive rename, a hard link is used. If it refuses that too, the name is checked
+    /// and the file renamed: in between, another program can take the name.
     ///
     /// # Errors
     /// `AlreadyExists`, or what else the system says.
@@ -394,7 +400,7 @@ impl Folder {
             rustix::fs::linkat(folder, from, folder, to, AtFlags::empty())
         }) {
             Ok(()) => {
-                // The file stands at its new name; a second name that stays is no failure.
+                // The file has its new name; a remaining second name is no failure.
                 let _ = self.remove(from);
                 return Ok(());
             }
@@ -407,7 +413,7 @@ impl Folder {
         }
     }
 
-    /// Syncs the names in it to the disk. A file system that cannot sync a folder has nothing to sync.
+    /// Syncs the names in the folder to the disk. A file system that cannot sync a folder has nothing to sync.
     ///
     /// # Errors
     /// What the system says.
@@ -418,7 +424,7 @@ impl Folder {
         }
     }
 
-    /// Has all of its file system reach the disk.
+    /// Syncs the whole file system of the folder to the disk.
     ///
     /// # Errors
     /// What the system says.
@@ -428,7 +434,7 @@ impl Folder {
         })?)
     }
 
-    /// Removes a file; one that is not there is no error.
+    /// Removes a file; a missing one is no error.
     ///
     /// # Errors
     /// What the system says.
@@ -441,7 +447,7 @@ impl Folder {
         }
     }
 
-    /// What stands at a name, if that is an open file; `None` if it is another, or nothing.
+    /// The entry at a name, if it is this open file; `None` if it is another file, or the name is free.
     ///
     /// # Errors
     /// What the system says.
@@ -451,8 +457,8 @@ impl Folder {
         Ok(entry.filter(|entry| entry.is_same(&own)))
     }
 
-    /// Whether only close(2) may report that bytes which were written are lost: that a server, a daemon or a quota has
-    /// refused them. On file systems of this machine that cannot happen.
+    /// Whether only close(2) may report that written bytes are lost, because a server, a daemon or a quota refused
+    /// them. This cannot happen on local file systems.
     pub fn closes_late(&self) -> bool {
         self.closes_late.get().unwrap_or_else(|| {
             let is_late = closes_late(&self.descriptor);
@@ -461,10 +467,10 @@ impl Folder {
         })
     }
 
-    /// Reports what only close(2) would report of a file that was written.
+    /// Reports the errors of a written file that only close(2) would report.
     ///
     /// # Errors
-    /// What the system says: the file is not whole.
+    /// What the system says: the file is incomplete.
     pub fn flush(&self, file: &File) -> io::Result<()> {
         if self.closes_late() {
             file::flush(file)
@@ -473,32 +479,32 @@ impl Folder {
         }
     }
 
-    /// Whether what stands at a name was put there, or changed, after a time of [`latest_stamp`]. Where the file
-    /// system's clock is too coarse to tell, it was.
+    /// Whether an entry was created or changed after `since`, a time of [`latest_stamp`]. If the file system's clock
+    /// is too coarse to tell, the answer is yes.
     pub fn has_changed_since(&self, entry: &Entry, since: i128) -> bool {
-        let unnamed = || self.create_unnamed().map(OwnedFd::from);
         let span = since..=latest_stamp();
         self.file_system
-            .is_within(&self.descriptor, entry.changed(), span, unnamed)
+            .is_within(&self.descriptor, entry.changed(), span, || {
+                self.create_unnamed().map(OwnedFd::from)
+            })
     }
 
-    /// Whether the file system takes names that differ in case alone for one.
+    /// Whether the file system folds case: names that differ only in case are one name.
     pub fn folds_case(&self) -> bool {
         self.file_system.folds_case(&self.descriptor)
     }
 
-    /// Whether what stands at a name has another spelling on the disk: in another case or another Unicode form.
+    /// Whether an existing name may have another spelling on the disk: another case or another Unicode form.
     pub fn is_spelt_otherwise(&self, name: &OsStr) -> bool {
         self.folds_case() || !name.is_ascii() && !file_system::lists(&self.descriptor, name)
     }
 
-    /// Whether a file can be made in whose name the characters of `text` stand; `None` where something else is in the
-    /// way.
+    /// Whether the name of a file may contain the characters of `text`; `None` if another error prevents the test.
     pub fn takes(&self, text: &str) -> Option<bool> {
         file_system::takes(&self.descriptor, text)
     }
 
-    /// The longest name, in bytes, of which a file can be made; `None` where something else is in the way.
+    /// The longest file name, in bytes; `None` if another error prevents the test.
     pub fn longest_name(&self) -> Option<usize> {
         file_system::longest_name(&self.descriptor)
     }
@@ -510,7 +516,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     Folder::make(parent, false)?.sync()
 }
 
-/// Whether a folder holds nothing; one that cannot be read is taken to hold something.
+/// Whether a folder is empty. A folder that cannot be read counts as not empty.
 fn is_empty(descriptor: &OwnedFd) -> bool {
     let Ok(mut entries) = rustix::fs::Dir::read_from(descriptor) else {
         return false;
@@ -519,7 +525,7 @@ fn is_empty(descriptor: &OwnedFd) -> bool {
         .all(|entry| entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b"..")))
 }
 
-/// Which file it is, and in which state: another one of the same name is not equal to it.
+/// The identity of a file and its state: another file of the same name, or a changed one, is not equal to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
@@ -529,11 +535,11 @@ pub struct Identity {
     changed: i128,
 }
 
-/// What stands at a name in a folder.
+/// The entry at a name in a folder.
 pub struct Entry(pub(super) Stat);
 
 impl Entry {
-    /// Whether both are the same file, under whatever names.
+    /// Whether both are the same file, under any names.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.0.st_dev, self.0.st_ino) == (other.0.st_dev, other.0.st_ino)
     }
@@ -548,7 +554,7 @@ impl Entry {
         FileType::from_raw_mode(self.0.st_mode) == FileType::Directory
     }
 
-    /// Which file it is.
+    /// The identity of the file.
     pub fn identity(&self) -> Identity {
         Identity {
             device: self.0.st_dev,
@@ -574,7 +580,7 @@ impl Entry {
         i128::from(self.0.st_mtime) * 1_000_000_000 + i128::from(self.0.st_mtime_nsec)
     }
 
-    /// When it last changed in any way, its name included, in nanoseconds since 1970: nobody can set this back.
+    /// When it last changed in any way, its name included, in nanoseconds since 1970: no program can set this back.
     pub fn changed(&self) -> i128 {
         i128::from(self.0.st_ctime) * 1_000_000_000 + i128::from(self.0.st_ctime_nsec)
     }

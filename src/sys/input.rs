@@ -1,4 +1,4 @@
-//! Files that may be pipes with nothing in them yet: read without getting stuck, so that a signal still stops the run.
+//! Files that may be empty pipes: reads that wait can still be stopped by a signal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -10,7 +10,7 @@ use rustix::fs::OFlags;
 
 use super::output::wait;
 
-/// Opens a file for reading. A named pipe opens before anything writes to it, and its reads do not wait.
+/// Opens a file for reading. A named pipe opens without a writer, and its reads do not block.
 ///
 /// # Errors
 /// What the system says.
@@ -19,16 +19,16 @@ pub fn open_input(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-/// Reads all of a file. What is not there yet is waited for, until the run is to stop.
+/// Reads all of a file. Waits for the writer of a pipe until the run is stopped.
 ///
 /// # Errors
-/// `Interrupted` when it was stopped, or what the system says.
+/// `Interrupted` if the run was stopped, or what the system says.
 pub fn read_all(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = open_input(path)?;
     let kind = file.metadata()?.file_type();
     let mut bytes = Vec::new();
     if !kind.is_file() && !kind.is_dir() {
-        // Until something writes to it, a pipe looks as if it had ended.
+        // Before its first writer, a pipe reads as ended.
         wait(&file, PollFlags::IN)?;
     }
     loop {

@@ -1,20 +1,20 @@
-//! How many files and sockets the process may have open, and how many it was given.
+//! The limit of open files and sockets, and how many the process has inherited.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What the limit is taken for where the system sets none.
+/// The assumed limit if the system sets none.
 const UNLIMITED: u64 = 1 << 20;
 
-/// A limit from which on it does not matter what else is open, within reason.
+/// A limit above which inherited descriptors do not matter.
 const AMPLE: usize = 1 << 16;
 
-/// How many descriptors are open beside the standard ones: whoever started the process may have left it theirs.
-/// Not looked at where `limit` is so high that it does not matter.
+/// How many descriptors are open beside the standard ones: a parent process may have left its own open. 0 without a
+/// look if `limit` is so high that it does not matter.
 pub fn foreign_files(limit: usize) -> usize {
     if limit >= AMPLE {
         return 0;
     }
-    // The folder is open itself while it is read.
+    // The folder itself is open while it is read.
     std::fs::read_dir("/proc/self/fd").map_or(0, |open| open.count().saturating_sub(4))
 }
 

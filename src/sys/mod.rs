@@ -1,6 +1,5 @@
-//! The few system calls that the standard library lacks: files by name within an open folder,
-//! bytes moved from sockets to files, streams that do not get stuck, outputs that a user named, signals, and the limit
-//! of open files.
+//! The few system calls that the standard library lacks: files by name within an open folder, splice from sockets to
+//! files, output that a slow reader cannot block, named outputs, signals, and the limit of open files.
 
 mod destination;
 #[doc(hidden)]

@@ -1,5 +1,4 @@
-//! Standard output, and other streams whose readers may be slow: written without getting stuck, so that a signal still
-//! stops the run.
+//! Standard output and other streams with possibly slow readers: writes that wait can still be stopped by a signal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -11,25 +10,25 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-/// How often a writer that waits looks whether the run is to stop.
+/// How often a waiting writer checks whether the run was stopped.
 const LOOK: Duration = Duration::from_millis(100);
 
 static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// Set when the process was asked to stop, by the handlers of signals.
+/// The flag that signal handlers set to stop the process.
 pub fn stop_flag() -> Arc<AtomicBool> {
     Arc::clone(&STOP)
 }
 
-/// Whether the process was asked to stop, though the run may not have been told yet.
+/// Whether a signal has asked the process to stop, even if the run does not know it yet.
 pub fn is_stopping() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
-/// Standard output as a file of our own. A pipe is opened anew, non-blocking, which other processes do not see.
+/// Standard output as a separate file. A pipe is opened anew as non-blocking, which does not affect other processes.
 ///
 /// # Errors
 /// What the system says.
@@ -37,7 +36,7 @@ pub fn stdout() -> io::Result<File> {
     own(io::stdout().as_fd(), "/proc/self/fd/1")
 }
 
-/// Standard error in the same way.
+/// Standard error as a separate file. A pipe is opened anew as non-blocking, which does not affect other processes.
 ///
 /// # Errors
 /// What the system says.
@@ -46,8 +45,8 @@ pub fn stderr() -> io::Result<File> {
 }
 
 fn own(stream: BorrowedFd<'_>, name: &str) -> io::Result<File> {
-    let is_fifo = |found: Stat| FileType::from_raw_mode(found.st_mode) == FileType::Fifo;
-    if rustix::fs::fstat(stream).is_ok_and(is_fifo) {
+    let found = rustix::fs::fstat(stream);
+    if found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Fifo) {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         if let Ok(pipe) = rustix::fs::open(name, flags, Mode::empty()) {
             return Ok(pipe.into());
@@ -56,14 +55,14 @@ fn own(stream: BorrowedFd<'_>, name: &str) -> io::Result<File> {
     Ok(stream.try_clone_to_owned()?.into())
 }
 
-/// Opens a device or a pipe for writing. A named pipe that has no reader yet is waited for, until the run is to stop.
+/// Opens a device or a pipe for writing. If a named pipe has no reader yet, this waits for one until the run is
+/// stopped.
 ///
 /// # Errors
-/// `Interrupted` when it was stopped, or what the system says.
+/// `Interrupted` if the run was stopped, or what the system says.
 pub(super) fn open_output(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let mut flags = OFlags::APPEND | OFlags::NOCTTY;
-    let is_fifo = |path: &Path| path.metadata().is_ok_and(|it| it.file_type().is_fifo());
     if is_fifo(path) {
         flags |= OFlags::NONBLOCK;
     }
@@ -79,11 +78,15 @@ pub(super) fn open_output(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Writes all of `bytes`, without a buffer of its own. What cannot be written now is waited for,
-/// until the run is to stop.
+fn is_fifo(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|found| found.file_type().is_fifo())
+}
+
+/// Writes all of `bytes`, unbuffered. Waits while the stream is full, until the run is stopped.
 ///
 /// # Errors
-/// `Interrupted` when it was stopped, or what the system says.
+/// `Interrupted` if the run was stopped, or what the system says.
 pub fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match rustix::io::write(to, bytes) {
@@ -97,18 +100,18 @@ pub fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until a descriptor is ready, or the run is to stop.
+/// Waits until a descriptor is ready, or the run is stopped.
 pub(super) fn wait(on: impl AsFd, readiness: PollFlags) -> io::Result<()> {
     while look(&mut [PollFd::new(&on, readiness)])? == 0 {}
     Ok(())
 }
 
-/// Lets a moment pass, unless the run is to stop.
+/// Waits a moment, unless the run is stopped.
 fn pause() -> io::Result<()> {
     look(&mut []).map(drop)
 }
 
-/// Polls until the next look at whether the run is to stop, and says how many descriptors are ready.
+/// Polls until the next check of the stop flag, and returns how many descriptors are ready.
 fn look(descriptors: &mut [PollFd<'_>]) -> io::Result<usize> {
     let until = Timespec::try_from(LOOK).map_err(io::Error::other)?;
     match rustix::event::poll(descriptors, Some(&until)) {

@@ -1,4 +1,4 @@
-//! A pipe that bytes are moved through from a socket to a file, without a copy in user space (splice, Linux).
+//! A pipe through which bytes are spliced from a socket to a file, without a copy in user space (splice, Linux).
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,10 +8,10 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 
 use super::write_all_at;
 
-/// What the pipe is asked to hold: the most that an unprivileged process may ask for by default.
+/// The requested capacity of the pipe: the most that an unprivileged process gets by default.
 const CAPACITY: usize = 1 << 20;
 
-/// How much is copied at once, in bytes, where bytes cannot be moved.
+/// How many bytes are copied at once if the file refuses splice.
 const COPY: usize = 64 * 1024;
 
 /// A pipe, empty between two calls.
@@ -21,36 +21,36 @@ pub struct Pipe {
     write: OwnedFd,
 }
 
-/// What one move came to.
+/// The result of one splice.
 #[derive(Debug)]
 pub enum Moved {
-    /// So many bytes went from the socket to the file; 0 is the end of the stream.
+    /// This many bytes were spliced from the socket to the file; 0 is the end of the stream.
     Bytes(usize),
-    /// So many bytes went there, but by a copy: the file or the system refuses splice.
+    /// This many bytes were copied to the file, because the file or the system refuses splice.
     Copied(usize),
     /// The system refuses splice for this socket; nothing was received.
     Unsupported,
-    /// The socket has nothing now.
+    /// The socket has no bytes now.
     WouldBlock,
     /// The socket failed.
     Source(io::Error),
-    /// The file failed, after so many bytes. The rest of what the pipe held is lost, and so is the pipe.
+    /// The file failed after this many bytes. The rest of the pipe's content is lost, and the pipe is unusable.
     Target(usize, io::Error),
 }
 
 impl Pipe {
-    /// A new pipe, as large as it may be.
+    /// A new pipe of the largest permitted capacity.
     ///
     /// # Errors
     /// What the system says.
     pub fn new() -> io::Result<Self> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-        // Smaller than asked for is slower, not wrong.
+        // A smaller pipe is slower, but correct.
         let _ = fcntl_setpipe_size(&write, CAPACITY);
         Ok(Self { read, write })
     }
 
-    /// Moves at most `limit` bytes from a non-blocking socket to a file, to the offset `at` and behind it.
+    /// Splices at most `limit` bytes from a non-blocking socket to offset `at` of a file.
     pub fn carry(&self, socket: impl AsFd, file: impl AsFd, mut at: u64, limit: usize) -> Moved {
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         let room = limit.min(CAPACITY);
@@ -75,7 +75,8 @@ impl Pipe {
         Moved::Bytes(taken)
     }
 
-    /// Copies the `left` bytes in the pipe to a file that takes none by splice, and gives that all `taken` are there.
+    /// Copies the `left` bytes in the pipe to a file that refuses splice. On success the result counts all `taken`
+    /// bytes.
     fn copy(&self, file: impl AsFd, mut at: u64, taken: usize, mut left: usize) -> Moved {
         let mut buffer = vec![0; COPY.min(left)];
         while left > 0 {

@@ -1,4 +1,4 @@
-//! What becomes of signals before handlers are set for them, and how a process ends by one.
+//! The dispositions of signals before handlers are installed, and the end of a process by a signal.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,7 @@ pub struct Dispositions {
 }
 
 impl Dispositions {
-    /// Those of now. Where the system does not say, all are the default ones.
+    /// The current dispositions. If the system does not say, all are the default ones.
     pub fn read() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Self {
@@ -21,8 +21,8 @@ impl Dispositions {
         }
     }
 
-    /// Whether a signal is ignored: nohup wants that of SIGHUP, and a shell without job control of SIGINT for what
-    /// it starts in the background.
+    /// Whether a signal is ignored: nohup ignores SIGHUP, and a shell without job control ignores SIGINT for
+    /// background processes.
     pub fn is_ignored(&self, signal: i32) -> bool {
         has(self.ignored, signal)
     }
@@ -33,18 +33,18 @@ impl Dispositions {
     }
 }
 
-/// What shows the cursor of a terminal again (DECTCEM).
+/// The escape sequence that shows the cursor again (DECTCEM).
 const SHOW_CURSOR: &[u8] = b"\x1b[?25h";
 
 static IS_CURSOR_HIDDEN: AtomicBool = AtomicBool::new(false);
 
-/// The cursor of the terminal at standard error was hidden, or is shown again: [`end_by`] leaves none hidden.
+/// Records whether the cursor of the terminal at standard error is hidden: [`end_by`] shows it again.
 pub fn set_cursor_hidden(is_hidden: bool) {
     IS_CURSOR_HIDDEN.store(is_hidden, Ordering::SeqCst);
 }
 
-/// Ends the process by a signal, as if it had no handler: shells and other parents see what ended it. The first
-/// process of a PID namespace is spared its signals, and exits with 128 and the number.
+/// Ends the process by a signal, as if it had no handler: shells and other parents see the cause. The first process of
+/// a PID namespace ignores such signals, and exits with 128 plus the number.
 pub fn end_by(signal: i32) -> ! {
     if IS_CURSOR_HIDDEN.load(Ordering::SeqCst)
         && let Ok(terminal) = super::stderr()
@@ -52,13 +52,13 @@ pub fn end_by(signal: i32) -> ! {
         let _ = rustix::io::write(terminal, SHOW_CURSOR);
     }
     if std::process::id() != 1 {
-        // Fails for a signal that it does not know.
+        // Fails for an unknown signal.
         let _ = low_level::emulate_default_handler(signal);
     }
     low_level::exit(128 + signal)
 }
 
-/// A mask of signals, the first in the lowest bit.
+/// A mask of signals, signal 1 in the lowest bit.
 fn mask(status: &str, name: &str) -> u64 {
     let mut lines = status.lines();
     let mask = lines.find_map(|line| line.strip_prefix(name));

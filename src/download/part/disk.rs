@@ -1,11 +1,11 @@
-//! The files of an incomplete body: `NAME.part`, or a file without a name, and the state beside it.
+//! The files of an incomplete body: `NAME.part`, or a file without a name, and the state file.
 //!
-//! The rule that holds them together: before the part gets other bytes than its state describes, the part is locked
-//! and the state is removed. A kill between any two calls leaves a part whose state is true, or a part without one.
+//! Their invariant: before the part file gets bytes that its state does not describe, the part file is locked and the
+//! state file is removed. A kill between any two calls leaves a part file with a true state, or without one.
 //!
-//! Other programs name their files `NAME.part` too. A part of gannet carries an attribute from its first moment on, or
-//! where there are no attributes, a state from its first bytes on. One that has neither is left alone, and the body is
-//! written to `NAME.gannet.part`.
+//! Other programs use the name `NAME.part` too. gannet marks its part file with an extended attribute when it creates
+//! it or, if the file system has no attributes, with a state file at the first byte. An unmarked part file is left
+//! alone, and the body is written to `NAME.gannet.part`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -18,44 +18,51 @@ use super::super::state::LONGEST;
 use super::super::{SMALL, State, name};
 use crate::sys::{self, Folder};
 
-/// The attribute of a part, until the note of the finished file takes its place.
+/// The mark of a part file. The record of the complete file replaces it.
 const MARK: &[u8] = b"part\n";
 
-/// How often another process may be quicker to take a name of which nothing stood there.
+/// How often another process may take a free name first, before this fails.
 const MOST_RIVALS: usize = 100;
 
-/// Why a body is written beside `NAME.part`.
+/// The warning for a body that is written to `NAME.gannet.part`.
 pub(super) const FOREIGN: &str = "its .part file is another program's and is left alone; until it is whole it is in NAME.gannet.part";
 
 /// The files of one body.
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) folder: Rc<Folder>,
-    /// The name that they are called after.
+    /// `NAME`: the files are named after it.
     stem: OsString,
-    /// `NAME.part` is another program's.
+    /// `NAME.part` belongs to another program, so `NAME.gannet.part` is used.
     is_aside: bool,
     file: Held,
-    /// A part or a state may stand there, of this run or an earlier one.
+    /// A part file or a state file, of this run or an earlier one, may exist.
     has_leftover: bool,
-    /// The part that stands there is known to be gannet's by the state beside it.
-    is_claimed: bool,
-    is_marked: bool,
-    /// How many bytes the state claims that stands there; 0 if none does.
+    marks: Marks,
+    /// How many bytes the state file claims; 0 if there is none.
     pub(super) saved: u64,
+}
+
+/// What shows that the part file is gannet's.
+#[derive(Debug, Default)]
+struct Marks {
+    /// It has a state file that does not require the attribute.
+    has_state: bool,
+    /// It has gannet's extended attribute.
+    has_attribute: bool,
 }
 
 /// The file that bytes are written to.
 #[derive(Debug)]
 enum Held {
     Nothing,
-    /// A file without a name, which has the whole body.
+    /// A file without a name, which has the complete body.
     Unnamed(Arc<File>),
-    /// `NAME.part`, which is locked.
+    /// `NAME.part`, locked.
     Named(Arc<File>),
 }
 
-/// What an earlier run has left: its state, or why that is of no use.
+/// The state that an earlier run has left, or why it is unusable.
 pub(super) type Earlier = Result<State, &'static str>;
 
 impl Disk {
@@ -66,13 +73,12 @@ impl Disk {
             is_aside: false,
             file: Held::Nothing,
             has_leftover: false,
-            is_claimed: false,
-            is_marked: false,
+            marks: Marks::default(),
             saved: 0,
         }
     }
 
-    /// The name that its files are called after.
+    /// The name that the files are named after.
     pub(super) fn stem(&self) -> &OsStr {
         &self.stem
     }
@@ -90,7 +96,7 @@ impl Disk {
         self.beside(name::PART)
     }
 
-    /// The file that has bytes of the body.
+    /// The open file, with or without a name.
     pub(super) fn file(&self) -> Option<&Arc<File>> {
         match &self.file {
             Held::Nothing => None,
@@ -98,7 +104,7 @@ impl Disk {
         }
     }
 
-    /// `NAME.part`, where it is open.
+    /// The part file, if it is open.
     pub(super) fn named(&self) -> Option<&Arc<File>> {
         match &self.file {
             Held::Named(file) => Some(file),
@@ -106,7 +112,7 @@ impl Disk {
         }
     }
 
-    /// The file without a name, where there is one.
+    /// The file without a name, if there is one.
     pub(super) fn unnamed(&self) -> Option<&Arc<File>> {
         match &self.file {
             Held::Unnamed(file) => Some(file),
@@ -114,17 +120,17 @@ impl Disk {
         }
     }
 
-    /// The body stands at its final name.
+    /// Closes the file, which now has its final name.
     pub(super) fn release(&mut self) {
         self.file = Held::Nothing;
     }
 
-    /// Whether a part or a state may stand there.
+    /// Whether a part file or a state file may exist.
     pub(super) fn has_leftover(&self) -> bool {
         self.has_leftover
     }
 
-    /// Looks for what an earlier run has left. Gives whether `NAME.part` is another program's too.
+    /// Reads the state that an earlier run has left. Also returns whether `NAME.part` belongs to another program.
     pub(super) fn look(&mut self) -> (Option<Earlier>, bool) {
         let earlier = self.look_once();
         if !self.is_aside {
@@ -142,14 +148,15 @@ impl Disk {
         self.has_leftover = state.is_some();
         let entry = self.folder.entry(&self.part_name()).ok().flatten();
         let Some(part) = entry.filter(sys::Entry::is_file) else {
-            // The run that completed the file was stopped before it removed the state.
+            // The run that published the file was stopped before it removed the state file.
             let _ = self.remove_state();
             return None;
         };
-        self.is_claimed = state
+        self.marks.has_state = state
             .as_ref()
             .is_some_and(|state| !state.as_ref().is_ok_and(|state| state.is_marked));
-        let is_ours = self.is_aside || part.size() == 0 || self.is_claimed || self.has_attribute();
+        let is_ours =
+            self.is_aside || part.size() == 0 || self.marks.has_state || self.has_attribute();
         if !is_ours {
             let _ = self.remove_state();
             self.is_aside = true;
@@ -157,7 +164,7 @@ impl Disk {
         }
         self.has_leftover = true;
         if matches!(&state, Some(Ok(state)) if state.ranges.is_empty()) {
-            // It says no more than that the part is gannet's.
+            // This state only marks the part file as gannet's.
             return None;
         }
         let state = state?.map(|state| state.believed(sys::boot()));
@@ -165,7 +172,7 @@ impl Disk {
             if part.size() < state.ranges.end() {
                 Err("it is shorter than its state says")
             } else if part.has_other_names() {
-                // A run that was stopped between link and unlink has completed it, or a backup shares it.
+                // A run that was stopped between link and unlink has published it, or a backup shares its inode.
                 Err("its .part file has another name too, under which its bytes must stay")
             } else {
                 Ok(state)
@@ -177,7 +184,7 @@ impl Disk {
         matches!(self.folder.attribute(&self.part_name()), Ok(Some(_)))
     }
 
-    /// Writes a body that has come whole to a file without a name; false where the file system has none.
+    /// Writes a complete body to a file without a name; returns false if the file system has no such files.
     pub(super) fn write_unnamed(&mut self, bytes: &[u8]) -> io::Result<bool> {
         let Some(file) = self.folder.create_unnamed() else {
             return Ok(false);
@@ -187,8 +194,8 @@ impl Disk {
         Ok(true)
     }
 
-    /// `NAME.part`, created where it is not open. A file without a name becomes it. What another run has left is taken
-    /// over, if it was left before the time `since`.
+    /// The part file, created if it is not open. A file without a name is given the part file's name. A part file that
+    /// was last changed before the time `since` is taken over.
     pub(super) fn create(&mut self, since: i128) -> io::Result<&Arc<File>> {
         let file = match std::mem::replace(&mut self.file, Held::Nothing) {
             Held::Named(file) => file,
@@ -196,11 +203,12 @@ impl Disk {
             Held::Nothing => Arc::new(self.create_part(since)?),
         };
         self.file = Held::Named(file);
-        // It was just put there.
+        // It was assigned in the line above.
         self.named().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
-    /// Gives a file without a name that of the part. Where it cannot have it, its bytes are copied to a file that has.
+    /// Links a file without a name to the part file's name. If the link fails, its bytes are copied to a new part
+    /// file.
     fn give_name(&mut self, file: Arc<File>, since: i128) -> io::Result<Arc<File>> {
         self.has_leftover |= !self.folder.was_empty();
         self.remove_state()?;
@@ -216,16 +224,16 @@ impl Disk {
         Ok(Arc::new(part))
     }
 
-    /// Creates the part, or empties the one of an earlier run. No state of what it held outlives that.
+    /// Creates the part file, or empties the one of an earlier run. The old state file is removed first.
     fn create_part(&mut self, since: i128) -> io::Result<File> {
-        // In a folder that was empty nothing of an earlier run can stand.
+        // A folder that was empty has no files of an earlier run.
         self.has_leftover |= !self.folder.was_empty();
         let file = match self.folder.create_new(&self.part_name()) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.take_over(since)?,
             result => {
                 let file = result?;
                 if let Err(error) = self.remove_state() {
-                    // An empty part must not stand beside a state that claims bytes.
+                    // An empty part file must not remain beside a state that claims bytes.
                     let _ = self.folder.remove(&self.part_name());
                     return Err(error);
                 }
@@ -236,11 +244,11 @@ impl Disk {
         Ok(file)
     }
 
-    /// Takes the place of a part that stands there.
+    /// Takes over a part file that exists.
     fn take_over(&mut self, since: i128) -> io::Result<File> {
         let part = self.part_name();
         let Some(file) = self.folder.open_locked(&part)? else {
-            // The run that wrote it has completed or removed it just now.
+            // The run that wrote it has just published or removed it.
             self.has_leftover = true;
             self.remove_state()?;
             return self.folder.create_new(&part);
@@ -249,10 +257,10 @@ impl Disk {
             self.is_aside = true;
             return self.create_part(since);
         }
-        self.look_whether_left(&part, since)?;
+        self.check_leftover(&part, since)?;
         self.has_leftover = true;
         self.remove_state()?;
-        // Under other names its bytes belong to others; and some file systems cut no file.
+        // With other links its bytes are shared; and some file systems cannot truncate.
         if file.metadata()?.nlink() > 1 || sys::set_len(&file, 0).is_err() {
             self.folder.remove(&part)?;
             return self.folder.create_new(&part);
@@ -260,9 +268,9 @@ impl Disk {
         Ok(file)
     }
 
-    /// Checks that a part was left before the run began. What has been written since is another row's, whose name the
-    /// file system takes for this one, or another process's: not every file system has locks.
-    fn look_whether_left(&self, part: &OsStr, since: i128) -> io::Result<()> {
+    /// Checks that a part file was last changed before the run began. A later change was made by another process, or
+    /// by another row with a name that the file system treats as equal: not every file system supports locks.
+    fn check_leftover(&self, part: &OsStr, since: i128) -> io::Result<()> {
         let entry = self.folder.entry(part)?;
         let is_left = entry.is_none_or(|entry| !self.folder.has_changed_since(&entry, since));
         is_left
@@ -270,7 +278,7 @@ impl Disk {
             .ok_or_else(|| io::Error::new(ErrorKind::ResourceBusy, "another process is writing it"))
     }
 
-    /// Renames the files of the body after the first of `NAME.1`, `NAME.2`… that has no part yet.
+    /// Names the files of the body after the first of `NAME.1`, `NAME.2`, … that has no part file, and creates them.
     pub(super) fn create_beside(&mut self, since: i128) -> io::Result<()> {
         let first = self.stem.clone();
         let mut rivals = 0;
@@ -280,7 +288,7 @@ impl Disk {
             if self.folder.entry(&self.part_name())?.is_some() {
                 continue;
             }
-            // What stands beside the name before is not of this body.
+            // The files of the previous name belong to another body.
             self.has_leftover = false;
             match self.create(since).map(drop) {
                 Err(error) if sys::is_being_written(&error) && rivals < MOST_RIVALS => rivals += 1,
@@ -290,35 +298,36 @@ impl Disk {
         Err(ErrorKind::AlreadyExists.into())
     }
 
-    /// Whether a part is gannet's, and may be written.
+    /// Whether a part file is gannet's, and may be overwritten.
     fn is_ours(&self, file: &File) -> io::Result<bool> {
-        let is_empty = || Ok::<_, io::Error>(file.metadata()?.len() == 0);
-        let is_marked = || sys::noted(file).is_ok_and(|note| note.is_some());
-        Ok(self.is_aside || self.is_claimed || is_marked() || is_empty()?)
+        Ok(self.is_aside
+            || self.marks.has_state
+            || sys::noted(file).is_ok_and(|mark| mark.is_some())
+            || file.metadata()?.len() == 0)
     }
 
     fn mark(&mut self, file: &File) {
-        self.is_marked = !self.is_aside && sys::note(file, MARK);
+        self.marks.has_attribute = !self.is_aside && sys::note(file, MARK);
     }
 
-    /// Says by a state that claims no bytes that the part is gannet's, where the file system has no attributes.
+    /// Marks the part file as gannet's by a state that claims no bytes, if the file system has no attributes.
     pub(super) fn claim(&mut self) {
-        let is_known = self.is_marked || self.is_aside || self.has_leftover;
+        let is_known = self.marks.has_attribute || self.is_aside || self.has_leftover;
         if !is_known && self.named().is_some() {
-            // Without it a part that a kill leaves is left alone by later runs.
+            // If the write fails, later runs leave the part file of a killed run alone.
             let _ = self.write_state(&mut State::default());
         }
     }
 
-    /// Removes the mark of a file that gets no note.
+    /// Removes the mark of a file that gets no record.
     pub(super) fn unmark(&self, file: &File) {
-        if self.is_marked {
+        if self.marks.has_attribute {
             sys::remove_note(file);
         }
     }
 
-    /// Opens the part that an earlier run has left with `state`. `None` if either is not what it was when it was
-    /// looked at.
+    /// Opens the part file that an earlier run has left with `state`. Returns `None` if either has changed since it
+    /// was read.
     pub(super) fn open_earlier(&mut self, state: &State) -> io::Result<Option<()>> {
         let file = self.folder.open_locked(&self.part_name())?;
         let found = self.folder.read(&self.beside(name::STATE), LONGEST);
@@ -327,7 +336,7 @@ impl Disk {
             .flatten()
             .and_then(|bytes| State::parse(&bytes).ok());
         let is_as_it_was = found.is_some_and(|found| found.believed(sys::boot()) == *state);
-        let Some(file) = file.filter(|_| is_as_it_was) else {
+        let (Some(file), true) = (file, is_as_it_was) else {
             return Ok(None);
         };
         if file.metadata()?.nlink() > 1 {
@@ -338,24 +347,23 @@ impl Disk {
         }
         let (length, end) = (file.metadata()?.len(), state.ranges.end());
         if length < end {
-            // It was cut since it was looked at. To lengthen it would fill it up with zeros.
+            // It was truncated in the meantime. Writing on would fill the hole with zeros.
             return Ok(None);
         }
         if length > end {
-            // What was written behind the last claim is not known to be right.
+            // Bytes behind the ranges of the state are not known to be right.
             sys::set_len(&file, end)?;
         }
-        self.is_marked = state.is_marked;
+        self.marks.has_attribute = state.is_marked;
         self.saved = state.ranges.count();
         self.file = Held::Named(Arc::new(file));
         Ok(Some(()))
     }
 
-    /// Moves another tool's partial file of `size` bytes from `name` to the part, with a state that claims them. What
-    /// stood at the part before is removed, after its state. The new state comes before the move: a kill leaves the
-    /// file where it was, or all that is needed to go on; and so does an error.
+    /// Renames another tool's incomplete file of `size` bytes from `name` to the part file, with a state that claims
+    /// its bytes. An old part file is removed after its state. The new state is written before the rename, so that a
+    /// kill leaves either the file in place or everything that a resumption needs. An error leaves the file in place.
     pub(super) fn adopt(&mut self, name: &OsStr, size: u64, state: &mut State) -> io::Result<()> {
-        let busy = || io::Error::new(ErrorKind::ResourceBusy, "another program writes it");
         self.has_leftover = true;
         let mut old = self.folder.open_locked(&self.part_name())?;
         if let Some(part) = &old
@@ -391,7 +399,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Writes the state that describes the part.
+    /// Writes the state file.
     pub(super) fn write_state(&mut self, state: &mut State) -> io::Result<()> {
         self.stamp(state);
         let (name, next) = (self.beside(name::STATE), self.beside(name::NEXT_STATE));
@@ -399,7 +407,7 @@ impl Disk {
         self.folder.write_whole(&name, &next, &state.to_bytes())
     }
 
-    /// What another thread has to do so that a state is true which claims that all is synced.
+    /// A task for another thread: it syncs the part file and then writes a state that claims every byte as synced.
     pub(super) fn state_writer(
         &self,
         state: &mut State,
@@ -410,22 +418,23 @@ impl Disk {
         let (name, next) = (self.beside(name::STATE), self.beside(name::NEXT_STATE));
         Ok(move |file: &File| {
             if sys::sync_data(file).is_ok() {
-                // The state that stands there is true, and stays if this one cannot be written.
+                // If the write fails, the previous state remains and is true.
                 let _ = folder.write_whole(&name, &next, &bytes);
             }
         })
     }
 
-    /// Adds to a state what a later run needs to know that it describes this part, and how far to believe it.
+    /// Adds what a later run needs to match the state with this part file, and to judge what a power loss may have
+    /// taken.
     fn stamp(&self, state: &mut State) {
-        state.is_marked = self.is_marked;
+        state.is_marked = self.marks.has_attribute;
         state.boot = Some(sys::boot().into());
     }
 
-    /// Removes the state, before its part gets other bytes.
+    /// Removes the state file, before the part file gets other bytes.
     ///
     /// # Errors
-    /// It stands there still: the part must stay as it is.
+    /// The state file still exists: the part file must not change.
     pub(super) fn remove_state(&mut self) -> io::Result<()> {
         if self.has_leftover {
             for suffix in [name::STATE, name::NEXT_STATE] {
@@ -437,7 +446,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Empties the part. The state goes first.
+    /// Empties the part file, after its state file is removed.
     pub(super) fn empty(&mut self) -> io::Result<()> {
         match std::mem::replace(&mut self.file, Held::Nothing) {
             Held::Nothing | Held::Unnamed(_) => {}
@@ -456,20 +465,20 @@ impl Disk {
         Ok(())
     }
 
-    /// Nothing of an earlier run stays, when this is dropped.
+    /// Schedules the files of an earlier run for removal when this is dropped.
     pub(super) fn put_away(&mut self) {
         if self.has_leftover && matches!(self.file, Held::Nothing) {
-            // One that is locked is still written.
+            // A locked part file is being written by another process.
             let part = self.folder.open_locked(&self.part_name()).ok().flatten();
             if let Some(part) = part.filter(|part| self.is_ours(part).unwrap_or(false)) {
                 self.file = Held::Named(Arc::new(part));
             }
         }
-        // One that stays is found not to fit its part.
+        // If the removal fails, a later run finds that the state does not fit its part file.
         let _ = self.remove_state();
     }
 
-    /// The part, if it is still the file that was written, and `size` bytes long.
+    /// The entry of the part file, if it is still the written file and has `size` bytes.
     pub(super) fn intact(&self, size: u64) -> io::Result<Option<sys::Entry>> {
         let Some(file) = self.named() else {
             return Ok(None);
@@ -479,15 +488,19 @@ impl Disk {
     }
 }
 
+fn busy() -> io::Error {
+    io::Error::new(ErrorKind::ResourceBusy, "another program writes it")
+}
+
 impl Drop for Disk {
     fn drop(&mut self) {
-        // The lock is held until the part is gone: another process may wait to write its own there.
+        // The lock is held until the part file is removed: another process may wait to create its own.
         if let Held::Named(file) = std::mem::replace(&mut self.file, Held::Nothing)
             && self.saved == 0
             && self.remove_state().is_ok()
             && matches!(self.folder.entry_of(&self.part_name(), &file), Ok(Some(_)))
         {
-            // Nothing could go on with it; where it cannot be removed, its name says what it is.
+            // No run could resume it. If the removal fails, its name shows what it is.
             let _ = self.folder.remove(&self.part_name());
         }
     }
@@ -501,7 +514,7 @@ mod tests {
     use crate::download::Ranges;
     use crate::sys::fault::{Call, Script, Scripted};
 
-    /// The system refuses a call.
+    /// A script that refuses one call.
     struct Refusing(Call, Errno);
 
     impl Script for Refusing {

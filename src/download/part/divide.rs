@@ -1,112 +1,111 @@
-//! A file that several transfers bring: when that may be, and what they need of it.
+//! When a file may be divided among several transfers, and what the segments need of it.
 
 use std::cell::Cell;
 use std::io::ErrorKind;
 use std::rc::Rc;
 
 use super::Part;
-use super::resume::MOST_CHANGES;
 use crate::download::{Ranges, Segment, Validators, Whole};
 use crate::error::Fault;
 use crate::http::{Response, Version};
 
 impl Part {
-    /// Takes note whether what is missing may be divided into shares of at least `least` bytes:
-    /// there is a strong validator to hold all to one version, and the server has not said that it
-    /// sends no parts.
-    pub(in crate::download) fn look_whether_divisible(
+    /// Decides whether the missing ranges may be divided into segments of at least `least` bytes. That needs a strong
+    /// validator, which ties all responses to one version, and a server that has not refused ranges.
+    pub(in crate::download) fn decide_divisible(
         &mut self,
         response: &Response,
         least: Option<u64>,
     ) {
-        self.is_divisible = false;
+        self.attempt.is_divisible = false;
         let (Some(least), Some(size)) = (least, self.state.size) else {
             return;
         };
-        let rest = size.saturating_sub(self.run.end);
-        let has_holes = self.state.ranges.end() > self.run.end;
-        let is_refused = || {
-            let accepted = response.headers.get("accept-ranges");
-            accepted.is_some_and(|value| value.eq_ignore_ascii_case(b"none"))
-        };
-        self.is_divisible = (rest / 2 >= least || has_holes)
-            && !is_refused()
-            // A server may have several versions at once, one behind each of its faces: one answer is of one version.
-            && self.changes < MOST_CHANGES
-            && !self.is_unreliable
+        let rest = size.saturating_sub(self.attempt.run.end);
+        let has_holes = self.state.ranges.end() > self.attempt.run.end;
+        self.attempt.is_divisible = (rest / 2 >= least || has_holes)
+            && !refuses_ranges(response)
+            && self.reliability.allows_division()
             && self.state.validators.strong().is_some()
             && self.state.validators.encoding.is_none();
-        // A stream alone has all that its connection carries: further connections are for whoever asks for them.
-        self.is_multiplexed = response.version == Version::Http2;
+        self.attempt.version = Some(response.version);
     }
 
-    /// Whether several transfers may bring what is missing.
+    /// Whether the missing ranges may be divided among several transfers.
     pub fn is_divisible(&self) -> bool {
-        self.is_divisible
+        self.attempt.is_divisible
     }
 
-    /// Whether it comes over a connection that others share.
+    /// Whether the response arrives on a multiplexed connection.
     pub fn is_multiplexed(&self) -> bool {
-        self.is_multiplexed
+        // On HTTP/2 one stream can use its connection's full bandwidth: more connections are opened only on request.
+        self.attempt.version == Some(Version::Http2)
     }
 
-    /// Hands what is missing over to several transfers: gives the share of the one under way, and what is there.
+    /// Hands the missing ranges over to several transfers. Returns the segment of the current transfer, and the
+    /// written ranges.
     ///
     /// # Errors
-    /// [`Fault::Disk`]: the file cannot be made.
+    /// [`Fault::Disk`]: the part file cannot be created.
     pub fn divide(&mut self) -> Result<(Segment, Ranges), Fault> {
-        self.is_divisible = false;
+        self.attempt.is_divisible = false;
         self.settle();
-        self.create()?;
-        let file = self.disk.named().cloned();
-        let missing = || self.part_fault("open", ErrorKind::NotFound.into());
-        let file = file.ok_or_else(missing)?;
+        self.target.create()?;
+        let file = self.target.disk.named().cloned();
+        let file =
+            file.ok_or_else(|| self.target.part_fault("open", ErrorKind::NotFound.into()))?;
         self.is_divided = true;
         let size = self.state.size.unwrap_or(0);
         let whole = Rc::new(Whole {
             file,
-            path: self.path(),
+            path: self.target.path(),
             size,
             has_begun: Cell::new(false),
             reach: Cell::new(0),
             extent: Cell::new(self.state.ranges.end()),
         });
-        let limit = self.limit.take().unwrap_or(size);
-        let at = self.run.end;
-        self.run = 0..0;
+        let limit = self.attempt.limit.take().unwrap_or(size);
+        let at = self.attempt.run.end;
+        self.attempt.run = 0..0;
         Ok((
             Segment::under_way(whole, at, limit, self.state.validators.clone())
-                .with_message(self.message.take()),
+                .with_message(self.attempt.message.take()),
             self.state.ranges.clone(),
         ))
     }
 
-    /// Takes note of what the transfers have brought.
+    /// Sets the ranges that the segments have written.
     pub fn set_written(&mut self, done: &Ranges) {
-        self.run = 0..0;
+        self.attempt.run = 0..0;
         self.state.ranges.clone_from(done);
     }
 
-    /// Some of what is there is of servers whose versions only a digest shows to be the same.
+    /// Marks the body as mixed: only a digest can prove that its bytes, from several servers, belong to one version.
     pub fn set_mixed(&mut self) {
         self.state.is_mixed = true;
     }
 
-    /// Whether anything is there.
+    /// Whether any byte is written.
     pub fn has_bytes(&self) -> bool {
-        !self.run.is_empty() || !self.state.ranges.is_empty()
+        !self.attempt.run.is_empty() || !self.state.ranges.is_empty()
     }
 
-    /// Whether the server names its version by a strong entity tag: others may name it the same.
+    /// Whether the server identifies its version by a strong entity tag, which mirrors may share.
     pub fn has_strong_tag(&self) -> bool {
         let validators = &self.state.validators;
         validators.etag.is_some() && validators.strong().is_some()
     }
 
-    /// What is there is proved by these validators from now on, of another server that has the file.
+    /// From now on the written bytes are continued under the validators of another server that has the file.
     pub fn rely_on(&mut self, validators: &Validators) {
         self.state.validators.clone_from(validators);
     }
+}
+
+/// Whether a server says that it ignores range requests.
+fn refuses_ranges(response: &Response) -> bool {
+    let accepted = response.headers.get("accept-ranges");
+    accepted.is_some_and(|value| value.eq_ignore_ascii_case(b"none"))
 }
 
 #[cfg(test)]
@@ -118,8 +117,8 @@ mod tests {
     use crate::download::part::{Claim, PartOptions};
     use crate::sys::Folder;
 
-    /// Found by the simulation of other programs, seeds 50055146 and 50065359: the check discarded what was written,
-    /// and the next bytes of the answer under way were written at offset 0.
+    /// Found by the simulation of other programs, seeds 50055146 and 50065359: the check discarded the written bytes,
+    /// and the next bytes of the current response were written at offset 0.
     #[test]
     fn a_part_that_another_program_has_cut_is_not_divided_and_its_try_fails() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,20 +1,20 @@
-//! A file while it is incomplete, `NAME.part`, and the rename that completes it. `resume` has what
-//! outlives a try or a run.
+//! An incomplete file, `NAME.part`, and the rename that publishes it. `resume` owns what outlives a try or a run.
 //!
-//! A small body that comes at once never is incomplete: it is written to a file without a name,
-//! which then gets the final one.
+//! A small body that arrives in one piece never has a part file: it is written to a file without a name, which is then
+//! linked to the final name.
 
+mod attempt;
 mod disk;
 mod divide;
+mod reliability;
 mod resume;
 mod synced;
+mod target;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,121 +22,103 @@ use std::sync::Arc;
 use url::Url;
 
 use super::message::Message;
-use super::{Asked, Exists, SMALL, State, Stored, Syncing, Validators, name};
+use super::{Exists, SMALL, State, Stored, Syncing, Validators, name};
 use crate::error::Fault;
 use crate::http::Response;
-use crate::sys::{self, Entry, Folder, Identity};
-use disk::Disk;
+use crate::sys::{self, Folder, Identity};
+use attempt::Attempt;
+use reliability::Reliability;
 use synced::Synced;
+use target::PartTarget;
 
-/// A body on its way to a final name. Nothing is created before there is a byte to write, or a
-/// whole body without any. What is there when this is dropped without [`Part::finish`] stays if its
-/// state was [saved](Part::save), and else is removed.
+/// A body that is being fetched to a final name. No file is created before the first byte is written; an empty body
+/// creates its file when it is complete. Dropping this without [`Part::finish`] keeps the part file if its state was
+/// [saved](Part::save), and removes it otherwise.
 #[derive(Debug)]
 pub struct Part {
-    /// The bytes that have come, and their state.
-    disk: Disk,
-    /// Its syncs, from the first state on.
+    /// The final name, and the files of the body until it has that name.
+    target: PartTarget,
+    /// The syncs of the part file; created when the first state is written.
     synced: Option<Box<Synced>>,
-    /// The final name, where that is not the one that the files of the incomplete body are called after.
-    given: Option<Box<OsStr>>,
-    /// The file that stands at the final name holds the same.
-    is_same: bool,
-    claim: Rc<Claim>,
     options: Rc<PartOptions>,
-    /// Which version of the body it is, and what earlier tries and runs have written.
+    /// The version of the body, and the ranges that earlier tries and runs have written.
     state: State,
-    /// What the present try has written.
-    run: Range<u64>,
-    /// The offset behind the last byte that the present answer may have.
-    limit: Option<u64>,
-    /// The digest of what the present answer has, where that is a part and the answer says what it is.
-    message: Option<Box<Message>>,
-    /// The part that was asked for, unless the whole was.
-    asked: Option<Asked>,
-    /// The digests of its pieces prove whatever is put beside what is there.
+    /// The current try and its response.
+    attempt: Attempt,
+    /// What was learnt of the server.
+    reliability: Reliability,
+    /// The digests of the pieces verify every byte, so that a range needs no matching validator.
     is_proven: bool,
-    /// Another tool left so many bytes at the final name, and they are to be continued.
+    /// The size of an incomplete file that another tool left at the final name and that this download continues.
     foreign: Option<u64>,
-    /// Some of what is there was written before this run.
+    /// Some of the bytes were written before this run.
     is_inherited: bool,
-    /// How often the file was another than before, in this run.
-    changes: u32,
-    /// How far tries that went on with what was there have come when they were counted anew.
+    /// The highest offset that a resumed try has reached, when progress was last counted.
     furthest: u64,
-    /// The server was found not to send what is asked of it.
-    is_unreliable: bool,
-    /// Several transfers may bring what is missing; several do.
-    is_divisible: bool,
+    /// The missing ranges were divided among several transfers.
     is_divided: bool,
-    is_multiplexed: bool,
-    /// The present answer is decoded, so that nothing can be put beside what it brings.
-    is_decoded: bool,
-    /// What the user has to know of it, until that is reported.
+    /// A message for the user that is not reported yet.
     notice: Option<Notice>,
 }
 
-/// What a user has to know of a file that goes on.
+/// A message for the user about a file that is still being fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// It was started over, for this reason.
+    /// The file is fetched again from its first byte, for this reason.
     StartedOver(&'static str),
-    /// Something beside its bytes is not as it was asked for.
+    /// Something other than the bytes is not as requested, for example the modification time.
     Warning(Box<str>),
 }
 
-/// What was decided once for all bodies of a run.
+/// The options that all bodies of a run share.
 #[derive(Debug, Clone, Default)]
 pub struct PartOptions {
-    /// The thread that syncs what is written of an incomplete body.
+    /// The thread that syncs part files.
     pub syncing: Option<Syncing>,
-    /// A complete body gets the server's Last-Modified as its own time.
+    /// A complete file gets the server's Last-Modified as its modification time.
     pub has_remote_time: bool,
-    /// A body is complete only when it and its name are synced to the disk.
+    /// A file is complete only once its bytes and its name are synced to the disk.
     pub is_synced: bool,
-    /// Small bodies get no note of their validators: fetching them again costs less than noting very many.
+    /// Small files get no record of their validators: in a long run, writing many records costs more than fetching the
+    /// files again.
     pub is_unnoted: bool,
     /// Content codings are decoded.
     pub decodes: bool,
-    /// The bodies are byte ranges, stored as files: nothing that is known of the whole file holds for them, and no
+    /// The bodies are byte ranges, stored as files: what is known of the full file does not apply to them, and no
     /// other run resumes them.
     pub is_fragment: bool,
-    /// The user vouches that the bytes on the disk are of the present version: they are continued without proof.
+    /// The user asserts that the bytes on the disk are of the current version: they are resumed without a validator.
     pub is_vouched: bool,
 }
 
-/// What a row may do at its final name: a body never replaces what came there since the run began.
+/// What a row may do at its final name. A body never replaces a file that appeared there after the run began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// What to do about a file that stands there.
+    /// What to do about a file that exists at that name.
     pub exists: Exists,
-    /// The file that stood there when the row began: no other is replaced.
+    /// The file that existed there when the row began: no other file is replaced.
     pub standing: Option<Identity>,
-    /// When the run began, in nanoseconds since 1970, by [`latest_stamp`](crate::sys::latest_stamp): what was put
-    /// there later stays, even if it stood there when the row began. Another row may have put it there under another
-    /// spelling, or another process.
+    /// When the run began, in nanoseconds since 1970, by [`latest_stamp`](crate::sys::latest_stamp). A file that
+    /// appeared later is kept, even if it existed when the row began: another row, under another spelling of the name,
+    /// or another process may have created it.
     pub since: i128,
-    /// The name was typed, or a list gives it: where it is taken, the body fails instead of taking another.
+    /// The name was typed or comes from a list: if it is taken, the body fails instead of using another name.
     pub is_fixed: bool,
-    /// The body took another name than it was to have, which was taken.
+    /// The intended name was taken, so the body got another one.
     pub is_renamed: bool,
 }
-
-/// The largest file, in bytes, that is compared with one that came to stand at its name: other transfers wait
-/// meanwhile.
-const COMPARED: u64 = 8 << 20;
 
 /// What became of a complete body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Placed {
-    /// It stands at its final name.
+    /// The body has its final name.
     There,
-    /// A file that stood there was kept, as asked for.
+    /// The existing file was kept, as requested.
     Kept,
 }
 
 impl Part {
-    /// A body for `name` in `folder`. `claim` says what to do should that name be taken when the body is complete.
+    /// A body for `name` in `folder`. `claim` says what to do if that name is taken when the body is complete.
     pub fn new(
         folder: Rc<Folder>,
         name: OsString,
@@ -144,106 +126,90 @@ impl Part {
         options: Rc<PartOptions>,
     ) -> Self {
         Self {
-            disk: Disk::new(folder, name),
+            target: PartTarget::new(folder, name, claim),
             synced: None,
-            given: None,
-            is_same: false,
-            claim,
             options,
             state: State::default(),
-            run: 0..0,
-            limit: None,
-            message: None,
-            asked: None,
+            attempt: Attempt::default(),
+            reliability: Reliability::default(),
             is_proven: false,
             foreign: None,
             is_inherited: false,
-            changes: 0,
             furthest: 0,
-            is_unreliable: false,
-            is_divisible: false,
             is_divided: false,
-            is_multiplexed: false,
-            is_decoded: false,
             notice: None,
         }
     }
 
     /// The final name.
     pub fn name(&self) -> &OsStr {
-        self.given.as_deref().unwrap_or(self.disk.stem())
+        self.target.name()
     }
 
     /// The final path.
     pub fn path(&self) -> PathBuf {
-        self.folder().path().join(self.name())
+        self.target.path()
     }
 
-    /// The entity tag of the body, as far as it is known.
+    /// The entity tag of the body, if it is known.
     pub(super) fn etag(&self) -> Option<&str> {
         self.state.validators.etag.as_deref()
     }
 
-    /// The folder that it goes to.
+    /// The folder of the final name.
     pub fn folder(&self) -> &Rc<Folder> {
-        &self.disk.folder
+        self.target.folder()
     }
 
-    /// How many bytes of it are there, from the first on without a gap.
+    /// The written frontier: how many bytes are written from the first one on without a gap.
     pub(in crate::download) fn written(&self) -> u64 {
         let frontier = self.state.ranges.frontier();
-        if self.run.start <= frontier {
-            frontier.max(self.run.end)
+        if self.attempt.run.start <= frontier {
+            frontier.max(self.attempt.run.end)
         } else {
             frontier
         }
     }
 
-    /// The file that has the bytes which have come, for a thread that reads them; `None` where they stand in no file
-    /// with a name. It is the same descriptor: a second one would take errors of close(2) with it.
+    /// The part file, for a thread that reads it; `None` if the bytes are in no named file. The descriptor is shared:
+    /// closing a second one would consume errors that only close(2) reports.
     pub(in crate::download) fn reader(&self) -> Option<Arc<File>> {
-        self.disk.named().cloned()
+        self.target.disk.named().cloned()
     }
 
-    fn fault(&self, verb: &'static str, source: io::Error) -> Fault {
-        Fault::Disk {
-            verb,
-            path: self.path(),
-            source,
-        }
-    }
-
-    /// Takes note of the head of a whole body, and forgets what was written before. One that
-    /// `is_coded` will be decoded: nothing says how long it will be.
+    /// Accepts the head of a full response, and discards what was written before. The length of an `is_coded` body is
+    /// unknown, because it will be decoded.
     pub(super) fn begin(&mut self, response: &Response, is_coded: bool) -> Result<(), Fault> {
         let validators = Validators::of(response);
         let known = self.size_known_of(response, &validators);
         self.start_over(&validators)?;
         self.state.validators = validators;
-        self.is_decoded = is_coded;
-        self.limit = known.filter(|_| !is_coded);
-        let size = response.content_length().or(known);
-        self.state.size = size.filter(|_| !is_coded);
-        self.is_same = false;
+        self.attempt.is_decoded = is_coded;
+        (self.attempt.limit, self.state.size) = if is_coded {
+            (None, None)
+        } else {
+            (known, response.content_length().or(known))
+        };
+        self.attempt.is_same = false;
         Ok(())
     }
 
-    /// The same for an answer that has the part alone that is wanted.
+    /// Accepts the head of a response that holds the requested fragment, which is stored as a file.
     pub(super) fn begin_fragment(&mut self, response: &Response) -> Result<(), Fault> {
         self.begin(response, false)?;
-        self.message = Message::of(response, 0);
+        self.attempt.message = Message::of(response, 0);
         let range = response.content_range();
-        self.limit = range.map(|range| range.last - range.first + 1);
-        self.state.size = self.limit.or(self.state.size);
+        self.attempt.limit = range.map(|range| range.last - range.first + 1);
+        self.state.size = self.attempt.limit.or(self.state.size);
         Ok(())
     }
 
-    /// Takes note of the name that its server gives it.
+    /// Stores the name that the server gives the file.
     pub(super) fn note_given_name(&mut self, given: Option<String>) {
         self.state.given_name = given;
     }
 
-    /// The name that its server gave it, in this run or an earlier one, made safe.
+    /// The name that the server gave the file in this run or an earlier one, made safe.
     pub fn given_name(&self) -> Option<String> {
         self.state.given_name.as_deref().map(name::safe)
     }
@@ -251,16 +217,18 @@ impl Part {
     /// Appends to the body.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let length = bytes.len() as u64;
-        let is_short = self.disk.file().is_none() && !self.disk.has_leftover() && length <= SMALL;
+        let is_short = self.target.disk.file().is_none()
+            && !self.target.disk.has_leftover()
+            && length <= SMALL;
         if is_short
-            && self.message.is_none()
+            && self.attempt.message.is_none()
             && self.state.size == Some(length)
             && self.write_whole(bytes)?
         {
             return Ok(());
         }
-        let at = self.run.end;
-        if self.limit.is_some_and(|limit| length > limit - at) {
+        let at = self.attempt.run.end;
+        if self.attempt.limit.is_some_and(|limit| length > limit - at) {
             return Err(Fault::BadRange("it is longer than it says"));
         }
         let file = self.create_uncut(at)?;
@@ -276,134 +244,115 @@ impl Part {
                 break Ok(());
             }
         };
-        // Of a write that failed, what came before is on the disk: another run need not fetch it again.
-        self.run.end += written as u64;
-        result.map_err(|error| self.fault("write", error))?;
-        if self.state.size != Some(self.run.end) {
-            self.disk.claim();
+        // The bytes before the failure are on the disk: another run need not fetch them again.
+        self.attempt.run.end += written as u64;
+        result.map_err(|error| self.target.fault("write", error))?;
+        if self.state.size != Some(self.attempt.run.end) {
+            self.target.disk.claim();
         }
-        if let Some(message) = &mut self.message {
+        if let Some(message) = &mut self.attempt.message {
             message.update(bytes);
-            self.judge_message()?;
+            self.verify_message()?;
         }
         Ok(())
     }
 
-    /// Writes a small body that came at once; false where that has to go the long way.
+    /// Writes a small body that arrived in one piece to a file without a name, or compares it with the existing file.
+    /// Returns false if it needs a part file instead.
     fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
-        if self.claim.standing.is_some() {
-            self.is_same =
-                self.claim.exists == Exists::Verify && self.folder().holds(self.name(), bytes);
-            if self.is_same {
-                self.run.end = bytes.len() as u64;
+        if self.target.claim.standing.is_some() {
+            self.attempt.is_same = self.target.claim.exists == Exists::Verify
+                && self.target.folder().holds(self.target.name(), bytes);
+            if self.attempt.is_same {
+                self.attempt.run.end = bytes.len() as u64;
             }
-            return Ok(self.is_same);
+            return Ok(self.attempt.is_same);
         }
-        let is_written = self.disk.write_unnamed(bytes);
-        let is_written = is_written.map_err(|error| self.fault("write", error))?;
+        let is_written = self.target.disk.write_unnamed(bytes);
+        let is_written = is_written.map_err(|error| self.target.fault("write", error))?;
         if is_written {
-            self.run.end = bytes.len() as u64;
+            self.attempt.run.end = bytes.len() as u64;
         }
         Ok(is_written)
     }
 
-    /// The file and the offset in it, for bytes that are moved there from outside.
+    /// The part file and the write offset, for bytes that are spliced into it.
     pub(super) fn target(&mut self) -> Result<(BorrowedFd<'_>, u64), Fault> {
-        let at = self.run.end;
+        let at = self.attempt.run.end;
         self.create_uncut(at)?;
-        self.disk.claim();
-        Ok((self.create()?.as_fd(), at))
+        self.target.disk.claim();
+        Ok((self.target.create()?.as_fd(), at))
     }
 
-    /// Creates the partial file for several transfers while a try writes it.
+    /// Creates the part file that several transfers will share, while a try still writes it.
     ///
     /// # Errors
-    /// It cannot be created, or another program has cut it. Nothing is discarded: the try under way would write its
-    /// next bytes at a wrong offset. Its own next write fails, and discards.
+    /// It cannot be created, or another program has truncated it. Nothing is discarded, because the current try would
+    /// then write its next bytes at a wrong offset. The try's own next write fails and discards the bytes.
     pub(super) fn create_shared(&mut self) -> Result<(), Fault> {
-        let at = self.run.end;
-        if is_cut(self.create()?, at) {
-            return Err(self.changed("write"));
+        let at = self.attempt.run.end;
+        if is_cut(self.target.create()?, at) {
+            return Err(self.target.changed("write"));
         }
-        self.disk.claim();
+        self.target.disk.claim();
         Ok(())
     }
 
-    /// So many bytes were moved, or could not be.
+    /// Counts bytes that were spliced into the part file, or fails.
     pub(super) fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
-        self.run.end += result.map_err(|error| self.fault("write", error))? as u64;
+        self.attempt.run.end += result.map_err(|error| self.target.fault("write", error))? as u64;
         Ok(())
     }
 
-    /// The partial file, created if there is none.
-    fn create(&mut self) -> Result<&Arc<File>, Fault> {
-        if self.disk.named().is_none() {
-            let created = self.create_part();
-            created.map_err(|source| self.part_fault("create", source))?;
-        }
-        match self.disk.named() {
-            Some(file) => Ok(file),
-            None => Err(self.part_fault("create", ErrorKind::NotFound.into())),
-        }
-    }
-
-    /// The partial file, for what belongs at `at`: all before is still there.
+    /// The part file, for a write at offset `at`. Fails and discards the bytes if another program truncated it.
     fn create_uncut(&mut self, at: u64) -> Result<&File, Fault> {
-        if is_cut(self.create()?, at) {
+        if is_cut(self.target.create()?, at) {
             self.discard();
-            return Err(self.changed("write"));
+            return Err(self.target.changed("write"));
         }
-        self.create().map(|file| &**file)
+        self.target.create().map(|file| &**file)
     }
 
-    fn part_fault(&self, verb: &'static str, source: io::Error) -> Fault {
-        Fault::Disk {
-            verb,
-            path: self.folder().path().join(self.disk.part_name()),
-            source,
-        }
-    }
-
-    /// Puts the complete body, which came from `url`, at its final name, by one atomic step.
+    /// Publishes the complete body, which was fetched from `url`, in one atomic step.
     ///
     /// # Errors
-    /// [`Fault::Disk`], [`Fault::Exists`] where something stands there and that was to be an error, or [`Fault::Taken`]
-    /// where it came there since the run began, and the body may have no other name.
+    /// [`Fault::Disk`]; [`Fault::Exists`] if a file exists and that is requested to be an error; [`Fault::Taken`] if a
+    /// file appeared during the run and the body may not use another name.
     pub fn finish(&mut self, url: &Url) -> Result<Placed, Fault> {
-        if self.is_same {
+        if self.attempt.is_same {
             return Ok(Placed::Kept);
         }
-        if let Some(file) = self.disk.unnamed().cloned() {
+        if let Some(file) = self.target.disk.unnamed().cloned() {
             if !self.options.is_unnoted {
                 self.note(&file, sys::latest_stamp(), url);
             }
             self.seal(&file)?;
-            match self.folder().link(&file, self.name()) {
+            match self.target.folder().link(&file, self.target.name()) {
                 Ok(()) => {
-                    self.disk.release();
+                    self.target.disk.release();
                     self.sync_name()?;
                     return Ok(Placed::There);
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                // A sandbox or an old kernel: it gets its name by a rename.
-                Err(_) => self.folder().do_without_unnamed(),
+                // A sandbox or an old kernel refuses the link: the file is published by a rename.
+                Err(_) => self.target.folder().do_without_unnamed(),
             }
         }
         self.finish_named(url)
     }
 
-    /// Notes the validators with a file that is complete since a time; false if there is nothing to note.
+    /// Stores the record of a file that was completed at `completed`; returns false if there is nothing to store.
     fn note(&self, file: &File, completed: i128, url: &Url) -> bool {
-        let size = self.state.ranges.end().max(self.run.end);
+        let size = self.state.ranges.end().max(self.attempt.run.end);
         let validators = &self.state.validators;
-        match Stored::note(url, validators, self.is_decoded, size, completed) {
+        match Stored::note(url, validators, self.attempt.is_decoded, size, completed) {
             Some(note) if !self.options.is_fragment => sys::note(file, &note),
             _ => false,
         }
     }
 
-    /// Gives a whole file its time, and makes sure that its bytes have arrived, on the disk too as far as that was
-    /// asked for: before it has its name.
+    /// Sets the modification time of a complete file and flushes its bytes, to the disk if requested, before it gets
+    /// its final name.
     fn seal(&mut self, file: &File) -> Result<(), Fault> {
         if self.options.has_remote_time
             && let Some(modified) = self.state.validators.modified()
@@ -417,192 +366,144 @@ impl Part {
         } else {
             Ok(())
         };
-        let arrived = synced.and_then(|()| self.folder().flush(file));
+        let arrived = synced.and_then(|()| self.target.folder().flush(file));
         arrived.map_err(|error| {
-            // Which of the bytes are lost is not known.
+            // It is unknown which bytes are lost.
             self.discard();
-            self.fault("write", error)
+            self.target.fault("write", error)
         })
     }
 
-    /// Has the name that the file was given reach the disk, as far as that was asked for.
+    /// Syncs the file's name to the disk, if requested.
     fn sync_name(&self) -> Result<(), Fault> {
         if !self.options.is_synced {
             return Ok(());
         }
-        self.folder()
+        self.target
+            .folder()
             .sync()
-            .map_err(|error| self.fault("sync the folder of", error))
+            .map_err(|error| self.target.fault("sync the folder of", error))
     }
 
     fn finish_named(&mut self, url: &Url) -> Result<Placed, Fault> {
-        self.create()?;
-        let stamp = self.look_whether_ours()?;
-        let file = Arc::clone(self.create()?);
-        // A file that was looked at is stamped by a finer clock than others (Linux 6.13), and
-        // this one may have been.
+        self.target.create()?;
+        let stamp = self.check_intact()?;
+        let file = Arc::clone(self.target.create()?);
+        // The stamp comes from the file: after a stat, the kernel stamps it with a finer clock than other files (Linux
+        // 6.13).
         let is_noted = self.note(&file, stamp, url);
         self.seal(&file)?;
-        if self.options.is_synced || self.folder().closes_late() {
-            // That may have taken long.
-            self.look_whether_ours()?;
+        if self.options.is_synced || self.target.folder().closes_late() {
+            // The flush may have taken long enough for another program to interfere.
+            self.check_intact()?;
         }
-        let part = self.disk.part_name();
-        let placed = match self.folder().rename(&part, self.name()) {
+        let part = self.target.disk.part_name();
+        let placed = match self.target.folder().rename(&part, self.target.name()) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.finish_over(&part)?,
-            Err(error) => return Err(self.fault("rename to", error)),
+            Err(error) => return Err(self.target.fault("rename to", error)),
             Ok(()) => Placed::There,
         };
-        // One that stays is found to have no part.
-        let _ = self.disk.remove_state();
+        // If the removal fails, a later run finds a state without a part file and ignores it.
+        let _ = self.target.disk.remove_state();
         if placed == Placed::There {
             if !is_noted {
-                // Until now a run that was killed had to find it to be gannet's.
-                self.disk.unmark(&file);
+                // Until now the mark was needed: after a kill, it shows that the part file belongs to gannet.
+                self.target.disk.unmark(&file);
             }
-            self.disk.release();
+            self.target.disk.release();
             self.sync_name()?;
         }
         Ok(placed)
     }
 
-    /// Checks that `NAME.part` is still the file that was written, and as long: what another program
-    /// has put in its place, or has cut, is not what is renamed. Gives when it was written last.
-    fn look_whether_ours(&mut self) -> Result<i128, Fault> {
-        let size = self.state.ranges.end().max(self.run.end);
-        let intact = self.disk.intact(size);
-        match intact.map_err(|source| self.part_fault("look at", source))? {
+    /// Checks that `NAME.part` is still the written file and has its full length, so that a file that another program
+    /// replaced or truncated is not published. Returns its modification time.
+    fn check_intact(&mut self) -> Result<i128, Fault> {
+        let size = self.state.ranges.end().max(self.attempt.run.end);
+        let intact = self.target.disk.intact(size);
+        match intact.map_err(|source| self.target.part_fault("look at", source))? {
             Some(entry) => Ok(entry.modified()),
             None => {
                 self.discard();
-                Err(self.changed("complete"))
+                Err(self.target.changed("complete"))
             }
         }
     }
 
-    fn changed(&self, verb: &'static str) -> Fault {
-        self.part_fault(verb, foreign_change())
-    }
-
-    /// Something stands at the final name of a complete body: replaces it, keeps it, or takes another name.
+    /// The final name of a complete body is taken: replaces the file, keeps it, or uses another name.
     fn finish_over(&mut self, part: &OsStr) -> Result<Placed, Fault> {
-        let entry = self.folder().entry(self.name());
-        let Some(entry) = entry.map_err(|error| self.fault("look at", error))? else {
-            // It has gone meanwhile.
-            self.look_whether_ours()?;
-            let moved = self.folder().rename(part, self.name());
-            moved.map_err(|error| self.fault("rename to", error))?;
+        let entry = self.target.folder().entry(self.target.name());
+        let Some(entry) = entry.map_err(|error| self.target.fault("look at", error))? else {
+            // The file was removed in the meantime.
+            self.check_intact()?;
+            let moved = self.target.folder().rename(part, self.target.name());
+            moved.map_err(|error| self.target.fault("rename to", error))?;
             return Ok(Placed::There);
         };
-        // It may be the file of another row, whose name differs in case.
-        let is_own = || !self.folder().is_spelt_otherwise(self.name());
-        match self.claim.exists {
-            Exists::Verify | Exists::Overwrite if self.may_replace(&entry) => {
-                self.look_whether_ours()?;
-                let replaced = self.folder().replace(part, self.name());
-                replaced.map_err(|error| self.fault("rename to", error))?;
+        match self.target.claim.exists {
+            Exists::Verify | Exists::Overwrite if self.target.may_replace(&entry) => {
+                self.check_intact()?;
+                let replaced = self.target.folder().replace(part, self.target.name());
+                replaced.map_err(|error| self.target.fault("rename to", error))?;
                 return Ok(Placed::There);
             }
-            Exists::Verify if self.is_equal(entry.size()) => return Ok(Placed::Kept),
-            Exists::Skip if is_own() => return Ok(Placed::Kept),
-            Exists::Error if is_own() => return Err(Fault::Exists(self.path())),
+            Exists::Verify if self.target.is_equal(entry.size()) => return Ok(Placed::Kept),
+            Exists::Skip if self.target.is_spelt_alike() => return Ok(Placed::Kept),
+            Exists::Error if self.target.is_spelt_alike() => {
+                return Err(Fault::Exists(self.target.path()));
+            }
             Exists::Rename => {}
-            _ if self.claim.is_fixed => return Err(Fault::Taken(self.path())),
+            _ if self.target.claim.is_fixed => return Err(Fault::Taken(self.target.path())),
             _ => {}
         }
         self.finish_beside(part)?;
         Ok(Placed::There)
     }
 
-    /// Whether what stands at the final name stood there when the row began, and since before the run.
-    fn may_replace(&self, entry: &Entry) -> bool {
-        self.claim.standing == Some(entry.identity())
-            && !self.folder().has_changed_since(entry, self.claim.since)
-    }
-
-    /// Whether a file of `size` bytes at the final name holds what the body does. Only small ones are compared.
-    fn is_equal(&self, size: u64) -> bool {
-        let Some(file) = self.disk.named() else {
-            return false;
-        };
-        let is_as_large = file.metadata().is_ok_and(|found| found.len() == size);
-        if size > COMPARED || !is_as_large {
-            return false;
-        }
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-        file.read_exact_at(&mut bytes, 0).is_ok() && self.folder().holds(self.name(), &bytes)
-    }
-
-    /// Takes the first of `name.1`, `name.2`… that nothing has.
+    /// Publishes the body under the first free name of `name.1`, `name.2`, …
     fn finish_beside(&mut self, part: &OsStr) -> Result<(), Fault> {
         for number in 1_u64.. {
-            let mut candidate = self.name().to_owned();
+            let mut candidate = self.target.name().to_owned();
             candidate.push(name::numbered("", number));
-            self.look_whether_ours()?;
-            match self.folder().rename(part, &candidate) {
+            self.check_intact()?;
+            match self.target.folder().rename(part, &candidate) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(self.fault("rename to", error)),
+                Err(error) => return Err(self.target.fault("rename to", error)),
                 Ok(()) => {
-                    self.given = Some(candidate.into());
-                    Rc::make_mut(&mut self.claim).is_renamed = true;
+                    self.target.take_other_name(candidate);
                     return Ok(());
                 }
             }
         }
-        Err(self.fault("rename to", ErrorKind::AlreadyExists.into()))
+        Err(self
+            .target
+            .fault("rename to", ErrorKind::AlreadyExists.into()))
     }
 
-    /// Whether it took another name than it was to have, which was taken.
+    /// Whether the body got another name because the intended one was taken.
     pub fn is_renamed(&self) -> bool {
-        self.claim.is_renamed
+        self.target.claim.is_renamed
     }
 
-    /// What may be done at the final name is known now: the server gave it, or might have given another.
+    /// Sets what may be done at the final name, once the server's head decides that name.
     pub fn claim(&mut self, claim: Rc<Claim>) {
-        self.claim = claim;
+        self.target.claim = claim;
     }
 
-    /// No file stands at the final name any more that may be replaced.
-    fn nothing_stands(&mut self) {
-        Rc::make_mut(&mut self.claim).standing = None;
-    }
-
-    /// Gives the body another final name. Until it is complete its files stay where they are: what stands under the
-    /// other name with `.part` belongs to another row or run.
+    /// Gives the body another final name. The part file keeps its name until then: the part file of the new name may
+    /// belong to another row or run.
     pub fn take_name(&mut self, name: OsString) {
-        self.given = Some(name.into());
-    }
-
-    /// Creates the partial file. Where another one is being written at its name, that is another row's, whose name the
-    /// file system takes for this one, or every number is as good: this one is called after the next number.
-    fn create_part(&mut self) -> io::Result<()> {
-        let since = self.claim.since;
-        match self.disk.create(since).map(drop) {
-            Err(error) if sys::is_being_written(&error) && self.may_be_numbered() => {
-                let name = self.name().to_owned();
-                self.disk.create_beside(since)?;
-                self.given = Some(name.into());
-                Ok(())
-            }
-            result => result,
-        }
-    }
-
-    fn may_be_numbered(&self) -> bool {
-        let part = self.disk.part_name();
-        let is_free_to = self.claim.exists == Exists::Rename
-            || !self.claim.is_fixed && self.folder().is_spelt_otherwise(&part);
-        is_free_to && self.disk.saved == 0
+        self.target.take_name(name);
     }
 }
 
-/// Whether bytes before `at` are missing that were written: to write on would leave a hole, and
-/// nobody could tell.
+/// Whether another program has truncated a file below `at`. Writing on would leave a hole of zeros that goes
+/// unnoticed.
 pub(super) fn is_cut(file: &File, at: u64) -> bool {
     at > 0 && file.metadata().is_ok_and(|found| found.len() < at)
 }
 
-/// Why a file that another program has changed is not written, or not completed.
+/// The error for a file that another program has changed.
 pub(super) fn foreign_change() -> io::Error {
     io::Error::other("another program has changed it")
 }

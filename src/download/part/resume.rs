@@ -1,11 +1,12 @@
-//! What of a body outlives a try or a run: which part is asked for next, which answer continues
-//! what is there, and the state beside it on the disk.
+//! What outlives a try or a run: which range is requested next, which response continues the written bytes, and the
+//! state file.
 
 use std::io::{self, ErrorKind};
 
 use url::Url;
 
 use super::disk::FOREIGN;
+use super::reliability::Reliability;
 use super::synced::Synced;
 use super::{Notice, Part};
 use crate::download::message::Message;
@@ -14,25 +15,22 @@ use crate::error::Fault;
 use crate::http::{Field, Response};
 use crate::sys;
 
-/// How often a file may be another than before in one run; then it is given up.
-pub(super) const MOST_CHANGES: u32 = 2;
-
-/// From so many bytes on a body is worth a state before the others get theirs.
+/// A body of at least this many bytes gets its first state before the regular time.
 const MUCH: u64 = 1 << 20;
 
-/// What is cut off a body, in bytes, so that its state has room on a full disk.
+/// How many bytes are cut off a part file so that its state fits on a full disk.
 const CUT: u64 = 256 * 1024;
 
 impl Part {
-    /// Continues a file of `size` bytes that another tool has left at the final name, and that is to come from `url`.
+    /// Continues a file of `size` bytes that another tool has left at the final name, with bytes from `url`.
     pub fn continuing(mut self, size: u64, url: &Url) -> Self {
         self.foreign = Some(size).filter(|size| *size > 0);
         self.state.source = Source::of(url);
         self
     }
 
-    /// Looks for what an earlier run has left, and gives which of `urls` it came from.
-    /// `has_digest`: a digest of the whole is asked for.
+    /// Loads the state of an earlier run, if it fits. Returns the index in `urls` of the URL that it was fetched from.
+    /// `has_digest`: the user asked for a digest of the full file.
     pub fn recall<'u>(
         &mut self,
         urls: impl IntoIterator<Item = &'u Url>,
@@ -65,66 +63,68 @@ impl Part {
         }
     }
 
-    /// Looks whether an earlier run has left anything, none of which is to be gone on with: a body
-    /// that comes at once is not to leave it lying beside its file. Gives the place of no URL.
+    /// Looks for files of an earlier run that will not be resumed: a body that arrives in one piece must not leave
+    /// them beside its file. Always returns `None`, because no URL is resumed.
     pub fn look_for_leftovers(&mut self) -> Option<usize> {
         drop(self.look());
         None
     }
 
     fn look(&mut self) -> Option<super::disk::Earlier> {
-        let (earlier, is_aside) = self.disk.look();
+        let (earlier, is_aside) = self.target.disk.look();
         if is_aside {
             self.notice = Some(Notice::Warning(FOREIGN.into()));
         }
         earlier
     }
 
-    /// Decides what to ask for next, after whatever has come so far. Gives the request fields for a
-    /// part, none for the whole.
+    /// Chooses the next request from the bytes written so far. Returns the fields of a range request; none for the
+    /// full file.
     pub fn ask(&mut self) -> Vec<Field> {
         self.settle();
-        self.message = None;
-        // That is for the next answer to say.
-        self.is_divisible = false;
-        self.asked = if self.is_unreliable {
+        self.attempt.message = None;
+        // The next response decides this again.
+        self.attempt.is_divisible = false;
+        self.attempt.asked = if !self.reliability.allows_ranges() {
             None
         } else if let Some(start) = self.foreign {
             Some(Asked { start, end: None })
         } else if self.is_proven || self.can_resume() {
-            // With all bytes there, the last one is asked for again: the answer says whether they are still right.
+            // With all bytes written, the last one is requested again: the response says whether the version is still
+            // current.
             let most = self.state.size.unwrap_or(u64::MAX).saturating_sub(1);
             let start = self.state.ranges.frontier().min(most);
             let end = self.first_gap_end();
-            Some(Asked { start, end }).filter(|_| !self.state.ranges.is_empty())
+            (!self.state.ranges.is_empty()).then_some(Asked { start, end })
         } else {
             None
         };
         let validators = &self.state.validators;
-        self.asked
+        self.attempt
+            .asked
             .map_or_else(Vec::new, |asked| asked.fields(validators))
     }
 
-    /// Where the first gap ends, if there is anything behind it.
+    /// The end of the first gap, if written bytes follow it.
     fn first_gap_end(&self) -> Option<u64> {
         let size = self.state.size?;
         let gap = self.state.ranges.gaps(size).next()?;
         Some(gap.end).filter(|end| *end < size)
     }
 
-    /// Whether a part was asked for.
+    /// Whether a range was requested.
     pub(in crate::download) fn has_asked(&self) -> bool {
-        self.asked.is_some()
+        self.attempt.asked.is_some()
     }
 
-    /// The offset of the first byte that was asked for.
+    /// The offset of the first requested byte.
     pub fn start(&self) -> u64 {
-        self.asked.map_or(0, |asked| asked.start)
+        self.attempt.start()
     }
 
-    /// Takes note of the head of a part that continues what is there.
+    /// Accepts the head of a partial response that continues the written bytes.
     pub(in crate::download) fn append(&mut self, response: &Response) -> Result<(), Fault> {
-        let Some(asked) = self.asked else {
+        let Some(asked) = self.attempt.asked else {
             return Err(crate::error::Malformed::Unasked(response.status).into());
         };
         let range = asked.check(
@@ -140,90 +140,87 @@ impl Part {
             self.state.validators = Validators::of(response);
         }
         if let Some(size) = self.foreign {
-            let name = self.name().to_owned();
-            let adopted = self.disk.adopt(&name, size, &mut self.state);
-            // Where that fails, it stands there still, for the next try.
-            adopted.map_err(|source| self.fault("continue", source))?;
+            let name = self.target.name().to_owned();
+            let adopted = self.target.disk.adopt(&name, size, &mut self.state);
+            // On failure the file keeps its name, for the next try.
+            adopted.map_err(|source| self.target.fault("continue", source))?;
             self.foreign = None;
-            self.nothing_stands();
+            self.target.forget_standing();
             self.is_inherited = true;
         }
-        self.run = asked.start..asked.start;
-        self.limit = Some(range.last + 1);
-        self.message = Message::of(response, asked.start);
+        let message = Message::of(response, asked.start);
+        self.attempt.receive(asked, range.last + 1, message);
         Ok(())
     }
 
-    /// Whether every byte of the present answer has to be seen.
+    /// Whether every byte of this response must pass through the hash, so that it cannot be spliced.
     pub(in crate::download) fn has_message(&self) -> bool {
-        self.message.is_some()
+        self.attempt.message.is_some()
     }
 
-    /// Whether the present answer is what it said it is, once it is whole; else what it brought counts as missing.
-    pub(super) fn judge_message(&mut self) -> Result<(), Fault> {
-        if self.limit != Some(self.run.end) {
-            return Ok(());
-        }
-        let Some(message) = self.message.take() else {
+    /// Verifies the digest of a response once its body is complete. If the digest differs, its bytes count as missing.
+    pub(super) fn verify_message(&mut self) -> Result<(), Fault> {
+        let Some(message) = self.attempt.take_complete_message() else {
             return Ok(());
         };
-        let (start, end) = (message.start(), self.run.end);
+        let (start, end) = (message.start(), self.attempt.run.end);
         message.finish().inspect_err(|_| {
             self.settle();
             self.state.ranges.remove(start..end);
-            self.run = start..start;
+            self.attempt.run = start..start;
             self.unclaim();
         })
     }
 
-    /// Something that a state on the disk may claim will be written again: the state is replaced or removed before.
+    /// Bytes that the state file claims will be overwritten: writes a state without them first, or removes the state
+    /// file.
     pub(in crate::download) fn unclaim(&mut self) {
         self.reset_synced();
-        let is_claimed = self.disk.saved > 0;
-        self.disk.saved = u64::MAX;
+        let is_claimed = self.target.disk.saved > 0;
+        self.target.disk.saved = u64::MAX;
         let may_claim = is_claimed && self.can_resume() && !self.state.ranges.is_empty();
-        if !may_claim || self.write_state().is_err() || self.disk.saved == u64::MAX {
-            // Without a state the part has to come again: that is a loss, but no wrong file.
-            let _ = self.disk.remove_state();
+        if !may_claim || self.write_state().is_err() || self.target.disk.saved == u64::MAX {
+            // Without a state the part file is fetched again: that costs time, but makes no wrong file.
+            let _ = self.target.disk.remove_state();
         }
     }
 
-    /// Bytes of the whole, where the server said.
+    /// The size of the full file in bytes, if the server sent it.
     pub(in crate::download) fn size(&self) -> Option<u64> {
         self.state.size
     }
 
-    /// How long a whole body has to be that ends with its connection, where an earlier answer has
-    /// said so of the same version: nothing else tells it from one that was cut.
+    /// The size of a full response that ends with its connection, if an earlier response gave the size of the same
+    /// version. Nothing else reveals that such a body was cut off.
     pub(super) fn size_known_of(&self, response: &Response, theirs: &Validators) -> Option<u64> {
-        let is_known = self.asked.is_some()
+        let is_known = self.attempt.asked.is_some()
             && response.ends_with_connection()
             && self.state.validators.prove(theirs);
-        self.state.size.filter(|_| is_known)
+        if is_known { self.state.size } else { None }
     }
 
-    /// Has what was written forgotten, if it was: the answer that follows is a whole body.
+    /// Discards what was written, because a full response follows.
     pub(super) fn start_over(&mut self, theirs: &Validators) -> Result<(), Fault> {
         self.settle();
-        if self.asked.take().is_some() {
+        if self.attempt.asked.take().is_some() {
             let has_changed = self.state.validators.contradict(theirs);
             self.notice = Some(Notice::StartedOver(if has_changed {
                 "the file changed on the server"
             } else {
                 "the server sends no parts"
             }));
-            self.count_change(has_changed)?;
+            self.reliability.count_change(has_changed)?;
         }
         self.foreign = None;
         self.forget()
     }
 
-    /// Checks that an answer to a request for a part, which does not call itself one, is the whole.
+    /// Checks that a response to a range request that is not a 206 holds the full file.
     ///
     /// # Errors
-    /// [`Fault::BadRange`]: it may be a part all the same, or is neither.
+    /// [`Fault::BadRange`]: its length is that of a range, or it is neither a range nor the full file.
     pub(in crate::download) fn is_whole(&self, response: &Response) -> Result<(), Fault> {
-        let Some(asked) = self.asked else {
+        let Some(asked) = self.attempt.asked else {
             return Ok(());
         };
         let length = response.content_length();
@@ -244,100 +241,85 @@ impl Part {
         }
     }
 
-    /// After an answer that does not continue what is there: whether the whole may be asked for.
-    /// What was written is forgotten.
+    /// Decides after a response that does not continue the written bytes whether the full file may be requested.
+    /// Forgets what was written.
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         let why = match fault {
             Fault::BadRange(why) => {
-                self.is_unreliable = true;
+                self.reliability.give_up_ranges();
                 why
             }
-            // A 416 is a change where the file ends before what was asked for; else it says that
-            // parts are not to be had.
+            // A 416 means that the file has changed if it ends before the requested range, and otherwise that the
+            // server sends no ranges.
             Fault::Status { status, size, .. }
                 if *status != 416 || size.is_none_or(|size| self.reaches_into(size)) =>
             {
-                self.is_unreliable = true;
+                self.reliability.give_up_ranges();
                 "the server sends no parts"
             }
             _ => {
-                if self.count_change(true).is_err() {
+                if self.reliability.count_change(true).is_err() {
                     return false;
                 }
                 "the file changed on the server"
             }
         };
-        let had_asked = self.asked.take().is_some() || std::mem::take(&mut self.is_divided);
+        let had_asked = self.attempt.asked.take().is_some() || std::mem::take(&mut self.is_divided);
         if !had_asked {
             return false;
         }
         self.notice = Some(Notice::StartedOver(why));
         self.foreign = None;
-        self.run = 0..0;
+        self.attempt.run = 0..0;
         self.state.clear();
         true
     }
 
-    /// Whether what was asked for begins before the end of a file of `size` bytes.
+    /// Whether the requested range begins before the end of a file of `size` bytes.
     fn reaches_into(&self, size: u64) -> bool {
-        let is_before = |asked: &Asked| asked.start < size;
-        self.asked.as_ref().is_some_and(is_before) || self.state.size == Some(size)
+        self.attempt.asked.is_some_and(|asked| asked.start < size) || self.state.size == Some(size)
     }
 
-    /// Counts a change.
-    ///
-    /// # Errors
-    /// [`Fault::Changed`]: there have been too many.
-    fn count_change(&mut self, has_changed: bool) -> Result<(), Fault> {
-        self.changes += u32::from(has_changed);
-        if self.changes > MOST_CHANGES {
-            return Err(Fault::Changed);
-        }
-        Ok(())
-    }
-
-    /// Whether the present try, which has failed, went on with what was there, and came a MiB further
-    /// than those of which this was said before: no server can have that said more often than the file
-    /// is long. To be asked once a try.
+    /// Whether a failed, resumed try came at least a MiB further than the last try that this counted. The number of
+    /// such tries is bounded by the length of the file. Call this once a try.
     pub fn has_come_further(&mut self) -> bool {
-        let has_gone_on = self.start() > 0 && self.run.end >= self.start() + WORTH_A_TRY;
-        let is_further = has_gone_on && self.run.end >= self.furthest + WORTH_A_TRY;
+        let is_resumed = self.start() > 0 && self.attempt.run.end >= self.start() + WORTH_A_TRY;
+        let is_further = is_resumed && self.attempt.run.end >= self.furthest + WORTH_A_TRY;
         if is_further {
-            self.furthest = self.run.end;
+            self.furthest = self.attempt.run.end;
         }
         is_further
     }
 
-    /// Whether what is there is all of a file of `size` bytes.
+    /// Whether the written bytes are all of a file of `size` bytes.
     pub(in crate::download) fn is_all(&mut self, size: Option<u64>) -> bool {
         self.settle();
         let there = self.foreign.unwrap_or(self.state.ranges.frontier());
-        // What an earlier answer said of the size is not to be what this one denies.
+        // The size of an earlier response must agree.
         let is_agreed = self.state.size.is_none_or(|size| size == there);
-        self.asked.is_some() && there > 0 && size == Some(there) && is_agreed
+        self.attempt.asked.is_some() && there > 0 && size == Some(there) && is_agreed
     }
 
-    /// Whether what is there is another tool's, at the final name.
+    /// Whether the written bytes are another tool's file at the final name.
     pub(in crate::download) fn is_foreign(&self) -> bool {
         self.foreign.is_some()
     }
 
-    /// Opens what is there: whoever goes on with it, or hashes it, needs a file that has a name.
+    /// Opens the part file: to resume or hash the written bytes, the file needs a name.
     pub(in crate::download) fn open(&mut self) -> Result<(), Fault> {
-        match self.disk.file() {
-            Some(_) => self.create().map(drop),
+        match self.target.disk.file() {
+            Some(_) => self.target.create().map(drop),
             None => self.open_earlier(),
         }
     }
 
-    /// Forgets what was written: it is wrong. Whether some of it was there before this run, so that
-    /// the server may be right.
+    /// Discards the written bytes, which are wrong. Returns whether some of them are from an earlier run, so that the
+    /// server may be right.
     pub(in crate::download) fn discard(&mut self) -> bool {
-        self.run = 0..0;
-        self.limit = None;
+        self.attempt.clear();
         self.state.clear();
         self.reset_synced();
-        let _ = self.disk.remove_state();
+        let _ = self.target.disk.remove_state();
         let is_inherited = std::mem::take(&mut self.is_inherited);
         if is_inherited {
             let why = "what an earlier run has left does not fit its digest";
@@ -346,15 +328,14 @@ impl Part {
         is_inherited
     }
 
-    /// Forgets what was learnt of a server.
+    /// Forgets what was learnt of the server.
     pub(in crate::download) fn turn_to_another(&mut self) {
-        self.changes = 0;
-        self.is_unreliable = false;
+        self.reliability = Reliability::default();
     }
 
-    /// Whether bytes are missing of a body whose last answer was whole: it was a shorter part than was asked for.
+    /// The fault if a complete response leaves bytes missing: it had a shorter range than the requested one.
     pub fn missing(&mut self) -> Option<Fault> {
-        let size = self.state.size.filter(|_| self.limit.is_some())?;
+        let (_, size) = self.attempt.limit.zip(self.state.size)?;
         self.settle();
         let received = self.state.ranges.frontier();
         (received < size).then_some(Fault::Truncated {
@@ -363,79 +344,80 @@ impl Part {
         })
     }
 
-    /// Whether all that was asked for has come, and more is missing behind what was there before.
+    /// Whether the requested range is written, and more is missing behind the bytes that were written before.
     pub(in crate::download) fn has_more(&mut self) -> bool {
-        let end = self.asked.and_then(|asked| asked.end);
-        let end = end.filter(|_| self.limit.is_some());
+        let end = self
+            .attempt
+            .limit
+            .and(self.attempt.asked)
+            .and_then(|asked| asked.end);
         self.settle();
         let frontier = self.state.ranges.frontier();
         end.is_some_and(|end| frontier >= end)
             && self.state.size.is_some_and(|size| frontier < size)
     }
 
-    /// Has pieces count as missing: they are wrong. What comes in their place is proved by their
-    /// digests, so its version need not be; another server has validators of its own, where the
-    /// next try goes `elsewhere`. False where nothing can be put beside what is there.
-    pub(in crate::download) fn lose(&mut self, wrong: &Ranges, elsewhere: bool) -> bool {
+    /// Counts wrong pieces as missing. Their digests will verify the new bytes, so these may come from a response
+    /// without a matching validator. If the next try goes `elsewhere`, to another server, the validators are reset.
+    /// Returns false if the body cannot be patched.
+    pub(in crate::download) fn count_as_missing(
+        &mut self,
+        wrong: &Ranges,
+        elsewhere: bool,
+    ) -> bool {
         self.settle();
-        if self.is_same || self.is_decoded || self.create().is_err() {
+        if self.attempt.is_same || self.attempt.is_decoded || self.target.create().is_err() {
             return false;
         }
         for range in wrong.iter() {
             self.state.ranges.remove(range);
         }
-        self.run = 0..0;
-        self.limit = None;
+        self.attempt.clear();
         self.is_proven = true;
         if elsewhere {
             self.state.validators = Validators::default();
-            // What is left stays under the name of the server that brings these, which says nothing of it.
-            self.set_mixed();
+            // The other pieces stay under the URL of a server that did not send them.
+            self.state.is_mixed = true;
         }
         self.unclaim();
         true
     }
 
-    /// What the user has to know of it, once.
+    /// The message for the user; it is returned once.
     pub fn take_notice(&mut self) -> Option<Notice> {
         self.notice.take()
     }
 
-    /// Writes the state, if there is anything new that another run could go on with. `url` is where
-    /// the body comes from. Neither the bytes of the try under way nor its place change, whatever comes of it.
+    /// Writes the state if it has anything new that another run could resume from. `url` is the source of the body.
+    /// The try under way is not affected, even if the write fails.
     pub fn save(&mut self, url: &Url) {
         self.settle();
-        let Some(file) = self.disk.named().cloned() else {
+        let Some(file) = self.target.disk.named().cloned() else {
             return;
         };
         if !self.can_resume() || self.options.is_fragment {
             return;
         }
         self.state.source = Source::of(url);
-        let is_strict = self.options.is_synced || self.folder().closes_late();
-        let new = || Box::new(Synced::new(self.options.syncing.clone(), is_strict));
-        let synced = self.synced.get_or_insert_with(new);
+        let is_strict = self.options.is_synced || self.target.folder().closes_late();
+        let synced = self
+            .synced
+            .get_or_insert_with(|| Box::new(Synced::new(self.options.syncing.clone(), is_strict)));
         synced.advance(&file, &mut self.state);
-        // Without it a kill costs more; the state of a moment ago stands and is true.
+        // If the write fails, the previous state remains valid; a kill then loses more.
         let _ = self.write_state();
     }
 
-    /// Writes the state of a body that no try brings any more. On a full disk the last bytes make room for it. What is
-    /// written is synced to the disk behind the loop's back, and then the state says so.
+    /// Writes the state of a body after its last try. On a full disk, the last bytes of the part file make room for
+    /// it. Then a thread syncs the part file and writes a state that says so.
     pub fn leave(&mut self, url: &Url) {
         self.save(url);
-        let Some(file) = self.disk.named().cloned() else {
+        let Some(file) = self.target.disk.named().cloned() else {
             return;
         };
         if !self.can_resume() || self.options.is_fragment {
             return;
         }
-        let is_full = |error: &io::Error| {
-            matches!(
-                error.kind(),
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-            )
-        };
         if self.write_state().as_ref().is_err_and(is_full) && self.cut_off().is_ok() {
             let _ = self.write_state();
         }
@@ -445,34 +427,34 @@ impl Part {
         };
         let mut claim = self.state.clone();
         claim.synced = claim.ranges.clone();
-        if let Ok(task) = self.disk.state_writer(&mut claim) {
-            // The part stays, and is locked until its state is written.
-            self.disk.saved = self.disk.saved.max(1);
+        if let Ok(task) = self.target.disk.state_writer(&mut claim) {
+            // The part file is kept and stays locked until its state is written.
+            self.target.disk.saved = self.target.disk.saved.max(1);
             syncing.run(Box::new(move || task(&file)));
         }
     }
 
-    /// Whether much is there, and no state claims any of it.
+    /// Whether a large part of the body is written and has no state file.
     pub(in crate::download) fn lacks_state(&self) -> bool {
-        let held = self.state.ranges.count() + (self.run.end - self.run.start);
-        self.disk.saved == 0 && (held >= MUCH || self.is_divided)
+        let held = self.state.ranges.count() + (self.attempt.run.end - self.attempt.run.start);
+        self.target.disk.saved == 0 && (held >= MUCH || self.is_divided)
     }
 
-    /// Writes the state, if it claims anything that the one on the disk does not.
+    /// Writes the state if it claims anything that the state file does not.
     fn write_state(&mut self) -> io::Result<()> {
         let Some(synced) = &mut self.synced else {
             return Ok(());
         };
-        let Some(mut claim) = synced.claim(&self.state, self.disk.saved) else {
+        let Some(mut claim) = synced.claim(&self.state, self.target.disk.saved) else {
             return Ok(());
         };
-        self.disk.write_state(&mut claim)?;
-        self.disk.saved = claim.ranges.count();
+        self.target.disk.write_state(&mut claim)?;
+        self.target.disk.saved = claim.ranges.count();
         synced.stated(&claim);
         Ok(())
     }
 
-    /// Some of what was written will be written again.
+    /// Some of the written bytes will be overwritten: they no longer count as synced.
     fn reset_synced(&mut self) {
         if let Some(synced) = &mut self.synced {
             synced.reset();
@@ -481,30 +463,30 @@ impl Part {
         synced.intersect(ranges);
     }
 
-    /// Makes room on a full disk by giving up the last bytes.
+    /// Truncates the part file to make room on a full disk.
     fn cut_off(&mut self) -> io::Result<()> {
         let end = self.state.ranges.end().saturating_sub(CUT);
         self.state.ranges.truncate(end);
-        self.run = 0..0;
+        self.attempt.run = 0..0;
         if self.state.ranges.is_empty() {
             return Err(ErrorKind::StorageFull.into());
         }
         self.reset_synced();
-        self.disk
+        self.target
+            .disk
             .named()
             .map_or(Ok(()), |file| sys::set_len(file, end))
     }
 
-    /// The file that stands at the final name is kept: what is there of another, of this run or an
-    /// earlier one, goes when this is dropped.
+    /// The file at the final name is kept: the part file and the state file are removed when this is dropped.
     pub(in crate::download) fn put_away(&mut self) {
-        self.disk.put_away();
+        self.target.disk.put_away();
     }
 
-    /// Opens what an earlier run has left. It is looked at again now that it is locked.
+    /// Opens the part file of an earlier run, locks it, and checks it again under the lock.
     fn open_earlier(&mut self) -> Result<(), Fault> {
-        let opened = self.disk.open_earlier(&self.state);
-        let opened = opened.map_err(|source| self.part_fault("open", source))?;
+        let opened = self.target.disk.open_earlier(&self.state);
+        let opened = opened.map_err(|source| self.target.part_fault("open", source))?;
         if opened.is_none() {
             return Err(Fault::BadRange("another run has changed it meanwhile"));
         }
@@ -513,30 +495,37 @@ impl Part {
     }
 
     fn can_resume(&self) -> bool {
-        // A part has other bytes than those that a coded form was decoded to; and a whole that was
-        // taken for a part comes from a server that sends none.
-        let is_whole = self.options.is_fragment && self.limit.is_none();
-        !self.is_decoded
+        // A range of a coded body cannot continue the decoded bytes. A fragment without a limit came in a full
+        // response, from a server that ignores ranges.
+        let is_whole = self.options.is_fragment && self.attempt.limit.is_none();
+        !self.attempt.is_decoded
             && !is_whole
             && (self.options.is_vouched || self.state.validators.strong().is_some())
     }
 
-    /// Counts what the present try has written among what is there.
+    /// Adds the range that this try has written to the written ranges.
     pub(super) fn settle(&mut self) {
-        self.state.ranges.insert(self.run.clone());
-        self.run.start = self.run.end;
+        self.state.ranges.insert(self.attempt.run.clone());
+        self.attempt.run.start = self.attempt.run.end;
     }
 
-    /// Forgets what was written, on the disk too, the state first: no kill can leave it beside other bytes.
+    /// Discards the written bytes, on the disk too. The state file goes first: after a kill it must not describe other
+    /// bytes.
     fn forget(&mut self) -> Result<(), Fault> {
-        self.run = 0..0;
-        self.limit = None;
+        self.attempt.clear();
         self.state.clear();
         self.reset_synced();
-        if self.disk.named().is_some() {
+        if self.target.disk.named().is_some() {
             self.is_inherited = false;
         }
-        let emptied = self.disk.empty();
-        emptied.map_err(|error| self.fault("empty", error))
+        let emptied = self.target.disk.empty();
+        emptied.map_err(|error| self.target.fault("empty", error))
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
 }

@@ -1,4 +1,5 @@
-//! What of an incomplete body is surely on the disk. A loss of power takes the rest, so its state says which is which.
+//! Which bytes of an incomplete body are synced to the disk. A power loss can take the others, so the state file lists
+//! both.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -6,19 +7,19 @@ use std::sync::Arc;
 use crate::download::syncing::{Syncing, Ticket};
 use crate::download::{Ranges, State};
 
-/// After so many bytes that are not synced a sync begins.
+/// A sync begins once this many bytes are not synced.
 const STEP: u64 = 64 << 20;
 
 /// The syncs of one body.
 #[derive(Debug, Default)]
 pub(super) struct Synced {
-    /// Without it nothing is synced.
+    /// Without a thread nothing is synced.
     syncing: Option<Syncing>,
-    /// A state claims no byte before it is synced.
+    /// The state claims only synced bytes.
     is_strict: bool,
-    /// The sync under way, and what was written when it began.
+    /// The sync under way, and the ranges that were written when it began.
     under_way: Option<(Ranges, Ticket)>,
-    /// How many bytes the state that stands on the disk calls synced.
+    /// How many bytes the state file claims as synced.
     stated: u64,
 }
 
@@ -31,7 +32,7 @@ impl Synced {
         }
     }
 
-    /// Takes in the end of a sync, and begins the next where that is due.
+    /// Records a finished sync, and begins the next one if it is due.
     pub(super) fn advance(&mut self, file: &Arc<File>, state: &mut State) {
         if let Some((ranges, ticket)) = self.under_way.take() {
             match ticket.result() {
@@ -51,13 +52,13 @@ impl Synced {
         }
     }
 
-    /// Bytes that were written will be written again.
+    /// Drops the sync under way, because written bytes will be overwritten.
     pub(super) fn reset(&mut self) {
         self.under_way = None;
     }
 
-    /// What a state may claim now; `None` if that is nothing, or what the one on the disk claims, which `saved` bytes
-    /// are.
+    /// The state to write now; `None` if it would claim nothing, or no more than the state file, which claims `saved`
+    /// bytes.
     pub(super) fn claim(&self, state: &State, saved: u64) -> Option<State> {
         let claimed = if self.is_strict {
             &state.synced
@@ -71,12 +72,12 @@ impl Synced {
         })
     }
 
-    /// A state was written.
+    /// Records that a state was written.
     pub(super) fn stated(&mut self, claim: &State) {
         self.stated = claim.synced.count();
     }
 
-    /// The thread for the last sync, if some of what is written is not synced.
+    /// The thread for the last sync, if any written byte is not synced.
     pub(super) fn last(&self, state: &State) -> Option<&Syncing> {
         let syncing = self.syncing.as_ref()?;
         (state.synced != state.ranges).then_some(syncing)
