@@ -43,7 +43,7 @@ impl Destination {
     /// Follows the symbolic links at the end of `path`. A free name costs one system call.
     ///
     /// # Errors
-    /// The links form a loop, the name is that of a folder, or what the system says.
+    /// The links form a loop, the name is that of a folder, or another error of the system.
     pub fn of(path: &Path) -> io::Result<Self> {
         if path == Path::new("-") {
             return Ok(Self::Stdout);
@@ -97,7 +97,7 @@ fn is_of_descriptors(folder: &Path) -> Option<bool> {
 /// for one until the run is stopped.
 ///
 /// # Errors
-/// `Interrupted` if the run was stopped, or what the system says.
+/// `Interrupted` if the run was stopped, or another error of the system.
 pub fn open_stream(path: &Path) -> io::Result<File> {
     let is_own = is_of_descriptors(folder_of(path)) == Some(true);
     // If it were opened anew, a file that the shell redirects to would be written from its start.
@@ -115,7 +115,7 @@ pub fn open_stream(path: &Path) -> io::Result<File> {
 /// Opens an output that is read while it grows: a file is truncated and written in place.
 ///
 /// # Errors
-/// `ResourceBusy` if another process writes that file, or what the system says.
+/// `ResourceBusy` if another process writes that file, or another error of the system.
 pub fn open_growing(path: &Path) -> io::Result<File> {
     let path = match Destination::of(path)? {
         Destination::Stdout => return output::stdout(),
@@ -186,7 +186,7 @@ impl OutputFile {
     /// Begins an output of this name; `-` is standard output.
     ///
     /// # Errors
-    /// `ResourceBusy` if another process writes the same file, or what the system says.
+    /// `ResourceBusy` if another process writes the same file, or another error of the system.
     pub fn create(path: &Path, access: Access, patience: Patience) -> io::Result<Self> {
         let target = match Destination::of(path)? {
             Destination::File(target) => target,
@@ -257,7 +257,7 @@ impl OutputFile {
     /// disk.
     ///
     /// # Errors
-    /// What the system says; the existing file then stays, unless it is overwritten in place.
+    /// An error of the system; the existing file then stays, unless it is overwritten in place.
     pub fn commit(mut self, syncs: bool) -> io::Result<()> {
         // A power loss before the new bytes are on the disk must not lose the replaced file.
         if syncs && !self.is_stream() || self.replaced().is_some() {

@@ -36,7 +36,7 @@ pub fn remove_note(file: &File) {
 /// The extended attribute of an open file; `None` if it has none, or the file system has no attributes.
 ///
 /// # Errors
-/// What the system says.
+/// An error of the system.
 pub fn noted(file: impl AsFd) -> io::Result<Option<Vec<u8>>> {
     let mut value = vec![0; LONGEST_NOTE];
     match fault::call(Call::ReadNote, "", || {
@@ -64,7 +64,7 @@ pub fn latest_stamp() -> i128 {
 /// Writes bytes at an offset of a file; returns how many were written.
 ///
 /// # Errors
-/// What the system says.
+/// An error of the system.
 pub fn write_at(file: impl AsFd, bytes: &[u8], at: u64) -> io::Result<usize> {
     let written = fault::call(Call::Write, "", || {
         let room = fault::room(bytes.len())?;
@@ -76,7 +76,7 @@ pub fn write_at(file: impl AsFd, bytes: &[u8], at: u64) -> io::Result<usize> {
 /// Writes all bytes at an offset of a file.
 ///
 /// # Errors
-/// What the system says; some of the bytes may be written.
+/// An error of the system; some of the bytes may be written.
 pub fn write_all_at(file: impl AsFd, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
     while !bytes.is_empty() {
         let written = write_at(&file, bytes, at)?;
@@ -92,7 +92,7 @@ pub fn write_all_at(file: impl AsFd, mut bytes: &[u8], mut at: u64) -> io::Resul
 /// Truncates a file, or extends it with zeros.
 ///
 /// # Errors
-/// What the system says.
+/// An error of the system.
 pub fn set_len(file: &File, length: u64) -> io::Result<()> {
     Ok(fault::call(Call::Resize, "", || {
         rustix::fs::ftruncate(file, length)
@@ -102,7 +102,7 @@ pub fn set_len(file: &File, length: u64) -> io::Result<()> {
 /// Syncs a file with its times and attributes to the disk.
 ///
 /// # Errors
-/// What the system says. If the file system cannot sync a single file, the whole file system is synced.
+/// An error of the system. If the file system cannot sync a single file, the whole file system is synced.
 pub fn sync(file: &File) -> io::Result<()> {
     sync_by(file, |file| rustix::fs::fsync(file))
 }

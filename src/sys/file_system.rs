@@ -1,5 +1,5 @@
-//! The differences of file systems: their clocks, whether they fold case, and the names they accept. Only a test file
-//! can show them, so each is tested only when needed, and once for each folder.
+//! The differences of file systems: their clocks, whether they fold case, and the names they accept. Only a temporary
+//! file can show them, so each is tested only when needed, and once for each folder.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::latest_stamp;
 
-/// The prefix of the names of test files.
+/// The prefix of the names of temporary files.
 const PROBE: &str = ".gannet-probe-";
 
 /// The longest tick of a clock that stamps files, in nanoseconds, if its stamps have fractions of a second.
@@ -136,7 +136,7 @@ fn probe_name(suffix: &str) -> String {
     format!("{PROBE}{}{suffix}", std::process::id())
 }
 
-/// Creates a test file with a name that ends in `suffix`, calls `look`, and removes the file.
+/// Creates a temporary file with a name that ends in `suffix`, calls `look`, and removes the file.
 fn probe<T>(
     folder: &OwnedFd,
     suffix: &str,

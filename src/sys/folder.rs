@@ -61,11 +61,11 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLI
 const OPEN_FILE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Folder {
-    /// Opens `path`, and creates it first, with all its parents, where it is missing. If the folder `syncs`, the name
-    /// of each folder created here or by [`Folder::make_beneath`] is synced to the disk.
+    /// Opens `path`, and creates it and its parents first if it is missing. If the folder `syncs`, the name of each
+    /// folder created here or by [`Folder::make_beneath`] is synced to the disk.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the system.
     pub fn make(path: &Path, syncs: bool) -> io::Result<Self> {
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
@@ -111,7 +111,7 @@ impl Folder {
     /// in the path is an error: it could lead out of the folder.
     ///
     /// # Errors
-    /// What the system says, or `InvalidInput` for a path with `..` or a root.
+    /// An error of the system, or `InvalidInput` for a path with `..` or a root.
     pub fn make_beneath(&self, relative: &Path) -> io::Result<Self> {
         let mut components = relative.components();
         if !components.all(|component| matches!(component, Component::Normal(_))) {
@@ -164,7 +164,7 @@ impl Folder {
     /// Another handle on the same folder, for another thread.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the system.
     pub fn try_clone(&self) -> io::Result<Self> {
         let descriptor = self.descriptor.try_clone()?;
         Ok(Self::of(
@@ -189,7 +189,7 @@ impl Folder {
     /// Creates a file at a free name, and locks it until it is closed.
     ///
     /// # Errors
-    /// `AlreadyExists`, `ResourceBusy` if another process has locked it first, or what else the system says.
+    /// `AlreadyExists`, `ResourceBusy` if another process has locked it first, or another error of the system.
     pub fn create_new(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::CREATE | OFlags::EXCL | OPEN_FILE;
         let new = fault::call(Call::Create, name, || {
@@ -203,8 +203,8 @@ impl Folder {
     /// is not followed, and only a plain file is opened.
     ///
     /// # Errors
-    /// `ResourceBusy` if another process writes it, `InvalidInput` for anything but a plain file, or what the system
-    /// says.
+    /// `ResourceBusy` if another process writes it, `InvalidInput` for anything but a plain file, or another error of
+    /// the system.
     pub fn open_locked(&self, name: &OsStr) -> io::Result<Option<File>> {
         // Without NONBLOCK, the open of a pipe would block.
         let flags = OFlags::NONBLOCK | OPEN_FILE;
@@ -228,7 +228,7 @@ impl Folder {
     /// Reads a plain file of at most `most` bytes; `None` if there is none.
     ///
     /// # Errors
-    /// `InvalidData` for anything else, or what the system says.
+    /// `InvalidData` for anything else, or another error of the system.
     pub fn read(&self, name: &OsStr, most: usize) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match fault::call(Call::Open, name, || {
@@ -254,7 +254,7 @@ impl Folder {
     /// Only its owner may read it.
     ///
     /// # Errors
-    /// What the system says; the file is then unchanged.
+    /// An error of the system; the file is then unchanged.
     pub fn write_whole(&self, name: &OsStr, next: &OsStr, bytes: &[u8]) -> io::Result<()> {
         let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK | OPEN_FILE;
         let file = fault::call(Call::CreateState, next, || {
@@ -302,7 +302,7 @@ impl Folder {
     /// Links a file without a name to a free name.
     ///
     /// # Errors
-    /// `AlreadyExists`, or what else the system says.
+    /// `AlreadyExists`, or another error of the system.
     pub fn link(&self, file: &File, name: &OsStr) -> io::Result<()> {
         match fault::call(Call::Link, name, || {
             rustix::fs::linkat(file, c"", &self.descriptor, name, AtFlags::EMPTY_PATH)
@@ -331,7 +331,7 @@ impl Folder {
     /// Opens a plain file for reading.
     ///
     /// # Errors
-    /// `InvalidInput` for anything but a plain file, or what the system says.
+    /// `InvalidInput` for anything but a plain file, or another error of the system.
     pub fn open(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = fault::call(Call::Open, name, || {
@@ -346,7 +346,7 @@ impl Folder {
     /// The entry at a name, without following a link; `None` if the name is free.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the system.
     pub fn entry(&self, name: &OsStr) -> io::Result<Option<Entry>> {
         match fault::call(Call::Look, name, || {
             rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)
@@ -361,7 +361,7 @@ impl Folder {
     /// attributes.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the system.
     pub fn attribute(&self, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = fault::call(Call::Open, name, || {
@@ -373,7 +373,7 @@ impl Folder {
     /// Renames a file, and replaces any file of the new name.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the system.
     pub fn replace(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         Ok(fault::call(Call::Replace, from, || {
             rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)
@@ -386,7 +386,7 @@ impl Folder {
     /// and the file renamed: in between, another program can take the name.
     ///
     /// # Errors
-    /// `AlreadyExists`, or what else the system says.
+    /// `AlreadyExists`, or another error of the system.
     pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         let folder = &self.descriptor;
         match fault::call(Call::Rename, from, || {
@@ -416,7 +416,7 @@ impl Folder {
     /// Syncs the names in the folder to the disk. A file system that cannot sync a folder has nothing to sync.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the system.
     pub fn sync(&self) -> io::Result<()> {
         match fault::call(Call::Sync, "", || rustix::fs::fsync(&self.descriptor)) {
             Ok(()) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::BADF) => Ok(()),
@@ -427,7 +427,7 @@ impl Folder {
     /// Syncs the whole file system of the folder to the disk.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the system.
     pub fn sync_all(&self) -> io::Result<()> {
         Ok(fault::call(Call::Sync, "", || {
             rustix::fs::syncfs(&self.descriptor)
@@ -437,7 +437,7 @@ impl Folder {
     /// Removes a file; a missing one is no error.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the system.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         match fault::call(Call::Remove, name, || {
             rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty())
@@ -450,7 +450,7 @@ impl Folder {
     /// The entry at a name, if it is this open file; `None` if it is another file, or the name is free.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the system.
     pub fn entry_of(&self, name: &OsStr, file: &File) -> io::Result<Option<Entry>> {
         let own = Entry(rustix::fs::fstat(file)?);
         let entry = self.entry(name)?;
@@ -470,7 +470,7 @@ impl Folder {
     /// Reports the errors of a written file that only close(2) would report.
     ///
     /// # Errors
-    /// What the system says: the file is incomplete.
+    /// An error of the system: the file is incomplete.
     pub fn flush(&self, file: &File) -> io::Result<()> {
         if self.closes_late() {
             file::flush(file)

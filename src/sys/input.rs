@@ -13,7 +13,7 @@ use super::output::wait;
 /// Opens a file for reading. A named pipe opens without a writer, and its reads do not block.
 ///
 /// # Errors
-/// What the system says.
+/// An error of the system.
 pub fn open_input(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     OpenOptions::new().read(true).custom_flags(flags).open(path)
@@ -22,7 +22,7 @@ pub fn open_input(path: &Path) -> io::Result<File> {
 /// Reads all of a file. Waits for the writer of a pipe until the run is stopped.
 ///
 /// # Errors
-/// `Interrupted` if the run was stopped, or what the system says.
+/// `Interrupted` if the run was stopped, or another error of the system.
 pub fn read_all(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = open_input(path)?;
     let kind = file.metadata()?.file_type();

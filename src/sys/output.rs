@@ -31,7 +31,7 @@ pub fn is_stopping() -> bool {
 /// Standard output as a separate file. A pipe is opened anew as non-blocking, which does not affect other processes.
 ///
 /// # Errors
-/// What the system says.
+/// An error of the system.
 pub fn stdout() -> io::Result<File> {
     own(io::stdout().as_fd(), "/proc/self/fd/1")
 }
@@ -39,7 +39,7 @@ pub fn stdout() -> io::Result<File> {
 /// Standard error as a separate file. A pipe is opened anew as non-blocking, which does not affect other processes.
 ///
 /// # Errors
-/// What the system says.
+/// An error of the system.
 pub fn stderr() -> io::Result<File> {
     own(io::stderr().as_fd(), "/proc/self/fd/2")
 }
@@ -59,7 +59,7 @@ fn own(stream: BorrowedFd<'_>, name: &str) -> io::Result<File> {
 /// stopped.
 ///
 /// # Errors
-/// `Interrupted` if the run was stopped, or what the system says.
+/// `Interrupted` if the run was stopped, or another error of the system.
 pub(super) fn open_output(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let mut flags = OFlags::APPEND | OFlags::NOCTTY;
@@ -86,7 +86,7 @@ fn is_fifo(path: &Path) -> bool {
 /// Writes all of `bytes`, unbuffered. Waits while the stream is full, until the run is stopped.
 ///
 /// # Errors
-/// `Interrupted` if the run was stopped, or what the system says.
+/// `Interrupted` if the run was stopped, or another error of the system.
 pub fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match rustix::io::write(to, bytes) {

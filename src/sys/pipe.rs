@@ -42,7 +42,7 @@ impl Pipe {
     /// A new pipe of the largest permitted capacity.
     ///
     /// # Errors
-    /// What the system says.
+    /// An error of the system.
     pub fn new() -> io::Result<Self> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
         // A smaller pipe is slower, but correct.

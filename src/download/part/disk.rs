@@ -46,9 +46,9 @@ pub(super) struct Disk {
 /// What shows that the part file is gannet's.
 #[derive(Debug, Default)]
 struct Marks {
-    /// It has a state file that does not require the attribute.
+    /// The part file has a state file, which does not require the extended attribute.
     has_state: bool,
-    /// It has gannet's extended attribute.
+    /// The part file has the extended attribute.
     has_attribute: bool,
 }
 
