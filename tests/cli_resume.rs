@@ -648,6 +648,26 @@ fn a_part_that_has_another_name_too_is_not_resumed_under_it() {
     dir.assert_names(&["a", "theirs"]);
 }
 
+/// Found by the simulation of mirrors, seed 50001148: the state was removed, and the part file stayed for ever.
+#[test]
+fn a_wrong_body_without_bytes_leaves_no_part_of_an_earlier_run() {
+    let server = cut(Route::tagged, |route| {
+        route.body(b"").etag("\"v2\"");
+    });
+    let dir = Dir::new();
+    let url = server.url("/a");
+    dir.gannet().flags("-t 0").arg(&url).run().code(4);
+    dir.assert_names(&["a.part", "a.part.gannet"]);
+    let digest = "0".repeat(64);
+    let out = dir
+        .gannet()
+        .flags("-t 0")
+        .arg(format!("{url}#sha256={digest}"))
+        .run();
+    out.code(9);
+    dir.assert_names(&[]);
+}
+
 #[test]
 fn what_a_killed_run_has_left_does_not_outlive_a_small_body_that_comes_at_once() {
     let server = Server::start(|s| {

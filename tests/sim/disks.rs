@@ -187,8 +187,10 @@ fn bring_all(site: &Rc<RefCell<Site>>, folder: &Dir, damage: &Damage, random: &m
             assert!(is_right, "{name} is wrong: {file:?}");
             continue;
         }
+        // A body is written aside while another program's part has its name. If that goes, no run looks for the body.
+        let is_aside = suffix.starts_with("gannet.part") && damage.changed.contains(&number);
         assert!(
-            suffix.is_empty() || damage.excuses_part(number),
+            suffix.is_empty() || is_aside || damage.excuses_part(number),
             "{name} was left after {damage:?}"
         );
     }

@@ -465,6 +465,24 @@ impl Disk {
         Ok(())
     }
 
+    /// Removes the state, and with it the part file of an earlier run that was not opened: no run could resume it, and
+    /// a body that arrives at once would leave it beside its file.
+    pub(super) fn discard(&mut self) {
+        let leftover = if self.has_leftover && matches!(self.file, Held::Nothing) {
+            // A locked part file is being written by another process.
+            self.folder.open_locked(&self.part_name()).ok().flatten()
+        } else {
+            None
+        };
+        let is_unstated = self.remove_state().is_ok();
+        if let Some(part) = leftover
+            && is_unstated
+            && self.is_ours(&part).unwrap_or(false)
+        {
+            let _ = self.folder.remove(&self.part_name());
+        }
+    }
+
     /// Schedules the files of an earlier run for removal when this is dropped.
     pub(super) fn put_away(&mut self) {
         if self.has_leftover && matches!(self.file, Held::Nothing) {

@@ -319,7 +319,7 @@ impl Part {
         self.attempt.clear();
         self.state.clear();
         self.reset_synced();
-        let _ = self.target.disk.remove_state();
+        self.target.disk.discard();
         let is_inherited = std::mem::take(&mut self.is_inherited);
         if is_inherited {
             let why = "what an earlier run has left does not fit its digest";
@@ -420,6 +420,10 @@ impl Part {
         }
         if self.write_state().as_ref().is_err_and(is_full) && self.cut_off().is_ok() {
             let _ = self.write_state();
+        }
+        if self.state.ranges.is_empty() {
+            // A part file without a byte that another run can use is removed.
+            return;
         }
         let synced = self.synced.as_ref();
         let Some(syncing) = synced.and_then(|synced| synced.last(&self.state)) else {
