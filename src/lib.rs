@@ -117,7 +117,7 @@ pub mod internals {
     }
 }
 
-/// Has the code of the README compiled with the tests.
+/// Compiles the code of the README with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadMe;

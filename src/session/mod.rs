@@ -31,7 +31,7 @@ mod segment_failure;
 mod servers;
 mod source;
 mod split;
-mod verify;
+mod waiting;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -56,7 +56,7 @@ use preconnect::Preconnects;
 use saves::Saves;
 use source::{Item, Source};
 use split::Split;
-use verify::Waiting;
+use waiting::Waiting;
 
 use crate::download::{Body, Download, Hashing, Jitter, TaskId};
 use crate::error::{Fault, MultiError};
@@ -74,24 +74,25 @@ pub use report::{
     Totals, Verdict,
 };
 
-/// The smallest share of a file, in bytes, where nothing was said of it: where the number of shares
-/// is found by trying, and where it was said.
+/// The smallest segment of a file, in bytes, if the number of segments is found by trying.
 const LEAST: u64 = 8 << 20;
+
+/// The smallest segment of a file, in bytes, if the number of segments was given.
 const LEAST_TYPED: u64 = 1 << 20;
 
-/// Makes the run that `plan` describes, and tells `report` how it goes.
+/// Carries out the run that `plan` describes, and reports it to `report`.
 ///
 /// The run opens no more files and sockets than the process's soft limit allows. For many jobs the application raises
 /// that limit before. It leaves the signals of the process alone; to stop it on a signal, call [`run_on`] with
 /// [`Reactor::catching_signals`].
 ///
 /// # Errors
-/// The run itself cannot go on. What goes wrong with a single file is told to the report.
+/// The run cannot continue. The failure of a single file is no error: it goes to the report.
 pub fn run(plan: Plan, report: &mut dyn Report) -> Result<Totals, BrokenOff> {
     run_on(&mut Reactor::default(), plan, report)
 }
 
-/// The same, with another loop than the reactor's.
+/// Carries out the run that `plan` describes with `driver` as its event loop.
 ///
 /// # Errors
 /// As [`run`].
@@ -123,7 +124,7 @@ pub fn run_on(
     session.ledger.open(&session.plan);
     session.begin_output(followed);
     let result = driver.drive(&mut session, options);
-    // One may have come after the last wait.
+    // A signal may have arrived after the last wait.
     let signal = &mut session.ledger.totals.signal;
     *signal = signal.or(driver.signal());
     if result.is_err() {
@@ -145,53 +146,54 @@ pub fn run_on(
     }
 }
 
-/// A run under way.
+/// A run.
 struct Session<'r> {
     plan: Plan,
     source: Source,
     places: Places,
     ledger: Ledger<'r>,
-    /// A signal has ended a write, and is about to be reported.
+    /// A signal has interrupted a write. The driver reports it next.
     awaits_signal: bool,
-    /// Rows that may sleep until a retry, beside those that wait for a place.
+    /// The most rows that may sleep until a retry, besides those that wait for a slot.
     sleepers: usize,
-    /// What digests files are to have, beside those that their rows name.
+    /// The expected digests of files, besides those of their rows.
     expected_digests: ExpectedDigests,
-    /// Who computes digests, and what waits for some.
+    /// Computes digests.
     hashing: Hashing,
+    /// The files that wait for their digests.
     waiting: HashMap<TaskId, Waiting>,
     saves: Saves,
-    /// Files that several transfers bring, by their numbers.
+    /// The divided files, by the numbers of their rows.
     splits: BTreeMap<u64, Split>,
-    /// Connections for a file that may be divided.
+    /// Connections that were opened for a file that may be divided.
     preconnects: Preconnects,
-    /// When they are looked after next.
+    /// The next time at which divided files are checked.
     tends_at: Option<Instant>,
-    /// A head has come of a file that may be divided.
+    /// The head of a file that may be divided has arrived.
     has_divisible: Rc<Cell<bool>>,
-    /// What transfers did since the report was last told.
+    /// The traces of transfers since the last report.
     traces: Rc<RefCell<Vec<(TransferId, Trace)>>>,
     jitter: Jitter,
 }
 
-/// What is found out about a row before its first transfer is made.
+/// A row whose target is known, before its first transfer is added.
 struct Admitted {
-    /// The first of its URLs, where the lock file is to have it.
+    /// Its first URL, if there is a lock file.
     url: Option<Box<Url>>,
-    /// A copy of the row, where it is to be written should it fail.
+    /// A copy of the row for the list of failed rows, if there is one.
     kept: Option<Box<Row>>,
     own_headers: Vec<Field>,
     download: Box<Download>,
-    /// Another row had its name.
+    /// Another row has the name that it asked for.
     is_renamed: bool,
-    /// The file that stands at its name, if it is kept should its digests be right.
+    /// The file at its name, if it is kept when its digests are right.
     standing: Option<File>,
 }
 
 impl<'r> Session<'r> {
     fn new(mut plan: Plan, report: &'r mut dyn Report) -> Self {
         let source = Source::new(&mut plan);
-        // Nobody waits for a digest before the run starts, and is told then how to be woken.
+        // The waker is set when the run starts. No file waits for a digest before.
         let hashing = plan
             .hashing_threads
             .map_or_else(Hashing::default, Hashing::on);
@@ -216,7 +218,7 @@ impl<'r> Session<'r> {
         }
     }
 
-    /// Says what would be done, and does nothing.
+    /// Reports the target of each row, and fetches nothing.
     fn foresee(mut self) -> Totals {
         while !self.ledger.has_ended && !self.ledger.is_stopped {
             match self.next_item(Instant::now()) {
@@ -237,7 +239,7 @@ impl<'r> Session<'r> {
         self.ledger.totals
     }
 
-    /// The run ends if the file that was typed cannot be found out.
+    /// Ends the run if the links of the output file that was typed could not be followed.
     fn begin_output(&mut self, followed: io::Result<()>) {
         if let (Err(error), Output::File(path)) = (followed, &self.plan.output) {
             let name = self.plan.dir.join(path).display().to_string();
@@ -245,7 +247,7 @@ impl<'r> Session<'r> {
         }
     }
 
-    /// Has what was fetched reach the disk, where that was put off to the end.
+    /// Syncs the fetched files to the disk, if that is done once at the end.
     fn sync(&mut self) {
         if self.plan.durability == Durability::Batch
             && let Err(error) = self.places.sync()
@@ -255,7 +257,7 @@ impl<'r> Session<'r> {
         }
     }
 
-    /// Starts on a row: finds its place, and adds its first transfer.
+    /// Begins a row: finds its target, and adds its first transfer.
     fn begin(&mut self, multi: &mut Multi<Job>, mut row: Row) -> Result<(), MultiError> {
         match self.admit(&mut row) {
             Ok(Some(admitted)) => self.add_first(multi, row, admitted),
@@ -272,7 +274,7 @@ impl<'r> Session<'r> {
         }
     }
 
-    /// What the source has next; each row is counted, of whatever share it is.
+    /// Returns the next item of the source. Rows of all shards are counted.
     fn next_item(&mut self, now: Instant) -> Item {
         let item = self.source.next(now);
         if matches!(item, Item::Row(_) | Item::Passed(_)) {
@@ -281,17 +283,17 @@ impl<'r> Session<'r> {
         item
     }
 
-    /// Finds a row's place. `None`: its file is kept as it is, and the report has been told.
+    /// Finds the target of a row. `None` if its file is kept, which ends the row.
     fn admit(&mut self, row: &mut Row) -> Result<Option<Admitted>, Misplaced> {
         self.places.tell_typed(row);
         let bound = self.ledger.bind(&self.plan, row);
         let bound = bound.and_then(|()| self.expected_digests.add_to(row));
         if bound.is_err() && !self.plan.is_locked {
-            // Other workers, which do not know of that, count with its name.
+            // Workers of other shards give the row its name, because they do not check its digests.
             self.places.pass_over(row, false);
         }
         bound?;
-        // Its place may have another of its mirrors come first.
+        // The next call may move one of its mirrors to the front.
         let url = self.ledger.has_lock().then(|| Box::new(row.url.clone()));
         let lists_failures = self.ledger.lists_failures();
         let mut kept = lists_failures.then(|| Box::new(row.clone()));
@@ -325,8 +327,7 @@ impl<'r> Session<'r> {
         }
     }
 
-    /// Adds the first transfer of a row that has a place, unless the file that stands there is to be
-    /// looked at before.
+    /// Adds the first transfer of a row, or first hashes the file that exists at its name.
     fn add_first(
         &mut self,
         multi: &mut Multi<Job>,
@@ -378,7 +379,7 @@ impl<'r> Session<'r> {
         }
     }
 
-    /// A transfer as all of the run are made.
+    /// Creates a transfer with the settings of the run.
     fn easy(&self, url: Url, job: Job) -> Easy<Job> {
         let request = &self.plan.request;
         let mut easy = Easy::new(url, job);
@@ -393,13 +394,13 @@ impl<'r> Session<'r> {
         easy
     }
 
-    /// The smallest share of a file that is to be divided as wanted; none if it is not to be.
+    /// The smallest segment of a file, in bytes; `None` if the file is not divided.
     fn least_share(&self, wanted: Wanted) -> Option<u64> {
         let is_limited = self.plan.request.max_recv_speed.is_some();
         let least = match wanted {
             _ if is_limited || self.plan.range.is_some() => return None,
             Wanted::Most(NonZeroU32::MIN) => return None,
-            // Each part would take a start from another file.
+            // Each segment would use up one request of `--rate`.
             Wanted::Auto if self.plan.options.start_interval.is_some() => return None,
             Wanted::Most(_) => LEAST_TYPED,
             Wanted::Auto => LEAST,
@@ -407,7 +408,7 @@ impl<'r> Session<'r> {
         Some(self.plan.min_split.unwrap_or(least))
     }
 
-    /// Adds a transfer, to start after a delay where it is a retry.
+    /// Adds a transfer. A retry starts after a delay.
     fn add(
         multi: &mut Multi<Job>,
         mut easy: Easy<Job>,
@@ -468,8 +469,8 @@ impl Application<Job> for Session<'_> {
     fn refill(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
         self.ledger.set_time(now);
         self.source.is_awaited = false;
-        // Twice as many as run at once: whoever comes next has been thought about before its place is free,
-        // unless a failure is to keep it from being fetched.
+        // Twice as many rows as run at once are admitted, so that the next one is ready when a slot is free. With
+        // `--fail-fast`, a row that is admitted early might be fetched after the failure that ends the run.
         let room = if self.plan.is_fail_fast {
             self.plan.jobs
         } else {
@@ -486,7 +487,7 @@ impl Application<Job> for Session<'_> {
             match self.next_item(now) {
                 Item::Row(Ok(row)) => self.begin(multi, row)?,
                 Item::Row(Err(unusable)) => self.ledger.unusable(&self.plan, &unusable),
-                // A lock file names each worker's rows, whatever the others fetch.
+                // A lock file gives the names, so those of other shards do not matter.
                 Item::Passed(_) if self.plan.is_locked => {}
                 Item::Passed(row) => self.places.pass_over(&row, false),
                 Item::Wait => {
@@ -567,7 +568,7 @@ impl Application<Job> for Session<'_> {
 
     fn due(&self) -> Option<Instant> {
         if self.hashing.is_behind() {
-            // At once: there is no thread to hash what is written.
+            // At once: without threads, the loop hashes what was written.
             return Some(self.ledger.started());
         }
         let settles = if self.source.is_awaited {
@@ -600,13 +601,13 @@ impl Application<Job> for Session<'_> {
     }
 }
 
-/// Whether a signal ended a write that waited for its reader: it is about to be reported.
+/// Whether a signal interrupted a write that waited for its reader. The driver reports the signal next.
 fn was_interrupted(fault: &Fault) -> bool {
     matches!(fault, Fault::Disk { source, .. } if source.kind() == io::ErrorKind::Interrupted)
         && sys::is_stopping()
 }
 
-/// The header fields of a row's own.
+/// The header fields that a row sets.
 fn own_headers(row: &Row) -> Result<Vec<Field>, String> {
     let mut fields = Vec::new();
     let Some(options) = &row.options else {
