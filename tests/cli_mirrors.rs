@@ -279,11 +279,11 @@ fn where_bytes_of_several_do_not_fit_each_is_asked_alone() {
     ] {
         let (out, dir) = fetch(&servers.each_ref(), "-s 2");
         assert_right(&out, &dir);
-        out.complains("each is asked alone");
+        out.complains("each mirror is now asked alone");
     }
     let servers = ["\"a\"", "\"b\"", "\"c\""].map(liar);
     let (out, dir) = fetch(&servers.each_ref(), "-s 3");
-    out.code(9).complains("each is asked alone");
+    out.code(9).complains("each mirror is now asked alone");
     dir.assert_names(&[]);
     for server in &servers {
         out.complains(&server.url("/a"));
@@ -308,7 +308,7 @@ fn who_leads_a_file_that_another_has_brought_does_not_answer_for_it() {
     });
     let (out, dir) = fetch(&[&liar, &right], "-s 2 --retry-delay 1h");
     assert_right(&out, &dir);
-    out.complains("no parts").complains("each is asked alone");
+    out.complains("no parts").complains("each mirror is now asked alone");
 }
 
 #[test]
