@@ -308,7 +308,8 @@ fn who_leads_a_file_that_another_has_brought_does_not_answer_for_it() {
     });
     let (out, dir) = fetch(&[&liar, &right], "-s 2 --retry-delay 1h");
     assert_right(&out, &dir);
-    out.complains("no parts").complains("each mirror is now asked alone");
+    out.complains("no parts")
+        .complains("each mirror is now asked alone");
 }
 
 #[test]

@@ -648,6 +648,35 @@ fn a_part_that_has_another_name_too_is_not_resumed_under_it() {
     dir.assert_names(&["a", "theirs"]);
 }
 
+/// Found by the simulation of disks, seed 70017610: the limit of the range that was refused was still in force, and the
+/// file that is kept was taken for a body without bytes, in every try.
+#[test]
+fn a_file_that_is_complete_is_kept_after_its_part_was_started_over() {
+    let server = Server::start(|s| {
+        let complete = s.get("/a").body(noise(SIZE)).etag("\"v1\"");
+        let cut = complete.then().body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+        let long = cut.then().status(206).etag("\"v1\"").honours_no_range();
+        let range = format!("bytes {CUT}-{}/{SIZE}", SIZE - 1);
+        long.header("Content-Range", &range)
+            .body(noise(SIZE - CUT + 10))
+            .chunked(9000);
+        long.then().body(noise(SIZE)).etag("\"v1\"").conditional();
+    });
+    let dir = Dir::new();
+    let url = server.url("/a");
+    dir.gannet().arg(&url).run().ok();
+    dir.gannet()
+        .flags("-t 0 --exists overwrite")
+        .arg(&url)
+        .run()
+        .code(4);
+    dir.assert_names(&["a", "a.part", "a.part.gannet"]);
+    dir.gannet().flags("-t 0").arg(&url).run().ok();
+    assert_eq!(server.requests().len(), 4);
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
+}
+
 /// Found by the simulation of mirrors, seed 50001148: the state was removed, and the part file stayed for ever.
 #[test]
 fn a_wrong_body_without_bytes_leaves_no_part_of_an_earlier_run() {

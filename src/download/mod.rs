@@ -444,6 +444,10 @@ impl Download {
 
     /// The fault of a body after a complete response: it is too short, or its coding is damaged.
     pub fn missing(&mut self) -> Option<Fault> {
+        if self.is_unchanged {
+            // The response has no body: the existing file is the right one.
+            return None;
+        }
         if let Some(coded) = &mut self.coded {
             return coded.finish().err();
         }
