@@ -96,7 +96,7 @@ pub enum Fault {
         size: Option<u64>,
     },
     /// The response to a range request does not have the requested range, or does not prove it.
-    #[error("the response does not continue the partial file: {0}")]
+    #[error("cannot continue the partial file: {0}")]
     BadRange(&'static str),
     /// Only a range was requested, and the server sends the full file.
     #[error("the server ignored the range and sent the whole file")]

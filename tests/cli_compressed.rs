@@ -244,7 +244,8 @@ fn what_a_run_without_the_flag_has_left_coded_is_not_gone_on_with() {
     plain.run().code(4);
     dir.assert_names(&["a.part", "a.part.gannet"]);
     let out = fetch(&dir, &server, "-t 0");
-    out.ok().complains("it is coded, and is to be decoded now");
+    out.ok()
+        .complains("the partial file is compressed, and this run decompresses");
     dir.assert_names(&["a"]);
     dir.assert_file("a", &body);
 }

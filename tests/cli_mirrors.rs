@@ -200,7 +200,7 @@ const FLAWS: [Flaw; 7] = [
         |route| {
             route.honours_no_range();
         },
-        "no parts",
+        "ignored the range",
     ),
     (
         "nothing",
@@ -217,7 +217,7 @@ const FLAWS: [Flaw; 7] = [
                 .header("Content-Range", "bytes 1-999999/1000000")
                 .honours_no_range();
         },
-        "other bytes",
+        "another range",
     ),
     (
         "no total",
@@ -227,7 +227,7 @@ const FLAWS: [Flaw; 7] = [
                 .header("Content-Range", "bytes 500000-999999/*")
                 .honours_no_range();
         },
-        "how large",
+        "the size of the file",
     ),
     (
         "a coding",
@@ -308,7 +308,7 @@ fn who_leads_a_file_that_another_has_brought_does_not_answer_for_it() {
     });
     let (out, dir) = fetch(&[&liar, &right], "-s 2 --retry-delay 1h");
     assert_right(&out, &dir);
-    out.complains("no parts")
+    out.complains("ignored the range")
         .complains("each mirror is now asked alone");
 }
 
@@ -482,7 +482,7 @@ fn without_a_digest_what_several_had_brought_is_not_trusted() {
     let (servers, gates) = interrupted(&dir);
     gates.iter().for_each(Gate::open);
     let out = gannet(&dir, &row(&servers.each_ref(), None), "-s 2").run();
-    out.complains("no digest is asked for now");
+    out.complains("no digest to check it");
     assert_right(&out, &dir);
     let asked = servers[0].requests();
     let whole = asked.iter().filter(|request| !asks_part(request)).count();
@@ -499,7 +499,7 @@ fn what_was_brought_by_several_and_does_not_fit_is_fetched_anew() {
     gates.iter().for_each(Gate::open);
     let list = row(&servers.each_ref(), Some(&sha256(&noise(SIZE))));
     let out = gannet(&dir, &list, "-s 2").run();
-    out.complains("what an earlier run has left does not fit");
+    out.complains("the bytes of an earlier run do not match");
     assert_right(&out, &dir);
 }
 

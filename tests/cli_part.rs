@@ -222,7 +222,7 @@ fn a_part_of_another_program_is_left_alone() {
         let dir = Dir::new();
         dir.write("a.part", b"what a browser has fetched so far");
         let out = dir.fetch(flags, server.url("/a"));
-        out.ok().complains("is another program's");
+        out.ok().complains("belongs to another program");
         dir.assert_file("a.part", b"what a browser has fetched so far");
         dir.assert_file("a", noise(size));
         dir.assert_names(&["a", "a.part"]);

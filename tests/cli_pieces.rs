@@ -358,6 +358,6 @@ fn what_another_mirror_has_mended_is_not_gone_on_with_unless_a_digest_is_asked_f
     assert!(state.contains("\"second\\\""), "{state}");
     let list = format!("{}\n  out=a\n", urls.join("\t"));
     let out = fetch(&dir, "-s 1 -t 0", list).run();
-    out.complains("no digest is asked for now");
+    out.complains("no digest to check it");
     assert!(!dir.has("a"), "{out}");
 }

@@ -641,7 +641,7 @@ fn a_part_that_has_another_name_too_is_not_resumed_under_it() {
     std::fs::hard_link(dir.join("a.part"), dir.join("theirs")).unwrap();
     let before = dir.read("theirs");
     let out = dir.gannet().arg(server.url("/a")).run();
-    out.ok().complains("another name");
+    out.ok().complains("hard link");
     assert_eq!(last_asked(&server), (None, None));
     dir.assert_file("a", noise(SIZE));
     dir.assert_file("theirs", before);

@@ -79,7 +79,7 @@ impl Fragment {
         if response.status != 206 {
             return Err(Fault::Changed);
         }
-        let other = || Fault::BadRange("it has other bytes");
+        let other = || Fault::BadRange("the response has another range than the requested one");
         let (found, range) = self.found.zip(response.content_range()).ok_or_else(other)?;
         if found.total != range.total {
             return Err(Fault::Changed);

@@ -45,7 +45,9 @@ impl Asked {
         is_vouched: bool,
     ) -> Result<ContentRange, Fault> {
         let Some(range) = response.content_range() else {
-            return Err(Fault::BadRange("it does not say which bytes it has"));
+            return Err(Fault::BadRange(
+                "the response does not say which range it has",
+            ));
         };
         let theirs = Validators::of(response);
         let sizes = held.size.zip(range.total);
@@ -54,20 +56,28 @@ impl Asked {
             return Err(Fault::Changed);
         }
         if !is_vouched && !held.validators.prove(&theirs) {
-            return Err(Fault::BadRange("it does not say of which version it is"));
+            return Err(Fault::BadRange(
+                "the response does not identify its version",
+            ));
         }
         if range.total.is_none() {
-            return Err(Fault::BadRange("it does not say how large the file is"));
+            return Err(Fault::BadRange(
+                "the response does not state the size of the file",
+            ));
         }
         if range.first != self.start || self.end.is_some_and(|end| range.last >= end) {
-            return Err(Fault::BadRange("it has other bytes"));
+            return Err(Fault::BadRange(
+                "the response has another range than the requested one",
+            ));
         }
         let length = range.last - range.first + 1;
         if response
             .content_length()
             .is_some_and(|announced| announced != length)
         {
-            return Err(Fault::BadRange("its length is not that of its range"));
+            return Err(Fault::BadRange(
+                "the length of the response does not match its range",
+            ));
         }
         Ok(range)
     }

@@ -228,16 +228,16 @@ impl Sink for Segment {
             return Err(if validators.contradict(&theirs) {
                 Fault::Changed
             } else if *is_vouched && is_other_size {
-                Fault::BadRange("the file has another size there")
+                Fault::BadRange("the file has another size on that server")
             } else {
-                Fault::BadRange("the server sends no parts")
+                Fault::BadRange("the server ignored the range")
             });
         }
         let is_other_size = response
             .content_range()
             .is_some_and(|range| range.total.is_some_and(|total| Some(total) != size));
         if *is_vouched && is_other_size {
-            return Err(Fault::BadRange("the file has another size there"));
+            return Err(Fault::BadRange("the file has another size on that server"));
         }
         let held = State {
             size,
@@ -264,7 +264,7 @@ impl Sink for Segment {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         if bytes.len() as u64 > self.limit.saturating_sub(self.at) {
-            return Err(Fault::BadRange("it is longer than it says"));
+            return Err(Fault::BadRange("the response is longer than its range"));
         }
         self.check_uncut()?;
         let mut written =

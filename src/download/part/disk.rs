@@ -25,7 +25,7 @@ const MARK: &[u8] = b"part\n";
 const MOST_RIVALS: usize = 100;
 
 /// The warning for a body that is written to `NAME.gannet.part`.
-pub(super) const FOREIGN: &str = "its .part file is another program's and is left alone; until it is whole it is in NAME.gannet.part";
+pub(super) const FOREIGN: &str = "the .part file belongs to another program and is left alone; this file is written to NAME.gannet.part until it is complete";
 
 /// The files of one body.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl Disk {
         let state = match self.folder.read(&self.beside(name::STATE), LONGEST) {
             Ok(None) => None,
             Ok(Some(bytes)) => Some(State::parse(&bytes).map_err(|why| why.as_str())),
-            Err(_) => Some(Err("its state cannot be read")),
+            Err(_) => Some(Err("the state of the partial file cannot be read")),
         };
         self.has_leftover = state.is_some();
         let entry = self.folder.entry(&self.part_name()).ok().flatten();
@@ -170,10 +170,10 @@ impl Disk {
         let state = state?.map(|state| state.believed(sys::boot()));
         Some(state.and_then(|state| {
             if part.size() < state.ranges.end() {
-                Err("it is shorter than its state says")
+                Err("the partial file is shorter than its state says")
             } else if part.has_other_names() {
                 // A run that was stopped between link and unlink has published it, or a backup shares its inode.
-                Err("its .part file has another name too, under which its bytes must stay")
+                Err("the .part file is a hard link: the file under its other name must not change")
             } else {
                 Ok(state)
             }

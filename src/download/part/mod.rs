@@ -229,7 +229,7 @@ impl Part {
         }
         let at = self.attempt.run.end;
         if self.attempt.limit.is_some_and(|limit| length > limit - at) {
-            return Err(Fault::BadRange("it is longer than it says"));
+            return Err(Fault::BadRange("the response is longer than its range"));
         }
         let file = self.create_uncut(at)?;
         let mut written = 0;

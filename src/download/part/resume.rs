@@ -40,12 +40,12 @@ impl Part {
             let mut urls = urls.into_iter().map(Source::of);
             let place = urls.position(|source| source == state.source);
             match place {
-                None => Err("its state is of another URL"),
+                None => Err("the partial file is from another URL"),
                 Some(_) if state.is_mixed && !has_digest => {
-                    Err("several mirrors have brought it, and no digest is asked for now")
+                    Err("the partial file is from several mirrors, and this run has no digest to check it")
                 }
                 Some(_) if self.options.decodes && state.validators.encoding.is_some() => {
-                    Err("it is coded, and is to be decoded now")
+                    Err("the partial file is compressed, and this run decompresses")
                 }
                 Some(place) => Ok((place, state)),
             }
@@ -207,7 +207,7 @@ impl Part {
             self.notice = Some(Notice::StartedOver(if has_changed {
                 "the file changed on the server"
             } else {
-                "the server sends no parts"
+                "the server ignored the range"
             }));
             self.reliability.count_change(has_changed)?;
         }
@@ -233,9 +233,13 @@ impl Part {
         let is_as_long_as_asked = asked.start > 0 && length.is_some() && length == rest;
         let is_same_version = self.state.validators.prove(&Validators::of(response));
         if response.status != 200 || response.headers.get("content-range").is_some() {
-            Err(Fault::BadRange("it is neither a part nor the whole"))
+            Err(Fault::BadRange(
+                "the response is neither the requested range nor the full file",
+            ))
         } else if is_other_size && (is_same_version || is_as_long_as_asked) {
-            Err(Fault::BadRange("it is not as long as the whole"))
+            Err(Fault::BadRange(
+                "the length of the response is not that of the full file",
+            ))
         } else {
             Ok(())
         }
@@ -255,7 +259,7 @@ impl Part {
                 if *status != 416 || size.is_none_or(|size| self.reaches_into(size)) =>
             {
                 self.reliability.give_up_ranges();
-                "the server sends no parts"
+                "the server refused the range"
             }
             _ => {
                 if self.reliability.count_change(true).is_err() {
@@ -322,7 +326,7 @@ impl Part {
         self.target.disk.discard();
         let is_inherited = std::mem::take(&mut self.is_inherited);
         if is_inherited {
-            let why = "what an earlier run has left does not fit its digest";
+            let why = "the bytes of an earlier run do not match the digest";
             self.notice = Some(Notice::StartedOver(why));
         }
         is_inherited
@@ -492,7 +496,7 @@ impl Part {
         let opened = self.target.disk.open_earlier(&self.state);
         let opened = opened.map_err(|source| self.target.part_fault("open", source))?;
         if opened.is_none() {
-            return Err(Fault::BadRange("another run has changed it meanwhile"));
+            return Err(Fault::BadRange("another run has changed the part file"));
         }
         self.is_inherited = true;
         Ok(())
