@@ -198,6 +198,9 @@ impl Download {
         let Body::File(part) = &mut self.body else {
             return None;
         };
+        if part.has_arrived() {
+            return None;
+        }
         part.create_shared().ok()?;
         if let Some(check) = &mut self.check
             && !check.follow(part.written(), || part.reader())

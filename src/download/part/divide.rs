@@ -31,6 +31,12 @@ impl Part {
         self.attempt.version = Some(response.version);
     }
 
+    /// Whether the body arrived with its head, so that nothing is left to divide. It may equal the file at its name, and
+    /// then no part file is created.
+    pub(in crate::download) fn has_arrived(&self) -> bool {
+        self.attempt.is_same || self.state.size == Some(self.written())
+    }
+
     /// Whether the missing ranges may be divided among several transfers.
     pub fn is_divisible(&self) -> bool {
         self.attempt.is_divisible
@@ -111,35 +117,59 @@ fn refuses_ranges(response: &Response) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
+    use std::path::Path;
 
     use super::*;
     use crate::download::Exists;
     use crate::download::part::{Claim, PartOptions};
     use crate::sys::Folder;
 
-    /// Found by the simulation of other programs, seeds 50055146 and 50065359: the check discarded the written bytes,
-    /// and the next bytes of the current response were written at offset 0.
-    #[test]
-    fn a_part_that_another_program_has_cut_is_not_divided_and_its_try_fails() {
-        let folder = tempfile::tempdir().unwrap();
+    /// A body of 60 bytes for `a` in a folder, whose response head has arrived.
+    fn begun(folder: &Path) -> Part {
+        let folder = Folder::make(folder, false).unwrap();
+        let entry = folder.entry("a".as_ref()).unwrap();
         let claim = Claim {
             exists: Exists::Verify,
-            standing: None,
+            standing: entry.map(|entry| entry.identity()),
             since: i128::MAX,
             is_fixed: false,
             is_renamed: false,
         };
-        let mut part = Part::new(
-            Rc::new(Folder::make(folder.path(), false).unwrap()),
-            "a".into(),
-            Rc::new(claim),
-            Rc::new(PartOptions::default()),
-        );
+        let options = Rc::new(PartOptions::default());
+        let mut part = Part::new(Rc::new(folder), "a".into(), Rc::new(claim), options);
         let mut response = Response::default();
         for (name, value) in [("ETag", "\"v\""), ("Content-Length", "60")] {
             response.headers.push(name.as_bytes(), value.as_bytes());
         }
         part.begin(&response, false).unwrap();
+        part
+    }
+
+    /// Found by the simulation of files over HTTP/2, seed 80010087: a body that equalled the existing file was divided
+    /// before its stream ended, and an empty part file stayed behind.
+    #[test]
+    fn a_body_that_has_arrived_is_not_divided() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut part = begun(folder.path());
+        part.write(&[1; 30]).unwrap();
+        assert!(!part.has_arrived());
+        part.write(&[1; 30]).unwrap();
+        assert!(part.has_arrived());
+        drop(part);
+        std::fs::write(folder.path().join("a"), [1; 60]).unwrap();
+        let mut same = begun(folder.path());
+        assert!(!same.has_arrived());
+        same.write(&[1; 60]).unwrap();
+        assert!(same.has_arrived());
+        assert!(!folder.path().join("a.part").exists());
+    }
+
+    /// Found by the simulation of other programs, seeds 50055146 and 50065359: the check discarded the written bytes,
+    /// and the next bytes of the current response were written at offset 0.
+    #[test]
+    fn a_part_that_another_program_has_cut_is_not_divided_and_its_try_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut part = begun(folder.path());
         part.write(&[1; 30]).unwrap();
         let file = File::options()
             .write(true)
