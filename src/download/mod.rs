@@ -198,7 +198,7 @@ impl Download {
         let Body::File(part) = &mut self.body else {
             return None;
         };
-        if part.has_arrived() {
+        if part.is_same() {
             return None;
         }
         part.create_shared().ok()?;
