@@ -95,8 +95,8 @@ impl<'r> Ledger<'r> {
         self.rows.saturating_sub(ended)
     }
 
-    /// Ends a row: counts it, writes it to the list of failed rows if it failed, and reports it. A file that is
-    /// complete and whose digest is known is `certified`, and enters the lock file.
+    /// Ends a row: counts it, writes it to the list of failed rows if it failed, and reports it. A `certified` file is
+    /// complete and has a known digest: it enters the lock file.
     pub(super) fn end(&mut self, plan: &Plan, certified: Option<&Job>, row: &Completion<'_>) {
         if let (Some(job), Some(lock)) = (certified, &mut self.lock) {
             lock.add(job, &plan.dir);
