@@ -11,6 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::Session;
+use super::file::{Event, PIECE};
 use super::job::Job;
 use super::segment_failure::SegmentFailure;
 use super::servers::Servers;
@@ -25,9 +26,6 @@ const MOST: usize = 16;
 
 /// The interval at which speeds are measured.
 const BEAT: Duration = Duration::from_millis(200);
-
-/// A response that is shorter than the requested range counts as a success if it has at least this many bytes.
-pub(super) const PIECE: u64 = 64 * 1024;
 
 /// A file after its division, and the combined outcome of its transfers if at least one succeeded.
 type Whole = (Easy<Job>, Option<Outcome>);
@@ -79,13 +77,14 @@ impl Session<'_> {
         let Some((_, job)) = multi.sink_mut(id) else {
             return Ok(());
         };
-        let (wanted, least) = (job.split, job.download.least.unwrap_or(u64::MAX));
-        let is_shared = matches!(&job.download.body, Body::File(part) if part.is_multiplexed());
+        let (wanted, least) = (job.split, job.file.download.least.unwrap_or(u64::MAX));
+        let is_shared =
+            matches!(&job.file.download.body, Body::File(part) if part.is_multiplexed());
         if wanted == Wanted::Auto && is_shared {
             return Ok(());
         }
         // `None` may be an error of the disk: the transfer under way will report it.
-        let Some((segment, done)) = job.download.divide() else {
+        let Some((segment, done)) = job.file.download.divide() else {
             return Ok(());
         };
         let stand_in = job.segment(segment);
@@ -95,7 +94,7 @@ impl Session<'_> {
         let Some(easy) = multi.easy(id) else {
             return Ok(());
         };
-        let Body::Segment(segment) = &easy.sink.download.body else {
+        let Body::Segment(segment) = &easy.sink.file.download.body else {
             return Ok(());
         };
         let per_origin = self.plan.options.limits.per_origin;
@@ -127,7 +126,7 @@ impl Session<'_> {
         now: Instant,
     ) -> Result<Option<SegmentFailure>, MultiError> {
         let number = easy.sink.number;
-        let Body::Segment(segment) = &easy.sink.download.body else {
+        let Body::Segment(segment) = &easy.sink.file.download.body else {
             return Ok(None);
         };
         let Some(split) = self.splits.get_mut(&number) else {
@@ -182,7 +181,8 @@ impl Session<'_> {
         let Some((easy, outcome)) = self.end_division(multi, number, now)? else {
             return Ok(());
         };
-        self.verify(multi, easy, outcome.unwrap_or_default(), now)
+        let ended = Event::Ended(Ok(outcome.unwrap_or_default()));
+        self.advance(multi, easy, ended, now)
     }
 
     /// Ends the division of a file: cancels its transfers, and returns it as one download.

@@ -2,8 +2,10 @@
 //! fetched before any file.
 
 use std::io;
+use std::time::Instant;
 
 use super::Session;
+use super::file::Event;
 use super::job::Job;
 use super::places::Misplaced;
 use super::plan::{ListPlace, Plan};
@@ -69,7 +71,11 @@ impl ExpectedDigests {
 
 impl Session<'_> {
     /// Reads the list of digests, or starts the transfer that fetches it. Does nothing at later calls.
-    pub(super) fn ask_for_checksums(&mut self, multi: &mut Multi<Job>) -> Result<(), MultiError> {
+    pub(super) fn ask_for_checksums(
+        &mut self,
+        multi: &mut Multi<Job>,
+        now: Instant,
+    ) -> Result<(), MultiError> {
         let ChecksumList::Wanted(location) = &mut self.expected_digests.checksums else {
             return Ok(());
         };
@@ -88,12 +94,12 @@ impl Session<'_> {
         let mut job = Job::aside(0, download, &self.has_divisible);
         job.max_size = Some(LONGEST);
         let easy = self.easy(url, job);
-        Self::add(multi, easy, None)
+        self.advance(multi, easy, Event::Begun(None), now)
     }
 
     /// Reads the list of digests from the body of its transfer.
     pub(super) fn checksums_arrived(&mut self, easy: &mut Easy<Job>) {
-        if let Body::Memory(bytes) = &mut easy.sink.download.body {
+        if let Body::Memory(bytes) = &mut easy.sink.file.download.body {
             let bytes = std::mem::take(bytes);
             self.take_checksums(auth::masked(&easy.url), Ok(bytes));
         }

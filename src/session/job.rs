@@ -6,12 +6,12 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use url::Url;
 
+use super::file::File;
 use super::report::Landing;
-use crate::download::{Body, Download, Segment, Tries};
+use crate::download::{Body, Download, Segment};
 use crate::error::Fault;
 use crate::http::{Field, Response};
 use crate::list::{Location, Split};
@@ -24,18 +24,7 @@ pub(super) struct Job {
     pub(super) number: u64,
     /// Where its row is listed.
     pub(super) place: Location,
-    /// The other URLs of the file, in the order in which they replace a failed URL.
-    pub(super) mirrors: VecDeque<Url>,
-    /// The written bytes came from several servers.
-    pub(super) is_shared: bool,
-    /// A digest did not match: each server is asked without the others.
-    pub(super) is_alone: bool,
-    /// The tries at the present URL.
-    pub(super) tries: u32,
-    /// The tries at all URLs.
-    pub(super) tries_in_all: u32,
-    /// When the first try at the present URL began.
-    pub(super) began: Option<Instant>,
+    pub(super) file: File,
     /// The row's first URL, for the lock file; `None` if no lock file is written.
     pub(super) url: Option<Box<Url>>,
     /// The file has another name than it asked for, because that one was taken.
@@ -49,8 +38,6 @@ pub(super) struct Job {
     pub(super) split: Split,
     /// The session's flag, which is set when a head allows several transfers.
     pub(super) has_divisible: Rc<Cell<bool>>,
-    /// Boxed, because a job is moved several times and this is its largest field.
-    pub(super) download: Box<Download>,
 }
 
 impl Job {
@@ -59,19 +46,13 @@ impl Job {
         Self {
             number,
             place: Location::typed(0),
-            mirrors: VecDeque::new(),
-            is_shared: false,
-            is_alone: false,
-            tries: 0,
-            tries_in_all: 0,
-            began: None,
+            file: File::new(Box::new(download), VecDeque::new()),
             url: None,
             is_renamed: false,
             max_size: None,
             conditions: 0,
             split: Split::Auto,
             has_divisible: Rc::clone(has_divisible),
-            download: Box::new(download),
         }
     }
 
@@ -80,34 +61,19 @@ impl Job {
         Self {
             number: self.number,
             place: self.place.clone(),
-            mirrors: VecDeque::new(),
-            is_shared: false,
-            is_alone: false,
-            tries: 0,
-            tries_in_all: 0,
+            file: File::new(Box::new(self.file.download.share(segment)), VecDeque::new()),
             url: None,
             is_renamed: false,
             max_size: None,
             conditions: self.conditions,
             split: self.split,
             has_divisible: Rc::clone(&self.has_divisible),
-            began: None,
-            download: Box::new(self.download.share(segment)),
-        }
-    }
-
-    /// The tries at the present URL so far.
-    pub(super) fn tried(&self, now: Instant) -> Tries {
-        Tries {
-            count: self.tries,
-            elapsed: self.began.map_or(Duration::ZERO, |at| now - at),
-            is_begun: self.download.start() > 0,
         }
     }
 
     /// The offset at which the transfer of a segment writes next; `None` if the job is not a segment.
     pub(super) fn at(&self) -> Option<u64> {
-        match &self.download.body {
+        match &self.file.download.body {
             Body::Segment(segment) => Some(segment.at()),
             Body::File(_) | Body::Stream(_) | Body::Memory(_) => None,
         }
@@ -115,16 +81,16 @@ impl Job {
 
     /// Whether several transfers may fetch the missing bytes.
     pub(super) fn is_divisible(&self) -> bool {
-        matches!(&self.download.body, Body::File(part) if part.is_divisible())
+        matches!(&self.file.download.body, Body::File(part) if part.is_divisible())
     }
 
     /// Sets the range and the conditions of the next request, and the largest body that it accepts.
     pub(super) fn aim(&mut self, headers: &mut Vec<Field>, max_size: &mut Option<u64>) {
-        let fields = self.download.ask();
+        let fields = self.file.download.ask();
         let conditions = std::mem::replace(&mut self.conditions, fields.len());
         headers.splice(..conditions, fields);
         // The engine counts encoded bytes, which may decode to more.
-        *max_size = if self.download.decodes() {
+        *max_size = if self.file.download.decodes() {
             None
         } else {
             self.max_size
@@ -133,7 +99,7 @@ impl Job {
 
     /// The path of the file, or standard output.
     pub(super) fn landing(&self) -> Landing<'_> {
-        match &self.download.body {
+        match &self.file.download.body {
             Body::File(part) => Landing::File(part.folder().path(), part.name()),
             Body::Stream(stream) => match stream.path() {
                 Some(path) => Landing::File(
@@ -148,7 +114,7 @@ impl Job {
 
     /// The name of the file for the progress view.
     pub(super) fn name(&self) -> &str {
-        match &self.download.body {
+        match &self.file.download.body {
             Body::File(part) => part.name().to_str().unwrap_or("?"),
             Body::Stream(stream) => stream
                 .path()
@@ -169,15 +135,15 @@ impl Sink for Job {
             None
         };
         if let Some(limit) = self.max_size
-            && !self.download.is_fragment()
+            && !self.file.download.is_fragment()
             && let Some(size) = range.and_then(|range| range.total)
             && size > limit
         {
             return Err(Fault::TooLarge { limit });
         }
-        self.download.head(response)?;
+        self.file.download.head(response)?;
         // A response to a request without a range starts the file from its first byte.
-        self.is_shared &= self.download.asks_part();
+        self.file.is_shared &= self.file.download.asks_part();
         if self.is_divisible() {
             self.has_divisible.set(true);
         }
@@ -185,18 +151,18 @@ impl Sink for Job {
     }
 
     fn wanted(&self) -> Option<u64> {
-        self.download.wanted()
+        self.file.download.wanted()
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.download.write(bytes)
+        self.file.download.write(bytes)
     }
 
     fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
-        self.download.target()
+        self.file.download.target()
     }
 
     fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
-        self.download.moved(result)
+        self.file.download.moved(result)
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::failures::Failures;
+use super::file::End;
 use super::job::Job;
 use super::lock::Lock;
 use super::places::Misplaced;
@@ -123,19 +124,17 @@ impl<'r> Ledger<'r> {
     }
 
     /// Ends the row of a transfer.
-    pub(super) fn end_transfer(
-        &mut self,
-        plan: &Plan,
-        easy: &Easy<Job>,
-        elapsed: Duration,
-        verdict: Ended<'_>,
-    ) {
+    pub(super) fn end_transfer(&mut self, plan: &Plan, easy: &Easy<Job>, end: &End) {
         let job = &easy.sink;
-        let (verdict, bytes, is_certified) = match verdict {
-            Ended::Done(outcome) => (Verdict::Done(outcome), outcome.received, true),
-            Ended::Unchanged => (Verdict::Kept, 0, true),
-            Ended::Kept { received } => (Verdict::Kept, received, false),
-            Ended::Failed(error) => (Verdict::Failed(error), 0, false),
+        let (verdict, bytes, elapsed) = match end {
+            End::Done(outcome) => (Verdict::Done(outcome), outcome.received, outcome.elapsed),
+            End::Unchanged { elapsed } => (Verdict::Kept, 0, *elapsed),
+            End::Kept { received, elapsed } => (Verdict::Kept, *received, *elapsed),
+            End::Failed(error) => (Verdict::Failed(error), 0, Duration::ZERO),
+        };
+        let is_certified = match end {
+            End::Done(_) | End::Unchanged { .. } => true,
+            End::Kept { .. } | End::Failed(_) => false,
         };
         let row = Completion {
             number: job.number,
@@ -144,9 +143,9 @@ impl<'r> Ledger<'r> {
             landing: job.landing(),
             is_renamed: job.is_renamed,
             bytes,
-            decoded: job.download.decoded(),
+            decoded: job.file.download.decoded(),
             elapsed,
-            tries: job.tries_in_all,
+            tries: job.file.tries_in_all,
             verdict,
         };
         self.end(plan, is_certified.then_some(job), &row);
@@ -282,7 +281,7 @@ impl<'r> Ledger<'r> {
 
     /// Reports what the user must know of a file that is continued.
     pub(super) fn warn(&mut self, url: &Url, job: &mut Job) {
-        match job.download.take_notice() {
+        match job.file.download.take_notice() {
             Some(Notice::StartedOver(why)) => self.report.warned(url, why),
             Some(Notice::Warning(what)) => self.report.cautioned(url, &what),
             None => {}
@@ -301,7 +300,7 @@ impl<'r> Ledger<'r> {
             url: &easy.url,
             place: &job.place,
             landing: job.landing(),
-            tries: job.tries_in_all,
+            tries: job.file.tries_in_all,
         });
     }
 
@@ -327,16 +326,4 @@ impl<'r> Ledger<'r> {
             .due()
             .and_then(|elapsed| self.started.checked_add(elapsed))
     }
-}
-
-/// How the row of a transfer ended.
-pub(super) enum Ended<'a> {
-    /// Its file is complete.
-    Done(&'a crate::multi::Outcome),
-    /// The file that stood at its name is the right one.
-    Unchanged,
-    /// Another file at its name was kept, as the plan says.
-    Kept { received: u64 },
-    /// It failed.
-    Failed(&'a Error),
 }

@@ -158,7 +158,7 @@ impl Lock {
         if self.is_binding {
             return;
         }
-        let (Some(url), Some(found)) = (&job.url, job.download.found()) else {
+        let (Some(url), Some(found)) = (&job.url, job.file.download.found()) else {
             return;
         };
         let (size, sha256, etag) = found;

@@ -16,6 +16,7 @@ mod divide;
 mod ending;
 mod expected_digests;
 mod failures;
+mod file;
 mod folders;
 mod job;
 mod ledger;
@@ -35,20 +36,20 @@ mod waiting;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::num::NonZeroU32;
 use std::os::fd::RawFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
+use std::{fs, io};
 
 use url::Url;
 
 use descriptors::Descriptors;
 use expected_digests::ExpectedDigests;
+use file::{Event, File};
 use job::Job;
 use ledger::Ledger;
 use places::{Misplaced, Placement, Places};
@@ -56,7 +57,6 @@ use preconnect::Preconnects;
 use saves::Saves;
 use source::{Item, Source};
 use split::Split;
-use waiting::Waiting;
 
 use crate::download::{Body, Download, Hashing, Jitter, TaskId};
 use crate::error::{Fault, MultiError};
@@ -161,7 +161,7 @@ struct Session<'r> {
     /// Computes digests.
     hashing: Hashing,
     /// The files that wait for their digests.
-    waiting: HashMap<TaskId, Waiting>,
+    waiting: HashMap<TaskId, Easy<Job>>,
     saves: Saves,
     /// The divided files, by the numbers of their rows.
     splits: BTreeMap<u64, Split>,
@@ -187,7 +187,7 @@ struct Admitted {
     /// Another row has the name that it asked for.
     is_renamed: bool,
     /// The file at its name, if it is kept when its digests are right.
-    standing: Option<File>,
+    standing: Option<fs::File>,
 }
 
 impl<'r> Session<'r> {
@@ -258,9 +258,14 @@ impl<'r> Session<'r> {
     }
 
     /// Begins a row: finds its target, and adds its first transfer.
-    fn begin(&mut self, multi: &mut Multi<Job>, mut row: Row) -> Result<(), MultiError> {
+    fn begin(
+        &mut self,
+        multi: &mut Multi<Job>,
+        mut row: Row,
+        now: Instant,
+    ) -> Result<(), MultiError> {
         match self.admit(&mut row) {
-            Ok(Some(admitted)) => self.add_first(multi, row, admitted),
+            Ok(Some(admitted)) => self.add_first(multi, row, admitted, now),
             Ok(None) => Ok(()),
             Err(Misplaced::Fault(fault)) if was_interrupted(&fault) => {
                 self.awaits_signal = true;
@@ -333,6 +338,7 @@ impl<'r> Session<'r> {
         multi: &mut Multi<Job>,
         row: Row,
         admitted: Admitted,
+        now: Instant,
     ) -> Result<(), MultiError> {
         let number = self.ledger.count();
         let options = row.options.map_or_else(RowOptions::default, |all| *all);
@@ -356,27 +362,18 @@ impl<'r> Session<'r> {
         let job = Job {
             number,
             place: row.location,
-            mirrors: row.mirrors.into(),
-            is_shared: false,
-            is_alone: false,
-            tries: 0,
-            tries_in_all: 0,
-            began: None,
+            file: File::new(download, row.mirrors.into()),
             url: admitted.url,
             is_renamed: admitted.is_renamed,
             max_size,
             conditions: 0,
             split,
             has_divisible: Rc::clone(&self.has_divisible),
-            download,
         };
         let mut easy = self.easy(row.url, job);
         easy.own_headers = own_headers;
         self.ledger.warn(&easy.url, &mut easy.sink);
-        match admitted.standing {
-            Some(file) => self.look_at_standing(multi, file, easy),
-            None => Self::add(multi, easy, None),
-        }
+        self.advance(multi, easy, Event::Begun(admitted.standing), now)
     }
 
     /// Creates a transfer with the settings of the run.
@@ -408,37 +405,23 @@ impl<'r> Session<'r> {
         Some(self.plan.min_split.unwrap_or(least))
     }
 
-    /// Adds a transfer. A retry starts after a delay.
-    fn add(
-        multi: &mut Multi<Job>,
-        mut easy: Easy<Job>,
-        delay: Option<Duration>,
-    ) -> Result<(), MultiError> {
-        easy.delay = delay;
-        easy.sink.aim(&mut easy.own_headers, &mut easy.max_size);
-        easy.sink.tries += 1;
-        easy.sink.tries_in_all += 1;
-        multi.add(easy).map(drop)
-    }
-
     /// Saves the states of incomplete files, so that another run can resume them.
     fn save_states(&mut self, multi: &mut Multi<Job>, now: Instant) {
         let is_idle = multi.running() == multi.sleeping();
         let Some(save) = self.saves.check(now, is_idle, self.ledger.is_stopped) else {
             return;
         };
-        for waiting in self.waiting.values_mut() {
-            let (Waiting::Body(easy, _) | Waiting::Standing(easy, _)) = waiting;
-            save.apply(&mut easy.sink.download, &easy.url);
+        for easy in self.waiting.values_mut() {
+            save.apply(&mut easy.sink.file.download, &easy.url);
         }
         for split in self.splits.values_mut() {
             split.update_download_now(multi);
-            save.apply(&mut split.easy.sink.download, &split.easy.url);
+            save.apply(&mut split.easy.sink.file.download, &split.easy.url);
         }
         let ids: Vec<_> = multi.transfers().map(|(id, ..)| id).collect();
         for id in ids {
             if let Some((url, job)) = multi.sink_mut(id) {
-                save.apply(&mut job.download, url);
+                save.apply(&mut job.file.download, url);
                 self.ledger.warn(url, job);
             }
         }
@@ -476,7 +459,7 @@ impl Application<Job> for Session<'_> {
         } else {
             2 * self.plan.jobs
         };
-        self.ask_for_checksums(multi)?;
+        self.ask_for_checksums(multi, now)?;
         while !self.ledger.has_ended
             && !self.ledger.is_stopped
             && !sys::is_stopping()
@@ -485,7 +468,7 @@ impl Application<Job> for Session<'_> {
             && multi.sleeping() < self.sleepers
         {
             match self.next_item(now) {
-                Item::Row(Ok(row)) => self.begin(multi, row)?,
+                Item::Row(Ok(row)) => self.begin(multi, row, now)?,
                 Item::Row(Err(unusable)) => self.ledger.unusable(&self.plan, &unusable),
                 // A lock file gives the names, so those of other shards do not matter.
                 Item::Passed(_) if self.plan.is_locked => {}
@@ -529,24 +512,21 @@ impl Application<Job> for Session<'_> {
         self.drop_preconnects(multi, now)?;
         if easy.sink.at().is_some() {
             return match self.segment_ended(multi, &easy, done, now)? {
-                Some(failure) => self.segment_failed(multi, &failure, now),
+                Some(failure) => self.segment_failed(multi, failure, now),
                 None => Ok(()),
             };
         }
-        easy.sink.began = easy.sink.began.or(done.dispatched);
+        easy.sink.file.began = easy.sink.file.began.or(done.dispatched);
         self.ledger.warn(&easy.url, &mut easy.sink);
-        let is_stream = matches!(easy.sink.download.body, Body::Stream(_));
+        let is_stream = matches!(easy.sink.file.download.body, Body::Stream(_));
         self.awaits_signal |=
             is_stream && matches!(&done.result, Err(error) if was_interrupted(error.fault()));
-        match done.result {
-            Ok(outcome) => self.verify(multi, easy, outcome, now)?,
-            Err(_) if self.ledger.is_stopped || self.awaits_signal => {
-                easy.sink.download.leave(&easy.url);
-                self.ledger.totals.unfinished += 1;
-            }
-            Err(error) => self.failed(multi, easy, &error, now)?,
+        if done.result.is_err() && (self.ledger.is_stopped || self.awaits_signal) {
+            easy.sink.file.download.leave(&easy.url);
+            self.ledger.totals.unfinished += 1;
+            return Ok(());
         }
-        Ok(())
+        self.advance(multi, easy, Event::Ended(done.result), now)
     }
 
     fn woken(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {

@@ -50,7 +50,7 @@ impl Session<'_> {
         let Some((_, easy, _)) = multi.transfers().next() else {
             return Ok(());
         };
-        if self.ledger.rows() != 1 || easy.sink.download.least.is_none() {
+        if self.ledger.rows() != 1 || easy.sink.file.download.least.is_none() {
             return Ok(());
         }
         // Requests on open connections would not keep the interval.
@@ -62,8 +62,8 @@ impl Session<'_> {
         };
         // If a digest allows the mirrors already now, preconnects go to all servers in turn, like the segments later.
         let mut urls = vec![easy.url.clone()];
-        if easy.sink.download.bond().is_some() {
-            urls.extend(easy.sink.mirrors.iter().cloned());
+        if easy.sink.file.download.bond().is_some() {
+            urls.extend(easy.sink.file.mirrors.iter().cloned());
         }
         let number = easy.sink.number;
         // One slot is left for the first transfer: redirects may lead it away from an origin and back.

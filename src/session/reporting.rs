@@ -44,7 +44,7 @@ impl Session<'_> {
         let under_way = files().filter(|(_, _, progress)| progress.is_dispatched);
         let active = under_way.map(|(_, easy, progress)| {
             // Bytes of earlier runs count as present, though this run did not receive them.
-            let start = easy.sink.download.start();
+            let start = easy.sink.file.download.start();
             ActiveFile {
                 number: easy.sink.number,
                 name: easy.sink.name(),

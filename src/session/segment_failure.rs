@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Session;
 use super::ending::decide;
+use super::file::Event;
 use super::job::Job;
 use super::report::Retrying;
 use super::split::Ended;
@@ -26,7 +27,7 @@ impl Session<'_> {
     pub(super) fn segment_failed(
         &mut self,
         multi: &mut Multi<Job>,
-        failure: &SegmentFailure,
+        failure: SegmentFailure,
         now: Instant,
     ) -> Result<(), MultiError> {
         let (number, ended, error) = (failure.number, failure.ended, &failure.error);
@@ -37,7 +38,7 @@ impl Session<'_> {
         // The first server's version is the one that the file began with: it has changed since.
         let has_changed = matches!(error.fault(), Fault::Changed) && ended.server == 0;
         if is_disk || has_changed {
-            return self.split_failed(multi, number, error, now);
+            return self.split_failed(multi, failure, now);
         }
         split.reset_tries(ended);
         let tries = split.tried(ended, now);
@@ -51,7 +52,7 @@ impl Session<'_> {
             multi.hold(url, now + delay, now)?;
         }
         if split.servers.mirrors().has_another(ended.server) {
-            self.mirror_failed(multi, failure, delay, now)
+            self.mirror_failed(multi, &failure, delay, now)
         } else {
             self.only_one_failed(multi, failure, delay, now)
         }
@@ -107,7 +108,7 @@ impl Session<'_> {
     fn only_one_failed(
         &mut self,
         multi: &mut Multi<Job>,
-        failure: &SegmentFailure,
+        failure: SegmentFailure,
         delay: Option<Duration>,
         now: Instant,
     ) -> Result<(), MultiError> {
@@ -128,7 +129,7 @@ impl Session<'_> {
             return Ok(());
         }
         let Some(delay) = delay else {
-            return self.split_failed(multi, number, error, now);
+            return self.split_failed(multi, failure, now);
         };
         let tries = split.tried(ended, now).count;
         self.ledger.report.retrying(&Retrying {
@@ -146,12 +147,11 @@ impl Session<'_> {
     fn split_failed(
         &mut self,
         multi: &mut Multi<Job>,
-        number: u64,
-        error: &Error,
+        failure: SegmentFailure,
         now: Instant,
     ) -> Result<(), MultiError> {
-        match self.end_division(multi, number, now)? {
-            Some((easy, _)) => self.failed(multi, easy, error, now),
+        match self.end_division(multi, failure.number, now)? {
+            Some((easy, _)) => self.advance(multi, easy, Event::Ended(Err(failure.error)), now),
             None => Ok(()),
         }
     }

@@ -48,12 +48,12 @@ impl Servers {
         now: Instant,
     ) -> Self {
         let job = &easy.sink;
-        let bond = if job.is_alone {
+        let bond = if job.file.is_alone {
             None
         } else {
-            job.download.bond()
+            job.file.download.bond()
         };
-        let mirrors = bond.is_some().then_some(&job.mirrors);
+        let mirrors = bond.is_some().then_some(&job.file.mirrors);
         let (mut servers, mut origins) = (Vec::new(), Vec::new());
         for url in std::iter::once(&easy.url).chain(mirrors.into_iter().flatten()) {
             let Ok(origin) = Origin::of(url) else {
@@ -72,9 +72,9 @@ impl Servers {
                     },
                     is_vouched,
                 },
-                tries: if is_first { job.tries } else { 1 },
+                tries: if is_first { job.file.tries } else { 1 },
                 began: if is_first {
-                    job.began.unwrap_or(now)
+                    job.file.began.unwrap_or(now)
                 } else {
                     now
                 },
@@ -209,17 +209,17 @@ impl Servers {
     /// lost become its mirrors.
     pub(super) fn give_back(self, easy: &mut Easy<Job>) {
         if let Some(leader) = self.servers.get(self.leader) {
-            easy.sink.tries = leader.tries;
-            easy.sink.began = Some(leader.began);
+            easy.sink.file.tries = leader.tries;
+            easy.sink.file.began = Some(leader.began);
         }
         // If the digest does not match, the leader may not be at fault.
         let mut servers = self.servers.iter().enumerate();
-        easy.sink.is_shared |=
+        easy.sink.file.is_shared |=
             servers.any(|(index, server)| index != self.leader && server.has_brought);
         if self.bond.is_some() {
             let servers = self.servers.into_iter().enumerate();
             let others = servers.filter(|(index, server)| *index != self.leader && !server.is_lost);
-            easy.sink.mirrors = others.map(|(_, server)| server.url).collect();
+            easy.sink.file.mirrors = others.map(|(_, server)| server.url).collect();
         }
     }
 }

@@ -87,7 +87,7 @@ impl Split {
         mut plan: Plan,
         now: Instant,
     ) -> Self {
-        let start = easy.sink.download.start();
+        let start = easy.sink.file.download.start();
         let whole = Rc::clone(segment.whole());
         let at = segment.at();
         let transfer = Transfer {
@@ -191,7 +191,7 @@ impl Split {
     /// Counts the failed try of a transfer.
     pub(super) fn count_failure(&mut self, ended: Ended) {
         self.servers.count_failure(ended.server, ended.era);
-        self.easy.sink.tries_in_all += 1;
+        self.easy.sink.file.tries_in_all += 1;
     }
 
     /// Lowers the number of transfers from a server after one has failed, if others receive bytes from it: the server
@@ -268,7 +268,7 @@ impl Split {
             self.whole.reach.set(0);
             self.plan.spoil(spoilt);
             let done = self.plan.done();
-            self.easy.sink.download.spoil(done, start);
+            self.easy.sink.file.download.spoil(done, start);
         }
         self.plan.close(transfer.lane);
         self.servers.mirrors().closed(transfer.server);
@@ -428,12 +428,12 @@ impl Split {
     /// Copies the written ranges to the file's download, and the validators that they rely on.
     fn update_download(&mut self) {
         if self.servers.is_mixed() {
-            self.easy.sink.download.set_mixed();
+            self.easy.sink.file.download.set_mixed();
         }
         if let Some(validators) = self.servers.relied_on() {
-            self.easy.sink.download.rely_on(validators);
+            self.easy.sink.file.download.rely_on(validators);
         }
-        let download = &mut self.easy.sink.download;
+        let download = &mut self.easy.sink.file.download;
         download.set_written(self.plan.done(), self.plan.settled());
     }
 
@@ -476,7 +476,7 @@ impl Split {
             let Some(easy) = multi.easy(transfer.id) else {
                 continue;
             };
-            let Body::Segment(segment) = &easy.sink.download.body else {
+            let Body::Segment(segment) = &easy.sink.file.download.body else {
                 continue;
             };
             let at = segment.at();
@@ -517,7 +517,7 @@ impl Split {
         let end = self.plan.rest(lane).end;
         let transfer = self.transfers.iter().find(|transfer| transfer.lane == lane);
         if let Some((_, job)) = transfer.and_then(|transfer| multi.sink_mut(transfer.id))
-            && let Body::Segment(segment) = &mut job.download.body
+            && let Body::Segment(segment) = &mut job.file.download.body
         {
             segment.set_end(end);
         }

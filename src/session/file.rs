@@ -1,0 +1,420 @@
+//! One file from its first try to its end, as a state machine: each event gives one action, which the session carries
+//! out. It knows neither the engine nor a clock, and reports nothing itself.
+//!
+//! ```text
+//!              ┌──────────── Start: a retry, a mirror, the rest, wrong pieces, a restart ◄──────────┐
+//!              ▼                                                                                    │
+//! Begun ─► Fetching ── Ended ─► the body is checked ── Publish ─► Published ── End ─► the row ends  │
+//!   │          ▲                        │  ▲     │                                                  │
+//!   ▼          │ other digests     Wait ▼  │ Hashed                                                 │
+//! Standing ────┘                    Verifying    └── it failed, is wrong or incomplete ─────────────┘
+//! ```
+//!
+//! The transfers of a divided file are the business of `split`; here a divided file is one that is being fetched.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::time::{Duration, Instant, SystemTime};
+
+use url::Url;
+
+use crate::download::{
+    Body, Checked, Decision, Download, Hashed, Jitter, Placed, Repair, Retry, TaskId, Tries,
+};
+use crate::error::{Doing, Error, Fault};
+use crate::multi::Outcome;
+
+/// A response that is shorter than the requested range counts as a success if it has at least this many bytes.
+pub(super) const PIECE: u64 = 64 * 1024;
+
+/// A file under way: its bytes, and the policy of its tries.
+#[derive(Debug)]
+pub(super) struct File {
+    /// Boxed, because a file is moved several times and this is its largest field.
+    pub(super) download: Box<Download>,
+    /// The other URLs of the file, in the order in which they replace a failed URL.
+    pub(super) mirrors: VecDeque<Url>,
+    /// The written bytes came from several servers.
+    pub(super) is_shared: bool,
+    /// A digest did not match: each server is asked without the others.
+    pub(super) is_alone: bool,
+    /// The tries at the present URL.
+    pub(super) tries: u32,
+    /// The tries at all URLs.
+    pub(super) tries_in_all: u32,
+    /// When the first try at the present URL began.
+    pub(super) began: Option<Instant>,
+    state: State,
+}
+
+/// What a file waits for.
+#[derive(Debug)]
+enum State {
+    /// The end of its transfers.
+    Fetching,
+    /// The digests of the file of this size, in bytes, at its final name: it is fetched only if they differ.
+    Standing(u64),
+    /// The digests of its complete body.
+    Verifying(Box<Outcome>),
+}
+
+/// What happens to a file.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Its row begins. A file at its final name is kept if it has the expected digests.
+    Begun(Option<fs::File>),
+    /// Its transfer has ended, or all of its transfers have.
+    Ended(Result<Outcome, Error>),
+    /// The digests that it waited for are known, or could not be computed.
+    Hashed(Hashed),
+    /// Its complete body, which a transfer with this outcome brought, was published or could not be.
+    Published(Outcome, Result<Placed, Fault>),
+}
+
+/// What follows an event.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Add a transfer: the next try.
+    Start(Start),
+    /// Wait for the digests of this task: [`Event::Hashed`] follows.
+    Wait(TaskId),
+    /// Give the complete body, which this transfer brought, its final name: [`Event::Published`] follows.
+    Publish(Outcome),
+    /// End the row.
+    End(End),
+}
+
+/// The next try of a file.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) why: Why,
+    pub(super) delay: Option<Duration>,
+    /// The URL that is requested from now on, if it changes.
+    pub(super) url: Option<Url>,
+}
+
+/// Why a try starts.
+#[derive(Debug)]
+pub(super) enum Why {
+    /// Nothing failed, or the download itself has a notice about it.
+    Next,
+    /// The last try, which was this one of its URL, failed or brought wrong pieces.
+    Retry { error: Error, tries: u32 },
+    /// The last URL failed and is dropped.
+    Mirror(Error),
+    /// The bytes of several servers are wrong together.
+    Mixed,
+}
+
+/// How a file ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It was fetched.
+    Done(Outcome),
+    /// The file at its final name is the right one. The time is that of the transfer, if there was one.
+    Unchanged { elapsed: Duration },
+    /// Another file at its final name was kept, as the plan says.
+    Kept { received: u64, elapsed: Duration },
+    /// It failed.
+    Failed(Error),
+}
+
+/// What a decision depends on besides the file.
+pub(super) struct Context<'a> {
+    /// The URL of the last try.
+    pub(super) url: &'a Url,
+    pub(super) now: Instant,
+    /// The time of day, for a Retry-After that is a date.
+    pub(super) wall: fn() -> SystemTime,
+    pub(super) retry: &'a Retry,
+    pub(super) jitter: &'a mut Jitter,
+}
+
+/// How a try is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    /// As a further try of its URL.
+    Further,
+    /// As the try that it repeats: that one was no failure of the server.
+    Repeated,
+    /// Not at all: it fetches what the last one left.
+    Continued,
+}
+
+/// A step on the way from an event to its action.
+enum Step {
+    /// A body is complete, as far as its transfers know.
+    Complete(Outcome),
+    /// A complete body is not the expected one.
+    Wrong(Error),
+    /// A try failed.
+    Failed(Error),
+    /// A response does not continue the written bytes.
+    Misfit(Error),
+    /// The present URL is not tried again.
+    Exhausted(Error),
+    Act(Action),
+}
+
+impl File {
+    /// A file before its first try.
+    pub(super) fn new(download: Box<Download>, mirrors: VecDeque<Url>) -> Self {
+        Self {
+            download,
+            mirrors,
+            is_shared: false,
+            is_alone: false,
+            tries: 0,
+            tries_in_all: 0,
+            began: None,
+            state: State::Fetching,
+        }
+    }
+
+    /// The tries at the present URL so far.
+    pub(super) fn tried(&self, now: Instant) -> Tries {
+        Tries {
+            count: self.tries,
+            elapsed: self.began.map_or(Duration::ZERO, |at| now - at),
+            is_begun: self.download.start() > 0,
+        }
+    }
+
+    /// What follows an event.
+    pub(super) fn on(&mut self, event: Event, context: &mut Context<'_>) -> Action {
+        let mut step = self.step(event);
+        loop {
+            step = match step {
+                Step::Complete(outcome) => self.complete(outcome),
+                Step::Wrong(error) => self.repair(error, context.url),
+                Step::Failed(error) => self.failed(error, context),
+                Step::Misfit(error) => self.misfit(error),
+                Step::Exhausted(error) => self.next_mirror(error),
+                Step::Act(action) => return action,
+            }
+        }
+    }
+
+    /// The first step of an event.
+    fn step(&mut self, event: Event) -> Step {
+        match (std::mem::replace(&mut self.state, State::Fetching), event) {
+            (_, Event::Begun(standing)) => self.begin(standing),
+            (_, Event::Ended(Ok(outcome))) => Step::Complete(outcome),
+            (_, Event::Ended(Err(error))) => Step::Failed(error),
+            (State::Standing(size), Event::Hashed(hashed)) => self.stood(size, hashed),
+            (State::Verifying(outcome), Event::Hashed(hashed)) => {
+                self.download.hashed(hashed);
+                Step::Complete(*outcome)
+            }
+            (State::Fetching, Event::Hashed(_)) => {
+                debug_assert!(false, "a digest comes that no body waits for");
+                self.start(Why::Next, Counted::Repeated)
+            }
+            (_, Event::Published(outcome, placed)) => {
+                let (received, elapsed) = (outcome.received, outcome.elapsed);
+                Step::Act(Action::End(match placed {
+                    Ok(Placed::There) => End::Done(outcome),
+                    Ok(Placed::Kept) => End::Kept { received, elapsed },
+                    Err(fault) => End::Failed(Error::new(fault, Doing::Writing, outcome.address)),
+                }))
+            }
+        }
+    }
+
+    /// The step that starts a try at once.
+    fn start(&mut self, why: Why, counted: Counted) -> Step {
+        self.start_at(why, counted, None, None)
+    }
+
+    fn start_at(
+        &mut self,
+        why: Why,
+        counted: Counted,
+        delay: Option<Duration>,
+        url: Option<Url>,
+    ) -> Step {
+        self.tries += u32::from(counted == Counted::Further);
+        self.tries_in_all += u32::from(counted != Counted::Continued);
+        Step::Act(Action::Start(Start { why, delay, url }))
+    }
+
+    /// Starts the first try, or first hashes the file at the final name.
+    fn begin(&mut self, standing: Option<fs::File>) -> Step {
+        if let Some(file) = standing {
+            let size = file.metadata().map_or(0, |metadata| metadata.len());
+            if let Some(task) = self.download.hash(file) {
+                self.state = State::Standing(size);
+                return Step::Act(Action::Wait(task));
+            }
+        }
+        self.start(Why::Next, Counted::Further)
+    }
+
+    /// Keeps the file at the final name if its digests are right; otherwise, or if it cannot be read, starts the first
+    /// try.
+    fn stood(&mut self, size: u64, hashed: Hashed) -> Step {
+        let found = hashed.unwrap_or_default();
+        let is_right = self.download.is_met_by(&found);
+        self.download.stands(size, found.digests);
+        if !is_right {
+            return self.start(Why::Next, Counted::Further);
+        }
+        self.download.put_away();
+        let elapsed = Duration::ZERO;
+        Step::Act(Action::End(End::Unchanged { elapsed }))
+    }
+
+    /// Checks a body that is complete, and fetches what is missing of it.
+    fn complete(&mut self, outcome: Outcome) -> Step {
+        if let Some(fault) = self.download.missing() {
+            let is_much = outcome.received >= PIECE && self.download.asks_part();
+            if is_much || self.download.has_more() {
+                // A server may send less than the requested range (RFC 9110 §15.3.7), and there may be gaps behind it.
+                // Neither is a failed try.
+                return self.start(Why::Next, Counted::Continued);
+            }
+            return Step::Failed(Error::new(fault, Doing::Receiving, outcome.address));
+        }
+        match self.download.verify() {
+            Ok(Checked::Right) => Step::Act(self.right(outcome)),
+            Ok(Checked::Waits(task)) => {
+                self.state = State::Verifying(Box::new(outcome));
+                Step::Act(Action::Wait(task))
+            }
+            Err(fault) => Step::Wrong(Error::new(fault, Doing::Verifying, outcome.address)),
+        }
+    }
+
+    /// The action for a body that is complete and right.
+    fn right(&mut self, outcome: Outcome) -> Action {
+        if matches!(self.download.body, Body::Memory(_)) {
+            return Action::End(End::Done(outcome));
+        }
+        if self.download.is_unchanged {
+            self.download.put_away();
+            let elapsed = outcome.elapsed;
+            return Action::End(End::Unchanged { elapsed });
+        }
+        Action::Publish(outcome)
+    }
+
+    /// Handles a complete body with a wrong digest: its wrong pieces or all of it are fetched again, or it fails.
+    fn repair(&mut self, error: Error, url: &Url) -> Step {
+        let is_readable = !matches!(error.fault(), Fault::Disk { .. });
+        let is_shared = is_readable && std::mem::take(&mut self.is_shared);
+        match self.download.repair(self.mirrors.len()) {
+            Repair::Again => {
+                let tries = self.tries;
+                // The other pieces may be right, and the next mirror may have the right bytes. It is asked alone, so
+                // that its pieces can be judged.
+                self.is_alone = true;
+                let mirror = self.mirrors.pop_front();
+                if mirror.is_some() {
+                    self.mirrors.push_back(url.clone());
+                    self.tries = 1;
+                    self.began = None;
+                    self.download.turn_to_another();
+                }
+                self.start_at(Why::Retry { error, tries }, Counted::Repeated, None, mirror)
+            }
+            Repair::Enough => Step::Act(Action::End(End::Failed(error))),
+            Repair::Impossible if self.download.discard() => {
+                self.start(Why::Next, Counted::Repeated)
+            }
+            Repair::Impossible if is_shared => {
+                self.is_alone = true;
+                self.start(Why::Mixed, Counted::Repeated)
+            }
+            Repair::Impossible => Step::Failed(error),
+        }
+    }
+
+    /// Handles a failed try: it is retried, or its URL is exhausted.
+    fn failed(&mut self, error: Error, context: &mut Context<'_>) -> Step {
+        if self.is_misfit(error.fault()) {
+            return Step::Misfit(error);
+        }
+        if let Body::File(part) = &mut self.download.body
+            && part.has_come_further()
+        {
+            self.tries = 1;
+        }
+        if !self.download.can_start_over() {
+            return Step::Exhausted(error);
+        }
+        let (tries, random) = (self.tried(context.now), context.jitter.draw());
+        match context
+            .retry
+            .decide(&error, tries, random, (context.wall)())
+        {
+            Decision::Again(delay) => {
+                let tries = tries.count;
+                let why = Why::Retry { error, tries };
+                self.start_at(why, Counted::Further, Some(delay), None)
+            }
+            Decision::GiveUp => Step::Exhausted(error),
+        }
+    }
+
+    /// Whether a fault may concern the range alone, so that the full file may still be available.
+    fn is_misfit(&self, fault: &Fault) -> bool {
+        match fault {
+            Fault::BadRange(_) | Fault::Changed => true,
+            Fault::Status { status, .. } => {
+                *status == 416 || self.download.asks_part() && refuses_parts(*status)
+            }
+            _ => false,
+        }
+    }
+
+    /// Handles a response that does not continue the bytes on the disk: they may be the complete file already;
+    /// otherwise the file is started over, or its URL is exhausted.
+    fn misfit(&mut self, error: Error) -> Step {
+        if let Fault::Status { size, .. } = error.fault() {
+            match self.download.is_all(*size) {
+                Ok(false) => {}
+                Ok(true) => {
+                    return Step::Complete(Outcome {
+                        status: 416,
+                        address: error.address(),
+                        ..Outcome::default()
+                    });
+                }
+                Err(fault) => {
+                    let error = Error::new(fault, Doing::Writing, error.address());
+                    return Step::Act(Action::End(End::Failed(error)));
+                }
+            }
+        }
+        if self.download.may_start_over(error.fault()) {
+            self.start(Why::Next, Counted::Repeated)
+        } else {
+            Step::Exhausted(error)
+        }
+    }
+
+    /// Turns to the next mirror after the last failure of a URL, or fails the file.
+    fn next_mirror(&mut self, error: Error) -> Step {
+        if !self.download.can_start_over() {
+            return Step::Act(Action::End(End::Failed(error)));
+        }
+        let Some(mirror) = self.mirrors.pop_front() else {
+            return Step::Act(Action::End(End::Failed(error)));
+        };
+        self.is_shared |= self.download.has_bytes();
+        self.tries = 0;
+        self.began = None;
+        self.download.turn_to_another();
+        self.start_at(Why::Mirror(error), Counted::Further, None, Some(mirror))
+    }
+}
+
+/// Whether a status may concern the range request alone, so that the full file may still be available. Some servers
+/// and firewalls know neither Range nor If-Range, treat If-Range as a precondition, or refuse the length of their own
+/// entity tag.
+fn refuses_parts(status: u16) -> bool {
+    matches!(status, 400 | 412 | 431 | 501)
+}
+
+#[cfg(test)]
+mod tests;
