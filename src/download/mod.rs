@@ -7,6 +7,7 @@ mod check;
 mod coded;
 mod fragment;
 mod hashing;
+mod landing;
 mod message;
 mod mirrors;
 pub mod name;

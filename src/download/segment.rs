@@ -2,20 +2,20 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::landing::Landing;
 use super::message::Message;
 use super::part::{foreign_change, is_cut};
 use super::{Asked, State, Validators};
 use crate::error::Fault;
 use crate::http::{Field, Response};
 use crate::multi::Sink;
-use crate::sys;
 
 /// What the segments of one file share.
 #[derive(Debug)]
@@ -53,12 +53,9 @@ pub struct Segment {
     proof: Proof,
     /// The requested range; the segment may have been shortened since.
     asked: Asked,
-    at: u64,
+    /// Where its response lands.
+    landing: Landing,
     end: u64,
-    /// The end offset of the response's range.
-    limit: u64,
-    /// The digest of the response's content, if it announces one.
-    message: Option<Box<Message>>,
     /// The range of a response that did not have its announced digest.
     spoilt: Option<Range<u64>>,
 }
@@ -74,18 +71,21 @@ impl Segment {
                 start: at,
                 end: Some(end),
             },
-            at,
+            landing: Landing::new(at, end, None),
             end,
-            limit: end,
-            message: None,
             spoilt: None,
         }
     }
 
-    /// The segment of a transfer that is receiving a response up to `limit`.
-    pub(super) fn under_way(whole: Rc<Whole>, at: u64, limit: u64, validators: Validators) -> Self {
+    /// The segment of a transfer that is receiving a response, which lands here.
+    pub(super) fn under_way(
+        whole: Rc<Whole>,
+        mut landing: Landing,
+        validators: Validators,
+    ) -> Self {
+        let at = landing.next();
+        let limit = *landing.limit.get_or_insert(whole.size);
         Self {
-            whole,
             proof: Proof {
                 validators,
                 is_vouched: false,
@@ -94,18 +94,11 @@ impl Segment {
                 start: at,
                 end: None,
             },
-            at,
+            landing,
             end: limit,
-            limit,
-            message: None,
             spoilt: None,
+            whole,
         }
-    }
-
-    /// Adds the digest of the response's content.
-    pub(super) fn with_message(mut self, message: Option<Box<Message>>) -> Self {
-        self.message = message;
-        self
     }
 
     /// The received range that must be discarded: its digest is not the one that the server announced.
@@ -120,7 +113,7 @@ impl Segment {
 
     /// Whether the current response ends at the end of the file.
     pub fn has_all_behind(&self) -> bool {
-        self.limit == self.whole.size
+        self.limit() == self.whole.size
     }
 
     /// The server's validators, as far as they are known.
@@ -130,7 +123,12 @@ impl Segment {
 
     /// The offset of the next byte: everything from the start of the segment up to here is written.
     pub fn at(&self) -> u64 {
-        self.at
+        self.landing.next()
+    }
+
+    /// The end offset of the response's range.
+    fn limit(&self) -> u64 {
+        self.landing.limit.unwrap_or(self.whole.size)
     }
 
     /// The end offset of the segment.
@@ -140,7 +138,7 @@ impl Segment {
 
     /// Moves the end of the segment, at most to the end of the current response.
     pub fn set_end(&mut self, end: u64) {
-        self.end = end.min(self.limit);
+        self.end = end.min(self.limit());
     }
 
     /// The fields of its range request.
@@ -162,16 +160,12 @@ impl Segment {
         Ok(())
     }
 
-    /// Counts written bytes.
-    fn advance(&mut self, written: u64) {
-        self.at += written;
-        self.whole.extent.set(self.whole.extent.get().max(self.at));
-    }
-
     /// Tells the other segments how far the first one has written, or that another one has received a byte.
     fn announce_progress(&self) {
+        let extent = self.whole.extent.get();
+        self.whole.extent.set(extent.max(self.at()));
         if self.is_first() {
-            self.whole.reach.set(self.at);
+            self.whole.reach.set(self.at());
         } else {
             self.whole.has_begun.set(true);
         }
@@ -182,28 +176,12 @@ impl Segment {
         if self.is_first() {
             return 0;
         }
-        self.whole.reach.get().saturating_sub(self.at)
+        self.whole.reach.get().saturating_sub(self.at())
     }
 
     /// Whether it is the first segment: its response began the file.
     fn is_first(&self) -> bool {
         self.asked.end.is_none()
-    }
-
-    /// Verifies the digest of a complete response. If the segment was shortened, its response stays incomplete and is
-    /// not verified.
-    fn judge(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        if let Some(message) = &mut self.message {
-            message.update(bytes);
-        }
-        let Some(message) = self.message.take_if(|_| self.at == self.limit) else {
-            return Ok(());
-        };
-        let start = message.start();
-        message.finish().inspect_err(|_| {
-            self.spoilt = Some(start..self.limit);
-            self.at = start;
-        })
     }
 
     fn fault(&self, source: io::Error) -> Fault {
@@ -248,54 +226,48 @@ impl Sink for Segment {
         if *validators == Validators::default() {
             *validators = theirs;
         }
-        self.limit = range.last + 1;
-        self.message = Message::of(response, range.first);
+        let message = Message::of(response, range.first);
+        self.landing = Landing::new(self.at(), range.last + 1, message);
         Ok(())
     }
 
     fn wanted(&self) -> Option<u64> {
         let end = if self.continues_behind_end() {
-            self.limit
+            self.limit()
         } else {
             self.end
         };
-        Some(end.saturating_sub(self.at))
+        Some(end.saturating_sub(self.at()))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        if bytes.len() as u64 > self.limit.saturating_sub(self.at) {
-            return Err(Fault::BadRange("the response is longer than its range"));
-        }
+        self.landing.check_room(bytes.len() as u64)?;
         self.check_uncut()?;
-        let mut written =
-            usize::try_from(self.superfluous()).map_or(bytes.len(), |there| there.min(bytes.len()));
-        self.at += written as u64;
-        while written < bytes.len() {
-            match sys::write_at(&self.whole.file, &bytes[written..], self.at) {
-                Ok(0) => return Err(self.fault(ErrorKind::WriteZero.into())),
-                Ok(n) => {
-                    written += n;
-                    self.advance(n as u64);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.fault(error)),
-            }
-        }
+        let there = usize::try_from(self.superfluous()).unwrap_or(usize::MAX);
+        let (there, missing) = bytes.split_at(there.min(bytes.len()));
+        self.landing.advance(there.len() as u64);
+        let written = self.landing.write(&self.whole.file, missing);
         self.announce_progress();
-        self.judge(bytes)
+        written.map_err(|error| self.fault(error))?;
+        // If the segment was shortened, its response stays incomplete and is not verified.
+        self.landing.judge(bytes).map_err(|spoilt| {
+            self.landing.rewind(spoilt.range.start);
+            self.spoilt = Some(spoilt.range);
+            spoilt.fault
+        })
     }
 
     fn target(&mut self) -> Result<Option<(BorrowedFd<'_>, u64)>, Fault> {
-        if self.message.is_some() || self.superfluous() > 0 {
+        if self.landing.message.is_some() || self.superfluous() > 0 {
             return Ok(None);
         }
         self.check_uncut()?;
-        Ok(Some((self.whole.file.as_fd(), self.at)))
+        Ok(Some((self.whole.file.as_fd(), self.at())))
     }
 
     fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
         let written = result.map_err(|error| self.fault(error))?;
-        self.advance(written as u64);
+        self.landing.advance(written as u64);
         self.announce_progress();
         Ok(())
     }

@@ -21,8 +21,8 @@ impl Part {
         let (Some(least), Some(size)) = (least, self.state.size) else {
             return;
         };
-        let rest = size.saturating_sub(self.attempt.run.end);
-        let has_holes = self.state.ranges.end() > self.attempt.run.end;
+        let rest = size.saturating_sub(self.attempt.landing.next());
+        let has_holes = self.state.ranges.end() > self.attempt.landing.next();
         self.attempt.is_divisible = (rest / 2 >= least || has_holes)
             && !refuses_ranges(response)
             && self.reliability.allows_division()
@@ -69,19 +69,14 @@ impl Part {
             reach: Cell::new(0),
             extent: Cell::new(self.state.ranges.end()),
         });
-        let limit = self.attempt.limit.take().unwrap_or(size);
-        let at = self.attempt.run.end;
-        self.attempt.run = 0..0;
-        Ok((
-            Segment::under_way(whole, at, limit, self.state.validators.clone())
-                .with_message(self.attempt.message.take()),
-            self.state.ranges.clone(),
-        ))
+        let landing = std::mem::take(&mut self.attempt.landing);
+        let segment = Segment::under_way(whole, landing, self.state.validators.clone());
+        Ok((segment, self.state.ranges.clone()))
     }
 
     /// Sets the ranges that the segments have written.
     pub fn set_written(&mut self, done: &Ranges) {
-        self.attempt.run = 0..0;
+        self.attempt.landing.rewind(0);
         self.state.ranges.clone_from(done);
     }
 
@@ -92,7 +87,7 @@ impl Part {
 
     /// Whether any byte is written.
     pub fn has_bytes(&self) -> bool {
-        !self.attempt.run.is_empty() || !self.state.ranges.is_empty()
+        !self.attempt.landing.run().is_empty() || !self.state.ranges.is_empty()
     }
 
     /// Whether the server identifies its version by a strong entity tag, which mirrors may share.

@@ -164,8 +164,9 @@ impl Part {
     /// The written frontier: how many bytes are written from the first one on without a gap.
     pub(in crate::download) fn written(&self) -> u64 {
         let frontier = self.state.ranges.frontier();
-        if self.attempt.run.start <= frontier {
-            frontier.max(self.attempt.run.end)
+        let run = self.attempt.landing.run();
+        if run.start <= frontier {
+            frontier.max(run.end)
         } else {
             frontier
         }
@@ -185,7 +186,7 @@ impl Part {
         self.start_over(&validators)?;
         self.state.validators = validators;
         self.attempt.is_decoded = is_coded;
-        (self.attempt.limit, self.state.size) = if is_coded {
+        (self.attempt.landing.limit, self.state.size) = if is_coded {
             (None, None)
         } else {
             (known, response.content_length().or(known))
@@ -197,10 +198,10 @@ impl Part {
     /// Accepts the head of a response that holds the requested fragment, which is stored as a file.
     pub(super) fn begin_fragment(&mut self, response: &Response) -> Result<(), Fault> {
         self.begin(response, false)?;
-        self.attempt.message = Message::of(response, 0);
+        self.attempt.landing.message = Message::of(response, 0);
         let range = response.content_range();
-        self.attempt.limit = range.map(|range| range.last - range.first + 1);
-        self.state.size = self.attempt.limit.or(self.state.size);
+        self.attempt.landing.limit = range.map(|range| range.last - range.first + 1);
+        self.state.size = self.attempt.landing.limit.or(self.state.size);
         Ok(())
     }
 
@@ -221,40 +222,22 @@ impl Part {
             && !self.target.disk.has_leftover()
             && length <= SMALL;
         if is_short
-            && self.attempt.message.is_none()
+            && self.attempt.landing.message.is_none()
             && self.state.size == Some(length)
             && self.write_whole(bytes)?
         {
             return Ok(());
         }
-        let at = self.attempt.run.end;
-        if self.attempt.limit.is_some_and(|limit| length > limit - at) {
-            return Err(Fault::BadRange("the response is longer than its range"));
-        }
-        let file = self.create_uncut(at)?;
-        let mut written = 0;
-        let result = loop {
-            match sys::write_at(file, &bytes[written..], at + written as u64) {
-                Ok(0) if written < bytes.len() => break Err(ErrorKind::WriteZero.into()),
-                Ok(n) => written += n,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-            if written == bytes.len() {
-                break Ok(());
-            }
-        };
-        // The bytes before the failure are on the disk: another run need not fetch them again.
-        self.attempt.run.end += written as u64;
-        result.map_err(|error| self.target.fault("write", error))?;
-        if self.state.size != Some(self.attempt.run.end) {
+        self.attempt.landing.check_room(length)?;
+        self.create_uncut()?;
+        let file = self.target.create()?;
+        let written = self.attempt.landing.write(file, bytes);
+        written.map_err(|error| self.target.fault("write", error))?;
+        if self.state.size != Some(self.attempt.landing.next()) {
             self.target.disk.claim();
         }
-        if let Some(message) = &mut self.attempt.message {
-            message.update(bytes);
-            self.verify_message()?;
-        }
-        Ok(())
+        let judged = self.attempt.landing.judge(bytes);
+        judged.map_err(|spoilt| self.count_spoilt(spoilt))
     }
 
     /// Writes a small body that arrived in one piece to a file without a name, or compares it with the existing file.
@@ -264,24 +247,23 @@ impl Part {
             self.attempt.is_same = self.target.claim.exists == Exists::Verify
                 && self.target.folder().holds(self.target.name(), bytes);
             if self.attempt.is_same {
-                self.attempt.run.end = bytes.len() as u64;
+                self.attempt.landing.advance(bytes.len() as u64);
             }
             return Ok(self.attempt.is_same);
         }
         let is_written = self.target.disk.write_unnamed(bytes);
         let is_written = is_written.map_err(|error| self.target.fault("write", error))?;
         if is_written {
-            self.attempt.run.end = bytes.len() as u64;
+            self.attempt.landing.advance(bytes.len() as u64);
         }
         Ok(is_written)
     }
 
     /// The part file and the write offset, for bytes that are spliced into it.
     pub(super) fn target(&mut self) -> Result<(BorrowedFd<'_>, u64), Fault> {
-        let at = self.attempt.run.end;
-        self.create_uncut(at)?;
+        self.create_uncut()?;
         self.target.disk.claim();
-        Ok((self.target.create()?.as_fd(), at))
+        Ok((self.target.create()?.as_fd(), self.attempt.landing.next()))
     }
 
     /// Creates the part file that several transfers will share, while a try still writes it.
@@ -290,8 +272,7 @@ impl Part {
     /// It cannot be created, or another program has truncated it. Nothing is discarded, because the current try would
     /// then write its next bytes at a wrong offset. The try's own next write fails and discards the bytes.
     pub(super) fn create_shared(&mut self) -> Result<(), Fault> {
-        let at = self.attempt.run.end;
-        if is_cut(self.target.create()?, at) {
+        if is_cut(self.target.create()?, self.attempt.landing.next()) {
             return Err(self.target.changed("write"));
         }
         self.target.disk.claim();
@@ -300,17 +281,18 @@ impl Part {
 
     /// Counts bytes that were spliced into the part file, or fails.
     pub(super) fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
-        self.attempt.run.end += result.map_err(|error| self.target.fault("write", error))? as u64;
+        let moved = result.map_err(|error| self.target.fault("write", error))?;
+        self.attempt.landing.advance(moved as u64);
         Ok(())
     }
 
-    /// The part file, for a write at offset `at`. Fails and discards the bytes if another program truncated it.
-    fn create_uncut(&mut self, at: u64) -> Result<&File, Fault> {
-        if is_cut(self.target.create()?, at) {
+    /// Creates the part file for the next write. Fails and discards the bytes if another program truncated it.
+    fn create_uncut(&mut self) -> Result<(), Fault> {
+        if is_cut(self.target.create()?, self.attempt.landing.next()) {
             self.discard();
             return Err(self.target.changed("write"));
         }
-        self.target.create().map(|file| &**file)
+        Ok(())
     }
 
     /// Publishes the complete body, which was fetched from `url`, in one atomic step.
@@ -343,7 +325,7 @@ impl Part {
 
     /// Stores the record of a file that was completed at `completed`; returns false if there is nothing to store.
     fn note(&self, file: &File, completed: i128, url: &Url) -> bool {
-        let size = self.state.ranges.end().max(self.attempt.run.end);
+        let size = self.state.ranges.end().max(self.attempt.landing.next());
         let validators = &self.state.validators;
         match Stored::note(url, validators, self.attempt.is_decoded, size, completed) {
             Some(note) if !self.options.is_fragment => sys::note(file, &note),
@@ -419,7 +401,7 @@ impl Part {
     /// Checks that `NAME.part` is still the written file and has its full length, so that a file that another program
     /// replaced or truncated is not published. Returns its modification time.
     fn check_intact(&mut self) -> Result<i128, Fault> {
-        let size = self.state.ranges.end().max(self.attempt.run.end);
+        let size = self.state.ranges.end().max(self.attempt.landing.next());
         let intact = self.target.disk.intact(size);
         match intact.map_err(|source| self.target.part_fault("look at", source))? {
             Some(entry) => Ok(entry.modified()),

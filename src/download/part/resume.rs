@@ -9,6 +9,7 @@ use super::disk::FOREIGN;
 use super::reliability::Reliability;
 use super::synced::Synced;
 use super::{Notice, Part};
+use crate::download::landing::{Landing, Spoilt};
 use crate::download::message::Message;
 use crate::download::{Asked, Ranges, Source, State, Validators, WORTH_A_TRY};
 use crate::error::Fault;
@@ -82,7 +83,7 @@ impl Part {
     /// full file.
     pub fn ask(&mut self) -> Vec<Field> {
         self.settle();
-        self.attempt.message = None;
+        self.attempt.landing.message = None;
         // The next response decides this again.
         self.attempt.is_divisible = false;
         self.attempt.asked = if !self.reliability.allows_ranges() {
@@ -149,27 +150,22 @@ impl Part {
             self.is_inherited = true;
         }
         let message = Message::of(response, asked.start);
-        self.attempt.receive(asked, range.last + 1, message);
+        self.attempt.landing = Landing::new(asked.start, range.last + 1, message);
         Ok(())
     }
 
     /// Whether every byte of this response must pass through the hash, so that it cannot be spliced.
     pub(in crate::download) fn has_message(&self) -> bool {
-        self.attempt.message.is_some()
+        self.attempt.landing.message.is_some()
     }
 
-    /// Verifies the digest of a response once its body is complete. If the digest differs, its bytes count as missing.
-    pub(super) fn verify_message(&mut self) -> Result<(), Fault> {
-        let Some(message) = self.attempt.take_complete_message() else {
-            return Ok(());
-        };
-        let (start, end) = (message.start(), self.attempt.run.end);
-        message.finish().inspect_err(|_| {
-            self.settle();
-            self.state.ranges.remove(start..end);
-            self.attempt.run = start..start;
-            self.unclaim();
-        })
+    /// Counts the bytes of a response without its announced digest as missing. Returns the fault.
+    pub(super) fn count_spoilt(&mut self, spoilt: Spoilt) -> Fault {
+        self.settle();
+        self.attempt.landing.rewind(spoilt.range.start);
+        self.state.ranges.remove(spoilt.range);
+        self.unclaim();
+        spoilt.fault
     }
 
     /// Bytes that the state file claims will be overwritten: writes a state without them first, or removes the state
@@ -274,7 +270,7 @@ impl Part {
         }
         self.notice = Some(Notice::StartedOver(why));
         self.foreign = None;
-        self.attempt.run = 0..0;
+        self.attempt.landing.rewind(0);
         self.state.clear();
         true
     }
@@ -287,10 +283,11 @@ impl Part {
     /// Whether a failed, resumed try came at least a MiB further than the last try that this counted. The number of
     /// such tries is bounded by the length of the file. Call this once a try.
     pub fn has_come_further(&mut self) -> bool {
-        let is_resumed = self.start() > 0 && self.attempt.run.end >= self.start() + WORTH_A_TRY;
-        let is_further = is_resumed && self.attempt.run.end >= self.furthest + WORTH_A_TRY;
+        let is_resumed =
+            self.start() > 0 && self.attempt.landing.next() >= self.start() + WORTH_A_TRY;
+        let is_further = is_resumed && self.attempt.landing.next() >= self.furthest + WORTH_A_TRY;
         if is_further {
-            self.furthest = self.attempt.run.end;
+            self.furthest = self.attempt.landing.next();
         }
         is_further
     }
@@ -320,7 +317,7 @@ impl Part {
     /// Discards the written bytes, which are wrong. Returns whether some of them are from an earlier run, so that the
     /// server may be right.
     pub(in crate::download) fn discard(&mut self) -> bool {
-        self.attempt.clear();
+        self.attempt.landing = Landing::default();
         self.state.clear();
         self.reset_synced();
         self.target.disk.discard();
@@ -339,7 +336,7 @@ impl Part {
 
     /// The fault if a complete response leaves bytes missing: it had a shorter range than the requested one.
     pub fn missing(&mut self) -> Option<Fault> {
-        let (_, size) = self.attempt.limit.zip(self.state.size)?;
+        let (_, size) = self.attempt.landing.limit.zip(self.state.size)?;
         self.settle();
         let received = self.state.ranges.frontier();
         (received < size).then_some(Fault::Truncated {
@@ -352,6 +349,7 @@ impl Part {
     pub(in crate::download) fn has_more(&mut self) -> bool {
         let end = self
             .attempt
+            .landing
             .limit
             .and(self.attempt.asked)
             .and_then(|asked| asked.end);
@@ -376,7 +374,7 @@ impl Part {
         for range in wrong.iter() {
             self.state.ranges.remove(range);
         }
-        self.attempt.clear();
+        self.attempt.landing = Landing::default();
         self.is_proven = true;
         if elsewhere {
             self.state.validators = Validators::default();
@@ -444,7 +442,8 @@ impl Part {
 
     /// Whether a large part of the body is written and has no state file.
     pub(in crate::download) fn lacks_state(&self) -> bool {
-        let held = self.state.ranges.count() + (self.attempt.run.end - self.attempt.run.start);
+        let run = self.attempt.landing.run();
+        let held = self.state.ranges.count() + (run.end - run.start);
         self.target.disk.saved == 0 && (held >= MUCH || self.is_divided)
     }
 
@@ -475,7 +474,7 @@ impl Part {
     fn cut_off(&mut self) -> io::Result<()> {
         let end = self.state.ranges.end().saturating_sub(CUT);
         self.state.ranges.truncate(end);
-        self.attempt.run = 0..0;
+        self.attempt.landing.rewind(0);
         if self.state.ranges.is_empty() {
             return Err(ErrorKind::StorageFull.into());
         }
@@ -505,7 +504,7 @@ impl Part {
     fn can_resume(&self) -> bool {
         // A range of a coded body cannot continue the decoded bytes. A fragment without a limit came in a full
         // response, from a server that ignores ranges.
-        let is_whole = self.options.is_fragment && self.attempt.limit.is_none();
+        let is_whole = self.options.is_fragment && self.attempt.landing.limit.is_none();
         !self.attempt.is_decoded
             && !is_whole
             && (self.options.is_vouched || self.state.validators.strong().is_some())
@@ -513,14 +512,13 @@ impl Part {
 
     /// Adds the range that this try has written to the written ranges.
     pub(super) fn settle(&mut self) {
-        self.state.ranges.insert(self.attempt.run.clone());
-        self.attempt.run.start = self.attempt.run.end;
+        self.state.ranges.insert(self.attempt.landing.hand_on());
     }
 
     /// Discards the written bytes, on the disk too. The state file goes first: after a kill it must not describe other
     /// bytes.
     fn forget(&mut self) -> Result<(), Fault> {
-        self.attempt.clear();
+        self.attempt.landing = Landing::default();
         self.state.clear();
         self.reset_synced();
         if self.target.disk.named().is_some() {
