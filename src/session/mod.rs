@@ -27,8 +27,6 @@ mod preconnect;
 mod report;
 mod reporting;
 mod saves;
-mod segment_failure;
-mod servers;
 mod source;
 mod split;
 mod waiting;
@@ -528,10 +526,7 @@ impl Application<Job> for Session<'_> {
         }
         self.drop_preconnects(multi, now)?;
         if easy.sink.at().is_some() {
-            return match self.segment_ended(multi, &easy, done, now)? {
-                Some(failure) => self.segment_failed(multi, &failure, now),
-                None => Ok(()),
-            };
+            return self.segment_ended(multi, &easy, done, now);
         }
         easy.sink.began = easy.sink.began.or(done.dispatched);
         self.ledger.warn(&easy.url, &mut easy.sink);
