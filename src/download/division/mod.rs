@@ -17,6 +17,8 @@ mod mirrors;
 pub mod plan;
 mod ramp;
 mod servers;
+#[cfg(test)]
+mod tests;
 mod transfers;
 
 use std::collections::VecDeque;
