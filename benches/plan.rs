@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gannet::internals::download::{Plan, Ranges};
+use gannet::internals::download::Ranges;
+use gannet::internals::download::division::plan::Plan;
 
 const MIB: u64 = 1 << 20;
 

@@ -5,16 +5,14 @@
 
 mod check;
 mod coded;
+pub mod division;
 mod fragment;
 mod hashing;
 mod landing;
 mod message;
-mod mirrors;
 pub mod name;
 mod names;
 mod part;
-pub mod plan;
-mod ramp;
 mod range;
 mod ranges;
 mod retry;
@@ -45,14 +43,11 @@ use fragment::Fragment;
 
 pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
-pub use mirrors::Mirrors;
 pub use names::Names;
 pub use part::{Claim, Notice, Part, PartOptions, Placed};
-pub use plan::Plan;
-pub use ramp::Ramp;
 pub use range::Asked;
 pub use ranges::Ranges;
-pub use retry::{Decision, Jitter, Retry, Tries, WORTH_A_TRY};
+pub use retry::{Decision, Jitter, Retries, Retry, Tries, WORTH_A_TRY};
 pub use segment::{Proof, Segment, Whole};
 pub use state::{Source, State};
 pub use stored::Stored;

@@ -67,6 +67,25 @@ pub enum Decision {
     GiveUp,
 }
 
+/// The retry policy of a run, with its jitter and the time of day.
+#[derive(Debug)]
+pub struct Retries<'a> {
+    /// The policy.
+    pub retry: &'a Retry,
+    /// The source of its random numbers.
+    pub jitter: &'a mut Jitter,
+    /// The time of day, for a Retry-After that is a date.
+    pub wall: fn() -> SystemTime,
+}
+
+impl Retries<'_> {
+    /// Decides after the last of `tries` has failed with `error`.
+    pub fn decide(&mut self, error: &Error, tries: Tries) -> Decision {
+        let random = self.jitter.draw();
+        self.retry.decide(error, tries, random, (self.wall)())
+    }
+}
+
 /// The tries so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tries {

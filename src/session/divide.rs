@@ -1,34 +1,31 @@
-//! Divided files: when a file is divided into segments, and what follows the end of a segment's transfer.
-//! `segment_failure` handles the transfers that fail.
+//! Divided files: when a file is divided, what its `Division` is told, and what its actions lead to.
 //!
 //! ```text
-//! a head that allows it ─► divide ─► fill ◄── tend: measures speeds, adjusts the number of transfers
-//!                                     │ ▲
-//!                         Multi::add  ▼ │ a segment ended or failed
-//!                                  the engine ── the last byte ─► the end of the file (ending.rs)
+//! a head that allows it ─► divide ─► proceed ◄── tend: a beat
+//!                                     │  ▲
+//!              actions: Multi::add …  ▼  │ a segment ended or failed
+//!                                  the engine ── Done, Fail ─► the end of the try (ending.rs)
 //! ```
 
-use std::time::{Duration, Instant};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Session;
-use super::file::{Event, PIECE};
+use super::file::Event;
 use super::job::Job;
-use super::segment_failure::SegmentFailure;
-use super::servers::Servers;
-use super::split::{Split, like};
-use crate::download::{Body, Plan};
-use crate::error::{Doing, Error, Fault, MultiError};
+use super::report::Retrying;
+use super::split::{Split, Transfer, like};
+use crate::download::division::{Action, Begun, Division, Servers, Sources};
+use crate::download::{Body, Retries};
+use crate::error::{Error, MultiError};
 use crate::list::Split as Wanted;
-use crate::multi::{Done, Easy, Multi, Outcome, TransferId};
+use crate::multi::{Done, Easy, Multi, TransferId};
 
 /// The most connections of one file if their number is found by trying. Several such files divide it among them.
 const MOST: usize = 16;
 
 /// The interval at which speeds are measured.
 const BEAT: Duration = Duration::from_millis(200);
-
-/// A file after its division, and the combined outcome of its transfers if at least one succeeded.
-type Whole = (Easy<Job>, Option<Outcome>);
 
 impl Session<'_> {
     /// Divides the files that have received a head since the last call. At each beat, it also measures the divided
@@ -54,8 +51,11 @@ impl Session<'_> {
         let numbers: Vec<_> = self.splits.keys().copied().collect();
         for number in numbers {
             if let Some(split) = self.splits.get_mut(&number) {
-                split.measure(multi, most, now)?;
-                self.fill_or_verify(multi, number, None, now)?;
+                split.advance(multi);
+                split.division.measure(most, now);
+                split.update_download();
+                split.division.proceed(now);
+                self.carry_out(multi, number, now)?;
             }
         }
         Ok(())
@@ -99,104 +99,132 @@ impl Session<'_> {
         };
         let per_origin = self.plan.options.limits.per_origin;
         let whole = like(easy, job);
-        let servers = Servers::new(&whole, segment.validators(), per_origin, now);
-        let plan = Plan::new(segment.whole().size, least, done);
-        let mut split = Split::new(whole, id, segment, servers, plan, now);
+        let job = &whole.sink;
+        let sources = Sources {
+            url: &whole.url,
+            mirrors: &job.file.mirrors,
+            bond: if job.file.is_alone {
+                None
+            } else {
+                job.file.download.bond()
+            },
+            validators: segment.validators(),
+            tries: job.file.tries,
+            began: job.file.began,
+            per_origin,
+        };
+        let begun = Begun {
+            size: segment.whole().size,
+            least,
+            done,
+            start: job.file.download.start(),
+            at: segment.at(),
+            has_all: segment.has_all_behind(),
+        };
+        let (mut division, lane) = Division::new(begun, Servers::new(&sources, now), now);
         match wanted {
-            Wanted::Auto => split.ramp_up(MOST, now),
-            Wanted::Most(most) => split.allow(most.get() as usize),
+            Wanted::Auto => division.ramp_up(MOST, now),
+            Wanted::Most(most) => division.allow(most.get() as usize),
         }
+        let first = Transfer { lane, id };
+        let mut split = Split::new(whole, Rc::clone(segment.whole()), division, first, now);
         split.use_preconnects(self.preconnects.take());
+        split.advance(multi);
+        split.division.proceed(now);
         self.splits.insert(number, split);
         multi.reserve(self.splits.len(), now)?;
         self.tends_at = self.tends_at.or(now.checked_add(BEAT));
-        self.fill_or_verify(multi, number, None, now)?;
+        self.carry_out(multi, number, now)?;
         match self.splits.get_mut(&number) {
             Some(split) => split.drop_preconnects(multi, now),
             None => Ok(()),
         }
     }
 
-    /// Handles the end of a segment's transfer. Returns a failure, unless the run is stopping.
+    /// Reports the end of a segment's transfer to the division of its file. While the run stops, a failure is ignored.
     pub(super) fn segment_ended(
         &mut self,
         multi: &mut Multi<Job>,
         easy: &Easy<Job>,
         done: Done,
         now: Instant,
-    ) -> Result<Option<SegmentFailure>, MultiError> {
+    ) -> Result<(), MultiError> {
         let number = easy.sink.number;
-        let Body::Segment(segment) = &easy.sink.file.download.body else {
-            return Ok(None);
+        let (Body::Segment(segment), Some(split)) =
+            (&easy.sink.file.download.body, self.splits.get_mut(&number))
+        else {
+            return Ok(());
         };
-        let Some(split) = self.splits.get_mut(&number) else {
-            return Ok(None);
-        };
-        let Some(ended) = split.ended(done.id, segment, now) else {
-            return Ok(None);
-        };
-        let error = match done.result {
-            // A server may send less than the requested range (RFC 9110 §15.3.7): the rest is requested next.
-            Ok(outcome) if ended.missing == 0 || ended.brought >= PIECE => {
-                split.record_outcome(outcome, now);
-                split.reset_tries(ended);
-                self.fill_or_verify(multi, number, None, now)?;
-                return Ok(None);
-            }
-            Ok(outcome) => {
-                let received = outcome.received;
-                let fault = Fault::Truncated {
-                    received,
-                    expected: Some(received + ended.missing),
+        let failure = split.ended(segment, done, now);
+        split.advance(multi);
+        match failure {
+            None => split.division.proceed(now),
+            Some(_) if self.ledger.is_stopped => {}
+            Some(failure) => {
+                let mut retries = Retries {
+                    retry: &self.plan.retry,
+                    jitter: &mut self.jitter,
+                    wall: SystemTime::now,
                 };
-                Error::new(fault, Doing::Receiving, outcome.address)
+                split.division.failed(failure, &mut retries, now);
             }
-            Err(error) => error,
-        };
-        if self.ledger.is_stopped {
-            return Ok(None);
         }
-        Ok(Some(SegmentFailure {
-            number,
-            ended,
-            error,
-        }))
+        self.carry_out(multi, number, now)
     }
 
-    /// Opens the transfers that the file needs, or verifies it once every byte has arrived.
-    pub(super) fn fill_or_verify(
+    /// Carries out the actions of a file's division.
+    fn carry_out(
         &mut self,
         multi: &mut Multi<Job>,
         number: u64,
-        delay: Option<Duration>,
         now: Instant,
     ) -> Result<(), MultiError> {
-        let Some(split) = self.splits.get_mut(&number) else {
-            return Ok(());
-        };
-        split.drop_finished(multi, now)?;
-        if !split.is_done() {
-            return split.fill(multi, delay, now);
+        while let Some(split) = self.splits.get_mut(&number)
+            && let Some(action) = split.division.poll_action()
+        {
+            match action {
+                Action::Open(opening) => split.open(multi, opening, now)?,
+                Action::Trim { lane, end } => split.set_end(multi, lane, end),
+                Action::Cancel(lane) => split.cancel(multi, lane, now)?,
+                Action::Hold { url, until } => multi.hold(&url, until, now)?,
+                Action::Retrying {
+                    url,
+                    error,
+                    delay,
+                    tries,
+                } => {
+                    split.easy.sink.file.tries_in_all += 1;
+                    self.ledger.report.retrying(&Retrying {
+                        number,
+                        url: &url,
+                        error: &error,
+                        delay,
+                        tries,
+                    });
+                }
+                Action::Dropped { url, error } => self.ledger.report.dropped(&url, &error),
+                Action::Done => self.end_division(multi, number, Ok(()), now)?,
+                Action::Fail(error) => self.end_division(multi, number, Err(error), now)?,
+            }
         }
-        let Some((easy, outcome)) = self.end_division(multi, number, now)? else {
-            return Ok(());
-        };
-        let ended = Event::Ended(Ok(outcome.unwrap_or_default()));
-        self.advance(multi, easy, ended, now)
+        Ok(())
     }
 
-    /// Ends the division of a file: cancels its transfers, and returns it as one download.
-    pub(super) fn end_division(
+    /// Ends the division of a file: the file is verified, or its present try has failed.
+    fn end_division(
         &mut self,
         multi: &mut Multi<Job>,
         number: u64,
+        result: Result<(), Error>,
         now: Instant,
-    ) -> Result<Option<Whole>, MultiError> {
+    ) -> Result<(), MultiError> {
         let Some(mut split) = self.splits.remove(&number) else {
-            return Ok(None);
+            return Ok(());
         };
-        split.drop_all(multi, now)?;
+        split.drop_preconnects(multi, now)?;
         multi.reserve(self.splits.len(), now)?;
-        Ok(Some(split.into_file(now)))
+        let (easy, outcome) = split.into_file(now);
+        let result = result.map(|()| outcome.unwrap_or_default());
+        self.advance(multi, easy, Event::Ended(result), now)
     }
 }

@@ -7,8 +7,8 @@ use super::Session;
 use super::file::{Action, Context, End, Event, Start, Why};
 use super::job::Job;
 use super::report::Retrying;
-use crate::download::{Body, Decision, Jitter, Placed, Retry, Tries};
-use crate::error::{Error, Fault, MultiError};
+use crate::download::{Body, Placed, Retries};
+use crate::error::{Fault, MultiError};
 use crate::multi::{Easy, Multi};
 
 /// Why a file that came from several servers is started over.
@@ -28,9 +28,11 @@ impl Session<'_> {
             let mut context = Context {
                 url: &easy.url,
                 now,
-                wall: SystemTime::now,
-                retry: &self.plan.retry,
-                jitter: &mut self.jitter,
+                retries: Retries {
+                    retry: &self.plan.retry,
+                    jitter: &mut self.jitter,
+                    wall: SystemTime::now,
+                },
             };
             match easy.sink.file.on(event, &mut context) {
                 Action::Start(start) => return self.start_try(multi, easy, start, now),
@@ -118,9 +120,4 @@ impl Session<'_> {
         }
         self.ledger.end_transfer(&self.plan, &easy, end);
     }
-}
-
-/// Decides whether a file is retried after a failure, and when.
-pub(super) fn decide(retry: &Retry, jitter: &mut Jitter, error: &Error, tries: Tries) -> Decision {
-    retry.decide(error, tries, jitter.draw(), SystemTime::now())
 }

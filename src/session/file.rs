@@ -10,22 +10,20 @@
 //! Standing ────┘                    Verifying    └── it failed, is wrong or incomplete ─────────────┘
 //! ```
 //!
-//! The transfers of a divided file are the business of `split`; here a divided file is one that is being fetched.
+//! `download::division` has the transfers of a divided file; here a divided file is one that is being fetched.
 
 use std::collections::VecDeque;
 use std::fs;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use url::Url;
 
+use crate::download::division::PIECE;
 use crate::download::{
-    Body, Checked, Decision, Download, Hashed, Jitter, Placed, Repair, Retry, TaskId, Tries,
+    Body, Checked, Decision, Download, Hashed, Placed, Repair, Retries, TaskId, Tries,
 };
 use crate::error::{Doing, Error, Fault};
 use crate::multi::Outcome;
-
-/// A response that is shorter than the requested range counts as a success if it has at least this many bytes.
-pub(super) const PIECE: u64 = 64 * 1024;
 
 /// A file under way: its bytes, and the policy of its tries.
 #[derive(Debug)]
@@ -124,10 +122,7 @@ pub(super) struct Context<'a> {
     /// The URL of the last try.
     pub(super) url: &'a Url,
     pub(super) now: Instant,
-    /// The time of day, for a Retry-After that is a date.
-    pub(super) wall: fn() -> SystemTime,
-    pub(super) retry: &'a Retry,
-    pub(super) jitter: &'a mut Jitter,
+    pub(super) retries: Retries<'a>,
 }
 
 /// How a try is counted.
@@ -342,11 +337,8 @@ impl File {
         if !self.download.can_start_over() {
             return Step::Exhausted(error);
         }
-        let (tries, random) = (self.tried(context.now), context.jitter.draw());
-        match context
-            .retry
-            .decide(&error, tries, random, (context.wall)())
-        {
+        let tries = self.tried(context.now);
+        match context.retries.decide(&error, tries) {
             Decision::Again(delay) => {
                 let tries = tries.count;
                 let why = Why::Retry { error, tries };

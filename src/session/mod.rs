@@ -28,8 +28,6 @@ mod preconnect;
 mod report;
 mod reporting;
 mod saves;
-mod segment_failure;
-mod servers;
 mod source;
 mod split;
 mod waiting;
@@ -511,10 +509,7 @@ impl Application<Job> for Session<'_> {
         }
         self.drop_preconnects(multi, now)?;
         if easy.sink.at().is_some() {
-            return match self.segment_ended(multi, &easy, done, now)? {
-                Some(failure) => self.segment_failed(multi, failure, now),
-                None => Ok(()),
-            };
+            return self.segment_ended(multi, &easy, done, now);
         }
         easy.sink.file.began = easy.sink.file.began.or(done.dispatched);
         self.ledger.warn(&easy.url, &mut easy.sink);

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{Action, Context, End, Event, File};
 use crate::download::{
-    Body, Claim, Download, Exists, Hashing, Jitter, Part, PartOptions, Placed, Retry,
+    Body, Claim, Download, Exists, Hashing, Jitter, Part, PartOptions, Placed, Retries, Retry,
 };
 use crate::error::{Doing, Error, Fault};
 use crate::http::digest::{Algorithm, Hashers};
@@ -139,9 +139,11 @@ impl<'a> Bench<'a> {
             let mut context = Context {
                 url: &self.url,
                 now: self.now,
-                wall: || SystemTime::UNIX_EPOCH,
-                retry: &retry,
-                jitter: &mut jitter,
+                retries: Retries {
+                    retry: &retry,
+                    jitter: &mut jitter,
+                    wall: || SystemTime::UNIX_EPOCH,
+                },
             };
             event = match self.file.on(event, &mut context) {
                 Action::Start(start) => {

@@ -1,23 +1,60 @@
-//! The servers of one divided file: the validators and the tries of each. `download::Mirrors` chooses the next one.
+//! The servers of one divided file: the validators and the tries of each. `mirrors` chooses the next one.
 
+use std::collections::VecDeque;
+use std::iter;
 use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::job::Job;
-use crate::download::{Bond, Mirrors, Proof, Tries, Validators};
+use super::mirrors::Mirrors;
+use crate::download::{Bond, Proof, Tries, Validators};
 use crate::http::Origin;
-use crate::multi::Easy;
+
+/// What is known of a file's servers when the file is divided.
+#[derive(Debug)]
+pub struct Sources<'a> {
+    /// Where its first transfer fetches it.
+    pub url: &'a Url,
+    /// Its other URLs, in the order of the row.
+    pub mirrors: &'a VecDeque<Url>,
+    /// The proof that the bytes of several servers are of one version; without it, the mirrors are not used.
+    pub bond: Option<Bond>,
+    /// The validators that the first server sent.
+    pub validators: &'a Validators,
+    /// The tries at the first server.
+    pub tries: u32,
+    /// When the first of those began.
+    pub began: Option<Instant>,
+    /// The most connections to one origin; 0 is no limit.
+    pub per_origin: usize,
+}
+
+/// What is known of a file's servers when the division ends, for its next try.
+#[derive(Debug)]
+pub struct Remaining {
+    /// The tries at the server that the next try asks.
+    pub tries: u32,
+    /// When the first of those began.
+    pub began: Instant,
+    /// Other servers have sent bytes: if the digest does not match, the leader may not be at fault.
+    pub is_shared: bool,
+    /// The other servers that are not lost; `None` if the mirrors were not used.
+    pub mirrors: Option<VecDeque<Url>>,
+}
 
 /// The servers of one file. Index 0 is the server of its first response; mirrors follow in the order of the row.
 #[derive(Debug)]
-pub(super) struct Servers {
+pub struct Servers {
     servers: Vec<Server>,
     mirrors: Mirrors,
     /// The index of the server that a retry or another run resumes from. It changes when that server is dropped.
     leader: usize,
-    /// The proof that the bytes of several servers are of one version; without it, the mirrors are not used.
-    bond: Option<Bond>,
+    /// The mirrors are used, because a proof ties their bytes to one version.
+    has_bond: bool,
+    /// Bytes of several servers were written, and under an earlier leader their validators did not prove one version.
+    was_mixed: bool,
+    /// The validators of an earlier leader other than the first server.
+    relied_on: Option<Validators>,
 }
 
 /// One server of a file.
@@ -39,23 +76,12 @@ struct Server {
 }
 
 impl Servers {
-    /// The server of the file's first transfer, which sent `validators`, and the mirrors if a bond proves that their
-    /// bytes are of one version. No origin gets more than `per_origin` connections; 0 is no limit.
-    pub(super) fn new(
-        easy: &Easy<Job>,
-        validators: &Validators,
-        per_origin: usize,
-        now: Instant,
-    ) -> Self {
-        let job = &easy.sink;
-        let bond = if job.file.is_alone {
-            None
-        } else {
-            job.file.download.bond()
-        };
-        let mirrors = bond.is_some().then_some(&job.file.mirrors);
+    /// The server of the file's first transfer, and the mirrors if a bond proves that their bytes are of one version.
+    pub fn new(sources: &Sources<'_>, now: Instant) -> Self {
+        let bond = sources.bond;
+        let mirrors = bond.is_some().then_some(sources.mirrors);
         let (mut servers, mut origins) = (Vec::new(), Vec::new());
-        for url in std::iter::once(&easy.url).chain(mirrors.into_iter().flatten()) {
+        for url in iter::once(sources.url).chain(mirrors.into_iter().flatten()) {
             let Ok(origin) = Origin::of(url) else {
                 continue;
             };
@@ -68,13 +94,13 @@ impl Servers {
                     validators: if is_vouched {
                         Validators::default()
                     } else {
-                        validators.clone()
+                        sources.validators.clone()
                     },
                     is_vouched,
                 },
-                tries: if is_first { job.file.tries } else { 1 },
+                tries: if is_first { sources.tries } else { 1 },
                 began: if is_first {
-                    job.file.began.unwrap_or(now)
+                    sources.began.unwrap_or(now)
                 } else {
                     now
                 },
@@ -83,13 +109,15 @@ impl Servers {
                 is_lost: false,
             });
         }
-        let mut mirrors = Mirrors::new(origins, per_origin);
+        let mut mirrors = Mirrors::new(origins, sources.per_origin);
         mirrors.opened(0);
         Self {
             servers,
             mirrors,
             leader: 0,
-            bond,
+            has_bond: bond.is_some(),
+            was_mixed: false,
+            relied_on: None,
         }
     }
 
@@ -98,14 +126,14 @@ impl Servers {
         &mut self.mirrors
     }
 
-    pub(super) fn url(&self, server: usize) -> Option<&Url> {
-        self.servers.get(server).map(|server| &server.url)
+    /// The URL of a server.
+    pub(super) fn url(&self, server: usize) -> &Url {
+        &self.servers[server].url
     }
 
     /// How a response of a server is proved to be of the right version.
     pub(super) fn proof(&self, server: usize) -> Proof {
-        let server = self.servers.get(server);
-        server.map_or_else(Proof::default, |server| server.proof.clone())
+        self.servers[server].proof.clone()
     }
 
     /// Records that a server has sent bytes, and its validators at the first call.
@@ -120,13 +148,14 @@ impl Servers {
 
     /// Whether bytes of several servers were written, and their validators do not prove one version: only a digest
     /// can.
-    pub(super) fn is_mixed(&self) -> bool {
+    pub fn is_mixed(&self) -> bool {
         let Some(leader) = self.servers.get(self.leader) else {
-            return false;
+            return self.was_mixed;
         };
         let others = self.servers.iter().enumerate();
         let mut others = others.filter(|(index, other)| *index != self.leader && other.has_brought);
-        others.any(|(_, other)| !leader.proof.validators.prove(&other.proof.validators))
+        self.was_mixed
+            || others.any(|(_, other)| !leader.proof.validators.prove(&other.proof.validators))
     }
 
     /// The era of a transfer that is opened now.
@@ -180,46 +209,56 @@ impl Servers {
         }
     }
 
-    /// The validators of the leader, if the leader is not the server that the file began with and has sent bytes.
-    pub(super) fn relied_on(&self) -> Option<&Validators> {
-        let leader = self.servers.get(self.leader)?;
-        (self.leader > 0 && leader.has_brought).then_some(&leader.proof.validators)
+    /// The validators that the written bytes rely on, if those are not the ones that the file began with: they are of
+    /// the latest leader that has sent bytes.
+    pub fn relied_on(&self) -> Option<&Validators> {
+        match self.servers.get(self.leader) {
+            Some(leader) if self.leader > 0 && leader.has_brought => Some(&leader.proof.validators),
+            _ => self.relied_on.as_ref(),
+        }
     }
 
-    /// Drops a server. `is_lost` says that it cannot send the full file either. Returns the URL of the new leader, if
-    /// the leader was dropped.
-    pub(super) fn drop(&mut self, server: usize, is_lost: bool) -> Option<Url> {
+    /// The URL of the leader.
+    pub fn leader(&self) -> &Url {
+        self.url(self.leader)
+    }
+
+    /// Drops a server. `is_lost` says that it cannot send the full file either. If it is the leader, another one that
+    /// is left becomes the leader.
+    pub(super) fn drop(&mut self, server: usize, is_lost: bool) {
+        self.was_mixed = self.is_mixed();
+        self.relied_on = self.relied_on().cloned();
         self.mirrors.drop(server);
         if let Some(server) = self.servers.get_mut(server) {
             server.is_lost = is_lost;
         }
         if server != self.leader {
-            return None;
+            return;
         }
         let indexes = 0..self.servers.len();
         let left = indexes.filter(|index| !self.mirrors.is_dropped(*index));
         let proven = left
             .clone()
             .find(|index| self.servers[*index].proof.validators.strong().is_some());
-        self.leader = proven.or(left.min())?;
-        self.url(self.leader).cloned()
+        self.leader = proven.or(left.min()).unwrap_or(self.leader);
     }
 
-    /// Stores the state of the servers in the file's job: the next try asks the leader, and the others that are not
-    /// lost become its mirrors.
-    pub(super) fn give_back(self, easy: &mut Easy<Job>) {
-        if let Some(leader) = self.servers.get(self.leader) {
-            easy.sink.file.tries = leader.tries;
-            easy.sink.file.began = Some(leader.began);
-        }
-        // If the digest does not match, the leader may not be at fault.
+    /// What the next try needs: it asks the leader, and the others that are not lost become its mirrors.
+    pub(super) fn into_remaining(self) -> Remaining {
+        let leader = &self.servers[self.leader];
+        let (tries, began) = (leader.tries, leader.began);
         let mut servers = self.servers.iter().enumerate();
-        easy.sink.file.is_shared |=
-            servers.any(|(index, server)| index != self.leader && server.has_brought);
-        if self.bond.is_some() {
+        let is_shared = servers.any(|(index, server)| index != self.leader && server.has_brought);
+        let mirrors = self.has_bond.then(|| {
             let servers = self.servers.into_iter().enumerate();
             let others = servers.filter(|(index, server)| *index != self.leader && !server.is_lost);
-            easy.sink.file.mirrors = others.map(|(_, server)| server.url).collect();
+            others.map(|(_, server)| server.url).collect()
+        });
+        Remaining {
+            tries,
+            began,
+            is_shared,
+            mirrors,
         }
     }
 }

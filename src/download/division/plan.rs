@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use slab::Slab;
 
-use super::Ranges;
+use crate::download::Ranges;
 
 /// A segment that will be complete in less than this many seconds is not worth another request.
 const WORTHWHILE: f64 = 0.25;
@@ -108,11 +108,6 @@ impl Plan {
     /// Whether every byte is written.
     pub fn is_done(&self) -> bool {
         self.done.frontier() >= self.size
-    }
-
-    /// The number of segments under way.
-    pub fn lanes(&self) -> usize {
-        self.segments.len()
     }
 
     /// The range that a lane still has to fetch.
@@ -354,8 +349,8 @@ mod tests {
     const M: u64 = 1 << 20;
 
     fn open_all(plan: &mut Plan, lanes: usize) -> Vec<Range<u64>> {
-        while plan.lanes() < lanes {
-            let missing = (lanes - plan.lanes()) as u64;
+        while plan.segments.len() < lanes {
+            let missing = (lanes - plan.segments.len()) as u64;
             if plan.open(missing, 1e6, |_| Some(1e6)).is_none() {
                 break;
             }
@@ -553,10 +548,10 @@ mod tests {
                         }
                     }
                     _ => {
-                        let before = plan.lanes();
+                        let before = plan.segments.len();
                         let speed = |lane: Lane| [None, Some(1.0), Some(100.0)][(lane + which) % 3];
                         if let Some(opened) = plan.open(amount % 4 + 1, 100.0, speed) {
-                            prop_assert!(plan.lanes() == before + 1);
+                            prop_assert!(plan.segments.len() == before + 1);
                             prop_assert!(opened.range.start < opened.range.end && opened.range.end <= size);
                             prop_assert_eq!(plan.rest(opened.lane), opened.range);
                         }

@@ -20,7 +20,7 @@ const FAST: f64 = 512.0 * 1024.0 * 1024.0;
 
 /// Searches for the fastest number of connections.
 #[derive(Debug, Clone)]
-pub struct Ramp {
+pub(super) struct Ramp {
     most: usize,
     wanted: usize,
     /// The previous number and its speed; `None` if the current number is not being tried.
@@ -35,7 +35,7 @@ pub struct Ramp {
 
 impl Ramp {
     /// Begins with one connection at `now`, when `bytes` are received.
-    pub fn new(most: usize, now: Instant, bytes: u64) -> Self {
+    pub(super) fn new(most: usize, now: Instant, bytes: u64) -> Self {
         Self {
             most: most.max(1),
             wanted: 1,
@@ -48,17 +48,17 @@ impl Ramp {
     }
 
     /// The number of connections to use.
-    pub fn wanted(&self) -> usize {
+    pub(super) fn wanted(&self) -> usize {
         self.wanted.min(self.most)
     }
 
     /// Sets the largest number of connections.
-    pub fn set_most(&mut self, most: usize) {
+    pub(super) fn set_most(&mut self, most: usize) {
         self.most = most.max(1);
     }
 
     /// Measures the speed from the received bytes, and decides on the number of connections.
-    pub fn observe(&mut self, now: Instant, bytes: u64) {
+    pub(super) fn observe(&mut self, now: Instant, bytes: u64) {
         let elapsed = now.saturating_duration_since(self.since);
         if elapsed < WINDOW {
             return;
@@ -91,7 +91,7 @@ impl Ramp {
     }
 
     /// Halves the number of connections for the rest of the file, because the origin refuses more.
-    pub fn fall_back(&mut self, now: Instant, bytes: u64) {
+    pub(super) fn fall_back(&mut self, now: Instant, bytes: u64) {
         self.most = (self.wanted() / 2).max(1);
         self.wanted = self.most;
         self.before = None;

@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The mirrors of one file, by their index in its list.
 #[derive(Debug)]
-pub struct Mirrors {
+pub(super) struct Mirrors {
     mirrors: Vec<Mirror>,
     /// The largest number of connections to one origin.
     per_origin: usize,
@@ -63,7 +63,7 @@ impl Mirror {
 impl Mirrors {
     /// Mirrors at these origins, in order of preference, with at most `per_origin` connections to one origin; 0 is no
     /// limit.
-    pub fn new(origins: impl IntoIterator<Item = Origin>, per_origin: usize) -> Self {
+    pub(super) fn new(origins: impl IntoIterator<Item = Origin>, per_origin: usize) -> Self {
         Self {
             mirrors: origins.into_iter().map(Mirror::new).collect(),
             per_origin: if per_origin == 0 {
@@ -75,7 +75,7 @@ impl Mirrors {
     }
 
     /// Counts a connection that is opened to a mirror.
-    pub fn opened(&mut self, index: usize) {
+    pub(super) fn opened(&mut self, index: usize) {
         if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.lanes += 1;
             mirror.is_tried = true;
@@ -84,7 +84,7 @@ impl Mirrors {
     }
 
     /// Counts a connection to a mirror that has ended.
-    pub fn closed(&mut self, index: usize) {
+    pub(super) fn closed(&mut self, index: usize) {
         if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.lanes = mirror.lanes.saturating_sub(1);
         }
@@ -92,7 +92,7 @@ impl Mirrors {
 
     /// Records the speed of a mirror's fastest connection, in bytes a second. It is called a few times a second, and
     /// an earlier, higher speed decays, because that connection may have ended while others are stuck.
-    pub fn measured(&mut self, index: usize, speed: f64) {
+    pub(super) fn measured(&mut self, index: usize, speed: f64) {
         if let Some(mirror) = self.mirrors.get_mut(index) {
             let before = mirror.speed.unwrap_or(0.0);
             mirror.speed = Some(speed.max(before * MEMORY));
@@ -100,45 +100,40 @@ impl Mirrors {
     }
 
     /// The speed of one of a mirror's connections, in bytes a second, if it is known.
-    pub fn speed(&self, index: usize) -> Option<f64> {
+    pub(super) fn speed(&self, index: usize) -> Option<f64> {
         self.mirrors.get(index)?.speed
     }
 
-    /// The number of connections to a mirror.
-    pub fn lanes(&self, index: usize) -> usize {
-        self.mirrors.get(index).map_or(0, |mirror| mirror.lanes)
-    }
-
     /// Lets a mirror rest until `until`.
-    pub fn rest(&mut self, index: usize, until: Instant) {
+    pub(super) fn rest(&mut self, index: usize, until: Instant) {
         if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.rests_until = Some(until);
         }
     }
 
     /// Sends no more requests to a mirror for this file. Its current transfers continue.
-    pub fn drop(&mut self, index: usize) {
+    pub(super) fn drop(&mut self, index: usize) {
         if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.is_dropped = true;
         }
     }
 
     /// Whether a mirror was dropped.
-    pub fn is_dropped(&self, index: usize) -> bool {
+    pub(super) fn is_dropped(&self, index: usize) -> bool {
         self.mirrors
             .get(index)
             .is_none_or(|mirror| mirror.is_dropped)
     }
 
     /// Whether another mirror is left.
-    pub fn has_another(&self, index: usize) -> bool {
+    pub(super) fn has_another(&self, index: usize) -> bool {
         let others = self.mirrors.iter().enumerate();
         let mut others = others.filter(|(other, _)| *other != index);
         others.any(|(_, mirror)| !mirror.is_dropped)
     }
 
     /// Limits a mirror to its current number of connections. One more is tried after a while.
-    pub fn lower(&mut self, index: usize, now: Instant) {
+    pub(super) fn lower(&mut self, index: usize, now: Instant) {
         if let Some(mirror) = self.mirrors.get_mut(index) {
             mirror.most = mirror.lanes.max(1);
             mirror.rises_at = now.checked_add(mirror.pause);
@@ -147,7 +142,7 @@ impl Mirrors {
     }
 
     /// Allows one more connection to each limited mirror after its pause.
-    pub fn raise(&mut self, now: Instant) {
+    pub(super) fn raise(&mut self, now: Instant) {
         for mirror in &mut self.mirrors {
             if mirror.rises_at.is_some_and(|at| at <= now) {
                 mirror.most = mirror.most.saturating_add(1);
@@ -157,7 +152,7 @@ impl Mirrors {
     }
 
     /// The mirror for the next segment, if the file uses `wanted` connections; `None` if no mirror has room.
-    pub fn next(&self, wanted: usize, now: Instant) -> Option<usize> {
+    pub(super) fn next(&self, wanted: usize, now: Instant) -> Option<usize> {
         let usable = || {
             let mirrors = self.mirrors.iter().enumerate();
             mirrors.filter(|(_, mirror)| self.is_usable(mirror, now))
@@ -181,7 +176,7 @@ impl Mirrors {
     }
 
     /// The mirror that is available first, and the time until then.
-    pub fn soonest(&self, now: Instant) -> Option<(usize, Duration)> {
+    pub(super) fn soonest(&self, now: Instant) -> Option<(usize, Duration)> {
         let mirrors = self.mirrors.iter().enumerate();
         let rests = mirrors
             .filter(|(_, mirror)| !mirror.is_dropped)
@@ -354,7 +349,7 @@ mod tests {
                     0 | 1 => if let Some(index) = mirrors.next(amount as usize % 9, now) {
                         prop_assert!(!mirrors.is_dropped(index));
                         mirrors.opened(index);
-                        prop_assert!(per_origin == 0 || mirrors.lanes(index) <= per_origin);
+                        prop_assert!(per_origin == 0 || mirrors.mirrors[index].lanes <= per_origin);
                     },
                     2 => mirrors.closed(index),
                     3 => mirrors.measured(index, amount as f64),
