@@ -24,8 +24,17 @@ const MARK: &[u8] = b"part\n";
 /// How often another process may take a free name first, before this fails.
 const MOST_RIVALS: usize = 100;
 
-/// The warning for a body that is written to `NAME.gannet.part`.
-pub(super) const FOREIGN: &str = "the .part file belongs to another program and is left alone; this file is written to NAME.gannet.part until it is complete";
+/// The rest of the warning for a body that is written to `NAME.gannet.part`.
+const LEFT_ALONE: &str =
+    "and is left alone; this file is written to NAME.gannet.part until it is complete";
+
+/// Why `NAME.part` is left alone.
+enum NotOurs {
+    /// Another program has written it.
+    Foreign,
+    /// Its mark cannot be read.
+    Unknown(io::Error),
+}
 
 /// The files of one body.
 #[derive(Debug)]
@@ -130,16 +139,24 @@ impl Disk {
         self.has_leftover
     }
 
-    /// Reads the state that an earlier run has left. Also returns whether `NAME.part` belongs to another program.
-    pub(super) fn look(&mut self) -> (Option<Earlier>, bool) {
-        let earlier = self.look_once();
-        if !self.is_aside {
-            return (earlier, false);
+    /// Reads the state that an earlier run has left. Also returns a warning if `NAME.part` is left alone, because it
+    /// belongs to another program or may do so.
+    pub(super) fn look(&mut self) -> (Option<Earlier>, Option<Box<str>>) {
+        match self.look_once() {
+            Ok(earlier) => (earlier, None),
+            Err(why) => {
+                self.is_aside = true;
+                let what = match why {
+                    NotOurs::Foreign => "belongs to another program".to_owned(),
+                    NotOurs::Unknown(error) => format!("cannot be examined ({error})"),
+                };
+                let warning = format!("the .part file {what} {LEFT_ALONE}");
+                (self.look_once().unwrap_or(None), Some(warning.into()))
+            }
         }
-        (self.look_once(), true)
     }
 
-    fn look_once(&mut self) -> Option<Earlier> {
+    fn look_once(&mut self) -> Result<Option<Earlier>, NotOurs> {
         let state = match self.folder.read(&self.beside(name::STATE), LONGEST) {
             Ok(None) => None,
             Ok(Some(bytes)) => Some(State::parse(&bytes).map_err(|why| why.as_str())),
@@ -150,25 +167,27 @@ impl Disk {
         let Some(part) = entry.filter(sys::Entry::is_file) else {
             // The run that published the file was stopped before it removed the state file.
             let _ = self.remove_state();
-            return None;
+            return Ok(None);
         };
         self.marks.has_state = state
             .as_ref()
             .is_some_and(|state| !state.as_ref().is_ok_and(|state| state.is_marked));
-        let is_ours =
-            self.is_aside || part.size() == 0 || self.marks.has_state || self.has_attribute();
-        if !is_ours {
+        let is_known = self.is_aside || part.size() == 0 || self.marks.has_state;
+        // A state file is kept if the ownership is unknown: another run may continue the part file.
+        if !is_known && !self.has_attribute().map_err(NotOurs::Unknown)? {
             let _ = self.remove_state();
-            self.is_aside = true;
-            return None;
+            return Err(NotOurs::Foreign);
         }
         self.has_leftover = true;
         if matches!(&state, Some(Ok(state)) if state.ranges.is_empty()) {
             // This state only marks the part file as gannet's.
-            return None;
+            return Ok(None);
         }
-        let state = state?.map(|state| state.believed(sys::boot()));
-        Some(state.and_then(|state| {
+        let Some(state) = state else {
+            return Ok(None);
+        };
+        let state = state.map(|state| state.believed(sys::boot()));
+        Ok(Some(state.and_then(|state| {
             if part.size() < state.ranges.end() {
                 Err("the partial file is shorter than its state says")
             } else if part.has_other_names() {
@@ -177,11 +196,12 @@ impl Disk {
             } else {
                 Ok(state)
             }
-        }))
+        })))
     }
 
-    fn has_attribute(&self) -> bool {
-        matches!(self.folder.attribute(&self.part_name()), Ok(Some(_)))
+    fn has_attribute(&self) -> io::Result<bool> {
+        let attribute = self.folder.attribute(&self.part_name())?;
+        Ok(attribute.is_some())
     }
 
     /// Writes a complete body to a file without a name; returns false if the file system has no such files.

@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind};
 
 use url::Url;
 
-use super::disk::FOREIGN;
 use super::reliability::Reliability;
 use super::synced::Synced;
 use super::{Notice, Part};
@@ -72,9 +71,9 @@ impl Part {
     }
 
     fn look(&mut self) -> Option<super::disk::Earlier> {
-        let (earlier, is_aside) = self.target.disk.look();
-        if is_aside {
-            self.notice = Some(Notice::Warning(FOREIGN.into()));
+        let (earlier, warning) = self.target.disk.look();
+        if let Some(warning) = warning {
+            self.notice = Some(Notice::Warning(warning));
         }
         earlier
     }
