@@ -155,8 +155,9 @@ impl Session<'_> {
         else {
             return Ok(());
         };
-        let failure = split.ended(segment, done, now);
+        // What the other transfers have written into a damaged range is part of it.
         split.advance(multi);
+        let failure = split.ended(segment, done, now);
         match failure {
             None => split.division.proceed(now),
             Some(_) if self.ledger.is_stopped => {}

@@ -104,6 +104,12 @@ impl Mirrors {
         self.mirrors.get(index)?.speed
     }
 
+    /// The number of connections to a mirror.
+    #[cfg(test)]
+    pub(super) fn lanes(&self, index: usize) -> usize {
+        self.mirrors.get(index).map_or(0, |mirror| mirror.lanes)
+    }
+
     /// Lets a mirror rest until `until`.
     pub(super) fn rest(&mut self, index: usize, until: Instant) {
         if let Some(mirror) = self.mirrors.get_mut(index) {
@@ -349,7 +355,7 @@ mod tests {
                     0 | 1 => if let Some(index) = mirrors.next(amount as usize % 9, now) {
                         prop_assert!(!mirrors.is_dropped(index));
                         mirrors.opened(index);
-                        prop_assert!(per_origin == 0 || mirrors.mirrors[index].lanes <= per_origin);
+                        prop_assert!(per_origin == 0 || mirrors.lanes(index) <= per_origin);
                     },
                     2 => mirrors.closed(index),
                     3 => mirrors.measured(index, amount as f64),

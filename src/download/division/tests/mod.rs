@@ -184,6 +184,29 @@ fn a_range_that_is_damaged_is_fetched_again() {
     assert!(!tries(&world).is_empty());
 }
 
+/// Found by the property below: what another transfer had written since the last beat, and the damaged response may
+/// have overwritten, counted as written.
+#[test]
+fn nothing_in_a_damaged_range_counts_as_written_whichever_transfer_wrote_it() {
+    let setting = Setting {
+        size: 4_800_003,
+        least: 64 * K,
+        per_origin: 2,
+        retries: 2,
+        ..setting(Number::Found(2))
+    };
+    let full = Server {
+        link: 5e4,
+        ..Server::at(5e4)
+    };
+    let servers = vec![
+        full.that(Wrong::Lacks),
+        full.that(Wrong::IgnoresRanges),
+        Server::at(3e6).that(Wrong::Damages),
+    ];
+    World::new(setting, servers).run();
+}
+
 #[test]
 fn a_first_server_with_another_version_fails_the_try() {
     let world = run(
@@ -232,6 +255,7 @@ fn wrong() -> impl Strategy<Value = Wrong> {
         1 => bytes().prop_map(Wrong::IsShort),
         1 => bytes().prop_map(Wrong::Breaks),
         1 => bytes().prop_map(Wrong::Stalls),
+        1 => Just(Wrong::Damages),
         1 => (seconds(), seconds()).prop_map(|(until, retry_after)| Wrong::IsBusy { until, retry_after }),
     ]
 }

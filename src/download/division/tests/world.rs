@@ -413,6 +413,7 @@ impl World {
     fn close(&mut self, lane: Lane, result: Result<(), Error>) {
         let mut transfer = self.open.remove(&lane).unwrap();
         self.closed(&transfer);
+        self.advance();
         let received = transfer.at - transfer.from;
         let mut spoilt = None;
         if matches!(&result, Err(error) if matches!(error.fault(), Fault::Digest { .. })) {
@@ -435,7 +436,6 @@ impl World {
         let failure = self
             .division
             .ended(lane, end, result.map(|()| &outcome), self.now);
-        self.advance();
         match failure {
             None => self.division.proceed(self.now),
             Some(failure) => {
@@ -548,7 +548,7 @@ impl World {
     }
 
     /// What is true between two events.
-    fn check(&self) {
+    fn check(&mut self) {
         let mut written = self.written.clone();
         written.insert_all(self.division.done());
         assert_eq!(written, self.written, "what counts as written is written");
@@ -560,12 +560,22 @@ impl World {
         }
         assert!(!self.open.is_empty(), "nothing is on its way");
         assert_eq!(self.open.len(), self.division.transfers.count());
-        // Each missing byte of a segment is on its way. Those of no segment are in gaps, from which segments are taken.
+        for server in 0..self.servers.len() {
+            let open = self.open.values().filter(|one| one.server == server);
+            let counted = self.division.servers.mirrors().lanes(server);
+            assert_eq!(open.count(), counted, "connections to server {server}");
+        }
+        // Each missing byte of a segment is on its way, once. Those of no segment are in gaps, from which segments are
+        // taken.
         for (&lane, transfer) in &self.open {
             let planned = self.division.plan.rest(lane).end;
-            assert!(
-                planned <= transfer.end.max(transfer.at),
-                "nothing brings the end"
+            let end = transfer.end.max(transfer.at);
+            assert!(planned <= end, "nothing brings the end of a segment");
+            let mut behind = self.written.clone();
+            behind.insert(planned..end);
+            assert_eq!(
+                behind, self.written,
+                "a transfer goes on behind its segment"
             );
         }
     }
