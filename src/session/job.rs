@@ -1,11 +1,9 @@
 //! One row under way: its download, and the data for its retries and its report.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use url::Url;
@@ -47,15 +45,13 @@ pub(super) struct Job {
     pub(super) conditions: usize,
     /// How many transfers may fetch the file.
     pub(super) split: Split,
-    /// The session's flag, which is set when a head allows several transfers.
-    pub(super) has_divisible: Rc<Cell<bool>>,
     /// Boxed, because a job is moved several times and this is its largest field.
     pub(super) download: Box<Download>,
 }
 
 impl Job {
     /// The sink of a transfer without a row: a preconnect for row `number`, or the list of digests (0).
-    pub(super) fn aside(number: u64, download: Download, has_divisible: &Rc<Cell<bool>>) -> Self {
+    pub(super) fn aside(number: u64, download: Download) -> Self {
         Self {
             number,
             place: Location::typed(0),
@@ -70,7 +66,6 @@ impl Job {
             max_size: None,
             conditions: 0,
             split: Split::Auto,
-            has_divisible: Rc::clone(has_divisible),
             download: Box::new(download),
         }
     }
@@ -90,7 +85,6 @@ impl Job {
             max_size: None,
             conditions: self.conditions,
             split: self.split,
-            has_divisible: Rc::clone(&self.has_divisible),
             began: None,
             download: Box::new(self.download.share(segment)),
         }
@@ -178,9 +172,6 @@ impl Sink for Job {
         self.download.head(response)?;
         // A response to a request without a range starts the file from its first byte.
         self.is_shared &= self.download.asks_part();
-        if self.is_divisible() {
-            self.has_divisible.set(true);
-        }
         Ok(())
     }
 

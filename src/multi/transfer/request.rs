@@ -8,7 +8,7 @@ use crate::error::Fault;
 use crate::http::{Credentials, Field, Method, Netrc, Origin, Unsendable, request_target};
 use crate::http1;
 use crate::http2::{self, Fields};
-use crate::multi::info::TransferId;
+use crate::multi::events::Subject;
 use crate::multi::route::Route;
 use crate::multi::{Easy, Options};
 
@@ -103,8 +103,8 @@ impl<'a, S> NextRequest<'a, S> {
         next_request
     }
 
-    pub(in crate::multi) fn id(&self) -> TransferId {
-        self.transfer.id
+    pub(in crate::multi) fn subject(&self) -> Subject {
+        self.transfer.subject()
     }
 
     pub(in crate::multi) fn method(&self) -> Method {

@@ -177,5 +177,6 @@ pub(in crate::session) fn like(easy: &Easy<Job>, sink: Job) -> Easy<Job> {
         min_speed: easy.min_speed,
         is_extra: false,
         is_connect_only: false,
+        events: easy.events,
     }
 }
