@@ -64,7 +64,7 @@ pub mod internals {
     }
 
     pub mod http {
-        pub use crate::http::origin::request_target;
+        pub use crate::http::target::Target;
         pub use crate::http::unsendable::Unsendable;
 
         pub mod cookie {
