@@ -1,6 +1,8 @@
 //! The end of a transfer: its body is verified and takes its name, or the file is retried, started over, fetched from a
 //! mirror, or fails.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Session;
@@ -157,14 +159,11 @@ impl Session<'_> {
         error: &Error,
         now: Instant,
     ) -> Result<(), MultiError> {
-        let is_misfit = match error.fault() {
-            Fault::BadRange(_) | Fault::Changed => true,
-            Fault::Status { status, .. } => {
-                *status == 416 || easy.sink.download.asks_part() && refuses_parts(*status)
-            }
-            _ => false,
-        };
-        if is_misfit {
+        let asks_part = easy.sink.download.asks_part();
+        let is_refused = error
+            .status()
+            .is_some_and(|status| status == 416 || asks_part && refuses_parts(status));
+        if error.fault().is_misfit() || is_refused {
             return self.misfit(multi, easy, error, now);
         }
         if let Body::File(part) = &mut easy.sink.download.body

@@ -1,5 +1,7 @@
 //! What is read of a run that is under way: the events of its transfers, and its progress.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::time::Instant;
 
 use super::Session;

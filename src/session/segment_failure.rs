@@ -1,6 +1,8 @@
 //! The failure of one of a divided file's transfers: other transfers take its segment, its server backs off or is
 //! dropped, or the file fails.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::time::{Duration, Instant};
 
 use super::Session;
@@ -92,7 +94,7 @@ impl Session<'_> {
             });
         } else {
             // A server that has another version or ignores ranges may still have the right full file.
-            let is_misfit = matches!(error.fault(), Fault::BadRange(_) | Fault::Changed);
+            let is_misfit = error.fault().is_misfit();
             split.drop_server(ended.server, !is_misfit && error.status() != Some(416));
             // Entity tags often differ between servers: such a mirror is dropped without a message.
             if !(matches!(error.fault(), Fault::Changed) && ended.brought == 0) {
