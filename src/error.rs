@@ -3,6 +3,9 @@
 //!
 //! An `Ok` from a call says nothing about single transfers: their results come only from the info queue.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub(crate) mod class;
 mod proxy;
 
 use std::error::Error as StdError;
@@ -479,11 +482,50 @@ impl Fault {
                 kind: *kind,
                 limit: *limit,
             }),
-            _ => None,
+            Self::UnsupportedScheme(_)
+            | Self::BadUrl(_)
+            | Self::TrustRoots(_)
+            | Self::Identity { .. }
+            | Self::Malformed(_)
+            | Self::Status { .. }
+            | Self::BadRange(_)
+            | Self::NoPart
+            | Self::Changed
+            | Self::TooManyRedirects(_)
+            | Self::BadRedirect(_)
+            | Self::TooLarge { .. }
+            | Self::Truncated { .. }
+            | Self::Undecodable(_)
+            | Self::Http2(_)
+            | Self::VersionRefused
+            | Self::Http11Required
+            | Self::StreamReset(_)
+            | Self::GoneAway(_)
+            | Self::Connect(_)
+            | Self::ConnectionLost(_)
+            | Self::NoAnswer
+            | Self::Timeout { .. }
+            | Self::Certificate(_)
+            | Self::IdentityRefused(_)
+            | Self::Tls(_)
+            | Self::TlsTruncated { .. }
+            | Self::Digest { .. }
+            | Self::Piece { .. }
+            | Self::PieceCount { .. }
+            | Self::Size { .. }
+            | Self::NoDigest(_)
+            | Self::Disk { .. }
+            | Self::Exists(_)
+            | Self::Taken(_)
+            | Self::Aborted => None,
         }
     }
 
     /// Marks a fault of a TLS handshake as one with the proxy, so that its message says so.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "only the faults of a handshake have other words"
+    )]
     pub(crate) fn of_proxy(self) -> Self {
         match self {
             Self::Certificate(why) => Self::Certificate(format!("the proxy's: {why}").into()),
@@ -498,11 +540,22 @@ impl Fault {
 
     /// As [`Error::asks_for_calm`].
     pub(crate) fn asks_for_calm(&self) -> bool {
-        match self {
-            Self::Status { status, .. } => matches!(status, 429 | 503),
-            Self::StreamReset(code) | Self::GoneAway(code) => *code == ErrorCode::ENHANCE_YOUR_CALM,
-            _ => false,
+        if let Self::StreamReset(code) | Self::GoneAway(code) = self {
+            return *code == ErrorCode::ENHANCE_YOUR_CALM;
         }
+        matches!(
+            self,
+            Self::Status {
+                status: 429 | 503,
+                ..
+            }
+        )
+    }
+
+    /// Whether the response does not continue what was begun: another version of the file, or another range. A request
+    /// without a range may still get the full file.
+    pub(crate) fn is_misfit(&self) -> bool {
+        matches!(self, Self::BadRange(_) | Self::Changed)
     }
 }
 
@@ -611,18 +664,18 @@ impl Error {
 
     /// The status code, if the fault is the server's status.
     pub fn status(&self) -> Option<u16> {
-        match self.0.fault {
-            Fault::Status { status, .. } => Some(status),
-            _ => None,
-        }
+        let Fault::Status { status, .. } = self.0.fault else {
+            return None;
+        };
+        Some(status)
     }
 
     /// The server's Retry-After, if it sent one.
     pub fn retry_after(&self) -> Option<RetryAfter> {
-        match self.0.fault {
-            Fault::Status { retry_after, .. } => retry_after,
-            _ => None,
-        }
+        let Fault::Status { retry_after, .. } = self.0.fault else {
+            return None;
+        };
+        retry_after
     }
 
     /// Whether the server demands fewer requests: 429, 503, or ENHANCE_YOUR_CALM (RFC 9113 §7).
@@ -652,7 +705,30 @@ impl Error {
                 is_announced: true, ..
             } => true,
             Fault::Disk { source, .. } => is_lack_of_descriptors(source),
-            _ => false,
+            Fault::UnsupportedScheme(_)
+            | Fault::BadUrl(_)
+            | Fault::TrustRoots(_)
+            | Fault::Identity { .. }
+            | Fault::Malformed(_)
+            | Fault::BadRange(_)
+            | Fault::NoPart
+            | Fault::Changed
+            | Fault::TooManyRedirects(_)
+            | Fault::BadRedirect(_)
+            | Fault::TooLarge { .. }
+            | Fault::Undecodable(_)
+            | Fault::VersionRefused
+            | Fault::Http11Required
+            | Fault::Certificate(_)
+            | Fault::IdentityRefused(_)
+            | Fault::Digest { .. }
+            | Fault::Piece { .. }
+            | Fault::PieceCount { .. }
+            | Fault::Size { .. }
+            | Fault::NoDigest(_)
+            | Fault::Exists(_)
+            | Fault::Taken(_)
+            | Fault::Aborted => false,
         }
     }
 }

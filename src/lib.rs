@@ -63,8 +63,12 @@ pub mod internals {
         pub use crate::download::*;
     }
 
+    pub mod error {
+        pub use crate::error::class::Class;
+    }
+
     pub mod http {
-        pub use crate::http::origin::request_target;
+        pub use crate::http::target::Target;
         pub use crate::http::unsendable::Unsendable;
 
         pub mod cookie {

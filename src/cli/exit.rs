@@ -1,5 +1,7 @@
 //! The exit codes, and their precedence if a run fails in several ways. Pure: std only.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 /// An exit code.
 ///
 /// The order is that of importance for a script. A run that fails in several ways ends with the greatest of them, so
@@ -120,7 +122,20 @@ impl Exit {
             Self::HungUp => Some(1),
             Self::Interrupted => Some(2),
             Self::Terminated => Some(15),
-            _ => None,
+            Self::Success
+            | Self::Other
+            | Self::Usage
+            | Self::LocalFile
+            | Self::Network
+            | Self::Tls
+            | Self::Authentication
+            | Self::Protocol
+            | Self::Status
+            | Self::Integrity
+            | Self::Changed
+            | Self::Exists
+            | Self::NoSpace
+            | Self::TimedOut => None,
         }
     }
 

@@ -1,6 +1,8 @@
 //! [`Record`]: a completion as JSON, for `--json`, `--report` and `--events`. Field names and meanings are a contract
 //! with scripts.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::borrow::Cow;
 use std::net::SocketAddr;
 

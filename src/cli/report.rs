@@ -8,8 +8,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use gannet::error::{Doing, Error, Fault, Undecodable};
+use gannet::error::{Doing, Error};
 use gannet::http::masked;
+use gannet::internals::error::Class;
 use gannet::internals::sys;
 use gannet::multi::Trace;
 use gannet::session::{
@@ -427,47 +428,20 @@ fn cannot_write(path: &Path) -> String {
 
 /// The exit code of a failed file.
 fn exit_for(error: &Error) -> Exit {
-    match error.fault() {
-        Fault::UnsupportedScheme(_) | Fault::BadUrl(_) => Exit::Usage,
-        Fault::TrustRoots(_)
-        | Fault::Identity { .. }
-        | Fault::Certificate(_)
-        | Fault::IdentityRefused(_) => Exit::Tls,
-        Fault::Tls(_) if error.doing() == Doing::Handshaking => Exit::Tls,
-        Fault::Proxy { fault, .. } if fault.is_authentication() => Exit::Authentication,
-        Fault::Proxy { fault, .. } if fault.is_malformed() => Exit::Protocol,
-        Fault::Status {
-            status: 401 | 407, ..
-        } => Exit::Authentication,
-        Fault::Status { .. } => Exit::Status,
-        Fault::Timeout { .. } => Exit::TimedOut,
-        Fault::Changed | Fault::BadRange(_) | Fault::NoPart => Exit::Changed,
-        Fault::Exists(_) | Fault::Taken(_) => Exit::Exists,
-        Fault::Digest { .. }
-        | Fault::Piece { .. }
-        | Fault::PieceCount { .. }
-        | Fault::Size { .. }
-        | Fault::NoDigest(_) => Exit::Integrity,
-        Fault::Disk { source, .. } => disk_exit(source.kind()),
-        Fault::Truncated { .. }
-        | Fault::Undecodable(Undecodable::Cut(_))
-        | Fault::Resolve { .. }
-        | Fault::Proxy { .. }
-        | Fault::Connect(_)
-        | Fault::ConnectionLost(_)
-        | Fault::NoAnswer
-        | Fault::StreamReset(_)
-        | Fault::GoneAway(_)
-        | Fault::Tls(_)
-        | Fault::TlsTruncated { .. } => Exit::Network,
-        Fault::Malformed(_)
-        | Fault::Undecodable(_)
-        | Fault::TooManyRedirects(_)
-        | Fault::BadRedirect(_)
-        | Fault::Http2(_)
-        | Fault::VersionRefused
-        | Fault::Http11Required => Exit::Protocol,
-        _ => Exit::Other,
+    match Class::of(error) {
+        Class::Request => Exit::Usage,
+        Class::Trust => Exit::Tls,
+        Class::Tls if error.doing() == Doing::Handshaking => Exit::Tls,
+        Class::Tls | Class::Network => Exit::Network,
+        Class::Login => Exit::Authentication,
+        Class::Status => Exit::Status,
+        Class::Timeout => Exit::TimedOut,
+        Class::Range => Exit::Changed,
+        Class::Exists => Exit::Exists,
+        Class::Integrity => Exit::Integrity,
+        Class::Disk(kind) => disk_exit(kind),
+        Class::Protocol => Exit::Protocol,
+        Class::TooLarge | Class::Aborted => Exit::Other,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whether a failed file is retried, and after what delay: a pure policy.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Fault, RetryAfter};

@@ -54,7 +54,11 @@ impl ProxyFault {
             Self::Status(status) => RETRIED_STATUSES.contains(status),
             Self::Socks(reply) => !matches!(reply.0, 2 | 7 | 8),
             Self::Closed => true,
-            _ => false,
+            Self::LoginWanted
+            | Self::LoginRefused
+            | Self::Malformed(_)
+            | Self::NotSocks
+            | Self::LongName => false,
         }
     }
 }

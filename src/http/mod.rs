@@ -13,11 +13,12 @@ pub(crate) mod grammar;
 mod header;
 mod netrc;
 mod no_proxy;
-pub(crate) mod origin;
+mod origin;
 mod proxy;
 mod range;
 pub(crate) mod redirect;
 mod response;
+pub(crate) mod target;
 pub(crate) mod unsendable;
 
 use std::fmt;
@@ -32,12 +33,12 @@ pub use header::{Field, Headers};
 pub(crate) use header::{is_credential, is_secret};
 pub use netrc::{Netrc, NetrcError};
 pub use no_proxy::NoProxy;
-pub(crate) use origin::request_target;
 pub use origin::{Origin, Scheme};
 pub use proxy::{BadProxy, Proxies, Proxy, ProxyScheme};
 pub use range::{ByteRange, ContentRange};
 pub use response::Response;
 pub(crate) use response::content_length;
+pub(crate) use target::{Form, Target};
 pub(crate) use unsendable::Unsendable;
 
 /// A request method (RFC 9110 §9.3).

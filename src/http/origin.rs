@@ -1,9 +1,9 @@
-//! [`Origin`]: scheme, host and port of a URL; and the request target of a URL.
+//! [`Origin`]: scheme, host and port of a URL.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use url::{Host, Position, Url};
+use url::{Host, Url};
 
 use crate::error::Fault;
 
@@ -108,14 +108,6 @@ impl Origin {
     }
 }
 
-/// The request target of a URL: path and query, without the fragment (RFC 9112 §3.2.1).
-pub fn request_target(url: &Url) -> &str {
-    match &url[Position::BeforePath..Position::AfterQuery] {
-        "" => "/",
-        target => target,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,19 +196,6 @@ mod tests {
                 matches!(origin(url), Err(Fault::UnsupportedScheme(_))),
                 "{url}"
             );
-        }
-    }
-
-    #[test]
-    fn the_target_is_path_and_query_without_the_fragment() {
-        for (url, expected) in [
-            ("http://h", "/"),
-            ("http://h#f", "/"),
-            ("http://h?q", "/?q"),
-            ("http://h/a b/é?x=y z#sha256=00", "/a%20b/%C3%A9?x=y%20z"),
-            ("http://h//a/../b", "//b"),
-        ] {
-            assert_eq!(request_target(&Url::parse(url).unwrap()), expected, "{url}");
         }
     }
 }

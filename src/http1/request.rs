@@ -1,7 +1,7 @@
 //! The head of a request (RFC 9112 §3 and §5). Each part is checked, so that no part can be read as another.
 
 use crate::http::grammar::{is_token, is_value_byte};
-use crate::http::{Method, Unsendable};
+use crate::http::{Form, Method, Target, Unsendable};
 
 /// Appends a request's head to `out`: request line, fields in their order, empty line.
 ///
@@ -28,7 +28,7 @@ fn append<'a>(
     target: &str,
     fields: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<(), Unsendable> {
-    encode_line(out, method, target)?;
+    append_line(out, method.as_str(), target)?;
     encode_fields(out, fields)
 }
 
@@ -37,8 +37,13 @@ fn append<'a>(
 /// # Errors
 ///
 /// [`Unsendable::Target`]. `out` is unchanged then.
-pub fn encode_line(out: &mut Vec<u8>, method: Method, target: &str) -> Result<(), Unsendable> {
-    append_line(out, method.as_str(), target)
+pub fn encode_line(
+    out: &mut Vec<u8>,
+    method: Method,
+    target: Target<'_>,
+    form: Form,
+) -> Result<(), Unsendable> {
+    append_line(out, method.as_str(), &target.form(form))
 }
 
 /// Appends the request line of any method.

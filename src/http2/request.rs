@@ -8,7 +8,7 @@ use ::http::uri::{self, Authority, PathAndQuery, Uri};
 use ::http::{Request, Version};
 
 use crate::http::grammar::elements;
-use crate::http::{Method, Origin, Scheme, Unsendable, is_credential};
+use crate::http::{Method, Scheme, Target, Unsendable, is_credential};
 
 /// Fields that are specific to a connection or to framing, which HTTP/2 does not use (RFC 9113 §8.2.2).
 const CONNECTION_SPECIFIC: [&str; 8] = [
@@ -31,14 +31,14 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The fields of requests to an origin. A given Host replaces the origin's authority. Fields that are specific to
-    /// a connection, and those that a Connection field names, are omitted. Credentials are never indexed by the
-    /// compression (RFC 7541 §7.1.3).
+    /// The fields of requests to the origin of `target`. A given Host replaces the origin's authority. Fields that are
+    /// specific to a connection, and those that a Connection field names, are omitted. Credentials are never indexed by
+    /// the compression (RFC 7541 §7.1.3).
     ///
     /// # Errors
     /// [`Unsendable`]: a name, a value or the Host cannot stand in a request.
     pub fn new<'a>(
-        origin: &Origin,
+        target: Target<'_>,
         given: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, Unsendable> {
         let given: Vec<_> = given.collect();
@@ -57,10 +57,10 @@ impl Fields {
                 fields.append(name, sent);
             }
         }
-        let own = origin.authority();
+        let own = target.authority();
         let authority = Authority::try_from(host.unwrap_or(&own));
         Ok(Self {
-            scheme: match origin.scheme {
+            scheme: match target.origin().scheme {
                 Scheme::Http => uri::Scheme::HTTP,
                 Scheme::Https => uri::Scheme::HTTPS,
             },
@@ -69,19 +69,19 @@ impl Fields {
         })
     }
 
-    /// A request for `target`: a path, with a query or without.
+    /// A request for another target of the origin.
     ///
     /// # Errors
     /// [`Unsendable::Target`].
-    pub fn request(&self, method: Method, target: &str) -> Result<Request<()>, Unsendable> {
-        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+    pub fn request(&self, method: Method, target: Target<'_>) -> Result<Request<()>, Unsendable> {
+        let path = target.path();
+        if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Unsendable::Target);
         }
         let mut parts = uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
-        parts.path_and_query =
-            Some(PathAndQuery::try_from(target).map_err(|_| Unsendable::Target)?);
+        parts.path_and_query = Some(PathAndQuery::try_from(path).map_err(|_| Unsendable::Target)?);
         let mut request = Request::new(());
         *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Unsendable::Target)?;
         *request.method_mut() = match method {
@@ -126,21 +126,28 @@ pub(crate) fn request_text(request: &Request<()>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Origin;
 
     fn fields(url: &str, given: &[(&str, &str)]) -> Result<Fields, Unsendable> {
         let origin = Origin::of(&url.parse().unwrap()).unwrap();
-        Fields::new(&origin, given.iter().copied())
+        Fields::new(Target::new(&origin, "/"), given.iter().copied())
+    }
+
+    /// A request for a path of an origin that is not looked at.
+    fn request(fields: &Fields, method: Method, path: &str) -> Result<Request<()>, Unsendable> {
+        let origin = Origin::of(&"http://h/".parse().unwrap()).unwrap();
+        fields.request(method, Target::new(&origin, path))
     }
 
     fn asked(given: &[(&str, &str)]) -> String {
         let fields = fields("https://a.example:8443/", given).unwrap();
-        request_text(&fields.request(Method::Get, "/x?y=%20z").unwrap())
+        request_text(&request(&fields, Method::Get, "/x?y=%20z").unwrap())
     }
 
     #[test]
     fn a_request_has_its_pseudo_fields_and_lower_case_names() {
         let fields = fields("http://[::1]/", &[("Accept", "*/*"), ("X-A", "é")]).unwrap();
-        let request = fields.request(Method::Head, "/a").unwrap();
+        let request = request(&fields, Method::Head, "/a").unwrap();
         assert_eq!(request.uri().to_string(), "http://[::1]/a");
         assert_eq!(request.method(), ::http::Method::HEAD);
         assert_eq!(
@@ -184,7 +191,7 @@ mod tests {
     #[test]
     fn credentials_are_marked_as_secret() {
         let fields = fields("https://a/", &[("Authorization", "x"), ("Accept", "y")]).unwrap();
-        let request = fields.request(Method::Get, "/").unwrap();
+        let request = request(&fields, Method::Get, "/").unwrap();
         let is_secret = |name: &str| request.headers()[name].is_sensitive();
         assert!(is_secret("authorization") && !is_secret("accept"));
     }
@@ -201,7 +208,7 @@ mod tests {
         }
         let fields = fields("http://a/", &[]).unwrap();
         for target in ["/a b", "/\r\n", "/é", "/\0", "x y"] {
-            assert!(fields.request(Method::Get, target).is_err(), "{target:?}");
+            assert!(request(&fields, Method::Get, target).is_err(), "{target:?}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Options;
 use super::connections::ConnectionKey;
+use super::events::Events;
 use super::exchanges::{Broken, Exchanges};
 use super::info::{Messages, TransferId};
 use super::lookup::Lookups;
@@ -13,7 +14,6 @@ use super::origins::OriginKey;
 use super::pool::Pool;
 use super::rate::Rate;
 use super::schedule::Schedule;
-use super::trace::Tracer;
 use super::transfer::{Link, Splicer};
 use crate::conn::Interest;
 
@@ -27,10 +27,10 @@ pub(super) struct Context {
     pub(super) pool: Pool,
     pub(super) network: Network,
     pub(super) lookups: Lookups,
-    pub(super) tracer: Tracer,
     pub(super) schedule: Schedule,
     /// The info queue.
     pub(super) messages: Messages,
+    pub(super) events: Events,
     pub(super) splicer: Splicer,
     /// The limit of all transfers together.
     pub(super) rate: Option<Rate>,

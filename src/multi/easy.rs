@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::events::EventMask;
 use crate::http::auth::masked;
 use crate::http::{Credentials, Field, Method};
 
@@ -62,6 +63,8 @@ pub struct Easy<S> {
     ///
     /// [`Multi::replace`]: super::Multi::replace
     pub is_connect_only: bool,
+    /// Which events of it the application reads, with [`Multi::event_read`](super::Multi::event_read).
+    pub events: EventMask,
 }
 
 impl<S> Easy<S> {
@@ -85,6 +88,7 @@ impl<S> Easy<S> {
             max_recv_speed: None,
             is_extra: false,
             is_connect_only: false,
+            events: EventMask::default(),
         }
     }
 }

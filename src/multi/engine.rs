@@ -229,7 +229,16 @@ impl<S: Sink> Engine<S> {
                 break;
             }
         }
+        self.report_head(id);
         self.set_timer(id);
+    }
+
+    /// Queues the event of a head that has arrived, unless the transfer has completed since.
+    fn report_head(&mut self, id: TransferId) {
+        let transfer = &mut self.transfers[id.index as usize];
+        if std::mem::take(&mut transfer.has_new_head) && !transfer.is_done() {
+            self.context.events.head(id);
+        }
     }
 
     /// Ends a transfer if one of its clocks has run out.
@@ -249,7 +258,7 @@ impl<S: Sink> Engine<S> {
                 .clocks
                 .extend_if_starved(&transfer.easy, last_byte, now)
         {
-            self.context.tracer.info(id, || {
+            self.context.events.info(transfer.subject(), || {
                 "no byte comes, but other transfers of the origin receive".to_owned()
             });
             return self.set_timer(id);
@@ -287,10 +296,10 @@ impl<S: Sink> Engine<S> {
             let Some(fault) = error.fault().of_reaching() else {
                 continue;
             };
-            self.context.tracer.info(sharing, || {
+            let transfer = &mut self.transfers[sharing.index as usize];
+            self.context.events.info(transfer.subject(), || {
                 "another transfer tried to connect, and failed".to_owned()
             });
-            let transfer = &mut self.transfers[sharing.index as usize];
             let error = Error::new(fault, error.doing(), error.address())
                 .redirected_to(transfer.redirects.url.clone())
                 .through(error.proxy().map(str::to_owned));
@@ -317,7 +326,7 @@ impl<S: Sink> Engine<S> {
             transfer.assign(slot);
             if transfer.clocks.dispatched.is_none() {
                 transfer.clocks.dispatched = Some(now);
-                context.tracer.step(id, || Trace::Started);
+                context.events.step(transfer.subject(), || Trace::Started);
             }
             context.schedule.push(id);
         }

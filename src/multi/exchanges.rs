@@ -5,10 +5,10 @@
 
 use std::time::Instant;
 
+use super::events::Events;
 use super::info::TransferId;
 use super::multiplexed::Multiplexed;
 use super::serial::Serial;
-use super::trace::Tracer;
 use super::transfer::{NextRequest, Prepared};
 use crate::conn::Interest;
 use crate::error::Fault;
@@ -90,14 +90,14 @@ impl Exchanges {
         stream: usize,
         next_request: &NextRequest<'_, S>,
         prepared: &mut Prepared,
-        tracer: &mut Tracer,
+        events: &mut Events,
     ) -> Result<bool, Fault> {
         match self {
             Self::Serial(serial) => serial
-                .request(next_request, prepared, tracer)
+                .request(next_request, prepared, events)
                 .map(|()| true),
             Self::Multiplexed(multiplexed) => {
-                multiplexed.request(stream, next_request, prepared, tracer)
+                multiplexed.request(stream, next_request, prepared, events)
             }
         }
     }

@@ -33,6 +33,7 @@ mod connections;
 mod context;
 pub(crate) mod easy;
 mod engine;
+mod events;
 mod exchanges;
 mod info;
 mod interest;
@@ -79,6 +80,7 @@ pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots, Wi
 pub use crate::http2::Windows;
 pub use easy::Easy;
 pub(crate) use easy::PATIENCE;
+pub use events::{Event, EventKind, EventMask};
 pub use info::{Done, Outcome, Progress, TransferId};
 pub use interest::{Abort, SocketChange};
 pub use lookup::{Addresses, Family};
@@ -192,16 +194,6 @@ impl<S: Sink> Multi<S> {
     ) {
         let network = &mut self.engine.context.network;
         network.set_dial_function(Box::new(function));
-    }
-
-    /// Sets the function that is told what transfers do, with this detail, for logs. Without it nothing is formatted.
-    pub fn set_trace_function(
-        &mut self,
-        detail: Detail,
-        function: impl FnMut(TransferId, Trace) + 'static,
-    ) {
-        let tracer = &mut self.engine.context.tracer;
-        tracer.set_function(detail, Box::new(function));
     }
 
     /// Adds a transfer. It starts with the next call of [`Multi::socket_action`]; a timeout of zero is announced.
@@ -318,6 +310,17 @@ impl<S: Sink> Multi<S> {
     /// The next completed transfer, in the order of completion. It is added until it is removed.
     pub fn info_read(&mut self) -> Option<Done> {
         self.engine.context.messages.pop()
+    }
+
+    /// The next event that the [mask](Easy::events) of its transfer has, in the order in which they happened. Those of
+    /// a removed transfer are dropped.
+    pub fn event_read(&mut self) -> Option<Event> {
+        loop {
+            let event = self.engine.context.events.pop()?;
+            if self.engine.get(event.id).is_some() {
+                return Some(event);
+            }
+        }
     }
 
     /// The number of transfers that were added and have not completed.

@@ -8,10 +8,10 @@ use std::time::Instant;
 use slab::Slab;
 
 use super::connection::Lost;
+use super::events::Events;
 use super::exchanges::{Advance, Broken, Readiness};
 use super::info::TransferId;
 use super::sink::Sink;
-use super::trace::Tracer;
 use super::transfer::{NextRequest, Prepared, Reader};
 use crate::conn::{Filter, Interest, Received, Scratch};
 use crate::error::Fault;
@@ -171,18 +171,17 @@ impl Multiplexed {
         stream: usize,
         next_request: &NextRequest<'_, S>,
         prepared: &mut Prepared,
-        tracer: &mut Tracer,
+        events: &mut Events,
     ) -> Result<bool, Fault> {
         let request = next_request.stream_request(prepared)?;
-        let text = tracer.has_heads().then(|| request_text(&request));
+        let subject = next_request.subject();
+        let text = subject.has_lines().then(|| request_text(&request));
         let Some(number) = self.session.request(stream, next_request.method(), request) else {
             return Ok(false);
         };
-        tracer.info(next_request.id(), || {
-            format!("the request goes on stream {number}")
-        });
+        events.info(subject, || format!("the request goes on stream {number}"));
         if let Some(text) = text {
-            tracer.sent(next_request.id(), text.as_bytes());
+            events.sent(subject, text.as_bytes());
         }
         Ok(true)
     }
@@ -206,7 +205,7 @@ impl Multiplexed {
                 Ok(Advance::More(0))
             }
             Event::Head(_) => {
-                reader.tracer.info(reader.transfer.id, || {
+                reader.events.info(reader.transfer.subject(), || {
                     format!("the response comes on stream {number}")
                 });
                 reader.count(0);

@@ -1,9 +1,9 @@
 //! A connection that carries one exchange after the other: HTTP/1.1. Bodies may be spliced from its socket.
 
+use super::events::Events;
 use super::exchanges::{Advance, Readiness};
 use super::info::TransferId;
 use super::sink::Sink;
-use super::trace::Tracer;
 use super::transfer::splice::{self, Arrived, Splicer};
 use super::transfer::{NextRequest, Prepared, Reader};
 use crate::conn::{Filter, Received, Scratch};
@@ -77,12 +77,12 @@ impl Serial {
         &mut self,
         next_request: &NextRequest<'_, S>,
         prepared: &mut Prepared,
-        tracer: &mut Tracer,
+        events: &mut Events,
     ) -> Result<(), Fault> {
         next_request.write_head(prepared, &mut self.request)?;
         self.expects_much = splice::is_worthwhile(self.exchange.expected());
         self.exchange.begin(next_request.method());
-        tracer.sent(next_request.id(), &self.request);
+        events.sent(next_request.subject(), &self.request);
         Ok(())
     }
 

@@ -1,9 +1,6 @@
-//! What transfers do, reported as it happens, for logs: libcurl's debug function.
+//! What transfers do, for logs: what libcurl's debug function is told.
 
-use std::fmt;
-
-use super::info::TransferId;
-use crate::http::{Response, is_secret};
+use crate::http::is_secret;
 
 /// How much of what transfers do is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,70 +35,8 @@ pub enum Trace {
     Received(String),
 }
 
-pub(super) type TraceFunction = Box<dyn FnMut(TransferId, Trace)>;
-
-/// The trace function, if one is set. Without it nothing is formatted.
-#[derive(Default)]
-pub(super) struct Tracer(Option<(Detail, TraceFunction)>);
-
-impl Tracer {
-    pub(super) fn set_function(&mut self, detail: Detail, function: TraceFunction) {
-        self.0 = Some((detail, function));
-    }
-
-    /// Whether heads are reported.
-    pub(super) fn has_heads(&self) -> bool {
-        matches!(self.0, Some((Detail::All, _)))
-    }
-
-    fn all(&mut self) -> Option<&mut TraceFunction> {
-        match &mut self.0 {
-            Some((Detail::All, function)) => Some(function),
-            _ => None,
-        }
-    }
-
-    /// Reports a step, with any detail.
-    pub(super) fn step(&mut self, id: TransferId, step: impl FnOnce() -> Trace) {
-        if let Some((_, function)) = &mut self.0 {
-            function(id, step());
-        }
-    }
-
-    /// Reports a step as text, with full detail.
-    pub(super) fn info(&mut self, id: TransferId, text: impl FnOnce() -> String) {
-        if let Some(function) = self.all() {
-            function(id, Trace::Info(text()));
-        }
-    }
-
-    /// Reports the head of a request, as it is sent.
-    pub(super) fn sent(&mut self, id: TransferId, head: &[u8]) {
-        let Some(function) = self.all() else { return };
-        for line in head.split(|byte| *byte == b'\n') {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if !line.is_empty() {
-                function(id, Trace::Sent(masked(line)));
-            }
-        }
-    }
-
-    /// Reports the head of a response.
-    pub(super) fn received(&mut self, id: TransferId, response: &Response) {
-        let Some(function) = self.all() else { return };
-        function(
-            id,
-            Trace::Received(format!("{} {}", response.version, response.status)),
-        );
-        for (name, value) in response.headers.iter() {
-            let line = [name, b": ", value].concat();
-            function(id, Trace::Received(masked(&line)));
-        }
-    }
-}
-
 /// A header line as text; the value is masked if it is a credential.
-fn masked(line: &[u8]) -> String {
+pub(super) fn masked(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     match text.split_once(':') {
         Some((name, _)) if is_secret(name) => format!("{name}: ***"),
@@ -128,13 +63,6 @@ fn without_userinfo(line: &str) -> String {
         rest = behind;
     }
     shown + rest
-}
-
-impl fmt::Debug for Tracer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let detail = self.0.as_ref().map(|(detail, _)| detail);
-        f.debug_tuple("Tracer").field(&detail).finish()
-    }
 }
 
 #[cfg(test)]

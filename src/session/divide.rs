@@ -31,11 +31,8 @@ impl Session<'_> {
     /// Divides the files that have received a head since the last call. At each beat, it also measures the divided
     /// files and opens the transfers that they need.
     pub(super) fn tend(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
-        if self.has_divisible.take() {
-            let transfers = multi.transfers();
-            let divisible = transfers.filter(|(_, easy, _)| easy.sink.is_divisible());
-            let ids: Vec<_> = divisible.map(|(id, ..)| id).collect();
-            for id in ids {
+        for id in std::mem::take(&mut self.heads) {
+            if multi.easy(id).is_some_and(|easy| easy.sink.is_divisible()) {
                 self.divide(multi, id, now)?;
             }
         }

@@ -1,6 +1,8 @@
 //! Carries out what follows an event of a file: the next try, the wait for its digests, its final name, or the end of
 //! its row. The file itself decides: see `file`.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::time::{Instant, SystemTime};
 
 use super::Session;

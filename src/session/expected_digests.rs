@@ -91,7 +91,7 @@ impl Session<'_> {
             }
         };
         let download = Download::new(Body::Memory(Vec::new()), &self.hashing);
-        let mut job = Job::aside(0, download, &self.has_divisible);
+        let mut job = Job::aside(0, download);
         job.max_size = Some(LONGEST);
         let easy = self.easy(url, job);
         self.advance(multi, easy, Event::Begun(None), now)

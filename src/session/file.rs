@@ -12,6 +12,8 @@
 //!
 //! `download::division` has the transfers of a divided file; here a divided file is one that is being fetched.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::collections::VecDeque;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -326,7 +328,7 @@ impl File {
 
     /// Handles a failed try: it is retried, or its URL is exhausted.
     fn failed(&mut self, error: Error, context: &mut Context<'_>) -> Step {
-        if self.is_misfit(error.fault()) {
+        if self.is_misfit(&error) {
             return Step::Misfit(error);
         }
         if let Body::File(part) = &mut self.download.body
@@ -348,15 +350,13 @@ impl File {
         }
     }
 
-    /// Whether a fault may concern the range alone, so that the full file may still be available.
-    fn is_misfit(&self, fault: &Fault) -> bool {
-        match fault {
-            Fault::BadRange(_) | Fault::Changed => true,
-            Fault::Status { status, .. } => {
-                *status == 416 || self.download.asks_part() && refuses_parts(*status)
-            }
-            _ => false,
-        }
+    /// Whether a failure may concern the range alone, so that the full file may still be available.
+    fn is_misfit(&self, error: &Error) -> bool {
+        let asks_part = self.download.asks_part();
+        let is_refused = error
+            .status()
+            .is_some_and(|status| status == 416 || asks_part && refuses_parts(status));
+        error.fault().is_misfit() || is_refused
     }
 
     /// Handles a response that does not continue the bytes on the disk: they may be the complete file already;

@@ -1,11 +1,9 @@
 //! One row under way: its download, and the data for its retries and its report.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::rc::Rc;
 
 use url::Url;
 
@@ -36,13 +34,11 @@ pub(super) struct Job {
     pub(super) conditions: usize,
     /// How many transfers may fetch the file.
     pub(super) split: Split,
-    /// The session's flag, which is set when a head allows several transfers.
-    pub(super) has_divisible: Rc<Cell<bool>>,
 }
 
 impl Job {
     /// The sink of a transfer without a row: a preconnect for row `number`, or the list of digests (0).
-    pub(super) fn aside(number: u64, download: Download, has_divisible: &Rc<Cell<bool>>) -> Self {
+    pub(super) fn aside(number: u64, download: Download) -> Self {
         Self {
             number,
             place: Location::typed(0),
@@ -52,7 +48,6 @@ impl Job {
             max_size: None,
             conditions: 0,
             split: Split::Auto,
-            has_divisible: Rc::clone(has_divisible),
         }
     }
 
@@ -67,7 +62,6 @@ impl Job {
             max_size: None,
             conditions: self.conditions,
             split: self.split,
-            has_divisible: Rc::clone(&self.has_divisible),
         }
     }
 
@@ -144,9 +138,6 @@ impl Sink for Job {
         self.file.download.head(response)?;
         // A response to a request without a range starts the file from its first byte.
         self.file.is_shared &= self.file.download.asks_part();
-        if self.is_divisible() {
-            self.has_divisible.set(true);
-        }
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! The ledger of a run: what became of each row. It owns the totals, the lock file, the list of failed rows and the
 //! report. Every row ends in [`Ledger::end`].
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 use std::io;
 use std::time::{Duration, Instant};
 

@@ -32,13 +32,11 @@ mod source;
 mod split;
 mod waiting;
 
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::os::fd::RawFd;
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 use std::{fs, io};
@@ -61,7 +59,7 @@ use crate::error::{Fault, MultiError};
 use crate::http::cookie::Jar;
 use crate::http::{Field, auth, encoding};
 use crate::list::{Row, RowOptions, Split as Wanted};
-use crate::multi::{Done, Easy, Multi, Trace, TransferId};
+use crate::multi::{Done, Easy, Multi, TransferId};
 use crate::reactor::{Application, Drive, Reactor, Wake};
 use crate::sys;
 
@@ -167,10 +165,8 @@ struct Session<'r> {
     preconnects: Preconnects,
     /// The next time at which divided files are checked.
     tends_at: Option<Instant>,
-    /// The head of a file that may be divided has arrived.
-    has_divisible: Rc<Cell<bool>>,
-    /// The traces of transfers since the last report.
-    traces: Rc<RefCell<Vec<(TransferId, Trace)>>>,
+    /// The transfers that have received a head since divided files were last checked.
+    heads: Vec<TransferId>,
     jitter: Jitter,
 }
 
@@ -210,8 +206,7 @@ impl<'r> Session<'r> {
             splits: BTreeMap::new(),
             preconnects: Preconnects::default(),
             tends_at: None,
-            has_divisible: Rc::default(),
-            traces: Rc::default(),
+            heads: Vec::new(),
             jitter: Jitter::new(seed),
         }
     }
@@ -366,7 +361,6 @@ impl<'r> Session<'r> {
             max_size,
             conditions: 0,
             split,
-            has_divisible: Rc::clone(&self.has_divisible),
         };
         let mut easy = self.easy(row.url, job);
         easy.own_headers = own_headers;
@@ -386,6 +380,8 @@ impl<'r> Session<'r> {
         easy.timeout = request.timeout;
         easy.min_speed = request.min_speed;
         easy.max_recv_speed = request.max_recv_speed;
+        easy.events.traces = self.plan.traces;
+        easy.events.head = easy.sink.file.download.least.is_some();
         easy
     }
 
@@ -439,16 +435,14 @@ impl Application<Job> for Session<'_> {
         self.source.begin();
     }
 
-    fn start(&mut self, multi: &mut Multi<Job>) {
-        if let Some(detail) = self.plan.traces {
-            let traces = Rc::clone(&self.traces);
-            let tell = move |id, trace| traces.borrow_mut().push((id, trace));
-            multi.set_trace_function(detail, tell);
-        }
-    }
+    fn start(&mut self, _: &mut Multi<Job>) {}
 
     fn refill(&mut self, multi: &mut Multi<Job>, now: Instant) -> Result<(), MultiError> {
         self.ledger.set_time(now);
+        self.read_events(multi);
+        if self.ledger.progress_due().is_some_and(|due| due <= now) {
+            self.show_progress(multi, now);
+        }
         self.source.is_awaited = false;
         // Twice as many rows as run at once are admitted, so that the next one is ready when a slot is free. With
         // `--fail-fast`, a row that is admitted early might be fetched after the failure that ends the run.
@@ -501,7 +495,7 @@ impl Application<Job> for Session<'_> {
         now: Instant,
     ) -> Result<(), MultiError> {
         self.ledger.set_time(now);
-        self.show_traces(multi);
+        self.read_events(multi);
         let mut easy = multi.remove(done.id, now)?;
         if easy.is_connect_only {
             self.preconnects.lose(done.id);
@@ -560,14 +554,10 @@ impl Application<Job> for Session<'_> {
         times.into_iter().flatten().min()
     }
 
-    fn tick(&mut self, multi: &Multi<Job>, now: Instant) {
+    fn tick(&mut self, _: &Multi<Job>, now: Instant) {
         self.ledger.set_time(now);
-        self.show_traces(multi);
         self.source.settle(now);
         self.hashing.work();
-        if self.ledger.progress_due().is_some_and(|due| due <= now) {
-            self.show_progress(multi, now);
-        }
     }
 
     fn signalled(&mut self, signal: i32) {

@@ -73,7 +73,7 @@ impl Session<'_> {
         let wanted = (wanted.get() as usize).min(most.unwrap_or(1));
         for url in urls.iter().cycle().take(wanted).skip(1) {
             let download = Download::new(Body::Memory(Vec::new()), &self.hashing);
-            let job = Job::aside(number, download, &self.has_divisible);
+            let job = Job::aside(number, download);
             let mut easy = self.easy(url.clone(), job);
             (easy.is_extra, easy.is_connect_only) = (true, true);
             easy.timeout = None;

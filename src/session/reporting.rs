@@ -1,4 +1,6 @@
-//! What the report is shown of a run that is under way: its progress, and the traces of its transfers.
+//! What is read of a run that is under way: the events of its transfers, and its progress.
+
+#![warn(clippy::wildcard_enum_match_arm)]
 
 use std::time::Instant;
 
@@ -6,17 +8,19 @@ use super::Session;
 use super::job::Job;
 use super::report::{ActiveFile, Snapshot};
 use super::split::Split;
-use crate::multi::{Multi, Trace};
+use crate::multi::{EventKind, Multi, Trace};
 
 impl Session<'_> {
-    /// Reports what transfers did since the last call.
-    pub(super) fn show_traces(&mut self, multi: &Multi<Job>) {
-        for (id, trace) in self.traces.take() {
-            let Some(easy) = multi.easy(id) else { continue };
-            if trace == Trace::Started {
-                self.ledger.start(easy);
-            } else {
-                self.ledger.report.traced(easy.sink.number, &trace);
+    /// Reads what happened to transfers since the last call: reports the traces, and keeps the heads.
+    pub(super) fn read_events(&mut self, multi: &mut Multi<Job>) {
+        while let Some(event) = multi.event_read() {
+            let Some(easy) = multi.easy(event.id) else {
+                continue;
+            };
+            match event.kind {
+                EventKind::Head => self.heads.push(event.id),
+                EventKind::Trace(Trace::Started) => self.ledger.start(easy),
+                EventKind::Trace(trace) => self.ledger.report.traced(easy.sink.number, &trace),
             }
         }
     }

@@ -300,5 +300,6 @@ pub(super) fn like(easy: &Easy<Job>, sink: Job) -> Easy<Job> {
         min_speed: easy.min_speed,
         is_extra: false,
         is_connect_only: false,
+        events: easy.events,
     }
 }

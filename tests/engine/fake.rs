@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use gannet::multi::{
-    Done, Easy, Interest, Multi, Options, Outcome, Ready, Sink, Target, TransferId,
+    Done, Easy, Event, EventKind, Interest, Multi, Options, Outcome, Ready, Sink, Target,
+    TransferId,
 };
 use gannet::{Error, MultiError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -27,6 +28,8 @@ pub(crate) struct Fake<S: Sink> {
     ledger: Rc<RefCell<Ledger>>,
     /// Messages that were read.
     pub(crate) done: Vec<Done>,
+    /// Events that were read.
+    pub(crate) events: Vec<Event>,
     reported: BTreeSet<TransferId>,
     paused: BTreeSet<TransferId>,
     is_dead: bool,
@@ -63,6 +66,7 @@ impl<S: Sink> Fake<S> {
             multi: Multi::new(),
             ledger: Rc::new(RefCell::new(ledger)),
             done: Vec::new(),
+            events: Vec::new(),
             reported: BTreeSet::new(),
             paused: BTreeSet::new(),
             is_dead: false,
@@ -272,8 +276,19 @@ impl<S: Sink> Fake<S> {
         self.calls - calls
     }
 
-    /// Reads the info queue. No transfer may report twice (I2), none that was removed may report at all (I3).
+    /// Reads the events, then the info queue. No transfer may report twice (I2), none that was removed may report at
+    /// all (I3, V3), and none reports an event that its mask lacks (V1).
     pub(crate) fn read(&mut self) -> usize {
+        while let Some(event) = self.multi.event_read() {
+            let easy = self.multi.easy(event.id);
+            let mask = easy.expect("V3: an event of a removed transfer").events;
+            let is_asked_for = match event.kind {
+                EventKind::Head => mask.head,
+                _ => mask.traces.is_some(),
+            };
+            assert!(is_asked_for, "V1: {event:?} was not asked for");
+            self.events.push(event);
+        }
         let before = self.done.len();
         while let Some(done) = self.multi.info_read() {
             assert!(self.reported.insert(done.id), "I2: a second message");

@@ -1,8 +1,8 @@
 //! The engine's contract, statement by statement, and the engine end to end under two event loops.
 //!
-//! S, A, T, K, C, I, R, L and E number the statements: sockets, assign, timer, calls, codes, info, adding and
-//! removing, limits, edge and level. [`fake`] is the loop that checks what a loop may expect; it is level-triggered, or
-//! edge-triggered with GANNET_EDGE=1.
+//! S, A, T, K, C, I, V, R, L and E number the statements: sockets, assign, timer, calls, codes, info, events,
+//! adding and removing, limits, edge and level. [`fake`] is the loop that checks what a loop may expect; it is
+//! level-triggered, or edge-triggered with GANNET_EDGE=1.
 
 mod edges;
 mod fake;
@@ -13,6 +13,7 @@ mod peer;
 mod action; // K1 to K8, E1
 mod connect_only; // transfers that only connect
 mod end_to_end; // the engine under two event loops
+mod events; // V1 to V5
 mod http2; // S3, L5, R3 on streams
 mod http2_ends; // connections of HTTP/2 that end, are clogged or closed: E1, E2
 mod idle; // E1 to E3

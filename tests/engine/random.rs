@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use gannet::multi::{Easy, Interest, Limits, Options, Ready, Target, TransferId};
+use gannet::multi::{Detail, Easy, Interest, Limits, Options, Ready, Target, TransferId};
 
 use super::fake::Fake;
 use super::peer::{Peer, Talk};
@@ -131,6 +131,8 @@ impl World {
             .then(|| Duration::from_millis(self.dice.roll(20_000)));
         easy.max_recv_speed = self.dice.is(3).then(|| 1 + self.dice.roll(100_000));
         easy.max_size = self.dice.is(8).then(|| self.dice.roll(10_000));
+        easy.events.head = self.added.len().is_multiple_of(2);
+        easy.events.traces = self.added.len().is_multiple_of(3).then_some(Detail::All);
         let id = self.fake.add(easy).expect("a live multi");
         assert!(self.added.insert(id), "an id is never used again");
     }

@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use gannet::multi::{Easy, Limits, Options, Protocol, Ready, Target, TransferId, Windows};
+use gannet::multi::{Detail, Easy, Limits, Options, Protocol, Ready, Target, TransferId, Windows};
 
 use super::fake::Fake;
 use super::peer::{Peer, Talk};
@@ -206,6 +206,8 @@ impl World {
         easy.max_recv_speed = dice.is(4).then(|| 1 + dice.roll(100_000));
         easy.max_size = dice.is(8).then(|| dice.roll(10_000));
         easy.is_extra = dice.is(6);
+        easy.events.head = self.added.len().is_multiple_of(2);
+        easy.events.traces = self.added.len().is_multiple_of(3).then_some(Detail::All);
         let id = self.fake.add(easy).expect("a live multi");
         assert!(self.added.insert(id), "an id is never used again");
     }

@@ -3,6 +3,7 @@
 //! is bounded, and after the end no stream waits.
 
 use gannet::http::{Method, Origin};
+use gannet::internals::http::Target;
 use gannet::internals::http2::{Broken, Event, Fields, Readiness, Session, Windows};
 use url::Url;
 
@@ -70,13 +71,14 @@ fn replay(pieces: &[&[u8]]) -> Vec<Seen> {
 fn ask(session: &mut Session, is_asked: &mut [bool; STREAMS]) {
     let url = Url::parse("http://a/").expect("a URL");
     let origin = Origin::of(&url).expect("an origin");
-    let fields = Fields::new(&origin, [("Accept", "*/*")].into_iter()).expect("fields");
+    let target = Target::new(&origin, "/");
+    let fields = Fields::new(target, [("Accept", "*/*")].into_iter()).expect("fields");
     for (slot, is_asked) in is_asked.iter_mut().enumerate() {
         if *is_asked || session.readiness(slot) != Readiness::Ready {
             continue;
         }
         let method = if slot == 1 { Method::Head } else { Method::Get };
-        let request = fields.request(method, "/").expect("a request");
+        let request = fields.request(method, target).expect("a request");
         *is_asked = session.request(slot, method, request).is_some();
         if *is_asked {
             let _ = session.rest(slot);

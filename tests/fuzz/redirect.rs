@@ -3,8 +3,8 @@
 
 use gannet::error::Fault;
 use gannet::http::{Method, Origin};
+use gannet::internals::http::Target;
 use gannet::internals::http::redirect::target;
-use gannet::internals::http::request_target;
 use gannet::internals::http1::encode;
 use url::Url;
 
@@ -41,13 +41,13 @@ fn assert_fit(url: &Url) {
     let authority = origin.authority();
     let root = Url::parse(&format!("{}://{authority}/", origin.scheme.as_str()));
     let named = root.ok().and_then(|root| Origin::of(&root).ok());
-    assert_eq!(named, Some(origin));
+    assert_eq!(named.as_ref(), Some(&origin));
     let mut head = Vec::new();
     let fields = [("Host", authority.as_str())];
     encode(
         &mut head,
         Method::Get,
-        request_target(url),
+        Target::of(&origin, url).path(),
         fields.into_iter(),
     )
     .expect("it can be sent");

@@ -14,7 +14,7 @@ fn statements(name: &str) -> impl Iterator<Item = &str> {
         let mut letters = word.chars();
         letters
             .next()
-            .is_some_and(|letter| "satkcirle".contains(letter))
+            .is_some_and(|letter| "satkcivrle".contains(letter))
             && word.len() > 1
             && letters.all(|letter| letter.is_ascii_digit())
     })

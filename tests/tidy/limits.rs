@@ -14,7 +14,7 @@ const MOST_FIELDS: usize = 16;
 const MOST_BOOLS: usize = 3;
 
 /// What is typed or configured is a list of settings, and may have any number of fields.
-const SETTINGS: [&str; 5] = ["Options", "Plan", "Flags", "Config", "Request"];
+const SETTINGS: [&str; 6] = ["Options", "Plan", "Flags", "Config", "Request", "Easy"];
 
 /// Words for people, in comments of a program that has none.
 const PEOPLE: [&str; 9] = [

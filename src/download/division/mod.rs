@@ -13,11 +13,17 @@
 //! their tries, and `transfers` measures the speeds. A transfer is named by the lane of its segment. A lane is used
 //! again after its transfer was cancelled or has ended, so actions are carried out in order.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod mirrors;
 pub mod plan;
 mod ramp;
 mod servers;
 #[cfg(test)]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the tests pick out what they look at"
+)]
 mod tests;
 mod transfers;
 
@@ -369,7 +375,7 @@ impl Division {
             // Entity tags often differ between servers: such a mirror is dropped without a message.
             let is_silent = matches!(error.fault(), Fault::Changed) && ended.brought == 0;
             // A server that has another version or ignores ranges may still have the right full file.
-            let is_misfit = matches!(error.fault(), Fault::BadRange(_) | Fault::Changed);
+            let is_misfit = error.fault().is_misfit();
             let is_lost = !is_misfit && error.status() != Some(416);
             self.servers.drop(server, is_lost);
             if !is_silent {

@@ -163,7 +163,13 @@ impl Disk {
             Err(_) => Some(Err("the state of the partial file cannot be read")),
         };
         self.has_leftover = state.is_some();
-        let entry = self.folder.entry(&self.part_name()).ok().flatten();
+        let entry = self.folder.entry(&self.part_name());
+        // While a body is written to NAME.gannet.part, what cannot be examined is as good as absent.
+        let entry = if self.is_aside {
+            entry.unwrap_or(None)
+        } else {
+            entry.map_err(NotOurs::Unknown)?
+        };
         let Some(part) = entry.filter(sys::Entry::is_file) else {
             // The run that published the file was stopped before it removed the state file.
             let _ = self.remove_state();

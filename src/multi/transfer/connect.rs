@@ -13,6 +13,7 @@ use crate::multi::Windows;
 use crate::multi::connection::{Connection, Stage, TargetAddress};
 use crate::multi::connections::ConnectionKey;
 use crate::multi::context::Context;
+use crate::multi::events::Subject;
 use crate::multi::exchanges::Exchanges;
 use crate::multi::info::TransferId;
 use crate::multi::multiplexed::Multiplexed;
@@ -53,12 +54,12 @@ pub(super) fn resolve<S>(
         None => own.clone(),
     };
     let port = peer.port;
-    let Some(addresses) = addresses(context, transfer.id, peer, now)? else {
+    let Some(addresses) = addresses(context, transfer.subject(), peer, now)? else {
         return Ok(Step::Wait);
     };
     let mut target = None;
     if tells_address {
-        let Some(addresses) = self::addresses(context, transfer.id, own, now)? else {
+        let Some(addresses) = self::addresses(context, transfer.subject(), own, now)? else {
             return Ok(Step::Wait);
         };
         let refused = transfer.refused % addresses.len();
@@ -82,7 +83,7 @@ pub(super) fn resolve<S>(
 /// resolver is asked.
 fn addresses(
     context: &mut Context,
-    id: TransferId,
+    subject: Subject,
     peer: Peer,
     now: Instant,
 ) -> Result<Option<Vec<IpAddr>>, Fault> {
@@ -94,10 +95,12 @@ fn addresses(
     } else if let Some(addresses) = options.overrides.get(&key) {
         Ok(addresses.clone())
     } else {
-        match context.lookups.find(&host, id, now) {
+        match context.lookups.find(&host, subject.id, now) {
             Some(found) => found,
             None => {
-                context.tracer.info(id, || format!("looking up {host}"));
+                context
+                    .events
+                    .info(subject, || format!("looking up {host}"));
                 return Ok(None);
             }
         }
@@ -144,8 +147,8 @@ pub(super) fn connect<S>(
                 dial(context, key, id, address);
                 transfer.address = Some(address);
                 context
-                    .tracer
-                    .info(id, || format!("connecting to {address}"));
+                    .events
+                    .info(transfer.subject(), || format!("connecting to {address}"));
             }
             Action::Wait(until) => {
                 transfer.clocks.wake = until;
@@ -231,8 +234,8 @@ fn connected<S>(
     transfer.address = Some(address);
     transfer.clocks.wake = None;
     context
-        .tracer
-        .info(transfer.id, || format!("connected to {address}"));
+        .events
+        .info(transfer.subject(), || format!("connected to {address}"));
     let target = context.network.connections[key].target;
     match stack(context, origin, target.map(|target| target.address), socket) {
         Ok(filter) => {
@@ -273,10 +276,12 @@ pub(super) fn handshake<S>(
         }
         Opened::Ready => {
             let route = context.pool.origins[connection.origin].route();
-            context.tracer.info(transfer.id, || match route.proxy() {
-                Some(proxy) => format!("{}, by the proxy {proxy}", filter.describe()),
-                None => filter.describe(),
-            });
+            context
+                .events
+                .info(transfer.subject(), || match route.proxy() {
+                    Some(proxy) => format!("{}, by the proxy {proxy}", filter.describe()),
+                    None => filter.describe(),
+                });
             transfer.clocks.connecting = None;
             start_exchanges(transfer, context, key, now)?;
             Ok(Step::Go(State::Send))

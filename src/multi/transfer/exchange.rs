@@ -51,9 +51,9 @@ pub(super) fn send<S: Sink>(
             let record = &mut context.pool.origins[connection.origin];
             let (origin, route, prepared) = record.request_parts();
             let next_request = NextRequest::new(transfer, origin, route, &mut context.options, now);
-            let tracer = &mut context.tracer;
+            let events = &mut context.events;
             let exchanges = &mut connection.exchanges;
-            if !exchanges.request(link.stream, &next_request, prepared, tracer)? {
+            if !exchanges.request(link.stream, &next_request, prepared, events)? {
                 return begin_again(transfer, context, Fault::NoAnswer, now);
             }
             connection.requests += 1;
@@ -123,7 +123,7 @@ pub(super) fn receive<S: Sink>(
             now,
             transfer,
             record: &mut context.pool.origins[connection.origin],
-            tracer: &mut context.tracer,
+            events: &mut context.events,
             jar: context.options.cookies.as_mut(),
             rate: context.rate.as_mut(),
             wire: 0,

@@ -53,11 +53,13 @@ pub(super) fn end_exchange<S: Sink>(
         }
         Delivery::Drain(_, After::Redirect(url)) => {
             let status = response(transfer, context).map_or(0, |response| response.status);
-            context.tracer.step(transfer.id, || Trace::Redirected {
-                status,
-                from: masked(transfer.url()).to_string(),
-                to: masked(&url).to_string(),
-            });
+            context
+                .events
+                .step(transfer.subject(), || Trace::Redirected {
+                    status,
+                    from: masked(transfer.url()).to_string(),
+                    to: masked(&url).to_string(),
+                });
             release_connection(transfer, context, is_clean, now);
             leave_origin(transfer, context);
             transfer.redirects.count += 1;
@@ -80,7 +82,7 @@ pub(in crate::multi) fn fail<S: Sink>(
 ) -> Option<Error> {
     let connection = transfer.connection(&context.network.connections);
     if connection.is_some_and(|connection| is_stale(connection, &fault)) {
-        context.tracer.info(transfer.id, || {
+        context.events.info(transfer.subject(), || {
             "the connection was dead: taking a new one".to_owned()
         });
         drop_connection(transfer, context, now);
@@ -136,7 +138,7 @@ fn has_another_target(connection: Option<&Connection>, fault: &Fault) -> bool {
 
 /// Tells the proxy the next address, over a new connection: addresses behind a proxy do not race.
 fn turn_to_next_target<S>(transfer: &mut Transfer<S>, context: &mut Context, now: Instant) {
-    context.tracer.info(transfer.id, || {
+    context.events.info(transfer.subject(), || {
         "the proxy could not connect: telling it the next address".to_owned()
     });
     drop_connection(transfer, context, now);

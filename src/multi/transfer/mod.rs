@@ -52,6 +52,7 @@ use super::connection::Connection;
 use super::connections::{ConnectionKey, Connections};
 use super::context::Context;
 use super::easy::Easy;
+use super::events::Subject;
 use super::info::TransferId;
 use super::origins::OriginKey;
 use super::queue::{Slot, Turn, Waiter};
@@ -238,6 +239,8 @@ pub(super) struct Transfer<S> {
     pub(super) clocks: Clocks,
     pub(super) allowance: Allowance,
     pub(super) is_paused: bool,
+    /// The sink has accepted a head, and no event tells it yet.
+    pub(super) has_new_head: bool,
 }
 
 impl<S> Transfer<S> {
@@ -261,6 +264,7 @@ impl<S> Transfer<S> {
             clocks: Clocks::default(),
             allowance,
             is_paused: false,
+            has_new_head: false,
         }
     }
 
@@ -272,6 +276,14 @@ impl<S> Transfer<S> {
         self.delivery = Delivery::Sink;
         self.clocks = Clocks::over(self.clocks.dispatched);
         self.allowance.forget_grants();
+    }
+
+    /// The transfer as the subject of events.
+    pub(super) fn subject(&self) -> Subject {
+        Subject {
+            id: self.id,
+            mask: self.easy.events,
+        }
     }
 
     pub(super) fn is_done(&self) -> bool {

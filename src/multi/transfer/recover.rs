@@ -80,8 +80,8 @@ pub(super) fn begin_again<S>(
     transfer.clocks.rest();
     transfer.clocks.wake = None;
     context
-        .tracer
-        .info(transfer.id, || format!("{fault}: beginning again"));
+        .events
+        .info(transfer.subject(), || format!("{fault}: beginning again"));
     drop_connection(transfer, context, now);
     requeue(transfer, context, false);
     Ok(Step::Wait)

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::Transfer;
 use crate::error::Fault;
-use crate::http::{Credentials, Field, Method, Netrc, Origin, Unsendable, request_target};
+use crate::http::{Credentials, Field, Form, Method, Netrc, Origin, Target, Unsendable};
 use crate::http1;
 use crate::http2::{self, Fields};
-use crate::multi::info::TransferId;
+use crate::multi::events::Subject;
 use crate::multi::route::Route;
 use crate::multi::{Easy, Options};
 
@@ -64,10 +64,10 @@ fn is(field: &Field, name: &str) -> bool {
     field.name().eq_ignore_ascii_case(name)
 }
 
-/// A transfer's next request, and the origin that it goes to.
+/// A transfer's next request, and its target.
 pub(in crate::multi) struct NextRequest<'a, S> {
     transfer: &'a Transfer<S>,
-    origin: &'a Origin,
+    target: Target<'a>,
     /// How the origin is reached.
     route: &'a Route,
     /// Logins of hosts.
@@ -87,7 +87,7 @@ impl<'a, S> NextRequest<'a, S> {
     ) -> Self {
         let mut next_request = Self {
             transfer,
-            origin,
+            target: Target::of(origin, transfer.url()),
             route,
             netrc: options.netrc.as_deref(),
             cookies: None,
@@ -103,8 +103,8 @@ impl<'a, S> NextRequest<'a, S> {
         next_request
     }
 
-    pub(in crate::multi) fn id(&self) -> TransferId {
-        self.transfer.id
+    pub(in crate::multi) fn subject(&self) -> Subject {
+        self.transfer.subject()
     }
 
     pub(in crate::multi) fn method(&self) -> Method {
@@ -118,12 +118,11 @@ impl<'a, S> NextRequest<'a, S> {
         out: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         let easy = &self.transfer.easy;
-        let target = request_target(self.transfer.url());
-        let line = match self.route {
-            Route::Forward(_) => http1::encode_line(out, easy.method, &self.absolute(target)),
-            _ => http1::encode_line(out, easy.method, target),
+        let form = match self.route {
+            Route::Forward(_) => Form::Absolute,
+            Route::Direct | Route::Tunnel(_) => Form::Origin,
         };
-        line.map_err(unsendable)?;
+        http1::encode_line(out, easy.method, self.target, form).map_err(unsendable)?;
         if self.is_special() {
             return self.with_fields(|fields| http1::encode_fields(out, fields));
         }
@@ -137,20 +136,14 @@ impl<'a, S> NextRequest<'a, S> {
         Ok(())
     }
 
-    /// The target of a request that a proxy makes (RFC 9112 §3.2.2). It has no userinfo (RFC 9110 §4.2.4).
-    fn absolute(&self, target: &str) -> String {
-        let (scheme, authority) = (self.origin.scheme.as_str(), self.origin.authority());
-        format!("{scheme}://{authority}{target}")
-    }
-
     /// The head for HTTP/2.
     pub(in crate::multi) fn stream_request(
         &self,
         prepared: &mut Prepared,
     ) -> Result<http2::Request, Fault> {
         let easy = &self.transfer.easy;
-        let target = request_target(self.transfer.url());
-        let make = || self.with_fields(|fields| Fields::new(self.origin, fields));
+        let target = self.target;
+        let make = || self.with_fields(|fields| Fields::new(target, fields));
         let request = if self.is_special() {
             make()?.request(easy.method, target)
         } else {
@@ -174,7 +167,7 @@ impl<'a, S> NextRequest<'a, S> {
 
     /// Whether it goes to the origin of the first URL.
     fn is_home(&self) -> bool {
-        self.transfer.redirects.url.is_none() || self.origin.is_of(&self.transfer.easy.url)
+        self.transfer.redirects.url.is_none() || self.target.origin().is_of(&self.transfer.easy.url)
     }
 
     /// Passes the fields to `write`. Given fields replace the defaults, except that given cookies precede those of the
@@ -184,7 +177,7 @@ impl<'a, S> NextRequest<'a, S> {
         write: impl for<'f> FnOnce(&mut Pairs<'f>) -> Result<T, Unsendable>,
     ) -> Result<T, Fault> {
         let is_given = |name: &str| self.given().any(|field| is(field, name));
-        let authority = self.origin.authority();
+        let authority = self.target.authority();
         let basic = self.login().map(|login| login.basic());
         let proxy = self.route.forwarder();
         let to_proxy = proxy.and_then(|proxy| Some(proxy.credentials.as_ref()?.basic()));
@@ -243,9 +236,10 @@ impl<'a, S> NextRequest<'a, S> {
     /// after a redirect from https.
     fn login(&self) -> Option<Credentials> {
         let easy = &self.transfer.easy;
-        let host = &self.origin.host;
+        let origin = self.target.origin();
+        let host = &origin.host;
         if !self.is_home() {
-            let is_safe = self.origin.is_tls() || !self.transfer.redirects.has_left_tls;
+            let is_safe = origin.is_tls() || !self.transfer.redirects.has_left_tls;
             let netrc = if is_safe { self.netrc } else { None };
             return netrc?.named(host);
         }

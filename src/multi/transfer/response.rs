@@ -7,9 +7,9 @@ use crate::error::Fault;
 use crate::http::cookie::Jar;
 use crate::http::{Event, Method, Response, redirect};
 use crate::multi::Sink;
+use crate::multi::events::Events;
 use crate::multi::origins::OriginRecord;
 use crate::multi::rate::Rate;
-use crate::multi::trace::Tracer;
 
 /// A discarded body is read to its end, to keep the connection, if it is no longer than this…
 const DRAIN: u64 = 64 * 1024;
@@ -22,7 +22,7 @@ pub(in crate::multi) struct Reader<'a, S> {
     pub(in crate::multi) now: Instant,
     pub(in crate::multi) transfer: &'a mut Transfer<S>,
     pub(in crate::multi) record: &'a mut OriginRecord,
-    pub(in crate::multi) tracer: &'a mut Tracer,
+    pub(in crate::multi) events: &'a mut Events,
     pub(super) jar: Option<&'a mut Jar>,
     /// The limit of all transfers together.
     pub(super) rate: Option<&'a mut Rate>,
@@ -44,11 +44,11 @@ impl<S: Sink> Reader<'_, S> {
         match event {
             Event::Pending | Event::End => Ok(()),
             Event::Interim(response) => {
-                self.tracer.received(self.transfer.id, response);
+                self.events.received(self.transfer.subject(), response);
                 Ok(())
             }
             Event::Head(response) => {
-                self.tracer.received(self.transfer.id, response);
+                self.events.received(self.transfer.subject(), response);
                 let jar = self.jar.as_deref_mut();
                 head(self.transfer, response, jar, self.now)
             }
@@ -100,7 +100,9 @@ fn head<S: Sink>(
         return Err(Fault::TooLarge { limit });
     }
     transfer.received = 0;
-    transfer.easy.sink.head(response)
+    transfer.easy.sink.head(response)?;
+    transfer.has_new_head = transfer.easy.events.head;
+    Ok(())
 }
 
 /// Where a redirect leads, if it may be followed.

@@ -100,7 +100,7 @@ pub(in crate::multi) fn join<S>(
     transfer.state = State::Send;
     let connection = context.network.connections.get(key);
     transfer.address = connection.and_then(|connection| connection.address());
-    context.tracer.info(transfer.id, || {
+    context.events.info(transfer.subject(), || {
         let address = transfer.address.map(|address| address.to_string());
         format!("reusing the connection to {}", address.unwrap_or_default())
     });

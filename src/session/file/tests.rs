@@ -169,7 +169,7 @@ impl<'a> Bench<'a> {
     fn publish(&mut self) -> Result<Placed, Fault> {
         match &mut self.file.download.body {
             Body::File(part) => part.finish(&self.url),
-            _ => unreachable!("the body goes to a file"),
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => unreachable!("a file"),
         }
     }
 
