@@ -81,6 +81,16 @@ pub enum Version {
     Http2,
 }
 
+impl Version {
+    /// Whether a connection carries several exchanges at once.
+    pub(crate) fn is_multiplexed(self) -> bool {
+        match self {
+            Self::Http10 | Self::Http11 => false,
+            Self::Http2 => true,
+        }
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

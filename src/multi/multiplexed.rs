@@ -15,7 +15,7 @@ use super::sink::Sink;
 use super::transfer::{NextRequest, Prepared, Reader};
 use crate::conn::{Filter, Interest, Received, Scratch};
 use crate::error::Fault;
-use crate::http::Event;
+use crate::http::{Event, Version};
 use crate::http2::{self, Session, Windows, request_text};
 
 /// Bytes that are taken out of their frames at once. Their memory is reused for the next ones; a larger amount would be
@@ -66,12 +66,22 @@ pub(super) struct Transmitted {
 }
 
 impl Multiplexed {
-    /// A new session, with a stream for the transfer that opened the connection. Returns the stream's token too.
-    pub(super) fn new(user: TransferId, windows: Windows, now: Instant) -> (Self, usize) {
+    /// A new session of this version, with a stream for the transfer that opened the connection. Returns the stream's
+    /// token too. `None` if the version carries one exchange after the other.
+    pub(super) fn new(
+        version: Version,
+        user: TransferId,
+        windows: Windows,
+        now: Instant,
+    ) -> Option<(Self, usize)> {
+        let session = match version {
+            Version::Http10 | Version::Http11 => return None,
+            Version::Http2 => Session::new(windows),
+        };
         let mut users = Slab::new();
         let stream = users.insert(user);
         let multiplexed = Self {
-            session: Session::new(windows),
+            session,
             users,
             resting: 0,
             responses: 0,
@@ -82,7 +92,7 @@ impl Multiplexed {
             is_retired: false,
             last_byte: now,
         };
-        (multiplexed, stream)
+        Some((multiplexed, stream))
     }
 
     pub(super) fn session(&self) -> &Session {

@@ -67,6 +67,14 @@ impl Protocol {
         }
     }
 
+    /// Whether HTTP/1.1 may be used.
+    pub(super) fn allows_http1(self) -> bool {
+        match self {
+            Self::Negotiated | Self::Http1 => true,
+            Self::Http2 => false,
+        }
+    }
+
     /// The protocols that a TLS handshake offers, the preferred one first.
     pub(super) fn offer(self) -> &'static [&'static [u8]] {
         match self {

@@ -100,7 +100,7 @@ impl OriginRecord {
 
     /// Whether a new connection could carry several requests at once, as far as is known.
     pub(super) fn may_multiplex(&self) -> bool {
-        self.version.is_none_or(|version| version == Version::Http2)
+        self.version.is_none_or(Version::is_multiplexed)
     }
 
     /// Records the version of a connection that was established.

@@ -25,7 +25,7 @@ impl Route {
         };
         let proxy = Arc::clone(proxy);
         // A proxy itself speaks HTTP/1.1; it can only pass on HTTP/2 and TLS.
-        if origin.is_tls() || proxy.scheme.is_socks() || protocol == Protocol::Http2 {
+        if origin.is_tls() || proxy.scheme.is_socks() || !protocol.allows_http1() {
             Self::Tunnel(proxy)
         } else {
             Self::Forward(proxy)

@@ -8,7 +8,6 @@ use super::stack::stack;
 use super::{Link, State, Step, Transfer};
 use crate::conn::{Action, Dialled, Interest, Opened, Race, Socket};
 use crate::error::Fault;
-use crate::http::Version;
 use crate::multi::Windows;
 use crate::multi::connection::{Connection, Stage, TargetAddress};
 use crate::multi::connections::ConnectionKey;
@@ -304,9 +303,8 @@ fn start_exchanges<S>(
     let version = origins.protocol(origin).version(agreed, is_tls)?;
     connection.is_established = true;
     let mut streams = None;
-    if version == Version::Http2 {
-        let windows = windows(&context.options, transfer.easy.max_recv_speed);
-        let (mut multiplexed, stream) = Multiplexed::new(transfer.id, windows, now);
+    let windows = windows(&context.options, transfer.easy.max_recv_speed);
+    if let Some((mut multiplexed, stream)) = Multiplexed::new(version, transfer.id, windows, now) {
         streams = Some(multiplexed.capacity());
         connection.exchanges = Exchanges::Multiplexed(Box::new(multiplexed));
         transfer.link = Some(Link::new(key, stream));

@@ -10,7 +10,6 @@ use crate::error::{Fault, Timeout};
 use crate::multi::connections::ConnectionKey;
 use crate::multi::context::Context;
 use crate::multi::exchanges::Broken;
-use crate::multi::options::Protocol;
 
 /// After this many consecutive connections without one complete response, no request is begun again: the failure counts
 /// as a try, so that retries wait.
@@ -46,7 +45,7 @@ pub(super) fn recover<S>(
             Err(fault)
         }
         Broken::Ruined { fault, .. } => begin_again(transfer, context, fault, now),
-        Broken::Http11Required if context.options.protocol == Protocol::Http2 => {
+        Broken::Http11Required if !context.options.protocol.allows_http1() => {
             Err(Fault::Http11Required)
         }
         Broken::Http11Required => {
