@@ -62,7 +62,7 @@ impl Signals {
         }
         let mut events = signal_hook_mio::v1_0::Signals::new(&stopping)?;
         let watched = registry.register(&mut events, token, Interest::READABLE);
-        watched.map_err(super::unwatched)?;
+        watched.map_err(super::poll::unwatched)?;
         Ok(Self {
             _handlers: handlers,
             events,
