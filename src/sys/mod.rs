@@ -12,6 +12,7 @@ mod limit;
 mod output;
 mod pipe;
 mod signal;
+mod stop;
 
 pub use destination::{
     Access, Destination, OutputFile, Patience, open_growing, open_stream, part_of,
@@ -22,6 +23,7 @@ pub use file::{
 pub use folder::{Entry, Folder, Identity, is_being_written};
 pub use input::{open_input, read_all};
 pub use limit::{foreign_files, open_files, raise_open_files};
-pub use output::{is_stopping, stderr, stdout, stop_flag, write_all};
+pub use output::{stderr, stdout, write_all};
 pub use pipe::{Moved, Pipe};
 pub use signal::{Dispositions, end_by, set_cursor_hidden};
+pub use stop::Stop;
