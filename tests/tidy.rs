@@ -366,11 +366,23 @@ fn the_library_names_no_flag_of_the_program() {
             let mut pieces = line.split("--").peekable();
             while let Some(before) = pieces.next() {
                 let is_word = before.ends_with(|c: char| c.is_alphanumeric());
-                let begins = |after: &&str| after.starts_with(|c: char| c.is_ascii_lowercase());
-                if !is_word && pieces.peek().is_some_and(begins) {
+                let after = pieces.peek().copied().unwrap_or_default();
+                if !is_word && after.starts_with(|c: char| c.is_ascii_lowercase()) {
                     complaints.push(format!("{}:{}: a flag in a message", file.path, at + 1));
                 }
             }
+        }
+    }
+    report(&complaints);
+}
+
+#[test]
+fn only_the_system_calls_know_operating_systems() {
+    let mut complaints = Vec::new();
+    for file in layered_files().filter(|file| file.layer() != "sys") {
+        for mark in ["target_os", "os::linux", "libc::", "gannet_portable"] {
+            let found = file.source.lines_with(mark).into_iter();
+            complaints.extend(found.map(|line| format!("{}:{line}: {mark}", file.path)));
         }
     }
     report(&complaints);

@@ -16,11 +16,11 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, OFlags};
+use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use super::file::{closes_late, flush, note, noted, sync_data};
-use super::{Folder, Stop, output};
+use super::file::{flush, note, noted, sync_data};
+use super::{Folder, Stop, output, platform};
 
 /// The largest number of symbolic links that are followed, as in the kernel.
 const MOST_LINKS: usize = 40;
@@ -89,8 +89,8 @@ fn folder_of(path: &Path) -> &Path {
 /// Whether a folder holds the descriptors of this process; `None` if it is no folder of descriptors.
 fn is_of_descriptors(folder: &Path) -> Option<bool> {
     let real = fs::canonicalize(folder).ok()?;
-    let is_descriptors = real.starts_with("/proc") && real.ends_with("fd");
-    is_descriptors.then(|| fs::canonicalize("/proc/self/fd").is_ok_and(|own| own == real))
+    let is_descriptors = platform::is_of_descriptors(&real);
+    is_descriptors.then(|| fs::canonicalize(platform::DESCRIPTORS).is_ok_and(|own| own == real))
 }
 
 /// Opens a device, a pipe or a descriptor for writes that do not block. If a named pipe has no reader yet, this waits
@@ -238,7 +238,7 @@ impl OutputFile {
             return Err(error);
         };
         lock(&into, patience)?;
-        let file = rustix::fs::memfd_create("output", MemfdFlags::CLOEXEC)?.into();
+        let file = platform::temporary_file()?;
         let target = target.to_owned();
         Ok((file, Way::Copy { target, into }))
     }
@@ -280,7 +280,7 @@ impl OutputFile {
             Way::Stream => Ok(()),
             Way::Copy { into, .. } => copy(&self.file, &into, self.access),
             Way::Rename { part, target } => {
-                if closes_late(&self.file) {
+                if platform::closes_late(&self.file) {
                     flush(&self.file)?;
                 }
                 self.take_name(&part, &target)?;
@@ -344,7 +344,7 @@ fn copy(mut from: &File, mut into: &File, access: Access) -> io::Result<()> {
     }
     let old = into.metadata()?.len();
     if length > 0 {
-        match rustix::fs::fallocate(into, FallocateFlags::KEEP_SIZE, 0, length) {
+        match platform::allocate(into, length) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::INTR) | Ok(()) => {}
             Err(error) => return Err(error.into()),
         }

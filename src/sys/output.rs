@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Stop;
+use super::{Stop, platform};
 
 /// How often a waiting writer checks whether the run was stopped.
 const LOOK: Duration = Duration::from_millis(100);
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// # Errors
 /// An error of the system.
 pub fn stdout() -> io::Result<File> {
-    own(io::stdout().as_fd(), "/proc/self/fd/1")
+    own(io::stdout().as_fd(), 1)
 }
 
 /// Standard error as a separate file. A pipe is opened anew as non-blocking, which does not affect other processes.
@@ -29,13 +29,14 @@ pub fn stdout() -> io::Result<File> {
 /// # Errors
 /// An error of the system.
 pub fn stderr() -> io::Result<File> {
-    own(io::stderr().as_fd(), "/proc/self/fd/2")
+    own(io::stderr().as_fd(), 2)
 }
 
-fn own(stream: BorrowedFd<'_>, name: &str) -> io::Result<File> {
+fn own(stream: BorrowedFd<'_>, number: u32) -> io::Result<File> {
     let found = rustix::fs::fstat(stream);
     if found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Fifo) {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let name = format!("{}/{number}", platform::DESCRIPTORS);
         if let Ok(pipe) = rustix::fs::open(name, flags, Mode::empty()) {
             return Ok(pipe.into());
         }
