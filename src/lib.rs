@@ -112,6 +112,11 @@ pub mod internals {
         pub use crate::multi::timers::Timers;
     }
 
+    pub mod reactor {
+        pub use crate::reactor::event_loop::run_on;
+        pub use crate::reactor::poller::{Dial, Event, Poller};
+    }
+
     pub mod socks {
         pub use crate::socks::*;
     }

@@ -380,6 +380,42 @@ fn prose_and_comments_are_of_readable_width() {
 }
 
 #[test]
+fn the_library_names_no_flag_of_the_program() {
+    let files = rust_files().iter();
+    let library = files.filter(|file| {
+        file.path.starts_with("src/") && !file.is_test() && !file.path.starts_with("src/cli/")
+    });
+    let mut complaints = Vec::new();
+    for file in library {
+        let lines = file.text.lines().enumerate();
+        let code = lines.filter(|(_, line)| !line.trim_start().starts_with("//"));
+        for (at, line) in code {
+            let mut pieces = line.split("--").peekable();
+            while let Some(before) = pieces.next() {
+                let is_word = before.ends_with(|c: char| c.is_alphanumeric());
+                let after = pieces.peek().copied().unwrap_or_default();
+                if !is_word && after.starts_with(|c: char| c.is_ascii_lowercase()) {
+                    complaints.push(format!("{}:{}: a flag in a message", file.path, at + 1));
+                }
+            }
+        }
+    }
+    report(&complaints);
+}
+
+#[test]
+fn only_the_system_calls_know_operating_systems() {
+    let mut complaints = Vec::new();
+    for file in layered_files().filter(|file| file.layer() != "sys") {
+        for mark in ["target_os", "os::linux", "libc::", "gannet_portable"] {
+            let found = file.source.lines_with(mark).into_iter();
+            complaints.extend(found.map(|line| format!("{}:{line}: {mark}", file.path)));
+        }
+    }
+    report(&complaints);
+}
+
+#[test]
 fn nothing_is_left_for_later_or_waved_through() {
     // Written in halves, so that this file does not complain of itself.
     let loose = [

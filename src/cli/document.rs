@@ -6,7 +6,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use gannet::internals::sys::{Access, OutputFile, Patience};
+use gannet::internals::sys::{Access, OutputFile, Patience, Stop};
 use gannet::session::Totals;
 use serde::Serialize;
 
@@ -38,8 +38,8 @@ struct TotalsRecord {
 
 impl ReportFile {
     /// Begins a report that will be renamed to `path`, after a sync to the disk if `syncs`.
-    pub(super) fn create(path: &Path, syncs: bool) -> io::Result<Self> {
-        let output = OutputFile::create(path, Access::Usual, Patience::None)?;
+    pub(super) fn create(path: &Path, syncs: bool, stop: &Stop) -> io::Result<Self> {
+        let output = OutputFile::create(path, Access::Usual, Patience::None, stop)?;
         let mut out = BufWriter::new(output);
         write!(out, "{{\"version\":{VERSION},\"files\":[")?;
         Ok(Self {

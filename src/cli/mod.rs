@@ -29,7 +29,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
-use gannet::internals::sys;
+use gannet::internals::sys::{self, Stop};
 use gannet::reactor::{Drive, Reactor};
 use gannet::session;
 
@@ -91,7 +91,10 @@ fn print_usage(message: &clap::Error) -> Exit {
 }
 
 fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
-    let mut console = Console::new(&flags).map_err(|error| (error, Exit::LocalFile))?;
+    // Its signal handlers stay installed until all output is written.
+    let mut reactor = Reactor::catching_signals();
+    let stop = Stop::by(reactor.stop_flag());
+    let mut console = Console::new(&flags, &stop).map_err(|error| (error, Exit::LocalFile))?;
     let cookies = flags.http.cookies.as_deref().map(credentials::cookies);
     let cookies = cookies.transpose().map_err(|error| (error, Exit::Usage))?;
     let mut plan = options::plan(flags).map_err(|error| (error, Exit::Usage))?;
@@ -102,8 +105,6 @@ fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
     if !plan.is_dry_run {
         sys::raise_open_files();
     }
-    // Its signal handlers stay installed until all output is written.
-    let mut reactor = Reactor::catching_signals();
     match session::run_on(&mut reactor, plan, &mut console) {
         Ok(totals) => {
             let exit = console.finish(&totals, None);

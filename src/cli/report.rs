@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use gannet::error::{Doing, Error};
 use gannet::http::masked;
 use gannet::internals::error::Class;
-use gannet::internals::sys;
+use gannet::internals::sys::{self, Stop};
 use gannet::multi::Trace;
 use gannet::session::{
     BadRow, Completion, Durability, Report, Retrying, Snapshot, Starting, Totals, Verdict,
@@ -56,7 +56,7 @@ impl Console {
     ///
     /// # Errors
     /// The file of `--report` or `--events` cannot be created.
-    pub(crate) fn new(flags: &Flags) -> Result<Self> {
+    pub(crate) fn new(flags: &Flags, stop: &Stop) -> Result<Self> {
         let reporting = &flags.reporting;
         let mode = if reporting.quiet > 0 {
             Mode::None
@@ -71,10 +71,10 @@ impl Console {
         let report_file = reporting
             .report
             .as_deref()
-            .map(|path| ReportFile::create(path, syncs).with_context(|| cannot_write(path)));
+            .map(|path| ReportFile::create(path, syncs, stop).with_context(|| cannot_write(path)));
         let event_file = reporting.events.as_deref().filter(|path| !is_stdout(path));
-        let event_file =
-            event_file.map(|path| OutputStream::create(path).with_context(|| cannot_write(path)));
+        let event_file = event_file
+            .map(|path| OutputStream::create(path, stop).with_context(|| cannot_write(path)));
         let mut outputs = vec![&reporting.report, &reporting.events, &reporting.failed];
         // A dry run writes no body to standard output.
         if !reporting.dry_run {
@@ -84,8 +84,16 @@ impl Console {
         let colour = reporting.color;
         Ok(Self {
             progress: ProgressView::new(mode, Screen::stderr()),
-            out: OutputStream::new(sys::stdout, has_colour(colour, io::stdout().is_terminal())),
-            err: OutputStream::new(sys::stderr, has_colour(colour, io::stderr().is_terminal())),
+            out: OutputStream::new(
+                sys::stdout,
+                has_colour(colour, io::stdout().is_terminal()),
+                stop,
+            ),
+            err: OutputStream::new(
+                sys::stderr,
+                has_colour(colour, io::stderr().is_terminal()),
+                stop,
+            ),
             quiet: reporting.quiet,
             verbose: reporting.verbose,
             is_stdout_taken,

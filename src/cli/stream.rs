@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use gannet::internals::sys;
+use gannet::internals::sys::{self, Stop};
 
 /// An output with its pending text.
 pub(super) struct OutputStream {
@@ -15,17 +15,20 @@ pub(super) struct OutputStream {
     to: Option<File>,
     pub(super) pending: String,
     has_colour: bool,
+    /// Ends a write that waits for a reader.
+    stop: Stop,
     /// The first error. After it nothing is written.
     pub(super) failed: Option<io::Error>,
 }
 
 impl OutputStream {
-    pub(super) fn new(open: fn() -> io::Result<File>, has_colour: bool) -> Self {
+    pub(super) fn new(open: fn() -> io::Result<File>, has_colour: bool, stop: &Stop) -> Self {
         Self {
             open,
             to: None,
             pending: String::new(),
             has_colour,
+            stop: stop.clone(),
             failed: None,
         }
     }
@@ -35,9 +38,9 @@ impl OutputStream {
     ///
     /// # Errors
     /// The file cannot be created or opened.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let mut stream = Self::new(sys::stdout, false);
-        stream.to = Some(sys::open_growing(path)?);
+    pub(super) fn create(path: &Path, stop: &Stop) -> io::Result<Self> {
+        let mut stream = Self::new(sys::stdout, false, stop);
+        stream.to = Some(sys::open_growing(path, stop)?);
         Ok(stream)
     }
 
@@ -65,6 +68,10 @@ impl OutputStream {
             Some(to) => to,
             None => (self.open)()?,
         };
-        sys::write_all(self.to.insert(to).as_fd(), self.pending.as_bytes())
+        sys::write_all(
+            self.to.insert(to).as_fd(),
+            self.pending.as_bytes(),
+            &self.stop,
+        )
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use crate::error::Fault;
-use crate::sys;
+use crate::sys::{self, Stop};
 
 /// The name of standard output in errors.
 const STDOUT: &str = "standard output";
@@ -19,25 +19,28 @@ pub struct Stream {
     /// Standard output, once it has been written to.
     stdout: Option<File>,
     written: u64,
+    /// Ends a write that waits for a reader.
+    stop: Stop,
 }
 
 impl Stream {
     /// Standard output. If it was closed, it is the null device by now, because the standard library opens that before
     /// `main`; it cannot be distinguished from a deliberate redirection.
-    pub fn stdout() -> Self {
+    pub fn stdout(stop: &Stop) -> Self {
         Self {
             named: None,
             stdout: None,
             written: 0,
+            stop: stop.clone(),
         }
     }
 
-    /// Opens a device or a pipe. Waits until a pipe has a reader.
+    /// Opens a device or a pipe. Waits until a pipe has a reader, or the run is stopped.
     ///
     /// # Errors
     /// [`Fault::Disk`]: it cannot be opened, or the run was stopped.
-    pub fn open(path: &Path) -> Result<Self, Fault> {
-        let file = sys::open_stream(path).map_err(|source| Fault::Disk {
+    pub fn open(path: &Path, stop: &Stop) -> Result<Self, Fault> {
+        let file = sys::open_stream(path, stop).map_err(|source| Fault::Disk {
             verb: "open",
             path: path.to_owned(),
             source,
@@ -46,6 +49,7 @@ impl Stream {
             named: Some((file, path.to_owned())),
             stdout: None,
             written: 0,
+            stop: stop.clone(),
         })
     }
 
@@ -75,12 +79,12 @@ impl Stream {
 
     fn write_out(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Some((file, _)) = &self.named {
-            return sys::write_all(file.as_fd(), bytes);
+            return sys::write_all(file.as_fd(), bytes, &self.stop);
         }
         let stdout = match self.stdout.take() {
             Some(stdout) => stdout,
             None => sys::stdout()?,
         };
-        sys::write_all(self.stdout.insert(stdout).as_fd(), bytes)
+        sys::write_all(self.stdout.insert(stdout).as_fd(), bytes, &self.stop)
     }
 }

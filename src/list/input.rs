@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use url::Url;
 
 use super::{Format, ListError, Row, Rows};
-use crate::sys;
+use crate::sys::{self, Stop};
 
 /// The most bytes in one read.
 const CHUNK: usize = 64 * 1024;
@@ -41,14 +41,15 @@ pub struct ListReader {
     /// When the held row is returned without waiting for options.
     settles: Option<Instant>,
     name: String,
+    stop: Stop,
 }
 
 impl ListReader {
-    /// Opens a list; `-` is standard input.
+    /// Opens a list; `-` is standard input. Once `stop` is requested, no more of a file is read.
     ///
     /// # Errors
     /// The file cannot be opened, or is a folder.
-    pub fn open(path: &Path, format: Format, base: Option<Url>) -> io::Result<Self> {
+    pub fn open(path: &Path, format: Format, base: Option<Url>, stop: &Stop) -> io::Result<Self> {
         let is_stdin = path == Path::new("-");
         let file = if is_stdin {
             File::from(io::stdin().as_fd().try_clone_to_owned()?)
@@ -74,6 +75,7 @@ impl ListReader {
             rows: Rows::in_format(format, &source, base),
             settles: None,
             name,
+            stop: stop.clone(),
         })
     }
 
@@ -97,7 +99,7 @@ impl ListReader {
                 };
                 return Ok(Next::Wait);
             }
-            if sys::is_stopping() {
+            if self.stop.is_requested() {
                 return Ok(Next::Wait);
             }
             self.read_chunk()?;

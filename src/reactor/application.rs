@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::error::MultiError;
@@ -17,6 +18,12 @@ pub trait Drive {
     /// The loop cannot wait, or cannot watch a socket.
     fn drive<S: Sink>(&mut self, app: &mut impl Application<S>, options: Options)
     -> io::Result<()>;
+
+    /// The flag that is set as soon as a signal asks the application to stop, even while the loop is busy. What may
+    /// block looks at it.
+    fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::default()
+    }
 
     /// The number of the last signal since the drive began, even if the application was not told of it.
     fn signal(&self) -> Option<i32> {

@@ -83,7 +83,7 @@ impl Resolver {
     }
 
     /// Does one lookup on the calling thread if there is no other thread, and calls `wake` while more are left.
-    fn work(&self) {
+    pub(super) fn work(&self) {
         let mut work = self.0.lock();
         if work.threads > 0 {
             return;

@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{SigId, flag, low_level};
 
 use super::guard::Guard;
-use crate::sys::{self, Dispositions};
+use crate::sys::Dispositions;
 
 /// The age at which a run starts its guard, so that a short run does not pay for a thread.
 const YOUNG: Duration = Duration::from_millis(200);
@@ -41,18 +41,22 @@ enum Guarding {
 }
 
 impl Signals {
-    /// Registers signals with the poll of `registry`, as `token`.
+    /// Registers signals with the poll of `registry`, as `token`. Their handlers set `stop`.
     ///
     /// # Errors
     /// The handlers cannot be set.
-    pub(super) fn watch(registry: &Registry, token: Token) -> io::Result<Self> {
+    pub(super) fn watch(
+        registry: &Registry,
+        token: Token,
+        stop: &Arc<AtomicBool>,
+    ) -> io::Result<Self> {
         let dispositions = Dispositions::read();
         let mut handlers = Handlers::install(&dispositions)?;
         let last = Arc::new(AtomicUsize::new(0));
         let mut stopping = vec![SIGINT, SIGTERM, SIGHUP];
         stopping.retain(|signal| !dispositions.is_ignored(*signal));
         for signal in stopping.iter().copied() {
-            handlers.add(flag::register(signal, sys::stop_flag())?);
+            handlers.add(flag::register(signal, Arc::clone(stop))?);
             let number = usize::try_from(signal).unwrap_or_default();
             handlers.add(flag::register_usize(signal, Arc::clone(&last), number)?);
         }
@@ -62,7 +66,7 @@ impl Signals {
         }
         let mut events = signal_hook_mio::v1_0::Signals::new(&stopping)?;
         let watched = registry.register(&mut events, token, Interest::READABLE);
-        watched.map_err(super::unwatched)?;
+        watched.map_err(super::poll::unwatched)?;
         Ok(Self {
             _handlers: handlers,
             events,
@@ -134,7 +138,6 @@ impl Handlers {
     fn install(dispositions: &Dispositions) -> io::Result<Self> {
         let process = &mut *PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
         if process.runs == 0 {
-            sys::stop_flag().store(false, Ordering::SeqCst);
             process.is_idle.store(false, Ordering::SeqCst);
         }
         process.runs += 1;

@@ -85,7 +85,7 @@ impl Session<'_> {
             ListPlace::Url(url) => url,
             ListPlace::File(path) => {
                 let name = path.display().to_string();
-                let read = sys::read_all(&path);
+                let read = sys::read_all(&path, &self.source.stop);
                 self.take_checksums(name, read);
                 return Ok(());
             }

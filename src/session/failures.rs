@@ -15,7 +15,7 @@ use super::Session;
 use super::source::{Item, Unusable};
 use crate::download::name;
 use crate::list::{self, Row};
-use crate::sys::{Access, OutputFile, Patience};
+use crate::sys::{Access, OutputFile, Patience, Stop};
 
 /// How long a pipe may stay silent at the end of a run before its remaining rows are left unread.
 const PIPE_PATIENCE: Duration = Duration::from_secs(1);
@@ -34,10 +34,15 @@ pub(super) struct Failures {
 impl Failures {
     /// Creates the list for `path`. A file at that path stays until the list is complete, because the run may be
     /// reading it. The rows include their credentials, so that they can be fetched again; only the owner may read them.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
+    pub(super) fn create(path: &Path, stop: &Stop) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
-            file: BufWriter::new(OutputFile::create(path, Access::Owner, Patience::None)?),
+            file: BufWriter::new(OutputFile::create(
+                path,
+                Access::Owner,
+                Patience::None,
+                stop,
+            )?),
             under_way: BTreeMap::new(),
             is_barred: false,
         })

@@ -21,6 +21,7 @@ use crate::error::{Doing, Error};
 use crate::http::auth;
 use crate::list::{ListError, Row};
 use crate::multi::Easy;
+use crate::sys::Stop;
 
 /// The ledger of a run.
 pub(super) struct Ledger<'r> {
@@ -54,9 +55,9 @@ impl<'r> Ledger<'r> {
     }
 
     /// Opens the files that the run writes beside what it fetches. If one cannot be opened, no row is read.
-    pub(super) fn open(&mut self, plan: &Plan) {
+    pub(super) fn open(&mut self, plan: &Plan, stop: &Stop) {
         if let Some(path) = &plan.failed {
-            match Failures::create(path) {
+            match Failures::create(path, stop) {
                 Ok(failures) => self.failures = Some(failures),
                 Err(error) => {
                     let name = path.display().to_string();
@@ -65,7 +66,7 @@ impl<'r> Ledger<'r> {
             }
         }
         if let Some(path) = &plan.lock {
-            match Lock::open(path, plan.is_locked) {
+            match Lock::open(path, plan.is_locked, stop) {
                 Ok(lock) => self.lock = Some(lock),
                 Err(error) => {
                     let name = path.display().to_string();

@@ -20,7 +20,7 @@ use crate::error::Fault;
 use crate::http::Digest;
 use crate::http::digest::Algorithm;
 use crate::list::Row;
-use crate::sys::{Access, Destination, OutputFile, Patience};
+use crate::sys::{Access, Destination, OutputFile, Patience, Stop};
 
 /// The version of the file's schema.
 const VERSION: u32 = 1;
@@ -97,6 +97,7 @@ pub(super) struct Lock {
     is_binding: bool,
     /// The entries by the keys of their URLs.
     entries: BTreeMap<String, Known>,
+    stop: Stop,
 }
 
 /// The entries of a URL: several if a list contains the URL more than once.
@@ -193,11 +194,12 @@ impl Lock {
         self.save(syncs).map_err(|error| (self.path.clone(), error))
     }
 
-    pub(super) fn open(path: &Path, is_binding: bool) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, is_binding: bool, stop: &Stop) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             is_binding,
             entries: read(path, is_binding)?,
+            stop: stop.clone(),
         })
     }
 
@@ -233,7 +235,7 @@ impl Lock {
 
     /// Merges the entries of this run into the present file and replaces it atomically.
     fn save(&self, syncs: bool) -> io::Result<()> {
-        let output = OutputFile::create(&self.path, Access::Usual, Patience::Wait)?;
+        let output = OutputFile::create(&self.path, Access::Usual, Patience::Wait, &self.stop)?;
         let mut entries = read(&self.path, false)?;
         for (url, own) in self.entries.iter().filter(|(_, known)| known.is_new) {
             let others = entries.entry(url.clone()).or_default();

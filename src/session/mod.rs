@@ -61,7 +61,7 @@ use crate::http::{Field, auth, encoding};
 use crate::list::{Row, RowOptions, Split as Wanted};
 use crate::multi::{Done, Easy, Multi, TransferId};
 use crate::reactor::{Application, Drive, Reactor, Wake};
-use crate::sys;
+use crate::sys::{self, Stop};
 
 pub use crate::download::{Exists, Retry, Template};
 pub use plan::{Durability, ListPlace, Output, Plan, Request, Resume};
@@ -98,8 +98,9 @@ pub fn run_on(
     report: &mut dyn Report,
 ) -> Result<Totals, BrokenOff> {
     let followed = plan.follow_output();
+    let stop = Stop::by(driver.stop_flag());
     if plan.is_dry_run {
-        let mut session = Session::new(plan, report);
+        let mut session = Session::new(plan, report, stop);
         session.begin_output(followed);
         return Ok(session.foresee());
     }
@@ -112,12 +113,12 @@ pub fn run_on(
     if let Some(cookies) = plan.cookies.clone() {
         options.cookies = Some(Jar::new(cookies, Instant::now(), SystemTime::now()));
     }
-    let mut session = Session::new(plan, report);
+    let mut session = Session::new(plan, report, stop);
     session.sleepers = room.sleepers;
     session.plan.jobs = room.jobs;
     session.plan.options.limits.connections = room.connections;
     session.places.keep_folders(room.folders);
-    session.ledger.open(&session.plan);
+    session.ledger.open(&session.plan, &session.source.stop);
     session.begin_output(followed);
     let result = driver.drive(&mut session, options);
     // A signal may have arrived after the last wait.
@@ -185,15 +186,15 @@ struct Admitted {
 }
 
 impl<'r> Session<'r> {
-    fn new(mut plan: Plan, report: &'r mut dyn Report) -> Self {
-        let source = Source::new(&mut plan);
+    fn new(mut plan: Plan, report: &'r mut dyn Report, stop: Stop) -> Self {
+        let source = Source::new(&mut plan, stop.clone());
         // The waker is set when the run starts. No file waits for a digest before.
         let hashing = plan
             .hashing_threads
             .map_or_else(Hashing::default, Hashing::on);
         let seed = plan.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         Self {
-            places: Places::new(&plan, hashing.clone()),
+            places: Places::new(&plan, hashing.clone(), stop),
             expected_digests: ExpectedDigests::new(&mut plan),
             source,
             plan,
@@ -250,6 +251,12 @@ impl<'r> Session<'r> {
         }
     }
 
+    /// Whether a signal interrupted a write that waited for its reader. The driver reports the signal next.
+    fn was_interrupted(&self, fault: &Fault) -> bool {
+        matches!(fault, Fault::Disk { source, .. } if source.kind() == io::ErrorKind::Interrupted)
+            && self.source.stop.is_requested()
+    }
+
     /// Begins a row: finds its target, and adds its first transfer.
     fn begin(
         &mut self,
@@ -260,7 +267,7 @@ impl<'r> Session<'r> {
         match self.admit(&mut row) {
             Ok(Some(admitted)) => self.add_first(multi, row, admitted, now),
             Ok(None) => Ok(()),
-            Err(Misplaced::Fault(fault)) if was_interrupted(&fault) => {
+            Err(Misplaced::Fault(fault)) if self.was_interrupted(&fault) => {
                 self.awaits_signal = true;
                 self.ledger.interrupted(&row);
                 Ok(())
@@ -454,7 +461,7 @@ impl Application<Job> for Session<'_> {
         self.ask_for_checksums(multi, now)?;
         while !self.ledger.has_ended
             && !self.ledger.is_stopped
-            && !sys::is_stopping()
+            && !self.source.stop.is_requested()
             && !self.expected_digests.is_awaited()
             && self.files(multi).saturating_sub(multi.sleeping()) + self.waiting.len() < room
             && multi.sleeping() < self.sleepers
@@ -466,7 +473,7 @@ impl Application<Job> for Session<'_> {
                 Item::Passed(_) if self.plan.is_locked => {}
                 Item::Passed(row) => self.places.pass_over(&row, false),
                 Item::Wait => {
-                    self.source.is_awaited = !sys::is_stopping();
+                    self.source.is_awaited = !self.source.stop.is_requested();
                     break;
                 }
                 Item::End => self.ledger.has_ended = true,
@@ -509,7 +516,7 @@ impl Application<Job> for Session<'_> {
         self.ledger.warn(&easy.url, &mut easy.sink);
         let is_stream = matches!(easy.sink.file.download.body, Body::Stream(_));
         self.awaits_signal |=
-            is_stream && matches!(&done.result, Err(error) if was_interrupted(error.fault()));
+            is_stream && matches!(&done.result, Err(error) if self.was_interrupted(error.fault()));
         if done.result.is_err() && (self.ledger.is_stopped || self.awaits_signal) {
             easy.sink.file.download.leave(&easy.url);
             self.ledger.totals.unfinished += 1;
@@ -564,12 +571,6 @@ impl Application<Job> for Session<'_> {
         self.ledger.totals.signal = Some(signal);
         self.ledger.is_stopped = true;
     }
-}
-
-/// Whether a signal interrupted a write that waited for its reader. The driver reports the signal next.
-fn was_interrupted(fault: &Fault) -> bool {
-    matches!(fault, Fault::Disk { source, .. } if source.kind() == io::ErrorKind::Interrupted)
-        && sys::is_stopping()
 }
 
 /// The header fields that a row sets.

@@ -17,7 +17,7 @@ use crate::download::{
 };
 use crate::error::Fault;
 use crate::list::Row;
-use crate::sys::{self, Entry, Folder};
+use crate::sys::{self, Entry, Folder, Stop};
 
 /// The number of names up to which a run records the validators of small files too. In a longer run, small files
 /// get no record: writing one takes a fifth of the time of a fetch, and a later run can fetch the file again to
@@ -80,6 +80,8 @@ pub(super) struct Places {
     options: Rc<PartOptions>,
     /// Computes the digests of downloads.
     hashing: Hashing,
+    /// Ends a wait for the reader of a pipe.
+    stop: Stop,
     resume: Resume,
     naming: Naming,
     folders: Folders,
@@ -88,9 +90,10 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn new(plan: &Plan, hashing: Hashing) -> Self {
+    pub(super) fn new(plan: &Plan, hashing: Hashing, stop: Stop) -> Self {
         Self {
             hashing,
+            stop,
             output: plan.output.clone(),
             exists: plan.exists,
             server_names: ServerNames::of(plan),
@@ -196,11 +199,11 @@ impl Places {
     /// Finds a row's name, and decides what happens to an existing file of that name.
     fn find(&mut self, row: &Row) -> Result<Placement, Misplaced> {
         if self.output == Output::Stdout {
-            let stream = Stream::stdout();
+            let stream = Stream::stdout(&self.stop);
             return Ok(self.begin_stream(stream));
         }
         if let Output::Stream(path) = &self.output {
-            let stream = Stream::open(path).map_err(Misplaced::Fault)?;
+            let stream = Stream::open(path, &self.stop).map_err(Misplaced::Fault)?;
             return Ok(self.begin_stream(stream));
         }
         let named = self.naming.name(row, Some(&mut self.folders))?;

@@ -11,6 +11,7 @@ use super::plan::Plan;
 use super::report::BadRow;
 use crate::http::auth;
 use crate::list::{self, Format, ListError, ListReader, Location, Next, Row, Shard, parse_url};
+use crate::sys::Stop;
 
 /// The most reads from pipes after a run has stopped, because a writer may never end.
 const MOST_LATE_READS: usize = 256;
@@ -78,13 +79,15 @@ pub(super) struct Source {
     broken: Option<Unusable>,
     /// The reads from pipes since the run stopped.
     late_reads: usize,
+    /// The request to stop the run.
+    pub(super) stop: Stop,
     /// The run waits for the next row of a pipe.
     pub(super) is_awaited: bool,
 }
 
 impl Source {
     /// Takes the URLs and lists out of a plan.
-    pub(super) fn new(plan: &mut Plan) -> Self {
+    pub(super) fn new(plan: &mut Plan, stop: Stop) -> Self {
         Self {
             urls: std::mem::take(&mut plan.urls).into_iter().enumerate(),
             lists: std::mem::take(&mut plan.lists).into_iter(),
@@ -94,6 +97,7 @@ impl Source {
             input: None,
             broken: None,
             late_reads: 0,
+            stop,
             is_awaited: false,
         }
     }
@@ -148,7 +152,7 @@ impl Source {
         let Some(path) = self.lists.next() else {
             return false;
         };
-        match ListReader::open(&path, self.format, self.base.clone()) {
+        match ListReader::open(&path, self.format, self.base.clone(), &self.stop) {
             Ok(input) => self.input = Some((input, path)),
             Err(error) => self.broken = Some(Unusable::list(path, error)),
         }

@@ -16,11 +16,11 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, OFlags};
+use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use super::file::{closes_late, flush, note, noted, sync_data};
-use super::{Folder, output};
+use super::file::{flush, note, noted, sync_data};
+use super::{Folder, Stop, output, platform};
 
 /// The largest number of symbolic links that are followed, as in the kernel.
 const MOST_LINKS: usize = 40;
@@ -89,8 +89,8 @@ fn folder_of(path: &Path) -> &Path {
 /// Whether a folder holds the descriptors of this process; `None` if it is no folder of descriptors.
 fn is_of_descriptors(folder: &Path) -> Option<bool> {
     let real = fs::canonicalize(folder).ok()?;
-    let is_descriptors = real.starts_with("/proc") && real.ends_with("fd");
-    is_descriptors.then(|| fs::canonicalize("/proc/self/fd").is_ok_and(|own| own == real))
+    let is_descriptors = platform::is_of_descriptors(&real);
+    is_descriptors.then(|| fs::canonicalize(platform::DESCRIPTORS).is_ok_and(|own| own == real))
 }
 
 /// Opens a device, a pipe or a descriptor for writes that do not block. If a named pipe has no reader yet, this waits
@@ -98,13 +98,13 @@ fn is_of_descriptors(folder: &Path) -> Option<bool> {
 ///
 /// # Errors
 /// `Interrupted` if the run was stopped, or another error of the system.
-pub fn open_stream(path: &Path) -> io::Result<File> {
+pub fn open_stream(path: &Path, stop: &Stop) -> io::Result<File> {
     let is_own = is_of_descriptors(folder_of(path)) == Some(true);
     // If it were opened anew, a file that the shell redirects to would be written from its start.
     if is_own && path.file_name().is_some_and(|name| name == "2") {
         return output::stderr();
     }
-    let file = output::open_output(path)?;
+    let file = output::open_output(path, stop)?;
     if !file.metadata()?.is_file() {
         let flags = rustix::fs::fcntl_getfl(&file)?;
         rustix::fs::fcntl_setfl(&file, flags | OFlags::NONBLOCK)?;
@@ -116,10 +116,10 @@ pub fn open_stream(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// `ResourceBusy` if another process writes that file, or another error of the system.
-pub fn open_growing(path: &Path) -> io::Result<File> {
+pub fn open_growing(path: &Path, stop: &Stop) -> io::Result<File> {
     let path = match Destination::of(path)? {
         Destination::Stdout => return output::stdout(),
-        Destination::Stream(path) => return open_stream(&path),
+        Destination::Stream(path) => return open_stream(&path, stop),
         Destination::File(path) => path,
     };
     let mut options = OpenOptions::new();
@@ -169,6 +169,8 @@ pub struct OutputFile {
     file: File,
     way: Way,
     access: Access,
+    /// Ends a write that waits for a reader.
+    stop: Stop,
 }
 
 /// How an output gets its name.
@@ -187,11 +189,16 @@ impl OutputFile {
     ///
     /// # Errors
     /// `ResourceBusy` if another process writes the same file, or another error of the system.
-    pub fn create(path: &Path, access: Access, patience: Patience) -> io::Result<Self> {
+    pub fn create(
+        path: &Path,
+        access: Access,
+        patience: Patience,
+        stop: &Stop,
+    ) -> io::Result<Self> {
         let target = match Destination::of(path)? {
             Destination::File(target) => target,
-            Destination::Stdout => return Ok(Self::stream(output::stdout()?)),
-            Destination::Stream(path) => return Ok(Self::stream(open_stream(&path)?)),
+            Destination::Stdout => return Ok(Self::stream(output::stdout()?, stop)),
+            Destination::Stream(path) => return Ok(Self::stream(open_stream(&path, stop)?, stop)),
         };
         let part = part_of(&target);
         let mode = match access {
@@ -202,7 +209,12 @@ impl OutputFile {
             Ok(file) => (file, Way::Rename { part, target }),
             Err(error) => Self::apart(&target, patience, error)?,
         };
-        let output = Self { file, way, access };
+        let output = Self {
+            file,
+            way,
+            access,
+            stop: stop.clone(),
+        };
         if access == Access::Usual
             && let Some(old) = output.replaced()
         {
@@ -226,16 +238,17 @@ impl OutputFile {
             return Err(error);
         };
         lock(&into, patience)?;
-        let file = rustix::fs::memfd_create("output", MemfdFlags::CLOEXEC)?.into();
+        let file = platform::temporary_file()?;
         let target = target.to_owned();
         Ok((file, Way::Copy { target, into }))
     }
 
-    fn stream(file: File) -> Self {
+    fn stream(file: File, stop: &Stop) -> Self {
         Self {
             file,
             way: Way::Stream,
             access: Access::Usual,
+            stop: stop.clone(),
         }
     }
 
@@ -267,7 +280,7 @@ impl OutputFile {
             Way::Stream => Ok(()),
             Way::Copy { into, .. } => copy(&self.file, &into, self.access),
             Way::Rename { part, target } => {
-                if closes_late(&self.file) {
+                if platform::closes_late(&self.file) {
                     flush(&self.file)?;
                 }
                 self.take_name(&part, &target)?;
@@ -331,7 +344,7 @@ fn copy(mut from: &File, mut into: &File, access: Access) -> io::Result<()> {
     }
     let old = into.metadata()?.len();
     if length > 0 {
-        match rustix::fs::fallocate(into, FallocateFlags::KEEP_SIZE, 0, length) {
+        match platform::allocate(into, length) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::INTR) | Ok(()) => {}
             Err(error) => return Err(error.into()),
         }
@@ -346,7 +359,7 @@ fn copy(mut from: &File, mut into: &File, access: Access) -> io::Result<()> {
 
 impl Write for OutputFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        output::write_all(self.file.as_fd(), bytes)?;
+        output::write_all(self.file.as_fd(), bytes, &self.stop)?;
         Ok(bytes.len())
     }
 
@@ -467,7 +480,7 @@ mod tests {
     }
 
     fn create(path: &Path) -> io::Result<OutputFile> {
-        OutputFile::create(path, Access::Usual, Patience::None)
+        OutputFile::create(path, Access::Usual, Patience::None, &Stop::default())
     }
 
     fn names(folder: &Path) -> Vec<String> {
@@ -524,7 +537,8 @@ mod tests {
         output.commit(false).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
-        let own = OutputFile::create(&path, Access::Owner, Patience::None).unwrap();
+        let own =
+            OutputFile::create(&path, Access::Owner, Patience::None, &Stop::default()).unwrap();
         own.commit(false).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(names(top.path()), ["file"]);
@@ -538,7 +552,8 @@ mod tests {
         let error = create(&path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ResourceBusy);
         std::thread::scope(|scope| {
-            let next = || OutputFile::create(&path, Access::Usual, Patience::Wait);
+            let next =
+                || OutputFile::create(&path, Access::Usual, Patience::Wait, &Stop::default());
             let waiting: Vec<_> = (0..8)
                 .map(|_| scope.spawn(move || next()?.commit(false)))
                 .collect();

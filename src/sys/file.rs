@@ -1,19 +1,15 @@
 //! Open files: their attribute, writes, syncs and time stamps, and errors that only close(2) reports.
 
-use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
 use nix::time::ClockId;
-use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
 use super::fault::{self, Call};
-
-/// The extended attribute.
-const ATTRIBUTE: &CStr = c"user.gannet";
+use super::platform;
 
 /// The longest value, in bytes: file systems accept few more.
 const LONGEST_NOTE: usize = 2048;
@@ -22,15 +18,12 @@ const LONGEST_NOTE: usize = 2048;
 /// stored: some file systems have no attributes, and a value may have at most 2,048 bytes.
 pub fn note(file: &File, value: &[u8]) -> bool {
     value.len() <= LONGEST_NOTE
-        && fault::call(Call::Note, "", || {
-            rustix::fs::fsetxattr(file, ATTRIBUTE, value, XattrFlags::empty())
-        })
-        .is_ok()
+        && fault::call(Call::Note, "", || platform::set_attribute(file, value)).is_ok()
 }
 
 /// Removes the extended attribute of an open file, if it has one.
 pub fn remove_note(file: &File) {
-    let _ = rustix::fs::fremovexattr(file, ATTRIBUTE);
+    let _ = platform::remove_attribute(file);
 }
 
 /// The extended attribute of an open file; `None` if it has none, or the file system has no attributes.
@@ -40,13 +33,13 @@ pub fn remove_note(file: &File) {
 pub fn noted(file: impl AsFd) -> io::Result<Option<Vec<u8>>> {
     let mut value = vec![0; LONGEST_NOTE];
     match fault::call(Call::ReadNote, "", || {
-        rustix::fs::fgetxattr(&file, ATTRIBUTE, &mut value)
+        platform::attribute(&file, &mut value)
     }) {
         Ok(length) => {
             value.truncate(length);
             Ok(Some(value))
         }
-        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS | Errno::RANGE) => Ok(None),
+        Err(error) if platform::lacks_attribute(error) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -112,50 +105,18 @@ pub fn sync(file: &File) -> io::Result<()> {
 /// # Errors
 /// Those of [`sync`].
 pub fn sync_data(file: &File) -> io::Result<()> {
-    sync_by(file, |file| rustix::fs::fdatasync(file))
+    sync_by(file, platform::sync_data)
 }
 
 fn sync_by(file: &File, call: fn(&File) -> rustix::io::Result<()>) -> io::Result<()> {
     match fault::call(Call::Sync, "", || call(file)) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            Ok(fault::call(Call::Sync, "", || rustix::fs::syncfs(file))?)
+            Ok(fault::call(Call::Sync, "", || {
+                platform::sync_file_system(file)
+            })?)
         }
         result => Ok(result?),
     }
-}
-
-/// The types of file systems (statfs(2)) on which close(2) reports no error that write(2) has not reported: the bytes
-/// are in the memory of this machine, and their space on the disk and in the quota is reserved.
-const CLOSES_EARLY: [u32; 20] = [
-    0xEF53,      // ext2, ext3, ext4
-    0x5846_5342, // XFS
-    0x9123_683E, // Btrfs
-    0x0102_1994, // tmpfs
-    0x8584_58f6, // ramfs
-    0xF2F5_2010, // F2FS
-    0x2FC1_2FC1, // ZFS
-    0xCA45_1A4E, // bcachefs
-    0x794c_7630, // overlayfs
-    0x2011_BAB0, // exFAT
-    0x4d44,      // FAT
-    0x7366_746e, // NTFS
-    0x4244,      // HFS
-    0x482b,      // HFS+
-    0x3153_464a, // JFS
-    0x5265_4973, // ReiserFS
-    0x3434,      // NILFS2
-    0x2405_1905, // UBIFS
-    0xE0F5_E1E2, // EROFS
-    0x7371_7368, // squashfs
-];
-
-/// Whether close(2) can be the first to report that bytes of a file were lost: on network and FUSE file systems, and
-/// on any unknown one.
-pub(super) fn closes_late(folder: impl AsFd) -> bool {
-    rustix::fs::fstatfs(folder).map_or(true, |found| {
-        // The field's width and sign differ by machine; the types have 32 bits.
-        !CLOSES_EARLY.contains(&(found.f_type as u32))
-    })
 }
 
 /// Closes a duplicate of a file's descriptor: each close(2) flushes the file and reports errors.
@@ -171,7 +132,7 @@ pub(super) fn flush(file: &File) -> io::Result<()> {
 pub fn boot() -> &'static str {
     static BOOT: OnceLock<String> = OnceLock::new();
     BOOT.get_or_init(|| {
-        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        let id = platform::boot_id();
         id.unwrap_or_default().trim().to_owned()
     })
 }

@@ -4,17 +4,16 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat,
-};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::fault::{self, Call};
-use super::file::{self, closes_late, latest_stamp};
+use super::file::{self, latest_stamp};
 use super::file_system::{self, FileSystem};
+use super::platform;
 
 /// Locks an open file against other processes. On a file system without locks it does nothing.
 fn lock(file: &OwnedFd) -> io::Result<()> {
@@ -52,10 +51,6 @@ pub struct Folder {
 const OPEN: OFlags = OFlags::DIRECTORY
     .union(OFlags::CLOEXEC)
     .union(OFlags::RDONLY);
-
-/// How a path below a folder is resolved in one call (openat2(2), Linux 5.6): it must not leave the folder or pass a
-/// link.
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
 /// The flags for files that are written; they are also read for digests.
 const OPEN_FILE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -118,7 +113,7 @@ impl Folder {
             return Err(ErrorKind::InvalidInput.into());
         }
         match fault::call(Call::OpenFolder, relative, || {
-            rustix::fs::openat2(&self.descriptor, relative, OPEN, Mode::empty(), BENEATH)
+            platform::open_beneath(&self.descriptor, relative, OPEN)
         }) {
             Ok(descriptor) => {
                 let was_empty = is_empty(&descriptor);
@@ -276,9 +271,8 @@ impl Folder {
         if self.lacks_unnamed.get() {
             return None;
         }
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let file = fault::call(Call::CreateUnnamed, "", || {
-            rustix::fs::openat(&self.descriptor, c".", flags, Mode::from_raw_mode(0o666))
+            platform::create_unnamed(&self.descriptor)
         });
         // A full disk or a lack of descriptors is no property of the file system; the fallback will report it.
         self.lacks_unnamed.set(matches!(
@@ -305,16 +299,13 @@ impl Folder {
     /// `AlreadyExists`, or another error of the system.
     pub fn link(&self, file: &File, name: &OsStr) -> io::Result<()> {
         match fault::call(Call::Link, name, || {
-            rustix::fs::linkat(file, c"", &self.descriptor, name, AtFlags::EMPTY_PATH)
+            platform::link_unnamed(file, &self.descriptor, name)
         }) {
             Err(Errno::NOENT | Errno::PERM) => {}
             result => return Ok(result?),
         }
-        // Older kernels require a privilege for that call, but not for this one.
-        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let follow = AtFlags::SYMLINK_FOLLOW;
         Ok(fault::call(Call::Link, name, || {
-            rustix::fs::linkat(rustix::fs::CWD, &path, &self.descriptor, name, follow)
+            platform::link_descriptor(file, &self.descriptor, name)
         })?)
     }
 
@@ -390,7 +381,7 @@ impl Folder {
     pub fn rename(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
         let folder = &self.descriptor;
         match fault::call(Call::Rename, from, || {
-            rustix::fs::renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE)
+            platform::rename_exclusively(folder, from, to)
         }) {
             Ok(()) => return Ok(()),
             Err(Errno::EXIST) => return Err(ErrorKind::AlreadyExists.into()),
@@ -430,7 +421,7 @@ impl Folder {
     /// An error of the system.
     pub fn sync_all(&self) -> io::Result<()> {
         Ok(fault::call(Call::Sync, "", || {
-            rustix::fs::syncfs(&self.descriptor)
+            platform::sync_file_system(&self.descriptor)
         })?)
     }
 
@@ -461,7 +452,7 @@ impl Folder {
     /// them. This cannot happen on local file systems.
     pub fn closes_late(&self) -> bool {
         self.closes_late.get().unwrap_or_else(|| {
-            let is_late = closes_late(&self.descriptor);
+            let is_late = platform::closes_late(&self.descriptor);
             self.closes_late.set(Some(is_late));
             is_late
         })

@@ -2,6 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::platform;
+
 /// The assumed limit if the system sets none.
 const UNLIMITED: u64 = 1 << 20;
 
@@ -15,7 +17,7 @@ pub fn foreign_files(limit: usize) -> usize {
         return 0;
     }
     // The folder itself is open while it is read.
-    std::fs::read_dir("/proc/self/fd").map_or(0, |open| open.count().saturating_sub(4))
+    std::fs::read_dir(platform::DESCRIPTORS).map_or(0, |open| open.count().saturating_sub(4))
 }
 
 /// Raises the soft limit of open files of this process to the hard limit. An application calls this, not the library.

@@ -1,6 +1,8 @@
-//! A loop in virtual time over the simulated network, in the place of the reactor.
+//! The simulated network as a poller: the event loop of the program runs over it, in virtual time.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,8 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use gannet::multi::{Multi, Options, Ready, Sink, Target};
-use gannet::reactor::{Application, Drive};
+use gannet::internals::reactor::{Dial, Event, Poller, run_on};
+use gannet::multi::{Options, Ready, Sink, SocketChange};
+use gannet::reactor::{Application, Drive, Wake};
 
 use super::net::Net;
 
@@ -40,44 +43,133 @@ impl Drive for Driver {
         app: &mut impl Application<S>,
         options: Options,
     ) -> io::Result<()> {
-        let deadline = Rc::new(Cell::new(None));
-        let is_woken = Arc::new(AtomicBool::new(false));
-        let wake = Arc::clone(&is_woken);
-        app.set_wake(Arc::new(move || wake.store(true, Ordering::Relaxed)));
-        let mut multi = self.multi(&deadline, options);
-        app.start(&mut multi);
-        let (mut still, mut turns) = (0, 0);
-        loop {
-            let now = self.net.borrow().now;
-            app.refill(&mut multi, now)?;
-            if app.is_over(&multi) {
-                return Ok(());
-            }
-            let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-            let has_news = self.net.borrow().has_news() || is_woken.load(Ordering::Relaxed);
-            if !has_news && !is_due(deadline.get()) {
-                self.wait([deadline.get(), app.due()]);
-                still = 0;
-            }
-            still += 1;
-            turns += 1;
-            assert!(still < BUSY, "a busy loop");
-            assert!(
-                turns < ENDLESS,
-                "a run without an end, of {} transfers",
-                multi.running()
-            );
-            self.act(app, &mut multi, &deadline, &is_woken)?;
-        }
+        let mut poller = SimPoller {
+            net: Rc::clone(&self.net),
+            ends_in: self.ends_in.take(),
+            is_woken: Arc::default(),
+            sockets: VecDeque::new(),
+            signal: None,
+            has_told_of_wake: false,
+            still: 0,
+            turns: 0,
+        };
+        app.prepare();
+        run_on(&mut poller, app, options)
     }
 }
 
-impl Driver {
+/// The simulated network, and how often the loop has waited for it.
+struct SimPoller {
+    net: Rc<RefCell<Net>>,
+    ends_in: Option<(usize, Outside)>,
+    is_woken: Arc<AtomicBool>,
+    /// The sockets that the last wait found ready, and its signal.
+    sockets: VecDeque<(RawFd, Ready)>,
+    signal: Option<i32>,
+    /// Whether the last wait has reported a wake of another thread.
+    has_told_of_wake: bool,
+    /// Turns since time has passed, and in all.
+    still: usize,
+    turns: usize,
+}
+
+impl Poller for SimPoller {
+    fn socket_function(
+        &self,
+    ) -> io::Result<impl FnMut(&SocketChange<'_>) -> io::Result<()> + 'static + use<>> {
+        let net = Rc::clone(&self.net);
+        Ok(move |change: &SocketChange<'_>| {
+            net.borrow_mut().watch(change.socket, change.interest);
+            Ok(())
+        })
+    }
+
+    fn resolve_function(&self) -> impl FnMut(&str) + 'static + use<> {
+        let net = Rc::clone(&self.net);
+        move |host: &str| {
+            let net = &mut *net.borrow_mut();
+            let at = net.now + net.random.delay(Duration::from_secs(2));
+            net.lookups.push((at, host.to_owned()));
+        }
+    }
+
+    fn dial_function(&self) -> Option<Dial> {
+        let net = Rc::clone(&self.net);
+        Some(Box::new(move |address| Net::dial(&net, address)))
+    }
+
+    fn wake(&self) -> Wake {
+        let is_woken = Arc::clone(&self.is_woken);
+        Arc::new(move || is_woken.store(true, Ordering::Relaxed))
+    }
+
+    fn now(&self) -> Instant {
+        self.net.borrow().now
+    }
+
+    fn watch_input(&mut self, input: Option<RawFd>) -> io::Result<()> {
+        assert_eq!(input, None, "a simulated list is a file");
+        Ok(())
+    }
+
+    fn wait(&mut self, until: Option<Instant>, _: bool) -> io::Result<()> {
+        self.assert_all_told();
+        let is_due = until.is_some_and(|at| at <= self.now());
+        let has_news = self.net.borrow().has_news() || self.is_woken.load(Ordering::Relaxed);
+        if !has_news && !is_due {
+            self.pass_time(until);
+            self.still = 0;
+        }
+        self.still += 1;
+        self.turns += 1;
+        let open = self.net.borrow().open();
+        assert!(self.still < BUSY, "a busy loop");
+        assert!(
+            self.turns < ENDLESS,
+            "a run without an end, with {open} connections"
+        );
+        self.end_from_outside()?;
+        self.sockets.extend(self.net.borrow_mut().ready());
+        self.has_told_of_wake = false;
+        Ok(())
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        if let Some(signal) = self.signal.take() {
+            return Some(Event::Signal(signal));
+        }
+        if let Some((number, mask)) = self.sockets.pop_front() {
+            // The mask is a hint: now and then there is none.
+            let is_hidden = self.net.borrow_mut().random.once_in(4);
+            let mask = if is_hidden { Ready::EMPTY } else { mask };
+            return Some(Event::Socket(number, mask));
+        }
+        if let Some(host) = self.net.borrow_mut().take_lookup() {
+            let addresses = Net::addresses(&host);
+            return Some(Event::Resolved(host, addresses));
+        }
+        let tells = !self.has_told_of_wake && self.is_woken.swap(false, Ordering::Relaxed);
+        self.has_told_of_wake |= tells;
+        tells.then_some(Event::Woken)
+    }
+}
+
+impl SimPoller {
+    /// The loop must not wait before it has taken all events of the last wait.
+    fn assert_all_told(&self) {
+        assert!(
+            self.signal.is_none() && self.sockets.is_empty(),
+            "events were left: {:?} {:?}",
+            self.signal,
+            self.sockets
+        );
+    }
+
     /// Lets time pass until something happens.
-    fn wait(&self, times: [Option<Instant>; 2]) {
+    fn pass_time(&self, until: Option<Instant>) {
         let net = &mut *self.net.borrow_mut();
         net.assert_drained();
-        let next = times.into_iter().chain([net.next()]).flatten().min();
+        let next = until.into_iter().chain(net.next()).min();
         let next = next.unwrap_or_else(|| panic!("nothing would ever happen again"));
         // Loops are late, never early.
         let late = net.random.delay(Duration::from_millis(20));
@@ -85,20 +177,14 @@ impl Driver {
         net.speak();
     }
 
-    /// Acts on whatever has happened.
-    fn act<S: Sink>(
-        &mut self,
-        app: &mut impl Application<S>,
-        multi: &mut Multi<S>,
-        deadline: &Cell<Option<Instant>>,
-        is_woken: &AtomicBool,
-    ) -> io::Result<()> {
-        let now = self.net.borrow().now;
+    /// Ends the run by a signal or a kill, when its turn has come.
+    fn end_from_outside(&mut self) -> io::Result<()> {
         if let Some((turns, _)) = &mut self.ends_in {
             *turns = turns.saturating_sub(1);
         }
         match self.ends_in.take_if(|(turns, _)| *turns == 0) {
-            Some((_, Outside::Signal)) => app.signalled(2),
+            None => {}
+            Some((_, Outside::Signal)) => self.signal = Some(2),
             Some((_, Outside::Kill(from, to))) => {
                 for entry in fs::read_dir(from)? {
                     let entry = entry?;
@@ -106,76 +192,7 @@ impl Driver {
                 }
                 return Err(io::Error::other("killed"));
             }
-            None => {}
-        }
-        let ready = self.net.borrow_mut().ready();
-        for (number, mask) in ready {
-            // The mask is a hint: now and then there is none.
-            let mask = if self.net.borrow_mut().random.once_in(4) {
-                Ready::EMPTY
-            } else {
-                mask
-            };
-            multi.socket_action(Target::Socket(number), mask, now)?;
-            complete(app, multi, now)?;
-        }
-        self.resolve(multi)?;
-        complete(app, multi, now)?;
-        if is_woken.swap(false, Ordering::Relaxed) {
-            app.woken(multi, now)?;
-        }
-        if deadline.get().is_some_and(|at| at <= now) {
-            deadline.set(None);
-            multi.socket_action(Target::Timeout, Ready::EMPTY, now)?;
-            complete(app, multi, now)?;
-        }
-        app.tick(multi, now);
-        Ok(())
-    }
-
-    fn multi<S: Sink>(&self, deadline: &Rc<Cell<Option<Instant>>>, options: Options) -> Multi<S> {
-        let mut multi = Multi::new();
-        multi.set_options(options);
-        let net = Rc::clone(&self.net);
-        multi.set_dial_function(move |address| Net::dial(&net, address));
-        let net = Rc::clone(&self.net);
-        multi.set_socket_function(move |change| {
-            net.borrow_mut().watch(change.socket, change.interest);
-            Ok(())
-        });
-        let (net, timer) = (Rc::clone(&self.net), Rc::clone(deadline));
-        multi.set_timer_function(move |timeout| {
-            timer.set(timeout.map(|timeout| net.borrow().now + timeout));
-            Ok(())
-        });
-        let net = Rc::clone(&self.net);
-        multi.set_resolve_function(move |host| {
-            let net = &mut *net.borrow_mut();
-            let at = net.now + net.random.delay(Duration::from_secs(2));
-            net.lookups.push((at, host.to_owned()));
-        });
-        multi
-    }
-
-    /// Answers the lookups that are due.
-    fn resolve<S: Sink>(&self, multi: &mut Multi<S>) -> io::Result<()> {
-        let now = self.net.borrow().now;
-        let due = |(at, _): &mut (Instant, String)| *at <= now;
-        let answered: Vec<_> = self.net.borrow_mut().lookups.extract_if(.., due).collect();
-        for (_, host) in answered {
-            multi.resolved(&host, Net::addresses(&host), now)?;
         }
         Ok(())
     }
-}
-
-fn complete<S: Sink>(
-    app: &mut impl Application<S>,
-    multi: &mut Multi<S>,
-    now: Instant,
-) -> io::Result<()> {
-    while let Some(done) = multi.info_read() {
-        app.completed(multi, done, now)?;
-    }
-    Ok(())
 }

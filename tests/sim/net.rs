@@ -218,6 +218,13 @@ impl Net {
         has_answer || self.connections.values().any(is_news)
     }
 
+    /// Takes a lookup that is due.
+    pub(super) fn take_lookup(&mut self) -> Option<String> {
+        let mut due = self.lookups.iter();
+        let due = due.position(|(at, _)| *at <= self.now)?;
+        Some(self.lookups.remove(due).1)
+    }
+
     /// A socket with interest in input that was reported has been read empty: under edges there would be no
     /// second word of them.
     pub(super) fn assert_drained(&self) {

@@ -1,4 +1,4 @@
-//! A pipe through which bytes are spliced from a socket to a file, without a copy in user space (splice, Linux).
+//! A pipe through which bytes are spliced from a socket to a file, without a copy in user space (splice(2)).
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
-use super::write_all_at;
+use crate::sys::{Moved, write_all_at};
 
 /// The requested capacity of the pipe: the most that an unprivileged process gets by default.
 const CAPACITY: usize = 1 << 20;
@@ -19,23 +19,6 @@ const COPY: usize = 64 * 1024;
 pub struct Pipe {
     read: OwnedFd,
     write: OwnedFd,
-}
-
-/// The result of one splice.
-#[derive(Debug)]
-pub enum Moved {
-    /// This many bytes were spliced from the socket to the file; 0 is the end of the stream.
-    Bytes(usize),
-    /// This many bytes were copied to the file, because the file or the system refuses splice.
-    Copied(usize),
-    /// The system refuses splice for this socket; nothing was received.
-    Unsupported,
-    /// The socket has no bytes now.
-    WouldBlock,
-    /// The socket failed.
-    Source(io::Error),
-    /// The file failed after this many bytes. The rest of the pipe's content is lost, and the pipe is unusable.
-    Target(usize, io::Error),
 }
 
 impl Pipe {
