@@ -47,7 +47,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
 ];
 
 /// What only some layers may use: the end of a path or its beginning, the layers that may not, and why.
-const FORBIDDEN: [(&str, &[&str], &str); 12] = [
+const FORBIDDEN: [(&str, &[&str], &str); 14] = [
     ("Instant::now", BELOW_THE_CLOCK, "the clock is an argument"),
     (
         "SystemTime::now",
@@ -76,6 +76,12 @@ const FORBIDDEN: [(&str, &[&str], &str); 12] = [
     ),
     ("std::thread", PURE, "protocols and policy start no thread"),
     ("mio", PURE, "protocols and policy touch no socket"),
+    ("multi::Multi", PURE, "protocols and policy drive no engine"),
+    (
+        "multi::TransferId",
+        PURE,
+        "protocols and policy drive no engine",
+    ),
 ];
 
 const MACROS: [&str; 5] = ["print!", "println!", "eprint!", "eprintln!", "dbg!"];

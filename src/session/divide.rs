@@ -7,15 +7,14 @@
 //!                                  the engine ── Done, Fail ─► the end of the try (ending.rs)
 //! ```
 
-use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Session;
 use super::file::Event;
 use super::job::Job;
 use super::report::Retrying;
-use super::split::{Split, Transfer, like};
-use crate::download::division::{Action, Begun, Division, Servers, Sources};
+use super::split::{Split, like};
+use crate::download::division::Action;
 use crate::download::{Body, Retries};
 use crate::error::{Error, MultiError};
 use crate::list::Split as Wanted;
@@ -74,7 +73,7 @@ impl Session<'_> {
         let Some((_, job)) = multi.sink_mut(id) else {
             return Ok(());
         };
-        let (wanted, least) = (job.split, job.file.download.least.unwrap_or(u64::MAX));
+        let wanted = job.split;
         let is_shared =
             matches!(&job.file.download.body, Body::File(part) if part.is_multiplexed());
         if wanted == Wanted::Auto && is_shared {
@@ -96,35 +95,11 @@ impl Session<'_> {
         };
         let per_origin = self.plan.options.limits.per_origin;
         let whole = like(easy, job);
-        let job = &whole.sink;
-        let sources = Sources {
-            url: &whole.url,
-            mirrors: &job.file.mirrors,
-            bond: if job.file.is_alone {
-                None
-            } else {
-                job.file.download.bond()
-            },
-            validators: segment.validators(),
-            tries: job.file.tries,
-            began: job.file.began,
-            per_origin,
-        };
-        let begun = Begun {
-            size: segment.whole().size,
-            least,
-            done,
-            start: job.file.download.start(),
-            at: segment.at(),
-            has_all: segment.has_all_behind(),
-        };
-        let (mut division, lane) = Division::new(begun, Servers::new(&sources, now), now);
+        let mut split = Split::new(whole, id, segment, done, per_origin, now);
         match wanted {
-            Wanted::Auto => division.ramp_up(MOST, now),
-            Wanted::Most(most) => division.allow(most.get() as usize),
+            Wanted::Auto => split.division.ramp_up(MOST, now),
+            Wanted::Most(most) => split.division.allow(most.get() as usize),
         }
-        let first = Transfer { lane, id };
-        let mut split = Split::new(whole, Rc::clone(segment.whole()), division, first, now);
         split.use_preconnects(self.preconnects.take());
         split.advance(multi);
         split.division.proceed(now);

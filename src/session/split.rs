@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::job::Job;
 use super::report::ActiveFile;
-use crate::download::division::{Division, End, Failure, Frontier, Lane, Opening};
-use crate::download::{Body, Segment, Whole};
+use crate::download::division::{
+    Begun, Division, End, Failure, Frontier, Lane, Opening, Servers, Sources,
+};
+use crate::download::{Body, Ranges, Segment, Whole};
 use crate::error::MultiError;
 use crate::multi::{Done, Easy, Multi, Outcome, TransferId};
 
@@ -31,25 +33,50 @@ pub(super) struct Split {
 
 /// The transfer of one segment.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Transfer {
-    pub(super) lane: Lane,
-    pub(super) id: TransferId,
+struct Transfer {
+    lane: Lane,
+    id: TransferId,
 }
 
 impl Split {
-    /// A file that is divided while the transfer `id` fetches its segment `lane`.
+    /// Divides the file of the transfer `id`, which fetches `segment`; `done` is written already. No origin gets more
+    /// than `per_origin` connections; 0 is no limit.
     pub(super) fn new(
         easy: Easy<Job>,
-        whole: Rc<Whole>,
-        division: Division,
-        first: Transfer,
+        id: TransferId,
+        segment: &Segment,
+        done: Ranges,
+        per_origin: usize,
         now: Instant,
     ) -> Self {
+        let job = &easy.sink;
+        let sources = Sources {
+            url: &easy.url,
+            mirrors: &job.file.mirrors,
+            bond: if job.file.is_alone {
+                None
+            } else {
+                job.file.download.bond()
+            },
+            validators: segment.validators(),
+            tries: job.file.tries,
+            began: job.file.began,
+            per_origin,
+        };
+        let begun = Begun {
+            size: segment.whole().size,
+            least: job.file.download.least.unwrap_or(u64::MAX),
+            done,
+            start: job.file.download.start(),
+            at: segment.at(),
+            has_all: segment.has_all_behind(),
+        };
+        let (division, lane) = Division::new(begun, Servers::new(&sources, now), now);
         Self {
             easy,
-            whole,
+            whole: Rc::clone(segment.whole()),
             division,
-            transfers: vec![first],
+            transfers: vec![Transfer { lane, id }],
             preconnects: Vec::new(),
             began: now,
             outcome: None,

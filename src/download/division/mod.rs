@@ -15,6 +15,8 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod action;
+mod event;
 mod mirrors;
 pub mod plan;
 mod ramp;
@@ -31,15 +33,15 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use url::Url;
-
-use super::{Decision, Proof, Ranges, Retries, Validators, WORTH_A_TRY};
+use super::{Decision, Ranges, Retries, WORTH_A_TRY};
 use crate::error::{Doing, Error, Fault};
 use crate::multi::Outcome;
 use plan::Plan;
 use ramp::Ramp;
 use transfers::{Transfer, Transfers};
 
+pub use action::{Action, Opening};
+pub use event::{Begun, End, Frontier};
 pub use plan::Lane;
 pub use servers::{Remaining, Servers, Sources};
 
@@ -54,109 +56,6 @@ const SOONER: f64 = 2.0;
 
 /// …and at least this many seconds less.
 const WORTHWHILE: f64 = 1.0;
-
-/// What the caller does next, in the order in which actions are polled.
-#[derive(Debug)]
-pub enum Action {
-    /// Start a transfer.
-    Open(Opening),
-    /// Move the end of a segment.
-    Trim {
-        /// The lane of the segment.
-        lane: Lane,
-        /// Its new end offset.
-        end: u64,
-    },
-    /// Cancel a transfer.
-    Cancel(Lane),
-    /// Start nothing at the origin of a URL until its backoff is over.
-    Hold {
-        /// The URL of the server.
-        url: Url,
-        /// When the backoff ends.
-        until: Instant,
-    },
-    /// Report that a server is asked again after a failure. It counts as a try of the file.
-    Retrying {
-        /// The URL of the server.
-        url: Url,
-        /// Why the transfer failed.
-        error: Error,
-        /// The backoff.
-        delay: Duration,
-        /// The tries at the server so far.
-        tries: u32,
-    },
-    /// Report that a server is asked no more.
-    Dropped {
-        /// The URL of the server.
-        url: Url,
-        /// Why its transfer failed.
-        error: Error,
-    },
-    /// The division is over, because every byte is written. No transfer is open.
-    Done,
-    /// The division is over, because the try of the file has failed. No transfer is open.
-    Fail(Error),
-}
-
-/// A transfer that is started.
-#[derive(Debug)]
-pub struct Opening {
-    /// The lane of its segment.
-    pub lane: Lane,
-    /// Where the segment is fetched.
-    pub url: Url,
-    /// The range of the segment.
-    pub range: Range<u64>,
-    /// What proves that the response has the right version.
-    pub proof: Proof,
-    /// The time to wait before the request.
-    pub delay: Option<Duration>,
-}
-
-/// A file that its first transfer has begun, when it is divided.
-#[derive(Debug)]
-pub struct Begun {
-    /// The size of the file in bytes.
-    pub size: u64,
-    /// The smallest segment in bytes.
-    pub least: u64,
-    /// The written ranges.
-    pub done: Ranges,
-    /// The offset at which the first transfer began.
-    pub start: u64,
-    /// The offset of its next byte.
-    pub at: u64,
-    /// Its response is open-ended: it reaches the end of the file.
-    pub has_all: bool,
-}
-
-/// How far a transfer has come.
-#[derive(Debug, Clone, Copy)]
-pub struct Frontier<'a> {
-    /// The offset of its next byte.
-    pub at: u64,
-    /// The validators of its server, as far as they are known.
-    pub validators: &'a Validators,
-    /// The bytes of its body so far.
-    pub received: u64,
-    /// It has left the queue of the engine.
-    pub is_dispatched: bool,
-}
-
-/// Where a transfer has ended.
-#[derive(Debug)]
-pub struct End<'a> {
-    /// The offset of the byte that would have been next.
-    pub at: u64,
-    /// The end offset of its segment.
-    pub end: u64,
-    /// The received range that must be discarded, because it does not have the digest that the server announced.
-    pub spoilt: Option<Range<u64>>,
-    /// The validators of its server, as far as they are known.
-    pub validators: &'a Validators,
-}
 
 /// A transfer that has failed.
 #[derive(Debug)]

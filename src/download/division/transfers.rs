@@ -3,7 +3,7 @@
 use std::slice;
 use std::time::{Duration, Instant};
 
-use super::Frontier;
+use super::event::Frontier;
 use super::plan::Lane;
 
 /// The time over which a speed is averaged, in seconds.
