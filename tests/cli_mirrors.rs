@@ -32,7 +32,7 @@ fn row(servers: &[&Server], digest: Option<&str>) -> String {
 
 fn gannet(dir: &Dir, list: &str, flags: &str) -> Gannet {
     dir.gannet()
-        .flags("--min-split 50K --retry-delay 1ms -i -")
+        .flags("--min-split 50K --retry-delay 1ms -t 5 -i -")
         .flags(flags)
         .input(list)
 }
@@ -310,6 +310,23 @@ fn who_leads_a_file_that_another_has_brought_does_not_answer_for_it() {
     assert_right(&out, &dir);
     out.complains("ignored the range")
         .complains("each mirror is now asked alone");
+}
+
+/// What one server asks for holds up no other, and a mirror is asked before anything waits.
+#[test]
+fn a_mirror_is_asked_at_once_whatever_the_first_server_asks_for() {
+    let busy = Server::start(|s| {
+        s.get("/a").status(503).header("Retry-After", "200");
+    });
+    let broken = Server::start(|s| {
+        s.get("/a").body(noise(SIZE)).cut_rst_at(0);
+    });
+    let right = tagged("\"a\"");
+    let dir = Dir::new();
+    let list = row(&[&busy, &broken, &right], None);
+    let out = gannet(&dir, &list, "-s 1").run();
+    assert_right(&out, &dir);
+    assert_eq!((busy.requests().len(), broken.requests().len()), (1, 1));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::harness::{Dir, noise};
-use crate::server::{Request, Server};
+use crate::server::{Port, Request, Server};
 
 #[test]
 fn a_status_that_is_transient_is_tried_again() {
@@ -58,13 +58,28 @@ fn a_status_that_is_final_is_not_tried_again() {
     }
 }
 
+/// Without `-t`, a port that refuses connections is most likely a typo.
 #[test]
-fn there_are_five_tries_after_the_first() {
+fn a_server_that_never_answered_and_refuses_connections_fails_soon() {
+    let dead = Port::dead();
+    let dir = Dir::new();
+    let out = dir.fetch("", dead.url("/a"));
+    out.code(4).complains("refused");
+    assert!(out.failure().tries < 40, "{out}");
+    // A number is obeyed, and so is the wish to wait for a service that starts.
+    for flags in ["-t 1", "-t 1 --retry-connrefused"] {
+        let out = dir.fetch(flags, dead.url("/a"));
+        assert_eq!(out.failure().tries, 2, "{out}");
+    }
+}
+
+#[test]
+fn a_number_of_tries_is_counted_after_the_first() {
     let server = Server::start(|s| {
         s.get("/a").status(500);
     });
     let dir = Dir::new();
-    let out = dir.fetch("", server.url("/a"));
+    let out = dir.fetch("-t 5", server.url("/a"));
     out.code(8);
     assert_eq!(server.requests().len(), 6);
     assert_eq!(out.failure().tries, 6, "{out}");

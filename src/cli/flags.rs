@@ -564,16 +564,23 @@ const TLS_VERSIONS: [Choice<TlsVersion>; 2] = [
 pub(crate) struct RetryFlags {
     /// Retry up to N times after the first try
     ///
-    /// The count starts again after a try that resumed the file and added at least 1 MiB. So a large file can be
-    /// fetched from a server that cuts its responses.
-    #[arg(
-        id = "retry",
-        short = 't',
-        long = "retry",
-        value_name = "N",
-        default_value_t = 5
-    )]
-    pub(crate) tries: u32,
+    /// Without this flag time decides, because an outage of a server lasts minutes and many files meet the same one: a
+    /// file is retried until its server has failed for five minutes without a success. Once that time is over, each
+    /// further file of the server gets one try. A server that has not answered in this run, and that has no address,
+    /// accepts no connection or does not speak TLS, is most likely a typo: its files fail within three seconds. See
+    /// also --retry-connrefused.
+    ///
+    /// The count, and the time, start again after a try that resumed the file and added at least 1 MiB. So a large file
+    /// can be fetched from a server that cuts its responses.
+    #[arg(id = "retry", short = 't', long = "retry", value_name = "N")]
+    pub(crate) tries: Option<u32>,
+
+    /// Retry servers that refuse connections as any other failure
+    ///
+    /// For a service that is just starting. It also holds for names without an address and for ports that do not speak
+    /// TLS.
+    #[arg(long, hide_short_help = true)]
+    pub(crate) retry_connrefused: bool,
 
     /// Wait DUR before the first retry
     ///
@@ -587,7 +594,7 @@ pub(crate) struct RetryFlags {
 
     /// Start no retry later than DUR after the first try
     ///
-    /// Without this flag, or with 0, only the number of tries is limited.
+    /// With this flag, the five minutes of patience with a server do not apply. 0 is no limit.
     #[arg(id = "retry_max_time", long = "retry-max-time", value_name = "DUR", value_parser = duration, hide_short_help = true)]
     pub(crate) max_time: Option<Duration>,
 
@@ -866,7 +873,7 @@ mod tests {
         assert_eq!(flags.network.connect_timeout, Duration::from_secs(10));
         assert_eq!(flags.network.stall_timeout, Duration::from_secs(30));
         assert_eq!(flags.network.timeout, None);
-        assert_eq!(flags.retry.tries, 5);
+        assert_eq!(flags.retry.tries, None);
         assert_eq!(flags.retry.delay, Duration::from_secs(1));
         assert_eq!(flags.retry.max_retry_after, Duration::from_secs(300));
         assert_eq!(flags.output.exists, Exists::Verify);

@@ -72,6 +72,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
             first_delay: flags.retry.delay,
             longest_retry_after: flags.retry.max_retry_after,
             longest: flags.retry.max_time.and_then(span),
+            awaits_unreached: flags.retry.retry_connrefused,
             statuses: flags.retry.on.as_ref().map(|codes| codes.0.clone()),
         },
         seed: None,

@@ -13,6 +13,7 @@ mod message;
 pub mod name;
 mod names;
 mod part;
+mod patience;
 mod range;
 mod ranges;
 mod retry;
@@ -45,6 +46,7 @@ pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
 pub use names::Names;
 pub use part::{Claim, Notice, Part, PartOptions, Placed};
+pub use patience::Patience;
 pub use range::Asked;
 pub use ranges::Ranges;
 pub use retry::{Decision, Jitter, Retries, Retry, Tries, WORTH_A_TRY};
@@ -222,6 +224,11 @@ impl Download {
         if let Body::File(part) = &mut self.body {
             part.set_mixed();
         }
+    }
+
+    /// How many bytes are written from the first one on, without a gap.
+    pub fn written(&self) -> u64 {
+        self.body.written()
     }
 
     /// Whether any byte is written that the next try may resume from.

@@ -2,12 +2,22 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use url::Url;
+
+use super::patience::{Failing, Patience};
 use crate::error::{Error, Fault, RetryAfter};
 
 /// The largest delay that doubling leads to.
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// How long an origin may fail before its files do, if no number of tries is given: most outages of servers and
+/// networks are over within minutes.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long an origin that never answered may refuse connections, or have no address: it is most likely a typo.
+const PATIENCE_UNREACHED: Duration = Duration::from_secs(3);
 
 /// A failed try made progress if it added at least this many bytes.
 pub const WORTH_A_TRY: u64 = 1 << 20;
@@ -15,14 +25,18 @@ pub const WORTH_A_TRY: u64 = 1 << 20;
 /// How often and how soon a file is retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
-    /// Tries after the first.
-    pub retries: u32,
+    /// Tries after the first. Without it, time decides: a file fails once its origin, or the file itself, has failed
+    /// for five minutes, or four times the first delay if that is longer. If the origin cannot be reached and has not
+    /// answered in this run, that takes three seconds.
+    pub retries: Option<u32>,
     /// The upper bound of the first delay; it doubles with each retry.
     pub first_delay: Duration,
     /// The longest Retry-After that is obeyed. A longer one fails the file.
     pub longest_retry_after: Duration,
     /// No try begins later than this after the first one.
     pub longest: Option<Duration>,
+    /// An origin that cannot be reached is retried as any other: its service may be starting.
+    pub awaits_unreached: bool,
     /// The statuses that are retried, instead of the default ones.
     pub statuses: Option<Vec<u16>>,
 }
@@ -30,10 +44,11 @@ pub struct Retry {
 impl Default for Retry {
     fn default() -> Self {
         Self {
-            retries: 5,
+            retries: None,
             first_delay: Duration::from_secs(1),
             longest_retry_after: Duration::from_secs(300),
             longest: None,
+            awaits_unreached: false,
             statuses: None,
         }
     }
@@ -78,13 +93,21 @@ pub struct Retries<'a> {
     pub jitter: &'a mut Jitter,
     /// The time of day, for a Retry-After that is a date.
     pub wall: fn() -> SystemTime,
+    /// What is known of the origins.
+    pub patience: &'a mut Patience,
 }
 
 impl Retries<'_> {
-    /// Decides after the last of `tries` has failed with `error`.
-    pub fn decide(&mut self, error: &Error, tries: Tries) -> Decision {
+    /// Decides after the last of `tries`, which requested `url`, has failed with `error`.
+    pub fn decide(&mut self, url: &Url, error: &Error, tries: Tries, now: Instant) -> Decision {
         let random = self.jitter.draw();
-        self.retry.decide(error, tries, random, (self.wall)())
+        let failing = self.patience.failed(url, error, now);
+        let failing = Failing {
+            elapsed: failing.elapsed.max(tries.failing),
+            ..failing
+        };
+        self.retry
+            .decide(error, tries, failing, random, (self.wall)())
     }
 }
 
@@ -95,6 +118,8 @@ pub struct Tries {
     pub count: u32,
     /// Time since the first began.
     pub elapsed: Duration,
+    /// Time since the first failure after which the file has made no progress.
+    pub failing: Duration,
     /// Some of the file is written, so the server has allowed it before.
     pub is_begun: bool,
 }
@@ -107,18 +132,38 @@ impl Retry {
         &self,
         error: &Error,
         tries: Tries,
+        failing: Failing,
         random: f64,
         wall: SystemTime,
     ) -> Decision {
-        if !self.may_help(error, tries) || tries.count > self.retries {
+        let is_last = self.retries.is_some_and(|retries| tries.count > retries);
+        if is_last || !self.may_help(error, tries) {
             return Decision::GiveUp;
         }
-        let delay = self.delay(error, tries.count, random, wall);
-        let end = delay.map(|delay| tries.elapsed.saturating_add(delay));
-        match (delay, self.longest) {
-            (None, _) => Decision::GiveUp,
-            (_, Some(longest)) if end > Some(longest) => Decision::GiveUp,
-            (Some(delay), _) => Decision::Again(delay),
+        let Some(delay) = self.delay(error, tries.count, random, wall) else {
+            return Decision::GiveUp;
+        };
+        let tried = tries.elapsed.saturating_add(delay);
+        let failed = failing.elapsed.saturating_add(delay);
+        if self.longest.is_some_and(|longest| tried > longest)
+            || self.patience(failing).is_some_and(|most| failed > most)
+        {
+            return Decision::GiveUp;
+        }
+        Decision::Again(delay)
+    }
+
+    /// How long a failing origin is borne with; `None` if the tries or their time are limited instead.
+    fn patience(&self, failing: Failing) -> Option<Duration> {
+        if self.retries.is_some() {
+            None
+        } else if failing.is_unreached && !self.awaits_unreached {
+            Some(PATIENCE_UNREACHED)
+        } else if self.longest.is_some() {
+            None
+        } else {
+            // Long delays that were typed leave room for some retries.
+            Some(PATIENCE.max(self.first_delay.saturating_mul(4)))
         }
     }
 
@@ -165,8 +210,21 @@ mod tests {
         Tries {
             count,
             elapsed: Duration::ZERO,
+            failing: Duration::ZERO,
             is_begun: false,
         }
+    }
+
+    fn failing(seconds: u64, is_unreached: bool) -> Failing {
+        Failing {
+            elapsed: Duration::from_secs(seconds),
+            is_unreached,
+        }
+    }
+
+    /// The decision about an origin that has not failed before.
+    fn decide(retry: &Retry, error: &Error, tries: Tries, random: f64) -> Decision {
+        retry.decide(error, tries, failing(0, false), random, WALL)
     }
 
     fn status(status: u16, retry_after: Option<RetryAfter>) -> Error {
@@ -183,11 +241,11 @@ mod tests {
 
     fn delays(random: f64) -> Vec<Decision> {
         let retry = Retry {
-            retries: 8,
+            retries: Some(8),
             ..Retry::default()
         };
         (1..=9)
-            .map(|tries| retry.decide(&status(500, None), after(tries), random, WALL))
+            .map(|tries| decide(&retry, &status(500, None), after(tries), random))
             .collect()
     }
 
@@ -220,7 +278,7 @@ mod tests {
     fn what_cannot_get_better_is_not_tried_again() {
         let retry = Retry::default();
         assert_eq!(
-            retry.decide(&status(404, None), after(1), 0.5, WALL),
+            decide(&retry, &status(404, None), after(1), 0.5),
             Decision::GiveUp
         );
         let refused = Error::new(
@@ -228,10 +286,7 @@ mod tests {
             Doing::Handshaking,
             None,
         );
-        assert_eq!(
-            retry.decide(&refused, after(1), 0.5, WALL),
-            Decision::GiveUp
-        );
+        assert_eq!(decide(&retry, &refused, after(1), 0.5), Decision::GiveUp);
     }
 
     #[test]
@@ -245,7 +300,7 @@ mod tests {
                 is_begun,
                 ..after(1)
             };
-            Retry::default().decide(error, tries, 1.0, WALL)
+            decide(&Retry::default(), error, tries, 1.0)
         };
         let again = Decision::Again(Duration::from_secs(1));
         let signed = forbidden(Some("http://a/?signature"));
@@ -259,20 +314,23 @@ mod tests {
         let retry = Retry::default();
         let asked = |seconds| status(503, Some(RetryAfter::Delay(Duration::from_secs(seconds))));
         assert_eq!(
-            retry.decide(&asked(7), after(1), 0.1, WALL),
+            decide(&retry, &asked(7), after(1), 0.1),
             Decision::Again(Duration::from_secs(7))
         );
-        assert_eq!(
-            retry.decide(&asked(301), after(1), 0.1, WALL),
-            Decision::GiveUp
-        );
+        assert_eq!(decide(&retry, &asked(301), after(1), 0.1), Decision::GiveUp);
         let date = status(503, Some(RetryAfter::Date(WALL + Duration::from_secs(20))));
         assert_eq!(
-            retry.decide(&date, after(1), 0.1, WALL),
+            decide(&retry, &date, after(1), 0.1),
             Decision::Again(Duration::from_secs(20))
         );
         assert_eq!(
-            retry.decide(&date, after(1), 0.1, WALL + Duration::from_secs(30)),
+            retry.decide(
+                &date,
+                after(1),
+                failing(0, false),
+                0.1,
+                WALL + Duration::from_secs(30)
+            ),
             Decision::Again(Duration::ZERO)
         );
     }
@@ -287,14 +345,52 @@ mod tests {
             let tries = Tries {
                 count: 1,
                 elapsed: Duration::from_secs(seconds),
+                failing: Duration::ZERO,
                 is_begun: false,
             };
             let asked = RetryAfter::Delay(Duration::from_secs(asked));
-            retry.decide(&status(503, Some(asked)), tries, 1.0, WALL)
+            decide(&retry, &status(503, Some(asked)), tries, 1.0)
         };
         assert_eq!(decide(3, 7), Decision::Again(Duration::from_secs(7)));
         assert_eq!(decide(4, 7), Decision::GiveUp);
         assert_eq!(decide(11, 0), Decision::GiveUp);
+    }
+
+    #[test]
+    fn without_a_number_of_tries_time_decides() {
+        let decide = |retry: &Retry, tries, failing| {
+            retry.decide(&status(503, None), after(tries), failing, 1.0, WALL)
+        };
+        let by_time = Retry::default();
+        let again = |seconds| Decision::Again(Duration::from_secs(seconds));
+        assert_eq!(decide(&by_time, 90, failing(240, false)), again(60));
+        assert_eq!(decide(&by_time, 90, failing(241, false)), Decision::GiveUp);
+        assert_eq!(decide(&by_time, 1, failing(300, false)), Decision::GiveUp);
+        assert_eq!(decide(&by_time, 2, failing(1, true)), again(2));
+        assert_eq!(decide(&by_time, 2, failing(2, true)), Decision::GiveUp);
+        let slow = Retry {
+            first_delay: Duration::from_secs(600),
+            ..Retry::default()
+        };
+        assert_eq!(decide(&slow, 1, failing(1800, false)), again(600));
+        assert_eq!(decide(&slow, 1, failing(1801, false)), Decision::GiveUp);
+        let starting = Retry {
+            awaits_unreached: true,
+            ..Retry::default()
+        };
+        assert_eq!(decide(&starting, 2, failing(200, true)), again(2));
+        let counted = Retry {
+            retries: Some(2),
+            ..Retry::default()
+        };
+        assert_eq!(decide(&counted, 2, failing(9000, true)), again(2));
+        assert_eq!(decide(&counted, 3, failing(0, false)), Decision::GiveUp);
+        let timed = Retry {
+            longest: Some(Duration::from_secs(3600)),
+            ..Retry::default()
+        };
+        assert_eq!(decide(&timed, 1, failing(3000, false)), again(1));
+        assert_eq!(decide(&timed, 2, failing(2, true)), Decision::GiveUp);
     }
 
     #[test]
@@ -303,7 +399,7 @@ mod tests {
             statuses: Some(vec![404, 599]),
             ..Retry::default()
         };
-        let is_again = |error: &Error| retry.decide(error, after(1), 0.0, WALL) != Decision::GiveUp;
+        let is_again = |error: &Error| decide(&retry, error, after(1), 0.0) != Decision::GiveUp;
         assert!(is_again(&status(404, None)) && is_again(&status(599, None)));
         assert!(!is_again(&status(503, None)));
         assert!(is_again(&Error::new(

@@ -138,6 +138,7 @@ impl Session<'_> {
                     retry: &self.plan.retry,
                     jitter: &mut self.jitter,
                     wall: SystemTime::now,
+                    patience: &mut self.patience,
                 };
                 split.division.failed(failure, &mut retries, now);
             }

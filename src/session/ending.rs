@@ -34,6 +34,7 @@ impl Session<'_> {
                     retry: &self.plan.retry,
                     jitter: &mut self.jitter,
                     wall: SystemTime::now,
+                    patience: &mut self.patience,
                 },
             };
             match easy.sink.file.on(event, &mut context) {
@@ -65,16 +66,19 @@ impl Session<'_> {
     ) -> Result<(), MultiError> {
         match &start.why {
             Why::Next => {}
-            Why::Retry { error, tries } => {
-                let delay = start.delay.unwrap_or_default();
+            Why::Retry {
+                error,
+                tries,
+                backoff,
+            } => {
                 if error.asks_for_calm() {
-                    multi.hold(&easy.url, now + delay, now)?;
+                    multi.hold(&easy.url, now + *backoff, now)?;
                 }
                 self.ledger.report.retrying(&Retrying {
                     number: easy.sink.number,
                     url: &easy.url,
                     error,
-                    delay,
+                    delay: start.delay.unwrap_or_default(),
                     tries: *tries,
                 });
             }

@@ -22,10 +22,14 @@ use url::Url;
 
 use crate::download::division::PIECE;
 use crate::download::{
-    Body, Checked, Decision, Download, Hashed, Placed, Repair, Retries, TaskId, Tries,
+    Body, Checked, Decision, Download, Hashed, Placed, Repair, Retries, TaskId, Tries, WORTH_A_TRY,
 };
+
 use crate::error::{Doing, Error, Fault};
 use crate::multi::Outcome;
+
+/// How many tries a server gets before a mirror, if a good part of the file came from it.
+const LOYAL_TRIES: u32 = 5;
 
 /// A file under way: its bytes, and the policy of its tries.
 #[derive(Debug)]
@@ -33,18 +37,42 @@ pub(super) struct File {
     /// Boxed, because a file is moved several times and this is its largest field.
     pub(super) download: Box<Download>,
     /// The other URLs of the file, in the order in which they replace a failed URL.
-    pub(super) mirrors: VecDeque<Url>,
+    pub(super) mirrors: VecDeque<Mirror>,
     /// The written bytes came from several servers.
     pub(super) is_shared: bool,
     /// A digest did not match: each server is asked without the others.
     pub(super) is_alone: bool,
     /// The tries at the present URL.
-    pub(super) tries: u32,
+    pub(super) record: Record,
     /// The tries at all URLs.
     pub(super) tries_in_all: u32,
-    /// When the first try at the present URL began.
-    pub(super) began: Option<Instant>,
     state: State,
+}
+
+/// A URL of a file that is not requested now.
+#[derive(Debug)]
+pub(super) struct Mirror {
+    url: Url,
+    record: Record,
+}
+
+/// The tries at one URL.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Record {
+    pub(super) tries: u32,
+    /// When the first one began.
+    pub(super) began: Option<Instant>,
+    /// The first failure after which the file has made no progress.
+    pub(super) failing: Option<Instant>,
+    /// The end of the backoff after the last failure.
+    rests_until: Option<Instant>,
+}
+
+impl From<Url> for Mirror {
+    fn from(url: Url) -> Self {
+        let record = Record::default();
+        Self { url, record }
+    }
 }
 
 /// What a file waits for.
@@ -98,8 +126,13 @@ pub(super) struct Start {
 pub(super) enum Why {
     /// Nothing failed, or the download itself has a notice about it.
     Next,
-    /// The last try, which was this one of its URL, failed or brought wrong pieces.
-    Retry { error: Error, tries: u32 },
+    /// The last try, which was this one of its URL, failed or brought wrong pieces. Its URL is requested again after
+    /// this backoff, if the file needs it then.
+    Retry {
+        error: Error,
+        tries: u32,
+        backoff: Duration,
+    },
     /// The last URL failed and is dropped.
     Mirror(Error),
     /// The bytes of several servers are wrong together.
@@ -155,24 +188,38 @@ enum Step {
 
 impl File {
     /// A file before its first try.
-    pub(super) fn new(download: Box<Download>, mirrors: VecDeque<Url>) -> Self {
+    pub(super) fn new(download: Box<Download>, mirrors: impl IntoIterator<Item = Url>) -> Self {
         Self {
             download,
-            mirrors,
+            mirrors: mirrors.into_iter().map(Mirror::from).collect(),
             is_shared: false,
             is_alone: false,
-            tries: 0,
+            record: Record::default(),
             tries_in_all: 0,
-            began: None,
             state: State::Fetching,
         }
     }
 
+    /// The URLs of the mirrors.
+    pub(super) fn mirror_urls(&self) -> VecDeque<Url> {
+        self.mirrors
+            .iter()
+            .map(|mirror| mirror.url.clone())
+            .collect()
+    }
+
     /// The tries at the present URL so far.
-    pub(super) fn tried(&self, now: Instant) -> Tries {
+    fn tried(&self, now: Instant) -> Tries {
+        let Record {
+            tries,
+            began,
+            failing,
+            ..
+        } = self.record;
         Tries {
-            count: self.tries,
-            elapsed: self.began.map_or(Duration::ZERO, |at| now - at),
+            count: tries,
+            elapsed: began.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
+            failing: failing.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
             is_begun: self.download.start() > 0,
         }
     }
@@ -186,7 +233,7 @@ impl File {
                 Step::Wrong(error) => self.repair(error, context.url),
                 Step::Failed(error) => self.failed(error, context),
                 Step::Misfit(error) => self.misfit(error),
-                Step::Exhausted(error) => self.next_mirror(error),
+                Step::Exhausted(error) => self.next_mirror(error, context.now),
                 Step::Act(action) => return action,
             }
         }
@@ -230,7 +277,7 @@ impl File {
         delay: Option<Duration>,
         url: Option<Url>,
     ) -> Step {
-        self.tries += u32::from(counted == Counted::Further);
+        self.record.tries += u32::from(counted == Counted::Further);
         self.tries_in_all += u32::from(counted != Counted::Continued);
         Step::Act(Action::Start(Start { why, delay, url }))
     }
@@ -301,18 +348,24 @@ impl File {
         let is_shared = is_readable && std::mem::take(&mut self.is_shared);
         match self.download.repair(self.mirrors.len()) {
             Repair::Again => {
-                let tries = self.tries;
+                let why = Why::Retry {
+                    error,
+                    tries: self.record.tries,
+                    backoff: Duration::ZERO,
+                };
                 // The other pieces may be right, and the next mirror may have the right bytes. It is asked alone, so
                 // that its pieces can be judged.
                 self.is_alone = true;
-                let mirror = self.mirrors.pop_front();
-                if mirror.is_some() {
-                    self.mirrors.push_back(url.clone());
-                    self.tries = 1;
-                    self.began = None;
+                let mirror = self.mirrors.pop_front().map(|mirror| {
+                    self.mirrors.push_back(url.clone().into());
                     self.download.turn_to_another();
-                }
-                self.start_at(Why::Retry { error, tries }, Counted::Repeated, None, mirror)
+                    self.record = Record {
+                        tries: 1,
+                        ..Record::default()
+                    };
+                    mirror.url
+                });
+                self.start_at(why, Counted::Repeated, None, mirror)
             }
             Repair::Enough => Step::Act(Action::End(End::Failed(error))),
             Repair::Impossible if self.download.discard() => {
@@ -334,20 +387,64 @@ impl File {
         if let Body::File(part) = &mut self.download.body
             && part.has_come_further()
         {
-            self.tries = 1;
+            self.record.tries = 1;
+            self.record.failing = None;
         }
         if !self.download.can_start_over() {
             return Step::Exhausted(error);
         }
-        let tries = self.tried(context.now);
-        match context.retries.decide(&error, tries) {
-            Decision::Again(delay) => {
+        let (now, tries) = (context.now, self.tried(context.now));
+        let decision = context.retries.decide(context.url, &error, tries, now);
+        self.record.failing.get_or_insert(now);
+        match decision {
+            Decision::Again(backoff) => {
                 let tries = tries.count;
-                let why = Why::Retry { error, tries };
-                self.start_at(why, Counted::Further, Some(delay), None)
+                let why = Why::Retry {
+                    error,
+                    tries,
+                    backoff,
+                };
+                self.record.rests_until = now.checked_add(backoff);
+                let mirror = self.mirror_before(self.record.rests_until, now);
+                let Some(Mirror { url, record }) = mirror else {
+                    return self.start_at(why, Counted::Further, Some(backoff), None);
+                };
+                self.mirrors.push_back(Mirror {
+                    url: context.url.clone(),
+                    record: self.record,
+                });
+                self.turn_to(why, url, record, now)
             }
             Decision::GiveUp => Step::Exhausted(error),
         }
+    }
+
+    /// Removes the mirror that is requested instead of waiting for the present URL until `rested`: the first one that
+    /// is not in backoff, or else the one whose backoff ends first.
+    fn mirror_before(&mut self, rested: Option<Instant>, now: Instant) -> Option<Mirror> {
+        if self.keeps_to_its_server() {
+            return None;
+        }
+        let times = self.mirrors.iter().map(|mirror| mirror.rests_until(now));
+        let (index, until) = times.enumerate().min_by_key(|(_, until)| *until)?;
+        let is_sooner = until <= now || rested.is_none_or(|rested| until < rested);
+        is_sooner.then(|| self.mirrors.remove(index)).flatten()
+    }
+
+    /// Whether the bytes on the disk are worth some retries at their server: another server may have another version,
+    /// which would replace them.
+    fn keeps_to_its_server(&self) -> bool {
+        self.download.written() >= WORTH_A_TRY && self.record.tries <= LOYAL_TRIES
+    }
+
+    /// Starts a try of another URL, after the backoff of that.
+    fn turn_to(&mut self, why: Why, url: Url, record: Record, now: Instant) -> Step {
+        self.is_shared |= self.download.has_bytes();
+        self.record = record;
+        self.download.turn_to_another();
+        let until = record.rests_until.filter(|until| *until > now);
+        let delay = until.map(|until| until.saturating_duration_since(now));
+        self.start_at(why, Counted::Further, delay, Some(url))
     }
 
     /// Whether a failure may concern the range alone, so that the full file may still be available.
@@ -386,18 +483,23 @@ impl File {
     }
 
     /// Turns to the next mirror after the last failure of a URL, or fails the file.
-    fn next_mirror(&mut self, error: Error) -> Step {
-        if !self.download.can_start_over() {
-            return Step::Act(Action::End(End::Failed(error)));
+    fn next_mirror(&mut self, error: Error, now: Instant) -> Step {
+        let times = self.mirrors.iter().map(|mirror| mirror.rests_until(now));
+        let next = times.enumerate().min_by_key(|(_, until)| *until);
+        if self.download.can_start_over()
+            && let Some((index, _)) = next
+            && let Some(Mirror { url, record }) = self.mirrors.remove(index)
+        {
+            return self.turn_to(Why::Mirror(error), url, record, now);
         }
-        let Some(mirror) = self.mirrors.pop_front() else {
-            return Step::Act(Action::End(End::Failed(error)));
-        };
-        self.is_shared |= self.download.has_bytes();
-        self.tries = 0;
-        self.began = None;
-        self.download.turn_to_another();
-        self.start_at(Why::Mirror(error), Counted::Further, None, Some(mirror))
+        Step::Act(Action::End(End::Failed(error)))
+    }
+}
+
+impl Mirror {
+    /// The end of its backoff; `now` if it is in none.
+    fn rests_until(&self, now: Instant) -> Instant {
+        self.record.rests_until.map_or(now, |until| until.max(now))
     }
 }
 

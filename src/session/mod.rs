@@ -54,7 +54,7 @@ use saves::Saves;
 use source::{Item, Source};
 use split::Split;
 
-use crate::download::{Body, Download, Hashing, Jitter, TaskId};
+use crate::download::{Body, Download, Hashing, Jitter, Patience, TaskId};
 use crate::error::{Fault, MultiError};
 use crate::http::cookie::Jar;
 use crate::http::{Field, auth, encoding};
@@ -169,6 +169,8 @@ struct Session<'r> {
     /// The transfers that have received a head since divided files were last checked.
     heads: Vec<TransferId>,
     jitter: Jitter,
+    /// What is known of the origins that fail.
+    patience: Patience,
 }
 
 /// A row whose target is known, before its first transfer is added.
@@ -209,6 +211,7 @@ impl<'r> Session<'r> {
             tends_at: None,
             heads: Vec::new(),
             jitter: Jitter::new(seed),
+            patience: Patience::default(),
         }
     }
 
@@ -362,7 +365,7 @@ impl<'r> Session<'r> {
         let job = Job {
             number,
             place: row.location,
-            file: File::new(download, row.mirrors.into()),
+            file: File::new(download, row.mirrors),
             url: admitted.url,
             is_renamed: admitted.is_renamed,
             max_size,
@@ -508,11 +511,18 @@ impl Application<Job> for Session<'_> {
             self.preconnects.lose(done.id);
             return Ok(());
         }
+        if let Ok(outcome) = &done.result {
+            self.patience.succeeded(&easy.url);
+            if let Some(url) = &outcome.final_url {
+                self.patience.succeeded(url);
+            }
+        }
         self.drop_preconnects(multi, now)?;
         if easy.sink.at().is_some() {
             return self.segment_ended(multi, &easy, done, now);
         }
-        easy.sink.file.began = easy.sink.file.began.or(done.dispatched);
+        let began = &mut easy.sink.file.record.began;
+        *began = began.or(done.dispatched);
         self.ledger.warn(&easy.url, &mut easy.sink);
         let is_stream = matches!(easy.sink.file.download.body, Body::Stream(_));
         self.awaits_signal |=

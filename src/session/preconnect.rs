@@ -63,7 +63,7 @@ impl Session<'_> {
         // If a digest allows the mirrors already now, preconnects go to all servers in turn, like the segments later.
         let mut urls = vec![easy.url.clone()];
         if easy.sink.file.download.bond().is_some() {
-            urls.extend(easy.sink.file.mirrors.iter().cloned());
+            urls.extend(easy.sink.file.mirror_urls());
         }
         let number = easy.sink.number;
         // One slot is left for the first transfer: redirects may lead it away from an origin and back.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::file::Mirror;
 use super::job::Job;
 use super::report::ActiveFile;
 use crate::download::division::{
@@ -52,15 +53,16 @@ impl Split {
         let job = &easy.sink;
         let sources = Sources {
             url: &easy.url,
-            mirrors: &job.file.mirrors,
+            mirrors: &job.file.mirror_urls(),
             bond: if job.file.is_alone {
                 None
             } else {
                 job.file.download.bond()
             },
             validators: segment.validators(),
-            tries: job.file.tries,
-            began: job.file.began,
+            tries: job.file.record.tries,
+            began: job.file.record.began,
+            failing: job.file.record.failing,
             per_origin,
         };
         let begun = Begun {
@@ -279,11 +281,12 @@ impl Split {
         }
         let remaining = self.division.into_remaining();
         let job = &mut self.easy.sink;
-        job.file.tries = remaining.tries;
-        job.file.began = Some(remaining.began);
+        job.file.record.tries = remaining.tries;
+        job.file.record.began = Some(remaining.began);
+        job.file.record.failing = remaining.failing;
         job.file.is_shared |= remaining.is_shared;
         if let Some(mirrors) = remaining.mirrors {
-            job.file.mirrors = mirrors;
+            job.file.mirrors = mirrors.into_iter().map(Mirror::from).collect();
         }
         (self.easy, outcome)
     }

@@ -33,8 +33,8 @@ impl Report for Ends {
     }
 }
 
-/// Runs these URLs with this number of retries, and gives their results.
-fn ends(urls: Vec<String>, net: Net, retries: u32) -> Ends {
+/// Runs these URLs with this number of retries, or as many as the time allows, and gives their results.
+fn ends(urls: Vec<String>, net: Net, retries: Option<u32>) -> Ends {
     let dir = Dir::in_memory();
     let net = Rc::new(RefCell::new(net));
     let mut ends = Ends {
@@ -61,7 +61,7 @@ fn a_thousand_rows_of_a_dead_host_hold_up_nobody_and_end_together() {
             .collect();
         let site = Rc::new(RefCell::new(site));
         let net = Net::calm(Instant::now(), site, Random::new(3));
-        let ends = ends(dead.chain(live).collect(), net, 2).ends;
+        let ends = ends(dead.chain(live).collect(), net, Some(2)).ends;
         assert_eq!(ends.len(), 1010);
         for (name, since, tries, is_well) in ends {
             if name == "h0.test" {
@@ -76,6 +76,26 @@ fn a_thousand_rows_of_a_dead_host_hold_up_nobody_and_end_together() {
                 assert!(!is_well && since < most, "{host}: {since:?}");
                 assert_eq!(tries, 3, "{host}");
             }
+        }
+    }
+}
+
+/// Without a number of retries, a name without an address and a port that refuses are most likely typos.
+#[test]
+fn rows_of_a_host_that_cannot_be_reached_fail_within_seconds() {
+    for host in ["h8", "h9"] {
+        let site = Site::calm(10, &mut Random::new(3));
+        let dead = (0..100).map(|at| format!("http://{host}.test/0/{at}"));
+        let site = Rc::new(RefCell::new(site));
+        let net = Net::calm(Instant::now(), site, Random::new(3));
+        let ends = ends(dead.collect(), net, None).ends;
+        assert_eq!(ends.len(), 100);
+        for (_, since, tries, is_well) in ends {
+            assert!(
+                !is_well && since < Duration::from_secs(4),
+                "{host}: {since:?}"
+            );
+            assert!(tries < 20, "{host}: {tries} tries");
         }
     }
 }

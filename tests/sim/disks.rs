@@ -158,7 +158,7 @@ fn bring_all(site: &Rc<RefCell<Site>>, folder: &Dir, damage: &Damage, random: &m
         ends_in: None,
     };
     let mut plan = plan(urls(&site.borrow()), folder.path(), random);
-    plan.retry.retries = 9;
+    plan.retry.retries = Some(9);
     let mut verdicts = Verdicts::default();
     session::run_on(&mut driver, plan, &mut verdicts).expect("a run");
     for (number, file) in site.borrow().files.iter().enumerate() {

@@ -71,7 +71,7 @@ fn run_over(protocol: Protocol, seed: u64) -> usize {
             ends_in: (signals > 0).then(|| (1 + random.below(60), Outside::Signal)),
         };
         let mut verdicts = Verdicts::default();
-        let retries = plan.retry.retries as usize;
+        let retries = plan.retry.retries.unwrap_or(0) as usize;
         let totals = session::run_on(&mut driver, plan.clone(), &mut verdicts).expect("a run");
         assert_eq!(net.borrow().open(), 0, "connections left open");
         // A connection that falls silent may cost two tries: one of which it has still said

@@ -78,7 +78,7 @@ fn run_with(seed: u64, disk_fails: bool) -> usize {
     let allowed = Allowed {
         // A connection that falls silent may cost two tries.
         connection_faults: net.borrow().all_dial_faults + 2 * fates.unwrap_or(0),
-        retries: plan.retry.retries as usize,
+        retries: plan.retry.retries.unwrap_or(0) as usize,
     };
     let mut damage = Damage::default();
     for ends_left in (0..=random.below(3)).rev() {
@@ -217,7 +217,7 @@ fn a_server_that_stalls_again_and_again_is_given_up_though_small_shares_come_who
         plan.lists = write_lists(&farm.borrow(), &lists);
         plan.split = Split::Most(NonZeroU32::MIN.saturating_add(4));
         plan.min_split = Some(1);
-        plan.retry.retries = 9;
+        plan.retry.retries = Some(9);
         let mut driver = Driver {
             net: Rc::clone(&net),
             ends_in: None,

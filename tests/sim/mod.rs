@@ -133,7 +133,7 @@ fn plan(urls: Vec<String>, folder: &Path, random: &mut Random) -> Plan {
     };
     plan.min_split = Some(*random.pick(&[1, 100, 5_000, 70_000]));
     plan.retry.first_delay = Duration::from_millis(*random.pick(&[0, 10, 1_000, 20_000]));
-    plan.retry.retries = *random.pick(&[0, 1, 3, 9, 9, 9, 9, 9]);
+    plan.retry.retries = Some(*random.pick(&[0, 1, 3, 9, 9, 9, 9, 9]));
     // Nothing but the seed decides anything.
     plan.seed = Some(random.next());
     plan.hashing_threads = Some(0);

@@ -239,7 +239,8 @@ impl Division {
         }
         self.reset_tries(ended);
         let tries = self.servers.tried(ended.server, ended.era, now);
-        let delay = match retries.decide(&error, tries) {
+        let url = self.servers.url(ended.server);
+        let delay = match retries.decide(url, &error, tries, now) {
             Decision::Again(delay) => Some(delay),
             Decision::GiveUp => None,
         };
@@ -317,7 +318,7 @@ impl Division {
     /// Counts a failed try, and reports the retry.
     fn retry(&mut self, ended: Ended, error: Error, delay: Duration, now: Instant) {
         let tries = self.servers.tried(ended.server, ended.era, now).count;
-        self.servers.count_failure(ended.server, ended.era);
+        self.servers.count_failure(ended.server, ended.era, now);
         self.actions.push_back(Action::Retrying {
             url: self.servers.url(ended.server).clone(),
             error,

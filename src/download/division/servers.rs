@@ -25,6 +25,8 @@ pub struct Sources<'a> {
     pub tries: u32,
     /// When the first of those began.
     pub began: Option<Instant>,
+    /// Since when they fail.
+    pub failing: Option<Instant>,
     /// The most connections to one origin; 0 is no limit.
     pub per_origin: usize,
 }
@@ -36,6 +38,8 @@ pub struct Remaining {
     pub tries: u32,
     /// When the first of those began.
     pub began: Instant,
+    /// Since when they fail.
+    pub failing: Option<Instant>,
     /// Other servers have sent bytes: if the digest does not match, the leader may not be at fault.
     pub is_shared: bool,
     /// The other servers that are not lost; `None` if the mirrors were not used.
@@ -66,6 +70,8 @@ struct Server {
     tries: u32,
     /// The start of the first try.
     began: Instant,
+    /// Since when it fails without progress.
+    failing: Option<Instant>,
     /// The number of failures, where transfers that were open at the same failure count as one: each transfer stores
     /// the era that it was opened in.
     era: u32,
@@ -104,6 +110,7 @@ impl Servers {
                 } else {
                     now
                 },
+                failing: if is_first { sources.failing } else { None },
                 era: 0,
                 has_brought: is_first,
                 is_lost: false,
@@ -172,9 +179,11 @@ impl Servers {
             server.tries - u32::from(is_counted && server.tries > 1)
         });
         let elapsed = server.map(|server| now.saturating_duration_since(server.began));
+        let failing = server.and_then(|server| server.failing);
         Tries {
             count,
             elapsed: elapsed.unwrap_or(Duration::ZERO),
+            failing: failing.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
             is_begun: true,
         }
     }
@@ -185,10 +194,11 @@ impl Servers {
     }
 
     /// Counts the failed try of a transfer of `era`, unless another failure of that era was counted.
-    pub(super) fn count_failure(&mut self, server: usize, era: u32) {
+    pub(super) fn count_failure(&mut self, server: usize, era: u32, now: Instant) {
         if let Some(server) = self.servers.get_mut(server)
             && server.era == era
         {
+            server.failing.get_or_insert(now);
             server.era += 1;
             server.tries += 1;
         }
@@ -206,6 +216,7 @@ impl Servers {
     pub(super) fn reset_tries(&mut self, server: usize) {
         if let Some(server) = self.servers.get_mut(server) {
             server.tries = 1;
+            server.failing = None;
         }
     }
 
@@ -246,7 +257,7 @@ impl Servers {
     /// What the next try needs: it asks the leader, and the others that are not lost become its mirrors.
     pub(super) fn into_remaining(self) -> Remaining {
         let leader = &self.servers[self.leader];
-        let (tries, began) = (leader.tries, leader.began);
+        let (tries, began, failing) = (leader.tries, leader.began, leader.failing);
         let mut servers = self.servers.iter().enumerate();
         let is_shared = servers.any(|(index, server)| index != self.leader && server.has_brought);
         let mirrors = self.has_bond.then(|| {
@@ -257,6 +268,7 @@ impl Servers {
         Remaining {
             tries,
             began,
+            failing,
             is_shared,
             mirrors,
         }

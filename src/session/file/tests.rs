@@ -11,7 +11,8 @@ use url::Url;
 
 use super::{Action, Context, End, Event, File};
 use crate::download::{
-    Body, Claim, Download, Exists, Hashing, Jitter, Part, PartOptions, Placed, Retries, Retry,
+    Body, Claim, Download, Exists, Hashing, Jitter, Part, PartOptions, Patience, Placed, Retries,
+    Retry,
 };
 use crate::error::{Doing, Error, Fault};
 use crate::http::digest::{Algorithm, Hashers};
@@ -98,6 +99,10 @@ struct Bench<'a> {
     url: Url,
     folder: &'a Path,
     now: Instant,
+    patience: Patience,
+    retry: Retry,
+    /// Until then, servers are overloaded.
+    overloaded_until: Option<Instant>,
 }
 
 impl<'a> Bench<'a> {
@@ -117,20 +122,22 @@ impl<'a> Bench<'a> {
         let mut download = Download::new(Body::File(Box::new(part)), &hashing);
         download.expect(digest.into_iter().collect(), None, None);
         Self {
-            file: File::new(Box::new(download), (1..=mirrors).map(url).collect()),
+            file: File::new(Box::new(download), (1..=mirrors).map(url)),
             hashing,
             url: url(0),
             folder,
             now: Instant::now(),
+            patience: Patience::default(),
+            retry: Retry {
+                retries: Some(3),
+                ..Retry::default()
+            },
+            overloaded_until: None,
         }
     }
 
     /// Takes the file to its end. Returns that, and every version that a server had until then.
     fn run(&mut self, moods: &[Mood]) -> End {
-        let retry = Retry {
-            retries: 3,
-            ..Retry::default()
-        };
         let mut jitter = Jitter::new(1);
         let mut moods = moods.iter();
         let standing = fs::File::open(self.folder.join("a")).ok();
@@ -140,9 +147,10 @@ impl<'a> Bench<'a> {
                 url: &self.url,
                 now: self.now,
                 retries: Retries {
-                    retry: &retry,
+                    retry: &self.retry,
                     jitter: &mut jitter,
                     wall: || SystemTime::UNIX_EPOCH,
+                    patience: &mut self.patience,
                 },
             };
             event = match self.file.on(event, &mut context) {
@@ -182,6 +190,13 @@ impl<'a> Bench<'a> {
             bytes: usize::MAX,
             chunk: 70_000,
         });
+        let mood = match self.overloaded_until {
+            Some(until) if self.now < until => Mood {
+                kind: Kind::Status(503),
+                ..mood
+            },
+            _ => mood,
+        };
         let (response, body) = match respond(&fields, mood) {
             Ok(responded) => responded,
             Err(fault) => return Err(Error::new(fault, Doing::Receiving, None)),
@@ -291,6 +306,53 @@ fn respond(fields: &[Field], mood: Mood) -> Result<(Response, Vec<u8>), Fault> {
     let length = body.len().to_string();
     response.headers.push(b"Content-Length", length.as_bytes());
     Ok((response, body))
+}
+
+/// The end of a file whose servers are overloaded for this time, and how long it took.
+fn outlast(overload: Duration, mirrors: usize) -> (End, Duration) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(folder.path(), None, mirrors);
+    bench.retry = Retry::default();
+    let began = bench.now;
+    bench.overloaded_until = Some(began + overload);
+    let end = bench.run(&[]);
+    (end, bench.now - began)
+}
+
+#[test]
+fn without_a_number_of_tries_an_outage_of_minutes_is_outlasted() {
+    for mirrors in [0, 2] {
+        let (end, elapsed) = outlast(Duration::from_secs(200), mirrors);
+        assert!(matches!(end, End::Done(_)), "{end:?}");
+        assert!(elapsed < Duration::from_secs(300), "{elapsed:?}");
+        let (end, elapsed) = outlast(Duration::from_secs(100_000), mirrors);
+        assert!(matches!(end, End::Failed(_)));
+        let expected = Duration::from_secs(200)..Duration::from_secs(310);
+        assert!(expected.contains(&elapsed), "{elapsed:?}");
+    }
+}
+
+#[test]
+fn a_mirror_is_asked_before_anything_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(folder.path(), None, 2);
+    let began = bench.now;
+    let broken = |kind| Mood {
+        kind,
+        version: 0,
+        bytes: 1000,
+        chunk: 1000,
+    };
+    let moods = [Kind::Status(503), Kind::Lost].map(broken);
+    assert!(matches!(bench.run(&moods), End::Done(_)));
+    assert_eq!((bench.now, bench.url.host_str()), (began, Some("server2")));
+    // The list is gone through again.
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Bench::new(folder.path(), None, 2);
+    let moods = [Kind::Status(503); 4].map(broken);
+    assert!(matches!(bench.run(&moods), End::Done(_)));
+    assert!(bench.now > began);
+    assert_eq!(bench.file.tries_in_all, 5);
 }
 
 /// The files of a folder.

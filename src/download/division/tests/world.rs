@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use url::Url;
 
 use super::super::{Action, Begun, Division, End, Frontier, Lane, Opening, Servers, Sources};
-use crate::download::{Bond, Jitter, Ranges, Retries, Retry, Validators};
+use crate::download::{Bond, Jitter, Patience, Ranges, Retries, Retry, Validators};
 use crate::error::{Doing, Error, Fault, RetryAfter, Timeout};
 use crate::multi::Outcome;
 
@@ -159,6 +159,7 @@ pub(super) struct World {
     serial: usize,
     retry: Retry,
     jitter: Jitter,
+    patience: Patience,
 }
 
 fn url(server: usize) -> Url {
@@ -196,6 +197,7 @@ impl World {
             validators: &validators(),
             tries: 1,
             began: Some(now),
+            failing: None,
             per_origin: setting.per_origin,
         };
         let ranges = iter::once(0..setting.at).filter(|range| !range.is_empty());
@@ -239,10 +241,11 @@ impl World {
             has_begun: false,
             serial: 0,
             retry: Retry {
-                retries: setting.retries,
+                retries: Some(setting.retries),
                 ..Retry::default()
             },
             jitter: Jitter::new(1),
+            patience: Patience::default(),
         };
         world.advance();
         world.division.proceed(now);
@@ -443,6 +446,7 @@ impl World {
                     retry: &self.retry,
                     jitter: &mut self.jitter,
                     wall: || SystemTime::UNIX_EPOCH,
+                    patience: &mut self.patience,
                 };
                 self.division.failed(failure, &mut retries, self.now);
             }
