@@ -3,7 +3,7 @@
 use std::str;
 use std::time::{Duration, SystemTime};
 
-use crate::http::Response;
+use crate::http::{Response, date};
 
 /// The validators of one version of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Validators {
 
     /// Last-Modified as a time, if it can be parsed.
     pub fn modified(&self) -> Option<SystemTime> {
-        httpdate::parse_http_date(self.last_modified.as_deref()?).ok()
+        date::parse(self.last_modified.as_deref()?)
     }
 
     /// The validator that proves two versions equal byte for byte, as If-Range requires: a strong ETag or, if there is

@@ -5,6 +5,7 @@
 pub(crate) mod auth;
 mod connect_to;
 pub(crate) mod cookie;
+pub(crate) mod date;
 pub(crate) mod digest;
 pub(crate) mod disposition;
 pub(crate) mod encoding;

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::grammar::{decimal, trim};
 use super::header::text;
-use super::{ContentRange, Headers, Version};
+use super::{ContentRange, Headers, Version, date};
 use crate::error::{Malformed, RetryAfter};
 
 /// The longest delay a server can ask for: about 136 years, which can be added to the current time without overflow.
@@ -109,10 +109,10 @@ impl Response {
         values.next().is_none().then_some(trim(value))
     }
 
-    /// A field's date in any of the three formats of RFC 9110 §5.6.7.
+    /// A field's date (RFC 9110 §5.6.7).
     fn date(&self, name: &str) -> Option<SystemTime> {
         let value = text(self.headers.get(name)?)?;
-        httpdate::parse_http_date(value).ok()
+        date::parse(value)
     }
 }
 
