@@ -69,6 +69,14 @@ pub enum Fault {
     /// The URL has no host, or a component of it cannot be sent.
     #[error("bad URL: {0}")]
     BadUrl(String),
+    /// The proxy that the URL needs is not understood.
+    #[error("the variable {variable}: {reason}")]
+    ProxyVariable {
+        /// The environment variable that names the proxy.
+        variable: &'static str,
+        /// Why its value is not the URL of a proxy.
+        reason: String,
+    },
     /// The trust roots could not be loaded.
     #[error("cannot load trusted certificates: {0}")]
     TrustRoots(String),

@@ -372,7 +372,8 @@ pub(crate) struct Http {
     /// The environment variable NETRC can name another file than ~/.netrc. The login of a host is sent to that host
     /// only, with Basic authentication, also after a redirect to it, but never in plaintext after https. The 'default'
     /// login is for the hosts of the URLs themselves. --user, user information in a URL and an Authorization header
-    /// take precedence. A URL with a user and no password gets the password of that user.
+    /// take precedence. A URL with a user and no password gets the password of that user, or that of an entry without a
+    /// login.
     #[arg(
         long,
         value_name = "FILE",
@@ -513,8 +514,9 @@ pub(crate) struct Network {
     ///
     /// URL is [SCHEME://][USER[:PASS]@]HOST[:PORT]. The scheme is http (the default), https, socks5 or socks5h. For
     /// https URLs, and for all URLs over SOCKS, the proxy opens a tunnel; other requests are sent to the proxy. With
-    /// socks5 names are looked up locally, with socks5h by the proxy. Without this flag the variables http_proxy,
-    /// https_proxy and all_proxy are used; an empty URL means no proxy.
+    /// socks5 names are looked up locally, with socks5h or socks by the proxy. Without this flag the variables
+    /// http_proxy, https_proxy and all_proxy are used; an empty URL means no proxy. A variable with an invalid URL
+    /// fails the files that need it.
     #[arg(short, long, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) proxy: Option<String>,
 

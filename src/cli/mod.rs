@@ -27,6 +27,7 @@ mod values;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::{ContextKind, ContextValue};
 use gannet::internals::sys;
@@ -94,7 +95,13 @@ fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
     let mut console = Console::new(&flags).map_err(|error| (error, Exit::LocalFile))?;
     let cookies = flags.http.cookies.as_deref().map(credentials::cookies);
     let cookies = cookies.transpose().map_err(|error| (error, Exit::Usage))?;
+    let netrc = flags.http.netrc.clone().map(credentials::netrc);
+    let netrc = netrc.transpose().map_err(|error| (error, Exit::Usage))?;
     let mut plan = options::plan(flags).map_err(|error| (error, Exit::Usage))?;
+    if let Some((netrc, warnings)) = netrc {
+        console.warn(&warnings);
+        plan.options.netrc = netrc.map(Arc::new);
+    }
     if let Some((cookies, warnings)) = cookies {
         console.warn(&warnings);
         plan.cookies = Some(cookies);

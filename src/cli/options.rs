@@ -16,7 +16,6 @@ use gannet::multi::{
 };
 use gannet::session::{ListPlace, Output, Plan, Request, Resume, Retry, Template};
 
-use super::credentials;
 use super::flags::{self, Flags};
 use super::values::is_stdout;
 
@@ -26,10 +25,7 @@ use super::values::is_stdout;
 /// A flag has an invalid value; the message names the flag.
 pub(crate) fn plan(flags: Flags) -> Result<Plan> {
     let request = request(&flags)?;
-    let mut options = options(&flags)?;
-    if let Some(typed) = flags.http.netrc {
-        options.netrc = credentials::netrc(typed)?.map(Arc::new);
-    }
+    let options = options(&flags)?;
     let digests = flags.integrity.checksum.iter().map(|text| {
         let digest = text.parse::<Expected>();
         digest.map_err(|why| anyhow!("--checksum: {why}"))
@@ -222,8 +218,7 @@ fn proxies(flags: &flags::Network) -> Result<Proxies> {
             let proxy = typed.parse::<Proxy>();
             Proxies::all(proxy.map_err(|why| anyhow!("--proxy: {why}"))?)
         }
-        None => Proxies::from_environment(variable)
-            .map_err(|(name, why)| anyhow!("the variable {name}: {why}"))?,
+        None => Proxies::from_environment(variable),
     };
     let exempt = flags
         .noproxy

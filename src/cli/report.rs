@@ -428,7 +428,7 @@ fn cannot_write(path: &Path) -> String {
 /// The exit code of a failed file.
 fn exit_for(error: &Error) -> Exit {
     match error.fault() {
-        Fault::UnsupportedScheme(_) | Fault::BadUrl(_) => Exit::Usage,
+        Fault::UnsupportedScheme(_) | Fault::BadUrl(_) | Fault::ProxyVariable { .. } => Exit::Usage,
         Fault::TrustRoots(_)
         | Fault::Identity { .. }
         | Fault::Certificate(_)
