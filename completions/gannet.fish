@@ -71,6 +71,7 @@ complete -c gannet -l failed -d 'Write the rows that are not done to FILE, as a 
 complete -c gannet -l strict -d 'Stop at an invalid line in a list'
 complete -c gannet -l no-config -d 'Ignore the configuration: gannet.toml and GANNET_ variables'
 complete -c gannet -l content-disposition -d 'Use the file name that the server sends'
+complete -c gannet -l trust-server-names -d 'Name files by the URL that redirects lead to'
 complete -c gannet -s N -l timestamping -d 'Fetch an existing file only if the server has a newer one'
 complete -c gannet -l remote-time -d 'Set the time of files to the server\'s Last-Modified'
 complete -c gannet -s c -l continue -d 'Continue partial files that other tools left'

@@ -149,6 +149,8 @@ pub(crate) struct OutputFlags {
     pub(crate) dir: Option<PathBuf>,
 
     /// Store a single URL as FILE; - is standard output
+    ///
+    /// A FILE that ends in a slash is a folder: files are stored in it, as with --dir.
     #[arg(short, long, value_name = "FILE", conflicts_with = "input_file")]
     pub(crate) output: Option<PathBuf>,
 
@@ -158,7 +160,7 @@ pub(crate) struct OutputFlags {
     /// {ext} (the name before and after its last dot), {index} (the number of the row, from 1; invalid rows and those
     /// of other shards count too) and {hash} (the first 16 hex digits of the SHA-256 of the URL without user
     /// information and fragment). Slashes create folders below --dir. A name given in a list takes precedence.
-    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["output", "content_disposition"], hide_short_help = true)]
+    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["output", "content_disposition", "trust_server_names"], hide_short_help = true)]
     pub(crate) name: Option<String>,
 
     /// Use the file name that the server sends
@@ -166,6 +168,13 @@ pub(crate) struct OutputFlags {
     /// The name in the Content-Disposition header of the response is used, reduced to a safe base name.
     #[arg(long)]
     pub(crate) content_disposition: bool,
+
+    /// Name files by the URL that redirects lead to
+    ///
+    /// Without this flag the URL that was given names the file. A name in a Content-Disposition header takes
+    /// precedence with --content-disposition.
+    #[arg(long, hide_short_help = true)]
+    pub(crate) trust_server_names: bool,
 
     /// What to do if the file exists
     #[arg(long, value_name = "WHAT", value_parser = choice(&EXISTS), default_value = "verify")]
@@ -186,6 +195,22 @@ pub(crate) struct OutputFlags {
     /// When to sync files to the disk
     #[arg(long, value_name = "WHEN", value_parser = choice(&FSYNC), default_value = "none", hide_short_help = true)]
     pub(crate) fsync: Durability,
+}
+
+impl OutputFlags {
+    /// Reads `-o FOLDER/` as a folder of `--dir`.
+    fn take_folder(&mut self) {
+        if let Some(folder) = self.output.take_if(|path| is_folder(path)) {
+            let dir = self.dir.take().unwrap_or_default();
+            self.dir = Some(dir.join(folder));
+        }
+    }
+}
+
+/// Whether a path can only name a folder.
+fn is_folder(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes.ends_with(b"/") || !bytes.is_empty() && path.file_name().is_none()
 }
 
 /// The values of `--fsync`.
@@ -714,6 +739,7 @@ impl Flags {
         I: IntoIterator<Item: Into<OsString> + Clone>,
     {
         let mut flags = Self::try_parse_from(command_line)?;
+        flags.output.take_folder();
         match flags.conflict().or_else(|| flags.take_outputs()) {
             Some(message) => Err(Self::command().error(ErrorKind::ArgumentConflict, message)),
             None => Ok(flags),
@@ -916,6 +942,20 @@ mod tests {
             read(&["-o", "-", "http://h/1"]).output.output,
             Some(PathBuf::from("-"))
         );
+    }
+
+    #[test]
+    fn an_output_that_ends_in_a_slash_is_a_folder() {
+        for (typed, dir) in [
+            (&["-o", "x/", "u", "v"][..], "x/"),
+            (&["-d", "a", "-o", "x/", "u"], "a/x/"),
+            (&["-o", ".", "u"], "."),
+            (&["-o", "/", "u"], "/"),
+        ] {
+            let output = read(typed).output;
+            assert_eq!(output.output, None);
+            assert_eq!(output.dir, Some(PathBuf::from(dir)));
+        }
     }
 
     #[test]

@@ -49,6 +49,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         output,
         template: flags.output.name.as_deref().map(template).transpose()?,
         takes_names: flags.output.content_disposition,
+        takes_final_names: flags.output.trust_server_names,
         exists: flags.output.exists,
         resume: resume(&flags.resume),
         split: flags.concurrency.split,

@@ -114,8 +114,12 @@ pub struct Download {
     pub body: Body,
     /// The smallest segment that it may be divided into, in bytes; `None` if it must not be divided.
     pub least: Option<u64>,
-    /// Whether the server may name the file.
+    /// Whether the server may name the file by a header.
     pub takes_name: bool,
+    /// Whether the URL that redirects lead to may name the file.
+    pub takes_final_name: bool,
+    /// The name in that URL, of the current response.
+    final_name: Option<String>,
     /// The request fields that offer content codings; `None` if bodies are stored as they are sent.
     offer: Option<Arc<[Field]>>,
     /// The largest size of the decoded body, in bytes.
@@ -141,6 +145,8 @@ impl Download {
             body,
             least: None,
             takes_name: false,
+            takes_final_name: false,
+            final_name: None,
             offer: None,
             limit: None,
             fragment: None,
@@ -174,6 +180,11 @@ impl Download {
     /// Fetches only a range of the resource, and stores it as a file.
     pub fn take_part(&mut self, range: ByteRange) {
         self.fragment = Some(Box::new(Fragment::new(range)));
+    }
+
+    /// Whether a response may name the file.
+    pub fn is_named_by_server(&self) -> bool {
+        self.takes_name || self.takes_final_name
     }
 
     /// Whether only a range of the resource is fetched.
@@ -582,12 +593,14 @@ impl Download {
     }
 
     /// The name that a response gives the file, if the server may name it.
-    fn given_name(&self, response: &Response) -> Option<String> {
-        if self.takes_name {
+    fn given_name(&mut self, response: &Response) -> Option<String> {
+        let final_name = self.final_name.take();
+        let given = if self.takes_name {
             given_name(response)
         } else {
             None
-        }
+        };
+        given.or(final_name)
     }
 
     /// Whether another try can still produce a correct body.
@@ -652,6 +665,10 @@ impl Body {
 }
 
 impl Sink for Download {
+    fn redirected(&mut self, url: &Url) {
+        self.final_name = self.takes_final_name.then(|| name::from_url(url));
+    }
+
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
         if let Body::Segment(segment) = &mut self.body {
             return segment.head(response);

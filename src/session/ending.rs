@@ -136,7 +136,7 @@ impl Session<'_> {
         match &mut job.download.body {
             Body::Stream(_) | Body::Segment(_) | Body::Memory(_) => Ok(Placed::There),
             Body::File(part) => {
-                if job.download.takes_name {
+                if job.download.takes_name || job.download.takes_final_name {
                     let given = part.given_name();
                     job.is_renamed |=
                         self.places

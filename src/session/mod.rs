@@ -304,7 +304,7 @@ impl<'r> Session<'r> {
                 standing,
             } => {
                 if let (Some(kept), Body::File(part)) = (&mut kept, &download.body)
-                    && !download.takes_name
+                    && !download.is_named_by_server()
                 {
                     failures::keep_name(kept, &part.path(), &self.plan.dir);
                 }

@@ -100,6 +100,9 @@ fn head<S: Sink>(
         return Err(Fault::TooLarge { limit });
     }
     transfer.received = 0;
+    if let Some(url) = &transfer.redirects.url {
+        transfer.easy.sink.redirected(url);
+    }
     transfer.easy.sink.head(response)
 }
 
