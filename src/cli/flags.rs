@@ -762,12 +762,35 @@ impl Flags {
                 return Some(message.to_owned());
             }
         }
+        if let Some(message) = self.mistaken_input() {
+            return Some(message);
+        }
         let stdin = self
             .input
             .input_file
             .iter()
             .filter(|file| *file == Path::new("-"));
         (stdin.count() > 1).then(|| "'--input-file -' can be given only once".to_owned())
+    }
+
+    /// A list that is given as a URL, or a URL that is given as a list.
+    fn mistaken_input(&self) -> Option<String> {
+        let mut lists = self
+            .input
+            .input_file
+            .iter()
+            .map(|list| list.to_string_lossy());
+        if let Some(url) = lists.find(|list| is_url(list) && !Path::new(&**list).exists()) {
+            return Some(format!(
+                "--input-file reads a file, and '{}' is a URL: fetch it with 'gannet -o - URL | gannet -i -'",
+                without_login(&url)
+            ));
+        }
+        let mut urls = self.input.urls.iter();
+        let file = urls.find(|url| !url.contains("://") && Path::new(url).is_file())?;
+        Some(format!(
+            "'{file}' is a file: to fetch the URLs in it, use '-i {file}'; for a host of this name, write http://{file}"
+        ))
     }
 
     /// Replaces each output that leads to standard output by `-`. Returns a message if two outputs are the same file,
@@ -813,6 +836,19 @@ impl Flags {
             .iter()
             .enumerate()
             .find_map(|(at, output)| output.clash(&taken[..at], &taken, &lists))
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.starts_with("http://") || text.starts_with("https://")
+}
+
+/// A URL for messages: its userinfo is masked.
+fn without_login(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
+        _ => url.to_owned(),
     }
 }
 
