@@ -265,7 +265,8 @@ pub(crate) struct Integrity {
     ///
     /// FILE has the format of sha256sum and similar tools, for example SHA256SUMS. It may be a URL, which is fetched
     /// first. The digest of a file is found by the last component of its URL, or else by its own name. A file without a
-    /// digest in FILE fails, unless its digest is given elsewhere.
+    /// digest in FILE fails, unless its digest is given elsewhere. In a run of one URL, FILE may also be one digest
+    /// without a name.
     #[arg(long, value_name = "FILE|URL", hide_short_help = true)]
     pub(crate) checksums: Option<String>,
 

@@ -192,6 +192,7 @@ struct Admitted {
 
 impl<'r> Session<'r> {
     fn new(mut plan: Plan, report: &'r mut dyn Report) -> Self {
+        let expected_digests = ExpectedDigests::new(&mut plan);
         let source = Source::new(&mut plan);
         // The waker is set when the run starts. No file waits for a digest before.
         let hashing = plan
@@ -200,7 +201,7 @@ impl<'r> Session<'r> {
         let seed = plan.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         Self {
             places: Places::new(&plan, hashing.clone()),
-            expected_digests: ExpectedDigests::new(&mut plan),
+            expected_digests,
             source,
             plan,
             ledger: Ledger::new(report),
