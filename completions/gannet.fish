@@ -30,7 +30,7 @@ complete -c gannet -l lock -d 'Write a lock file: the URL and digest of each fil
 complete -c gannet -s H -l header -d 'Send this header, \'Name: value\', with every request' -r
 complete -c gannet -s U -s A -l user-agent -d 'Send this User-Agent' -r
 complete -c gannet -l referer -d 'Send this Referer' -r
-complete -c gannet -s u -l user -d 'Log in with HTTP Basic authentication' -r
+complete -c gannet -s u -l user -d 'Log in with Basic or Digest authentication' -r
 complete -c gannet -l bearer-env -d 'Log in with the bearer token in the environment variable VAR' -r
 complete -c gannet -l netrc -d 'Log in with the logins of ~/.netrc, or of FILE' -r -F
 complete -c gannet -l range -d 'Fetch only bytes A to B of a single URL' -r
@@ -78,6 +78,7 @@ complete -c gannet -s c -l continue -d 'Continue partial files that other tools 
 complete -c gannet -l no-resume -d 'Start over instead of resuming files of earlier runs'
 complete -c gannet -l locked -d 'Fail what differs from the file of --lock'
 complete -c gannet -l compressed -d 'Accept compressed responses and decompress them'
+complete -c gannet -l no-cookies -d 'Send no cookies that redirects set'
 complete -c gannet -l http1.1 -d 'Use HTTP/1.1 only'
 complete -c gannet -l http2 -d 'Use HTTP/2 only'
 complete -c gannet -s k -l insecure -d 'Do not verify certificates'

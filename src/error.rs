@@ -31,6 +31,10 @@ struct Inner {
     address: Option<SocketAddr>,
     redirected: Option<Url>,
     proxy: Option<String>,
+    /// The authentication schemes that a 401 or 407 offers.
+    schemes: Vec<String>,
+    /// The request had a login.
+    had_login: bool,
 }
 
 /// The activity of a transfer when it failed.
@@ -575,6 +579,8 @@ impl Error {
             address,
             redirected: None,
             proxy: None,
+            schemes: Vec::new(),
+            had_login: false,
         }))
     }
 
@@ -582,6 +588,14 @@ impl Error {
     #[must_use]
     pub(crate) fn through(mut self, proxy: Option<String>) -> Self {
         self.0.proxy = proxy;
+        self
+    }
+
+    /// Adds the authentication schemes that the response offers, and whether the request had a login.
+    #[must_use]
+    pub(crate) fn offered(mut self, schemes: Vec<String>, had_login: bool) -> Self {
+        self.0.schemes = schemes;
+        self.0.had_login = had_login;
         self
     }
 
@@ -610,6 +624,16 @@ impl Error {
     /// The URL that redirects had led to, if there were any. It may hold credentials: mask it before it is shown.
     pub fn redirected(&self) -> Option<&Url> {
         self.0.redirected.as_ref()
+    }
+
+    /// The authentication schemes that a 401 or 407 offers, as the server writes them.
+    pub fn schemes(&self) -> &[String] {
+        &self.0.schemes
+    }
+
+    /// Whether a 401 or 407 came although the request had a login.
+    pub fn had_login(&self) -> bool {
+        self.0.had_login
     }
 
     /// The proxy that the transfer used, if any: the address is then the proxy's.

@@ -374,7 +374,7 @@ pub(crate) struct Http {
     #[arg(long, value_name = "URL", value_parser = field_value, hide_short_help = true)]
     pub(crate) referer: Option<String>,
 
-    /// Log in with HTTP Basic authentication
+    /// Log in with Basic or Digest authentication
     ///
     /// The login is sent only to the origin of each URL, and never from https to http. A password given here is visible
     /// in the list of processes.
@@ -435,13 +435,8 @@ pub(crate) struct Http {
     #[arg(long, hide_short_help = true)]
     pub(crate) compressed: bool,
 
-    /// Send the cookies of FILE, and those set during the run
-    ///
-    /// FILE has Netscape's format, as curl, wget and browser extensions write it; it is not changed. Each cookie is
-    /// sent according to its domain, path, expiry and Secure attribute. A Cookie header of --header comes before them
-    /// in the same line, for the origin of each URL.
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
-    pub(crate) cookies: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) jar: CookieFlags,
 
     /// Use HTTP/1.1 only
     #[arg(id = "http1_1", long = "http1.1", hide_short_help = true)]
@@ -470,6 +465,25 @@ pub(crate) struct Http {
     /// 0 means no limit.
     #[arg(long, value_name = "SIZE", value_parser = size, hide_short_help = true)]
     pub(crate) max_filesize: Option<u64>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "HTTP")]
+pub(crate) struct CookieFlags {
+    /// Send the cookies of FILE, and those set during the run
+    ///
+    /// FILE has Netscape's format, as curl, wget and browser extensions write it; it is not changed. Each cookie is
+    /// sent according to its domain, path, expiry and Secure attribute. A Cookie header of --header comes before them
+    /// in the same line, for the origin of each URL.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) cookies: Option<PathBuf>,
+
+    /// Send no cookies that redirects set
+    ///
+    /// Without this flag and --cookies, a cookie that a redirect sets is sent along the same chain of redirects, and
+    /// then forgotten.
+    #[arg(long, conflicts_with = "cookies", hide_short_help = true)]
+    pub(crate) no_cookies: bool,
 }
 
 #[derive(Args)]

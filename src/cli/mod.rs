@@ -93,7 +93,7 @@ fn print_usage(message: &clap::Error) -> Exit {
 
 fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
     let mut console = Console::new(&flags).map_err(|error| (error, Exit::LocalFile))?;
-    let cookies = flags.http.cookies.as_deref().map(credentials::cookies);
+    let cookies = flags.http.jar.cookies.as_deref().map(credentials::cookies);
     let cookies = cookies.transpose().map_err(|error| (error, Exit::Usage))?;
     let netrc = flags.http.netrc.clone().map(credentials::netrc);
     let netrc = netrc.transpose().map_err(|error| (error, Exit::Usage))?;

@@ -76,6 +76,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         request,
         options,
         cookies: None,
+        has_no_cookies: flags.http.jar.no_cookies,
         traces: match (flags.reporting.verbose, &flags.reporting.events) {
             (0, None) => None,
             (0, Some(_)) => Some(Detail::Steps),
@@ -201,6 +202,7 @@ fn options(flags: &Flags) -> Result<Options> {
         },
         netrc: None,
         cookies: None,
+        redirect_cookies: None,
         windows: Windows::default(),
     })
 }

@@ -3,6 +3,7 @@
 //! No I/O and no clock. Sections without an RFC are those of RFC 9110.
 
 pub(crate) mod auth;
+pub(crate) mod challenge;
 mod connect_to;
 pub(crate) mod cookie;
 pub(crate) mod date;

@@ -115,6 +115,9 @@ pub fn run_on(
     options.limits.idle = room.jobs;
     if let Some(cookies) = plan.cookies.clone() {
         options.cookies = Some(Jar::new(cookies, Instant::now(), SystemTime::now()));
+    } else if !plan.has_no_cookies {
+        let jar = Jar::new(Vec::new(), Instant::now(), SystemTime::now());
+        options.redirect_cookies = Some(jar);
     }
     let mut session = Session::new(plan, report);
     session.sleepers = room.sleepers;

@@ -84,6 +84,8 @@ pub struct Plan {
     pub options: Options,
     /// The cookies to send, to which those of responses are added. Without it, the jar of `options` is used, if any.
     pub cookies: Option<Vec<Cookie>>,
+    /// Cookies that a redirect sets are not sent along its chain either.
+    pub has_no_cookies: bool,
     /// The detail of the traces that the report receives; without it, none.
     pub traces: Option<Detail>,
 }
@@ -151,6 +153,7 @@ impl Plan {
             request: Request::default(),
             options: Options::default(),
             cookies: None,
+            has_no_cookies: false,
             traces: None,
         }
     }

@@ -57,6 +57,8 @@ use super::origins::OriginKey;
 use super::queue::{Slot, Turn, Waiter};
 use super::rate::Allowance;
 use crate::error::{Doing, Fault};
+use crate::http::Jar;
+use crate::http::challenge::{Challenges, DigestLogin};
 
 /// Bytes that one transfer or one connection receives before others have their turn.
 pub(super) const BUDGET: usize = 2 * 1024 * 1024;
@@ -238,6 +240,20 @@ pub(super) struct Transfer<S> {
     pub(super) clocks: Clocks,
     pub(super) allowance: Allowance,
     pub(super) is_paused: bool,
+    pub(super) logins: Box<Logins>,
+    /// The cookies that its redirects set.
+    pub(super) jar: Option<Box<Jar>>,
+}
+
+/// The Digest authentication of a transfer.
+#[derive(Debug, Default)]
+pub(super) struct Logins {
+    /// The challenges of the last response.
+    pub(super) challenges: Challenges,
+    /// The answer to the origin.
+    pub(super) origin: Option<DigestLogin>,
+    /// The answer to the proxy that makes the requests.
+    pub(super) proxy: Option<DigestLogin>,
 }
 
 impl<S> Transfer<S> {
@@ -261,6 +277,8 @@ impl<S> Transfer<S> {
             clocks: Clocks::default(),
             allowance,
             is_paused: false,
+            logins: Box::default(),
+            jar: None,
         }
     }
 
