@@ -430,8 +430,9 @@ pub(crate) struct Http {
     ///
     /// gzip, br and zstd are offered to servers (or the codings of a -H 'Accept-Encoding: ...'). Files are stored
     /// decompressed, and given sizes and digests are those of the stored files. A compressed response is fetched over
-    /// one connection, and is restarted instead of resumed. Without this flag no coding is offered, and bytes are
-    /// stored as received.
+    /// one connection, and is restarted instead of resumed. Archives such as .tar.gz stay as they are, although servers
+    /// declare their compression as a coding. Without this flag no coding is offered, and bytes are stored as
+    /// received.
     #[arg(long, hide_short_help = true)]
     pub(crate) compressed: bool,
 

@@ -27,6 +27,7 @@ mod tally;
 mod template;
 mod validators;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -118,6 +119,8 @@ pub struct Download {
     pub takes_name: bool,
     /// Whether the URL that redirects lead to may name the file.
     pub takes_final_name: bool,
+    /// What the user must know of the current response.
+    notice: Option<Notice>,
     /// The name in that URL, of the current response.
     final_name: Option<String>,
     /// The request fields that offer content codings; `None` if bodies are stored as they are sent.
@@ -147,6 +150,7 @@ impl Download {
             takes_name: false,
             takes_final_name: false,
             final_name: None,
+            notice: None,
             offer: None,
             limit: None,
             fragment: None,
@@ -426,10 +430,11 @@ impl Download {
 
     /// The message for the user; it is returned once.
     pub fn take_notice(&mut self) -> Option<Notice> {
-        match &mut self.body {
+        let of_part = match &mut self.body {
             Body::File(part) => part.take_notice(),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => None,
-        }
+        };
+        of_part.or_else(|| self.notice.take())
     }
 
     /// Counts the wrong pieces as missing, so that the next try requests them. If the current URL has any `mirrors`,
@@ -629,6 +634,15 @@ fn is_full(range: ContentRange, length: Option<u64>) -> bool {
     range.first == 0 && range.total == Some(range.last + 1) && range.total == length
 }
 
+/// A warning that the body is stored in a coded form, if it is.
+fn unasked_coding(response: &Response) -> Option<Notice> {
+    let coding = Validators::of(response).encoding?;
+    let coding = coding.escape_default();
+    let what =
+        format!("it is stored compressed, as it was sent ({coding}) without being asked for");
+    Some(Notice::Warning(what.into()))
+}
+
 /// The file name in a response's Content-Disposition, made safe.
 fn given_name(response: &Response) -> Option<String> {
     let given = response.headers.get("content-disposition")?;
@@ -706,8 +720,17 @@ impl Sink for Download {
             _ if is_unasked(response) => return Err(Malformed::Unasked(response.status).into()),
             _ => {}
         }
-        if self.decodes() {
+        let name = match &self.body {
+            Body::File(part) => given
+                .as_deref()
+                .map_or(Some(part.name()), |given| Some(OsStr::new(given))),
+            _ => None,
+        };
+        let is_archive = coded::is_archive(response, name);
+        if self.decodes() && !is_archive {
             self.coded = Coded::of(response)?;
+        } else if !self.decodes() && !is_archive {
+            self.notice = unasked_coding(response);
         }
         if self.coded.is_none() {
             self.bound(response.content_length().unwrap_or(0))?;

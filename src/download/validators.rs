@@ -3,6 +3,7 @@
 use std::str;
 use std::time::{Duration, SystemTime};
 
+use crate::http::encoding::is_identity;
 use crate::http::{Response, date};
 
 /// The validators of one version of a file.
@@ -29,14 +30,13 @@ impl Validators {
                 .and_then(|value| str::from_utf8(value).ok())
                 .map(str::to_owned)
         };
-        let etag = text("etag").filter(|etag| !etag.is_empty());
+        let etag = response.etag().map(str::to_owned);
         Self {
             // With an entity tag the date does not matter (§13.1.5).
             is_date_strong: etag.is_none() && is_date_strong(response),
             etag,
             last_modified: text("last-modified"),
-            encoding: text("content-encoding")
-                .filter(|coding| !coding.eq_ignore_ascii_case("identity")),
+            encoding: text("content-encoding").filter(|coding| !is_identity(coding)),
         }
     }
 

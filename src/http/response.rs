@@ -50,10 +50,13 @@ impl Response {
         self.headers.get("content-type").and_then(text)
     }
 
-    /// ETag with its quotes and its `W/`, as it is sent back in If-Range or If-None-Match (RFC 9110 §8.8.3).
+    /// ETag with its quotes and its `W/`, as it is sent back in If-Range or If-None-Match (RFC 9110 §8.8.3). One
+    /// without quotes is none: it cannot be sent back, and would keep a date from counting.
     pub fn etag(&self) -> Option<&str> {
         let etag = self.headers.get("etag").and_then(text)?;
-        (!etag.is_empty()).then_some(etag)
+        let opaque = etag.strip_prefix("W/").unwrap_or(etag);
+        let is_quoted = opaque.len() >= 2 && opaque.starts_with('"') && opaque.ends_with('"');
+        is_quoted.then_some(etag)
     }
 
     /// Last-Modified, if it is a valid date (RFC 9110 §8.8.2).
@@ -222,7 +225,9 @@ mod tests {
         given.headers.push(b"ETag", b"\"\xe9\"");
         assert_eq!(given.etag(), None);
         assert_eq!(response(&[("ETag", "\"a\u{1}\"")]).etag(), None);
-        assert_eq!(response(&[("ETag", "")]).etag(), None);
+        for unquoted in ["", "x", "\"", "\"x", "W/x", "W/"] {
+            assert_eq!(response(&[("ETag", unquoted)]).etag(), None, "{unquoted}");
+        }
     }
 
     #[test]

@@ -329,7 +329,9 @@ impl Places {
     /// The record of an existing file, or one made of its modification time where only newer files are fetched.
     fn known(&self, folder: &Folder, name: &OsStr, entry: &Entry, row: &Row) -> Option<Stored> {
         match Stored::read(folder, name, entry, row.urls()) {
-            Some(stored) if !stored.is_for(self.options.decodes) => None,
+            Some(stored) if !stored.is_for(self.options.decodes) && !stored.is_archive(name) => {
+                None
+            }
             Some(stored) if self.is_newer_only => Some(stored.unless_newer()),
             Some(stored) => Some(stored),
             None if self.is_newer_only => Stored::by_time(entry),
