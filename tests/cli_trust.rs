@@ -186,7 +186,13 @@ fn servers_that_are_too_old_are_not_spoken_to() {
     let mut hello = b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02".to_vec();
     hello.extend([7; 32]);
     hello.extend(b"\x00\x00\x2f\x00");
-    for (bytes, words) in [(alert, "versions"), (hello, "TLS")] {
+    // What a server says that has other cipher suites alone.
+    let suites = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
+    for (bytes, words) in [
+        (alert, "TLS 1.2 with ECDHE and AES-GCM"),
+        (hello, "TLS"),
+        (suites, "TLS 1.2 with ECDHE and AES-GCM"),
+    ] {
         let server = Server::start(|s| s.greeting(&bytes));
         let dir = Dir::new();
         let url = server.url_as("https", "127.0.0.1", "/a");

@@ -22,6 +22,13 @@ fn advice(error: &Error) -> Option<Cow<'static, str>> {
     let advice = match error.fault() {
         Fault::Malformed(Malformed::Unasked(206)) => "to fetch a range, use --range",
         Fault::Http11Required => "run without --http2",
+        Fault::Http2(_)
+        | Fault::Malformed(Malformed::Http2(_))
+        | Fault::StreamReset(_)
+        | Fault::GoneAway(_) => "if it stays so, try --http1.1",
+        Fault::Certificate(_) => {
+            "to trust its issuer, use --cacert FILE; to trust any certificate, -k"
+        }
         Fault::Status { status: 401, .. } => return Some(login(error).into()),
         Fault::Status { status: 407, .. } => return Some(proxy_login(error).into()),
         Fault::Proxy { fault, .. } if fault.is_authentication() => IN_PROXY_URL,
@@ -76,7 +83,7 @@ fn offers(error: &Error, known: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gannet::error::Doing;
+    use gannet::error::{Doing, ErrorCode};
 
     fn shown(fault: Fault) -> String {
         WithAdvice(&Error::new(fault, Doing::Receiving, None)).to_string()
@@ -87,6 +94,9 @@ mod tests {
         for (fault, flag) in [
             (Fault::Malformed(Malformed::Unasked(206)), "--range"),
             (Fault::Http11Required, "--http2"),
+            (Fault::Http2(ErrorCode(1)), "--http1.1"),
+            (Fault::StreamReset(ErrorCode(2)), "--http1.1"),
+            (Fault::Certificate("not trusted".into()), "-k"),
         ] {
             let cause = fault.to_string();
             let shown = shown(fault);
