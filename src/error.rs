@@ -176,10 +176,10 @@ pub enum Fault {
         fault: ProxyFault,
     },
     /// No connection could be opened.
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {}", reason(.0))]
     Connect(#[source] io::Error),
     /// The connection broke while bytes were sent or received.
-    #[error("connection lost: {0}")]
+    #[error("connection lost: {}", reason(.0))]
     ConnectionLost(#[source] io::Error),
     /// The connection closed before the response was complete, or before its first byte.
     #[error("the server closed the connection before its response was complete")]
@@ -255,7 +255,7 @@ pub enum Fault {
 
     // The disk's.
     /// A file or folder could not be created, written or renamed.
-    #[error("cannot {verb} {}: {source}", path.display())]
+    #[error("cannot {verb} {}: {}", path.display(), reason(source))]
     Disk {
         /// The failed operation: "create", "write", "rename".
         verb: &'static str,
@@ -527,6 +527,15 @@ impl From<Malformed> for Fault {
 /// The size of the full file that a 416 sends, for messages.
 fn size_text(size: Option<u64>) -> String {
     size.map_or_else(String::new, |size| format!(": the file has {size} bytes"))
+}
+
+/// What the system said, without the number of its error.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
+    }
 }
 
 /// The well-known meaning of an error status, for messages.

@@ -60,8 +60,17 @@ pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode
 
 fn complain(error: &anyhow::Error, exit: Exit) -> Exit {
     // If standard error cannot be written, the exit code still reports the error.
-    let _ = writeln!(std::io::stderr(), "gannet: {error:#}");
+    let text = without_code(format!("{error:#}"));
+    let _ = writeln!(std::io::stderr(), "gannet: {text}");
     exit
+}
+
+/// A message without the number of the system's error at its end.
+fn without_code(text: String) -> String {
+    match text.rsplit_once(" (os error ") {
+        Some((before, code)) if code.ends_with(')') => before.to_owned(),
+        _ => text,
+    }
 }
 
 /// Masks the value in an error about a header or a URL with userinfo, because it may be a secret.
