@@ -1,7 +1,9 @@
 //! Trust beyond `--cacert`: pinned keys, client certificates, versions, certificates that change; and what a refusal
 //! says.
 
-use crate::harness::{Ca, Dir, Leaf, Output, noise};
+use rustls::version::{TLS12, TLS13};
+
+use crate::harness::{Ca, Dir, Leaf, Output, config_v1, noise};
 use crate::server::{Script, Server};
 
 /// Fetches `/a` with further flags, where `ca` is trusted.
@@ -177,6 +179,22 @@ fn the_oldest_version_can_be_named() {
     out.code(5).complains("ProtocolVersion");
     assert_eq!(server.requests().len(), 1);
     fetch(&ca, &server, &["--tls-min", "1.1"]).code(2);
+}
+
+#[test]
+fn an_insecure_run_takes_a_certificate_of_x509_v1() {
+    for version in [&TLS12, &TLS13] {
+        let server = Server::start_tls(&config_v1(version), |s| {
+            s.get("/a").body(b"1");
+        });
+        let dir = Dir::new();
+        dir.fetch("-k", server.url("/a")).ok();
+        dir.assert_file("a", b"1");
+        let wrong = "-k --pinnedpubkey sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let out = dir.fetch(wrong, server.url("/a"));
+        out.code(5).complains("pinned keys");
+        dir.fetch("", server.url("/a")).code(5).complains("-k");
+    }
 }
 
 #[test]

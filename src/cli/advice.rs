@@ -26,9 +26,7 @@ fn advice(error: &Error) -> Option<Cow<'static, str>> {
         | Fault::Malformed(Malformed::Http2(_))
         | Fault::StreamReset(_)
         | Fault::GoneAway(_) => "if it stays so, try --http1.1",
-        Fault::Certificate(_) => {
-            "to trust its issuer, use --cacert FILE; to trust any certificate, -k"
-        }
+        Fault::Certificate(why) => return certificate(&why.to_string()).map(Cow::from),
         Fault::Status { status: 401, .. } => return Some(login(error).into()),
         Fault::Status { status: 407, .. } => return Some(proxy_login(error).into()),
         Fault::Proxy { fault, .. } if fault.is_authentication() => IN_PROXY_URL,
@@ -38,6 +36,18 @@ fn advice(error: &Error) -> Option<Cow<'static, str>> {
 }
 
 const IN_PROXY_URL: &str = "give the login in the URL of the proxy, -p http://USER:PASS@HOST:PORT";
+
+/// What to do about a certificate that is refused for this reason.
+fn certificate(why: &str) -> Option<&'static str> {
+    if why.contains("pinned") {
+        return None;
+    }
+    Some(if why.contains("issuer") {
+        "to trust its issuer, use --cacert FILE; to accept any certificate, -k"
+    } else {
+        "to accept any certificate, use -k"
+    })
+}
 
 /// What to do about a 401.
 fn login(error: &Error) -> String {
