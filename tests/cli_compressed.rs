@@ -76,7 +76,7 @@ fn an_archive_stays_as_it_was_published() {
         for name in ["x.tar.gz", "x.TGZ", "typed"] {
             dir.assert_file(name, &archive);
         }
-        dir.assert_file("x.txt", &text(3000));
+        dir.assert_file("x.txt", text(3000));
     }
     let flags = format!(
         "--compressed --exists overwrite --checksum {}",
@@ -96,7 +96,7 @@ fn the_coding_none_changes_nothing() {
         let out = dir.fetch(flags, server.url("/a"));
         out.ok();
         assert_eq!(out.stderr(), "", "{out}");
-        dir.assert_file("a", &text(3000));
+        dir.assert_file("a", text(3000));
     }
 }
 

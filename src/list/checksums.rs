@@ -193,7 +193,7 @@ mod tests {
     fn a_digest_without_a_name_is_that_of_the_only_file() {
         for list in [
             format!("{ONE}\n"),
-            format!("{ONE}"),
+            ONE.to_owned(),
             format!("md5:{ONE}\n"),
             format!("{ONE}  -\n"),
             format!("MD5(stdin)= {ONE}\n"),
