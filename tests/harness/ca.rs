@@ -218,10 +218,7 @@ impl Leaf {
         PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("key")
     }
 
-    fn config_with(
-        &self,
-        versions: &[&'static SupportedProtocolVersion],
-    ) -> Arc<ServerConfig> {
+    fn config_with(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .expect("versions")
