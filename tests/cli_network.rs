@@ -4,6 +4,22 @@ use crate::harness::{Ca, Dir, noise};
 use crate::server::{Port, Server};
 
 #[test]
+fn connections_use_the_interface_or_the_address_that_is_given() {
+    let server = Server::serving("/a", b"1");
+    for (name, code, words) in [
+        ("lo", 0, ""),
+        ("127.0.0.2", 0, ""),
+        ("nowhere0", 4, "No such device"),
+        ("192.0.2.1", 4, "Cannot assign requested address"),
+    ] {
+        let dir = Dir::new();
+        let out = dir.fetch(&format!("-t 0 --interface {name}"), server.url("/a"));
+        out.code(code);
+        assert!(out.stderr().contains(words), "{out}");
+    }
+}
+
+#[test]
 fn messages_have_no_numbers_of_the_system() {
     let dir = Dir::new();
     for flags in [

@@ -537,6 +537,13 @@ pub(crate) struct Network {
     #[arg(short = '6', alias = "ipv6")]
     pub(crate) ipv6: bool,
 
+    /// Connect from this interface, or from this address
+    ///
+    /// NAME is that of a network interface, such as eth0, or an IP address of this machine; an address limits
+    /// connections to its family. Name lookups are not affected.
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub(crate) interface: Option<String>,
+
     /// Use ADDR for HOST and PORT instead of a lookup
     ///
     /// Several addresses are separated by commas; an IPv6 address can be in brackets. Can be given several times.

@@ -187,6 +187,7 @@ fn options(flags: &Flags) -> Result<Options> {
             (_, true) => Family::V6,
             _ => Family::Any,
         },
+        interface: flags.network.interface.clone(),
         proxies: proxies(&flags.network)?,
         stand_ins: stand_ins(&flags.network.connect_to)?,
         overrides: overrides

@@ -20,6 +20,8 @@ pub struct Options {
     pub limits: Limits,
     /// The address family of connections.
     pub family: Family,
+    /// The network interface that connections use, by name, or one of its addresses, which they have as their own.
+    pub interface: Option<String>,
     /// The proxies, and the hosts that are reached without one.
     pub proxies: Proxies,
     /// Hosts that connections lead to instead of an origin (`--connect-to`). The first entry that matches counts.
