@@ -30,7 +30,7 @@ complete -c gannet -l lock -d 'Write a lock file: the URL and digest of each fil
 complete -c gannet -s H -l header -d 'Send this header, \'Name: value\', with every request' -r
 complete -c gannet -s U -s A -l user-agent -d 'Send this User-Agent' -r
 complete -c gannet -l referer -d 'Send this Referer' -r
-complete -c gannet -s u -l user -d 'Log in with HTTP Basic authentication' -r
+complete -c gannet -s u -l user -d 'Log in with Basic or Digest authentication' -r
 complete -c gannet -l bearer-env -d 'Log in with the bearer token in the environment variable VAR' -r
 complete -c gannet -l netrc -d 'Log in with the logins of ~/.netrc, or of FILE' -r -F
 complete -c gannet -l range -d 'Fetch only bytes A to B of a single URL' -r
@@ -44,6 +44,7 @@ complete -c gannet -l key -d 'Read the client certificate\'s key from FILE (PEM)
 complete -c gannet -l tls-min -d 'The oldest TLS version to use' -r -f -a "1.2\t'TLS 1.2'
 1.3\t'TLS 1.3'"
 complete -c gannet -l pinnedpubkey -d 'Accept servers with this public key only' -r
+complete -c gannet -l interface -d 'Connect from this interface, or from this address' -r
 complete -c gannet -l resolve -d 'Use ADDR for HOST and PORT instead of a lookup' -r
 complete -c gannet -l connect-to -d 'Connect to HOST2:PORT2 for URLs with HOST1:PORT1' -r
 complete -c gannet -s p -l proxy -d 'Connect through the proxy at URL' -r -f
@@ -71,12 +72,14 @@ complete -c gannet -l failed -d 'Write the rows that are not done to FILE, as a 
 complete -c gannet -l strict -d 'Stop at an invalid line in a list'
 complete -c gannet -l no-config -d 'Ignore the configuration: gannet.toml and GANNET_ variables'
 complete -c gannet -l content-disposition -d 'Use the file name that the server sends'
+complete -c gannet -l trust-server-names -d 'Name files by the URL that redirects lead to'
 complete -c gannet -s N -l timestamping -d 'Fetch an existing file only if the server has a newer one'
 complete -c gannet -l remote-time -d 'Set the time of files to the server\'s Last-Modified'
 complete -c gannet -s c -l continue -d 'Continue partial files that other tools left'
 complete -c gannet -l no-resume -d 'Start over instead of resuming files of earlier runs'
 complete -c gannet -l locked -d 'Fail what differs from the file of --lock'
 complete -c gannet -l compressed -d 'Accept compressed responses and decompress them'
+complete -c gannet -l no-cookies -d 'Send no cookies that redirects set'
 complete -c gannet -l http1.1 -d 'Use HTTP/1.1 only'
 complete -c gannet -l http2 -d 'Use HTTP/2 only'
 complete -c gannet -s k -l insecure -d 'Do not verify certificates'

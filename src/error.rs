@@ -34,6 +34,10 @@ struct Inner {
     address: Option<SocketAddr>,
     redirected: Option<Url>,
     proxy: Option<String>,
+    /// The authentication schemes that a 401 or 407 offers.
+    schemes: Vec<String>,
+    /// The request had a login.
+    had_login: bool,
 }
 
 /// The activity of a transfer when it failed.
@@ -72,6 +76,14 @@ pub enum Fault {
     /// The URL has no host, or a component of it cannot be sent.
     #[error("bad URL: {0}")]
     BadUrl(String),
+    /// The proxy that the URL needs is not understood.
+    #[error("the variable {variable}: {reason}")]
+    ProxyVariable {
+        /// The environment variable that names the proxy.
+        variable: &'static str,
+        /// Why its value is not the URL of a proxy.
+        reason: String,
+    },
     /// The trust roots could not be loaded.
     #[error("cannot load trusted certificates: {0}")]
     TrustRoots(String),
@@ -167,10 +179,10 @@ pub enum Fault {
         fault: ProxyFault,
     },
     /// No connection could be opened.
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {}", reason(.0))]
     Connect(#[source] io::Error),
     /// The connection broke while bytes were sent or received.
-    #[error("connection lost: {0}")]
+    #[error("connection lost: {}", reason(.0))]
     ConnectionLost(#[source] io::Error),
     /// The connection closed before the response was complete, or before its first byte.
     #[error("the server closed the connection before its response was complete")]
@@ -246,7 +258,7 @@ pub enum Fault {
 
     // The disk's.
     /// A file or folder could not be created, written or renamed.
-    #[error("cannot {verb} {}: {source}", path.display())]
+    #[error("cannot {verb} {}: {}", path.display(), reason(source))]
     Disk {
         /// The failed operation: "create", "write", "rename".
         verb: &'static str,
@@ -484,6 +496,7 @@ impl Fault {
             }),
             Self::UnsupportedScheme(_)
             | Self::BadUrl(_)
+            | Self::ProxyVariable { .. }
             | Self::TrustRoots(_)
             | Self::Identity { .. }
             | Self::Malformed(_)
@@ -570,6 +583,15 @@ fn size_text(size: Option<u64>) -> String {
     size.map_or_else(String::new, |size| format!(": the file has {size} bytes"))
 }
 
+/// What the system said, without the number of its error.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
+    }
+}
+
 /// The well-known meaning of an error status, for messages.
 fn status_text(status: u16) -> String {
     meaning(status).map_or_else(
@@ -620,6 +642,8 @@ impl Error {
             address,
             redirected: None,
             proxy: None,
+            schemes: Vec::new(),
+            had_login: false,
         }))
     }
 
@@ -627,6 +651,14 @@ impl Error {
     #[must_use]
     pub(crate) fn through(mut self, proxy: Option<String>) -> Self {
         self.0.proxy = proxy;
+        self
+    }
+
+    /// Adds the authentication schemes that the response offers, and whether the request had a login.
+    #[must_use]
+    pub(crate) fn offered(mut self, schemes: Vec<String>, had_login: bool) -> Self {
+        self.0.schemes = schemes;
+        self.0.had_login = had_login;
         self
     }
 
@@ -655,6 +687,16 @@ impl Error {
     /// The URL that redirects had led to, if there were any. It may hold credentials: mask it before it is shown.
     pub fn redirected(&self) -> Option<&Url> {
         self.0.redirected.as_ref()
+    }
+
+    /// The authentication schemes that a 401 or 407 offers, as the server writes them.
+    pub fn schemes(&self) -> &[String] {
+        &self.0.schemes
+    }
+
+    /// Whether a 401 or 407 came although the request had a login.
+    pub fn had_login(&self) -> bool {
+        self.0.had_login
     }
 
     /// The proxy that the transfer used, if any: the address is then the proxy's.
@@ -707,6 +749,7 @@ impl Error {
             Fault::Disk { source, .. } => is_lack_of_descriptors(source),
             Fault::UnsupportedScheme(_)
             | Fault::BadUrl(_)
+            | Fault::ProxyVariable { .. }
             | Fault::TrustRoots(_)
             | Fault::Identity { .. }
             | Fault::Malformed(_)

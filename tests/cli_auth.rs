@@ -1,6 +1,8 @@
 //! Credentials: sent to their origin and to no other, and never printed.
 
-use crate::harness::{Ca, Dir};
+use gannet::http::Algorithm;
+
+use crate::harness::{Ca, Dir, digest};
 use crate::server::{BASIC, Script, Server};
 
 #[test]
@@ -30,6 +32,141 @@ fn without_them_it_is_an_authentication_failure() {
     );
     dir.fetch("-u user:wrong", server.url("/a")).code(6);
     dir.assert_names(&[]);
+}
+
+/// The value of a parameter in an Authorization field.
+fn parameter<'a>(field: &'a str, name: &str) -> &'a str {
+    let start = field.find(&format!(" {name}=")).expect(name) + name.len() + 2;
+    let rest = field[start..].trim_start_matches('"');
+    rest.split([',', '"']).next().unwrap_or_default()
+}
+
+fn md5(text: &str) -> String {
+    digest(Algorithm::Md5, text.as_bytes())
+        .to_string()
+        .replace("md5:", "")
+}
+
+#[test]
+fn a_digest_challenge_is_answered() {
+    let challenge = "Digest realm=\"x\", nonce=\"abc\", qop=\"auth\", opaque=\"o\"";
+    let server = Server::start(|s| {
+        s.get("/a")
+            .status(401)
+            .header("WWW-Authenticate", "Basic realm=\"x\"")
+            .header("WWW-Authenticate", challenge)
+            .body(b"no")
+            .then()
+            .body(b"secret");
+        s.get("/stale")
+            .status(401)
+            .header("WWW-Authenticate", challenge)
+            .then()
+            .status(401)
+            .header(
+                "WWW-Authenticate",
+                "Digest realm=\"x\", nonce=\"def\", stale=true",
+            )
+            .then()
+            .body(b"again");
+        s.get("/never")
+            .status(401)
+            .header("WWW-Authenticate", challenge);
+    });
+    let dir = Dir::new();
+    let gannet = dir.gannet().flags("-u me:pw -t 0 -j 1 -v");
+    let paths = ["/a", "/stale", "/never"].map(|path| server.url(path));
+    let out = gannet.args(paths).run();
+    out.code(6).complains("the login was refused");
+    dir.assert_file("a", b"secret");
+    dir.assert_file("stale", b"again");
+    let requests = server.requests();
+    let sent: Vec<_> = requests
+        .iter()
+        .map(|request| {
+            (
+                request.path(),
+                request.header("authorization").expect("a login"),
+            )
+        })
+        .collect();
+    assert_eq!(sent.len(), 2 + 3 + 2, "{sent:?}");
+    let field = sent[1].1;
+    let (count, cnonce) = (parameter(field, "nc"), parameter(field, "cnonce"));
+    let (key, request) = (md5("me:x:pw"), md5("GET:/a"));
+    let response = md5(&format!("{key}:abc:{count}:{cnonce}:auth:{request}"));
+    assert_eq!(parameter(field, "response"), response, "{field}");
+    assert_eq!(parameter(sent[4].1, "nonce"), "def");
+    out.never_says("pw");
+}
+
+#[test]
+fn a_digest_challenge_of_a_proxy_is_answered() {
+    let proxy = Server::start(|s| {
+        s.get("http://some.host.test/a")
+            .status(407)
+            .header("Proxy-Authenticate", "Digest realm=\"x\", nonce=\"abc\"")
+            .then()
+            .body(b"1");
+    });
+    let dir = Dir::new();
+    let url = proxy.url("").replace("//", "//me:pw@");
+    let gannet = dir.gannet().args(["-p", &url]);
+    gannet.arg("http://some.host.test/a").run().ok();
+    dir.assert_file("a", b"1");
+    let requests = proxy.requests();
+    let field = requests[1].header("proxy-authorization").expect("a login");
+    let response = md5(&format!("{}:abc:{}", md5("me:x:pw"), md5("GET:/a")));
+    assert_eq!(parameter(field, "response"), response, "{field}");
+}
+
+#[test]
+fn a_digest_answer_stays_with_its_origin() {
+    let other = Server::serving("/b", b"1");
+    let target = other.url("/b");
+    let server = Server::start(|s| {
+        s.get("/a")
+            .status(401)
+            .header("WWW-Authenticate", "Digest realm=\"x\", nonce=\"abc\"")
+            .then()
+            .redirect(302, &target);
+    });
+    let dir = Dir::new();
+    dir.fetch("-u me:pw", server.url("/a")).ok();
+    assert_eq!(other.request("/b").header("authorization"), None);
+}
+
+#[test]
+fn a_refusal_names_the_schemes_and_the_flag() {
+    for (challenges, flags, words) in [
+        (
+            &["Basic realm=x"][..],
+            "",
+            "-u USER:PASS or --netrc (offered: Basic)",
+        ),
+        (
+            &["Digest realm=x, nonce=y, Basic realm=x"],
+            "",
+            "(offered: Digest, Basic)",
+        ),
+        (&["Basic realm=x"], "-u me:pw", "the login was refused"),
+        (&["Bearer realm=x"], "", "--bearer-env"),
+        (
+            &["Negotiate", "NTLM"],
+            "-u me:pw",
+            "alone (offered: Negotiate, NTLM)",
+        ),
+        (&[], "", "-u USER:PASS"),
+    ] {
+        let server = Server::start(|s| {
+            let mut route = s.get("/a").status(401);
+            for challenge in challenges {
+                route = route.header("WWW-Authenticate", challenge);
+            }
+        });
+        let out = Dir::new().fetch(flags, server.url("/a"));
+        out.code(6).complains(words);
+    }
 }
 
 #[test]

@@ -56,6 +56,66 @@ fn without_the_flag_nothing_is_offered_and_bytes_land_as_they_are_sent() {
 }
 
 #[test]
+fn an_archive_stays_as_it_was_published() {
+    let archive = gzip(&text(3000));
+    let server = Server::start(|s| {
+        for path in ["/x.tar.gz", "/x.TGZ", "/typed", "/x.txt"] {
+            let route = s.get(path).body(&archive);
+            let route = route.header("Content-Encoding", "gzip").etag("\"1\"");
+            let route = route.conditional();
+            if path == "/typed" {
+                route.header("Content-Type", "application/x-gzip");
+            }
+        }
+    });
+    let dir = Dir::new();
+    for _ in 0..2 {
+        let paths = ["/x.tar.gz", "/x.TGZ", "/typed", "/x.txt"];
+        let gannet = dir.gannet().arg("--compressed");
+        gannet.args(paths.map(|path| server.url(path))).run().ok();
+        for name in ["x.tar.gz", "x.TGZ", "typed"] {
+            dir.assert_file(name, &archive);
+        }
+        dir.assert_file("x.txt", text(3000));
+    }
+    let flags = format!(
+        "--compressed --exists overwrite --checksum {}",
+        sha256(&archive)
+    );
+    dir.fetch(&flags, server.url("/x.tar.gz")).ok();
+}
+
+#[test]
+fn the_coding_none_changes_nothing() {
+    for flags in ["", "--compressed"] {
+        let server = Server::start(|s| {
+            let route = s.get("/a").body(text(3000));
+            route.header("Content-Encoding", "none");
+        });
+        let dir = Dir::new();
+        let out = dir.fetch(flags, server.url("/a"));
+        out.ok();
+        assert_eq!(out.stderr(), "", "{out}");
+        dir.assert_file("a", text(3000));
+    }
+}
+
+#[test]
+fn a_coding_that_was_not_asked_for_is_told() {
+    let server = Server::start(|s| {
+        for path in ["/a", "/a.gz"] {
+            let route = s.get(path).body(gzip(&text(100)));
+            route.header("Content-Encoding", "gzip");
+        }
+    });
+    let dir = Dir::new();
+    let out = dir.fetch("", server.url("/a"));
+    out.ok()
+        .complains("stored compressed, as it was sent (gzip)");
+    assert_eq!(dir.fetch("", server.url("/a.gz")).stderr(), "");
+}
+
+#[test]
 fn a_body_that_is_not_coded_lands_as_it_is() {
     let body = noise(600_000);
     for name in ["identity", ""] {

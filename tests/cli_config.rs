@@ -382,6 +382,21 @@ fn a_file_that_cannot_be_read_is_a_usage_error() {
 }
 
 #[test]
+fn a_folder_that_may_not_be_entered_has_no_file() {
+    // To root nothing is forbidden.
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let server = Server::serving("/a", b"a");
+    let (dir, home) = (Dir::new(), home("jobs = 0\n"));
+    let config = home.join("gannet");
+    std::fs::set_permissions(&config, PermissionsExt::from_mode(0o000)).expect("ours");
+    let out = with(&dir, &home).arg(server.url("/a")).run();
+    std::fs::set_permissions(&config, PermissionsExt::from_mode(0o700)).expect("ours");
+    out.ok();
+}
+
+#[test]
 fn secrets_that_are_configured_come_out_nowhere() {
     for text in [
         "header = \"hunter2 x: 1\"",

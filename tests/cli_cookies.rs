@@ -141,21 +141,52 @@ fn a_gate_that_sets_a_cookie_on_the_way_is_passed() {
 }
 
 #[test]
-fn without_the_flag_no_cookie_is_taken() {
+fn without_the_flag_cookies_of_redirects_stay_in_their_chain() {
     let server = Server::start(|s| {
         s.get("/a")
             .redirect(302, "/b")
             .header("Set-Cookie", "id=1; Path=/");
-        s.get("/b").body(b"1");
+        s.get("/b")
+            .body(b"1")
+            .header("Set-Cookie", "late=2; Path=/");
+        s.get("/c").body(b"3");
+        s.get("/again")
+            .status(503)
+            .header("Set-Cookie", "no=4; Path=/")
+            .then()
+            .body(b"4");
     });
     let dir = Dir::new();
-    dir.fetch("", server.url("/a")).ok();
-    assert_eq!(cookie(&server.request("/b")), None);
-    // An empty file says that they are.
-    dir.write("cookies", "");
-    let gannet = dir.gannet().args(["--cookies", "cookies", "-o", "x"]);
+    let urls = ["/a", "/b", "/c", "/again"].map(|path| server.url(path));
+    let gannet = dir
+        .gannet()
+        .flags("-j 1 --retry-delay 1ms --exists overwrite");
+    gannet.args(&urls).run().ok();
+    assert_eq!(all_sent(&server, "/b"), ["id=1", ""]);
+    assert_eq!(all_sent(&server, "/c"), [""]);
+    assert_eq!(all_sent(&server, "/again"), ["", ""]);
+    let gannet = dir.gannet().flags("--no-cookies --exists overwrite");
     gannet.arg(server.url("/a")).run().ok();
-    assert_eq!(all_sent(&server, "/b"), ["", "id=1"]);
+    assert_eq!(all_sent(&server, "/b"), ["id=1", "", ""]);
+}
+
+#[test]
+fn a_redirect_to_itself_that_sets_a_cookie_is_followed() {
+    let other = Server::start(|s| {
+        s.get("/x").body(b"1");
+    });
+    let target = other.url("/x").replace("127.0.0.1", "localhost");
+    let server = Server::start(|s| {
+        s.get("/f")
+            .redirect(302, "/f")
+            .header("Set-Cookie", "seen=yes; path=/")
+            .then()
+            .redirect(302, &target);
+    });
+    let dir = Dir::new();
+    dir.fetch("", server.url("/f")).ok();
+    assert_eq!(all_sent(&server, "/f"), ["", "seen=yes"]);
+    assert_eq!(all_sent(&other, "/x"), [""]);
 }
 
 #[test]

@@ -312,6 +312,27 @@ fn what_the_server_announces_is_checked_and_retried() {
 }
 
 #[test]
+fn what_the_older_fields_announce_is_checked() {
+    for (name, algorithm, before) in [
+        ("Digest", Algorithm::Sha256, "SHA-256="),
+        ("Digest", Algorithm::Md5, "crc32c=AAAAAA==,md5="),
+        ("Content-MD5", Algorithm::Md5, ""),
+    ] {
+        for (body, code) in [(&b"right"[..], 0), (b"wrong", 9)] {
+            let sri = digest(algorithm, b"right").to_sri();
+            let (_, encoded) = sri.split_once('-').expect("base64");
+            let value = format!("{before}{encoded}");
+            let server = Server::start(|s| {
+                s.get("/a").body(body).header(name, &value);
+            });
+            let dir = Dir::new();
+            dir.fetch("-t 0", server.url("/a")).code(code);
+            dir.assert_names(if code == 0 { &["a"] } else { &[] });
+        }
+    }
+}
+
+#[test]
 fn a_body_that_never_is_what_the_server_announces_fails() {
     let server = Server::start(|s| {
         s.get("/a")

@@ -8,6 +8,28 @@ use crate::server::{Script, Server};
 const WRONG: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 #[test]
+fn a_digest_without_a_name_is_for_a_run_of_one_url() {
+    let server = Server::start(|s| {
+        s.get("/kubectl").body(b"hello");
+        s.get("/kubectl.sha256")
+            .body(format!("{}\n", sha256_hex(b"hello")));
+        s.get("/bad.sha256")
+            .body(format!("{}\n", sha256_hex(b"other")));
+    });
+    let dir = Dir::new();
+    let checksums = format!("--checksums {}", server.url("/kubectl.sha256"));
+    dir.fetch(&checksums, server.url("/kubectl")).ok();
+    dir.assert_file("kubectl", b"hello");
+    let two = dir.gannet().flags(&checksums);
+    let two = two
+        .args(["/kubectl", "/x"].map(|path| server.url(path)))
+        .run();
+    two.code(9).complains("one digest without a name");
+    let bad = format!("-d bad --checksums {}", server.url("/bad.sha256"));
+    dir.fetch(&bad, server.url("/kubectl")).code(9);
+}
+
+#[test]
 fn jsonl_rows_have_names_headers_digests_and_mirrors() {
     let server = Server::start(Script::abc);
     let dir = Dir::new();

@@ -884,6 +884,36 @@ fn a_byte_that_is_written_again_is_checked_again() {
 }
 
 #[test]
+fn a_body_of_the_announced_length_is_complete_however_its_stream_ends() {
+    for (length, end, is_complete) in [
+        ("5", Some(0), true),
+        ("5", None, true),
+        ("5", Some(CANCEL), false),
+        ("6", Some(0), false),
+        ("6", None, false),
+    ] {
+        let server = H2Server::start(move |talk| {
+            talk.greet(&[]);
+            let Some(stream) = talk.request() else { return };
+            talk.say(head(stream, "200", &[("content-length", length)], 0));
+            talk.say(data(stream, b"whole", 0));
+            if let Some(code) = end {
+                talk.say(reset(stream, code));
+                talk.linger();
+            }
+        });
+        let dir = Dir::new();
+        let out = fetch(&dir, &server, "-t 0");
+        if is_complete {
+            out.ok();
+            dir.assert_file("out/a", b"whole");
+        } else {
+            assert_ne!(out.exit_code(), Some(0), "{length} {end:?}: {out}");
+        }
+    }
+}
+
+#[test]
 fn what_a_stream_said_that_did_not_end_is_not_held_against_the_next_answer() {
     let server = H2Server::start(|talk| {
         talk.greet(&[]);

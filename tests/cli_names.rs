@@ -1,6 +1,6 @@
 //! Names: from the URL, from the server, never outside the folder, never one over another.
 
-use crate::harness::{Dir, Ntfs, Output, noise};
+use crate::harness::{Dir, Ntfs, Output, noise, sha256_hex};
 use crate::server::{Gate, Server};
 
 /// Fetches one path into `in`, and gives the name that the file got.
@@ -72,15 +72,19 @@ fn no_name_has_controls() {
 }
 
 #[test]
-fn no_name_is_a_device() {
-    for path in ["/CON", "/nul", "/com1.txt", "/Aux.tar.gz"] {
+fn names_that_only_windows_refuses_stay_as_they_are() {
+    for path in ["/CON", "/src/aux.c", "/Aux.tar.gz", "/Vol.", "/a%5Cb"] {
         let (name, _) = name_of(path, None);
-        let stem = name.split('.').next().unwrap_or_default();
-        let is_device = ["CON", "NUL", "COM1", "AUX"]
-            .iter()
-            .any(|device| stem.eq_ignore_ascii_case(device));
-        assert!(!is_device, "{path}: {name}");
+        let wanted = path.rsplit('/').next().unwrap_or_default();
+        assert_eq!(name, wanted.replace("%5C", "\\"), "{path}");
     }
+    let body = b"hello";
+    let server = Server::serving("/drivers/aux.c", body);
+    let dir = Dir::new();
+    let list = format!("{}  drivers/aux.c\n", sha256_hex(body));
+    let gannet = dir.gannet().flags("-i - --base").arg(server.url("/"));
+    gannet.input(list).run().ok();
+    dir.assert_file("drivers/aux.c", body);
 }
 
 #[test]
@@ -131,10 +135,54 @@ fn a_server_may_not_name_a_path() {
         assert!(found != "." && found != "..", "{name}: {found}");
     }
     name_of("/a", Some("attachment; filename*=UTF-8''..%2F..%2Fevil%00"));
-    for path in ["/etc/b", "b/", r"C:\\temp\\b", r"..\\b\\", r"a\\..//b"] {
+    for path in [
+        "/etc/b",
+        "b/",
+        r"C:\\temp\\b",
+        r"C:\temp\b",
+        r"\\server\share\b",
+        r"..\\b\\",
+        r"a\\..//b",
+        "%2e%2e%2fb",
+        "%62",
+    ] {
         let (found, _) = name_of("/a", Some(&format!("attachment; filename=\"{path}\"")));
         assert_eq!(found, "b", "{path}");
     }
+}
+
+#[test]
+fn the_end_of_redirects_names_the_file_if_asked_to() {
+    let server = Server::start(|s| {
+        s.get("/get.php").redirect(302, "/final/a.txt");
+        s.get("/final/a.txt").body(b"1");
+        s.get("/named").redirect(302, "/other");
+        s.get("/other")
+            .body(b"2")
+            .header("Content-Disposition", "attachment; filename=b");
+        s.get("/direct").body(b"3");
+    });
+    let urls = ["/get.php", "/named", "/direct"].map(|path| server.url(path));
+    for (flags, names) in [
+        ("", ["direct", "get.php", "named"]),
+        ("--trust-server-names", ["a.txt", "direct", "other"]),
+        (
+            "--trust-server-names --content-disposition",
+            ["a.txt", "b", "direct"],
+        ),
+    ] {
+        let dir = Dir::new();
+        dir.gannet().flags(flags).args(&urls).run().ok();
+        dir.assert_names(&names);
+    }
+}
+
+#[test]
+fn an_output_with_a_slash_at_its_end_is_a_folder() {
+    let server = Server::serving("/a", b"1");
+    let dir = Dir::new();
+    dir.fetch("-o new/", server.url("/a")).ok();
+    dir.assert_file("new/a", b"1");
 }
 
 #[test]
@@ -436,19 +484,23 @@ fn a_name_from_a_url_is_made_to_fit_a_file_system_that_refuses_it() {
             .etag("\"1\"")
             .conditional();
         s.get("/x/a_b_.txt").body(b"2").etag("\"2\"").conditional();
+        s.get("/aux.c").body(b"4").etag("\"4\"").conditional();
+        s.get("/Vol.").body(b"5").etag("\"5\"").conditional();
         s.get("/c")
             .body(b"3")
             .header("Content-Disposition", "attachment; filename=\"d*e\"");
     });
     for _ in 0..2 {
         let run = ntfs.gannet().flags("-d mnt/o --content-disposition");
-        run.args(["/x/a:b%3F.txt", "/x/a_b_.txt", "/c"].map(|path| server.url(path)))
-            .run()
-            .ok();
+        let paths = ["/x/a:b%3F.txt", "/x/a_b_.txt", "/c", "/aux.c", "/Vol."];
+        run.args(paths.map(|path| server.url(path))).run().ok();
         let files = ntfs.files();
         let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["o/a_b_.txt", "o/a_b_.txt.1", "o/d_e"]);
-        assert_eq!(bodies(&files), [b"1", b"2", b"3"]);
+        assert_eq!(
+            names,
+            ["o/Vol_", "o/_aux.c", "o/a_b_.txt", "o/a_b_.txt.1", "o/d_e"]
+        );
+        assert_eq!(bodies(&files), [b"1", b"2", b"3", b"4", b"5"]);
     }
     let run = ntfs.gannet().flags("-d mnt/p --name {name}/{path}");
     run.arg(server.url("/x/a:b%3F.txt")).run().ok();

@@ -76,7 +76,6 @@ fn a_file_that_is_named_must_be_there_and_that_of_the_home_need_not() {
 fn what_cannot_be_understood_is_named_by_file_and_line_and_not_repeated() {
     let dir = Dir::new();
     for (file, line) in [
-        ("machine h login u\npassword hunter2 hunter2\n", ":2:"),
         ("machine h\r\nlogin u\r\npassword \"hunter2\r\n", ":3:"),
         ("hunter2", ":1:"),
     ] {
@@ -93,6 +92,38 @@ fn what_cannot_be_understood_is_named_by_file_and_line_and_not_repeated() {
     // The file is a part of the word, or there is none.
     let out = dir.gannet().args(["--netrc", "ftp://x/"]).run();
     out.code(2).complains("ftp");
+}
+
+#[test]
+fn unknown_words_are_warned_of_and_end_nothing() {
+    let server = Server::start(Script::guarded);
+    let dir = Dir::new();
+    dir.write(
+        "netrc",
+        "machine api.heroku.com\n  login a\n  password b\n  method interactive\n\
+         machine imap.example login a password hunter2 hunter3\n\
+         machine 127.0.0.1 protocol http login user password pass\n",
+    );
+    let gannet = dir.gannet().arg("--netrc=netrc");
+    let out = gannet.arg(server.url("/a")).run();
+    out.ok();
+    assert!(out.stderr().contains("netrc:5: unknown word"), "{out}");
+    assert!(!out.stderr().contains("netrc:4"), "{out}");
+    out.never_says("hunter3");
+    dir.assert_file("a", b"secret");
+}
+
+#[test]
+fn a_password_without_a_login_is_for_the_user_of_the_url() {
+    let server = Server::start(Script::guarded);
+    let dir = Dir::new();
+    dir.write(
+        "netrc",
+        "machine 127.0.0.1 password no login unknown\nmachine 127.0.0.1 password pass\n",
+    );
+    let url = server.url("/a").replace("//", "//user@");
+    dir.gannet().arg("--netrc=netrc").arg(url).run().ok();
+    dir.assert_file("a", b"secret");
 }
 
 #[test]

@@ -4,6 +4,39 @@ use crate::harness::{Ca, Dir, noise};
 use crate::server::{Port, Server};
 
 #[test]
+fn connections_use_the_interface_or_the_address_that_is_given() {
+    let server = Server::serving("/a", b"1");
+    for (name, code, words) in [
+        ("lo", 0, ""),
+        ("127.0.0.2", 0, ""),
+        ("nowhere0", 4, "No such device"),
+        ("192.0.2.1", 4, "Cannot assign requested address"),
+    ] {
+        let dir = Dir::new();
+        let out = dir.fetch(&format!("-t 0 --interface {name}"), server.url("/a"));
+        out.code(code);
+        assert!(out.stderr().contains(words), "{out}");
+    }
+}
+
+#[test]
+fn messages_have_no_numbers_of_the_system() {
+    let dir = Dir::new();
+    for flags in [
+        &["-t", "0", "http://127.0.0.1:1/a"][..],
+        &["-i", "nowhere"],
+        &["--netrc=nowhere", "http://127.0.0.1:1/a"],
+        &["--cookies", "nowhere", "http://127.0.0.1:1/a"],
+        &["-d", "/proc/nowhere", "http://127.0.0.1:1/a"],
+        &["--cacert", "nowhere", "-t", "0", "https://127.0.0.1:1/a"],
+    ] {
+        let out = dir.gannet().args(flags).run();
+        assert_ne!(out.exit_code(), Some(0), "{out}");
+        out.never_says("os error");
+    }
+}
+
+#[test]
 fn a_dead_port_is_a_network_failure_that_names_the_address() {
     let dead = Port::dead();
     let dir = Dir::new();

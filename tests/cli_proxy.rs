@@ -278,11 +278,38 @@ fn what_names_no_proxy_ends_the_run_before_anything_is_fetched() {
     ] {
         let out = dir.gannet().args(["-p", bad]).arg(server.url("/a")).run();
         out.code(2).complains("--proxy").never_says("hunter2");
-        let gannet = dir.gannet().env("https_proxy", bad);
-        let out = gannet.arg(server.url("/a")).run();
-        out.code(2).complains("https_proxy").never_says("hunter2");
     }
     assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn a_variable_that_names_no_proxy_fails_the_rows_that_need_it_and_no_other() {
+    let server = Server::serving("/a", b"1");
+    for bad in ["gopher://me:hunter2@h:1", "http://me:hunter2@"] {
+        let dir = Dir::new();
+        let gannet = dir.gannet().env("all_proxy", bad);
+        let out = gannet.arg(server.url("/a")).run();
+        out.code(2).complains("all_proxy").never_says("hunter2");
+        dir.assert_names(&[]);
+        for other in [("no_proxy", "127.0.0.0/8"), ("https_proxy", bad)] {
+            let gannet = dir.gannet().env(other.0, other.1);
+            let gannet = gannet.env("https_proxy", bad).flags("--exists overwrite");
+            gannet.arg(server.url("/a")).run().ok();
+        }
+    }
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[test]
+fn socks_is_socks5_with_names_looked_up_by_the_proxy() {
+    let origin = Server::serving("/a", b"hello");
+    let address = origin.address();
+    let proxy = ProxyServer::start(move |client| client.socks(address));
+    let dir = Dir::new();
+    let variable = proxy.url("socks", "") + "/";
+    let gannet = dir.gannet().env("ALL_PROXY", variable);
+    gannet.arg("http://some.host.test/a").run().ok();
+    dir.assert_file("a", b"hello");
 }
 
 #[test]

@@ -45,6 +45,33 @@ fn asked(range: &str, validator: &str) -> (Option<String>, Option<String>) {
 }
 
 #[test]
+fn a_date_counts_beside_an_entity_tag_without_quotes() {
+    let body = noise(300_000);
+    let server = Server::start(|s| {
+        s.get("/a")
+            .body(&body)
+            .etag("12ab-34")
+            .header("Last-Modified", "Mon, 10 Sep 2001 01:46:40 GMT")
+            .header("Date", "Tue, 11 Sep 2001 01:46:40 GMT")
+            .cut_at(200_000)
+            .then()
+            .body(&body)
+            .header("Last-Modified", "Mon, 10 Sep 2001 01:46:40 GMT")
+            .header("Date", "Tue, 11 Sep 2001 01:46:40 GMT")
+            .ranges();
+    });
+    let dir = Dir::new();
+    dir.fetch("-t 0", server.url("/a")).code(4);
+    dir.fetch("-t 0", server.url("/a")).ok();
+    dir.assert_file("a", &body);
+    let requests = server.requests();
+    assert_eq!(
+        requests[1].header("if-range"),
+        Some("Mon, 10 Sep 2001 01:46:40 GMT")
+    );
+}
+
+#[test]
 fn the_next_run_goes_on_where_the_last_one_failed() {
     let server = cut(Route::tagged, Route::tagged);
     let dir = Dir::new();

@@ -125,6 +125,12 @@ fn a_wait_that_the_server_asks_for_is_kept() {
             .retry_after("1")
             .then()
             .body(b"ok");
+        s.get("/utc")
+            .status(429)
+            .header("Date", date.0)
+            .retry_after("Sun, 6 Nov 1994 08:49:38 UTC")
+            .then()
+            .body(b"ok");
         s.get("/date")
             .status(429)
             .header("Date", date.0)
@@ -135,10 +141,10 @@ fn a_wait_that_the_server_asks_for_is_kept() {
     let dir = Dir::new();
     dir.gannet()
         .flags("--retry-delay 1ms")
-        .args([server.url("/seconds"), server.url("/date")])
+        .args(["/seconds", "/date", "/utc"].map(|path| server.url(path)))
         .run()
         .ok();
-    for path in ["/seconds", "/date"] {
+    for path in ["/seconds", "/date", "/utc"] {
         let at: Vec<_> = server
             .requests()
             .into_iter()

@@ -46,6 +46,24 @@ fn a_file_gets_the_servers_time() {
 }
 
 #[test]
+fn a_time_in_another_zone_or_form_is_the_same_time() {
+    for date in [
+        "Sun, 09 Sep 2001 01:46:40 UTC",
+        "Sun, 9 Sep 2001 01:46:40 GMT",
+        "Sat, 08 Sep 2001 18:46:40 -0700",
+        "Sunday, 09-Sep-01 01:46:40 GMT",
+        "Sun Sep  9 01:46:40 2001",
+    ] {
+        let server = Server::start(|s| {
+            s.get("/a").body(b"a").header("Last-Modified", date);
+        });
+        let dir = Dir::new();
+        dir.fetch("--remote-time", server.url("/a")).ok();
+        assert_eq!(time_of(&dir, "a"), modified(), "{date}");
+    }
+}
+
+#[test]
 fn a_file_with_the_servers_time_is_still_known() {
     let server = Server::start(|s| {
         s.get("/a")

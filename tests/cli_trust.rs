@@ -1,7 +1,9 @@
 //! Trust beyond `--cacert`: pinned keys, client certificates, versions, certificates that change; and what a refusal
 //! says.
 
-use crate::harness::{Ca, Dir, Leaf, Output, noise};
+use rustls::version::{TLS12, TLS13};
+
+use crate::harness::{Ca, Dir, Leaf, Output, config_v1, noise};
 use crate::server::{Script, Server};
 
 /// Fetches `/a` with further flags, where `ca` is trusted.
@@ -180,13 +182,35 @@ fn the_oldest_version_can_be_named() {
 }
 
 #[test]
+fn an_insecure_run_takes_a_certificate_of_x509_v1() {
+    for version in [&TLS12, &TLS13] {
+        let server = Server::start_tls(&config_v1(version), |s| {
+            s.get("/a").body(b"1");
+        });
+        let dir = Dir::new();
+        dir.fetch("-k", server.url("/a")).ok();
+        dir.assert_file("a", b"1");
+        let wrong = "-k --pinnedpubkey sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let out = dir.fetch(wrong, server.url("/a"));
+        out.code(5).complains("pinned keys");
+        dir.fetch("", server.url("/a")).code(5).complains("-k");
+    }
+}
+
+#[test]
 fn servers_that_are_too_old_are_not_spoken_to() {
     // An alert, as a server of TLS 1.1 sends it; and its ServerHello, were it to try.
     let alert = b"\x15\x03\x02\x00\x02\x02\x46".to_vec();
     let mut hello = b"\x16\x03\x02\x00\x2a\x02\x00\x00\x26\x03\x02".to_vec();
     hello.extend([7; 32]);
     hello.extend(b"\x00\x00\x2f\x00");
-    for (bytes, words) in [(alert, "versions"), (hello, "TLS")] {
+    // What a server says that has other cipher suites alone.
+    let suites = b"\x15\x03\x03\x00\x02\x02\x28".to_vec();
+    for (bytes, words) in [
+        (alert, "TLS 1.2 with ECDHE and AES-GCM"),
+        (hello, "TLS"),
+        (suites, "TLS 1.2 with ECDHE and AES-GCM"),
+    ] {
         let server = Server::start(|s| s.greeting(&bytes));
         let dir = Dir::new();
         let url = server.url_as("https", "127.0.0.1", "/a");

@@ -33,6 +33,17 @@ fn nothing_to_do_is_a_usage_error() {
 }
 
 #[test]
+fn a_list_and_a_url_that_are_mistaken_for_each_other_are_named() {
+    let dir = Dir::new();
+    dir.write("list.txt", "http://127.0.0.1:1/\n");
+    let out = dir.gannet().arg("list.txt").run();
+    out.code(2).complains("-i list.txt");
+    let out = dir.gannet().args(["-i", "http://me:hunter2@h/list"]).run();
+    out.code(2).complains("gannet -o - URL | gannet -i -");
+    out.never_says("hunter2");
+}
+
+#[test]
 fn an_unknown_flag_is_a_usage_error() {
     Dir::new()
         .gannet()

@@ -1,5 +1,6 @@
 //! [`advice`]: what to do about an error, in terms of flags. The errors of the library name only the cause.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use gannet::error::{Error, Fault, Malformed};
@@ -9,26 +10,90 @@ pub(super) struct WithAdvice<'a>(pub(super) &'a Error);
 
 impl fmt::Display for WithAdvice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match advice(self.0.fault()) {
+        match advice(self.0) {
             Some(advice) => write!(f, "{}: {advice}", self.0),
             None => write!(f, "{}", self.0),
         }
     }
 }
 
-/// The flag that avoids a fault, if there is one.
-fn advice(fault: &Fault) -> Option<&'static str> {
-    match fault {
-        Fault::Malformed(Malformed::Unasked(206)) => Some("to fetch a range, use --range"),
-        Fault::Http11Required => Some("run without --http2"),
-        _ => None,
+/// The flag that avoids an error, if there is one.
+fn advice(error: &Error) -> Option<Cow<'static, str>> {
+    let advice = match error.fault() {
+        Fault::Malformed(Malformed::Unasked(206)) => "to fetch a range, use --range",
+        Fault::Http11Required => "run without --http2",
+        Fault::Http2(_)
+        | Fault::Malformed(Malformed::Http2(_))
+        | Fault::StreamReset(_)
+        | Fault::GoneAway(_) => "if it stays so, try --http1.1",
+        Fault::Certificate(why) => return certificate(&why.to_string()).map(Cow::from),
+        Fault::Status { status: 401, .. } => return Some(login(error).into()),
+        Fault::Status { status: 407, .. } => return Some(proxy_login(error).into()),
+        Fault::Proxy { fault, .. } if fault.is_authentication() => IN_PROXY_URL,
+        _ => return None,
+    };
+    Some(advice.into())
+}
+
+const IN_PROXY_URL: &str = "give the login in the URL of the proxy, -p http://USER:PASS@HOST:PORT";
+
+/// What to do about a certificate that is refused for this reason.
+fn certificate(why: &str) -> Option<&'static str> {
+    if why.contains("pinned") {
+        return None;
     }
+    Some(if why.contains("issuer") {
+        "to trust its issuer, use --cacert FILE; to accept any certificate, -k"
+    } else {
+        "to accept any certificate, use -k"
+    })
+}
+
+/// What to do about a 401.
+fn login(error: &Error) -> String {
+    let offered = offered(error);
+    if offers(error, &["basic", "digest"]) || error.schemes().is_empty() {
+        if error.had_login() {
+            return format!("the login was refused{offered}");
+        }
+        return format!("log in with -u USER:PASS or --netrc{offered}");
+    }
+    if offers(error, &["bearer"]) {
+        return format!("log in with a token, --bearer-env VARIABLE{offered}");
+    }
+    format!("gannet supports Basic, Digest and Bearer alone{offered}")
+}
+
+/// What to do about a 407.
+fn proxy_login(error: &Error) -> String {
+    let offered = offered(error);
+    if !error.schemes().is_empty() && !offers(error, &["basic", "digest"]) {
+        return format!("gannet supports Basic and Digest alone{offered}");
+    }
+    if error.had_login() {
+        return format!("the login was refused{offered}");
+    }
+    format!("{IN_PROXY_URL}{offered}")
+}
+
+/// The schemes that the server offers, in parentheses.
+fn offered(error: &Error) -> String {
+    match error.schemes() {
+        [] => String::new(),
+        schemes => format!(" (offered: {})", schemes.join(", ")),
+    }
+}
+
+/// Whether the server offers one of these schemes.
+fn offers(error: &Error, known: &[&str]) -> bool {
+    let mut schemes = error.schemes().iter();
+    schemes.any(|scheme| known.contains(&scheme.to_ascii_lowercase().as_str()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gannet::error::Doing;
+    use gannet::error::{Doing, ErrorCode};
 
     fn shown(fault: Fault) -> String {
         WithAdvice(&Error::new(fault, Doing::Receiving, None)).to_string()
@@ -39,6 +104,9 @@ mod tests {
         for (fault, flag) in [
             (Fault::Malformed(Malformed::Unasked(206)), "--range"),
             (Fault::Http11Required, "--http2"),
+            (Fault::Http2(ErrorCode(1)), "--http1.1"),
+            (Fault::StreamReset(ErrorCode(2)), "--http1.1"),
+            (Fault::Certificate("not trusted".into()), "-k"),
         ] {
             let cause = fault.to_string();
             let shown = shown(fault);

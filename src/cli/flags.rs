@@ -149,6 +149,8 @@ pub(crate) struct OutputFlags {
     pub(crate) dir: Option<PathBuf>,
 
     /// Store a single URL as FILE; - is standard output
+    ///
+    /// A FILE that ends in a slash is a folder: files are stored in it, as with --dir.
     #[arg(short, long, value_name = "FILE", conflicts_with = "input_file")]
     pub(crate) output: Option<PathBuf>,
 
@@ -158,7 +160,7 @@ pub(crate) struct OutputFlags {
     /// {ext} (the name before and after its last dot), {index} (the number of the row, from 1; invalid rows and those
     /// of other shards count too) and {hash} (the first 16 hex digits of the SHA-256 of the URL without user
     /// information and fragment). Slashes create folders below --dir. A name given in a list takes precedence.
-    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["output", "content_disposition"], hide_short_help = true)]
+    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["output", "content_disposition", "trust_server_names"], hide_short_help = true)]
     pub(crate) name: Option<String>,
 
     /// Use the file name that the server sends
@@ -166,6 +168,13 @@ pub(crate) struct OutputFlags {
     /// The name in the Content-Disposition header of the response is used, reduced to a safe base name.
     #[arg(long)]
     pub(crate) content_disposition: bool,
+
+    /// Name files by the URL that redirects lead to
+    ///
+    /// Without this flag the URL that was given names the file. A name in a Content-Disposition header takes
+    /// precedence with --content-disposition.
+    #[arg(long, hide_short_help = true)]
+    pub(crate) trust_server_names: bool,
 
     /// What to do if the file exists
     #[arg(long, value_name = "WHAT", value_parser = choice(&EXISTS), default_value = "verify")]
@@ -186,6 +195,22 @@ pub(crate) struct OutputFlags {
     /// When to sync files to the disk
     #[arg(long, value_name = "WHEN", value_parser = choice(&FSYNC), default_value = "none", hide_short_help = true)]
     pub(crate) fsync: Durability,
+}
+
+impl OutputFlags {
+    /// Reads `-o FOLDER/` as a folder of `--dir`.
+    fn take_folder(&mut self) {
+        if let Some(folder) = self.output.take_if(|path| is_folder(path)) {
+            let dir = self.dir.take().unwrap_or_default();
+            self.dir = Some(dir.join(folder));
+        }
+    }
+}
+
+/// Whether a path can only name a folder.
+fn is_folder(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes.ends_with(b"/") || !bytes.is_empty() && path.file_name().is_none()
 }
 
 /// The values of `--fsync`.
@@ -240,7 +265,8 @@ pub(crate) struct Integrity {
     ///
     /// FILE has the format of sha256sum and similar tools, for example SHA256SUMS. It may be a URL, which is fetched
     /// first. The digest of a file is found by the last component of its URL, or else by its own name. A file without a
-    /// digest in FILE fails, unless its digest is given elsewhere.
+    /// digest in FILE fails, unless its digest is given elsewhere. In a run of one URL, FILE may also be one digest
+    /// without a name.
     #[arg(long, value_name = "FILE|URL", hide_short_help = true)]
     pub(crate) checksums: Option<String>,
 
@@ -348,7 +374,7 @@ pub(crate) struct Http {
     #[arg(long, value_name = "URL", value_parser = field_value, hide_short_help = true)]
     pub(crate) referer: Option<String>,
 
-    /// Log in with HTTP Basic authentication
+    /// Log in with Basic or Digest authentication
     ///
     /// The login is sent only to the origin of each URL, and never from https to http. A password given here is visible
     /// in the list of processes.
@@ -372,7 +398,8 @@ pub(crate) struct Http {
     /// The environment variable NETRC can name another file than ~/.netrc. The login of a host is sent to that host
     /// only, with Basic authentication, also after a redirect to it, but never in plaintext after https. The 'default'
     /// login is for the hosts of the URLs themselves. --user, user information in a URL and an Authorization header
-    /// take precedence. A URL with a user and no password gets the password of that user.
+    /// take precedence. A URL with a user and no password gets the password of that user, or that of an entry without a
+    /// login.
     #[arg(
         long,
         value_name = "FILE",
@@ -403,18 +430,14 @@ pub(crate) struct Http {
     ///
     /// gzip, br and zstd are offered to servers (or the codings of a -H 'Accept-Encoding: ...'). Files are stored
     /// decompressed, and given sizes and digests are those of the stored files. A compressed response is fetched over
-    /// one connection, and is restarted instead of resumed. Without this flag no coding is offered, and bytes are
-    /// stored as received.
+    /// one connection, and is restarted instead of resumed. Archives such as .tar.gz stay as they are, although servers
+    /// declare their compression as a coding. Without this flag no coding is offered, and bytes are stored as
+    /// received.
     #[arg(long, hide_short_help = true)]
     pub(crate) compressed: bool,
 
-    /// Send the cookies of FILE, and those set during the run
-    ///
-    /// FILE has Netscape's format, as curl, wget and browser extensions write it; it is not changed. Each cookie is
-    /// sent according to its domain, path, expiry and Secure attribute. A Cookie header of --header comes before them
-    /// in the same line, for the origin of each URL.
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
-    pub(crate) cookies: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) jar: CookieFlags,
 
     /// Use HTTP/1.1 only
     #[arg(id = "http1_1", long = "http1.1", hide_short_help = true)]
@@ -443,6 +466,25 @@ pub(crate) struct Http {
     /// 0 means no limit.
     #[arg(long, value_name = "SIZE", value_parser = size, hide_short_help = true)]
     pub(crate) max_filesize: Option<u64>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "HTTP")]
+pub(crate) struct CookieFlags {
+    /// Send the cookies of FILE, and those set during the run
+    ///
+    /// FILE has Netscape's format, as curl, wget and browser extensions write it; it is not changed. Each cookie is
+    /// sent according to its domain, path, expiry and Secure attribute. A Cookie header of --header comes before them
+    /// in the same line, for the origin of each URL.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) cookies: Option<PathBuf>,
+
+    /// Send no cookies that redirects set
+    ///
+    /// Without this flag and --cookies, a cookie that a redirect sets is sent along the same chain of redirects, and
+    /// then forgotten.
+    #[arg(long, conflicts_with = "cookies", hide_short_help = true)]
+    pub(crate) no_cookies: bool,
 }
 
 #[derive(Args)]
@@ -495,6 +537,13 @@ pub(crate) struct Network {
     #[arg(short = '6', alias = "ipv6")]
     pub(crate) ipv6: bool,
 
+    /// Connect from this interface, or from this address
+    ///
+    /// NAME is that of a network interface, such as eth0, or an IP address of this machine; an address limits
+    /// connections to its family. Name lookups are not affected.
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub(crate) interface: Option<String>,
+
     /// Use ADDR for HOST and PORT instead of a lookup
     ///
     /// Several addresses are separated by commas; an IPv6 address can be in brackets. Can be given several times.
@@ -513,8 +562,9 @@ pub(crate) struct Network {
     ///
     /// URL is [SCHEME://][USER[:PASS]@]HOST[:PORT]. The scheme is http (the default), https, socks5 or socks5h. For
     /// https URLs, and for all URLs over SOCKS, the proxy opens a tunnel; other requests are sent to the proxy. With
-    /// socks5 names are looked up locally, with socks5h by the proxy. Without this flag the variables http_proxy,
-    /// https_proxy and all_proxy are used; an empty URL means no proxy.
+    /// socks5 names are looked up locally, with socks5h or socks by the proxy. Without this flag the variables
+    /// http_proxy, https_proxy and all_proxy are used; an empty URL means no proxy. A variable with an invalid URL
+    /// fails the files that need it.
     #[arg(short, long, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) proxy: Option<String>,
 
@@ -719,6 +769,7 @@ impl Flags {
         I: IntoIterator<Item: Into<OsString> + Clone>,
     {
         let mut flags = Self::try_parse_from(command_line)?;
+        flags.output.take_folder();
         match flags.conflict().or_else(|| flags.take_outputs()) {
             Some(message) => Err(Self::command().error(ErrorKind::ArgumentConflict, message)),
             None => Ok(flags),
@@ -741,12 +792,35 @@ impl Flags {
                 return Some(message.to_owned());
             }
         }
+        if let Some(message) = self.mistaken_input() {
+            return Some(message);
+        }
         let stdin = self
             .input
             .input_file
             .iter()
             .filter(|file| *file == Path::new("-"));
         (stdin.count() > 1).then(|| "'--input-file -' can be given only once".to_owned())
+    }
+
+    /// A list that is given as a URL, or a URL that is given as a list.
+    fn mistaken_input(&self) -> Option<String> {
+        let mut lists = self
+            .input
+            .input_file
+            .iter()
+            .map(|list| list.to_string_lossy());
+        if let Some(url) = lists.find(|list| is_url(list) && !Path::new(&**list).exists()) {
+            return Some(format!(
+                "--input-file reads a file, and '{}' is a URL: fetch it with 'gannet -o - URL | gannet -i -'",
+                without_login(&url)
+            ));
+        }
+        let mut urls = self.input.urls.iter();
+        let file = urls.find(|url| !url.contains("://") && Path::new(url).is_file())?;
+        Some(format!(
+            "'{file}' is a file: to fetch the URLs in it, use '-i {file}'; for a host of this name, write http://{file}"
+        ))
     }
 
     /// Replaces each output that leads to standard output by `-`. Returns a message if two outputs are the same file,
@@ -792,6 +866,19 @@ impl Flags {
             .iter()
             .enumerate()
             .find_map(|(at, output)| output.clash(&taken[..at], &taken, &lists))
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    text.starts_with("http://") || text.starts_with("https://")
+}
+
+/// A URL for messages: its userinfo is masked.
+fn without_login(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://***@{rest}"),
+        _ => url.to_owned(),
     }
 }
 
@@ -921,6 +1008,20 @@ mod tests {
             read(&["-o", "-", "http://h/1"]).output.output,
             Some(PathBuf::from("-"))
         );
+    }
+
+    #[test]
+    fn an_output_that_ends_in_a_slash_is_a_folder() {
+        for (typed, dir) in [
+            (&["-o", "x/", "u", "v"][..], "x/"),
+            (&["-d", "a", "-o", "x/", "u"], "a/x/"),
+            (&["-o", ".", "u"], "."),
+            (&["-o", "/", "u"], "/"),
+        ] {
+            let output = read(typed).output;
+            assert_eq!(output.output, None);
+            assert_eq!(output.dir, Some(PathBuf::from(dir)));
+        }
     }
 
     #[test]

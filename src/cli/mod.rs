@@ -27,6 +27,7 @@ mod values;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::{ContextKind, ContextValue};
 use gannet::internals::sys::{self, Stop};
@@ -59,8 +60,17 @@ pub(crate) fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode
 
 fn complain(error: &anyhow::Error, exit: Exit) -> Exit {
     // If standard error cannot be written, the exit code still reports the error.
-    let _ = writeln!(std::io::stderr(), "gannet: {error:#}");
+    let text = without_code(format!("{error:#}"));
+    let _ = writeln!(std::io::stderr(), "gannet: {text}");
     exit
+}
+
+/// A message without the number of the system's error at its end.
+fn without_code(text: String) -> String {
+    match text.rsplit_once(" (os error ") {
+        Some((before, code)) if code.ends_with(')') => before.to_owned(),
+        _ => text,
+    }
 }
 
 /// Masks the value in an error about a header or a URL with userinfo, because it may be a secret.
@@ -95,9 +105,15 @@ fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
     let mut reactor = Reactor::catching_signals();
     let stop = Stop::by(reactor.stop_flag());
     let mut console = Console::new(&flags, &stop).map_err(|error| (error, Exit::LocalFile))?;
-    let cookies = flags.http.cookies.as_deref().map(credentials::cookies);
+    let cookies = flags.http.jar.cookies.as_deref().map(credentials::cookies);
     let cookies = cookies.transpose().map_err(|error| (error, Exit::Usage))?;
+    let netrc = flags.http.netrc.clone().map(credentials::netrc);
+    let netrc = netrc.transpose().map_err(|error| (error, Exit::Usage))?;
     let mut plan = options::plan(flags).map_err(|error| (error, Exit::Usage))?;
+    if let Some((netrc, warnings)) = netrc {
+        console.warn(&warnings);
+        plan.options.netrc = netrc.map(Arc::new);
+    }
     if let Some((cookies, warnings)) = cookies {
         console.warn(&warnings);
         plan.cookies = Some(cookies);

@@ -16,7 +16,6 @@ use gannet::multi::{
 };
 use gannet::session::{ListPlace, Output, Plan, Request, Resume, Retry, Template};
 
-use super::credentials;
 use super::flags::{self, Flags};
 use super::values::is_stdout;
 
@@ -26,10 +25,7 @@ use super::values::is_stdout;
 /// A flag has an invalid value; the message names the flag.
 pub(crate) fn plan(flags: Flags) -> Result<Plan> {
     let request = request(&flags)?;
-    let mut options = options(&flags)?;
-    if let Some(typed) = flags.http.netrc {
-        options.netrc = credentials::netrc(typed)?.map(Arc::new);
-    }
+    let options = options(&flags)?;
     let digests = flags.integrity.checksum.iter().map(|text| {
         let digest = text.parse::<Expected>();
         digest.map_err(|why| anyhow!("--checksum: {why}"))
@@ -53,6 +49,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         output,
         template: flags.output.name.as_deref().map(template).transpose()?,
         takes_names: flags.output.content_disposition,
+        takes_final_names: flags.output.trust_server_names,
         exists: flags.output.exists,
         resume: resume(&flags.resume),
         split: flags.concurrency.split,
@@ -80,6 +77,7 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
         request,
         options,
         cookies: None,
+        has_no_cookies: flags.http.jar.no_cookies,
         traces: match (flags.reporting.verbose, &flags.reporting.events) {
             (0, None) => None,
             (0, Some(_)) => Some(Detail::Steps),
@@ -190,6 +188,7 @@ fn options(flags: &Flags) -> Result<Options> {
             (_, true) => Family::V6,
             _ => Family::Any,
         },
+        interface: flags.network.interface.clone(),
         proxies: proxies(&flags.network)?,
         stand_ins: stand_ins(&flags.network.connect_to)?,
         overrides: overrides
@@ -205,6 +204,7 @@ fn options(flags: &Flags) -> Result<Options> {
         },
         netrc: None,
         cookies: None,
+        redirect_cookies: None,
         windows: Windows::default(),
     })
 }
@@ -223,8 +223,7 @@ fn proxies(flags: &flags::Network) -> Result<Proxies> {
             let proxy = typed.parse::<Proxy>();
             Proxies::all(proxy.map_err(|why| anyhow!("--proxy: {why}"))?)
         }
-        None => Proxies::from_environment(variable)
-            .map_err(|(name, why)| anyhow!("the variable {name}: {why}"))?,
+        None => Proxies::from_environment(variable),
     };
     let exempt = flags
         .noproxy

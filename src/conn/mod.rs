@@ -14,6 +14,7 @@ mod tls;
 mod trust;
 mod verifier;
 mod wire;
+mod x509;
 
 pub(crate) use eyeballs::{Action, Race};
 pub use filter::Interest;

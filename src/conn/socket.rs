@@ -1,7 +1,7 @@
 //! The lowest layer of every stack: a non-blocking TCP socket, or a [`Wire`] in its place.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,8 +37,9 @@ pub(crate) enum Dialled {
 }
 
 impl Socket {
-    /// Starts to connect to `address`. The socket becomes writable when the attempt has ended.
-    pub(crate) fn dial(address: SocketAddr) -> io::Result<Self> {
+    /// Starts to connect to `address`, from an interface or one of this machine's addresses if one is given. The socket
+    /// becomes writable when the attempt has ended.
+    pub(crate) fn dial(address: SocketAddr, from: Option<&str>) -> io::Result<Self> {
         let socket = socket2::Socket::new(
             Domain::for_address(address),
             Type::STREAM.nonblocking(),
@@ -50,6 +51,11 @@ impl Socket {
                 .with_time(KEEPALIVE)
                 .with_interval(KEEPALIVE),
         )?;
+        match from.map(str::parse::<IpAddr>) {
+            None => {}
+            Some(Ok(own)) => socket.bind(&SockAddr::from(SocketAddr::new(own, 0)))?,
+            Some(Err(_)) => socket.bind_device(from.map(str::as_bytes))?,
+        }
         match socket.connect(&SockAddr::from(address)) {
             Ok(()) => {}
             Err(error)

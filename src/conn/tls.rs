@@ -448,6 +448,7 @@ fn fault(error: rustls::Error) -> Fault {
             Fault::IdentityRefused(alert_text(*alert))
         }
         rustls::Error::AlertReceived(alert) => Fault::Tls(alert_text(*alert).into()),
+        rustls::Error::PeerIncompatible(_) => Fault::Tls(format!("{error}{OFFERED}").into()),
         _ => Fault::Tls(error.into()),
     }
 }
@@ -498,11 +499,22 @@ fn is_of_identity(alert: AlertDescription) -> bool {
 fn alert_text(alert: AlertDescription) -> String {
     let meaning = match alert {
         AlertDescription::ProtocolVersion => ": it speaks none of the versions that are allowed",
-        AlertDescription::HandshakeFailure => ": it accepts nothing that was offered",
+        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
+            ": it accepts nothing that was offered"
+        }
         alert if is_of_identity(alert) => {
             ": it wants another certificate of the client's, or one at all"
         }
         _ => "",
     };
-    format!("the server sent the alert {alert:?}{meaning}")
+    let offered = match alert {
+        AlertDescription::ProtocolVersion
+        | AlertDescription::HandshakeFailure
+        | AlertDescription::InsufficientSecurity => OFFERED,
+        _ => "",
+    };
+    format!("the server sent the alert {alert:?}{meaning}{offered}")
 }
+
+/// The versions and cipher suites of the program, for messages. Those of other servers are not safe.
+const OFFERED: &str = " (TLS 1.3; TLS 1.2 with ECDHE and AES-GCM or ChaCha20)";

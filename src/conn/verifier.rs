@@ -7,7 +7,9 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
 use rustls::crypto::hash::HashAlgorithm;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
@@ -15,9 +17,14 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::x509;
+
 /// The error of webpki for an authority's certificate that a server presents as its own. webpki reports it after it has
 /// checked the validity period, and before it searches an issuer.
 const IS_AUTHORITY: &str = "CaUsedAsEndEntity";
+
+/// The error of webpki for a certificate that is not X.509 v3.
+const IS_OLD_VERSION: &str = "UnsupportedCertVersion";
 
 /// The verifier of every connection that is not insecure.
 #[derive(Debug)]
@@ -120,12 +127,9 @@ impl ServerCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+            .or_else(|error| verify_by_key(error, message, certificate, signature, algorithms))
     }
 
     fn verify_tls13_signature(
@@ -134,16 +138,48 @@ impl ServerCertVerifier for AcceptAny {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+            .or_else(|error| verify_by_key(error, message, certificate, signature, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Verifies the signature of a handshake by the key of an X.509 v1 certificate, which webpki does not parse.
+///
+/// # Errors
+/// The error of webpki, if it is about something else; a bad signature.
+fn verify_by_key(
+    error: Error,
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    match &error {
+        Error::InvalidCertificate(CertificateError::Other(why))
+            if why.0.to_string() == IS_OLD_VERSION => {}
+        _ => return Err(error),
+    }
+    let key = x509::public_key(certificate).ok_or(CertificateError::BadEncoding)?;
+    let mut mapping = algorithms.mapping.iter();
+    let of_scheme = mapping.find(|(scheme, _)| *scheme == signature.scheme);
+    let mut fitting = of_scheme
+        .map_or(&[][..], |(_, algorithms)| algorithms)
+        .iter();
+    let is_valid = fitting.any(|algorithm| {
+        algorithm.public_key_alg_id().as_ref() == key.algorithm
+            && algorithm
+                .verify_signature(key.bits, message, signature.signature())
+                .is_ok()
+    });
+    if is_valid {
+        Ok(HandshakeSignatureValid::assertion())
+    } else {
+        Err(CertificateError::BadSignature.into())
     }
 }
 
@@ -188,8 +224,8 @@ impl ServerCertVerifier for Pinned {
         let verified = self
             .inner
             .verify_server_cert(end_entity, intermediates, name, ocsp, now)?;
-        let key = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
-        let digest = self.suite.common.hash_provider.hash(&key);
+        let key = x509::public_key(end_entity).ok_or(CertificateError::BadEncoding)?;
+        let digest = self.suite.common.hash_provider.hash(key.info);
         if self.pins.iter().any(|pin| digest.as_ref() == pin) {
             Ok(verified)
         } else {

@@ -11,7 +11,7 @@ use super::Ranges;
 use super::hashing::{Hashed, Hashing, TaskId};
 use super::tally::{Found, Tally};
 use crate::error::Fault;
-use crate::http::digest::{Algorithm, Pieces, announced};
+use crate::http::digest::{Algorithm, Pieces, announced, announced_before, content_md5};
 use crate::http::{Digest, Expected, Response};
 
 /// Above this many bytes the threads hash a file.
@@ -370,7 +370,9 @@ fn meet(expected: &Expected, found: &[Digest], is_announced: bool) -> Result<(),
 }
 
 /// The digest of the full body that a response announces; the response may have only a range of it. Without content
-/// codings the body is the representation, and in a full response also the content (RFC 9530 §2 and §3).
+/// codings the body is the representation, and in a full response also the content (RFC 9530 §2 and §3). Of the older
+/// fields, Digest is that of the representation. Content-MD5 is read in full responses alone: servers send that of the
+/// full file with a range.
 pub(super) fn announcement(response: &Response) -> Option<Digest> {
     let fields: &[_] = match response.status {
         200 => &["repr-digest", "content-digest"],
@@ -379,6 +381,13 @@ pub(super) fn announcement(response: &Response) -> Option<Digest> {
     };
     let digests = fields.iter();
     let digests = digests.filter_map(|name| announced(response.headers.get_all(name)));
+    let older = announced_before(response.headers.get_all("digest"));
+    let md5 = if response.status == 200 {
+        response.headers.get("content-md5")
+    } else {
+        None
+    };
+    let digests = digests.chain(older).chain(md5.and_then(content_md5));
     digests.max_by_key(Digest::algorithm)
 }
 

@@ -1,10 +1,58 @@
 //! A body that arrives with content codings and is stored decoded (RFC 9110 §8.4), and the digest of the coded form.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use super::check::announcement;
 use super::message::Message;
 use crate::error::Fault;
 use crate::http::Response;
 use crate::http::encoding::Decoder;
+
+/// The extensions of archives and other files that are compressed themselves, by coding.
+const GZIP: [&str; 4] = ["gz", "gzip", "svgz", "tgz"];
+const ZSTD: [&str; 2] = ["tzst", "zst"];
+const BROTLI: [&str; 1] = ["br"];
+
+/// The media types of such files.
+const TYPES: [&str; 4] = [
+    "application/gzip",
+    "application/x-gzip",
+    "application/x-tgz",
+    "application/zstd",
+];
+
+/// Whether a response is an archive, and its own compression is declared as a content coding. The coded form is the
+/// file then, as wget stores it too, and published digests are of it.
+pub(super) fn is_archive(response: &Response, name: Option<&OsStr>) -> bool {
+    let mut codings = response.headers.get_all("content-encoding");
+    let (Some(coding), None) = (codings.next(), codings.next()) else {
+        return false;
+    };
+    let extensions: &[&str] = match coding.trim_ascii().to_ascii_lowercase().as_slice() {
+        b"gzip" | b"x-gzip" => &GZIP,
+        b"zstd" => &ZSTD,
+        b"br" => &BROTLI,
+        _ => return false,
+    };
+    let kind = response.content_type().unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    TYPES.iter().any(|known| kind.eq_ignore_ascii_case(known))
+        || name.is_some_and(|name| has_extension(name, extensions))
+}
+
+/// Whether a name is that of an archive that [`is_archive`] leaves as it is.
+pub(super) fn has_archive_name(name: &OsStr) -> bool {
+    [&GZIP[..], &ZSTD, &BROTLI]
+        .iter()
+        .any(|extensions| has_extension(name, extensions))
+}
+
+fn has_extension(name: &OsStr, extensions: &[&str]) -> bool {
+    let extension = Path::new(name).extension().and_then(OsStr::to_str);
+    let mut extensions = extensions.iter();
+    extension.is_some_and(|found| extensions.any(|known| known.eq_ignore_ascii_case(found)))
+}
 
 /// The content codings of one response.
 #[derive(Debug)]

@@ -27,6 +27,7 @@ mod tally;
 mod template;
 mod validators;
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -112,8 +113,14 @@ pub struct Download {
     pub body: Body,
     /// The smallest segment that it may be divided into, in bytes; `None` if it must not be divided.
     pub least: Option<u64>,
-    /// Whether the server may name the file.
+    /// Whether the server may name the file by a header.
     pub takes_name: bool,
+    /// Whether the URL that redirects lead to may name the file.
+    pub takes_final_name: bool,
+    /// What the user must know of the current response.
+    notice: Option<Notice>,
+    /// The name in that URL, of the current response.
+    final_name: Option<String>,
     /// The request fields that offer content codings; `None` if bodies are stored as they are sent.
     offer: Option<Arc<[Field]>>,
     /// The largest size of the decoded body, in bytes.
@@ -139,6 +146,9 @@ impl Download {
             body,
             least: None,
             takes_name: false,
+            takes_final_name: false,
+            final_name: None,
+            notice: None,
             offer: None,
             limit: None,
             fragment: None,
@@ -172,6 +182,11 @@ impl Download {
     /// Fetches only a range of the resource, and stores it as a file.
     pub fn take_part(&mut self, range: ByteRange) {
         self.fragment = Some(Box::new(Fragment::new(range)));
+    }
+
+    /// Whether a response may name the file.
+    pub fn is_named_by_server(&self) -> bool {
+        self.takes_name || self.takes_final_name
     }
 
     /// Whether only a range of the resource is fetched.
@@ -418,10 +433,11 @@ impl Download {
 
     /// The message for the user; it is returned once.
     pub fn take_notice(&mut self) -> Option<Notice> {
-        match &mut self.body {
+        let of_part = match &mut self.body {
             Body::File(part) => part.take_notice(),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => None,
-        }
+        };
+        of_part.or_else(|| self.notice.take())
     }
 
     /// Counts the wrong pieces as missing, so that the next try requests them. If the current URL has any `mirrors`,
@@ -585,12 +601,14 @@ impl Download {
     }
 
     /// The name that a response gives the file, if the server may name it.
-    fn given_name(&self, response: &Response) -> Option<String> {
-        if self.takes_name {
+    fn given_name(&mut self, response: &Response) -> Option<String> {
+        let final_name = self.final_name.take();
+        let given = if self.takes_name {
             given_name(response)
         } else {
             None
-        }
+        };
+        given.or(final_name)
     }
 
     /// Whether another try can still produce a correct body.
@@ -617,6 +635,15 @@ fn is_unasked(response: &Response) -> bool {
 /// Whether a range is the full file, and its response has that length.
 fn is_full(range: ContentRange, length: Option<u64>) -> bool {
     range.first == 0 && range.total == Some(range.last + 1) && range.total == length
+}
+
+/// A warning that the body is stored in a coded form, if it is.
+fn unasked_coding(response: &Response) -> Option<Notice> {
+    let coding = Validators::of(response).encoding?;
+    let coding = coding.escape_default();
+    let what =
+        format!("it is stored compressed, as it was sent ({coding}) without being asked for");
+    Some(Notice::Warning(what.into()))
 }
 
 /// The file name in a response's Content-Disposition, made safe.
@@ -655,6 +682,10 @@ impl Body {
 }
 
 impl Sink for Download {
+    fn redirected(&mut self, url: &Url) {
+        self.final_name = self.takes_final_name.then(|| name::from_url(url));
+    }
+
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
         if let Body::Segment(segment) = &mut self.body {
             return segment.head(response);
@@ -692,8 +723,17 @@ impl Sink for Download {
             _ if is_unasked(response) => return Err(Malformed::Unasked(response.status).into()),
             _ => {}
         }
-        if self.decodes() {
+        let name = match &self.body {
+            Body::File(part) => given
+                .as_deref()
+                .map_or(Some(part.name()), |given| Some(OsStr::new(given))),
+            _ => None,
+        };
+        let is_archive = coded::is_archive(response, name);
+        if self.decodes() && !is_archive {
             self.coded = Coded::of(response)?;
+        } else if !self.decodes() && !is_archive {
+            self.notice = unasked_coding(response);
         }
         if self.coded.is_none() {
             self.bound(response.content_length().unwrap_or(0))?;

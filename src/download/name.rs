@@ -24,7 +24,7 @@ pub const LONGEST_NAME: usize = 255 - RESERVED;
 /// The longest name that every file system accepts, in bytes: the smallest limit in use is eCryptfs's 143.
 const SHORTEST_LIMIT: usize = 143;
 /// The characters that FAT, NTFS and SMB refuse in a name, beside those that are never [`safe`].
-const SPECIAL: [char; 7] = ['"', '*', ':', '<', '>', '?', '|'];
+const SPECIAL: [char; 8] = ['"', '*', ':', '<', '>', '?', '\\', '|'];
 /// The longest relative path in a list, in bytes: a longer one is likely to be an attack.
 const LONGEST_PATH: usize = 1024;
 /// The longest extension, with its dot, that survives when a name is cut.
@@ -58,11 +58,11 @@ pub(super) fn from_segment(segment: &str) -> String {
     }
 }
 
-/// Makes a safe base name of any text. Separators, control and bidi characters become `_`; trailing dots and spaces
-/// are removed; it is never empty, `.`, `..`, a device (`NUL.txt` becomes `_NUL.txt`) or a state file of gannet's
-/// (`x.part.gannet` becomes `x.part_gannet`, so that a server cannot plant one). It has at most [`LONGEST_NAME`]
-/// bytes, and keeps a short extension, such as `.tar.gz`. A leading `~`, `-` or `.` stays: only shells give them a
-/// meaning.
+/// Makes a safe base name of any text. Slashes, control and bidi characters become `_`; trailing spaces are removed; it
+/// is never empty, `.`, `..` or a state file of gannet's (`x.part.gannet` becomes `x.part_gannet`, so that a server
+/// cannot plant one). It has at most [`LONGEST_NAME`] bytes, and keeps a short extension, such as `.tar.gz`. A leading
+/// `~`, `-` or `.` stays: only shells give them a meaning. What only Windows refuses stays too, unless the file system
+/// refuses it ([`Limits::fit`]).
 pub fn safe(name: &str) -> String {
     safe_within(name, LONGEST_NAME)
 }
@@ -77,11 +77,6 @@ fn safe_within(name: &str, most: usize) -> String {
             .collect()
     };
     let name = cut(trim(&replaced), most);
-    let name = if is_device(&name) {
-        cut(&format!("_{name}"), most)
-    } else {
-        name
-    };
     if !is_state(&name) {
         return name;
     }
@@ -94,7 +89,8 @@ fn safe_within(name: &str, most: usize) -> String {
 pub struct Limits {
     /// The longest name, in bytes.
     pub longest: usize,
-    /// It accepts `"`, `*`, `:`, `<`, `>`, `?` and `|`, which FAT, NTFS and SMB refuse.
+    /// It accepts `"`, `*`, `:`, `<`, `>`, `?`, `\` and `|`, which FAT, NTFS and SMB refuse. One that refuses them also
+    /// has no trailing dots and no names of devices.
     pub takes_special: bool,
 }
 
@@ -111,6 +107,8 @@ impl Limits {
             || bytes
                 .iter()
                 .any(|byte| SPECIAL.contains(&char::from(*byte)))
+            || bytes.ends_with(b".")
+            || name.to_str().is_some_and(is_device)
     }
 
     /// A text of all characters that some file system refuses, to test one.
@@ -118,8 +116,8 @@ impl Limits {
         SPECIAL.into_iter().collect()
     }
 
-    /// The path with each component made to fit: `_` for each refused character, and the rest cut as [`safe`] does. A
-    /// component that fits stays as it is.
+    /// The path with each component made to fit: `_` for each refused character and trailing dot, `_` before the name
+    /// of a device (`_NUL.txt`), and the rest cut as [`safe`] does. A component that fits stays as it is.
     pub fn fit(self, path: &Path) -> PathBuf {
         path.iter()
             .map(|component| {
@@ -127,12 +125,13 @@ impl Limits {
                 if self.refuse_component(&component).is_none() {
                     return component.into_owned();
                 }
-                let replaced = if self.takes_special {
-                    component.into_owned()
+                let most = self.longest_base();
+                let cut = safe_within(&component, most);
+                if self.takes_special {
+                    cut
                 } else {
-                    component.replace(SPECIAL, "_")
-                };
-                safe_within(&replaced, self.longest_base())
+                    safe_within(&portable(&cut, most), most)
+                }
             })
             .collect()
     }
@@ -149,6 +148,12 @@ impl Limits {
                 "the file system takes none of {} in a name",
                 Self::special_probe()
             ));
+        }
+        if !self.takes_special && component.ends_with('.') {
+            return Some("the file system takes no name that ends in a dot".into());
+        }
+        if !self.takes_special && is_device(component) {
+            return Some("the file system takes no name of a device, such as CON or NUL".into());
         }
         let most = self.longest_base();
         (component.len() > most).then(|| {
@@ -198,16 +203,12 @@ pub fn numbered(name: &str, number: u64) -> String {
 fn fault(component: &str) -> Option<String> {
     let fault = if component == ".." {
         "the path has \"..\"".into()
-    } else if component.contains('\\') {
-        "the path has a backslash".into()
     } else if component.chars().any(is_forbidden) {
         "the path has a control character".into()
     } else if component.len() > LONGEST_NAME {
         format!("a part of the path is longer than {LONGEST_NAME} bytes")
-    } else if component.ends_with(['.', ' ']) {
-        "a part of the path ends in a dot or a space".into()
-    } else if is_device(component) {
-        "a part of the path is a reserved device name".into()
+    } else if component.ends_with(' ') {
+        "a part of the path ends in a space".into()
     } else if is_state(component) {
         format!("a part of the path ends in {STATE}, as gannet's own files do")
     } else {
@@ -216,19 +217,19 @@ fn fault(component: &str) -> Option<String> {
     Some(fault)
 }
 
-/// Separators, control characters (C0, DEL, C1), line separators, and bidi controls, which can show `exe.txt` for
+/// Slashes, control characters (C0, DEL, C1), line separators, and bidi controls, which can show `exe.txt` for
 /// `txt.exe`.
 fn is_forbidden(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
-            '/' | '\\' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            '/' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
         )
 }
 
 /// The bytes of nearly all names: none is forbidden, or part of a forbidden character.
 fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && !matches!(byte, b'/' | b'\\')
+    matches!(byte, b' '..=b'~') && byte != b'/'
 }
 
 /// Whether a name is a device on some system, whatever its extension and case.
@@ -260,23 +261,33 @@ fn is_state(name: &str) -> bool {
     stem.is_some_and(|stem| name.as_bytes()[stem..].eq_ignore_ascii_case(STATE.as_bytes()))
 }
 
-fn trim(name: &str) -> &str {
-    name.trim_end_matches(['.', ' '])
+/// A safe name of at most `most` bytes as file systems with the rules of Windows take it.
+fn portable(name: &str, most: usize) -> String {
+    let name = if is_device(name) {
+        cut(&format!("_{name}"), most)
+    } else {
+        name.to_owned()
+    };
+    let stem = name.trim_end_matches('.');
+    stem.replace(SPECIAL, "_") + &"_".repeat(name.len() - stem.len())
 }
 
-/// Cuts a trimmed name to at most `most` bytes, and keeps a short extension; `_` if it is empty.
+fn trim(name: &str) -> &str {
+    name.trim_end_matches(' ')
+}
+
+/// Cuts a trimmed name to at most `most` bytes, and keeps a short extension; `_` if it is no name.
 fn cut(name: &str, most: usize) -> String {
-    if name.is_empty() {
-        return "_".into();
-    }
-    if name.len() <= most {
-        return name.into();
-    }
-    let (stem, extension) = name.split_at(extension_start(name, LONGEST_EXTENSION.min(most)));
-    let stem = start(stem, most - extension.len());
-    match trim(&format!("{stem}{extension}")) {
-        "" => "_".into(),
-        name => name.into(),
+    let name = if name.len() <= most {
+        name.to_owned()
+    } else {
+        let (stem, extension) = name.split_at(extension_start(name, LONGEST_EXTENSION.min(most)));
+        let stem = start(stem, most - extension.len());
+        trim(&format!("{stem}{extension}")).to_owned()
+    };
+    match &*name {
+        "" | "." | ".." => "_".into(),
+        _ => name,
     }
 }
 
@@ -329,7 +340,9 @@ mod tests {
             ("http://h/..%2f..%2fetc%2fpasswd", ".._.._etc_passwd"),
             ("http://h/a%00b%0a%1b", "a_b__"),
             ("http://h/%20", "_"),
-            ("http://h/a/..%5c", ".._"),
+            ("http://h/a/..%5c", "..\\"),
+            ("http://h/src/aux.c", "aux.c"),
+            ("http://h/Vol.", "Vol."),
         ] {
             assert_eq!(named(url), name, "{url}");
         }
@@ -341,21 +354,18 @@ mod tests {
             ("", "_"),
             (".", "_"),
             ("..", "_"),
-            (". . .", "_"),
-            ("a/b\\c", "a_b_c"),
+            (". . .", ". . ."),
+            (".. ", "_"),
+            ("a/b\\c", "a_b\\c"),
             ("a\u{202e}txt.exe", "a_txt.exe"),
             ("a\u{85}\u{7f}\u{2028}b", "a___b"),
-            ("name. . ", "name"),
-            ("con", "_con"),
-            ("Nul.tar.gz", "_Nul.tar.gz"),
-            ("COM1 .txt", "_COM1 .txt"),
-            ("lpt²", "_lpt²"),
-            ("COM10", "COM10"),
-            ("console", "console"),
+            ("name. . ", "name. ."),
+            ("con", "con"),
+            ("Nul.tar.gz", "Nul.tar.gz"),
             (".bashrc", ".bashrc"),
             ("-rf", "-rf"),
             ("x.part.gannet", "x.part_gannet"),
-            (".Part.GANNET.", ".Part_GANNET"),
+            (".Part.GANNET ", ".Part_GANNET"),
             ("x.gannet", "x.gannet"),
         ] {
             assert_eq!(safe(name), made, "{name:?}");
@@ -382,6 +392,7 @@ mod tests {
             safe(&format!("{}x", ".".repeat(300))),
             format!("{}.x", ".".repeat(LONGEST_NAME - 2))
         );
+        assert_eq!(safe(&".".repeat(300)), ".".repeat(LONGEST_NAME));
         assert_eq!(
             safe(&format!("{}xxxxxxxxxxxxxxxxxxxx", " ".repeat(300))),
             "_"
@@ -397,6 +408,9 @@ mod tests {
             ("./a//b/./c/", "a/b/c"),
             ("~a/..b", "~a/..b"),
             ("-", "-"),
+            ("a\\..\\b", "a\\..\\b"),
+            ("drivers/aux.c", "drivers/aux.c"),
+            ("a./b.", "a./b."),
         ] {
             assert_eq!(beneath(path).unwrap(), Path::new(taken), "{path}");
         }
@@ -411,14 +425,12 @@ mod tests {
             ("//a", "absolute"),
             ("..", "\"..\""),
             ("a/../../b", "\"..\""),
-            ("a\\..\\b", "backslash"),
             ("a\0b", "control"),
             ("a\u{202e}b", "control"),
             ("", "names nothing"),
             ("./.", "names nothing"),
             ("~/x", "home"),
-            ("a/aux.txt", "device"),
-            ("a./b", "dot"),
+            ("a /b", "space"),
             ("a/x.part.gannet", "gannet's own"),
             (&long, "longer than 232"),
             (&deep, "longer than 1024"),
@@ -441,7 +453,12 @@ mod tests {
         for (path, fitted) in [
             ("a/b.txt", "a/b.txt"),
             ("a:b/c?.txt", "a_b/c_.txt"),
-            ("\"*:<>?|", "_______"),
+            ("\"*:<>?|\\", "________"),
+            ("con/Nul.tar.gz", "_con/_Nul.tar.gz"),
+            ("COM1 .txt", "_COM1 .txt"),
+            ("lpt²", "_lpt²"),
+            ("COM10/console", "COM10/console"),
+            ("Vol./a..", "Vol_/a__"),
             (&*long, &*format!("{}.tar.gz", "x".repeat(113))),
         ] {
             assert_eq!(limits.fit(Path::new(path)), Path::new(fitted), "{path}");
@@ -454,7 +471,11 @@ mod tests {
             longest: 255,
             takes_special: true,
         };
-        assert_eq!(roomy.fit(Path::new("a:b")), Path::new("a:b"));
+        for path in ["a:b", "aux.c", "Vol.", "a\\b"] {
+            assert!(Limits::matter_to(Path::new(path)), "{path}");
+            assert_eq!(roomy.fit(Path::new(path)), Path::new(path));
+            assert_eq!(roomy.refuse(Path::new(path)), None);
+        }
     }
 
     /// Text with many characters that are special in names.
@@ -488,9 +509,18 @@ mod tests {
             let name = safe(&text);
             prop_assert_eq!(safe(&name), name.clone());
             prop_assert!((1..=LONGEST_NAME).contains(&name.len()));
-            prop_assert!(!name.chars().any(is_forbidden) && !name.ends_with(['.', ' ']) && !is_device(&name) && !is_state(&name));
+            prop_assert!(!name.chars().any(is_forbidden) && !name.ends_with(' ') && !is_state(&name));
             let components: Vec<_> = Path::new(&name).components().collect();
             prop_assert!(matches!(components[..], [Component::Normal(component)] if component == name.as_str()));
+        }
+
+        #[test]
+        fn a_fitted_name_is_taken_and_stays_as_it_is(text in text(), longest in 24_usize..300, takes_special in any::<bool>()) {
+            let limits = Limits { longest, takes_special };
+            let name = safe(&text);
+            let fitted = limits.fit(Path::new(&name));
+            prop_assert_eq!(limits.refuse(&fitted), None, "{:?}", fitted);
+            prop_assert_eq!(safe(fitted.to_str().unwrap()), fitted.to_str().unwrap());
         }
 
         #[test]

@@ -105,9 +105,9 @@ mod tests {
     #[test]
     fn the_time_of_an_origin_counts_from_its_first_failure_until_a_success() {
         let (mut patience, start) = (Patience::default(), Instant::now());
-        let at = |seconds| start + Duration::from_secs(seconds);
         let elapsed = |patience: &mut Patience, name: &str, seconds| {
-            let failing = patience.failed(&url(name), &failure(Fault::NoAnswer), at(seconds));
+            let at = start + Duration::from_secs(seconds);
+            let failing = patience.failed(&url(name), &failure(Fault::NoAnswer), at);
             assert!(!failing.is_unreached);
             failing.elapsed.as_secs()
         };

@@ -356,41 +356,52 @@ mod tests {
         assert_eq!(decide(11, 0), Decision::GiveUp);
     }
 
+    /// The decision about an overloaded server.
+    fn overloaded(retry: &Retry, tries: u32, failing: Failing) -> Decision {
+        retry.decide(&status(503, None), after(tries), failing, 1.0, WALL)
+    }
+
+    fn again(seconds: u64) -> Decision {
+        Decision::Again(Duration::from_secs(seconds))
+    }
+
     #[test]
     fn without_a_number_of_tries_time_decides() {
-        let decide = |retry: &Retry, tries, failing| {
-            retry.decide(&status(503, None), after(tries), failing, 1.0, WALL)
-        };
         let by_time = Retry::default();
-        let again = |seconds| Decision::Again(Duration::from_secs(seconds));
-        assert_eq!(decide(&by_time, 90, failing(240, false)), again(60));
-        assert_eq!(decide(&by_time, 90, failing(241, false)), Decision::GiveUp);
-        assert_eq!(decide(&by_time, 1, failing(300, false)), Decision::GiveUp);
-        assert_eq!(decide(&by_time, 2, failing(1, true)), again(2));
-        assert_eq!(decide(&by_time, 2, failing(2, true)), Decision::GiveUp);
+        assert_eq!(overloaded(&by_time, 90, failing(240, false)), again(60));
+        assert_eq!(
+            overloaded(&by_time, 90, failing(241, false)),
+            Decision::GiveUp
+        );
+        assert_eq!(
+            overloaded(&by_time, 1, failing(300, false)),
+            Decision::GiveUp
+        );
+        assert_eq!(overloaded(&by_time, 2, failing(1, true)), again(2));
+        assert_eq!(overloaded(&by_time, 2, failing(2, true)), Decision::GiveUp);
         let slow = Retry {
             first_delay: Duration::from_secs(600),
             ..Retry::default()
         };
-        assert_eq!(decide(&slow, 1, failing(1800, false)), again(600));
-        assert_eq!(decide(&slow, 1, failing(1801, false)), Decision::GiveUp);
+        assert_eq!(overloaded(&slow, 1, failing(1800, false)), again(600));
+        assert_eq!(overloaded(&slow, 1, failing(1801, false)), Decision::GiveUp);
         let starting = Retry {
             awaits_unreached: true,
             ..Retry::default()
         };
-        assert_eq!(decide(&starting, 2, failing(200, true)), again(2));
+        assert_eq!(overloaded(&starting, 2, failing(200, true)), again(2));
         let counted = Retry {
             retries: Some(2),
             ..Retry::default()
         };
-        assert_eq!(decide(&counted, 2, failing(9000, true)), again(2));
-        assert_eq!(decide(&counted, 3, failing(0, false)), Decision::GiveUp);
+        assert_eq!(overloaded(&counted, 2, failing(9000, true)), again(2));
+        assert_eq!(overloaded(&counted, 3, failing(0, false)), Decision::GiveUp);
         let timed = Retry {
             longest: Some(Duration::from_secs(3600)),
             ..Retry::default()
         };
-        assert_eq!(decide(&timed, 1, failing(3000, false)), again(1));
-        assert_eq!(decide(&timed, 2, failing(2, true)), Decision::GiveUp);
+        assert_eq!(overloaded(&timed, 1, failing(3000, false)), again(1));
+        assert_eq!(overloaded(&timed, 2, failing(2, true)), Decision::GiveUp);
     }
 
     #[test]

@@ -165,6 +165,11 @@ impl Stored {
         }
     }
 
+    /// Whether the file is stored as an archive with this name is sent, in every run.
+    pub fn is_archive(&self, name: &std::ffi::OsStr) -> bool {
+        self.form == Form::Coded && super::coded::has_archive_name(name)
+    }
+
     /// Replaces the file only by a newer one.
     pub fn unless_newer(mut self) -> Self {
         self.is_newer_only = true;

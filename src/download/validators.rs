@@ -3,7 +3,8 @@
 use std::str;
 use std::time::{Duration, SystemTime};
 
-use crate::http::Response;
+use crate::http::encoding::is_identity;
+use crate::http::{Response, date};
 
 /// The validators of one version of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,20 +30,19 @@ impl Validators {
                 .and_then(|value| str::from_utf8(value).ok())
                 .map(str::to_owned)
         };
-        let etag = text("etag").filter(|etag| !etag.is_empty());
+        let etag = response.etag().map(str::to_owned);
         Self {
             // With an entity tag the date does not matter (§13.1.5).
             is_date_strong: etag.is_none() && is_date_strong(response),
             etag,
             last_modified: text("last-modified"),
-            encoding: text("content-encoding")
-                .filter(|coding| !coding.eq_ignore_ascii_case("identity")),
+            encoding: text("content-encoding").filter(|coding| !is_identity(coding)),
         }
     }
 
     /// Last-Modified as a time, if it can be parsed.
     pub fn modified(&self) -> Option<SystemTime> {
-        httpdate::parse_http_date(self.last_modified.as_deref()?).ok()
+        date::parse(self.last_modified.as_deref()?)
     }
 
     /// The validator that proves two versions equal byte for byte, as If-Range requires: a strong ETag or, if there is

@@ -41,7 +41,9 @@ impl Class {
     /// The class of an error.
     pub fn of(error: &Error) -> Self {
         match error.fault() {
-            Fault::UnsupportedScheme(_) | Fault::BadUrl(_) => Self::Request,
+            Fault::UnsupportedScheme(_) | Fault::BadUrl(_) | Fault::ProxyVariable { .. } => {
+                Self::Request
+            }
             Fault::TrustRoots(_)
             | Fault::Identity { .. }
             | Fault::Certificate(_)

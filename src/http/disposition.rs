@@ -8,7 +8,8 @@ use super::grammar::trim;
 ///
 /// A valid `filename*` (RFC 8187: UTF-8 or ISO-8859-1) takes precedence over `filename`; of repeated parameters the
 /// first counts. Accepts the invalid values that real servers send: unquoted with spaces, without a closing quote,
-/// in raw UTF-8 or Latin-1, without a disposition type.
+/// in raw UTF-8 or Latin-1, percent-encoded as in a URL, without a disposition type. Of a path of Windows, with a drive
+/// or from the root, what follows the last backslash is the name, whether its backslashes are escaped or not.
 ///
 /// ```
 /// use gannet::internals::http::disposition::file_name;
@@ -31,9 +32,29 @@ pub fn file_name(value: &[u8]) -> Option<String> {
             extended = decode_extended(&value);
         }
     }
-    extended
-        .or_else(|| plain.map(decode_raw))
-        .filter(|name| !name.is_empty())
+    let name = extended.or_else(|| plain.map(decode_raw))?;
+    let name = if is_windows_path(name.as_bytes()) {
+        last_component(&name).to_owned()
+    } else {
+        name
+    };
+    (!name.is_empty()).then_some(name)
+}
+
+/// Whether a name is an absolute path of Windows: with a drive, or of a share.
+fn is_windows_path(name: &[u8]) -> bool {
+    name.starts_with(b"\\") || has_drive(name)
+}
+
+/// Whether a path begins with a drive and a backslash.
+fn has_drive(path: &[u8]) -> bool {
+    matches!(path, [drive, b':', b'\\', ..] if drive.is_ascii_alphabetic())
+}
+
+/// What follows the last backslash, apart from those at the end.
+fn last_component(path: &str) -> &str {
+    let path = path.trim_end_matches('\\');
+    path.rsplit('\\').next().unwrap_or(path)
 }
 
 /// The name of a parameter, and its value without quotes.
@@ -49,7 +70,14 @@ fn next_parameter(bytes: &[u8]) -> (Option<Parameter<'_>>, &[u8]) {
     };
     let value = trim(&bytes[end + 1..]);
     let (value, after) = if let [b'"', quoted @ ..] = value {
-        unquote(quoted)
+        // A single backslash escapes what follows.
+        if quoted.starts_with(b"\\\\") || has_drive(quoted) {
+            let end = quoted.iter().position(|&byte| byte == b'"');
+            let (path, after) = quoted.split_at(end.unwrap_or(quoted.len()));
+            (path.to_vec(), after)
+        } else {
+            unquote(quoted)
+        }
     } else {
         let end = value.iter().position(|&byte| byte == b';');
         let (value, after) = value.split_at(end.unwrap_or(value.len()));
@@ -92,9 +120,13 @@ fn decode_extended(value: &[u8]) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Decodes UTF-8, or else Latin-1, in which any bytes are valid.
+/// Decodes UTF-8, percent-encoded or not, or else Latin-1, in which any bytes are valid.
 fn decode_raw(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| latin1(error.as_bytes()))
+    let name = String::from_utf8(bytes).unwrap_or_else(|error| latin1(error.as_bytes()));
+    match percent_decode(name.as_bytes()).decode_utf8() {
+        Ok(decoded) => decoded.into_owned(),
+        Err(_) => name,
+    }
 }
 
 fn latin1(bytes: &[u8]) -> String {
@@ -133,7 +165,47 @@ mod tests {
                 b"attachment; x=\"; filename=no\"; filename=yes",
                 Some("yes"),
             ),
-            (b"attachment; filename=\"%41.txt\"", Some("%41.txt")),
+        ]);
+    }
+
+    #[test]
+    fn a_percent_encoded_name_is_decoded_if_it_is_utf_8() {
+        names(&[
+            (b"attachment; filename=\"%41.txt\"", Some("A.txt")),
+            (
+                "attachment; filename=%E3%83%86.txt".as_bytes(),
+                Some("テ.txt"),
+            ),
+            (b"attachment; filename=%2e%2e%2fa", Some("../a")),
+            (b"attachment; filename=\"100%.txt\"", Some("100%.txt")),
+            (b"attachment; filename=%E9.txt", Some("%E9.txt")),
+            (b"attachment; filename*=UTF-8''%2541", Some("%41")),
+        ]);
+    }
+
+    #[test]
+    fn a_path_of_windows_ends_in_its_name() {
+        names(&[
+            (
+                br#"attachment; filename="C:\Users\me\x.pdf""#,
+                Some("x.pdf"),
+            ),
+            (
+                br#"attachment; filename="C:\\Users\\x.pdf"; a=b"#,
+                Some("x.pdf"),
+            ),
+            (
+                br#"attachment; filename="\\server\share\x.pdf""#,
+                Some("x.pdf"),
+            ),
+            (br"attachment; filename=d:\x y.pdf", Some("x y.pdf")),
+            (br#"attachment; filename="C:\dir\""#, Some("dir")),
+            (
+                br#"attachment; filename="C:\"; filename*=UTF-8''a"#,
+                Some("a"),
+            ),
+            (br"attachment; filename*=UTF-8''C:%5Cx", Some("x")),
+            (br#"attachment; filename="a:b\"c""#, Some("a:b\"c")),
         ]);
     }
 
@@ -208,6 +280,7 @@ mod tests {
 
         #[test]
         fn any_name_survives_quoting(name in "\\PC{1,20}") {
+            prop_assume!(!name.contains('%') && !is_windows_path(name.as_bytes()));
             let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
             let value = format!("attachment; filename=\"{quoted}\"; size=1");
             prop_assert_eq!(file_name(value.as_bytes()), Some(name));

@@ -3,8 +3,10 @@
 //! No I/O and no clock. Sections without an RFC are those of RFC 9110.
 
 pub(crate) mod auth;
+pub(crate) mod challenge;
 mod connect_to;
 pub(crate) mod cookie;
+pub(crate) mod date;
 pub(crate) mod digest;
 pub(crate) mod disposition;
 pub(crate) mod encoding;

@@ -13,7 +13,8 @@ use super::Credentials;
 /// The syntax is curl's. The keywords `machine`, `default`, `login`, `password`, `account` and `macdef` are
 /// case-insensitive; words are separated by whitespace. A word in `"` ends at the next `"` on its line; in it `\n`,
 /// `\r` and `\t` are escapes, and a backslash before any other character stands for that character. A word that
-/// begins with `#` starts a comment up to the end of the line.
+/// begins with `#` starts a comment up to the end of the line. Other programs' keywords `method`, `port` and `protocol`
+/// are skipped with their values, and other unknown words alone.
 ///
 /// ```
 /// use gannet::http::{Credentials, Netrc};
@@ -26,6 +27,8 @@ use super::Credentials;
 pub struct Netrc {
     /// In the order of the file.
     machines: Vec<Machine>,
+    /// The lines with unknown words.
+    unknown: Vec<(usize, &'static str)>,
 }
 
 /// One `machine` or `default` with its login.
@@ -51,8 +54,8 @@ impl Netrc {
     /// Parses a file.
     ///
     /// # Errors
-    /// An unknown keyword (possibly the second word of a password with an unquoted blank), a keyword without its
-    /// value, a login before the first `machine` or `default`, or a quoted word that does not end on its line.
+    /// A keyword without its value, a word before the first `machine` or `default`, or a quoted word that does not end
+    /// on its line.
     pub fn parse(file: &[u8]) -> Result<Self, NetrcError> {
         let mut words = Words::new(file);
         let mut netrc = Self::default();
@@ -80,15 +83,20 @@ impl Netrc {
             match Keyword::of(&word) {
                 Some(Keyword::Login) => machine.user = Some(words.value()?),
                 Some(Keyword::Password) => machine.password = Some(words.value()?),
-                Some(Keyword::Account) => drop(words.value()?),
-                _ => {
-                    let what =
-                        "unknown word; put a value that has blanks or begins with # in quotes";
-                    return Err(NetrcError { line, what });
+                Some(Keyword::Account | Keyword::Foreign) => drop(words.value()?),
+                _ if netrc.unknown.last().is_none_or(|(last, _)| *last != line) => {
+                    netrc.unknown.push((line, UNKNOWN));
                 }
+                _ => {}
             }
         }
         Ok(netrc)
+    }
+
+    /// The lines with unknown words, counted from 1, and a message that quotes nothing of them. Such a word may be the
+    /// second one of a password with an unquoted blank.
+    pub fn unknown_words(&self) -> &[(usize, &'static str)] {
+        &self.unknown
     }
 
     fn begin(&mut self, host: Option<String>) {
@@ -112,10 +120,15 @@ impl Netrc {
         self.of(None).find_map(Machine::credentials)
     }
 
-    /// Adds the password that the file has for this user, on the host or else by default.
+    /// Adds the password that the file has for this user, on the host or else by default. An entry without a login is
+    /// for any user that has no entry.
     pub fn complete(&self, host: &str, user: Credentials) -> Credentials {
-        let mut machines = self.of(Some(host)).chain(self.of(None));
-        let machine = machines.find(|machine| machine.user.as_deref() == Some(user.user()));
+        let machine = [Some(host), None].into_iter().find_map(|host| {
+            let mut machines = self.of(host);
+            machines
+                .find(|machine| machine.user.as_deref() == Some(user.user()))
+                .or_else(|| self.of(host).find(|machine| machine.is_for_any_user()))
+        });
         match machine.and_then(|machine| machine.password.clone()) {
             Some(password) => user.with_password(password),
             None => user,
@@ -137,6 +150,10 @@ impl fmt::Debug for Netrc {
 }
 
 impl Machine {
+    fn is_for_any_user(&self) -> bool {
+        self.user.is_none() && self.password.is_some()
+    }
+
     /// The login; a missing user or password is empty. `None` if both are missing.
     fn credentials(&self) -> Option<Credentials> {
         if self.user.is_none() && self.password.is_none() {
@@ -169,6 +186,8 @@ enum Keyword {
     Password,
     Account,
     Macdef,
+    /// A keyword of another program: Heroku's `method`, and those of git and of mail programs.
+    Foreign,
 }
 
 impl Keyword {
@@ -180,6 +199,9 @@ impl Keyword {
             (b"password", Self::Password),
             (b"account", Self::Account),
             (b"macdef", Self::Macdef),
+            (b"method", Self::Foreign),
+            (b"port", Self::Foreign),
+            (b"protocol", Self::Foreign),
         ];
         known
             .into_iter()
@@ -297,6 +319,9 @@ impl<'f> Words<'f> {
         Err(NetrcError { line, what })
     }
 }
+
+const UNKNOWN: &str =
+    "unknown word, ignored; put a value that has blanks or begins with # in quotes";
 
 const UNENDED: &str = "a quoted word does not end on its line";
 
@@ -455,8 +480,6 @@ mod tests {
         for (file, line) in [
             ("hunter2", 1),
             ("\n\nlogin hunter2", 3),
-            ("machine h login u password hunter2 hunter2", 1),
-            ("machine h\n\nlogin u\npassword pass hunter2\n", 4),
             ("machine h login u\npassword", 2),
             ("machine h login", 1),
             ("machine", 1),
@@ -466,11 +489,45 @@ mod tests {
             ("machine h login u password \"hunter2\\", 1),
             ("machine h login u password \"hunter2\\\n\"", 1),
             ("machine h login u password \"hunter2", 1),
-            ("machine h port 80", 1),
         ] {
             let (found, said) = wrong(file);
             assert_eq!(found, line, "{file:?}: {said}");
             assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+
+    #[test]
+    fn unknown_words_are_named_by_their_lines_and_end_nothing() {
+        for (file, lines) in [
+            ("machine h login u password p", &[][..]),
+            ("machine h login u method interactive password p", &[]),
+            ("machine h protocol https port 993 login u password p", &[]),
+            ("machine h login u password p hunter2 hunter2", &[1]),
+            ("machine h\n\nlogin u\npassword p hunter2\nodd", &[4, 5]),
+            ("machine other odd\nmachine h login u password p", &[1]),
+        ] {
+            assert_eq!(login(file, "h").as_deref(), Some("u:p"), "{file}");
+            let netrc = parsed(file);
+            let unknown = netrc.unknown_words();
+            let found: Vec<_> = unknown.iter().map(|(line, _)| *line).collect();
+            assert_eq!(found, lines, "{file}");
+            assert!(unknown.iter().all(|(_, what)| !what.contains("hunter2")));
+        }
+    }
+
+    #[test]
+    fn an_entry_without_a_login_is_for_any_user() {
+        let netrc = parsed(
+            "machine h password no login unknown\nmachine h password right\n\
+             machine h password own login another\ndefault password last",
+        );
+        for (host, user, login) in [
+            ("h", "user", "user:right"),
+            ("h", "another", "another:own"),
+            ("i", "user", "user:last"),
+        ] {
+            let user = Credentials::parse(user);
+            assert_eq!(shown(netrc.complete(host, user)), login);
         }
     }
 

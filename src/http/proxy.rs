@@ -12,6 +12,7 @@ use url::{Host, Url};
 use super::auth::Credentials;
 use super::no_proxy::NoProxy;
 use super::origin::{Origin, Scheme};
+use crate::error::Fault;
 
 /// The protocol that a proxy speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +30,15 @@ pub enum ProxyScheme {
 
 impl ProxyScheme {
     const ALL: [Self; 4] = [Self::Http, Self::Https, Self::Socks5, Self::Socks5h];
+
+    /// The scheme of this name. GNOME and others set `socks` for a SOCKS5 proxy, which looks names up.
+    fn named(name: &str) -> Option<Self> {
+        if name.eq_ignore_ascii_case("socks") {
+            return Some(Self::Socks5h);
+        }
+        let mut known = Self::ALL.into_iter();
+        known.find(|known| name.eq_ignore_ascii_case(known.as_str()))
+    }
 
     /// The scheme as written in a URL.
     pub fn as_str(self) -> &'static str {
@@ -125,8 +135,7 @@ fn fits_socks(login: &Credentials) -> bool {
 }
 
 fn named(scheme: &str) -> Result<ProxyScheme, BadProxy> {
-    let mut known = ProxyScheme::ALL.into_iter();
-    if let Some(scheme) = known.find(|known| scheme.eq_ignore_ascii_case(known.as_str())) {
+    if let Some(scheme) = ProxyScheme::named(scheme) {
         return Ok(scheme);
     }
     // Text that is no scheme may be a login, so it is not quoted.
@@ -151,14 +160,24 @@ impl fmt::Display for Proxy {
     }
 }
 
+/// A proxy, or the variable that should name one. An invalid value is an error only for the origins that need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Setting {
+    Proxy(Arc<Proxy>),
+    Invalid {
+        variable: &'static str,
+        why: BadProxy,
+    },
+}
+
 /// The proxies of a run, by scheme of the origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Proxies {
     /// The proxy for http origins.
-    pub http: Option<Arc<Proxy>>,
+    http: Option<Setting>,
     /// The proxy for https origins.
-    pub https: Option<Arc<Proxy>>,
+    https: Option<Setting>,
     /// Hosts that are reached without a proxy.
     pub exempt: NoProxy,
 }
@@ -166,9 +185,9 @@ pub struct Proxies {
 impl Proxies {
     /// One proxy for all origins.
     pub fn all(proxy: Proxy) -> Self {
-        let proxy = Arc::new(proxy);
+        let proxy = Setting::Proxy(Arc::new(proxy));
         Self {
-            http: Some(Arc::clone(&proxy)),
+            http: Some(proxy.clone()),
             https: Some(proxy),
             exempt: NoProxy::default(),
         }
@@ -176,47 +195,52 @@ impl Proxies {
 
     /// The proxies of the environment, from the variables that curl and wget read: `http_proxy`, `https_proxy` and,
     /// for both schemes, `all_proxy`; the latter two also in upper case. HTTP_PROXY is not read: in a CGI program
-    /// the sender of a `Proxy` header could set it. An empty variable counts as unset.
-    ///
-    /// # Errors
-    /// The name of a variable that does not hold the URL of a proxy, and why.
-    pub fn from_environment(
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, (&'static str, BadProxy)> {
-        let all = first_set(&["all_proxy", "ALL_PROXY"], &variable)?;
-        Ok(Self {
-            http: first_set(&["http_proxy"], &variable)?.or_else(|| all.clone()),
-            https: first_set(&["https_proxy", "HTTPS_PROXY"], &variable)?.or(all),
+    /// the sender of a `Proxy` header could set it. An empty variable counts as unset. One that does not hold the URL
+    /// of a proxy is an error for the origins that need it, which are never reached without a proxy instead.
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let all = first_set(&["all_proxy", "ALL_PROXY"], &variable);
+        Self {
+            http: first_set(&["http_proxy"], &variable).or_else(|| all.clone()),
+            https: first_set(&["https_proxy", "HTTPS_PROXY"], &variable).or(all),
             exempt: NoProxy::default(),
-        })
+        }
     }
 
     /// The proxy of an origin; `None` if it is reached without one.
-    pub fn of(&self, origin: &Origin) -> Option<&Arc<Proxy>> {
+    ///
+    /// # Errors
+    /// [`Fault::ProxyVariable`]: the variable with its proxy does not hold the URL of a proxy.
+    pub fn of(&self, origin: &Origin) -> Result<Option<&Arc<Proxy>>, Fault> {
         if self.exempt.has(origin) {
-            return None;
+            return Ok(None);
         }
-        match origin.scheme {
+        let setting = match origin.scheme {
             Scheme::Http => self.http.as_ref(),
             Scheme::Https => self.https.as_ref(),
+        };
+        match setting {
+            None => Ok(None),
+            Some(Setting::Proxy(proxy)) => Ok(Some(proxy)),
+            Some(Setting::Invalid { variable, why }) => Err(Fault::ProxyVariable {
+                variable,
+                reason: why.to_string(),
+            }),
         }
     }
 }
 
 /// The proxy in the first of these variables that is set and not empty.
-fn first_set(
-    names: &[&'static str],
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<Option<Arc<Proxy>>, (&'static str, BadProxy)> {
-    for &name in names {
-        if let Some(text) = variable(name)
-            && !text.is_empty()
-        {
-            let proxy: Proxy = text.parse().map_err(|why| (name, why))?;
-            return Ok(Some(Arc::new(proxy)));
-        }
-    }
-    Ok(None)
+fn first_set(names: &[&'static str], variable: impl Fn(&str) -> Option<String>) -> Option<Setting> {
+    names.iter().find_map(|&name| {
+        let text = variable(name).filter(|text| !text.is_empty())?;
+        Some(match text.parse() {
+            Ok(proxy) => Setting::Proxy(Arc::new(proxy)),
+            Err(why) => Setting::Invalid {
+                variable: name,
+                why,
+            },
+        })
+    })
 }
 
 #[cfg(test)]
@@ -236,6 +260,7 @@ mod tests {
             ("socks5://proxy.example", "socks5://proxy.example:1080"),
             ("SOCKS5H://127.0.0.1", "socks5h://127.0.0.1:1080"),
             ("socks5://h:80", "socks5://h:80"),
+            ("socks://h/", "socks5h://h:1080"),
             ("https://h:80", "https://h:80"),
             ("proxy.example:3128", "http://proxy.example:3128"),
             (" localhost ", "http://localhost:80"),
@@ -278,9 +303,7 @@ mod tests {
         assert_eq!(long.parse::<Proxy>(), Err(BadProxy::Login));
     }
 
-    fn environment(
-        variables: &'static [(&str, &str)],
-    ) -> Result<Proxies, (&'static str, BadProxy)> {
+    fn environment(variables: &'static [(&str, &str)]) -> Proxies {
         Proxies::from_environment(|wanted| {
             let mut found = variables.iter().filter(|(name, _)| *name == wanted);
             found.next().map(|(_, value)| (*value).to_owned())
@@ -289,7 +312,8 @@ mod tests {
 
     fn chosen(proxies: &Proxies, url: &str) -> Option<String> {
         let origin = Origin::of(&Url::parse(url).unwrap()).unwrap();
-        proxies.of(&origin).map(ToString::to_string)
+        let proxy = proxies.of(&origin).unwrap();
+        proxy.map(ToString::to_string)
     }
 
     #[test]
@@ -298,14 +322,13 @@ mod tests {
             ("http_proxy", "a:1"),
             ("HTTPS_PROXY", "socks5://b:2"),
             ("ALL_PROXY", "c:3"),
-        ])
-        .unwrap();
+        ]);
         assert_eq!(chosen(&proxies, "http://x/").as_deref(), Some("http://a:1"));
         assert_eq!(
             chosen(&proxies, "https://x/").as_deref(),
             Some("socks5://b:2")
         );
-        let proxies = environment(&[("https_proxy", ""), ("all_proxy", "c:3")]).unwrap();
+        let proxies = environment(&[("https_proxy", ""), ("all_proxy", "c:3")]);
         assert_eq!(
             chosen(&proxies, "https://x/").as_deref(),
             Some("http://c:3")
@@ -315,15 +338,22 @@ mod tests {
 
     #[test]
     fn a_variable_that_a_stranger_may_set_is_not_read() {
-        let proxies = environment(&[("HTTP_PROXY", "evil:1")]).unwrap();
+        let proxies = environment(&[("HTTP_PROXY", "evil:1")]);
         assert_eq!(proxies, Proxies::default());
     }
 
     #[test]
-    fn a_variable_that_names_no_proxy_is_named() {
-        let (name, why) = environment(&[("all_proxy", "gopher://h")]).unwrap_err();
-        assert_eq!(name, "all_proxy");
-        assert_eq!(why, BadProxy::Scheme("gopher".to_owned()));
+    fn a_variable_that_names_no_proxy_is_an_error_where_it_is_needed() {
+        let mut proxies = environment(&[("all_proxy", "gopher://h"), ("http_proxy", "a:1")]);
+        proxies.exempt = NoProxy::parse("free");
+        assert_eq!(chosen(&proxies, "http://x/").as_deref(), Some("http://a:1"));
+        assert_eq!(chosen(&proxies, "https://free/"), None);
+        let origin = Origin::of(&Url::parse("https://x/").unwrap()).unwrap();
+        let fault = proxies.of(&origin).unwrap_err().to_string();
+        assert!(
+            fault.contains("all_proxy") && fault.contains("'gopher'"),
+            "{fault}"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::grammar::{decimal, trim};
 use super::header::text;
-use super::{ContentRange, Headers, Version};
+use super::{ContentRange, Headers, Version, date};
 use crate::error::{Malformed, RetryAfter};
 
 /// The longest delay a server can ask for: about 136 years, which can be added to the current time without overflow.
@@ -50,10 +50,13 @@ impl Response {
         self.headers.get("content-type").and_then(text)
     }
 
-    /// ETag with its quotes and its `W/`, as it is sent back in If-Range or If-None-Match (RFC 9110 §8.8.3).
+    /// ETag with its quotes and its `W/`, as it is sent back in If-Range or If-None-Match (RFC 9110 §8.8.3). One
+    /// without quotes is none: it cannot be sent back, and would keep a date from counting.
     pub fn etag(&self) -> Option<&str> {
         let etag = self.headers.get("etag").and_then(text)?;
-        (!etag.is_empty()).then_some(etag)
+        let opaque = etag.strip_prefix("W/").unwrap_or(etag);
+        let is_quoted = opaque.len() >= 2 && opaque.starts_with('"') && opaque.ends_with('"');
+        is_quoted.then_some(etag)
     }
 
     /// Last-Modified, if it is a valid date (RFC 9110 §8.8.2).
@@ -109,10 +112,10 @@ impl Response {
         values.next().is_none().then_some(trim(value))
     }
 
-    /// A field's date in any of the three formats of RFC 9110 §5.6.7.
+    /// A field's date (RFC 9110 §5.6.7).
     fn date(&self, name: &str) -> Option<SystemTime> {
         let value = text(self.headers.get(name)?)?;
-        httpdate::parse_http_date(value).ok()
+        date::parse(value)
     }
 }
 
@@ -222,7 +225,9 @@ mod tests {
         given.headers.push(b"ETag", b"\"\xe9\"");
         assert_eq!(given.etag(), None);
         assert_eq!(response(&[("ETag", "\"a\u{1}\"")]).etag(), None);
-        assert_eq!(response(&[("ETag", "")]).etag(), None);
+        for unquoted in ["", "x", "\"", "\"x", "W/x", "W/"] {
+            assert_eq!(response(&[("ETag", unquoted)]).etag(), None, "{unquoted}");
+        }
     }
 
     #[test]

@@ -190,7 +190,13 @@ impl ClientStream {
                     self.state = StreamState::Over;
                     return Ok(Event::End);
                 }
-                Poll::Ready(Some(Err(error))) => return Err(broken(&error, true)),
+                Poll::Ready(Some(Err(error))) => {
+                    if self.expected == Some(self.received) && is_mere_end(&error) {
+                        self.state = StreamState::Over;
+                        return Ok(Event::End);
+                    }
+                    return Err(broken(&error, true));
+                }
                 Poll::Ready(Some(Ok(data))) if data.is_empty() => {}
                 Poll::Ready(Some(Ok(_))) if is_bodiless => {
                     return Err(Malformed::UnexpectedBody.into());
@@ -218,6 +224,15 @@ impl ClientStream {
                 .headers
                 .push(name.as_str().as_bytes(), value.as_bytes());
         }
+    }
+}
+
+/// Whether an error says no more than that nothing follows: the connection closed, or the peer ended the stream without
+/// an error. A body of the announced length is complete then.
+fn is_mere_end(error: &h2::Error) -> bool {
+    match error.reason() {
+        None => true,
+        Some(reason) => reason == Reason::NO_ERROR && error.is_remote(),
     }
 }
 

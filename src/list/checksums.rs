@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use super::lines::{Line, Lines};
 use super::{Row, sums};
 use crate::http::Expected;
+use crate::http::digest::untagged;
 
 /// The digests of many files.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub struct Checksums {
     name: String,
     /// By base name: the full names, without a leading `./`, and their digests.
     entries: HashMap<String, Vec<(String, Expected)>>,
+    /// The only digest of the list, if it has no name.
+    nameless: Option<Expected>,
 }
 
 impl Checksums {
@@ -28,10 +31,15 @@ impl Checksums {
         let mut checksums = Self {
             name: name.to_owned(),
             entries: HashMap::new(),
+            nameless: None,
         };
+        let mut nameless = Vec::new();
         while let Some((_, line)) = lines.next_line() {
             let Line::Text(text) = line else { continue };
-            if let Ok((path, digest)) = sums::entry(text) {
+            let entry = sums::entry(text).ok();
+            if let Some(digest) = entry.as_ref().map_or_else(|| alone(text), nameless_of) {
+                nameless.push(digest);
+            } else if let Some((path, digest)) = entry {
                 let path = path.trim_start_matches("./");
                 let entries = checksums
                     .entries
@@ -40,10 +48,18 @@ impl Checksums {
                 entries.push((path.to_owned(), digest));
             }
         }
-        if checksums.entries.is_empty() {
-            return Err(format!("{name} has no digests"));
+        match (checksums.entries.is_empty(), &mut *nameless) {
+            (true, []) => return Err(format!("{name} has no digests")),
+            (true, [_]) => checksums.nameless = nameless.pop(),
+            (true, _) => return Err(format!("{name} has several digests without names")),
+            (false, _) => {}
         }
         Ok(checksums)
+    }
+
+    /// Whether the list has one digest and no name of a file, so that it is for one file.
+    pub fn is_of_one_file(&self) -> bool {
+        self.nameless.is_some()
     }
 
     /// Adds the expected digest of a file to its row. The file is found by the base name of its URL, or else by that of
@@ -52,6 +68,9 @@ impl Checksums {
     /// # Errors
     /// The list has no digest of the file, or contradicting ones.
     pub fn add_to(&self, row: &mut Row) -> Result<(), String> {
+        if let Some(digest) = &self.nameless {
+            return row.expect_all(std::slice::from_ref(digest));
+        }
         let path = percent_decode_str(row.url.path())
             .decode_utf8_lossy()
             .into_owned();
@@ -93,6 +112,23 @@ impl Checksums {
             .map(|(_, digest)| digest.clone())
             .collect()
     }
+}
+
+/// The digest of a line that has nothing else: in hex, or with its algorithm.
+fn alone(line: &[u8]) -> Option<Expected> {
+    let text = str::from_utf8(line).ok()?.trim();
+    if text.contains(char::is_whitespace) {
+        return None;
+    }
+    match untagged(text) {
+        Ok(digest) => Some(digest.into()),
+        Err(_) => text.parse().ok(),
+    }
+}
+
+/// The digest of an entry that names standard input, which is no file.
+fn nameless_of((name, digest): &(String, Expected)) -> Option<Expected> {
+    matches!(name.as_str(), "-" | "stdin").then(|| digest.clone())
 }
 
 /// Whether a path ends with all components of `entry`.
@@ -151,6 +187,22 @@ mod tests {
         assert!(found(&list, "http://h/xx/a", None).is_err());
         let same = format!("{ONE}  x/a\n{ONE}  y/a\n");
         assert_eq!(found(&same, "http://h/a", None), md5(ONE));
+    }
+
+    #[test]
+    fn a_digest_without_a_name_is_that_of_the_only_file() {
+        for list in [
+            format!("{ONE}\n"),
+            ONE.to_owned(),
+            format!("md5:{ONE}\n"),
+            format!("{ONE}  -\n"),
+            format!("MD5(stdin)= {ONE}\n"),
+        ] {
+            assert_eq!(found(&list, "http://h/a", None), md5(ONE), "{list}");
+        }
+        let with_name = format!("{TWO}\n{ONE}  a\n");
+        assert_eq!(found(&with_name, "http://h/a", None), md5(ONE));
+        assert!(Checksums::read("SUMS", format!("{ONE}\n{TWO}\n").as_bytes()).is_err());
     }
 
     #[test]

@@ -33,8 +33,15 @@ impl Jsonl {
     }
 
     fn row(&self, line: &[u8], location: Location) -> Result<Row, String> {
-        let value = serde_json::from_slice(line)
-            .map_err(|fault| format!("not JSON (column {})", fault.column()))?;
+        let value = serde_json::from_slice(line).map_err(|fault: serde_json::Error| {
+            let column = fault.column();
+            if fault.is_eof() {
+                return format!(
+                    "not JSON (column {column}): each object is on one line, as jq -c writes it"
+                );
+            }
+            format!("not JSON (column {column})")
+        })?;
         let Value::Object(mut object) = value else {
             return Err("not a JSON object".into());
         };

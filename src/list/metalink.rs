@@ -202,7 +202,7 @@ impl XmlDocument {
                     let name = name.as_ref();
                     let is_root = self.open.is_empty();
                     if is_root && name != "metalink" {
-                        return Err("not a metalink: the root element has another name".into());
+                        return Err(other_root(name));
                     }
                     if self.open.len() >= DEEPEST {
                         return Err("the elements are nested too deeply".into());
@@ -227,6 +227,11 @@ impl XmlDocument {
                 }
                 Event::Text(text) => add(&mut file, &text),
                 Event::CData(text) => add(&mut file, &text),
+                Event::DocType(kind)
+                    if kind.trim_start().to_ascii_lowercase().starts_with("html") =>
+                {
+                    return Err(other_root("html"));
+                }
                 Event::GeneralRef(reference) => add(&mut file, &resolved(&reference)?),
                 Event::Eof if !self.has_root => {
                     return Err("not a metalink: it has no element".into());
@@ -237,6 +242,15 @@ impl XmlDocument {
             }
         }
     }
+}
+
+/// The error of a document with another root element.
+fn other_root(name: &str) -> String {
+    if name.eq_ignore_ascii_case("html") {
+        return "not a metalink but a web page (HTML), perhaps an error of the server that the list is from".into();
+    }
+    let name = quote(name.as_bytes());
+    format!("not a metalink: the root element is {name}")
 }
 
 /// Appends to the text of the current element. Text is stored up to the limit and a little beyond, which shows that it

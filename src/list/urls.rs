@@ -112,10 +112,12 @@ impl Urls {
     /// even if the space or tab at fault is within it.
     fn entry(&mut self, number: u64, line: &[u8]) -> Result<Row, ListError> {
         let location = self.location(number);
-        let row = match str::from_utf8(line).map(|text| text.trim_end_matches(BLANKS)) {
-            Err(_) => Err("the line is not UTF-8".into()),
-            Ok(text) if text.contains('\t') => self.mirrors(text, location),
-            Ok(text) => self.destination(text, location),
+        let text = str::from_utf8(line).map(|text| text.trim_end_matches(BLANKS));
+        let row = match (text, foreign(line)) {
+            (_, Some(what)) => Err(what.into()),
+            (Err(_), None) => Err("the line is not UTF-8".into()),
+            (Ok(text), None) if text.contains('\t') => self.mirrors(text, location),
+            (Ok(text), None) => self.destination(text, location),
         };
         row.map_err(|fault| ListError {
             location: self.location(number),
@@ -139,6 +141,9 @@ impl Urls {
         }
         if out.contains("://") {
             return Err("a URL instead of a file name (separate mirrors by tabs)".into());
+        }
+        if is_torn(&row.url, out) {
+            return Err("a space in the URL, as it seems: write it as %20 (or a name with out= on an indented line)".into());
         }
         row.out = Some(file(out)?);
         Ok(row)
@@ -210,6 +215,42 @@ impl Urls {
             line,
         }
     }
+}
+
+/// What a line is that is of no list, as far as it can be told.
+fn foreign(line: &[u8]) -> Option<&'static str> {
+    if line.starts_with(b"\x1f\x8b") {
+        return Some("the list is compressed with gzip: decompress it first");
+    }
+    if line.contains(&b'\r') {
+        return Some("the lines end in CR alone: convert them with tr '\\r' '\\n'");
+    }
+    match line {
+        [b'[', rest @ ..] if matches!(rest.trim_ascii(), [] | [b'{' | b'"' | b'[' | b']', ..]) => {
+            Some("a JSON array: write one object on each line, as jq -c '.[]' does")
+        }
+        [b'"' | b'\'', ..] => Some("the URL is in quotes: write it without them"),
+        _ => None,
+    }
+}
+
+/// Whether a name is more likely the rest of the URL before it, as in `http://host/my file.zip`: only the name has an
+/// extension. A path is a name: it says where the file goes.
+fn is_torn(url: &Url, name: &str) -> bool {
+    let last = url.path().rsplit('/').next().unwrap_or_default();
+    let is_whole = url.query().is_some() || url.fragment().is_some() || last.is_empty();
+    !is_whole && !name.contains('/') && !has_extension(last) && has_extension(name)
+}
+
+/// Whether a name ends like `.zip` or `.mp3`.
+fn has_extension(name: &str) -> bool {
+    let Some((stem, extension)) = name.rsplit_once('.') else {
+        return false;
+    };
+    !stem.is_empty()
+        && (1..=5).contains(&extension.len())
+        && extension.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && extension.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 /// Checks that the options of a complete row agree.

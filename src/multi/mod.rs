@@ -128,6 +128,7 @@ impl<S: Sink> Multi<S> {
         let context = &mut self.engine.context;
         let (pool, before) = (&mut context.pool, &mut context.options);
         pool.origins.set_stand_ins(options.stand_ins.clone());
+        context.network.interface.clone_from(&options.interface);
         pool.set_start_interval(options.start_interval.unwrap_or_default());
         pool.set_limits(options.limits.clone(), options.protocol);
         pool.origins.set_proxies(options.proxies.clone());

@@ -22,6 +22,8 @@ pub(super) struct Network {
     pub(super) scratch: Scratch,
     /// The TLS configuration, loaded for the first https URL.
     pub(super) tls: Option<Config>,
+    /// The interface or the address that sockets are bound to.
+    pub(super) interface: Option<String>,
     dial: Option<DialFunction>,
 }
 
@@ -40,7 +42,7 @@ impl Network {
     ) -> io::Result<Socket> {
         let socket = match &mut self.dial {
             Some(dial) => dial(address).map(Socket::Wire),
-            None => Socket::dial(address),
+            None => Socket::dial(address, self.interface.as_deref()),
         }?;
         self.sockets.open(socket.clone(), key, id);
         Ok(socket)

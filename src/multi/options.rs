@@ -20,6 +20,8 @@ pub struct Options {
     pub limits: Limits,
     /// The address family of connections.
     pub family: Family,
+    /// The network interface that connections use, by name, or one of its addresses, which they have as their own.
+    pub interface: Option<String>,
     /// The proxies, and the hosts that are reached without one.
     pub proxies: Proxies,
     /// Hosts that connections lead to instead of an origin (`--connect-to`). The first entry that matches counts.
@@ -37,8 +39,11 @@ pub struct Options {
     /// Logins by host, for easies without credentials. Only that host receives its login, also after a redirect; only
     /// the origin of the first URL receives the default one.
     pub netrc: Option<Arc<Netrc>>,
-    /// Cookies to send. Cookies of responses are added to them. Without a jar, cookies of responses are ignored.
+    /// Cookies to send. Cookies of responses are added to them.
     pub cookies: Option<Jar>,
+    /// Without `cookies`: an empty jar, of which each transfer gets a copy when a redirect sets a cookie. The copy goes
+    /// with the transfer. With neither jar, cookies of responses are ignored.
+    pub redirect_cookies: Option<Jar>,
     /// The flow-control windows of HTTP/2. Rate limits reduce the window of a stream.
     pub windows: Windows,
 }

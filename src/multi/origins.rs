@@ -154,17 +154,17 @@ impl Origins {
             let origin = Origin::of(url)?;
             self.latest = match self.by_origin.get(&origin) {
                 Some(key) => *key,
-                None => self.insert(origin),
+                None => self.insert(origin)?,
             };
         }
         self.retain(self.latest);
         Ok(self.latest)
     }
 
-    fn insert(&mut self, origin: Origin) -> OriginKey {
+    fn insert(&mut self, origin: Origin) -> Result<OriginKey, Fault> {
         let version = self.protocol.known(&origin);
         let stand_in = ConnectTo::stand_in(&self.stand_ins, &origin);
-        let mut route = Route::to(&origin, &self.proxies, self.protocol);
+        let mut route = Route::to(&origin, &self.proxies, self.protocol)?;
         if stand_in.is_some() {
             route = route.into_tunnel();
         }
@@ -174,7 +174,7 @@ impl Origins {
         };
         let key = OriginKey(self.records.insert(record) as u32);
         self.by_origin.insert(origin, key);
-        key
+        Ok(key)
     }
 
     /// Adds a user to a record.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::options::Protocol;
+use crate::error::Fault;
 use crate::http::{Origin, Proxies, Proxy, ProxyScheme};
 
 /// How an origin is reached. It is decided once, when the origin is first used.
@@ -19,16 +20,23 @@ pub(super) enum Route {
 
 impl Route {
     /// The route to an origin, for this protocol.
-    pub(super) fn to(origin: &Origin, proxies: &Proxies, protocol: Protocol) -> Self {
-        let Some(proxy) = proxies.of(origin) else {
-            return Self::Direct;
+    ///
+    /// # Errors
+    /// [`Fault::ProxyVariable`]: the origin needs a proxy that is not understood.
+    pub(super) fn to(
+        origin: &Origin,
+        proxies: &Proxies,
+        protocol: Protocol,
+    ) -> Result<Self, Fault> {
+        let Some(proxy) = proxies.of(origin)? else {
+            return Ok(Self::Direct);
         };
         let proxy = Arc::clone(proxy);
         // A proxy itself speaks HTTP/1.1; it can only pass on HTTP/2 and TLS.
         if origin.is_tls() || proxy.scheme.is_socks() || !protocol.allows_http1() {
-            Self::Tunnel(proxy)
+            Ok(Self::Tunnel(proxy))
         } else {
-            Self::Forward(proxy)
+            Ok(Self::Forward(proxy))
         }
     }
 
@@ -79,6 +87,7 @@ mod tests {
             &proxies,
             protocol,
         )
+        .unwrap()
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use url::Url;
+
 use crate::error::Fault;
 use crate::http::Response;
 
@@ -12,6 +14,11 @@ use crate::http::Response;
 /// calls are made from inside [`Multi::socket_action`](super::Multi::socket_action) and must not wait. An error ends
 /// the transfer with that fault.
 pub trait Sink {
+    /// The URL that redirects led to, if there were any, before the head of its response.
+    fn redirected(&mut self, url: &Url) {
+        let _ = url;
+    }
+
     /// The head of the response, before any byte of its body.
     ///
     /// # Errors

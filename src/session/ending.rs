@@ -100,7 +100,7 @@ impl Session<'_> {
         match &mut job.file.download.body {
             Body::Stream(_) | Body::Segment(_) | Body::Memory(_) => Ok(Placed::There),
             Body::File(part) => {
-                if job.file.download.takes_name {
+                if job.file.download.takes_name || job.file.download.takes_final_name {
                     let given = part.given_name();
                     job.is_renamed |=
                         self.places

@@ -27,6 +27,8 @@ pub(super) struct ExpectedDigests {
     digests: Vec<Expected>,
     /// `--checksums`.
     checksums: ChecksumList,
+    /// The run has one URL.
+    is_of_one_url: bool,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,7 @@ enum ChecksumList {
 }
 
 impl ExpectedDigests {
+    /// Takes the digests out of a plan that still has its URLs.
     pub(super) fn new(plan: &mut Plan) -> Self {
         Self {
             digests: std::mem::take(&mut plan.digests),
@@ -49,6 +52,7 @@ impl ExpectedDigests {
                 .checksums
                 .take()
                 .map_or(ChecksumList::None, ChecksumList::Wanted),
+            is_of_one_url: plan.urls.len() == 1 && plan.lists.is_empty(),
         }
     }
 
@@ -56,6 +60,10 @@ impl ExpectedDigests {
     pub(super) fn add_to(&self, row: &mut Row) -> Result<(), Misplaced> {
         row.expect_all(&self.digests).map_err(Misplaced::Row)?;
         match &self.checksums {
+            ChecksumList::Known(checksums) if checksums.is_of_one_file() && !self.is_of_one_url => {
+                let why = "the list of digests has one digest without a name, which is for a run of one URL";
+                Err(Misplaced::Fault(Fault::NoDigest(why.into())))
+            }
             ChecksumList::Known(checksums) => checksums
                 .add_to(row)
                 .map_err(|why| Misplaced::Fault(Fault::NoDigest(why))),

@@ -154,7 +154,7 @@ impl Session<'_> {
         // Whatever is wrong with its digests or its name, the next run reports.
         let _ = self.expected_digests.add_to(&mut row);
         if let Ok(Some(path)) = self.places.foresee(&row)
-            && (!self.plan.takes_names || self.plan.is_locked)
+            && !self.plan.is_named_by_server()
         {
             keep_name(&mut row, &path, &self.plan.dir);
         }

@@ -420,7 +420,7 @@ impl File {
     }
 
     /// Removes the mirror that is requested instead of waiting for the present URL until `rested`: the first one that
-    /// is not in backoff, or else the one whose backoff ends first.
+    /// is not in backoff, or else the one with the shortest rest of a backoff.
     fn mirror_before(&mut self, rested: Option<Instant>, now: Instant) -> Option<Mirror> {
         if self.keeps_to_its_server() {
             return None;

@@ -121,6 +121,10 @@ impl Job {
 }
 
 impl Sink for Job {
+    fn redirected(&mut self, url: &Url) {
+        self.file.download.redirected(url);
+    }
+
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
         // The engine checks the size of this response; Content-Range has the size of the full file.
         let range = if response.status == 206 {

@@ -112,6 +112,9 @@ pub fn run_on(
     options.limits.idle = room.jobs;
     if let Some(cookies) = plan.cookies.clone() {
         options.cookies = Some(Jar::new(cookies, Instant::now(), SystemTime::now()));
+    } else if !plan.has_no_cookies {
+        let jar = Jar::new(Vec::new(), Instant::now(), SystemTime::now());
+        options.redirect_cookies = Some(jar);
     }
     let mut session = Session::new(plan, report, stop);
     session.sleepers = room.sleepers;
@@ -189,6 +192,7 @@ struct Admitted {
 
 impl<'r> Session<'r> {
     fn new(mut plan: Plan, report: &'r mut dyn Report, stop: Stop) -> Self {
+        let expected_digests = ExpectedDigests::new(&mut plan);
         let source = Source::new(&mut plan, stop.clone());
         // The waker is set when the run starts. No file waits for a digest before.
         let hashing = plan
@@ -197,7 +201,7 @@ impl<'r> Session<'r> {
         let seed = plan.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         Self {
             places: Places::new(&plan, hashing.clone(), stop),
-            expected_digests: ExpectedDigests::new(&mut plan),
+            expected_digests,
             source,
             plan,
             ledger: Ledger::new(report),
@@ -312,7 +316,7 @@ impl<'r> Session<'r> {
                 standing,
             } => {
                 if let (Some(kept), Body::File(part)) = (&mut kept, &download.body)
-                    && !download.takes_name
+                    && !download.is_named_by_server()
                 {
                     failures::keep_name(kept, &part.path(), &self.plan.dir);
                 }

@@ -57,8 +57,7 @@ enum ServerNames {
 
 impl ServerNames {
     fn of(plan: &Plan) -> Self {
-        // With `--locked`, the lock file gives the names.
-        if !plan.takes_names || plan.is_locked {
+        if !plan.is_named_by_server() {
             Self::Ignored
         } else if plan.shard.is_some() {
             Self::AcceptedInShard
@@ -74,6 +73,8 @@ pub(super) struct Places {
     output: Output,
     exists: Exists,
     server_names: ServerNames,
+    /// Whether a header and the URL of the last redirect may name files.
+    name_sources: (bool, bool),
     is_newer_only: bool,
     /// A lock file is written: it needs the digests of kept files too.
     has_lock: bool,
@@ -97,6 +98,7 @@ impl Places {
             output: plan.output.clone(),
             exists: plan.exists,
             server_names: ServerNames::of(plan),
+            name_sources: (plan.takes_names, plan.takes_final_names),
             is_newer_only: plan.is_newer_only,
             has_lock: plan.lock.is_some(),
             options: Rc::new(PartOptions {
@@ -217,7 +219,7 @@ impl Places {
             // `take_given_name` checks for an existing file, once the server's name is known.
             let mut placement = self.begin(folder, named);
             if let Placement::Begin { download, .. } = &mut placement {
-                download.takes_name = true;
+                (download.takes_name, download.takes_final_name) = self.name_sources;
             }
             return Ok(placement);
         }
@@ -330,7 +332,9 @@ impl Places {
     /// The record of an existing file, or one made of its modification time where only newer files are fetched.
     fn known(&self, folder: &Folder, name: &OsStr, entry: &Entry, row: &Row) -> Option<Stored> {
         match Stored::read(folder, name, entry, row.urls()) {
-            Some(stored) if !stored.is_for(self.options.decodes) => None,
+            Some(stored) if !stored.is_for(self.options.decodes) && !stored.is_archive(name) => {
+                None
+            }
             Some(stored) if self.is_newer_only => Some(stored.unless_newer()),
             Some(stored) => Some(stored),
             None if self.is_newer_only => Stored::by_time(entry),

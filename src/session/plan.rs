@@ -39,8 +39,10 @@ pub struct Plan {
     pub output: Output,
     /// The template of names for rows that give none.
     pub template: Option<Template>,
-    /// The server may name files.
+    /// The server may name files by a header.
     pub takes_names: bool,
+    /// The URL that redirects lead to may name files.
+    pub takes_final_names: bool,
     /// What happens to existing files.
     pub exists: Exists,
     /// An existing file is fetched only if the server has a newer one.
@@ -82,6 +84,8 @@ pub struct Plan {
     pub options: Options,
     /// The cookies to send, to which those of responses are added. Without it, the jar of `options` is used, if any.
     pub cookies: Option<Vec<Cookie>>,
+    /// Cookies that a redirect sets are not sent along its chain either.
+    pub has_no_cookies: bool,
     /// The detail of the traces that the report receives; without it, none.
     pub traces: Option<Detail>,
 }
@@ -128,6 +132,7 @@ impl Plan {
             output: Output::ByName,
             template: None,
             takes_names: false,
+            takes_final_names: false,
             exists: Exists::default(),
             is_newer_only: false,
             has_remote_time: false,
@@ -148,12 +153,18 @@ impl Plan {
             request: Request::default(),
             options: Options::default(),
             cookies: None,
+            has_no_cookies: false,
             traces: None,
         }
     }
 }
 
 impl Plan {
+    /// Whether responses may name files. With `--locked`, the lock file gives the names.
+    pub(super) fn is_named_by_server(&self) -> bool {
+        (self.takes_names || self.takes_final_names) && !self.is_locked
+    }
+
     /// Replaces the name of the single file by the target of its symbolic links, so that the link remains. A device or
     /// a pipe becomes a stream.
     pub(super) fn follow_output(&mut self) -> io::Result<()> {

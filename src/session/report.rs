@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::error::Error;
+use crate::error::{Error, reason};
 use crate::list::{ListError, Location};
 use crate::multi::{Outcome, Trace};
 
@@ -173,8 +173,8 @@ impl fmt::Display for BadRow {
         match self {
             Self::Line(error) => error.fmt(f),
             Self::Typed(message) => f.write_str(message),
-            Self::List(name, error) => write!(f, "cannot read {name}: {error}"),
-            Self::Output(name, error) => write!(f, "cannot write {name}: {error}"),
+            Self::List(name, error) => write!(f, "cannot read {name}: {}", reason(error)),
+            Self::Output(name, error) => write!(f, "cannot write {name}: {}", reason(error)),
         }
     }
 }

@@ -255,7 +255,9 @@ fn names_something(scenario: &Scenario, bench: &Bench, said: &str) -> bool {
 /// Whether a line says what failed that is of no file, and why.
 fn is_of_no_file(line: &str) -> bool {
     let is_one = OF_NO_FILE.iter().any(|begin| line.starts_with(begin));
-    is_one && line.contains(": ") && line.contains(" (os error ")
+    // The system's reasons begin with a capital.
+    let reason = line.rsplit(": ").next().unwrap_or_default();
+    is_one && reason.starts_with(char::is_uppercase)
 }
 
 /// Rows that are lost: neither right, nor in the new list of what failed, nor was it said what keeps the run from a new

@@ -13,9 +13,9 @@ use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use super::Dir;
 
@@ -218,10 +218,7 @@ impl Leaf {
         PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("key")
     }
 
-    fn config_with(
-        &self,
-        versions: &[&'static rustls::SupportedProtocolVersion],
-    ) -> Arc<ServerConfig> {
+    fn config_with(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_protocol_versions(versions)
             .expect("versions")
@@ -230,6 +227,22 @@ impl Leaf {
             .expect("a certificate and its key");
         Arc::new(config)
     }
+}
+
+/// A scripted server's configuration with a self-signed certificate of X.509 v1, made by `openssl x509 -req`.
+pub(crate) fn config_v1(version: &'static SupportedProtocolVersion) -> Arc<ServerConfig> {
+    let pem = include_bytes!("v1.pem");
+    let provider = Arc::new(default_provider());
+    let certificate = CertificateDer::from_pem_slice(pem).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(pem).expect("a key");
+    let key = provider.key_provider.load_private_key(key).expect("a key");
+    let certified = CertifiedKey::new(vec![certificate], key);
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .expect("versions")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    Arc::new(config)
 }
 
 /// One certificate for the first connection, another for the rest.

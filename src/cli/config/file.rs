@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::setting::{Setting, Value, flag, is_preference, words};
+use crate::cli::credentials::is_reachable;
 use crate::cli::format::Safe;
 
 /// The largest file, in bytes. All flags together need far less.
@@ -27,14 +28,14 @@ pub(super) struct OpenedFile {
     file: io::Result<File>,
 }
 
-/// Opens the user's file; `None` if there is none.
+/// Opens the user's file; `None` if there is none, or if its folder may not be entered, as after `sudo -u`.
 pub(super) fn open() -> Option<OpenedFile> {
     let path = default_path()?;
-    let missing = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
-    match File::open(&path) {
-        Err(error) if missing.contains(&error.kind()) => None,
-        file => Some(OpenedFile { path, file }),
+    if !is_reachable(&path) {
+        return None;
     }
+    let file = File::open(&path);
+    Some(OpenedFile { path, file })
 }
 
 /// The path of the file, whether it exists or not.

@@ -7,7 +7,6 @@
 //! Set-Cookie ──► SetCookie ─────┘
 //! ```
 
-mod date;
 mod file;
 mod jar;
 mod scope;

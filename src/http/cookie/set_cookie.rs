@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use super::{Cookie, date, is_sendable, scope};
+use super::{Cookie, is_sendable, scope};
+use crate::http::date;
 
 /// The most bytes of name and value together (RFC 6265bis §5.7).
 const LONGEST: usize = 4096;
@@ -61,7 +62,7 @@ impl<'f> SetCookie<'f> {
             return;
         }
         if key.eq_ignore_ascii_case("Expires") {
-            self.expires = date::parse(value).or(self.expires);
+            self.expires = date::parse_cookie(value).or(self.expires);
         } else if key.eq_ignore_ascii_case("Max-Age") {
             self.max_age = seconds(value).or(self.max_age);
         } else if key.eq_ignore_ascii_case("Domain") {

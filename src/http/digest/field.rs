@@ -1,5 +1,5 @@
-//! Parses the fields Repr-Digest and Content-Digest (RFC 9530): dictionaries of byte sequences (RFC 9651 §3.2 and
-//! §3.3.5).
+//! Parses the fields Repr-Digest and Content-Digest (RFC 9530), which are dictionaries of byte sequences (RFC 9651 §3.2
+//! and §3.3.5), and the older Digest (RFC 3230) and Content-MD5 (RFC 2616 §14.15).
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -37,9 +37,59 @@ pub fn announced<'l>(lines: impl IntoIterator<Item = &'l [u8]>) -> Option<Digest
     strongest
 }
 
+/// The strongest digest of a Digest field by a known algorithm (RFC 3230 §4.3.2). Its members are independent: an
+/// invalid one is ignored.
+pub fn announced_before<'l>(lines: impl IntoIterator<Item = &'l [u8]>) -> Option<Digest> {
+    let members = lines
+        .into_iter()
+        .flat_map(|line| line.split(|byte| *byte == b','));
+    let digests = members.filter_map(|member| {
+        let (name, encoded) = std::str::from_utf8(member).ok()?.split_once('=')?;
+        let name = name.trim();
+        let algorithm = Algorithm::with_field_key(&name.to_ascii_lowercase())
+            .or_else(|| Algorithm::named(name))?;
+        let bytes = BASE64_STANDARD.decode(encoded.trim()).ok()?;
+        Digest::new(algorithm, &bytes)
+    });
+    digests.max_by_key(Digest::algorithm)
+}
+
+/// The digest of a Content-MD5 field; `None` if it is not an MD5 digest in Base64.
+pub fn content_md5(value: &[u8]) -> Option<Digest> {
+    let bytes = BASE64_STANDARD.decode(value.trim_ascii()).ok()?;
+    Digest::new(Algorithm::Md5, &bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_older_fields_are_read() {
+        let md5 = "md5:d41d8cd98f00b204e9800998ecf8427e";
+        for (value, digest) in [
+            ("MD5=1B2M2Y8AsgTpgAmY7PhCfg==", Some(md5)),
+            (
+                "md5 = 1B2M2Y8AsgTpgAmY7PhCfg== , crc32c=AAAAAA==",
+                Some(md5),
+            ),
+            ("ADLER32=03da0195,MD5=1B2M2Y8AsgTpgAmY7PhCfg==", Some(md5)),
+            (
+                "SHA=2jmj7l5rSw0yVb/vlWAYkK/YBwk=,MD5=1B2M2Y8AsgTpgAmY7PhCfg==",
+                Some("sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+            ),
+            ("MD5=d41d8cd98f00b204e9800998ecf8427e", None),
+            ("", None),
+            ("UNIXsum=30637", None),
+        ] {
+            let found = announced_before([value.as_bytes()]);
+            let found = found.map(|digest| digest.to_string());
+            assert_eq!(found.as_deref(), digest, "{value}");
+        }
+        let found = content_md5(b" 1B2M2Y8AsgTpgAmY7PhCfg== ");
+        assert_eq!(found.map(|digest| digest.to_string()).as_deref(), Some(md5));
+        assert_eq!(content_md5(b"d41d8cd98f00b204e9800998ecf8427e"), None);
+    }
 
     fn shown(value: &str) -> Option<String> {
         announced([value.as_bytes()]).map(|digest| digest.to_string())

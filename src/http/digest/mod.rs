@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 pub use algorithm::Algorithm;
-pub use field::announced;
+pub use field::{announced, announced_before, content_md5};
 pub use hasher::Hashers;
 pub use pieces::Pieces;
 pub use text::untagged;

@@ -136,11 +136,16 @@ impl Decoder {
     }
 }
 
-/// The layer for a coding (RFC 9110 §8.4.1, RFC 7932 and RFC 9659); `None` for `identity`.
+/// Whether a coding changes nothing: `identity`, and `none`, which some servers send.
+pub fn is_identity(name: &str) -> bool {
+    name.eq_ignore_ascii_case("identity") || name.eq_ignore_ascii_case("none")
+}
+
+/// The layer for a coding (RFC 9110 §8.4.1, RFC 7932 and RFC 9659); `None` for one that changes nothing.
 fn layer(name: &[u8]) -> Result<Option<Layer>, Undecodable> {
     let lower = name.to_ascii_lowercase();
     let (name, coding): (_, Box<dyn Coding>) = match lower.as_slice() {
-        b"identity" => return Ok(None),
+        b"identity" | b"none" => return Ok(None),
         b"gzip" | b"x-gzip" => ("gzip", Box::new(Gzip::default())),
         b"deflate" => ("deflate", Box::new(Deflate::default())),
         b"br" => ("br", Box::new(Brotli::new())),

@@ -279,7 +279,7 @@ fn a_torn_byte_order_mark_is_no_mark_however_the_list_is_cut() {
 #[test]
 fn a_hostile_document_is_one_fault() {
     let bomb = "<!DOCTYPE x [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;&a;'>]>\n<metalink><file name='x'><url>http://h/&b;</url></file></metalink>";
-    let cases: [(Vec<u8>, &str); 8] = [
+    let cases: [(Vec<u8>, &str); 10] = [
         (bomb.into(), "list:2: a reference to an entity"),
         (
             "<metalink>".repeat(1000).into(),
@@ -290,7 +290,18 @@ fn a_hostile_document_is_one_fault() {
             "list:1: the document ends",
         ),
         ("<metalink></file>".into(), "list:1: not XML"),
-        ("<html></html>".into(), "list:1: not a metalink"),
+        (
+            "<rss></rss>".into(),
+            "list:1: not a metalink: the root element is \"rss\"",
+        ),
+        (
+            "<html></html>".into(),
+            "list:1: not a metalink but a web page",
+        ),
+        (
+            "<!DOCTYPE html>\n<title>x</title>".into(),
+            "list:1: not a metalink but a web page",
+        ),
         ("<metalink>\u{0}\n<".into(), "list:2: not XML"),
         (
             [b"<metalink>".to_vec(), vec![0xff; 9]].concat(),

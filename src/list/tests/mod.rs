@@ -87,6 +87,47 @@ fn one_space_separates_a_destination() {
 }
 
 #[test]
+fn a_blank_within_a_url_is_not_read_as_the_start_of_a_name() {
+    for line in [
+        "http://h/my file.zip",
+        "http://h/a/my%20own file.tar.gz",
+        "http://h/v1.2 Setup.exe",
+        "http://h/track 01.mp3",
+    ] {
+        let all = shown(line);
+        assert!(all[0].contains("write it as %20"), "{all:?}");
+    }
+    for line in [
+        "http://h/x name",
+        "http://h/x.zip my.zip",
+        "http://h/get?id=1 a.zip",
+        "http://h/ a.zip",
+        "http://h/x sub/a.zip",
+        "http://h/x v1.2",
+    ] {
+        assert!(row(line).out.is_some(), "{line}");
+    }
+}
+
+#[test]
+fn what_is_no_list_is_named_as_what_it_is() {
+    for (list, part) in [
+        ("http://h/a\rhttp://h/b\r", "end in CR alone"),
+        ("[\n", "JSON array"),
+        ("[{\"url\":\"http://h/a\"}]", "JSON array"),
+        ("[\"http://h/a\"]", "JSON array"),
+        ("\"http://h/a\"\n", "in quotes"),
+        ("'http://h/a',\n", "in quotes"),
+    ] {
+        let all = shown(list);
+        assert!(all[0].contains(part), "{list:?}: {all:?}");
+    }
+    let all = shown(b"\x1f\x8b\x08\0");
+    assert!(all[0].contains("gzip"), "{all:?}");
+    assert_eq!(row("[::1]/a").url.as_str(), "http://[::1]/a");
+}
+
+#[test]
 fn indented_lines_set_options_of_the_url_above() {
     let row = row(
         "http://h/x\n  out=My name.iso\n\tdir = sub/dir\n\n# between\n header=A: b=c\n header=Empty:\n    \

@@ -50,10 +50,19 @@ pub(super) fn send<S: Sink>(
         Readiness::Ready => {
             let record = &mut context.pool.origins[connection.origin];
             let (origin, route, prepared) = record.request_parts();
-            let next_request = NextRequest::new(transfer, origin, route, &mut context.options, now);
+            let mut own_jar = transfer.jar.take();
+            let options = &mut context.options;
+            let jar = options.cookies.as_mut().or(own_jar.as_deref_mut());
+            let netrc = options.netrc.as_deref();
+            let mut next_request = NextRequest::new(transfer, origin, route, netrc);
+            if let Some(jar) = jar {
+                next_request.add_cookies(jar, now);
+            }
             let events = &mut context.events;
             let exchanges = &mut connection.exchanges;
-            if !exchanges.request(link.stream, &next_request, prepared, events)? {
+            let has_begun = exchanges.request(link.stream, &next_request, prepared, events);
+            transfer.jar = own_jar;
+            if !has_begun? {
                 return begin_again(transfer, context, Fault::NoAnswer, now);
             }
             connection.requests += 1;
@@ -125,6 +134,7 @@ pub(super) fn receive<S: Sink>(
             record: &mut context.pool.origins[connection.origin],
             events: &mut context.events,
             jar: context.options.cookies.as_mut(),
+            empty_jar: context.options.redirect_cookies.as_ref(),
             rate: context.rate.as_mut(),
             wire: 0,
         };

@@ -1,12 +1,16 @@
 //! The end of an exchange and of a transfer: what happens to the connection, and what a redirect or a failure leads to.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::time::Instant;
 
 use super::recover::retire_if_silent;
+use super::request::NextRequest;
 use super::start::requeue;
 use super::{After, Clocks, Delivery, State, Step, Transfer};
 use crate::error::{Error, Fault, Malformed, ProxyFault};
 use crate::http::auth::masked;
+use crate::http::challenge::DigestLogin;
 use crate::multi::Sink;
 use crate::multi::connection::Connection;
 use crate::multi::context::Context;
@@ -43,6 +47,16 @@ pub(super) fn end_exchange<S: Sink>(
                 requeue(transfer, context, true);
                 return Ok(Step::Wait);
             }
+            if let Fault::Status { status, .. } = fault
+                && can_answer(transfer, context, status)
+            {
+                context.events.info(transfer.subject(), || {
+                    "answering the challenge with Digest".to_owned()
+                });
+                release_connection(transfer, context, is_clean, now);
+                leave_origin(transfer, context);
+                return Ok(Step::Go(State::Init));
+            }
             if fault.asks_for_calm() {
                 context.back_off(transfer.origin, now);
             }
@@ -65,6 +79,7 @@ pub(super) fn end_exchange<S: Sink>(
             transfer.redirects.count += 1;
             transfer.redirects.has_left_tls |= transfer.url().scheme() == "https";
             transfer.redirects.url = Some(*url);
+            (transfer.logins.origin, transfer.logins.proxy) = (None, None);
             transfer.address = None;
             transfer.refused = 0;
             Ok(Step::Go(State::Init))
@@ -111,6 +126,32 @@ pub(in crate::multi) fn fail<S: Sink>(
     }
 }
 
+/// Whether a 401 or 407 has a Digest challenge, and a login that answers it. The next request has the answer then.
+fn can_answer<S>(transfer: &mut Transfer<S>, context: &Context, status: u16) -> bool {
+    let Some(key) = transfer.origin else {
+        return false;
+    };
+    let record = &context.pool.origins[key];
+    let netrc = context.options.netrc.as_deref();
+    let request = NextRequest::new(transfer, record.origin(), record.route(), netrc);
+    let Some(credentials) = request.credentials(status) else {
+        return false;
+    };
+    let logins = &mut transfer.logins;
+    let before = if status == 401 {
+        &mut logins.origin
+    } else {
+        &mut logins.proxy
+    };
+    let random = RandomState::new().hash_one(key.index());
+    let answer = DigestLogin::answer(&logins.challenges, credentials, before.as_ref(), random);
+    let can = answer.is_some();
+    if can {
+        *before = answer;
+    }
+    can
+}
+
 /// Whether a fault means no more than that the connection was closed by the server, or is out of step.
 fn is_stale(connection: &Connection, fault: &Fault) -> bool {
     match fault {
@@ -154,9 +195,29 @@ fn turn_to_next_target<S>(transfer: &mut Transfer<S>, context: &mut Context, now
 fn error<S>(transfer: &Transfer<S>, context: &Context, fault: Fault) -> Error {
     let origins = &context.pool.origins;
     let proxy = transfer.origin.and_then(|key| origins[key].route().proxy());
+    let is_refused = request_had_login(transfer, context, &fault);
     Error::new(fault, transfer.state.doing(), transfer.address)
+        .offered(transfer.logins.challenges.schemes(), is_refused)
         .redirected_to(transfer.redirects.url.clone())
         .through(proxy.map(ToString::to_string))
+}
+
+/// Whether a 401 or 407 came although the request had a login.
+fn request_had_login<S>(transfer: &Transfer<S>, context: &Context, fault: &Fault) -> bool {
+    let Fault::Status {
+        status: status @ (401 | 407),
+        ..
+    } = fault
+    else {
+        return false;
+    };
+    let Some(key) = transfer.origin else {
+        return false;
+    };
+    let record = &context.pool.origins[key];
+    let netrc = context.options.netrc.as_deref();
+    let request = NextRequest::new(transfer, record.origin(), record.route(), netrc);
+    request.has_login(*status)
 }
 
 /// The head of the last response.

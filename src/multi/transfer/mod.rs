@@ -58,6 +58,8 @@ use super::origins::OriginKey;
 use super::queue::{Slot, Turn, Waiter};
 use super::rate::Allowance;
 use crate::error::{Doing, Fault};
+use crate::http::Jar;
+use crate::http::challenge::{Challenges, DigestLogin};
 
 /// Bytes that one transfer or one connection receives before others have their turn.
 pub(super) const BUDGET: usize = 2 * 1024 * 1024;
@@ -241,6 +243,20 @@ pub(super) struct Transfer<S> {
     pub(super) is_paused: bool,
     /// The sink has accepted a head, and no event tells it yet.
     pub(super) has_new_head: bool,
+    pub(super) logins: Box<Logins>,
+    /// The cookies that its redirects set.
+    pub(super) jar: Option<Box<Jar>>,
+}
+
+/// The Digest authentication of a transfer.
+#[derive(Debug, Default)]
+pub(super) struct Logins {
+    /// The challenges of the last response.
+    pub(super) challenges: Challenges,
+    /// The answer to the origin.
+    pub(super) origin: Option<DigestLogin>,
+    /// The answer to the proxy that makes the requests.
+    pub(super) proxy: Option<DigestLogin>,
 }
 
 impl<S> Transfer<S> {
@@ -265,6 +281,8 @@ impl<S> Transfer<S> {
             allowance,
             is_paused: false,
             has_new_head: false,
+            logins: Box::default(),
+            jar: None,
         }
     }
 

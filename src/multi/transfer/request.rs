@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::Transfer;
 use crate::error::Fault;
-use crate::http::{Credentials, Field, Form, Method, Netrc, Origin, Target, Unsendable};
+use crate::http::{Credentials, Field, Form, Jar, Method, Netrc, Origin, Target, Unsendable};
 use crate::http1;
 use crate::http2::{self, Fields};
+use crate::multi::Easy;
 use crate::multi::events::Subject;
 use crate::multi::route::Route;
-use crate::multi::{Easy, Options};
 
 /// The product name (RFC 9110 §10.1.5).
 const USER_AGENT: &str = concat!("gannet/", env!("CARGO_PKG_VERSION"));
@@ -77,30 +77,54 @@ pub(in crate::multi) struct NextRequest<'a, S> {
 }
 
 impl<'a, S> NextRequest<'a, S> {
-    /// The next request of a transfer, with the cookies of the jar.
+    /// The next request of a transfer, without cookies of a jar.
     pub(super) fn new(
         transfer: &'a Transfer<S>,
         origin: &'a Origin,
         route: &'a Route,
-        options: &'a mut Options,
-        now: Instant,
+        netrc: Option<&'a Netrc>,
     ) -> Self {
-        let mut next_request = Self {
+        Self {
             transfer,
             target: Target::of(origin, transfer.url()),
             route,
-            netrc: options.netrc.as_deref(),
+            netrc,
             cookies: None,
-        };
-        if let Some(jar) = &mut options.cookies {
-            let given = next_request.given_cookies();
-            // An empty Cookie field means that no cookies are sent.
-            let is_allowed = given.clone().all(|value| value.is_some());
-            let length = given.flatten().map(|value| value.len() + "; ".len()).sum();
-            let field = jar.field(transfer.url(), length, now);
-            next_request.cookies = if is_allowed { field } else { None };
         }
-        next_request
+    }
+
+    /// Adds the cookies of the jar. An empty Cookie field means that no cookies are sent.
+    pub(super) fn add_cookies(&mut self, jar: &mut Jar, now: Instant) {
+        let given = self.given_cookies();
+        let is_allowed = given.clone().all(|value| value.is_some());
+        let length = given.flatten().map(|value| value.len() + "; ".len()).sum();
+        let field = jar.field(self.transfer.url(), length, now);
+        self.cookies = if is_allowed { field } else { None };
+    }
+
+    /// The login that the request has for the origin (401) or for the proxy that makes it (407), unless a header gives
+    /// another one.
+    pub(super) fn credentials(&self, status: u16) -> Option<Credentials> {
+        let (name, login) = match status {
+            401 => ("Authorization", self.login()),
+            407 => (
+                "Proxy-Authorization",
+                self.route.forwarder()?.credentials.clone(),
+            ),
+            _ => return None,
+        };
+        let is_given = self.given().any(|field| is(field, name));
+        if is_given { None } else { login }
+    }
+
+    /// Whether the request has a login for the origin (401) or the proxy (407), of any kind.
+    pub(super) fn has_login(&self, status: u16) -> bool {
+        let name = if status == 407 {
+            "Proxy-Authorization"
+        } else {
+            "Authorization"
+        };
+        self.given().any(|field| is(field, name)) || self.credentials(status).is_some()
     }
 
     pub(in crate::multi) fn subject(&self) -> Subject {
@@ -162,7 +186,9 @@ impl<'a, S> NextRequest<'a, S> {
         let easy = &self.transfer.easy;
         let has_userinfo = !easy.url.username().is_empty() || easy.url.password().is_some();
         let has_own = !easy.own_headers.is_empty() || has_userinfo || self.cookies.is_some();
-        self.transfer.redirects.url.is_some() || has_own
+        let logins = &self.transfer.logins;
+        let has_digest = logins.origin.is_some() || logins.proxy.is_some();
+        self.transfer.redirects.url.is_some() || has_own || has_digest
     }
 
     /// Whether it goes to the origin of the first URL.
@@ -178,15 +204,16 @@ impl<'a, S> NextRequest<'a, S> {
     ) -> Result<T, Fault> {
         let is_given = |name: &str| self.given().any(|field| is(field, name));
         let authority = self.target.authority();
-        let basic = self.login().map(|login| login.basic());
-        let proxy = self.route.forwarder();
-        let to_proxy = proxy.and_then(|proxy| Some(proxy.credentials.as_ref()?.basic()));
+        let authorization = self.authorization();
+        let to_proxy = self.proxy_authorization();
         let cookies = self.all_cookies();
         let defaults = [
             Some(("Host", authority.as_str())),
             Some(("User-Agent", USER_AGENT)),
             Some(("Accept", "*/*")),
-            basic.as_deref().map(|basic| ("Authorization", basic)),
+            authorization
+                .as_deref()
+                .map(|login| ("Authorization", login)),
             to_proxy
                 .as_deref()
                 .map(|login| ("Proxy-Authorization", login)),
@@ -198,6 +225,25 @@ impl<'a, S> NextRequest<'a, S> {
         let given = given.filter_map(|field| Some((field.name(), field.value()?)));
         let cookies = cookies.as_deref().map(|cookies| ("Cookie", cookies));
         write(&mut defaults.chain(given).chain(cookies)).map_err(unsendable)
+    }
+
+    /// The value of Authorization: the answer to a Digest challenge, or else a Basic login.
+    fn authorization(&self) -> Option<String> {
+        if let Some(digest) = &self.transfer.logins.origin {
+            let target = self.target.path();
+            return Some(digest.authorization(self.transfer.easy.method, target));
+        }
+        self.login().map(|login| login.basic())
+    }
+
+    /// The value of Proxy-Authorization, for a proxy that makes the requests.
+    fn proxy_authorization(&self) -> Option<String> {
+        let proxy = self.route.forwarder()?;
+        if let Some(digest) = &self.transfer.logins.proxy {
+            let target = self.target.path();
+            return Some(digest.authorization(self.transfer.easy.method, target));
+        }
+        Some(proxy.credentials.as_ref()?.basic())
     }
 
     /// The given fields. Those of the transfer replace the shared ones. Only the origin of the first URL receives

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{After, Delivery, Transfer};
 use crate::error::Fault;
+use crate::http::challenge::Challenges;
 use crate::http::cookie::Jar;
 use crate::http::{Event, Method, Response, redirect};
 use crate::multi::Sink;
@@ -24,6 +25,8 @@ pub(in crate::multi) struct Reader<'a, S> {
     pub(in crate::multi) record: &'a mut OriginRecord,
     pub(in crate::multi) events: &'a mut Events,
     pub(super) jar: Option<&'a mut Jar>,
+    /// Copied for the transfer if there is no jar and a redirect sets a cookie.
+    pub(super) empty_jar: Option<&'a Jar>,
     /// The limit of all transfers together.
     pub(super) rate: Option<&'a mut Rate>,
     /// Bytes that were read from the socket for this transfer alone.
@@ -50,7 +53,7 @@ impl<S: Sink> Reader<'_, S> {
             Event::Head(response) => {
                 self.events.received(self.transfer.subject(), response);
                 let jar = self.jar.as_deref_mut();
-                head(self.transfer, response, jar, self.now)
+                head(self.transfer, response, jar, self.empty_jar, self.now)
             }
             Event::Data(data) => body(self.transfer, data),
         }
@@ -62,12 +65,11 @@ fn head<S: Sink>(
     transfer: &mut Transfer<S>,
     response: &Response,
     jar: Option<&mut Jar>,
+    empty_jar: Option<&Jar>,
     now: Instant,
 ) -> Result<(), Fault> {
     let status = response.status;
-    if let Some(jar) = jar {
-        jar.take(transfer.url(), response.headers.get_all("Set-Cookie"), now);
-    }
+    take_cookies(transfer, response, jar, empty_jar, now);
     let length = if transfer.easy.method == Method::Head {
         Some(0)
     } else {
@@ -91,6 +93,7 @@ fn head<S: Sink>(
                 None
             },
         };
+        transfer.logins.challenges = Challenges::of(status, &response.headers);
         drain(transfer, length, After::Fail(fault), now);
         return Ok(());
     }
@@ -100,9 +103,35 @@ fn head<S: Sink>(
         return Err(Fault::TooLarge { limit });
     }
     transfer.received = 0;
+    if let Some(url) = &transfer.redirects.url {
+        transfer.easy.sink.redirected(url);
+    }
     transfer.easy.sink.head(response)?;
     transfer.has_new_head = transfer.easy.events.head;
     Ok(())
+}
+
+/// Takes the cookies of a response into the jar, or those of a redirect or a challenge into that of the transfer.
+fn take_cookies<S>(
+    transfer: &mut Transfer<S>,
+    response: &Response,
+    jar: Option<&mut Jar>,
+    empty_jar: Option<&Jar>,
+    now: Instant,
+) {
+    let mut own = transfer.jar.take();
+    let jar = match (jar, empty_jar) {
+        (Some(jar), _) => Some(jar),
+        (None, Some(empty)) if response.headers.get("Set-Cookie").is_some() => {
+            let is_followed = redirect::is_redirect(response) || response.status == 401;
+            is_followed.then(|| &mut **own.get_or_insert_with(|| Box::new(empty.clone())))
+        }
+        _ => None,
+    };
+    if let Some(jar) = jar {
+        jar.take(transfer.url(), response.headers.get_all("Set-Cookie"), now);
+    }
+    transfer.jar = own;
 }
 
 /// Where a redirect leads, if it may be followed.

@@ -308,7 +308,7 @@ fn respond(fields: &[Field], mood: Mood) -> Result<(Response, Vec<u8>), Fault> {
     Ok((response, body))
 }
 
-/// The end of a file whose servers are overloaded for this time, and how long it took.
+/// The end of a file from servers that are overloaded for this time, and how long it took.
 fn outlast(overload: Duration, mirrors: usize) -> (End, Duration) {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Bench::new(folder.path(), None, mirrors);
@@ -337,12 +337,6 @@ fn a_mirror_is_asked_before_anything_waits() {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Bench::new(folder.path(), None, 2);
     let began = bench.now;
-    let broken = |kind| Mood {
-        kind,
-        version: 0,
-        bytes: 1000,
-        chunk: 1000,
-    };
     let moods = [Kind::Status(503), Kind::Lost].map(broken);
     assert!(matches!(bench.run(&moods), End::Done(_)));
     assert_eq!((bench.now, bench.url.host_str()), (began, Some("server2")));
@@ -353,6 +347,16 @@ fn a_mirror_is_asked_before_anything_waits() {
     assert!(matches!(bench.run(&moods), End::Done(_)));
     assert!(bench.now > began);
     assert_eq!(bench.file.tries_in_all, 5);
+}
+
+/// The mood of a server that breaks in this way.
+fn broken(kind: Kind) -> Mood {
+    Mood {
+        kind,
+        version: 0,
+        bytes: 1000,
+        chunk: 1000,
+    }
 }
 
 /// The files of a folder.
