@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use gannet::multi::{Done, Easy, Interest, Multi, Options, Ready, Target};
-use gannet::reactor::Resolver;
+use gannet::reactor::{Resolver, load_certificates};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -71,6 +71,9 @@ impl PollLoop {
         let resolver = Rc::new(Resolver::new(move || drop((&waker).write(&[0]))));
         let lookups = Rc::clone(&resolver);
         multi.set_resolve_function(move |host| lookups.look_up(host));
+
+        // The first https URL has the authorities read from their files.
+        multi.set_certificate_function(load_certificates);
         Ok(Self {
             multi,
             watched,

@@ -47,7 +47,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
 ];
 
 /// What only some layers may use: the end of a path or its beginning, the layers that may not, and why.
-const FORBIDDEN: [(&str, &[&str], &str); 14] = [
+const FORBIDDEN: [(&str, &[&str], &str); 16] = [
     ("Instant::now", BELOW_THE_CLOCK, "the clock is an argument"),
     (
         "SystemTime::now",
@@ -61,6 +61,16 @@ const FORBIDDEN: [(&str, &[&str], &str); 14] = [
     ),
     ("mio::Poll", ALL_BUT_REACTOR, "only the reactor polls"),
     ("std::fs", &["multi", "conn"], "mechanism knows no files"),
+    (
+        "rustls_native_certs",
+        BELOW_THE_REACTOR,
+        "the application loads certificates",
+    ),
+    (
+        "rustls_pki_types::pem",
+        BELOW_THE_REACTOR,
+        "the application loads certificates",
+    ),
     ("std::io::stdout", THE_LIBRARY, "the library does not print"),
     ("std::io::stderr", THE_LIBRARY, "the library does not print"),
     ("std::fs", PURE, "protocols and policy touch no file"),
@@ -98,6 +108,7 @@ const BELOW_THE_CLOCK: &[&str] = &[
     "main", "cli", "list", "download", "multi", "conn", "http1", "http2", "socks", "http", "sys",
     "error",
 ];
+const BELOW_THE_REACTOR: &[&str] = &["multi", "conn", "http1", "http2", "socks", "http", "error"];
 const ALL_BUT_REACTOR: &[&str] = &[
     "main", "cli", "session", "list", "download", "multi", "conn", "http1", "http2", "socks",
     "http", "sys", "error",

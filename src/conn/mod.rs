@@ -23,6 +23,6 @@ pub(crate) use proxy::Tunnel;
 pub(crate) use socket::{Dialled, Socket};
 pub(crate) use socks::Socks;
 pub(crate) use tls::Tls;
-pub(crate) use trust::Config;
-pub use trust::{Identity, TlsOptions, TlsVersion, TrustRoots};
+pub(crate) use trust::{CertificateFunction, Config};
+pub use trust::{Certificates, Identity, TlsOptions, TlsVersion, TrustRoots};
 pub use wire::Wire;

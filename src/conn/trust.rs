@@ -1,14 +1,13 @@
-//! The TLS options: trusted authorities, the client's certificate and versions; and the configuration made from them.
+//! The TLS options: trusted authorities, the client's certificate and versions. The certificates that an application
+//! has loaded for them, and the configuration made from both.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
-use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::verifier::{AcceptAny, Pinned, Verifier};
@@ -34,6 +33,23 @@ impl TlsOptions {
     /// Whether files that the user named are read. They may be pipes, which block.
     pub(crate) fn reads_files(&self) -> bool {
         self.identity.is_some() || self.roots != TrustRoots::Platform
+    }
+
+    /// Whether a connection needs certificates from outside.
+    fn needs_certificates(&self) -> bool {
+        self.identity.is_some() || !self.insecure
+    }
+
+    /// The fault of a key that does not fit the client's certificate.
+    fn unusable_key(&self, why: &rustls::Error) -> Fault {
+        Fault::Identity {
+            path: self
+                .identity
+                .as_ref()
+                .map(|identity| identity.key.clone())
+                .unwrap_or_default(),
+            reason: why.to_string(),
+        }
     }
 }
 
@@ -83,7 +99,57 @@ impl TlsVersion {
     }
 }
 
-/// The loaded configuration. All connections of an engine share it, and its session tickets.
+/// The certificates that [`TlsOptions`] name, loaded by the application.
+#[derive(Debug)]
+pub struct Certificates {
+    store: RootCertStore,
+    /// What went into the store, since a server's certificate may be trusted itself.
+    roots: Chain,
+    identity: Option<LoadedIdentity>,
+}
+
+#[derive(Debug)]
+struct LoadedIdentity {
+    chain: Chain,
+    key: PrivateKeyDer<'static>,
+}
+
+type Chain = Vec<CertificateDer<'static>>;
+
+impl Default for Certificates {
+    /// No certificates: no server is trusted, and the client has no certificate.
+    fn default() -> Self {
+        Self {
+            store: RootCertStore::empty(),
+            roots: Vec::new(),
+            identity: None,
+        }
+    }
+}
+
+impl Certificates {
+    /// Adds certificates that are trusted: of authorities, or of servers. Returns whether any certificate of an
+    /// authority can be used.
+    pub fn add_roots(&mut self, roots: Vec<CertificateDer<'static>>) -> bool {
+        self.store.add_parsable_certificates(roots.iter().cloned());
+        self.roots.extend(roots);
+        !self.store.is_empty()
+    }
+
+    /// Sets the client's certificate, the intermediate ones behind it, and its key.
+    pub fn set_identity(
+        &mut self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) {
+        self.identity = Some(LoadedIdentity { chain, key });
+    }
+}
+
+/// A function that loads the certificates that the options name.
+pub(crate) type CertificateFunction = Box<dyn FnMut(&TlsOptions) -> Result<Certificates, Fault>>;
+
+/// The configuration. All connections of an engine share it, and its session tickets.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     origins: Arc<ClientConfig>,
@@ -92,10 +158,27 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Loads the roots and builds the configuration.
-    pub(crate) fn load(options: &TlsOptions) -> Result<Self, Fault> {
+    /// Loads the certificates, if the options need any, and builds the configuration.
+    pub(crate) fn load(
+        options: &TlsOptions,
+        function: Option<&mut CertificateFunction>,
+    ) -> Result<Self, Fault> {
+        let certificates = match function {
+            _ if !options.needs_certificates() => Certificates::default(),
+            Some(function) => function(options)?,
+            None => return Err(Fault::TrustRoots("no function loads them".into())),
+        };
+        Self::new(options, certificates)
+    }
+
+    fn new(options: &TlsOptions, certificates: Certificates) -> Result<Self, Fault> {
+        let Certificates {
+            store,
+            roots,
+            identity,
+        } = certificates;
         let provider = Arc::new(provider());
-        let trusted = verifier(options, Arc::clone(&provider))?;
+        let trusted = verifier(options, store, roots, Arc::clone(&provider))?;
         let pinned = pinned(options, Arc::clone(&trusted), &provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&options.oldest.and_later())
@@ -104,14 +187,11 @@ impl Config {
             .clone()
             .dangerous()
             .with_custom_certificate_verifier(pinned);
-        let origins = match &options.identity {
+        let origins = match identity {
             None => origins.with_no_client_auth(),
-            Some(identity) => {
-                let (chain, key) = load_identity(identity)?;
-                origins
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| unusable(&identity.key, error))?
-            }
+            Some(LoadedIdentity { chain, key }) => origins
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| options.unusable_key(&error))?,
         };
         let proxies = builder
             .dangerous()
@@ -146,13 +226,15 @@ fn provider() -> CryptoProvider {
 /// The verifier for the trusted authorities.
 fn verifier(
     options: &TlsOptions,
+    store: RootCertStore,
+    roots: Chain,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, Fault> {
-    Ok(if options.insecure {
-        Arc::new(AcceptAny::new(provider))
-    } else {
-        Arc::new(load_roots(&options.roots, provider)?)
-    })
+    if options.insecure {
+        return Ok(Arc::new(AcceptAny::new(provider)));
+    }
+    let verifier = Verifier::new(store, roots, provider);
+    Ok(Arc::new(verifier.map_err(Fault::TrustRoots)?))
 }
 
 /// The verifier for origins: with pinned keys, it also compares the server's key with those.
@@ -166,64 +248,4 @@ fn pinned(
     }
     let pinned = Pinned::new(trusted, options.pins.clone(), provider);
     Ok(Arc::new(pinned.map_err(Fault::TrustRoots)?))
-}
-
-fn load_roots(roots: &TrustRoots, provider: Arc<CryptoProvider>) -> Result<Verifier, Fault> {
-    let (loaded, source) = match roots {
-        TrustRoots::Platform => (
-            rustls_native_certs::load_native_certs(),
-            "the system's certificate store".to_owned(),
-        ),
-        TrustRoots::Given { file, folder } => {
-            let (file, folder) = (file.as_deref(), folder.as_deref());
-            let names = [file, folder].into_iter().flatten();
-            let names: Vec<_> = names.map(|path| path.display().to_string()).collect();
-            (
-                rustls_native_certs::load_certs_from_paths(file, folder),
-                names.join(" or "),
-            )
-        }
-    };
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(loaded.certs.iter().cloned());
-    if store.is_empty() {
-        let reason = loaded.errors.first().map_or_else(
-            || format!("no certificate in {source}"),
-            ToString::to_string,
-        );
-        return Err(Fault::TrustRoots(reason));
-    }
-    Verifier::new(store, loaded.certs, provider).map_err(Fault::TrustRoots)
-}
-
-type Chain = Vec<CertificateDer<'static>>;
-
-fn load_identity(identity: &Identity) -> Result<(Chain, PrivateKeyDer<'static>), Fault> {
-    let path = &identity.certificate;
-    let chain: Result<Chain, _> =
-        CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect());
-    let chain = chain.map_err(|error| unusable(path, pem(error)))?;
-    if chain.is_empty() {
-        return Err(unusable(path, "no certificate in it"));
-    }
-    let key = PrivateKeyDer::from_pem_file(&identity.key)
-        .map_err(|error| unusable(&identity.key, pem(error)))?;
-    Ok((chain, key))
-}
-
-fn unusable(path: &Path, why: impl ToString) -> Fault {
-    Fault::Identity {
-        path: path.to_owned(),
-        reason: why.to_string(),
-    }
-}
-
-/// What is wrong with a PEM file.
-fn pem(error: rustls_pki_types::pem::Error) -> io::Error {
-    use rustls_pki_types::pem::Error;
-    match error {
-        Error::Io(error) => error,
-        Error::NoItemsFound => io::Error::other("no key in it"),
-        error => io::Error::other(error.to_string()),
-    }
 }

@@ -73,10 +73,10 @@ use queue::Turn;
 use rate::Rate;
 use transfer::{State, Transfer};
 
-use crate::error::MultiError;
+use crate::error::{Fault, MultiError};
 use crate::http::Origin;
 
-pub use crate::conn::{Identity, Interest, TlsOptions, TlsVersion, TrustRoots, Wire};
+pub use crate::conn::{Certificates, Identity, Interest, TlsOptions, TlsVersion, TrustRoots, Wire};
 pub use crate::http2::Windows;
 pub use easy::Easy;
 pub(crate) use easy::PATIENCE;
@@ -133,7 +133,7 @@ impl<S: Sink> Multi<S> {
         pool.set_limits(options.limits.clone(), options.protocol);
         pool.origins.set_proxies(options.proxies.clone());
         if options.tls != before.tls {
-            context.network.tls = None;
+            context.network.forget_tls();
         }
         if let (Some(new), Some(living)) = (&mut options.cookies, before.cookies.take())
             && new.is_clone_of(&living)
@@ -195,6 +195,19 @@ impl<S: Sink> Multi<S> {
     ) {
         let network = &mut self.engine.context.network;
         network.set_dial_function(Box::new(function));
+    }
+
+    /// Sets the function that loads the certificates which the options name. It is called when the first TLS connection
+    /// is made, and again after the options changed; it may read files. Without it, a connection is only made where no
+    /// certificate is needed ([`TlsOptions::insecure`]).
+    ///
+    /// [`load_certificates`](crate::reactor::load_certificates) is such a function.
+    pub fn set_certificate_function(
+        &mut self,
+        function: impl FnMut(&TlsOptions) -> Result<Certificates, Fault> + 'static,
+    ) {
+        let network = &mut self.engine.context.network;
+        network.set_certificate_function(Box::new(function));
     }
 
     /// Adds a transfer. It starts with the next call of [`Multi::socket_action`]; a timeout of zero is announced.

@@ -9,7 +9,8 @@ use super::connection::Stage;
 use super::connections::{ConnectionKey, Connections};
 use super::info::{Messages, TransferId};
 use super::interest::Sockets;
-use crate::conn::{Config, Interest, Scratch, Socket, Wire};
+use crate::conn::{CertificateFunction, Config, Interest, Scratch, Socket, TlsOptions, Wire};
+use crate::error::Fault;
 
 type DialFunction = Box<dyn FnMut(SocketAddr) -> io::Result<Rc<dyn Wire>>>;
 
@@ -20,10 +21,11 @@ pub(super) struct Network {
     pub(super) sockets: Sockets,
     /// Receive buffers, shared by all connections.
     pub(super) scratch: Scratch,
-    /// The TLS configuration, loaded for the first https URL.
-    pub(super) tls: Option<Config>,
     /// The interface or the address that sockets are bound to.
     pub(super) interface: Option<String>,
+    /// The TLS configuration, made for the first https URL.
+    tls: Option<Config>,
+    load_certificates: Option<CertificateFunction>,
     dial: Option<DialFunction>,
 }
 
@@ -31,6 +33,24 @@ impl Network {
     /// Sets the function that makes connections instead of the kernel.
     pub(super) fn set_dial_function(&mut self, function: DialFunction) {
         self.dial = Some(function);
+    }
+
+    /// Sets the function that loads certificates.
+    pub(super) fn set_certificate_function(&mut self, function: CertificateFunction) {
+        self.load_certificates = Some(function);
+    }
+
+    /// The TLS configuration. It is made for the first https URL, so a run without one does not pay for it.
+    pub(super) fn tls(&mut self, options: &TlsOptions) -> Result<&Config, Fault> {
+        Ok(match &mut self.tls {
+            Some(config) => config,
+            none => none.insert(Config::load(options, self.load_certificates.as_mut())?),
+        })
+    }
+
+    /// Forgets the TLS configuration, because its options changed.
+    pub(super) fn forget_tls(&mut self) {
+        self.tls = None;
     }
 
     /// Starts to connect to an address, for one attempt of a connection's race.

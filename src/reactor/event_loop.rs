@@ -5,8 +5,8 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::Application;
 use super::poller::{Event, Poller};
+use super::{Application, load_certificates};
 use crate::error::MultiError;
 use crate::multi::{Abort, Multi, Options, Ready, Sink, SocketChange, Target};
 
@@ -42,6 +42,7 @@ fn take_steps<S: Sink>(
     let timer = Timer::new(poller.now());
     multi.set_timer_function(timer.function());
     multi.set_resolve_function(poller.resolve_function());
+    multi.set_certificate_function(load_certificates);
     if let Some(dial) = poller.dial_function() {
         multi.set_dial_function(dial);
     }

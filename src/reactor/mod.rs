@@ -2,6 +2,7 @@
 //! signals, results of other threads, and the list. An [`Application`] decides what to transfer.
 
 mod application;
+mod certificates;
 pub(crate) mod event_loop;
 mod guard;
 mod poll;
@@ -20,6 +21,7 @@ use crate::error::MultiError;
 use crate::multi::{Options, Sink};
 
 pub use application::{Application, Drive, Wake};
+pub use certificates::load_certificates;
 use event_loop::run_on;
 use poll::{MioPoller, SIGNALS};
 pub use resolver::Resolver;

@@ -12,6 +12,7 @@ use gannet::multi::{
     Done, Easy, Event, EventKind, Interest, Multi, Options, Outcome, Ready, Sink, Target,
     TransferId,
 };
+use gannet::reactor::load_certificates;
 use gannet::{Error, MultiError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -45,6 +46,7 @@ impl<S: Sink> Fake<S> {
     pub(crate) fn with(options: Options) -> Self {
         let mut fake = Self::deaf();
         fake.multi.set_options(options);
+        fake.multi.set_certificate_function(load_certificates);
         fake.listen();
         fake
     }

@@ -11,6 +11,7 @@ mod loops;
 mod peer;
 
 mod action; // K1 to K8, E1
+mod certificates; // when the function that loads certificates is called
 mod connect_only; // transfers that only connect
 mod end_to_end; // the engine under two event loops
 mod events; // V1 to V5

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::conn::{Config, Filter, Socket, Socks, Tls, TlsOptions, Tunnel};
+use crate::conn::{Filter, Socket, Socks, Tls, Tunnel};
 use crate::error::Fault;
 use crate::http::{Origin, Proxy, ProxyScheme};
 use crate::multi::context::Context;
@@ -22,11 +22,11 @@ pub(super) fn stack(
     let mut stack: Box<dyn Filter> = Box::new(socket);
     let origins = &context.pool.origins;
     let record = &origins[key];
-    let (config, options) = (&mut context.network.tls, &context.options.tls);
+    let (network, options) = (&mut context.network, &context.options.tls);
     if let Some(proxy) = record.route().proxy()
         && proxy.scheme == ProxyScheme::Https
     {
-        let tls = Tls::to_proxy(loaded(config, options)?, &proxy.host, stack);
+        let tls = Tls::to_proxy(network.tls(options)?, &proxy.host, stack);
         stack = Box::new(tls.map_err(Fault::of_proxy)?);
     }
     if let Route::Tunnel(proxy) = record.route() {
@@ -35,18 +35,10 @@ pub(super) fn stack(
     if record.origin().is_tls() {
         let protocols = origins.protocol(key).offer();
         let host = &record.origin().host;
-        let tls = Tls::new(loaded(config, options)?, host, protocols, stack);
+        let tls = Tls::new(network.tls(options)?, host, protocols, stack);
         stack = Box::new(tls?);
     }
     Ok(stack)
-}
-
-/// The TLS configuration. It is loaded for the first https URL, so a run without one does not pay for it.
-fn loaded<'c>(config: &'c mut Option<Config>, options: &TlsOptions) -> Result<&'c Config, Fault> {
-    Ok(match config {
-        Some(config) => config,
-        none => none.insert(Config::load(options)?),
-    })
 }
 
 fn tunnel(
