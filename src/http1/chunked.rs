@@ -81,7 +81,7 @@ impl Decoder {
         Ok((at, Piece::NeedMore))
     }
 
-    /// Whether the last chunk has come. Then the body is complete, even if its trailers are not (RFC 9112 §8).
+    /// Whether the last chunk has arrived. Then the body is complete, even if its trailers are not (RFC 9112 §8).
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.state, ChunkState::Trailers(_))
     }
@@ -171,7 +171,7 @@ pub(super) fn at_most(left: u64, at_hand: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// The data, how much was consumed, and whether the end came: whole, and the same byte by byte.
+    /// The data, how much was consumed, and whether the end was reached: in one piece, and the same byte by byte.
     fn decoded(bytes: &[u8]) -> Result<(Vec<u8>, usize, bool), Malformed> {
         let whole = decode(&mut Decoder::default(), bytes);
         let mut decoder = Decoder::default();

@@ -20,13 +20,13 @@ pub enum Closed {
         /// The announced length of the body, if there was one.
         expected: Option<u64>,
     },
-    /// No byte of a response came.
+    /// No byte of a response has arrived.
     NoAnswer,
 }
 
 /// Reads the response to one request after the other, from bytes in pieces of any size.
 ///
-/// It allocates only for a head that comes in pieces or is longer than the ones before.
+/// It allocates only for a head that arrives in pieces or is longer than the ones before.
 #[derive(Debug, Default)]
 pub struct Exchange {
     state: ResponseState,
@@ -182,7 +182,7 @@ impl Exchange {
         matches!(self.state, ResponseState::UntilClose)
     }
 
-    /// Whether any byte of a response has come, interim responses included. Empty lines before it do not count.
+    /// Whether any byte of a response has arrived, interim responses included. Empty lines before it do not count.
     pub fn has_begun(&self) -> bool {
         self.has_begun || self.head.has_begun()
     }
@@ -192,7 +192,7 @@ impl Exchange {
         self.received
     }
 
-    /// The length of the body, once the head has come: 0 if there is no body (HEAD, 204, 304), `None` if its last
+    /// The length of the body, once the head has arrived: 0 if there is no body (HEAD, 204, 304), `None` if its last
     /// chunk or the end of the connection ends it.
     pub fn expected(&self) -> Option<u64> {
         self.expected

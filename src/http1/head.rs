@@ -32,7 +32,7 @@ pub(super) struct Reader {
     /// The head so far, if it did not arrive in one piece.
     held: Vec<u8>,
     scan: LineScan,
-    /// Whether a byte of this head has come, after any empty lines.
+    /// Whether a byte of this head has arrived, after any empty lines.
     has_begun: bool,
     blank_lines: u8,
     after_cr: bool,
@@ -49,7 +49,7 @@ impl Reader {
         self.after_cr = false;
     }
 
-    /// Whether a byte of the current head has come.
+    /// Whether a byte of the current head has arrived.
     pub(super) fn has_begun(&self) -> bool {
         self.has_begun
     }

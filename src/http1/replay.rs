@@ -58,7 +58,7 @@ pub(super) fn replay_whole(method: Method, answer: &[u8]) -> Outcome {
 }
 
 /// Feeds an exchange with one piece after another, up to the end of the response or an error. Then it is closed, unless
-/// the end had come.
+/// the end was reached.
 pub(super) fn replay(exchange: &mut Exchange, method: Method, pieces: &[&[u8]]) -> Outcome {
     exchange.begin(method);
     let mut seen = Vec::new();

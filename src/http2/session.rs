@@ -312,7 +312,7 @@ impl Session {
         self.stream(token).and_then(ClientStream::expected)
     }
 
-    /// Whether the head of a stream's final response has come.
+    /// Whether the head of a stream's final response has arrived.
     pub fn has_head(&self, token: usize) -> bool {
         self.stream(token).is_some_and(ClientStream::has_head)
     }

@@ -19,7 +19,7 @@ pub enum Broken {
     Unprocessed {
         /// The fault to report if the request is not sent again.
         fault: Fault,
-        /// Only this stream was refused: others go on, and further ones may be begun.
+        /// Only this stream was refused: others continue, and further ones may begin.
         is_refused: bool,
     },
     /// The peer requires HTTP/1.1 for this request (RFC 9113 §7, HTTP_1_1_REQUIRED).
@@ -95,7 +95,7 @@ impl ClientStream {
         self.expected
     }
 
-    /// Whether the head of the final response has come.
+    /// Whether the head of the final response has arrived.
     pub(super) fn has_head(&self) -> bool {
         !matches!(self.state, StreamState::Waiting(_))
     }
@@ -236,8 +236,8 @@ fn is_mere_end(error: &h2::Error) -> bool {
     }
 }
 
-/// What an error of h2 means for a stream. If its head has come, the peer had processed the request, whatever it says:
-/// the sink has the head already, so the request is not repeated without notice.
+/// What an error of h2 means for a stream. If its head has arrived, the peer has processed the request, whatever the
+/// error says: the sink has the head already, so the request is not repeated without notice.
 fn broken(error: &h2::Error, has_head: bool) -> Broken {
     let Some(reason) = error.reason() else {
         return Broken::Lost;

@@ -1,8 +1,8 @@
 //! Named outputs: what a name refers to, and files that are replaced in one step once they are complete.
 //!
 //! ```text
-//!  "-", /dev/stdout ─────────────► Stdout   written as it comes
-//!  a pipe, a device, /dev/fd/N ──► Stream   written as it comes
+//!  "-", /dev/stdout ─────────────► Stdout   written as it arrives
+//!  a pipe, a device, /dev/fd/N ──► Stream   written as it arrives
 //!  anything else ────────────────► File     TARGET.part, locked, then renamed to TARGET
 //! ```
 //!

@@ -62,7 +62,7 @@ struct StoredCookie {
     created: u64,
     /// The turn when it was last sent.
     used: u64,
-    /// It came in a response, so it counts against the bounds and may be evicted.
+    /// A response set it, so it counts against the bounds and may be evicted.
     is_received: bool,
 }
 
