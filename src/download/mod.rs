@@ -51,7 +51,7 @@ pub use patience::Patience;
 pub use range::Asked;
 pub use ranges::Ranges;
 pub use retry::{Decision, Jitter, Retries, Retry, Tries, WORTH_A_TRY};
-pub use segment::{Proof, Segment, Whole};
+pub use segment::{Proof, Segment, SharedFile};
 pub use state::{Source, State};
 pub use stored::Stored;
 pub use stream::Stream;

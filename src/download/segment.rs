@@ -19,7 +19,7 @@ use crate::multi::Sink;
 
 /// What the segments of one file share.
 #[derive(Debug)]
-pub struct Whole {
+pub struct SharedFile {
     /// The part file.
     pub file: Arc<File>,
     /// Its path, for errors.
@@ -49,7 +49,7 @@ pub struct Proof {
 /// The sink of a transfer that fetches a segment.
 #[derive(Debug)]
 pub struct Segment {
-    whole: Rc<Whole>,
+    shared: Rc<SharedFile>,
     proof: Proof,
     /// The requested range; the segment may have been shortened since.
     asked: Asked,
@@ -61,11 +61,11 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// A segment of `whole` that requests `range`.
-    pub fn new(whole: Rc<Whole>, range: Range<u64>, proof: Proof) -> Self {
+    /// A segment of `shared` that requests `range`.
+    pub fn new(shared: Rc<SharedFile>, range: Range<u64>, proof: Proof) -> Self {
         let Range { start: at, end } = range;
         Self {
-            whole,
+            shared,
             proof,
             asked: Asked {
                 start: at,
@@ -79,12 +79,12 @@ impl Segment {
 
     /// The segment of a transfer that is receiving a response, which lands here.
     pub(super) fn under_way(
-        whole: Rc<Whole>,
+        shared: Rc<SharedFile>,
         mut landing: Landing,
         validators: Validators,
     ) -> Self {
         let at = landing.next();
-        let limit = *landing.limit.get_or_insert(whole.size);
+        let limit = *landing.limit.get_or_insert(shared.size);
         Self {
             proof: Proof {
                 validators,
@@ -97,7 +97,7 @@ impl Segment {
             landing,
             end: limit,
             spoilt: None,
-            whole,
+            shared,
         }
     }
 
@@ -107,13 +107,13 @@ impl Segment {
     }
 
     /// What it shares with the other segments of its file.
-    pub fn whole(&self) -> &Rc<Whole> {
-        &self.whole
+    pub fn shared(&self) -> &Rc<SharedFile> {
+        &self.shared
     }
 
     /// Whether the current response ends at the end of the file.
     pub fn has_all_behind(&self) -> bool {
-        self.limit() == self.whole.size
+        self.limit() == self.shared.size
     }
 
     /// The server's validators, as far as they are known.
@@ -128,7 +128,7 @@ impl Segment {
 
     /// The end offset of the response's range.
     fn limit(&self) -> u64 {
-        self.landing.limit.unwrap_or(self.whole.size)
+        self.landing.limit.unwrap_or(self.shared.size)
     }
 
     /// The end offset of the segment.
@@ -148,13 +148,13 @@ impl Segment {
 
     /// Whether it continues behind its end: it is the first segment, and no other segment has received a byte.
     fn continues_behind_end(&self) -> bool {
-        self.is_first() && self.has_all_behind() && !self.whole.has_begun.get()
+        self.is_first() && self.has_all_behind() && !self.shared.has_begun.get()
     }
 
     /// Checks that no other program has truncated the file. The bytes of all segments count: this write may lengthen
     /// the file again, and leave a hole of zeros in another segment.
     fn check_uncut(&self) -> Result<(), Fault> {
-        if is_cut(&self.whole.file, self.whole.extent.get()) {
+        if is_cut(&self.shared.file, self.shared.extent.get()) {
             return Err(self.fault(foreign_change()));
         }
         Ok(())
@@ -162,12 +162,12 @@ impl Segment {
 
     /// Tells the other segments how far the first one has written, or that another one has received a byte.
     fn announce_progress(&self) {
-        let extent = self.whole.extent.get();
-        self.whole.extent.set(extent.max(self.at()));
+        let extent = self.shared.extent.get();
+        self.shared.extent.set(extent.max(self.at()));
         if self.is_first() {
-            self.whole.reach.set(self.at());
+            self.shared.reach.set(self.at());
         } else {
-            self.whole.has_begun.set(true);
+            self.shared.has_begun.set(true);
         }
     }
 
@@ -176,7 +176,7 @@ impl Segment {
         if self.is_first() {
             return 0;
         }
-        self.whole.reach.get().saturating_sub(self.at())
+        self.shared.reach.get().saturating_sub(self.at())
     }
 
     /// Whether it is the first segment: its response began the file.
@@ -187,7 +187,7 @@ impl Segment {
     fn fault(&self, source: io::Error) -> Fault {
         Fault::Disk {
             verb: "write",
-            path: self.whole.path.clone(),
+            path: self.shared.path.clone(),
             source,
         }
     }
@@ -200,7 +200,7 @@ impl Sink for Segment {
             is_vouched,
         } = &mut self.proof;
         let theirs = Validators::of(response);
-        let size = Some(self.whole.size);
+        let size = Some(self.shared.size);
         if response.status != 206 {
             let is_other_size = response.content_length().is_some_and(|s| Some(s) != size);
             return Err(if validators.contradict(&theirs) {
@@ -246,7 +246,7 @@ impl Sink for Segment {
         let there = usize::try_from(self.superfluous()).unwrap_or(usize::MAX);
         let (there, missing) = bytes.split_at(there.min(bytes.len()));
         self.landing.advance(there.len() as u64);
-        let written = self.landing.write(&self.whole.file, missing);
+        let written = self.landing.write(&self.shared.file, missing);
         self.announce_progress();
         written.map_err(|error| self.fault(error))?;
         // If the segment was shortened, its response stays incomplete and is not verified.
@@ -262,7 +262,7 @@ impl Sink for Segment {
             return Ok(None);
         }
         self.check_uncut()?;
-        Ok(Some((self.whole.file.as_fd(), self.at())))
+        Ok(Some((self.shared.file.as_fd(), self.at())))
     }
 
     fn moved(&mut self, result: io::Result<usize>) -> Result<(), Fault> {
@@ -277,14 +277,14 @@ impl Sink for Segment {
 mod tests {
     use super::*;
 
-    fn share(whole: &Rc<Whole>, range: Range<u64>) -> Segment {
-        Segment::new(Rc::clone(whole), range, Proof::default())
+    fn share(shared: &Rc<SharedFile>, range: Range<u64>) -> Segment {
+        Segment::new(Rc::clone(shared), range, Proof::default())
     }
 
     /// Found by the simulation of other programs, seed 1293.
     #[test]
     fn a_file_that_is_cut_is_not_lengthened_by_a_share_that_has_written_nothing_yet() {
-        let whole = Rc::new(Whole {
+        let shared = Rc::new(SharedFile {
             file: Arc::new(tempfile::tempfile().unwrap()),
             path: PathBuf::from("a"),
             size: 60,
@@ -292,15 +292,15 @@ mod tests {
             reach: Cell::new(0),
             extent: Cell::new(0),
         });
-        let mut first = share(&whole, 0..20);
+        let mut first = share(&shared, 0..20);
         first.write(&[1; 10]).unwrap();
-        share(&whole, 20..40).write(&[2; 20]).unwrap();
-        whole.file.set_len(30).unwrap();
-        for segment in [&mut share(&whole, 40..60), &mut first] {
+        share(&shared, 20..40).write(&[2; 20]).unwrap();
+        shared.file.set_len(30).unwrap();
+        for segment in [&mut share(&shared, 40..60), &mut first] {
             let cut = segment.write(&[3; 10]);
             assert!(matches!(cut, Err(Fault::Disk { .. })), "{cut:?}");
             assert!(segment.target().is_err());
         }
-        assert_eq!(whole.file.metadata().unwrap().len(), 30);
+        assert_eq!(shared.file.metadata().unwrap().len(), 30);
     }
 }

@@ -11,7 +11,7 @@ use super::report::ActiveFile;
 use crate::download::division::{
     Begun, Division, End, Failure, Frontier, Lane, Opening, Servers, Sources,
 };
-use crate::download::{Body, Ranges, Segment, Whole};
+use crate::download::{Body, Ranges, Segment, SharedFile};
 use crate::error::MultiError;
 use crate::multi::{Done, Easy, Multi, Outcome, TransferId};
 
@@ -21,7 +21,7 @@ pub(super) struct Split {
     /// The download of the file and the template of its requests. It is not in the engine while the file is divided.
     pub(super) easy: Easy<Job>,
     /// What all segments share.
-    whole: Rc<Whole>,
+    shared: Rc<SharedFile>,
     pub(super) division: Division,
     /// The transfers in the engine.
     transfers: Vec<Transfer>,
@@ -66,7 +66,7 @@ impl Split {
             per_origin,
         };
         let begun = Begun {
-            size: segment.whole().size,
+            size: segment.shared().size,
             least: job.file.download.least.unwrap_or(u64::MAX),
             done,
             start: job.file.download.start(),
@@ -76,7 +76,7 @@ impl Split {
         let (division, lane) = Division::new(begun, Servers::new(&sources, now), now);
         Self {
             easy,
-            whole: Rc::clone(segment.whole()),
+            shared: Rc::clone(segment.shared()),
             division,
             transfers: vec![Transfer { lane, id }],
             preconnects: Vec::new(),
@@ -108,7 +108,7 @@ impl Split {
             };
             self.division.advance(transfer.lane, &frontier);
         }
-        if self.whole.has_begun.get() {
+        if self.shared.has_begun.get() {
             self.division.confirm();
         }
     }
@@ -135,7 +135,7 @@ impl Split {
             Err(error) => self.division.ended(lane, end, Err(error), now),
         };
         if let Some(spoilt) = segment.spoilt() {
-            self.whole.reach.set(0);
+            self.shared.reach.set(0);
             let done = self.division.done();
             self.easy.sink.file.download.spoil(done, spoilt.start);
         }
@@ -159,7 +159,7 @@ impl Split {
         now: Instant,
     ) -> Result<(), MultiError> {
         let lane = opening.lane;
-        let segment = Segment::new(Rc::clone(&self.whole), opening.range, opening.proof);
+        let segment = Segment::new(Rc::clone(&self.shared), opening.range, opening.proof);
         let mut easy = like(&self.easy, self.easy.sink.segment(segment));
         easy.url = opening.url;
         easy.sink.aim(&mut easy.own_headers, &mut easy.max_size);

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 
 use super::Part;
-use crate::download::{Ranges, Segment, Validators, Whole};
+use crate::download::{Ranges, Segment, SharedFile, Validators};
 use crate::error::Fault;
 use crate::http::{Response, Version};
 
@@ -61,7 +61,7 @@ impl Part {
             file.ok_or_else(|| self.target.part_fault("open", ErrorKind::NotFound.into()))?;
         self.is_divided = true;
         let size = self.state.size.unwrap_or(0);
-        let whole = Rc::new(Whole {
+        let shared = Rc::new(SharedFile {
             file,
             path: self.target.path(),
             size,
@@ -70,7 +70,7 @@ impl Part {
             extent: Cell::new(self.state.ranges.end()),
         });
         let landing = std::mem::take(&mut self.attempt.landing);
-        let segment = Segment::under_way(whole, landing, self.state.validators.clone());
+        let segment = Segment::under_way(shared, landing, self.state.validators.clone());
         Ok((segment, self.state.ranges.clone()))
     }
 
