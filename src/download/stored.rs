@@ -1,6 +1,6 @@
 //! The record of a complete file: enough to ask the server whether it is still current.
 //!
-//! It is an extended attribute of the file, and has a hash of the URL in place of the URL. On a file system without
+//! It is an extended attribute of the file, and has a hash of the URL instead of the URL. On a file system without
 //! attributes nothing is recorded, and the file is fetched again.
 
 use std::str;
@@ -16,7 +16,7 @@ use crate::sys::{Entry, Folder};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// The index of the row's URL that the file was fetched from.
-    place: usize,
+    url_index: usize,
     size: u64,
     /// When it was completed, in nanoseconds since 1970, by the clock that stamps files: any later write has a later
     /// stamp.
@@ -106,8 +106,8 @@ impl Stored {
     }
 
     /// The index of the row's URL that the file was fetched from.
-    pub fn place(&self) -> usize {
-        self.place
+    pub fn url_index(&self) -> usize {
+        self.url_index
     }
 
     /// A record of a file that has none, from its modification time alone: the server is asked for a newer version.
@@ -115,7 +115,7 @@ impl Stored {
         let seconds = u64::try_from(entry.modified() / 1_000_000_000).ok()?;
         let modified = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
         Some(Self {
-            place: 0,
+            url_index: 0,
             size: entry.size(),
             completed: entry.modified(),
             validators: Validators {
@@ -130,7 +130,7 @@ impl Stored {
     fn parse<'u>(text: &str, urls: impl IntoIterator<Item = &'u Url>) -> Option<Self> {
         let mut lines = text.strip_prefix(VERSION)?.split('\n');
         let own = lines.next()?;
-        let place = urls
+        let url_index = urls
             .into_iter()
             .position(|url| key(url) == own.as_bytes())?;
         let size = lines.next()?.parse().ok()?;
@@ -147,7 +147,7 @@ impl Stored {
         };
         let form = lines.next().unwrap_or_default();
         Some(Self {
-            place,
+            url_index,
             size,
             completed,
             validators,
@@ -250,12 +250,12 @@ mod tests {
         let own = url("http://h/a?x");
         let note = Stored::note(&own, &validators, false, 7, 1).unwrap();
         let note = str::from_utf8(&note).unwrap();
-        let place = |urls: &[&str]| {
+        let index = |urls: &[&str]| {
             let urls: Vec<_> = urls.iter().map(|text| url(text)).collect();
-            Stored::parse(note, &urls).map(|stored| stored.place())
+            Stored::parse(note, &urls).map(|stored| stored.url_index())
         };
-        assert_eq!(place(&["http://u:p@h/a?x#f"]), Some(0));
-        assert_eq!(place(&["http://other/a?x", "http://h/a?x"]), Some(1));
+        assert_eq!(index(&["http://u:p@h/a?x#f"]), Some(0));
+        assert_eq!(index(&["http://other/a?x", "http://h/a?x"]), Some(1));
         for other in [
             "http://h/a?y",
             "http://h/a",
@@ -263,7 +263,7 @@ mod tests {
             "https://h/a?x",
             "http://h:81/a?x",
         ] {
-            assert_eq!(place(&[other]), None, "{other}");
+            assert_eq!(index(&[other]), None, "{other}");
         }
     }
 

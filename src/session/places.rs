@@ -188,7 +188,7 @@ impl Places {
             };
             // An earlier run fetched the bytes from one of the mirrors. That mirror becomes the row's URL: it resumes
             // the download, or says whether the file has changed.
-            let known = download.known.as_ref().map(Stored::place);
+            let known = download.known.as_ref().map(Stored::url_index);
             let index = index.or(known);
             if let Some(mirror) = index.and_then(|index| row.mirrors.get_mut(index.wrapping_sub(1)))
             {

@@ -38,8 +38,8 @@ impl Part {
     ) -> Option<usize> {
         let fitting = self.look()?.and_then(|state| {
             let mut urls = urls.into_iter().map(Source::of);
-            let place = urls.position(|source| source == state.source);
-            match place {
+            let index = urls.position(|source| source == state.source);
+            match index {
                 None => Err("the partial file is from another URL"),
                 Some(_) if state.is_mixed && !has_digest => {
                     Err("the partial file is from several mirrors, and this run has no digest to check it")
@@ -47,14 +47,14 @@ impl Part {
                 Some(_) if self.options.decodes && state.validators.encoding.is_some() => {
                     Err("the partial file is compressed, and this run decompresses")
                 }
-                Some(place) => Ok((place, state)),
+                Some(index) => Ok((index, state)),
             }
         });
         match fitting {
-            Ok((place, state)) => {
+            Ok((index, state)) => {
                 self.foreign = None;
                 self.state = state;
-                Some(place)
+                Some(index)
             }
             Err(why) => {
                 self.notice = Some(Notice::StartedOver(why));
