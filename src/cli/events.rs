@@ -99,7 +99,10 @@ impl Events {
         let event = EventRecord {
             url: Some(masked(start.url).to_string()),
             path: path_of(start.landing),
-            row: start.place.is_listed().then(|| start.place.to_string()),
+            row: start
+                .location
+                .is_listed()
+                .then(|| start.location.to_string()),
             tries: Some(start.tries),
             ..self.event("start", start.number)
         };

@@ -68,8 +68,8 @@ pub(super) fn fail_line(text: &mut String, completion: &Completion<'_>, error: &
         1 => write!(text, " (1 try)"),
         tries => write!(text, " ({tries} tries)"),
     };
-    if completion.place.is_listed() {
-        let _ = write!(text, " [{}]", Safe(completion.place));
+    if completion.location.is_listed() {
+        let _ = write!(text, " [{}]", Safe(completion.location));
     }
     let _ = match (error.address(), error.proxy()) {
         (Some(address), Some(proxy)) => write!(text, " [{address}, the proxy {}]", Safe(proxy)),

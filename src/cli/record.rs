@@ -116,9 +116,9 @@ impl<'a> Record<'a> {
             path: path_of(completion.landing),
             renamed: completion.is_renamed,
             row: completion
-                .place
+                .location
                 .is_listed()
-                .then(|| completion.place.to_string()),
+                .then(|| completion.location.to_string()),
             status: outcome
                 .map(|outcome| outcome.status)
                 .or_else(|| error.and_then(Error::status)),

@@ -21,7 +21,7 @@ pub(super) struct Job {
     /// Its number in the run, from 1; 0 for the run's own list of digests.
     pub(super) number: u64,
     /// Where its row is listed.
-    pub(super) place: Location,
+    pub(super) location: Location,
     pub(super) file: File,
     /// The row's first URL, for the lock file; `None` if no lock file is written.
     pub(super) url: Option<Box<Url>>,
@@ -41,7 +41,7 @@ impl Job {
     pub(super) fn aside(number: u64, download: Download) -> Self {
         Self {
             number,
-            place: Location::typed(0),
+            location: Location::typed(0),
             file: File::new(Box::new(download), VecDeque::new()),
             url: None,
             is_renamed: false,
@@ -55,7 +55,7 @@ impl Job {
     pub(super) fn segment(&self, segment: Segment) -> Self {
         Self {
             number: self.number,
-            place: self.place.clone(),
+            location: self.location.clone(),
             file: File::new(Box::new(self.file.download.share(segment)), VecDeque::new()),
             url: None,
             is_renamed: false,

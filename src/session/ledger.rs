@@ -142,7 +142,7 @@ impl<'r> Ledger<'r> {
         let row = Completion {
             number: job.number,
             url: &easy.url,
-            place: &job.place,
+            location: &job.location,
             landing: job.landing(),
             is_renamed: job.is_renamed,
             bytes,
@@ -165,7 +165,7 @@ impl<'r> Ledger<'r> {
         let row = Completion {
             number: self.count(),
             url: &row.url,
-            place: &row.location,
+            location: &row.location,
             landing,
             is_renamed: false,
             bytes: 0,
@@ -301,7 +301,7 @@ impl<'r> Ledger<'r> {
         self.report.started(&Starting {
             number: job.number,
             url: &easy.url,
-            place: &job.place,
+            location: &job.location,
             landing: job.landing(),
             tries: job.file.tries_in_all,
         });

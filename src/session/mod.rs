@@ -368,7 +368,7 @@ impl<'r> Session<'r> {
         self.ledger.begin(number, admitted.kept);
         let job = Job {
             number,
-            place: row.location,
+            location: row.location,
             file: File::new(download, row.mirrors),
             url: admitted.url,
             is_renamed: admitted.is_renamed,

@@ -94,7 +94,7 @@ pub struct Completion<'a> {
     /// Its URL, which must be [`masked`](crate::http::auth::masked) before it is shown.
     pub url: &'a Url,
     /// The location of its row.
-    pub place: &'a Location,
+    pub location: &'a Location,
     /// Its target, whether a file exists there or not.
     pub landing: Landing<'a>,
     /// The file has another name than it asked for, because that one was taken.
@@ -131,7 +131,7 @@ pub struct Starting<'a> {
     /// The URL of the request, which must be [`masked`](crate::http::auth::masked) before it is shown.
     pub url: &'a Url,
     /// The location of the file's row.
-    pub place: &'a Location,
+    pub location: &'a Location,
     /// The target of the file.
     pub landing: Landing<'a>,
     /// Which try it is, from 1.
