@@ -14,7 +14,7 @@ use gannet::list::{Shard, parse_url};
 use gannet::multi::{
     Detail, Family, Identity, Limits, Options, Protocol, TlsOptions, TrustRoots, Windows,
 };
-use gannet::session::{ListPlace, Output, Plan, Request, Resume, Retry, Template};
+use gannet::session::{ListSource, Output, Plan, Request, Resume, Retry, Template};
 
 use super::flags::{self, Flags};
 use super::values::is_stdout;
@@ -87,12 +87,12 @@ pub(crate) fn plan(flags: Flags) -> Result<Plan> {
 }
 
 /// `FILE|URL`: a name with a scheme is a URL.
-fn checksums(typed: String) -> Result<ListPlace> {
+fn checksums(typed: String) -> Result<ListSource> {
     if !typed.contains("://") {
-        return Ok(ListPlace::File(typed.into()));
+        return Ok(ListSource::File(typed.into()));
     }
     let url = parse_url(&typed, None).map_err(|why| anyhow!("--checksums: {why}"))?;
-    Ok(ListPlace::Url(url))
+    Ok(ListSource::Url(url))
 }
 
 fn template(typed: &str) -> Result<Template> {

@@ -8,7 +8,7 @@ use super::Session;
 use super::file::Event;
 use super::job::Job;
 use super::places::Misplaced;
-use super::plan::{ListPlace, Plan};
+use super::plan::{ListSource, Plan};
 use super::report::BadRow;
 use crate::download::{Body, Download};
 use crate::error::{Fault, MultiError};
@@ -36,7 +36,7 @@ enum ChecksumList {
     /// The run has no list.
     None,
     /// The list has not been read or requested yet.
-    Wanted(ListPlace),
+    Wanted(ListSource),
     /// A transfer fetches the list.
     Awaited,
     /// The list has been read.
@@ -87,11 +87,11 @@ impl Session<'_> {
         let ChecksumList::Wanted(location) = &mut self.expected_digests.checksums else {
             return Ok(());
         };
-        let location = std::mem::replace(location, ListPlace::File("".into()));
+        let location = std::mem::replace(location, ListSource::File("".into()));
         self.expected_digests.checksums = ChecksumList::Awaited;
         let url = match location {
-            ListPlace::Url(url) => url,
-            ListPlace::File(path) => {
+            ListSource::Url(url) => url,
+            ListSource::File(path) => {
                 let name = path.display().to_string();
                 let read = sys::read_all(&path, &self.source.stop);
                 self.take_checksums(name, read);

@@ -64,7 +64,7 @@ use crate::reactor::{Application, Drive, Reactor, Wake};
 use crate::sys::{self, Stop};
 
 pub use crate::download::{Exists, Retry, Template};
-pub use plan::{Durability, ListPlace, Output, Plan, Request, Resume};
+pub use plan::{Durability, ListSource, Output, Plan, Request, Resume};
 pub use report::{
     ActiveFile, BadRow, BrokenOff, Completion, Landing, Report, Retrying, Snapshot, Starting,
     Totals, Verdict,

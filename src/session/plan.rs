@@ -32,7 +32,7 @@ pub struct Plan {
     /// The digests of a single file, beside those that its row has.
     pub digests: Vec<Expected>,
     /// A list of digests that must contain every file.
-    pub checksums: Option<ListPlace>,
+    pub checksums: Option<ListSource>,
     /// The target folder.
     pub dir: PathBuf,
     /// Where bodies are written: to files by name, to one named file, or to a stream.
@@ -190,10 +190,10 @@ impl Plan {
     }
 }
 
-/// The location of a list that must be read completely before it is used.
+/// The source of a list that must be read completely before it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ListPlace {
+pub enum ListSource {
     /// In a file.
     File(PathBuf),
     /// On a server, from which it is fetched first.
