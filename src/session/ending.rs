@@ -103,7 +103,7 @@ impl Session<'_> {
                 if job.file.download.takes_name || job.file.download.takes_final_name {
                     let given = part.given_name();
                     job.is_renamed |=
-                        self.places
+                        self.targets
                             .take_given_name(part, given.as_deref(), &easy.url)?;
                 }
                 let placed = part.finish(&easy.url)?;

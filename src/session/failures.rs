@@ -130,7 +130,7 @@ impl Session<'_> {
             match self.next_item(Instant::now()) {
                 Item::Row(Ok(row)) => self.list_unbegun(row),
                 Item::Passed(_) if self.plan.is_locked => {}
-                Item::Passed(row) => self.places.pass_over(&row, true),
+                Item::Passed(row) => self.targets.pass_over(&row, true),
                 Item::Row(Err(unusable)) => {
                     self.ledger
                         .write_failure(|failures| failures.add_unusable(&unusable));
@@ -150,10 +150,10 @@ impl Session<'_> {
 
     fn list_unbegun(&mut self, mut row: Row) {
         self.ledger.totals.unfinished += 1;
-        self.places.tell_typed(&mut row);
+        self.targets.tell_typed(&mut row);
         // Whatever is wrong with its digests or its name, the next run reports.
         let _ = self.expected_digests.add_to(&mut row);
-        if let Ok(Some(path)) = self.places.foresee(&row)
+        if let Ok(Some(path)) = self.targets.foresee(&row)
             && !self.plan.is_named_by_server()
         {
             keep_name(&mut row, &path, &self.plan.dir);

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::job::Job;
-use super::places::Misplaced;
 use super::plan::{Output, Plan};
 use super::report::Landing;
+use super::targets::Misplaced;
 use crate::download::name;
 use crate::error::Fault;
 use crate::http::Digest;

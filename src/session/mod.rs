@@ -1,14 +1,14 @@
 //! A run: rows become downloads, downloads become transfers, transfers complete. Read this first.
 //!
 //! ```text
-//!  Source ── row ──► Places ── download ──► Multi::add ──► the reactor waits ──► info queue ──┐
-//!                      │                        ▲                                             │
-//!                      │ kept, or no place      └──── again: a retry, or a mirror ◄───────────┤
-//!                      ▼                                                                      ▼
-//!                   Report ◄────────────────────────────────────────── verify ◄───────── the end of a body
+//!  Source ── row ──► Targets ── download ──► Multi::add ──► the reactor waits ──► info queue ──┐
+//!                      │                         ▲                                             │
+//!                      │ kept, or no target      └──── again: a retry, or a mirror ◄───────────┤
+//!                      ▼                                                                       ▼
+//!                   Report ◄────────────────────────────────────────── verify ◄────────── the end of a body
 //! ```
 //!
-//! The session is the one place that knows both files and transfers. It holds no list: rows are
+//! The session is the only module that knows both files and transfers. It holds no list: rows are
 //! read as there is room for them.
 
 mod descriptors;
@@ -22,7 +22,6 @@ mod job;
 mod ledger;
 mod lock;
 mod naming;
-mod places;
 mod plan;
 mod preconnect;
 mod report;
@@ -30,6 +29,7 @@ mod reporting;
 mod saves;
 mod source;
 mod split;
+mod targets;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
@@ -48,11 +48,11 @@ use expected_digests::ExpectedDigests;
 use file::{Event, File};
 use job::Job;
 use ledger::Ledger;
-use places::{Misplaced, Placement, Places};
 use preconnect::Preconnects;
 use saves::Saves;
 use source::{Item, Source};
 use split::Split;
+use targets::{Misplaced, Placement, Targets};
 
 use crate::download::{Body, Download, Hashing, Jitter, Patience, TaskId};
 use crate::error::{Fault, MultiError};
@@ -120,7 +120,7 @@ pub fn run_on(
     session.sleepers = room.sleepers;
     session.plan.jobs = room.jobs;
     session.plan.options.limits.connections = room.connections;
-    session.places.keep_folders(room.folders);
+    session.targets.keep_folders(room.folders);
     session.ledger.open(&session.plan, &session.source.stop);
     session.begin_output(followed);
     let result = driver.drive(&mut session, options);
@@ -130,7 +130,7 @@ pub fn run_on(
     if result.is_err() {
         session.ledger.totals.unfinished = session.ledger.unended();
     }
-    session.places.finish_syncing();
+    session.targets.finish_syncing();
     session.sync();
     session.list_rest();
     session.ledger.close(session.plan.durability);
@@ -150,7 +150,7 @@ pub fn run_on(
 struct Session<'r> {
     plan: Plan,
     source: Source,
-    places: Places,
+    targets: Targets,
     ledger: Ledger<'r>,
     /// A signal has interrupted a write. The driver reports it next.
     awaits_signal: bool,
@@ -200,7 +200,7 @@ impl<'r> Session<'r> {
             .map_or_else(Hashing::default, Hashing::on);
         let seed = plan.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
         Self {
-            places: Places::new(&plan, hashing.clone(), stop),
+            targets: Targets::new(&plan, hashing.clone(), stop),
             expected_digests,
             source,
             plan,
@@ -223,7 +223,7 @@ impl<'r> Session<'r> {
     fn foresee(mut self) -> Totals {
         while !self.ledger.has_ended && !self.ledger.is_stopped {
             match self.next_item(Instant::now()) {
-                Item::Row(Ok(row)) => match self.places.foresee(&row) {
+                Item::Row(Ok(row)) => match self.targets.foresee(&row) {
                     Ok(path) => self
                         .ledger
                         .report
@@ -231,7 +231,7 @@ impl<'r> Session<'r> {
                     Err(why) => self.ledger.misplaced(&self.plan, row, why),
                 },
                 Item::Row(Err(unusable)) => self.ledger.bad_row(&self.plan, &unusable.why),
-                Item::Passed(row) => self.places.pass_over(&row, true),
+                Item::Passed(row) => self.targets.pass_over(&row, true),
                 Item::Wait => self.source.wait(),
                 Item::End => break,
             }
@@ -251,7 +251,7 @@ impl<'r> Session<'r> {
     /// Syncs the fetched files to the disk, if that is done once at the end.
     fn sync(&mut self) {
         if self.plan.durability == Durability::Batch
-            && let Err(error) = self.places.sync()
+            && let Err(error) = self.targets.sync()
         {
             let name = self.plan.dir.display().to_string();
             self.ledger.report.bad_row(&BadRow::Output(name, error));
@@ -290,26 +290,26 @@ impl<'r> Session<'r> {
     fn next_item(&mut self, now: Instant) -> Item {
         let item = self.source.next(now);
         if matches!(item, Item::Row(_) | Item::Passed(_)) {
-            self.places.count_row();
+            self.targets.count_row();
         }
         item
     }
 
     /// Finds the target of a row. `None` if its file is kept, which ends the row.
     fn admit(&mut self, row: &mut Row) -> Result<Option<Admitted>, Misplaced> {
-        self.places.tell_typed(row);
+        self.targets.tell_typed(row);
         let bound = self.ledger.bind(&self.plan, row);
         let bound = bound.and_then(|()| self.expected_digests.add_to(row));
         if bound.is_err() && !self.plan.is_locked {
             // Workers of other shards give the row its name, because they do not check its digests.
-            self.places.pass_over(row, false);
+            self.targets.pass_over(row, false);
         }
         bound?;
         // The next call may move one of its mirrors to the front.
         let url = self.ledger.has_lock().then(|| Box::new(row.url.clone()));
         let lists_failures = self.ledger.lists_failures();
         let mut kept = lists_failures.then(|| Box::new(row.clone()));
-        match self.places.place(row)? {
+        match self.targets.assign(row)? {
             Placement::Begin {
                 download,
                 is_renamed,
@@ -478,7 +478,7 @@ impl Application<Job> for Session<'_> {
                 Item::Row(Err(unusable)) => self.ledger.unusable(&self.plan, &unusable),
                 // A lock file gives the names, so those of other shards do not matter.
                 Item::Passed(_) if self.plan.is_locked => {}
-                Item::Passed(row) => self.places.pass_over(&row, false),
+                Item::Passed(row) => self.targets.pass_over(&row, false),
                 Item::Wait => {
                     self.source.is_awaited = !self.source.stop.is_requested();
                     break;

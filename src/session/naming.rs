@@ -6,8 +6,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::folders::Folders;
-use super::places::Misplaced;
 use super::plan::{Output, Plan};
+use super::targets::Misplaced;
 use crate::download::name::{self, Limits};
 use crate::download::{Names, Template};
 use crate::list::Row;

@@ -69,7 +69,7 @@ impl ServerNames {
 
 /// Finds the targets of a run's rows.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Targets {
     output: Output,
     exists: Exists,
     server_names: ServerNames,
@@ -90,7 +90,7 @@ pub(super) struct Places {
     fresh: Rc<Claim>,
 }
 
-impl Places {
+impl Targets {
     pub(super) fn new(plan: &Plan, hashing: Hashing, stop: Stop) -> Self {
         Self {
             hashing,
@@ -175,7 +175,7 @@ impl Places {
     }
 
     /// Finds a row's target, and looks for the part file and the state file of an earlier run.
-    pub(super) fn place(&mut self, row: &mut Row) -> Result<Placement, Misplaced> {
+    pub(super) fn assign(&mut self, row: &mut Row) -> Result<Placement, Misplaced> {
         let mut placement = self.find(row)?;
         if let Placement::Begin { download, .. } = &mut placement
             && let Body::File(part) = &mut download.body
