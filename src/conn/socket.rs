@@ -1,4 +1,4 @@
-//! The lowest layer of every stack: a non-blocking TCP socket, or a [`Wire`] in its place.
+//! The lowest layer of every stack: a non-blocking TCP socket, or a [`Wire`] instead of one.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};

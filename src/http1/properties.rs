@@ -134,15 +134,15 @@ fn method() -> impl Strategy<Value = Method> {
     prop_oneof![4 => Just(Method::Get), 1 => Just(Method::Head)]
 }
 
-/// The bytes, cut at these places. Some pieces are empty.
-fn cut<'a>(bytes: &'a [u8], places: &[proptest::sample::Index]) -> Vec<&'a [u8]> {
-    let mut places: Vec<_> = places.iter().map(|at| at.index(bytes.len() + 1)).collect();
-    places.sort_unstable();
+/// The bytes, cut at these offsets. Some pieces are empty.
+fn cut<'a>(bytes: &'a [u8], offsets: &[proptest::sample::Index]) -> Vec<&'a [u8]> {
+    let mut offsets: Vec<_> = offsets.iter().map(|at| at.index(bytes.len() + 1)).collect();
+    offsets.sort_unstable();
     let mut pieces = Vec::new();
     let mut start = 0;
-    for place in places {
-        pieces.push(&bytes[start..place]);
-        start = place;
+    for offset in offsets {
+        pieces.push(&bytes[start..offset]);
+        start = offset;
     }
     pieces.push(&bytes[start..]);
     pieces
@@ -155,10 +155,10 @@ proptest! {
     fn an_answer_is_the_same_however_it_is_cut(
         bytes in any_answer(),
         method in method(),
-        places in vec(any::<proptest::sample::Index>(), 0..12),
+        offsets in vec(any::<proptest::sample::Index>(), 0..12),
     ) {
         let whole = replay_whole(method, &bytes);
-        let pieces = cut(&bytes, &places);
+        let pieces = cut(&bytes, &offsets);
         prop_assert_eq!(&replay(&mut Exchange::new(), method, &pieces), &whole);
         let single: Vec<_> = bytes.chunks(1).collect();
         prop_assert_eq!(&replay(&mut Exchange::new(), method, &single), &whole);
@@ -187,12 +187,12 @@ proptest! {
     #[test]
     fn a_bounded_answer_cut_short_is_never_complete(
         answer in well_formed(),
-        place in any::<proptest::sample::Index>(),
+        offset in any::<proptest::sample::Index>(),
     ) {
         if !answer.is_bounded {
             return Ok(());
         }
-        let cut = &answer.bytes[..place.index(answer.bytes.len())];
+        let cut = &answer.bytes[..offset.index(answer.bytes.len())];
         let outcome = replay_whole(Method::Get, cut);
         prop_assert_eq!(outcome.error, None);
         prop_assert!(!outcome.is_reusable);

@@ -365,7 +365,7 @@ fn l3_set_extra_on_one_that_waits_loses_no_place() {
     fake.result(ids[0]).unwrap();
     fake.result(ids[2]).unwrap();
     fake.settle();
-    assert_eq!(dispatched(&fake, &ids), 3, "one place, one transfer");
+    assert_eq!(dispatched(&fake, &ids), 3, "one slot, one transfer");
     for id in [ids[1], ids[3]] {
         let mut asked = None;
         fake.until("the next request", |_| {

@@ -45,7 +45,7 @@ impl Fetched {
 /// Transfers, their results as they come, and the time by which all must have come.
 struct Batch {
     easies: Vec<Easy<Vec<u8>>>,
-    places: HashMap<TransferId, usize>,
+    positions: HashMap<TransferId, usize>,
     results: Vec<Option<Fetched>>,
     deadline: Instant,
 }
@@ -54,7 +54,7 @@ impl Batch {
     fn new(easies: Vec<Easy<Vec<u8>>>) -> Self {
         Self {
             results: easies.iter().map(|_| None).collect(),
-            places: HashMap::new(),
+            positions: HashMap::new(),
             easies,
             deadline: Instant::now() + LIMIT,
         }
@@ -62,16 +62,16 @@ impl Batch {
 
     fn add(&mut self, multi: &mut Multi<Vec<u8>>) -> Result<(), MultiError> {
         for easy in self.easies.drain(..) {
-            let place = self.places.len();
-            self.places.insert(multi.add(easy)?, place);
+            let position = self.positions.len();
+            self.positions.insert(multi.add(easy)?, position);
         }
         Ok(())
     }
 
     fn take(&mut self, multi: &mut Multi<Vec<u8>>, done: Done) -> Result<(), MultiError> {
-        let place = self.places.remove(&done.id).expect("one message each");
+        let position = self.positions.remove(&done.id).expect("one message each");
         let easy = multi.remove(done.id, Instant::now())?;
-        self.results[place] = Some(Fetched {
+        self.results[position] = Some(Fetched {
             result: done.result,
             body: easy.sink,
         });

@@ -254,8 +254,8 @@ impl World {
             let options = any_options(&mut self.dice);
             self.fake.call(|multi, _| multi.set_options(options));
         } else if self.dice.is(4) {
-            let places = self.dice.roll(4) as usize;
-            let reserved = self.fake.call(|multi, now| multi.reserve(places, now));
+            let slots = self.dice.roll(4) as usize;
+            let reserved = self.fake.call(|multi, now| multi.reserve(slots, now));
             reserved.expect("a live multi");
         } else if self.dice.is(4) {
             let (url, time) = (self.any_url(), Duration::from_millis(self.dice.roll(2000)));

@@ -323,7 +323,7 @@ mod tests {
                 "d=4; Path=/a/b",
             ],
         );
-        // A new value does not change its place.
+        // A new value does not change its position.
         test.take("http://h.example/a/b/c", &["a=5; Path=/"]);
         assert_eq!(
             test.sent("http://h.example/a/b/c"),
