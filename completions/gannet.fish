@@ -9,7 +9,7 @@ complete -c gannet -l base -d 'Resolve relative references in a list against URL
 complete -c gannet -s d -s P -l dir -l output-dir -d 'Store files in DIR; it is created if missing' -r -f -a "(__fish_complete_directories)"
 complete -c gannet -s o -l output -d 'Store a single URL as FILE; - is standard output' -r -F
 complete -c gannet -l name -d 'Name files by TEMPLATE' -r
-complete -c gannet -l exists -d 'What to do if the file exists' -r -f -a "verify\t'keep the file if it is known to be the same, else fetch it again and replace it'
+complete -c gannet -l exists -d 'What to do if the file exists' -r -f -a "verify\t'keep the file if it is known to be the same, else fetch it again and replace it, unless it has at most 1 MiB and turns out to be equal'
 skip\t'keep the file, whatever its contents'
 overwrite\t'fetch the file again and replace it'
 rename\t'keep the file and give the new one another name'

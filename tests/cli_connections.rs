@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::harness::{Dir, noise};
+use crate::harness::{Ca, Dir, noise};
 use crate::server::{Gate, Script, Server};
 
 /// Routes `/0` to `/N-1`.
@@ -347,4 +347,35 @@ fn an_error_on_a_used_connection_names_the_address() {
     let list = [server.url("/a"), server.url("/cut")];
     let out = dir.gannet().flags("-j 1 -t 0").args(list).run();
     out.code(4).complains(&server.address().to_string());
+}
+
+/// Fetches 20 files, six at once, from a server that serves two connections at once and keeps them open: each transfer
+/// ends without a stall.
+fn fetch_from_a_full_server(dir: &Dir, server: &Server, flags: &[String]) {
+    let limits = "-j 6 -t 1 --stall-timeout 20s --connect-timeout 20s";
+    let run = dir.gannet().flags(limits).args(flags);
+    run.args(urls(server, 20)).run().ok();
+    assert_eq!(server.requests().len(), 20, "no request is sent twice");
+}
+
+#[test]
+fn a_server_at_its_limit_of_connections_gets_room_for_those_that_wait() {
+    let server = Server::start(|s| {
+        s.serve_at_once(2);
+        numbered(s, 20);
+    });
+    fetch_from_a_full_server(&Dir::new(), &server, &[]);
+    assert_eq!(server.connections(), 6, "none is opened again");
+}
+
+#[test]
+fn a_transfer_takes_an_idle_connection_where_its_own_is_not_established() {
+    let ca = Ca::new();
+    let server = Server::start_tls(&ca.issue().config(), |s| {
+        s.serve_at_once(2);
+        numbered(s, 20);
+    });
+    let dir = Dir::new();
+    let trust = format!("--cacert={}", ca.write(&dir).display());
+    fetch_from_a_full_server(&dir, &server, &[trust, "--http1.1".to_owned()]);
 }

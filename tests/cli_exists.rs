@@ -1,13 +1,14 @@
 //! What happens when the final name is taken already: --exists in its five values.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::SystemTime;
 
 use crate::harness::{Dir, Output, noise};
-use crate::server::{Gate, Server};
+use crate::server::{Gate, Request, Server};
 
 #[test]
 fn skip_keeps_the_file_and_asks_no_server() {
@@ -233,6 +234,94 @@ fn what_came_meanwhile_and_is_the_same_is_kept() {
         assert_eq!(out.completion().word, "kept", "{out}");
         dir.assert_names(&["a"]);
     }
+}
+
+/// What is equal is kept, whether its body arrives at once, in pieces, without a length, or has no byte.
+#[test]
+fn what_is_equal_is_kept_however_it_arrives() {
+    let gate = Gate::new();
+    gate.open();
+    let server = Server::start(|s| {
+        s.get("/once").body(noise(5000));
+        s.get("/cut").body(noise(5000)).drip(700, &gate);
+        s.get("/chunked").body(noise(5000)).chunked(700);
+        s.get("/large").body(noise(1 << 20));
+        s.get("/empty").body(b"");
+        s.get("/larger").body(noise((1 << 20) + 1));
+    });
+    let dir = Dir::new();
+    for (name, size) in [
+        ("once", 5000),
+        ("cut", 5000),
+        ("chunked", 5000),
+        ("large", 1 << 20),
+        ("empty", 0),
+    ] {
+        let path = dir.write(name, noise(size));
+        let before = inode(&path);
+        let out = dir.fetch("", server.url(&format!("/{name}")));
+        out.ok();
+        assert_eq!(out.completion().word, "kept", "{name}: {out}");
+        assert_eq!(inode(&path), before, "{name}");
+    }
+    dir.assert_names(&["chunked", "cut", "empty", "large", "once"]);
+    dir.write("larger", noise((1 << 20) + 1));
+    let out = dir.fetch("", server.url("/larger"));
+    assert_eq!(out.completion().word, "done", "{out}");
+}
+
+fn inode(path: &Path) -> u64 {
+    fs::metadata(path).expect("a file").ino()
+}
+
+/// A tree that another tool has written is compared once, and from then on the server says what has changed.
+#[test]
+fn a_file_that_was_compared_has_a_record() {
+    let gate = Gate::new();
+    gate.open();
+    let server = Server::start(|s| {
+        s.get("/once").body(b"hello").etag("\"v1\"").conditional();
+        let cut = s.get("/cut").body(noise(5000)).etag("\"v1\"");
+        cut.drip(700, &gate).conditional();
+    });
+    let dir = Dir::new();
+    let (once, cut) = (dir.write("once", b"hello"), dir.write("cut", noise(5000)));
+    for path in [&once, &cut] {
+        fs::set_permissions(path, Permissions::from_mode(0o444)).expect("permissions");
+    }
+    fetch_both(&dir, &server);
+    for path in [&once, &cut] {
+        assert_eq!(mode(path), 0o444);
+        fs::set_permissions(path, Permissions::from_mode(0o644)).expect("permissions");
+    }
+    let asked = fetch_both(&dir, &server);
+    assert!(
+        !asked.iter().any(is_conditional),
+        "a read-only file has no record"
+    );
+    let asked = fetch_both(&dir, &server);
+    assert_eq!(asked.len(), 6);
+    assert!(asked[4..].iter().all(is_conditional));
+    fs::write(&once, b"jello").expect("a change");
+    let asked = fetch_both(&dir, &server);
+    let again = asked[6..].iter().find(|request| request.path() == "/once");
+    assert!(!is_conditional(again.expect("a request")), "it was changed");
+    dir.assert_file("once", b"hello");
+}
+
+/// All requests so far, with those of another run for both files.
+fn fetch_both(dir: &Dir, server: &Server) -> Vec<Request> {
+    let urls = ["/once", "/cut"].map(|path| server.url(path));
+    dir.gannet().args(urls).run().ok();
+    server.requests()
+}
+
+fn is_conditional(request: &Request) -> bool {
+    request.header("If-None-Match").is_some()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).expect("a file").permissions().mode() & 0o777
 }
 
 /// Writes a file that is stamped later than now: the clock that stamps files may be some milliseconds behind.

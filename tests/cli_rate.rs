@@ -1,9 +1,11 @@
-//! --rate: how often transfers start. Nothing here is about how late they may be, only how early.
+//! --rate: how often transfers start. Nothing here is about how late they may be, only how early. --limit-rate of a
+//! divided file.
 
+use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Dir, Output};
-use crate::server::Server;
+use crate::harness::{Dir, Output, json_lines, noise};
+use crate::server::{Gate, Server};
 
 /// What the program catches up with if it was late for a start.
 const LATE: Duration = Duration::from_millis(20);
@@ -86,6 +88,32 @@ fn parts_that_are_asked_for_count() {
     let starts = server.requests().len();
     assert!(starts >= 2, "{out}");
     assert_spread(&out, starts, 50);
+}
+
+/// The first response has the limit to itself until the others begin, so that they seem slow.
+#[test]
+fn under_a_limit_of_speed_no_segment_is_fetched_twice() {
+    let gate = Gate::new();
+    let body = noise(13 << 20);
+    let server = Server::start(|s| {
+        let route = s.get("/a").body(&body).etag("\"v\"").ranges();
+        let later = route.then().body(&body).etag("\"v\"").ranges();
+        later.wait_for(&gate);
+    });
+    let dir = Dir::new();
+    let flags = "--json --limit-rate 4M -s 6 --min-split 1536K";
+    let running = dir.gannet().flags(flags).arg(server.url("/a")).spawn();
+    server.wait_for_requests(6);
+    thread::sleep(Duration::from_millis(400));
+    gate.open();
+    let out = running.finish();
+    out.ok();
+    dir.assert_file("a", &body);
+    assert_eq!(server.requests().len(), 6);
+    // A segment may end within what one read has received.
+    let received = json_lines(&out.stdout())[0]["bytes"].as_u64();
+    let most = (body.len() + body.len() / 100) as u64;
+    assert!(received.is_some_and(|bytes| bytes <= most), "{out}");
 }
 
 #[test]

@@ -233,7 +233,8 @@ const EXISTS: [Choice<Exists>; 5] = [
     (
         "verify",
         Exists::Verify,
-        "keep the file if it is known to be the same, else fetch it again and replace it",
+        "keep the file if it is known to be the same, else fetch it again and replace it, unless it has at most 1 MiB \
+         and turns out to be equal",
     ),
     ("skip", Exists::Skip, "keep the file, whatever its contents"),
     (

@@ -122,19 +122,19 @@ impl Context {
     pub(super) fn leave(&mut self, id: TransferId, link: Link, is_clean: bool, now: Instant) {
         let connection = &mut self.network.connections[link.key];
         match &mut connection.exchanges {
-            Exchanges::Multiplexed(_) => self.leave_stream(id, link),
+            Exchanges::Multiplexed(_) => self.leave_stream(id, link, now),
             Exchanges::Serial(serial) if is_clean => {
                 serial.detach();
                 connection.idle_since = Some((now, self.schedule.call()));
                 let origin = connection.origin;
                 self.network.want(link.key, id, Interest::Remove);
-                self.pool.keep(origin, link.key);
+                self.pool.keep(origin, link.key, now);
             }
             Exchanges::Serial(_) => self.close(link.key),
         }
     }
 
-    fn leave_stream(&mut self, id: TransferId, link: Link) {
+    fn leave_stream(&mut self, id: TransferId, link: Link, now: Instant) {
         let key = link.key;
         let connection = &mut self.network.connections[key];
         let origin = connection.origin;
@@ -149,7 +149,7 @@ impl Context {
             }
             connection.idle_since = Some((multiplexed.last_byte(), self.schedule.call()));
             self.network.want(key, id, Interest::Remove);
-            self.pool.keep(origin, key);
+            self.pool.keep(origin, key, now);
         }
         self.mark_unsent(key);
     }

@@ -17,6 +17,7 @@ use super::rate::Rate;
 use super::schedule::TURNS;
 use super::trace::Trace;
 use super::transfer::{self, BUDGET, Link, State, Step, Transfer};
+use super::unanswered::Crowded;
 use super::{Easy, Sink};
 use crate::conn::Interest;
 use crate::error::{Doing, Error, Fault, Timeout};
@@ -141,6 +142,7 @@ impl<S: Sink> Engine<S> {
         // Slots become free without an event when the limits were raised or a hold ends.
         self.context.pool.release_due(now);
         self.assign_slots(now);
+        self.relieve_unanswered(now);
         self.run_connections(now);
         self.run_timers(now);
         self.run_transfers(now);
@@ -332,6 +334,28 @@ impl<S: Sink> Engine<S> {
         }
         while let Some(surplus) = context.pool.surplus() {
             context.close(surplus);
+        }
+    }
+
+    /// Lets the server answer new connections that have waited long, since it may be at its limit: a transfer that has
+    /// sent no request takes an idle connection; for another one, an idle connection closes.
+    fn relieve_unanswered(&mut self, now: Instant) {
+        while let Some(Crowded { unanswered, idle }) = self.context.pool.next_crowded(now) {
+            let connection = &self.context.network.connections[unanswered];
+            let Some(id) = connection.exchanges.only_user() else {
+                continue;
+            };
+            let transfer = &mut self.transfers[id.index as usize];
+            if connection.is_established {
+                self.context.events.info(transfer.subject(), || {
+                    "no answer over the new connection: closing an idle one".to_owned()
+                });
+                self.context.close(idle);
+            } else {
+                transfer::take_idle(transfer, &mut self.context, now);
+                self.set_timer(id);
+            }
+            self.assign_slots(now);
         }
     }
 

@@ -51,6 +51,13 @@ pub(super) enum Advance {
     Broken(Broken),
 }
 
+impl Advance {
+    /// Whether any of the response has come.
+    pub(super) fn has_bytes(&self) -> bool {
+        matches!(self, Self::More(1..) | Self::Complete { .. })
+    }
+}
+
 impl Exchanges {
     /// Adds a transfer. Returns the token of its stream.
     pub(super) fn attach(&mut self, id: TransferId) -> usize {
@@ -68,6 +75,14 @@ impl Exchanges {
         match self {
             Self::Serial(_) => None,
             Self::Multiplexed(multiplexed) => Some(multiplexed),
+        }
+    }
+
+    /// The only transfer that uses the connection, if no other may.
+    pub(super) fn only_user(&self) -> Option<TransferId> {
+        match self {
+            Self::Serial(serial) => serial.user(),
+            Self::Multiplexed(_) => None,
         }
     }
 

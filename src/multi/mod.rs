@@ -56,6 +56,7 @@ mod throttle;
 pub(crate) mod timers;
 mod trace;
 mod transfer;
+mod unanswered;
 
 use std::any::Any;
 use std::io;

@@ -21,6 +21,7 @@ use super::pace::Pace;
 use super::queue::{FirstConnection, Queue, Ready, Slot, Turn, Waiter};
 use super::throttle::Throttle;
 use super::timers::Timers;
+use super::unanswered::Crowded;
 use crate::error::Fault;
 use crate::http::Version;
 
@@ -81,6 +82,8 @@ pub(super) struct Pool {
     asleep: usize,
     /// When waiting for a first connection ends, by origin.
     first_connection: Timers,
+    /// When a new connection will have waited too long for its server, by origin.
+    crowded: Timers,
 }
 
 /// Whether one more fits below a limit, where 0 is no limit.
@@ -304,10 +307,16 @@ impl Pool {
         }
     }
 
-    /// When the next hold ends, the next wait for a first connection ends, or the next transfer may start.
+    /// When the next hold ends, the next wait for a first connection or of a new one ends, or the next transfer may
+    /// start.
     pub(super) fn next_release(&self) -> Option<Instant> {
         let held = self.held.first().map(|(until, _)| *until);
-        let times = [held, self.first_connection.next(), self.pace.next()];
+        let times = [
+            held,
+            self.first_connection.next(),
+            self.crowded.next(),
+            self.pace.next(),
+        ];
         times.into_iter().flatten().min()
     }
 
@@ -325,6 +334,33 @@ impl Pool {
             self.queues[key.index()].loads.add(connection, streams);
         }
         self.set_first_connection(key, FirstConnection::NotOpening);
+    }
+
+    /// A new connection begins to wait for its server: to be established, or for the first byte of its first response.
+    pub(super) fn await_answer(&mut self, key: OriginKey, connection: ConnectionKey, now: Instant) {
+        self.queues[key.index()].unanswered.begin(connection, now);
+        self.refresh(key);
+    }
+
+    /// The server has answered over a connection.
+    pub(super) fn answered(&mut self, key: OriginKey, connection: ConnectionKey, now: Instant) {
+        let unanswered = &mut self.queues[key.index()].unanswered;
+        if unanswered.answered(connection, now) {
+            self.refresh(key);
+        }
+    }
+
+    /// A new connection that has waited too long for its server, while an idle one is of no use.
+    pub(super) fn next_crowded(&mut self, now: Instant) -> Option<Crowded> {
+        while let Some(index) = self.crowded.pop_expired(now) {
+            let key = OriginKey::of(index);
+            let crowded = self.queues[key.index()].next_crowded(now);
+            self.refresh(key);
+            if crowded.is_some() {
+                return crowded;
+            }
+        }
+        None
     }
 
     /// A connection could not be established. If it is still unknown which version it would have spoken, waiting
@@ -394,9 +430,10 @@ impl Pool {
     }
 
     /// Keeps a connection as idle.
-    pub(super) fn keep(&mut self, key: OriginKey, connection: ConnectionKey) {
+    pub(super) fn keep(&mut self, key: OriginKey, connection: ConnectionKey, now: Instant) {
         let ticket = self.ticket();
         let queue = &mut self.queues[key.index()];
+        queue.unanswered.note_idle(now);
         if !queue.loads.keep(connection, ticket) {
             queue.idle.push((ticket, connection));
         }
@@ -422,6 +459,7 @@ impl Pool {
     /// A connection closed.
     pub(super) fn closed(&mut self, key: OriginKey, connection: ConnectionKey) {
         let queue = &mut self.queues[key.index()];
+        queue.unanswered.remove(connection);
         if let Some(ticket) = queue.remove_idle(connection) {
             self.idle.remove(&ticket);
         }
@@ -451,6 +489,7 @@ impl Pool {
         let is_asleep = queue.held.is_some() || record.breaker.is_probed();
         let asleep = queue.waiting.len() * usize::from(is_asleep);
         self.asleep = self.asleep + asleep - std::mem::replace(&mut queue.asleep, asleep);
+        self.crowded.set(key.index() as u32, queue.crowded_at());
         let ready = queue.next_ready(record, &self.limits);
         if ready == queue.ready {
             return;
@@ -485,6 +524,7 @@ impl Pool {
         self.finding.clear();
         self.opening.clear();
         self.first_connection.clear();
+        self.crowded.clear();
         self.pace.set_awaited(false);
         (self.dispatched, self.open, self.asleep) = (0, 0, 0);
         self.must_assign = false;
@@ -570,7 +610,7 @@ mod tests {
         );
         assert_eq!(started(&mut pool), [0, 1]);
         pool.complete();
-        pool.keep(keys[0], connection(77));
+        pool.keep(keys[0], connection(77), Instant::now());
         assert_eq!(
             pool.next(Instant::now()),
             Some((id(2), Slot::Reuse(connection(77))))
@@ -588,10 +628,10 @@ mod tests {
             &["a"; 3],
         );
         assert_eq!(started(&mut pool), [0, 1, 2]);
-        pool.keep(keys[0], connection(10));
-        pool.keep(keys[0], connection(11));
+        pool.keep(keys[0], connection(10), Instant::now());
+        pool.keep(keys[0], connection(11), Instant::now());
         assert_eq!(pool.surplus(), None);
-        pool.keep(keys[0], connection(12));
+        pool.keep(keys[0], connection(12), Instant::now());
         assert_eq!(pool.surplus(), Some(connection(10)));
         pool.closed(keys[0], connection(10));
         assert_eq!(pool.longest_idle(), Some(connection(11)));
@@ -609,7 +649,7 @@ mod tests {
         assert_eq!(started(&mut pool), [0]);
         assert_eq!(pool.blocking_idle(Instant::now()), None);
         pool.complete();
-        pool.keep(keys[0], connection(5));
+        pool.keep(keys[0], connection(5), Instant::now());
         assert_eq!(pool.next(Instant::now()), None);
         assert_eq!(pool.blocking_idle(Instant::now()), Some(connection(5)));
         pool.closed(keys[0], connection(5));

@@ -10,6 +10,7 @@ use super::origins::OriginRecord;
 use super::pool::{Limits, is_below};
 use super::stream_load::StreamLoads;
 use super::throttle::Throttle;
+use super::unanswered::{Crowded, Unanswered};
 
 /// What a waiting transfer gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub(super) struct Queue {
     pub(super) idle: Vec<(u64, ConnectionKey)>,
     /// Multiplexed connections, idle ones included.
     pub(super) loads: StreamLoads,
+    /// New connections over which nothing has come.
+    pub(super) unanswered: Unanswered,
     pub(super) first_connection: FirstConnection,
     pub(super) waiting: BTreeMap<Turn, Waiter>,
     /// This queue's entry in the pool's sets of ready queues.
@@ -135,6 +138,22 @@ impl Queue {
             Some((_, connection)) => Some(Slot::Reuse(*connection)),
             None => may_open.then_some(Slot::New),
         }
+    }
+
+    /// When a new connection will have waited too long while idle ones are of no use.
+    pub(super) fn crowded_at(&self) -> Option<Instant> {
+        if self.idle.is_empty() || !self.waiting.is_empty() {
+            return None;
+        }
+        self.unanswered.due()
+    }
+
+    /// A new connection that has waited too long, and the connection that has been idle longest.
+    pub(super) fn next_crowded(&mut self, now: Instant) -> Option<Crowded> {
+        self.crowded_at()?;
+        let (_, idle) = *self.idle.first()?;
+        let unanswered = self.unanswered.next_due(now)?;
+        Some(Crowded { unanswered, idle })
     }
 
     /// Removes an idle connection. Returns its ticket if it was in the list.

@@ -44,10 +44,12 @@ impl Session<'_> {
         }
         self.tends_at = now.checked_add(BEAT);
         let most = (MOST / self.files(multi).max(1)).max(1);
+        let is_limited = self.is_rate_limited(multi);
         let numbers: Vec<_> = self.splits.keys().copied().collect();
         for number in numbers {
             if let Some(split) = self.splits.get_mut(&number) {
                 split.advance(multi);
+                split.division.set_limited(is_limited);
                 split.division.measure(most, now);
                 split.update_download();
                 split.division.proceed(now);
@@ -55,6 +57,16 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the rate limit of the run decides how fast its transfers are. It is assumed to do so while other files
+    /// are fetched, since their speeds are unknown.
+    fn is_rate_limited(&self, multi: &Multi<Job>) -> bool {
+        let Some(limit) = self.plan.options.max_recv_speed else {
+            return false;
+        };
+        let speeds = self.splits.values().map(|split| split.division.speed());
+        self.files(multi) > self.splits.len() || speeds.sum::<f64>() * 2.0 >= limit as f64
     }
 
     /// The number of files in the engine, where a divided file counts once.

@@ -540,6 +540,12 @@ impl Entry {
         FileType::from_raw_mode(self.0.st_mode) == FileType::RegularFile
     }
 
+    /// Whether it belongs to the user of this process, and its mode allows that user to write it.
+    pub fn is_own_and_writable(&self) -> bool {
+        let is_own = self.0.st_uid == rustix::process::geteuid().as_raw();
+        is_own && Mode::from_raw_mode(self.0.st_mode).contains(Mode::WUSR)
+    }
+
     /// Whether it is a folder.
     pub fn is_folder(&self) -> bool {
         FileType::from_raw_mode(self.0.st_mode) == FileType::Directory

@@ -450,3 +450,46 @@ fn l4_an_easy_comes_back_with_its_delay_and_waits_again() {
     fake.result(id).unwrap();
     assert_eq!(fake.remove(id).unwrap().delay, Some(second));
 }
+
+/// L6: a new connection that waits longer than the others did for its first byte makes the longest idle connection
+/// close, and each further one after as long a time.
+#[test]
+fn l6_an_idle_connection_closes_where_a_new_one_gets_no_answer() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits::default());
+    let ids = [(); 4].map(|()| add(&mut fake, &peer));
+    let mut talks = [(); 4].map(|()| peer.asked(&mut fake));
+    for (talk, id) in talks[..3].iter_mut().zip(ids) {
+        talk.answer("done");
+        fake.result(id).expect("a whole answer");
+    }
+    let patience = Duration::from_millis(200);
+    fake.elapse(patience - Duration::from_millis(1));
+    assert!(!talks[..3].iter_mut().any(Talk::is_closed));
+    fake.elapse(Duration::from_millis(1));
+    let closed: Vec<_> = talks[..3].iter_mut().map(Talk::is_closed).collect();
+    assert_eq!(closed, [true, false, false]);
+    fake.elapse(patience);
+    let closed: Vec<_> = talks[..3].iter_mut().map(Talk::is_closed).collect();
+    assert_eq!(closed, [true, true, false]);
+    talks[3].answer("late");
+    fake.result(ids[3]).expect("a whole answer");
+    fake.elapse(Duration::from_secs(10));
+    assert!(!talks[2].is_closed());
+    assert!(!talks[3].is_closed());
+}
+
+/// L6: what has begun to answer is served, however slow it is, and idle connections stay.
+#[test]
+fn l6_no_idle_connection_closes_for_a_slow_body() {
+    let peer = Peer::new();
+    let mut fake = limited(Limits::default());
+    let ids = [(); 2].map(|()| add(&mut fake, &peer));
+    let mut talks = [(); 2].map(|()| peer.asked(&mut fake));
+    talks[0].head(100);
+    talks[1].answer("done");
+    fake.result(ids[1]).expect("a whole answer");
+    fake.until("the head", |fake| fake.multi.progress(ids[0]).is_some());
+    fake.elapse(Duration::from_secs(10));
+    assert!(!talks[1].is_closed());
+}

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 
@@ -201,6 +202,20 @@ impl Server {
     }
 }
 
+impl Shared {
+    /// Waits until one more connection may be served, or the server stops.
+    fn wait_for_room(&self) {
+        let Some(limit) = self.script.serves_at_once else {
+            return;
+        };
+        while !self.is_stopping.load(Ordering::SeqCst)
+            && self.open.lock().expect("open").len() >= limit
+        {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.is_stopping.store(true, Ordering::SeqCst);
@@ -220,6 +235,7 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
             break;
         }
         let Ok(tcp) = tcp else { continue };
+        shared.wait_for_room();
         let number = shared.log.note(|seen| {
             seen.connections += 1;
             seen.connections

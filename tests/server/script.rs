@@ -15,6 +15,8 @@ pub(crate) struct Script {
     /// Sent as soon as a connection is accepted.
     pub(super) greeting: Vec<u8>,
     pub(super) closes_on_accept: bool,
+    /// The number of connections that are served at once; further ones wait until others close.
+    pub(super) serves_at_once: Option<usize>,
     /// A connection answers this many requests, and drops the next one unanswered.
     pub(super) stale_after: Option<usize>,
 }
@@ -61,6 +63,11 @@ impl Script {
     /// Every connection is closed as soon as it is accepted.
     pub(crate) fn close_on_accept(&mut self) {
         self.closes_on_accept = true;
+    }
+
+    /// At most this many connections are served at once; the kernel accepts further ones.
+    pub(crate) fn serve_at_once(&mut self, connections: usize) {
+        self.serves_at_once = Some(connections);
     }
 
     /// Every connection promises keep-alive, answers `requests`, and drops the next one unanswered.

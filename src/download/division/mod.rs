@@ -91,6 +91,8 @@ pub struct Division {
     transfers: Transfers,
     /// A transfer other than the first has received a byte.
     is_confirmed: bool,
+    /// A rate limit decides how fast the transfers are: their speeds say nothing about the servers.
+    is_limited: bool,
     /// Bytes written when a server's tries were last reset.
     furthest: u64,
     actions: VecDeque<Action>,
@@ -106,14 +108,16 @@ impl Division {
             has_all: begun.has_all,
             ..Transfer::new(lane, 0, at, now)
         };
+        let written = plan.done().count();
         let division = Self {
             plan,
             servers,
             ramp: None,
             allowed: 1,
             most: 1,
-            transfers: Transfers::new(first, at - start.min(at)),
+            transfers: Transfers::new(first, at - start.min(at), written),
             is_confirmed: false,
+            is_limited: false,
             furthest: 0,
             actions: VecDeque::new(),
         };
@@ -179,14 +183,26 @@ impl Division {
         self.is_confirmed = true;
     }
 
+    /// The average speed of all transfers together, in bytes a second.
+    pub fn speed(&self) -> f64 {
+        self.transfers.speed()
+    }
+
+    /// Says whether a rate limit decides how fast the transfers are. Then no range is fetched twice for their speeds.
+    pub fn set_limited(&mut self, is_limited: bool) {
+        self.is_limited = is_limited;
+    }
+
     /// Measures the speed of each transfer and adjusts their number; `proceed` follows. `most` bounds the number that
     /// is found by trying: it falls as more files run at once.
     pub fn measure(&mut self, most: usize, now: Instant) {
-        self.transfers.measure(now);
+        self.transfers.measure(self.plan.done().count(), now);
         for (server, speed) in self.transfers.server_speeds() {
             self.servers.mirrors().measured(server, speed);
         }
-        self.take_back(now);
+        if !self.is_limited {
+            self.take_back(now);
+        }
         self.servers.mirrors().raise(now);
         if let Some(ramp) = &mut self.ramp {
             ramp.set_most(most.min(self.most));
@@ -404,7 +420,11 @@ impl Division {
         let mirrors = self.servers.mirrors();
         let pace = mirrors.speed(server).unwrap_or(self.transfers.best());
         let transfers = &self.transfers;
+        let is_limited = self.is_limited;
         let opened = self.plan.open(missing, pace, |lane| {
+            if is_limited {
+                return None;
+            }
             let transfer = transfers.get(lane)?;
             transfer.speed.or(mirrors.speed(transfer.server))
         })?;

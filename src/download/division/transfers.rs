@@ -13,6 +13,13 @@ const MEMORY: f64 = 2.0;
 /// no speed.
 const MUTE: Duration = Duration::from_secs(2);
 
+/// A speed after the last `elapsed` seconds. Servers that limit the speed send in bursts: the average of the last
+/// seconds counts.
+fn average(before: Option<f64>, fresh: f64, elapsed: f64) -> f64 {
+    let weight = (elapsed / MEMORY).min(1.0);
+    before.map_or(fresh, |before| before + weight * (fresh - before))
+}
+
 /// The transfer of one segment.
 #[derive(Debug)]
 pub(super) struct Transfer {
@@ -66,12 +73,7 @@ impl Transfer {
         let elapsed = now.saturating_duration_since(self.seen.0).as_secs_f64();
         if (self.at > self.from || is_mute) && elapsed > 0.0 {
             let fresh = self.at.saturating_sub(self.seen.1) as f64 / elapsed;
-            // Servers that limit the speed send in bursts: the average of the last seconds counts.
-            let weight = (elapsed / MEMORY).min(1.0);
-            let speed = self
-                .speed
-                .map_or(fresh, |speed| speed + weight * (fresh - speed));
-            self.speed = Some(speed);
+            self.speed = Some(average(self.speed, fresh, elapsed));
         }
         self.seen = (now, self.at);
     }
@@ -85,15 +87,22 @@ pub(super) struct Transfers {
     best: f64,
     /// Bytes received by transfers that have ended.
     received: u64,
+    /// The speed of all transfers together, in bytes a second.
+    speed: Option<f64>,
+    /// The time of the last measurement, and the bytes written then.
+    seen: (Instant, u64),
 }
 
 impl Transfers {
-    /// The first transfer, after `received` bytes of its body.
-    pub(super) fn new(first: Transfer, received: u64) -> Self {
+    /// The first transfer, after `received` bytes of its body. `written` bytes of the file are on the disk.
+    pub(super) fn new(first: Transfer, received: u64, written: u64) -> Self {
+        let seen = (first.seen.0, written);
         Self {
             open: vec![first],
             best: 0.0,
             received,
+            speed: None,
+            seen,
         }
     }
 
@@ -105,6 +114,11 @@ impl Transfers {
     /// The highest speed of a single transfer so far, in bytes a second.
     pub(super) fn best(&self) -> f64 {
         self.best
+    }
+
+    /// The average speed of all transfers together, in bytes a second.
+    pub(super) fn speed(&self) -> f64 {
+        self.speed.unwrap_or(0.0)
     }
 
     /// Bytes received by transfers that have ended.
@@ -186,8 +200,14 @@ impl Transfers {
         (transfer.at > transfer.from).then_some(transfer.server)
     }
 
-    /// Updates the speed of each transfer.
-    pub(super) fn measure(&mut self, now: Instant) {
+    /// Updates the speed of each transfer, and that of all together, which have written this many bytes.
+    pub(super) fn measure(&mut self, written: u64, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.seen.0).as_secs_f64();
+        if elapsed > 0.0 {
+            let fresh = written.saturating_sub(self.seen.1) as f64 / elapsed;
+            self.speed = Some(average(self.speed, fresh, elapsed));
+            self.seen = (now, written);
+        }
         for transfer in &mut self.open {
             transfer.measure(now);
             self.best = self.best.max(transfer.speed.unwrap_or(0.0));

@@ -31,6 +31,13 @@ use reliability::Reliability;
 use synced::Synced;
 use target::PartTarget;
 
+/// The largest body, in bytes, that is compared with the file that it would replace, and kept as that file if it is
+/// equal: other transfers wait during the comparison.
+const KEPT: u64 = 1 << 20;
+
+/// The largest file, in bytes, that is compared with a body because it appeared at its name during the run.
+const COMPARED: u64 = 8 << 20;
+
 /// A body that is being fetched to a final name. No file is created before the first byte is written; an empty body
 /// creates its file when it is complete. Dropping this without [`Part::finish`] keeps the part file if its state was
 /// [saved](Part::save), and removes it otherwise.
@@ -302,6 +309,7 @@ impl Part {
     /// file appeared during the run and the body may not use another name.
     pub fn finish(&mut self, url: &Url) -> Result<Placed, Fault> {
         if self.attempt.is_same {
+            self.note_standing(url);
             return Ok(Placed::Kept);
         }
         if let Some(file) = self.target.disk.unnamed().cloned() {
@@ -330,6 +338,21 @@ impl Part {
         match Stored::note(url, validators, self.attempt.is_decoded, size, completed) {
             Some(note) if !self.options.is_fragment => sys::note(file, &note),
             _ => false,
+        }
+    }
+
+    /// Stores the record of the file at the final name, which equals the body, if it is this user's to write and has
+    /// not changed since the row began.
+    fn note_standing(&self, url: &Url) {
+        let (folder, name) = (self.target.folder(), self.target.name());
+        let Ok(file) = folder.open(name) else { return };
+        if let Ok(Some(entry)) = folder.entry_of(name, &file)
+            && self.target.may_replace(&entry)
+            && entry.is_own_and_writable()
+        {
+            // A stamp in the future would hide later changes.
+            let completed = entry.modified().min(sys::latest_stamp());
+            self.note(&file, completed, url);
         }
     }
 
@@ -381,7 +404,9 @@ impl Part {
         }
         let part = self.target.disk.part_name();
         let placed = match self.target.folder().rename(&part, self.target.name()) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => self.finish_over(&part)?,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                self.finish_over(&part, url)?
+            }
             Err(error) => return Err(self.target.fault("rename to", error)),
             Ok(()) => Placed::There,
         };
@@ -413,7 +438,7 @@ impl Part {
     }
 
     /// The final name of a complete body is taken: replaces the file, keeps it, or uses another name.
-    fn finish_over(&mut self, part: &OsStr) -> Result<Placed, Fault> {
+    fn finish_over(&mut self, part: &OsStr, url: &Url) -> Result<Placed, Fault> {
         let entry = self.target.folder().entry(self.target.name());
         let Some(entry) = entry.map_err(|error| self.target.fault("look at", error))? else {
             // The file was removed in the meantime.
@@ -422,14 +447,21 @@ impl Part {
             moved.map_err(|error| self.target.fault("rename to", error))?;
             return Ok(Placed::There);
         };
+        let may_replace = self.target.may_replace(&entry);
         match self.target.claim.exists {
-            Exists::Verify | Exists::Overwrite if self.target.may_replace(&entry) => {
+            Exists::Verify if may_replace && self.target.is_equal(entry.size(), KEPT) => {
+                self.note_standing(url);
+                return Ok(Placed::Kept);
+            }
+            Exists::Verify | Exists::Overwrite if may_replace => {
                 self.check_intact()?;
                 let replaced = self.target.folder().replace(part, self.target.name());
                 replaced.map_err(|error| self.target.fault("rename to", error))?;
                 return Ok(Placed::There);
             }
-            Exists::Verify if self.target.is_equal(entry.size()) => return Ok(Placed::Kept),
+            Exists::Verify if self.target.is_equal(entry.size(), COMPARED) => {
+                return Ok(Placed::Kept);
+            }
             Exists::Skip if self.target.is_spelt_alike() => return Ok(Placed::Kept),
             Exists::Error if self.target.is_spelt_alike() => {
                 return Err(Fault::Exists(self.target.path()));

@@ -14,10 +14,6 @@ use crate::download::Exists;
 use crate::error::Fault;
 use crate::sys::{self, Entry, Folder};
 
-/// The largest file, in bytes, that is compared with a file that appeared at its name: other transfers wait during the
-/// comparison.
-const COMPARED: u64 = 8 << 20;
-
 /// The final name of a body, and its files.
 #[derive(Debug)]
 pub(super) struct PartTarget {
@@ -81,13 +77,14 @@ impl PartTarget {
         !self.folder().is_spelt_otherwise(self.name())
     }
 
-    /// Whether the file at the final name, of `size` bytes, equals the body. Large files are not compared.
-    pub(super) fn is_equal(&self, size: u64) -> bool {
+    /// Whether the file at the final name, of `size` bytes, equals the body. Files of more than `most` bytes are not
+    /// compared.
+    pub(super) fn is_equal(&self, size: u64, most: u64) -> bool {
         let Some(file) = self.disk.named() else {
             return false;
         };
         let is_as_large = file.metadata().is_ok_and(|found| found.len() == size);
-        if size > COMPARED || !is_as_large {
+        if size > most || !is_as_large {
             return false;
         }
         let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];

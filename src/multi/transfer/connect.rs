@@ -74,6 +74,9 @@ pub(super) fn resolve<S>(
     let race = Race::new(&addresses, context.pool.origins[key].winner);
     let connection = Connection::new(key, transfer.id, race, target);
     let connection = context.network.connections.insert(connection);
+    if !transfer.easy.is_connect_only {
+        context.pool.await_answer(key, connection, now);
+    }
     transfer.link = Some(Link::new(connection, 0));
     Ok(Step::Go(State::Connect))
 }
@@ -311,6 +314,7 @@ fn start_exchanges<S>(
         // TLS stops reading when its handshake is over: bytes that had come by then are no new event.
         context.schedule.push_connection(key);
     }
+    context.pool.answered(origin, key, now);
     context.pool.opened(origin, key, version, streams);
     context.has_free_slots = true;
     Ok(())

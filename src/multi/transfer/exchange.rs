@@ -67,6 +67,10 @@ pub(super) fn send<S: Sink>(
             }
             connection.requests += 1;
             transfer.delivery = Delivery::Sink;
+            if connection.requests == 1 && !connection.exchanges.is_multiplexed() {
+                let origin = connection.origin;
+                context.pool.await_answer(origin, link.key, now);
+            }
         }
     }
     transmit(transfer, context, link.key)
@@ -141,6 +145,9 @@ pub(super) fn receive<S: Sink>(
         let (scratch, splicer) = (&mut network.scratch, &mut context.splicer);
         let advance = connection.advance(stream, limit, scratch, splicer, &mut reader)?;
         context.schedule.spend(reader.wire);
+        if connection.requests == 1 && advance.has_bytes() {
+            context.pool.answered(connection.origin, key, now);
+        }
         match advance {
             Advance::Wait(interest) => {
                 if let Some(interest) = interest {

@@ -75,7 +75,7 @@ pub(super) fn end_exchange<S: Sink>(
                     to: masked(&url).to_string(),
                 });
             release_connection(transfer, context, is_clean, now);
-            leave_origin(transfer, context);
+            leave_origin(transfer, context, now);
             transfer.redirects.count += 1;
             transfer.redirects.has_left_tls |= transfer.url().scheme() == "https";
             transfer.redirects.url = Some(*url);
@@ -292,7 +292,7 @@ pub(in crate::multi) fn release_all<S>(
     context.sleeping -= usize::from(matches!(transfer.state, State::Delayed));
     let was_counted = transfer.clocks.dispatched.is_some() && !transfer.easy.is_extra;
     transfer.clocks = Clocks::over(transfer.clocks.dispatched);
-    leave_origin(transfer, context);
+    leave_origin(transfer, context, now);
     context.schedule.timers.set(transfer.id.index, None);
     if was_counted {
         context.pool.complete();
@@ -300,7 +300,7 @@ pub(in crate::multi) fn release_all<S>(
 }
 
 /// Leaves the queue, an unused slot, and the origin.
-fn leave_origin<S>(transfer: &mut Transfer<S>, context: &mut Context) {
+fn leave_origin<S>(transfer: &mut Transfer<S>, context: &mut Context, now: Instant) {
     let Some(key) = transfer.origin.take() else {
         return;
     };
@@ -316,7 +316,7 @@ fn leave_origin<S>(transfer: &mut Transfer<S>, context: &mut Context) {
         State::Assigned {
             slot: Slot::Reuse(connection),
             ..
-        } => context.pool.keep(key, connection),
+        } => context.pool.keep(key, connection, now),
         // The stream of a `Slot::Join` was left with the connection.
         _ => {}
     }

@@ -42,6 +42,7 @@ use url::Url;
 
 pub(super) use clocks::{Clocks, timeout_kind};
 pub(super) use finish::{complete, complete_since, fail, release_all};
+pub(super) use recover::take_idle;
 pub(super) use request::{NextRequest, Prepared};
 pub(super) use response::Reader;
 pub(super) use splice::Splicer;

@@ -86,6 +86,25 @@ pub(super) fn begin_again<S>(
     Ok(Step::Wait)
 }
 
+/// Takes an idle connection of the origin instead of a new one that is not established: the server may be at its limit
+/// of connections. No request was sent.
+pub(in crate::multi) fn take_idle<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    now: Instant,
+) {
+    context.events.info(transfer.subject(), || {
+        "the new connection is not established: taking an idle one".to_owned()
+    });
+    transfer.clocks.connecting = None;
+    transfer.clocks.wake = None;
+    drop_connection(transfer, context, now);
+    if let Some(key) = transfer.origin {
+        context.pool.stop_trying(key, transfer.id);
+    }
+    requeue(transfer, context, false);
+}
+
 /// Counts what a transfer received as a complete response of its connection.
 fn count_response<S>(transfer: &Transfer<S>, context: &mut Context) {
     let Some(key) = context.shared_connection(transfer.link) else {

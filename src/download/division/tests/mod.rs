@@ -17,6 +17,7 @@ fn setting(number: Number) -> Setting {
     Setting {
         size: 32 * M,
         least: M,
+        limit: None,
         at: 0,
         number,
         per_origin: 0,
@@ -233,6 +234,34 @@ fn a_server_that_stalls_again_and_again_fails_the_try() {
     assert!(world.elapsed() < Duration::from_secs(10 * 60));
 }
 
+/// Under a rate limit the first response is much faster than the others here, and each of them seems stuck.
+#[test]
+fn under_a_rate_limit_no_byte_comes_twice_for_the_speeds_that_it_makes() {
+    for number in [Number::Fixed(4), Number::Found(16)] {
+        let limited = Setting {
+            limit: Some(2e6),
+            ..setting(number)
+        };
+        let world = World::new(limited, vec![Server::at(1e8), Server::at(1e8)]).run();
+        assert!(is_done(&world));
+        let brought = world.brought(0) + world.brought(1);
+        assert_eq!(brought, 32 * M, "{number:?}");
+    }
+}
+
+/// A limit that is far from reached hides no stuck server.
+#[test]
+fn a_rate_limit_that_is_not_reached_changes_nothing() {
+    let unreached = Setting {
+        limit: Some(1e9),
+        ..setting(Number::Fixed(4))
+    };
+    let servers = vec![Server::at(4e5), Server::at(4e6)];
+    let limited = World::new(unreached, servers.clone()).run();
+    let opened: Vec<_> = limited.opened().collect();
+    assert_eq!(opened, run(4, servers).opened().collect::<Vec<_>>());
+}
+
 fn seconds() -> impl Strategy<Value = Duration> {
     (0_u64..20).prop_map(Duration::from_secs)
 }
@@ -282,6 +311,7 @@ fn any_setting() -> impl Strategy<Value = Setting> {
             at: size * percent / 100,
             number,
             least,
+            limit: None,
             per_origin,
             retries,
         },

@@ -95,6 +95,8 @@ pub(super) enum Number {
 pub(super) struct Setting {
     pub(super) size: u64,
     pub(super) least: u64,
+    /// The rate limit of all transfers together, in bytes a second. The first transfer gets most of it.
+    pub(super) limit: Option<f64>,
     /// How far the first transfer has come.
     pub(super) at: u64,
     pub(super) number: Number,
@@ -139,6 +141,13 @@ struct Transfer {
     /// Its last byte, or its start.
     moved: Instant,
     is_first: bool,
+}
+
+impl Transfer {
+    /// How much of a rate limit it gets.
+    fn weight(&self) -> f64 {
+        if self.is_first { 10.0 } else { 1.0 }
+    }
 }
 
 /// One division with its servers.
@@ -301,6 +310,10 @@ impl World {
         if self.end.is_none() && self.now >= self.beats_at {
             self.beats_at = self.now + BEAT;
             self.advance();
+            let speed = self.division.speed();
+            let limit = self.setting.limit;
+            self.division
+                .set_limited(limit.is_some_and(|limit| 2.0 * speed >= limit));
             self.division.measure(16, self.now);
             self.division.proceed(self.now);
             self.carry_out();
@@ -351,13 +364,26 @@ impl World {
         (others.count() >= server.most).then(|| refusal(503, None))
     }
 
+    /// The part of the rate limit that a transfer gets, in bytes a second.
+    fn granted(&self, lane: Lane) -> f64 {
+        let Some(limit) = self.setting.limit else {
+            return f64::INFINITY;
+        };
+        let active = self.open.values().filter(|one| one.starts <= self.now);
+        let all: f64 = active.map(Transfer::weight).sum();
+        limit * self.open[&lane].weight() / all.max(1.0)
+    }
+
     /// Writes the bytes that a transfer receives in a tick.
     fn write(&mut self, lane: Lane) {
         let active = self.open.values();
         let server = self.open[&lane].server;
         let active = active.filter(|one| one.server == server && one.starts <= self.now);
         let share = self.servers[server].link / active.count().max(1) as f64;
-        let speed = self.servers[server].speed.min(share);
+        let speed = self.servers[server]
+            .speed
+            .min(share)
+            .min(self.granted(lane));
         let wrong = self.servers[server].wrong;
         let transfer = self.open.get_mut(&lane).unwrap();
         let end = if transfer.is_first && !self.has_begun {
