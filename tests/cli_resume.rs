@@ -289,6 +289,72 @@ fn no_answer_that_lies_about_its_range_is_believed() {
 }
 
 #[test]
+fn a_server_that_refuses_parts_with_whatever_status_is_asked_for_the_whole_in_any_run() {
+    for status in [403, 404, 405, 410, 406, 413, 422, 500, 502, 503, 505, 520] {
+        for is_later in [false, true] {
+            let server = Server::start(|s| {
+                let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+                let whole = cut.then().body(noise(SIZE)).etag("\"v1\"");
+                whole.refuses_ranges(status);
+            });
+            let dir = Dir::new();
+            let flags = if is_later { "-t 0" } else { "-t 2" };
+            let gannet = || dir.gannet().flags(flags).flags("--retry-delay 1ms");
+            if is_later {
+                gannet().arg(server.url("/a")).run().code(4);
+            }
+            let out = gannet().arg(server.url("/a")).run();
+            out.ok().complains("the server refused the range");
+            assert_eq!(last_asked(&server), (None, None), "{status}");
+            let is_tried_again = !is_later && [500, 502, 503].contains(&status);
+            let requests = if is_tried_again { 4 } else { 3 };
+            assert_eq!(server.requests().len(), requests, "{status}: {out}");
+            dir.assert_file("a", noise(SIZE));
+            dir.assert_names(&["a"]);
+        }
+    }
+}
+
+#[test]
+fn a_part_stays_where_the_whole_is_refused_too() {
+    for (status, flags, times) in [
+        (404, "-t 9", 2),
+        (403, "-t 9", 2),
+        (500, "-t 1", 3),
+        (503, "-t 0", 2),
+    ] {
+        let server = Server::start(|s| {
+            let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+            let refused = cut.then().status(status).times(times);
+            refused.then().body(noise(SIZE)).etag("\"v1\"").ranges();
+        });
+        let dir = Dir::new();
+        let out = twice(&server, &dir, &format!("{flags} --retry-delay 1ms"));
+        out.code(8);
+        assert!(!out.stderr().contains("starting over"), "{out}");
+        assert_eq!(last_asked(&server), (None, None), "{status}");
+        assert_eq!(server.requests().len(), 1 + times, "{status}: {out}");
+        dir.assert_file("a.part", &noise(SIZE)[..CUT]);
+        dir.fetch("", server.url("/a")).ok();
+        assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
+        dir.assert_file("a", noise(SIZE));
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_time_is_not_asked_for_the_whole_instead() {
+    let server = Server::start(|s| {
+        let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+        let busy = cut.then().status(503).retry_after("999");
+        busy.then().body(noise(SIZE)).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    twice(&server, &dir, "").code(8);
+    assert_eq!(server.requests().len(), 2);
+    dir.assert_file("a.part", &noise(SIZE)[..CUT]);
+}
+
+#[test]
 fn a_whole_that_is_as_long_as_the_rest_is_asked_for_again() {
     let server = cut(Route::tagged, |route| {
         // Without a word of its version it may well be the rest.
@@ -806,7 +872,7 @@ fn starting_over_can_be_asked_for() {
 fn what_failed_for_good_keeps_what_another_run_can_use() {
     let server = Server::start(|s| {
         let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
-        route.cut_at(CUT).then().status(404).then();
+        route.cut_at(CUT).then().status(404).times(2).then();
         route.body(noise(SIZE)).etag("\"v1\"").ranges();
     });
     let dir = Dir::new();
@@ -815,6 +881,8 @@ fn what_failed_for_good_keeps_what_another_run_can_use() {
         gannet.arg(server.url("/a")).run()
     };
     run().code(8);
+    assert_eq!(last_asked(&server), (None, None), "the whole was asked for");
+    assert_eq!(server.requests().len(), 3);
     dir.assert_names(&["a.part", "a.part.gannet"]);
     run().ok();
     assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));

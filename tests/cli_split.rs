@@ -278,6 +278,28 @@ fn no_part_that_lies_is_believed() {
 }
 
 #[test]
+fn parts_that_are_refused_are_left_to_the_first_answer_or_to_one_without_a_range() {
+    for status in [400, 403, 404, 405, 410, 500] {
+        for is_cut in [false, true] {
+            let server = Server::start(|s| {
+                let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"");
+                route.pace(10_000, Duration::from_millis(2));
+                if is_cut {
+                    route.cut_at(100_000);
+                }
+                let whole = route.then().body(noise(SIZE)).etag("\"v1\"");
+                whole.refuses_ranges(status);
+            });
+            let dir = Dir::new();
+            let out = split(&dir, "-s 4 -t 1").arg(server.url("/a")).run();
+            assert_eq!(out.exit_code(), Some(0), "{status}: {out}");
+            dir.assert_file("a", noise(SIZE));
+            dir.assert_names(&["a"]);
+        }
+    }
+}
+
+#[test]
 fn a_part_that_fails_is_fetched_again_and_the_others_are_kept() {
     let server = Server::start(|s| {
         let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();

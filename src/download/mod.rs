@@ -3,6 +3,7 @@
 //! A [`Download`] is the sink of its transfers: of each try, until the body is complete or the server says that the
 //! file at the final name is current.
 
+mod answer;
 mod check;
 mod coded;
 pub mod division;
@@ -41,6 +42,7 @@ use check::Check;
 use coded::Coded;
 use fragment::Fragment;
 
+pub use answer::Refusal;
 pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
 pub use names::Names;
@@ -508,6 +510,15 @@ impl Download {
     pub fn turn_to_another(&mut self) {
         if let Body::File(part) = &mut self.body {
             part.turn_to_another();
+        }
+    }
+
+    /// Requests the full file after a range of it was refused for good. Returns false if that was done before, or no
+    /// range was requested.
+    pub fn give_up_ranges(&mut self) -> bool {
+        match &mut self.body {
+            Body::File(part) => part.give_up_ranges(),
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
         }
     }
 

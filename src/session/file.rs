@@ -22,7 +22,7 @@ use url::Url;
 
 use crate::download::division::PIECE;
 use crate::download::{
-    Body, Checked, Decision, Download, Hashed, Placed, Repair, Retries, TaskId, Tries,
+    Body, Checked, Decision, Download, Hashed, Placed, Refusal, Repair, Retries, TaskId, Tries,
 };
 use crate::error::{Doing, Error, Fault};
 use crate::multi::Outcome;
@@ -328,7 +328,7 @@ impl File {
 
     /// Handles a failed try: it is retried, or its URL is exhausted.
     fn failed(&mut self, error: Error, context: &mut Context<'_>) -> Step {
-        if self.is_misfit(&error) {
+        if error.fault().is_misfit() || error.status() == Some(416) {
             return Step::Misfit(error);
         }
         if let Body::File(part) = &mut self.download.body
@@ -346,17 +346,25 @@ impl File {
                 let why = Why::Retry { error, tries };
                 self.start_at(why, Counted::Further, Some(delay), None)
             }
+            Decision::GiveUp
+                if context.retries.has_time(tries)
+                    && self.may_concern_range(&error)
+                    && self.download.give_up_ranges() =>
+            {
+                self.start(Why::Next, Counted::Repeated)
+            }
             Decision::GiveUp => Step::Exhausted(error),
         }
     }
 
-    /// Whether a failure may concern the range alone, so that the full file may still be available.
-    fn is_misfit(&self, error: &Error) -> bool {
-        let asks_part = self.download.asks_part();
-        let is_refused = error
-            .status()
-            .is_some_and(|status| status == 416 || asks_part && refuses_parts(status));
-        error.fault().is_misfit() || is_refused
+    /// Whether a status may concern the range alone. A server in trouble is asked for the full file only if no other
+    /// one may have the rest.
+    fn may_concern_range(&self, error: &Error) -> bool {
+        match error.status().and_then(Refusal::of) {
+            Some(Refusal::Range) => true,
+            Some(Refusal::Trouble) => error.retry_after().is_none() && self.mirrors.is_empty(),
+            None => false,
+        }
     }
 
     /// Handles a response that does not continue the bytes on the disk: they may be the complete file already;
@@ -399,13 +407,6 @@ impl File {
         self.download.turn_to_another();
         self.start_at(Why::Mirror(error), Counted::Further, None, Some(mirror))
     }
-}
-
-/// Whether a status may concern the range request alone, so that the full file may still be available. Some servers
-/// and firewalls know neither Range nor If-Range, treat If-Range as a precondition, or refuse the length of their own
-/// entity tag.
-fn refuses_parts(status: u16) -> bool {
-    matches!(status, 400 | 412 | 431 | 501)
 }
 
 #[cfg(test)]

@@ -188,9 +188,7 @@ impl Part {
     /// The size of a full response that ends with its connection, if an earlier response gave the size of the same
     /// version. Nothing else reveals that such a body was cut off.
     pub(super) fn size_known_of(&self, response: &Response, theirs: &Validators) -> Option<u64> {
-        let is_known = self.attempt.asked.is_some()
-            && response.ends_with_connection()
-            && self.state.validators.prove(theirs);
+        let is_known = response.ends_with_connection() && self.state.validators.prove(theirs);
         if is_known { self.state.size } else { None }
     }
 
@@ -205,6 +203,8 @@ impl Part {
                 "the server ignored the range"
             }));
             self.reliability.count_change(has_changed)?;
+        } else if let Some(why) = self.reliability.reason.take() {
+            self.notice = Some(Notice::StartedOver(why));
         }
         self.foreign = None;
         self.forget()
@@ -240,8 +240,20 @@ impl Part {
         }
     }
 
+    /// Requests the full file from now on, because a range of it was refused. The written bytes stay until the full file
+    /// arrives. Returns false if that was done before, or no range was requested.
+    pub(in crate::download) fn give_up_ranges(&mut self) -> bool {
+        let had_asked = self.attempt.asked.take().is_some() || std::mem::take(&mut self.is_divided);
+        if !had_asked || !self.reliability.allows_ranges() {
+            return false;
+        }
+        self.reliability.give_up_ranges();
+        self.reliability.reason = Some("the server refused the range");
+        true
+    }
+
     /// Decides after a response that does not continue the written bytes whether the full file may be requested.
-    /// Forgets what was written.
+    /// Forgets what was written, unless the range was refused.
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         let why = match fault {
             Fault::BadRange(why) => {
@@ -253,8 +265,7 @@ impl Part {
             Fault::Status { status, size, .. }
                 if *status != 416 || size.is_none_or(|size| self.reaches_into(size)) =>
             {
-                self.reliability.give_up_ranges();
-                "the server refused the range"
+                return self.give_up_ranges();
             }
             _ => {
                 if self.reliability.count_change(true).is_err() {

@@ -50,6 +50,8 @@ enum Kind {
     Full,
     /// One byte is not that of the version.
     Damaged,
+    /// The full file, or this status to a range request.
+    Refusing(u16),
     /// No response.
     Lost,
     Status(u16),
@@ -72,6 +74,7 @@ fn moods() -> impl Strategy<Value = Vec<Mood>> {
         1 => Just(Kind::Full),
         1 => Just(Kind::Damaged),
         1 => Just(Kind::Lost),
+        1 => statuses.clone().prop_map(Kind::Refusing),
         2 => statuses.prop_map(Kind::Status),
     ];
     let version = prop_oneof![5 => Just(0), 1 => 1..VERSIONS];
@@ -245,7 +248,8 @@ fn respond(fields: &[Field], mood: Mood) -> Result<(Response, Vec<u8>), Fault> {
     });
     let allowed = if is_current { range.clone() } else { None };
     let range = match mood.kind {
-        Kind::Status(status) => {
+        Kind::Refusing(_) if range.is_none() => None,
+        Kind::Status(status) | Kind::Refusing(status) => {
             return Err(Fault::Status {
                 status,
                 retry_after: None,
