@@ -234,8 +234,16 @@ impl Division {
         let is_disk = matches!(error.fault(), Fault::Disk { .. });
         // The first server's version is the one that the file began with: it has changed since.
         let has_changed = matches!(error.fault(), Fault::Changed) && ended.server == 0;
-        if is_disk || has_changed {
+        if is_disk {
             return self.fail(error);
+        }
+        if has_changed {
+            // The response that began the file may have all of its version.
+            return if !self.servers.mirrors().has_another(0) && self.leave_to_open_ended() {
+                self.open_no_more();
+            } else {
+                self.fail(error);
+            };
         }
         self.reset_tries(ended);
         let tries = self.servers.tried(ended.server, ended.era, now);

@@ -198,11 +198,11 @@ impl Part {
         if self.attempt.asked.take().is_some() {
             let has_changed = self.state.validators.contradict(theirs);
             self.notice = Some(Notice::StartedOver(if has_changed {
+                self.reliability.count_change();
                 "the file changed on the server"
             } else {
                 "the server ignored the range"
             }));
-            self.reliability.count_change(has_changed)?;
         } else if let Some(why) = self.reliability.reason.take() {
             self.notice = Some(Notice::StartedOver(why));
         }
@@ -268,9 +268,7 @@ impl Part {
                 return self.give_up_ranges();
             }
             _ => {
-                if self.reliability.count_change(true).is_err() {
-                    return false;
-                }
+                self.reliability.count_change();
                 "the file changed on the server"
             }
         };

@@ -52,6 +52,8 @@ enum Kind {
     Damaged,
     /// The full file, or this status to a range request.
     Refusing(u16),
+    /// As RFC 9110 says, with an entity tag that no other server of the version has.
+    Balanced(u8),
     /// No response.
     Lost,
     Status(u16),
@@ -74,6 +76,7 @@ fn moods() -> impl Strategy<Value = Vec<Mood>> {
         1 => Just(Kind::Full),
         1 => Just(Kind::Damaged),
         1 => Just(Kind::Lost),
+        1 => (0_u8..4).prop_map(Kind::Balanced),
         1 => statuses.clone().prop_map(Kind::Refusing),
         2 => statuses.prop_map(Kind::Status),
     ];
@@ -239,7 +242,10 @@ fn respond(fields: &[Field], mood: Mood) -> Result<(Response, Vec<u8>), Fault> {
     let lines: Vec<_> = fields.iter().map(ToString::to_string).collect();
     let mut full = body(mood.version);
     let size = full.len();
-    let etag = format!("\"v{}\"", mood.version);
+    let etag = match mood.kind {
+        Kind::Balanced(server) => format!("\"v{} of {server}\"", mood.version),
+        _ => format!("\"v{}\"", mood.version),
+    };
     let is_current = field(&lines, "If-Range: ").is_none_or(|tag| tag == etag);
     let range = field(&lines, "Range: bytes=").map(|range| {
         let (start, end) = range.split_once('-').unwrap();
@@ -265,7 +271,7 @@ fn respond(fields: &[Field], mood: Mood) -> Result<(Response, Vec<u8>), Fault> {
             allowed
         }
         Kind::Full => None,
-        Kind::Honest => allowed,
+        Kind::Honest | Kind::Balanced(_) => allowed,
         Kind::Heedless => range,
         Kind::Short => {
             allowed.map(|range| range.start..range.end.min(range.start + 1 + mood.bytes))
