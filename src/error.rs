@@ -107,6 +107,9 @@ pub enum Fault {
     /// The file on the server is not the version that was begun.
     #[error("the file changed on the server")]
     Changed,
+    /// A small web page came in place of a file that had begun: a login, a challenge or an error.
+    #[error("the server sent a small web page in place of the file that had begun")]
+    WebPage,
     /// More redirects than allowed.
     #[error("more than {0} redirects")]
     TooManyRedirects(u32),
@@ -490,6 +493,7 @@ impl Fault {
             | Self::Status { .. }
             | Self::BadRange(_)
             | Self::NoPart
+            | Self::WebPage
             | Self::Changed
             | Self::TooManyRedirects(_)
             | Self::BadRedirect(_)
@@ -712,6 +716,7 @@ impl Error {
             | Fault::Malformed(_)
             | Fault::BadRange(_)
             | Fault::NoPart
+            | Fault::WebPage
             | Fault::Changed
             | Fault::TooManyRedirects(_)
             | Fault::BadRedirect(_)

@@ -367,6 +367,95 @@ fn a_server_that_asks_for_time_is_not_asked_for_the_whole_instead() {
     dir.assert_file("a.part", &noise(SIZE)[..CUT]);
 }
 
+/// A web page that is no file.
+fn login(route: &mut Route) -> &mut Route {
+    let route = route.body(b"<html>Who are you?</html>");
+    route.header("Content-Type", "text/html; charset=utf-8")
+}
+
+#[test]
+fn a_login_page_does_not_replace_what_was_promised() {
+    type Change = fn(&mut Route);
+    let (nothing, refusal): (Change, Change) = (
+        |_| {},
+        |route| {
+            route.refuses_ranges(403);
+        },
+    );
+    let chunked: Change = |route| {
+        route.chunked(10);
+    };
+    for (change, flags) in [
+        (nothing, "-t 0"),
+        (nothing, "-t 5"),
+        (chunked, "-t 0"),
+        (refusal, "-t 0"),
+    ] {
+        let server = Server::start(|s| {
+            let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+            change(login(cut.then()));
+        });
+        let dir = Dir::new();
+        let out = twice(&server, &dir, flags);
+        out.code(10)
+            .complains("a small web page")
+            .complains("--no-resume");
+        dir.assert_names(&["a.part", "a.part.gannet"]);
+        dir.assert_file("a.part", &noise(SIZE)[..CUT]);
+        dir.fetch("--no-resume", server.url("/a")).ok();
+        dir.assert_file("a", b"<html>Who are you?</html>");
+        dir.assert_names(&["a"]);
+    }
+}
+
+#[test]
+fn a_login_page_of_a_retry_is_a_failure_too_though_nothing_can_be_gone_on_from() {
+    let server = Server::start(|s| {
+        let cut = s.get("/a").body(noise(SIZE)).cut_at(CUT);
+        login(cut.then());
+    });
+    let dir = Dir::new();
+    let out = dir.fetch("-t 1 --retry-delay 1ms", server.url("/a"));
+    out.code(10).complains("a small web page");
+    dir.assert_names(&[]);
+}
+
+#[test]
+fn a_page_that_may_be_the_file_is_taken() {
+    type Change = fn(&mut Route);
+    // What began as a page, what is as large as was promised, and what has a version of its own.
+    let cases: [(Change, Change); 3] = [
+        (
+            |first| {
+                first.header("Content-Type", "text/html");
+            },
+            |_| {},
+        ),
+        (
+            |_| {},
+            |then| {
+                then.body(noise(SIZE + 1));
+            },
+        ),
+        (
+            |_| {},
+            |then| {
+                then.etag("\"v2\"");
+            },
+        ),
+    ];
+    for (first, then) in cases {
+        let server = Server::start(|s| {
+            let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+            first(cut);
+            then(login(cut.then()));
+        });
+        let dir = Dir::new();
+        twice(&server, &dir, "").ok();
+        dir.assert_names(&["a"]);
+    }
+}
+
 #[test]
 fn a_whole_that_is_as_long_as_the_rest_is_asked_for_again() {
     let server = cut(Route::tagged, |route| {

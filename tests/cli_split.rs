@@ -313,6 +313,30 @@ fn parts_that_are_refused_are_left_to_the_first_answer_or_to_one_without_a_range
 }
 
 #[test]
+fn login_pages_in_place_of_parts_do_not_cost_the_file() {
+    for is_cut in [false, true] {
+        let server = Server::start(|s| {
+            let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"");
+            route.pace(10_000, Duration::from_millis(2));
+            if is_cut {
+                route.cut_at(100_000);
+            }
+            let page = route.then().body(b"<html>Who are you?</html>");
+            page.header("Content-Type", "text/html");
+        });
+        let dir = Dir::new();
+        let out = split(&dir, "-s 4 -t 1").arg(server.url("/a")).run();
+        if is_cut {
+            out.code(10).complains("a small web page");
+            dir.assert_names(&["a.part", "a.part.gannet"]);
+        } else {
+            out.ok();
+            dir.assert_file("a", noise(SIZE));
+        }
+    }
+}
+
+#[test]
 fn a_part_that_fails_is_fetched_again_and_the_others_are_kept() {
     let server = Server::start(|s| {
         let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();

@@ -20,6 +20,9 @@ impl fmt::Display for WithAdvice<'_> {
 fn advice(fault: &Fault) -> Option<&'static str> {
     match fault {
         Fault::Malformed(Malformed::Unasked(206)) => Some("to fetch a range, use --range"),
+        Fault::WebPage => {
+            Some("it may want a login; to take the page as the file, use --no-resume")
+        }
         Fault::Http11Required => Some("run without --http2"),
         _ => None,
     }
@@ -38,6 +41,7 @@ mod tests {
     fn an_error_with_a_way_out_names_the_flag() {
         for (fault, flag) in [
             (Fault::Malformed(Malformed::Unasked(206)), "--range"),
+            (Fault::WebPage, "--no-resume"),
             (Fault::Http11Required, "--http2"),
         ] {
             let cause = fault.to_string();

@@ -326,6 +326,9 @@ pub(crate) struct ResumeFlags {
     pub(crate) r#continue: bool,
 
     /// Start over instead of resuming files of earlier runs
+    ///
+    /// A file also fails if its first response was no web page and a small web page comes in place of the rest: that is
+    /// usually a login or an error. The partial file is kept then, and this flag takes the page as the file.
     #[arg(long, hide_short_help = true)]
     pub(crate) no_resume: bool,
 }

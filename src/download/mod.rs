@@ -42,7 +42,7 @@ use check::Check;
 use coded::Coded;
 use fragment::Fragment;
 
-pub use answer::Refusal;
+pub use answer::{Promise, Refusal};
 pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
 pub use names::Names;
@@ -692,6 +692,7 @@ impl Sink for Download {
             };
         }
         match &self.body {
+            Body::File(part) if part.is_broken_by(response) => return Err(Fault::WebPage),
             Body::File(part) if asks_part => part.is_whole(response)?,
             _ if is_unasked(response) => return Err(Malformed::Unasked(response.status).into()),
             _ => {}

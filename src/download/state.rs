@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{Ranges, Validators};
+use crate::http::Response;
 
 /// The version of the format. A state of any other version is not read.
 const VERSION: u32 = 1;
@@ -37,6 +38,8 @@ pub struct State {
     pub is_mixed: bool,
     /// The name that the server gave it, if that was requested.
     pub given_name: Option<String>,
+    /// Content-Type of its first response.
+    pub media_type: Option<String>,
 }
 
 /// A URL as it is stored in a state.
@@ -112,6 +115,8 @@ struct Written {
     is_mixed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     given_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    media_type: Option<String>,
 }
 
 /// Only the version: the rest of another format can have any shape.
@@ -156,6 +161,7 @@ impl State {
             is_marked: written.is_marked,
             is_mixed: written.is_mixed,
             given_name: written.given_name,
+            media_type: written.media_type,
         })
     }
 
@@ -169,6 +175,11 @@ impl State {
             self.ranges.intersect(&self.synced);
         }
         self
+    }
+
+    /// Stores the media type of a response.
+    pub(super) fn set_media_type(&mut self, response: &Response) {
+        self.media_type = response.content_type().map(str::to_owned);
     }
 
     /// Forgets the written ranges.
@@ -196,6 +207,7 @@ impl State {
             is_marked: self.is_marked,
             is_mixed: self.is_mixed,
             given_name: self.given_name.clone(),
+            media_type: self.media_type.clone(),
         };
         let mut bytes = serde_json::to_vec(&written).unwrap_or_default();
         bytes.push(b'\n');
@@ -241,6 +253,7 @@ mod tests {
             is_marked: true,
             is_mixed: true,
             given_name: Some("given".to_owned()),
+            media_type: Some("text/html".to_owned()),
         }
     }
 

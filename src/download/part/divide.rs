@@ -65,6 +65,7 @@ impl Part {
             file,
             path: self.target.path(),
             size,
+            promise: self.promise(),
             has_begun: Cell::new(false),
             reach: Cell::new(0),
             extent: Cell::new(self.state.ranges.end()),

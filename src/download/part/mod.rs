@@ -185,6 +185,7 @@ impl Part {
         let known = self.size_known_of(response, &validators);
         self.start_over(&validators)?;
         self.state.validators = validators;
+        self.state.set_media_type(response);
         self.attempt.is_decoded = is_coded;
         (self.attempt.landing.limit, self.state.size) = if is_coded {
             (None, None)

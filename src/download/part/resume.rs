@@ -8,6 +8,7 @@ use url::Url;
 use super::reliability::Reliability;
 use super::synced::Synced;
 use super::{Notice, Part};
+use crate::download::answer::{Promise, is_page};
 use crate::download::landing::{Landing, Spoilt};
 use crate::download::message::Message;
 use crate::download::{Asked, Ranges, Source, State, Validators, WORTH_A_TRY};
@@ -139,6 +140,9 @@ impl Part {
         if self.state.validators == Validators::default() {
             self.state.validators = Validators::of(response);
         }
+        if self.foreign.is_some() {
+            self.state.set_media_type(response);
+        }
         if let Some(size) = self.foreign {
             let name = self.target.name().to_owned();
             let adopted = self.target.disk.adopt(&name, size, &mut self.state);
@@ -208,6 +212,20 @@ impl Part {
         }
         self.foreign = None;
         self.forget()
+    }
+
+    /// What earlier responses have said of the file.
+    pub(super) fn promise(&self) -> Promise {
+        Promise {
+            size: self.state.size.unwrap_or(self.state.ranges.end()),
+            is_page: is_page(self.state.media_type.as_deref()),
+        }
+    }
+
+    /// Whether a full response is a small web page in place of the file that an earlier response began.
+    pub(in crate::download) fn is_broken_by(&self, response: &Response) -> bool {
+        self.promise().is_broken_by(response)
+            && (self.state.size.is_some() || !self.state.ranges.is_empty())
     }
 
     /// Checks that a response to a range request that is not a 206 holds the full file.

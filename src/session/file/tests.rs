@@ -22,6 +22,9 @@ use crate::sys::Folder;
 /// The versions of the file that a server may have.
 const VERSIONS: u64 = 3;
 
+/// What a server sends in place of the file.
+const PAGE: &[u8] = b"<html>Who are you?</html>";
+
 /// Actions after which a file goes on for ever.
 const ENDLESS: usize = 500;
 
@@ -54,6 +57,8 @@ enum Kind {
     Refusing(u16),
     /// As RFC 9110 says, with an entity tag that no other server of the version has.
     Balanced(u8),
+    /// A login page, whatever was requested.
+    Page,
     /// No response.
     Lost,
     Status(u16),
@@ -76,6 +81,7 @@ fn moods() -> impl Strategy<Value = Vec<Mood>> {
         1 => Just(Kind::Full),
         1 => Just(Kind::Damaged),
         1 => Just(Kind::Lost),
+        1 => Just(Kind::Page),
         1 => (0_u8..4).prop_map(Kind::Balanced),
         1 => statuses.clone().prop_map(Kind::Refusing),
         2 => statuses.prop_map(Kind::Status),
@@ -131,7 +137,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Takes the file to its end. Returns that, and every version that a server had until then.
+    /// Takes the file to its end.
     fn run(&mut self, moods: &[Mood]) -> End {
         let retry = Retry {
             retries: 3,
@@ -270,6 +276,18 @@ fn respond(fields: &[Field], mood: Mood) -> Result<(Response, Vec<u8>), Fault> {
             full[at] ^= 1;
             allowed
         }
+        Kind::Page => {
+            let mut response = Response {
+                status: 200,
+                ..Response::default()
+            };
+            response.headers.push(b"Content-Type", b"text/html");
+            if mood.chunk.is_multiple_of(2) {
+                let length = PAGE.len().to_string();
+                response.headers.push(b"Content-Length", length.as_bytes());
+            }
+            return Ok((response, PAGE.to_vec()));
+        }
         Kind::Full => None,
         Kind::Honest | Kind::Balanced(_) => allowed,
         Kind::Heedless => range,
@@ -328,7 +346,12 @@ proptest! {
         match end {
             End::Done(_) => {
                 let found = found.expect("a file");
-                prop_assert!((0..VERSIONS).any(|version| found == body(version)));
+                let is_whole = (0..VERSIONS).any(|version| found == body(version));
+                // A page is taken only if nothing came before it.
+                let mut before = moods.iter().take_while(|mood| !matches!(mood.kind, Kind::Page));
+                let is_first = before.all(|mood| matches!(mood.kind, Kind::Lost | Kind::Status(_)));
+                let is_page = found == PAGE && is_first;
+                prop_assert!(is_whole || is_page);
                 drop(bench);
                 prop_assert_eq!(names(folder.path()), ["a"]);
             }
