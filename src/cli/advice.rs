@@ -19,7 +19,7 @@ impl fmt::Display for WithAdvice<'_> {
 /// The flag that avoids a fault, if there is one.
 fn advice(fault: &Fault) -> Option<&'static str> {
     match fault {
-        Fault::Malformed(Malformed::Unasked(206)) => Some("to fetch a range, use --range"),
+        Fault::Malformed(Malformed::Unasked(206)) => Some("if -H asks for a range, use --range"),
         Fault::WebPage => {
             Some("it may want a login; to take the page as the file, use --no-resume")
         }

@@ -596,8 +596,8 @@ pub(crate) struct RetryFlags {
 
     /// Retry only the HTTP statuses CODES
     ///
-    /// CODES are separated by commas. The default is 408, 425, 429, 500, 502, 503, 504, 522 and 524. Network failures
-    /// are always retried, refused certificates never.
+    /// CODES are separated by commas. The default is 202, 408, 425, 429, 500, 502, 503, 504, 522 and 524. Network
+    /// failures are always retried, refused certificates never.
     #[arg(id = "retry_on", long = "retry-on", value_name = "CODES", value_parser = codes, hide_short_help = true)]
     pub(crate) on: Option<Codes>,
 }

@@ -2,6 +2,7 @@
 //! and which full responses are not the file. Whole files, divided ones and later runs all ask here. Pure.
 
 use super::Validators;
+use crate::error::Fault;
 use crate::http::Response;
 
 /// What an error status to a range request leaves open: the full file may still be available.
@@ -26,6 +27,17 @@ impl Refusal {
             _ => None,
         }
     }
+}
+
+/// The fault of a successful response that has no file: 202, which a server sends while it prepares one or suspects a
+/// robot, 204 and 205 (RFC 9110 §15.3).
+pub(super) fn without_file(response: &Response) -> Option<Fault> {
+    let status = response.status;
+    matches!(status, 202 | 204 | 205).then(|| Fault::Status {
+        status,
+        retry_after: response.retry_after(),
+        size: None,
+    })
 }
 
 /// A web page of fewer bytes than this is suspected of standing in for a file.

@@ -36,7 +36,7 @@ use url::Url;
 
 use crate::error::{Fault, Malformed};
 use crate::http::digest::{Algorithm, Pieces};
-use crate::http::{ByteRange, ContentRange, Digest, Expected, Field, Response, disposition};
+use crate::http::{ByteRange, Digest, Expected, Field, Response, disposition};
 use crate::multi::Sink;
 use check::Check;
 use coded::Coded;
@@ -608,19 +608,26 @@ impl Download {
 
 /// Whether a response does not fit a request for the full file. A 206 with the range of the full file does fit: some
 /// servers send it, and all clients accept it.
-fn is_unasked(response: &Response) -> bool {
-    let length = response.content_length();
+fn is_unasked(response: &Response, body: &Body) -> bool {
     match response.status {
-        206 => !response
-            .content_range()
-            .is_some_and(|range| is_full(range, length)),
+        // Only a file is checked against the size of the range.
+        206 if response.content_length().is_none() && !matches!(body, Body::File(_)) => true,
+        206 => full_range(response).is_none(),
         status => status >= 300,
     }
 }
 
-/// Whether a range is the full file, and its response has that length.
-fn is_full(range: ContentRange, length: Option<u64>) -> bool {
-    range.first == 0 && range.total == Some(range.last + 1) && range.total == length
+/// The size of the file if a 206 has its full range, and the response has that length. Without Content-Length, chunks or
+/// the stream must show where the body ends.
+fn full_range(response: &Response) -> Option<u64> {
+    let range = response.content_range()?;
+    let size = range.total?;
+    let is_full = range.first == 0 && size == range.last + 1;
+    let has_length = match response.content_length() {
+        Some(length) => length == size,
+        None => !response.ends_with_connection(),
+    };
+    (response.status == 206 && is_full && has_length).then_some(size)
 }
 
 /// The file name in a response's Content-Disposition, made safe.
@@ -660,6 +667,9 @@ impl Body {
 
 impl Sink for Download {
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
+        if let Some(fault) = answer::without_file(response) {
+            return Err(fault);
+        }
         if let Body::Segment(segment) = &mut self.body {
             return segment.head(response);
         }
@@ -694,7 +704,9 @@ impl Sink for Download {
         match &self.body {
             Body::File(part) if part.is_broken_by(response) => return Err(Fault::WebPage),
             Body::File(part) if asks_part => part.is_whole(response)?,
-            _ if is_unasked(response) => return Err(Malformed::Unasked(response.status).into()),
+            body if is_unasked(response, body) => {
+                return Err(Malformed::Unasked(response.status).into());
+            }
             _ => {}
         }
         if self.decodes() {
