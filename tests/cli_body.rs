@@ -216,11 +216,15 @@ fn what_stands_behind_a_body_belongs_to_no_other_file() {
         .flags("-j 1 -t 0")
         .args(names.map(|name| server.url(&format!("/{name}"))))
         .run()
-        .ok();
-    for (name, body) in names
-        .iter()
-        .zip(["first", "second", "third", "fourth", "", "sixth"])
-    {
+        .code(8);
+    dir.assert_names(&["a", "b", "c", "d", "f"]);
+    for (name, body) in [
+        ("a", "first"),
+        ("b", "second"),
+        ("c", "third"),
+        ("d", "fourth"),
+        ("f", "sixth"),
+    ] {
         dir.assert_file(name, body);
     }
 }

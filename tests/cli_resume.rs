@@ -32,6 +32,12 @@ fn twice(server: &Server, dir: &Dir, flags: &str) -> Output {
     run(flags)
 }
 
+/// A run that waits for next to nothing between its tries.
+fn once(server: &Server, dir: &Dir, flags: &str) -> Output {
+    let gannet = dir.gannet().flags("--retry-delay 1ms").flags(flags);
+    gannet.arg(server.url("/a")).run()
+}
+
 /// The values of Range and If-Range in the last request.
 fn last_asked(server: &Server) -> (Option<String>, Option<String>) {
     let requests = server.requests();
@@ -167,12 +173,8 @@ fn a_file_whose_tag_is_another_each_time_is_taken_whole_as_long_as_there_are_tri
         }
     });
     let dir = Dir::new();
-    let run = |tries: &str| {
-        let gannet = dir.gannet().flags("--retry-delay 1ms").flags(tries);
-        gannet.arg(server.url("/a")).run()
-    };
     // The second change shows that ranges are of no use, and the fourth try is the last.
-    run("-t 3").code(4).complains("changed");
+    once(&server, &dir, "-t 3").code(4).complains("changed");
     let requests = server.requests();
     let ranges: Vec<_> = requests
         .iter()
@@ -180,7 +182,7 @@ fn a_file_whose_tag_is_another_each_time_is_taken_whole_as_long_as_there_are_tri
         .collect();
     assert_eq!(ranges, [false, true, true, false]);
     // The next run asks for a range again, and has no more luck with it.
-    run("-t 1").ok();
+    once(&server, &dir, "-t 1").ok();
     assert_eq!(server.requests().len(), 6);
     dir.assert_file("a", noise(SIZE));
     dir.assert_names(&["a"]);
@@ -312,11 +314,10 @@ fn a_server_that_refuses_parts_with_whatever_status_is_asked_for_the_whole_in_an
             });
             let dir = Dir::new();
             let flags = if is_later { "-t 0" } else { "-t 2" };
-            let gannet = || dir.gannet().flags(flags).flags("--retry-delay 1ms");
             if is_later {
-                gannet().arg(server.url("/a")).run().code(4);
+                once(&server, &dir, flags).code(4);
             }
-            let out = gannet().arg(server.url("/a")).run();
+            let out = once(&server, &dir, flags);
             out.ok().complains("the server refused the range");
             assert_eq!(last_asked(&server), (None, None), "{status}");
             let is_tried_again = !is_later && [500, 502, 503].contains(&status);
@@ -423,7 +424,7 @@ fn a_login_page_of_a_retry_is_a_failure_too_though_nothing_can_be_gone_on_from()
 #[test]
 fn a_page_that_may_be_the_file_is_taken() {
     type Change = fn(&mut Route);
-    // What began as a page, what is as large as was promised, and what has a version of its own.
+    // The file began as a page; the page is as large as the file; the page has a strong validator.
     let cases: [(Change, Change); 3] = [
         (
             |first| {
@@ -764,6 +765,75 @@ fn a_state_that_does_not_fit_starts_over_and_says_so() {
         dir.assert_file("a", noise(SIZE));
         dir.assert_names(&["a"]);
     }
+}
+
+#[test]
+fn a_url_that_was_signed_again_goes_on_if_the_same_strong_tag_proves_the_version() {
+    type Change = fn(&mut Route);
+    let same: Change = Route::tagged;
+    let other: Change = |route| {
+        route.body(other_noise(SIZE)).etag("\"v2\"");
+    };
+    let untagged: Change = |_| {};
+    let dated: Change = |route| {
+        route
+            .header("Last-Modified", MONDAY)
+            .header("Date", MONDAY_LATER);
+    };
+    let longer: Change = |route| {
+        route.body([noise(SIZE), noise(1)].concat()).etag("\"v1\"");
+    };
+    for (first, then, goes_on) in [
+        (same, same, true),
+        (same, other, false),
+        (same, untagged, false),
+        (same, longer, false),
+        (dated, dated, false),
+    ] {
+        for flags in ["-t 0", "-t 0 -c"] {
+            let server = cut(first, |route| {
+                then(route);
+                // What was not proved is asked for again, without a range.
+                then(route.then().body(noise(SIZE)).ranges());
+            });
+            let dir = Dir::new();
+            let urls = ["/a?signature=old", "/a?signature=new"].map(|path| server.url(path));
+            let [old, new] = urls.map(|url| dir.gannet().flags(flags).arg(url).run());
+            old.code(4);
+            new.ok();
+            let out = new;
+            let is_new = last_asked(&server) == asked("bytes=120000-", "\"v1\"");
+            let is_one = server.requests().len() == 2;
+            assert_eq!(
+                is_new && is_one && !out.stderr().contains("starting over"),
+                goes_on,
+                "{out}"
+            );
+            let body = dir.read("a");
+            let whole = [
+                noise(SIZE),
+                other_noise(SIZE),
+                [noise(SIZE), noise(1)].concat(),
+            ];
+            assert!(whole.contains(&body), "{out}");
+            dir.assert_names(&["a"]);
+        }
+    }
+}
+
+#[test]
+fn starting_over_is_said_where_the_new_answer_is_divided() {
+    let server = cut(Route::tagged, |route| {
+        route.body(other_noise(SIZE)).etag("\"v2\"");
+        route.pace(5_000, std::time::Duration::from_millis(5));
+    });
+    let dir = Dir::new();
+    let out = twice(&server, &dir, "-s 4 --min-split 10K");
+    out.ok()
+        .complains("starting over")
+        .complains("the file changed");
+    assert!(server.requests().len() > 3, "it was divided: {out}");
+    dir.assert_file("a", other_noise(SIZE));
 }
 
 #[test]

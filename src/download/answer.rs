@@ -8,8 +8,8 @@ use crate::http::Response;
 /// What an error status to a range request leaves open: the full file may still be available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The server may refuse ranges. Some servers, firewalls and scripts know neither Range nor If-Range, treat If-Range
-    /// as a precondition, refuse the length of their own entity tag, or find no file for such a request.
+    /// The server may refuse ranges. Some servers, firewalls and scripts know neither Range nor If-Range, treat
+    /// If-Range as a precondition, refuse the length of their own entity tag, or find no file for such a request.
     Range,
     /// The server is in trouble, or its script fails on ranges: worth one request once the retries are used up.
     Trouble,
@@ -79,18 +79,19 @@ pub(super) fn is_page(media_type: Option<&str>) -> bool {
 mod tests {
     use super::*;
 
+    fn is_broken(fields: &[(&str, &str)], promise: Promise) -> bool {
+        let mut response = Response::default();
+        for (name, value) in fields {
+            response.headers.push(name.as_bytes(), value.as_bytes());
+        }
+        promise.is_broken_by(&response)
+    }
+
     #[test]
     fn a_small_page_without_a_strong_validator_breaks_the_promise_of_a_larger_file() {
         let promise = Promise {
             size: 5000,
             is_page: false,
-        };
-        let is_broken = |fields: &[(&str, &str)], promise: Promise| {
-            let mut response = Response::default();
-            for (name, value) in fields {
-                response.headers.push(name.as_bytes(), value.as_bytes());
-            }
-            promise.is_broken_by(&response)
         };
         let page = ("Content-Type", "Text/HTML; charset=utf-8");
         let length = ("Content-Length", "4999");

@@ -513,8 +513,8 @@ impl Download {
         }
     }
 
-    /// Requests the full file after a range of it was refused for good. Returns false if that was done before, or no
-    /// range was requested.
+    /// Requests the full file from now on, because a range of it was refused. Returns false if that was done before, or
+    /// no range was requested.
     pub fn give_up_ranges(&mut self) -> bool {
         match &mut self.body {
             Body::File(part) => part.give_up_ranges(),
@@ -617,8 +617,8 @@ fn is_unasked(response: &Response, body: &Body) -> bool {
     }
 }
 
-/// The size of the file if a 206 has its full range, and the response has that length. Without Content-Length, chunks or
-/// the stream must show where the body ends.
+/// The size of the file if a 206 has its full range, and the response has that length. Without Content-Length, chunks
+/// or the stream must show where the body ends.
 fn full_range(response: &Response) -> Option<u64> {
     let range = response.content_range()?;
     let size = range.total?;

@@ -177,6 +177,19 @@ impl State {
         self
     }
 
+    /// The index of a source that differs in its query alone, as a signed URL does that was signed again. Its server
+    /// can prove the version by the strong entity tag and the size. If no byte is missing, it may prove neither: a 416
+    /// has no entity tag.
+    pub(super) fn place_of_another_query(&self, sources: &[Source]) -> Option<usize> {
+        let is_tagged = self.validators.etag.is_some() && self.validators.strong().is_some();
+        let is_unfinished = self.size.is_some_and(|size| self.ranges.frontier() < size);
+        if !is_tagged || !is_unfinished {
+            return None;
+        }
+        let mut sources = sources.iter();
+        sources.position(|source| source.url == self.source.url)
+    }
+
     /// Stores the media type of a response.
     pub(super) fn set_media_type(&mut self, response: &Response) {
         self.media_type = response.content_type().map(str::to_owned);

@@ -2,6 +2,7 @@
 //! state file.
 
 use std::io::{self, ErrorKind};
+use std::rc::Rc;
 
 use url::Url;
 
@@ -38,8 +39,9 @@ impl Part {
         has_digest: bool,
     ) -> Option<usize> {
         let fitting = self.look()?.and_then(|state| {
-            let mut urls = urls.into_iter().map(Source::of);
-            let place = urls.position(|source| source == state.source);
+            let sources: Vec<_> = urls.into_iter().map(Source::of).collect();
+            let same = sources.iter().position(|source| *source == state.source);
+            let place = same.or_else(|| state.place_of_another_query(&sources));
             match place {
                 None => Err("the partial file is from another URL"),
                 Some(_) if state.is_mixed && !has_digest => {
@@ -48,11 +50,15 @@ impl Part {
                 Some(_) if self.options.decodes && state.validators.encoding.is_some() => {
                     Err("the partial file is compressed, and this run decompresses")
                 }
-                Some(place) => Ok((place, state)),
+                Some(place) => Ok((place, same.is_some(), state)),
             }
         });
         match fitting {
-            Ok((place, state)) => {
+            Ok((place, is_same, state)) => {
+                if !is_same {
+                    // The user vouches for the bytes of the URL alone.
+                    Rc::make_mut(&mut self.options).is_vouched = false;
+                }
                 self.foreign = None;
                 self.state = state;
                 Some(place)
@@ -258,8 +264,8 @@ impl Part {
         }
     }
 
-    /// Requests the full file from now on, because a range of it was refused. The written bytes stay until the full file
-    /// arrives. Returns false if that was done before, or no range was requested.
+    /// Requests the full file from now on, because a range of it was refused. The written bytes stay until the full
+    /// file arrives. Returns false if that was done before, or no range was requested.
     pub(in crate::download) fn give_up_ranges(&mut self) -> bool {
         let had_asked = self.attempt.asked.take().is_some() || std::mem::take(&mut self.is_divided);
         if !had_asked || !self.reliability.allows_ranges() {

@@ -248,9 +248,10 @@ fn respond(fields: &[Field], mood: Mood) -> Result<(Response, Vec<u8>), Fault> {
     let lines: Vec<_> = fields.iter().map(ToString::to_string).collect();
     let mut full = body(mood.version);
     let size = full.len();
-    let etag = match mood.kind {
-        Kind::Balanced(server) => format!("\"v{} of {server}\"", mood.version),
-        _ => format!("\"v{}\"", mood.version),
+    let etag = if let Kind::Balanced(server) = mood.kind {
+        format!("\"v{} of {server}\"", mood.version)
+    } else {
+        format!("\"v{}\"", mood.version)
     };
     let is_current = field(&lines, "If-Range: ").is_none_or(|tag| tag == etag);
     let range = field(&lines, "Range: bytes=").map(|range| {
