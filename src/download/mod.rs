@@ -514,10 +514,10 @@ impl Download {
     }
 
     /// Requests the full file from now on, because a range of it was refused. Returns false if that was done before, or
-    /// no range was requested.
-    pub fn give_up_ranges(&mut self) -> bool {
+    /// no range was requested, or if the server has sent nothing and is not the last one.
+    pub fn give_up_ranges(&mut self, is_last: bool) -> bool {
         match &mut self.body {
-            Body::File(part) => part.give_up_ranges(),
+            Body::File(part) => part.give_up_ranges(is_last),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
         }
     }

@@ -349,7 +349,7 @@ impl File {
             Decision::GiveUp
                 if context.retries.has_time(tries)
                     && self.may_concern_range(&error)
-                    && self.download.give_up_ranges() =>
+                    && self.download.give_up_ranges(self.mirrors.is_empty()) =>
             {
                 self.start(Why::Next, Counted::Repeated)
             }

@@ -184,6 +184,7 @@ impl Part {
         let validators = Validators::of(response);
         let known = full_range(response).or_else(|| self.size_known_of(response, &validators));
         self.start_over(&validators)?;
+        self.reliability.has_sent = true;
         self.state.validators = validators;
         self.state.set_media_type(response);
         self.attempt.is_decoded = is_coded;

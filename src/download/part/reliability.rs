@@ -12,6 +12,8 @@ pub(super) struct Reliability {
     changes: u32,
     /// The server does not honour range requests.
     ignores_ranges: bool,
+    /// It has sent bytes of the file, in this run or an earlier one.
+    pub(super) has_sent: bool,
     /// Why its next full response starts the file over, if that is not reported yet.
     pub(super) reason: Option<&'static str>,
 }

@@ -60,6 +60,7 @@ impl Part {
                     Rc::make_mut(&mut self.options).is_vouched = false;
                 }
                 self.foreign = None;
+                self.reliability.has_sent = true;
                 self.state = state;
                 Some(place)
             }
@@ -142,6 +143,7 @@ impl Part {
         if self.foreign.is_none() {
             self.open()?;
         }
+        self.reliability.has_sent = true;
         self.state.size = range.total;
         if self.state.validators == Validators::default() {
             self.state.validators = Validators::of(response);
@@ -265,8 +267,12 @@ impl Part {
     }
 
     /// Requests the full file from now on, because a range of it was refused. The written bytes stay until the full
-    /// file arrives. Returns false if that was done before, or no range was requested.
-    pub(in crate::download) fn give_up_ranges(&mut self) -> bool {
+    /// file arrives. Returns false if that was done before, or no range was requested, or if the server has sent
+    /// nothing and is not the last one.
+    pub(in crate::download) fn give_up_ranges(&mut self, is_last: bool) -> bool {
+        if !self.reliability.has_sent && !is_last {
+            return false;
+        }
         let had_asked = self.attempt.asked.take().is_some() || std::mem::take(&mut self.is_divided);
         if !had_asked || !self.reliability.allows_ranges() {
             return false;
@@ -289,7 +295,7 @@ impl Part {
             Fault::Status { status, size, .. }
                 if *status != 416 || size.is_none_or(|size| self.reaches_into(size)) =>
             {
-                return self.give_up_ranges();
+                return self.give_up_ranges(true);
             }
             _ => {
                 self.reliability.count_change();
