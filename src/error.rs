@@ -100,10 +100,10 @@ pub enum Fault {
     /// The response is not HTTP, or violates its rules.
     #[error("malformed response: {0}")]
     Malformed(Malformed),
-    /// The server answered with a status of 400 or above.
+    /// The server answered with a status of 400 or above, or with one that has no file: 202, 204 or 205.
     #[error("{}{}", status_text(*.status), size_text(*.size))]
     Status {
-        /// The status code, 400 or above.
+        /// The status code.
         status: u16,
         /// The value of Retry-After (RFC 9110 §10.2.3).
         retry_after: Option<RetryAfter>,
@@ -119,6 +119,9 @@ pub enum Fault {
     /// The file on the server is not the version that was begun.
     #[error("the file changed on the server")]
     Changed,
+    /// A small web page came in place of a file that had begun: a login, a challenge or an error.
+    #[error("the server sent a small web page in place of the file that had begun")]
+    WebPage,
     /// More redirects than allowed.
     #[error("more than {0} redirects")]
     TooManyRedirects(u32),
@@ -402,7 +405,7 @@ pub enum Malformed {
     #[error("unexpected 101 Switching Protocols")]
     Upgrade,
     /// A status that does not fit the request, such as 206 without Range or 304 without a condition.
-    #[error("unexpected status {0}{why}", why = if *.0 == 206 { " to a request without a range" } else { "" })]
+    #[error("{}", unasked(*.0))]
     Unasked(u16),
     /// A response with another range than the requested one, or without a valid Content-Range (RFC 9110 §14.4).
     #[error("the response has another range than the requested one")]
@@ -428,6 +431,14 @@ pub enum Malformed {
     /// Bytes arrived on a connection without an outstanding request.
     #[error("a response without a request")]
     Unsolicited,
+}
+
+fn unasked(status: u16) -> String {
+    if status == 206 {
+        "a part of the file (status 206) in place of all of it".to_owned()
+    } else {
+        format!("unexpected status {status}")
+    }
 }
 
 /// Why the codings of a body cannot be decoded (RFC 9110 §8.4).
@@ -503,6 +514,7 @@ impl Fault {
             | Self::Status { .. }
             | Self::BadRange(_)
             | Self::NoPart
+            | Self::WebPage
             | Self::Changed
             | Self::TooManyRedirects(_)
             | Self::BadRedirect(_)
@@ -603,6 +615,9 @@ fn status_text(status: u16) -> String {
 /// The meaning of a status, if it is well known.
 fn meaning(status: u16) -> Option<&'static str> {
     let reason = match status {
+        202 => "accepted, but the file is not ready",
+        204 => "no content",
+        205 => "reset content",
         400 => "bad request",
         401 => "unauthorized",
         402 => "payment required",
@@ -631,7 +646,7 @@ fn meaning(status: u16) -> Option<&'static str> {
 }
 
 /// The statuses that are retried by default: they mean that the failure is temporary.
-pub const RETRIED_STATUSES: [u16; 9] = [408, 425, 429, 500, 502, 503, 504, 522, 524];
+pub const RETRIED_STATUSES: [u16; 10] = [202, 408, 425, 429, 500, 502, 503, 504, 522, 524];
 
 impl Error {
     /// An error of this fault during an activity, with the peer's address, if there is one.
@@ -755,6 +770,7 @@ impl Error {
             | Fault::Malformed(_)
             | Fault::BadRange(_)
             | Fault::NoPart
+            | Fault::WebPage
             | Fault::Changed
             | Fault::TooManyRedirects(_)
             | Fault::BadRedirect(_)

@@ -1,7 +1,7 @@
 //! How the end of a body is told, and what stands round it.
 
 use crate::harness::{Dir, lands, noise};
-use crate::server::{Script, Server};
+use crate::server::{Route, Script, Server};
 
 /// Fetches `/a`, which must succeed at the first try, and asserts its bytes.
 fn arrives(body: &[u8], write: impl FnOnce(&mut Script)) -> Server {
@@ -105,9 +105,6 @@ fn empty_bodies_are_empty_files() {
         s.get("/a");
     });
     arrives(b"", |s| {
-        s.get("/a").status(204);
-    });
-    arrives(b"", |s| {
         s.get("/a").chunked(1);
     });
 }
@@ -123,9 +120,28 @@ fn an_answer_without_content_leaves_the_connection_in_step() {
         .flags("-j 1 -t 0")
         .args([server.url("/a"), server.url("/b")])
         .run()
-        .ok();
-    dir.assert_file("a", b"");
+        .code(8);
     dir.assert_file("b", b"second");
+    dir.assert_names(&["b"]);
+}
+
+#[test]
+fn a_success_without_a_file_is_a_failure_that_leaves_no_file() {
+    for (status, words) in [
+        (202, "not ready"),
+        (204, "no content"),
+        (205, "reset content"),
+    ] {
+        let server = Server::start(|s| {
+            s.get("/a").status(status);
+        });
+        for flags in ["-t 0", "-t 0 -o -", "-t 0 --range 0-9"] {
+            let dir = Dir::new();
+            let out = dir.fetch(flags, server.url("/a"));
+            out.code(8).complains(words);
+            dir.assert_names(&[]);
+        }
+    }
 }
 
 #[test]
@@ -200,11 +216,15 @@ fn what_stands_behind_a_body_belongs_to_no_other_file() {
         .flags("-j 1 -t 0")
         .args(names.map(|name| server.url(&format!("/{name}"))))
         .run()
-        .ok();
-    for (name, body) in names
-        .iter()
-        .zip(["first", "second", "third", "fourth", "", "sixth"])
-    {
+        .code(8);
+    dir.assert_names(&["a", "b", "c", "d", "f"]);
+    for (name, body) in [
+        ("a", "first"),
+        ("b", "second"),
+        ("c", "third"),
+        ("d", "fourth"),
+        ("f", "sixth"),
+    ] {
         dir.assert_file(name, body);
     }
 }
@@ -222,14 +242,57 @@ fn a_part_that_is_all_of_it_is_the_whole() {
         let route = s.get("/a").status(206).body(b"hello");
         route.header("Content-Range", "bytes 0-4/5");
     });
+    // Without a length, the end of the chunks is that of the range.
+    arrives(b"hello", |s| {
+        let route = s.get("/a").status(206).body(b"hello").chunked(2);
+        route.header("Content-Range", "bytes 0-4/5");
+    });
     for range in ["bytes 0-4/6", "bytes 0-3/5", "bytes 0-4/*", "bytes 1-5/6"] {
         let server = Server::start(|s| {
             let route = s.get("/a").status(206).body(b"hello");
             route.header("Content-Range", range);
         });
         let dir = Dir::new();
-        dir.fetch("", server.url("/a")).code(7);
+        let out = dir.fetch("", server.url("/a"));
+        out.code(7).complains("a part of the file");
         dir.assert_names(&[]);
+    }
+}
+
+#[test]
+fn a_part_that_says_it_is_all_of_it_is_as_long_as_it_says() {
+    type Framing = fn(&mut Route);
+    let framings: [(Framing, usize); 4] = [
+        (
+            |route| {
+                route.chunked(2);
+            },
+            4,
+        ),
+        (
+            |route| {
+                route.chunked(2);
+            },
+            6,
+        ),
+        // Nothing shows whether such a body was cut.
+        (
+            |route| {
+                route.no_length();
+            },
+            5,
+        ),
+        (|_| {}, 4),
+    ];
+    for (framing, length) in framings {
+        let server = Server::start(|s| {
+            let route = s.get("/a").status(206).body(&b"hello!"[..length]);
+            framing(route.header("Content-Range", "bytes 0-4/5"));
+        });
+        let dir = Dir::new();
+        let out = dir.fetch("-t 0", server.url("/a"));
+        assert_ne!(out.exit_code(), Some(0), "{length}: {out}");
+        assert!(!dir.has("a"), "{out}");
     }
 }
 

@@ -144,6 +144,27 @@ fn without_a_digest_or_a_tag_a_file_comes_from_one() {
 }
 
 #[test]
+fn a_server_that_began_is_asked_for_the_whole_and_a_mirror_that_sent_nothing_is_not() {
+    let server = Server::start(|s| {
+        let cut = s
+            .get("/a")
+            .body(noise(SIZE))
+            .etag("\"v1\"")
+            .cut_at(SIZE / 2);
+        cut.then().status(404);
+        s.get("/b").status(404);
+        s.get("/c").body(noise(SIZE)).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    let urls = ["/a", "/b", "/c"].map(|path| server.url(path)).join("\t");
+    dir.fetch_list("-s 1 -t 1 --retry-delay 1ms", format!("{urls}\n"))
+        .ok();
+    assert_eq!(server.paths(), ["/a", "/a", "/a", "/b", "/c"]);
+    assert!(server.request("/c").header("Range").is_some());
+    dir.assert_file("a", noise(SIZE));
+}
+
+#[test]
 fn a_slow_mirror_is_overtaken() {
     let gate = Gate::new();
     let servers = [

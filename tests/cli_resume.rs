@@ -32,6 +32,12 @@ fn twice(server: &Server, dir: &Dir, flags: &str) -> Output {
     run(flags)
 }
 
+/// A run that waits for next to nothing between its tries.
+fn once(server: &Server, dir: &Dir, flags: &str) -> Output {
+    let gannet = dir.gannet().flags("--retry-delay 1ms").flags(flags);
+    gannet.arg(server.url("/a")).run()
+}
+
 /// The values of Range and If-Range in the last request.
 fn last_asked(server: &Server) -> (Option<String>, Option<String>) {
     let requests = server.requests();
@@ -184,20 +190,29 @@ fn a_retry_keeps_the_bytes_it_has() {
 }
 
 #[test]
-fn a_file_that_changes_again_and_again_is_given_up() {
+fn a_file_whose_tag_is_another_each_time_is_taken_whole_as_long_as_there_are_tries() {
     let server = Server::start(|s| {
         let mut route = s.get("/a").body(noise(SIZE)).etag("\"v0\"").ranges();
-        for version in 1..10 {
+        for version in 1..6 {
             let tag = format!("\"v{version}\"");
             route = route.cut_at(CUT).then();
             route.body(noise(SIZE)).etag(&tag).ranges();
         }
     });
     let dir = Dir::new();
-    let out = dir.fetch("-t 9", server.url("/a"));
-    out.code(10).complains("changed");
-    assert_eq!(server.requests().len(), 4);
-    assert!(!dir.has("a"));
+    // The second change shows that ranges are of no use, and the fourth try is the last.
+    once(&server, &dir, "-t 3").code(4).complains("changed");
+    let requests = server.requests();
+    let ranges: Vec<_> = requests
+        .iter()
+        .map(|r| r.header("Range").is_some())
+        .collect();
+    assert_eq!(ranges, [false, true, true, false]);
+    // The next run asks for a range again, and has no more luck with it.
+    once(&server, &dir, "-t 1").ok();
+    assert_eq!(server.requests().len(), 6);
+    dir.assert_file("a", noise(SIZE));
+    dir.assert_names(&["a"]);
 }
 
 /// What it is, and the script of it.
@@ -311,6 +326,160 @@ fn no_answer_that_lies_about_its_range_is_believed() {
         assert_eq!(server.requests().len(), 3, "{lie}: {out}");
         out.complains("starting over");
         dir.assert_file("a", noise(SIZE));
+        dir.assert_names(&["a"]);
+    }
+}
+
+#[test]
+fn a_server_that_refuses_parts_with_whatever_status_is_asked_for_the_whole_in_any_run() {
+    for status in [403, 404, 405, 410, 406, 413, 422, 500, 502, 503, 505, 520] {
+        for is_later in [false, true] {
+            let server = Server::start(|s| {
+                let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+                let whole = cut.then().body(noise(SIZE)).etag("\"v1\"");
+                whole.refuses_ranges(status);
+            });
+            let dir = Dir::new();
+            let flags = if is_later { "-t 0" } else { "-t 2" };
+            if is_later {
+                once(&server, &dir, flags).code(4);
+            }
+            let out = once(&server, &dir, flags);
+            out.ok().complains("the server refused the range");
+            assert_eq!(last_asked(&server), (None, None), "{status}");
+            let is_tried_again = !is_later && [500, 502, 503].contains(&status);
+            let requests = if is_tried_again { 4 } else { 3 };
+            assert_eq!(server.requests().len(), requests, "{status}: {out}");
+            dir.assert_file("a", noise(SIZE));
+            dir.assert_names(&["a"]);
+        }
+    }
+}
+
+#[test]
+fn a_part_stays_where_the_whole_is_refused_too() {
+    for (status, flags, times) in [
+        (404, "-t 9", 2),
+        (403, "-t 9", 2),
+        (500, "-t 1", 3),
+        (503, "-t 0", 2),
+    ] {
+        let server = Server::start(|s| {
+            let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+            let refused = cut.then().status(status).times(times);
+            refused.then().body(noise(SIZE)).etag("\"v1\"").ranges();
+        });
+        let dir = Dir::new();
+        let out = twice(&server, &dir, &format!("{flags} --retry-delay 1ms"));
+        out.code(8);
+        assert!(!out.stderr().contains("starting over"), "{out}");
+        assert_eq!(last_asked(&server), (None, None), "{status}");
+        assert_eq!(server.requests().len(), 1 + times, "{status}: {out}");
+        dir.assert_file("a.part", &noise(SIZE)[..CUT]);
+        dir.fetch("", server.url("/a")).ok();
+        assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));
+        dir.assert_file("a", noise(SIZE));
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_time_is_not_asked_for_the_whole_instead() {
+    let server = Server::start(|s| {
+        let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+        let busy = cut.then().status(503).retry_after("999");
+        busy.then().body(noise(SIZE)).etag("\"v1\"").ranges();
+    });
+    let dir = Dir::new();
+    twice(&server, &dir, "").code(8);
+    assert_eq!(server.requests().len(), 2);
+    dir.assert_file("a.part", &noise(SIZE)[..CUT]);
+}
+
+/// A web page that is no file.
+fn login(route: &mut Route) -> &mut Route {
+    let route = route.body(b"<html>Who are you?</html>");
+    route.header("Content-Type", "text/html; charset=utf-8")
+}
+
+#[test]
+fn a_login_page_does_not_replace_what_was_promised() {
+    type Change = fn(&mut Route);
+    let (nothing, refusal): (Change, Change) = (
+        |_| {},
+        |route| {
+            route.refuses_ranges(403);
+        },
+    );
+    let chunked: Change = |route| {
+        route.chunked(10);
+    };
+    for (change, flags) in [
+        (nothing, "-t 0"),
+        (nothing, "-t 5"),
+        (chunked, "-t 0"),
+        (refusal, "-t 0"),
+    ] {
+        let server = Server::start(|s| {
+            let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+            change(login(cut.then()));
+        });
+        let dir = Dir::new();
+        let out = twice(&server, &dir, flags);
+        out.code(10)
+            .complains("a small web page")
+            .complains("--no-resume");
+        dir.assert_names(&["a.part", "a.part.gannet"]);
+        dir.assert_file("a.part", &noise(SIZE)[..CUT]);
+        dir.fetch("--no-resume", server.url("/a")).ok();
+        dir.assert_file("a", b"<html>Who are you?</html>");
+        dir.assert_names(&["a"]);
+    }
+}
+
+#[test]
+fn a_login_page_of_a_retry_is_a_failure_too_though_nothing_can_be_gone_on_from() {
+    let server = Server::start(|s| {
+        let cut = s.get("/a").body(noise(SIZE)).cut_at(CUT);
+        login(cut.then());
+    });
+    let dir = Dir::new();
+    let out = dir.fetch("-t 1 --retry-delay 1ms", server.url("/a"));
+    out.code(10).complains("a small web page");
+    dir.assert_names(&[]);
+}
+
+#[test]
+fn a_page_that_may_be_the_file_is_taken() {
+    type Change = fn(&mut Route);
+    // The file began as a page; the page is as large as the file; the page has a strong validator.
+    let cases: [(Change, Change); 3] = [
+        (
+            |first| {
+                first.header("Content-Type", "text/html");
+            },
+            |_| {},
+        ),
+        (
+            |_| {},
+            |then| {
+                then.body(noise(SIZE + 1));
+            },
+        ),
+        (
+            |_| {},
+            |then| {
+                then.etag("\"v2\"");
+            },
+        ),
+    ];
+    for (first, then) in cases {
+        let server = Server::start(|s| {
+            let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+            first(cut);
+            then(login(cut.then()));
+        });
+        let dir = Dir::new();
+        twice(&server, &dir, "").ok();
         dir.assert_names(&["a"]);
     }
 }
@@ -626,6 +795,75 @@ fn a_state_that_does_not_fit_starts_over_and_says_so() {
 }
 
 #[test]
+fn a_url_that_was_signed_again_goes_on_if_the_same_strong_tag_proves_the_version() {
+    type Change = fn(&mut Route);
+    let same: Change = Route::tagged;
+    let other: Change = |route| {
+        route.body(other_noise(SIZE)).etag("\"v2\"");
+    };
+    let untagged: Change = |_| {};
+    let dated: Change = |route| {
+        route
+            .header("Last-Modified", MONDAY)
+            .header("Date", MONDAY_LATER);
+    };
+    let longer: Change = |route| {
+        route.body([noise(SIZE), noise(1)].concat()).etag("\"v1\"");
+    };
+    for (first, then, goes_on) in [
+        (same, same, true),
+        (same, other, false),
+        (same, untagged, false),
+        (same, longer, false),
+        (dated, dated, false),
+    ] {
+        for flags in ["-t 0", "-t 0 -c"] {
+            let server = cut(first, |route| {
+                then(route);
+                // What was not proved is asked for again, without a range.
+                then(route.then().body(noise(SIZE)).ranges());
+            });
+            let dir = Dir::new();
+            let urls = ["/a?signature=old", "/a?signature=new"].map(|path| server.url(path));
+            let [old, new] = urls.map(|url| dir.gannet().flags(flags).arg(url).run());
+            old.code(4);
+            new.ok();
+            let out = new;
+            let is_new = last_asked(&server) == asked("bytes=120000-", "\"v1\"");
+            let is_one = server.requests().len() == 2;
+            assert_eq!(
+                is_new && is_one && !out.stderr().contains("starting over"),
+                goes_on,
+                "{out}"
+            );
+            let body = dir.read("a");
+            let whole = [
+                noise(SIZE),
+                other_noise(SIZE),
+                [noise(SIZE), noise(1)].concat(),
+            ];
+            assert!(whole.contains(&body), "{out}");
+            dir.assert_names(&["a"]);
+        }
+    }
+}
+
+#[test]
+fn starting_over_is_said_where_the_new_answer_is_divided() {
+    let server = cut(Route::tagged, |route| {
+        route.body(other_noise(SIZE)).etag("\"v2\"");
+        route.pace(5_000, std::time::Duration::from_millis(5));
+    });
+    let dir = Dir::new();
+    let out = twice(&server, &dir, "-s 4 --min-split 10K");
+    out.ok()
+        .complains("starting over")
+        .complains("the file changed");
+    assert!(server.requests().len() > 3, "it was divided: {out}");
+    dir.assert_file("a", other_noise(SIZE));
+}
+
+#[test]
 fn a_part_without_a_state_is_not_believed() {
     let server = Server::start(|s| {
         s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
@@ -833,7 +1071,7 @@ fn starting_over_can_be_asked_for() {
 fn what_failed_for_good_keeps_what_another_run_can_use() {
     let server = Server::start(|s| {
         let route = s.get("/a").body(noise(SIZE)).etag("\"v1\"").ranges();
-        route.cut_at(CUT).then().status(404).then();
+        route.cut_at(CUT).then().status(404).times(2).then();
         route.body(noise(SIZE)).etag("\"v1\"").ranges();
     });
     let dir = Dir::new();
@@ -842,6 +1080,8 @@ fn what_failed_for_good_keeps_what_another_run_can_use() {
         gannet.arg(server.url("/a")).run()
     };
     run().code(8);
+    assert_eq!(last_asked(&server), (None, None), "the whole was asked for");
+    assert_eq!(server.requests().len(), 3);
     dir.assert_names(&["a.part", "a.part.gannet"]);
     run().ok();
     assert_eq!(last_asked(&server), asked("bytes=120000-", "\"v1\""));

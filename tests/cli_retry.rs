@@ -7,7 +7,7 @@ use crate::server::{Port, Request, Server};
 
 #[test]
 fn a_status_that_is_transient_is_tried_again() {
-    for status in [408, 425, 429, 500, 502, 503, 504, 522, 524] {
+    for status in [202, 408, 425, 429, 500, 502, 503, 504, 522, 524] {
         let server = Server::start(|s| {
             s.get("/a")
                 .status(status)

@@ -21,6 +21,7 @@ impl fmt::Display for WithAdvice<'_> {
 fn advice(error: &Error) -> Option<Cow<'static, str>> {
     let advice = match error.fault() {
         Fault::Malformed(Malformed::Unasked(206)) => "to fetch a range, use --range",
+        Fault::WebPage => "it may want a login; to take the page as the file, use --no-resume",
         Fault::Http11Required => "run without --http2",
         Fault::Http2(_)
         | Fault::Malformed(Malformed::Http2(_))
@@ -103,6 +104,7 @@ mod tests {
     fn an_error_with_a_way_out_names_the_flag() {
         for (fault, flag) in [
             (Fault::Malformed(Malformed::Unasked(206)), "--range"),
+            (Fault::WebPage, "--no-resume"),
             (Fault::Http11Required, "--http2"),
             (Fault::Http2(ErrorCode(1)), "--http1.1"),
             (Fault::StreamReset(ErrorCode(2)), "--http1.1"),

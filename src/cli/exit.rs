@@ -61,7 +61,10 @@ impl Exit {
         (Self::Tls, "TLS verification failed"),
         (Self::Authentication, "authentication (status 401 or 407)"),
         (Self::Protocol, "a malformed response"),
-        (Self::Status, "the server answered with an error status"),
+        (
+            Self::Status,
+            "the server answered with an error status, or with one without a file (202, 204, 205)",
+        ),
         (
             Self::Integrity,
             "a digest, a size or the lock file does not match",

@@ -353,6 +353,9 @@ pub(crate) struct ResumeFlags {
     pub(crate) r#continue: bool,
 
     /// Start over instead of resuming files of earlier runs
+    ///
+    /// A file also fails if its first response was no web page and a small web page comes in place of the rest: that is
+    /// usually a login or an error. The partial file is kept then, and this flag takes the page as the file.
     #[arg(long, hide_short_help = true)]
     pub(crate) no_resume: bool,
 }
@@ -651,8 +654,8 @@ pub(crate) struct RetryFlags {
 
     /// Retry only the HTTP statuses CODES
     ///
-    /// CODES are separated by commas. The default is 408, 425, 429, 500, 502, 503, 504, 522 and 524. Network failures
-    /// are always retried, refused certificates never.
+    /// CODES are separated by commas. The default is 202, 408, 425, 429, 500, 502, 503, 504, 522 and 524. Network
+    /// failures are always retried, refused certificates never.
     #[arg(id = "retry_on", long = "retry-on", value_name = "CODES", value_parser = codes, hide_short_help = true)]
     pub(crate) on: Option<Codes>,
 }

@@ -85,7 +85,7 @@ pub(crate) fn codes(typed: &str) -> Result<Codes, String> {
 
 fn error_status(typed: &str) -> Option<u16> {
     let status = typed.trim().parse().ok()?;
-    (400..600).contains(&status).then_some(status)
+    (status == 202 || (400..600).contains(&status)).then_some(status)
 }
 
 /// A rate in bytes per second, and the time over which it is averaged, from `--min-speed`.

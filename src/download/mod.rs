@@ -3,6 +3,7 @@
 //! A [`Download`] is the sink of its transfers: of each try, until the body is complete or the server says that the
 //! file at the final name is current.
 
+mod answer;
 mod check;
 mod coded;
 pub mod division;
@@ -37,12 +38,13 @@ use url::Url;
 
 use crate::error::{Fault, Malformed};
 use crate::http::digest::{Algorithm, Pieces};
-use crate::http::{ByteRange, ContentRange, Digest, Expected, Field, Response, disposition};
+use crate::http::{ByteRange, Digest, Expected, Field, Response, disposition};
 use crate::multi::Sink;
 use check::Check;
 use coded::Coded;
 use fragment::Fragment;
 
+pub use answer::{Promise, Refusal};
 pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
 pub use names::Names;
@@ -534,6 +536,15 @@ impl Download {
         }
     }
 
+    /// Requests the full file from now on, because a range of it was refused. Returns false if that was done before, or
+    /// no range was requested, or if the server has sent nothing and is not the last one.
+    pub fn give_up_ranges(&mut self, is_last: bool) -> bool {
+        match &mut self.body {
+            Body::File(part) => part.give_up_ranges(is_last),
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
+        }
+    }
+
     /// Decides after a response that does not continue the written bytes whether the full file may be requested.
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         match &mut self.body {
@@ -622,19 +633,26 @@ impl Download {
 
 /// Whether a response does not fit a request for the full file. A 206 with the range of the full file does fit: some
 /// servers send it, and all clients accept it.
-fn is_unasked(response: &Response) -> bool {
-    let length = response.content_length();
+fn is_unasked(response: &Response, body: &Body) -> bool {
     match response.status {
-        206 => !response
-            .content_range()
-            .is_some_and(|range| is_full(range, length)),
+        // Only a file is checked against the size of the range.
+        206 if response.content_length().is_none() && !matches!(body, Body::File(_)) => true,
+        206 => full_range(response).is_none(),
         status => status >= 300,
     }
 }
 
-/// Whether a range is the full file, and its response has that length.
-fn is_full(range: ContentRange, length: Option<u64>) -> bool {
-    range.first == 0 && range.total == Some(range.last + 1) && range.total == length
+/// The size of the file if a 206 has its full range, and the response has that length. Without Content-Length, chunks
+/// or the stream must show where the body ends.
+fn full_range(response: &Response) -> Option<u64> {
+    let range = response.content_range()?;
+    let size = range.total?;
+    let is_full = range.first == 0 && size == range.last + 1;
+    let has_length = match response.content_length() {
+        Some(length) => length == size,
+        None => !response.ends_with_connection(),
+    };
+    (response.status == 206 && is_full && has_length).then_some(size)
 }
 
 /// A warning that the body is stored in a coded form, if it is.
@@ -687,6 +705,9 @@ impl Sink for Download {
     }
 
     fn head(&mut self, response: &Response) -> Result<(), Fault> {
+        if let Some(fault) = answer::without_file(response) {
+            return Err(fault);
+        }
         if let Body::Segment(segment) = &mut self.body {
             return segment.head(response);
         }
@@ -719,8 +740,11 @@ impl Sink for Download {
             };
         }
         match &self.body {
+            Body::File(part) if part.is_broken_by(response) => return Err(Fault::WebPage),
             Body::File(part) if asks_part => part.is_whole(response)?,
-            _ if is_unasked(response) => return Err(Malformed::Unasked(response.status).into()),
+            body if is_unasked(response, body) => {
+                return Err(Malformed::Unasked(response.status).into());
+            }
             _ => {}
         }
         let name = match &self.body {

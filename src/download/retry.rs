@@ -109,6 +109,12 @@ impl Retries<'_> {
         self.retry
             .decide(error, tries, failing, random, (self.wall)())
     }
+
+    /// Whether a request may still begin after these tries.
+    pub(crate) fn has_time(&self, tries: Tries) -> bool {
+        let longest = self.retry.longest;
+        longest.is_none_or(|longest| tries.elapsed <= longest)
+    }
 }
 
 /// The tries so far.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::landing::Landing;
 use super::message::Message;
 use super::part::{foreign_change, is_cut};
-use super::{Asked, State, Validators};
+use super::{Asked, Promise, State, Validators};
 use crate::error::Fault;
 use crate::http::{Field, Response};
 use crate::multi::Sink;
@@ -26,6 +26,8 @@ pub struct SharedFile {
     pub path: PathBuf,
     /// The size of the full file in bytes.
     pub size: u64,
+    /// What the response that began it has said.
+    pub promise: Promise,
     /// A segment other than the first has received a byte. Until then it is unknown whether the server honours a
     /// second request at all.
     pub has_begun: Cell<bool>,
@@ -201,6 +203,9 @@ impl Sink for Segment {
         } = &mut self.proof;
         let theirs = Validators::of(response);
         let size = Some(self.shared.size);
+        if response.status != 206 && self.shared.promise.is_broken_by(response) {
+            return Err(Fault::WebPage);
+        }
         if response.status != 206 {
             let is_other_size = response.content_length().is_some_and(|s| Some(s) != size);
             return Err(if validators.contradict(&theirs) {
@@ -288,6 +293,10 @@ mod tests {
             file: Arc::new(tempfile::tempfile().unwrap()),
             path: PathBuf::from("a"),
             size: 60,
+            promise: Promise {
+                size: 60,
+                is_page: false,
+            },
             has_begun: Cell::new(false),
             reach: Cell::new(0),
             extent: Cell::new(0),

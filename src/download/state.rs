@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{Ranges, Validators};
+use crate::http::Response;
 
 /// The version of the format. A state of any other version is not read.
 const VERSION: u32 = 1;
@@ -37,6 +38,8 @@ pub struct State {
     pub is_mixed: bool,
     /// The name that the server gave it, if that was requested.
     pub given_name: Option<String>,
+    /// Content-Type of its first response.
+    pub media_type: Option<String>,
 }
 
 /// A URL as it is stored in a state.
@@ -112,6 +115,8 @@ struct Written {
     is_mixed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     given_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    media_type: Option<String>,
 }
 
 /// Only the version: the rest of another format can have any shape.
@@ -156,6 +161,7 @@ impl State {
             is_marked: written.is_marked,
             is_mixed: written.is_mixed,
             given_name: written.given_name,
+            media_type: written.media_type,
         })
     }
 
@@ -169,6 +175,24 @@ impl State {
             self.ranges.intersect(&self.synced);
         }
         self
+    }
+
+    /// The index of a source that differs in its query alone, as a signed URL does that was signed again. Its server
+    /// can prove the version by the strong entity tag and the size. If no byte is missing, it may prove neither: a 416
+    /// has no entity tag.
+    pub(super) fn index_of_another_query(&self, sources: &[Source]) -> Option<usize> {
+        let is_tagged = self.validators.etag.is_some() && self.validators.strong().is_some();
+        let is_unfinished = self.size.is_some_and(|size| self.ranges.frontier() < size);
+        if !is_tagged || !is_unfinished {
+            return None;
+        }
+        let mut sources = sources.iter();
+        sources.position(|source| source.url == self.source.url)
+    }
+
+    /// Stores the media type of a response.
+    pub(super) fn set_media_type(&mut self, response: &Response) {
+        self.media_type = response.content_type().map(str::to_owned);
     }
 
     /// Forgets the written ranges.
@@ -196,6 +220,7 @@ impl State {
             is_marked: self.is_marked,
             is_mixed: self.is_mixed,
             given_name: self.given_name.clone(),
+            media_type: self.media_type.clone(),
         };
         let mut bytes = serde_json::to_vec(&written).unwrap_or_default();
         bytes.push(b'\n');
@@ -241,6 +266,7 @@ mod tests {
             is_marked: true,
             is_mixed: true,
             given_name: Some("given".to_owned()),
+            media_type: Some("text/html".to_owned()),
         }
     }
 

@@ -56,7 +56,7 @@ impl Class {
             } => Self::Login,
             Fault::Status { .. } => Self::Status,
             Fault::Timeout { .. } => Self::Timeout,
-            Fault::Changed | Fault::BadRange(_) | Fault::NoPart => Self::Range,
+            Fault::Changed | Fault::BadRange(_) | Fault::NoPart | Fault::WebPage => Self::Range,
             Fault::Exists(_) | Fault::Taken(_) => Self::Exists,
             Fault::Digest { .. }
             | Fault::Piece { .. }

@@ -112,6 +112,7 @@ impl Session<'_> {
             Wanted::Auto => split.division.ramp_up(MOST, now),
             Wanted::Most(most) => split.division.allow(most.get() as usize),
         }
+        self.ledger.warn(&split.easy.url, &mut split.easy.sink);
         split.use_preconnects(self.preconnects.take());
         split.advance(multi);
         split.division.proceed(now);

@@ -22,7 +22,8 @@ use url::Url;
 
 use crate::download::division::PIECE;
 use crate::download::{
-    Body, Checked, Decision, Download, Hashed, Placed, Repair, Retries, TaskId, Tries, WORTH_A_TRY,
+    Body, Checked, Decision, Download, Hashed, Placed, Refusal, Repair, Retries, TaskId, Tries,
+    WORTH_A_TRY,
 };
 
 use crate::error::{Doing, Error, Fault};
@@ -381,7 +382,7 @@ impl File {
 
     /// Handles a failed try: it is retried, or its URL is exhausted.
     fn failed(&mut self, error: Error, context: &mut Context<'_>) -> Step {
-        if self.is_misfit(&error) {
+        if error.fault().is_misfit() || error.status() == Some(416) {
             return Step::Misfit(error);
         }
         if let Body::File(part) = &mut self.download.body
@@ -415,6 +416,13 @@ impl File {
                 });
                 self.turn_to(why, url, record, now)
             }
+            Decision::GiveUp
+                if context.retries.has_time(tries)
+                    && self.may_concern_range(&error)
+                    && self.download.give_up_ranges(self.mirrors.is_empty()) =>
+            {
+                self.start(Why::Next, Counted::Repeated)
+            }
             Decision::GiveUp => Step::Exhausted(error),
         }
     }
@@ -447,13 +455,14 @@ impl File {
         self.start_at(why, Counted::Further, delay, Some(url))
     }
 
-    /// Whether a failure may concern the range alone, so that the full file may still be available.
-    fn is_misfit(&self, error: &Error) -> bool {
-        let asks_part = self.download.asks_part();
-        let is_refused = error
-            .status()
-            .is_some_and(|status| status == 416 || asks_part && refuses_parts(status));
-        error.fault().is_misfit() || is_refused
+    /// Whether a status may concern the range alone. A server in trouble is asked for the full file only if no other
+    /// one may have the rest.
+    fn may_concern_range(&self, error: &Error) -> bool {
+        match error.status().and_then(Refusal::of) {
+            Some(Refusal::Range) => true,
+            Some(Refusal::Trouble) => error.retry_after().is_none() && self.mirrors.is_empty(),
+            None => false,
+        }
     }
 
     /// Handles a response that does not continue the bytes on the disk: they may be the complete file already;
@@ -501,13 +510,6 @@ impl Mirror {
     fn rests_until(&self, now: Instant) -> Instant {
         self.record.rests_until.map_or(now, |until| until.max(now))
     }
-}
-
-/// Whether a status may concern the range request alone, so that the full file may still be available. Some servers
-/// and firewalls know neither Range nor If-Range, treat If-Range as a precondition, or refuse the length of their own
-/// entity tag.
-fn refuses_parts(status: u16) -> bool {
-    matches!(status, 400 | 412 | 431 | 501)
 }
 
 #[cfg(test)]

@@ -187,6 +187,11 @@ impl Message {
         if is_unchanged(request, answer) {
             return Self::bodyless(304, &answer.headers, answer);
         }
+        if let Some(status) = answer.refuses_ranges
+            && request.header("Range").is_some()
+        {
+            return Self::bodyless(status, &[], answer);
+        }
         match wanted_range(request, answer) {
             Wanted::All => Self::whole(request, answer),
             Wanted::Part(from, to) => Self::part(answer, from, to),

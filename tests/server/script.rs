@@ -139,6 +139,8 @@ pub(super) struct Answer {
     pub(super) closes: bool,
     pub(super) sends_close_notify: bool,
     pub(super) honours_range: bool,
+    /// The status of the answer to a range request.
+    pub(super) refuses_ranges: Option<u16>,
     pub(super) honours_conditions: bool,
     /// The answer announces the digest of this body in Content-Digest.
     pub(super) announced: Option<Arc<[u8]>>,
@@ -164,6 +166,7 @@ impl Default for Answer {
             closes: false,
             sends_close_notify: true,
             honours_range: false,
+            refuses_ranges: None,
             honours_conditions: false,
             announced: None,
             authorization: None,
@@ -348,6 +351,11 @@ impl Route {
     pub(crate) fn ranges(&mut self) -> &mut Self {
         self.set(|answer| answer.honours_range = true)
             .header("Accept-Ranges", "bytes")
+    }
+
+    /// Answers range requests with this status.
+    pub(crate) fn refuses_ranges(&mut self, status: u16) -> &mut Self {
+        self.set(|answer| answer.refuses_ranges = Some(status))
     }
 
     /// Ignores Range after all, and says nothing of it.

@@ -33,7 +33,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::{Decision, Ranges, Retries, WORTH_A_TRY};
+use super::{Decision, Ranges, Refusal, Retries, WORTH_A_TRY};
 use crate::error::{Doing, Error, Fault};
 use crate::multi::Outcome;
 use plan::Plan;
@@ -250,8 +250,16 @@ impl Division {
         let is_disk = matches!(error.fault(), Fault::Disk { .. });
         // The first server's version is the one that the file began with: it has changed since.
         let has_changed = matches!(error.fault(), Fault::Changed) && ended.server == 0;
-        if is_disk || has_changed {
+        if is_disk {
             return self.fail(error);
+        }
+        if has_changed {
+            // The response that began the file may have all of its version.
+            return if !self.servers.mirrors().has_another(0) && self.leave_to_open_ended() {
+                self.open_no_more();
+            } else {
+                self.fail(error);
+            };
         }
         self.reset_tries(ended);
         let tries = self.servers.tried(ended.server, ended.era, now);
@@ -290,9 +298,11 @@ impl Division {
         } else {
             // Entity tags often differ between servers: such a mirror is dropped without a message.
             let is_silent = matches!(error.fault(), Fault::Changed) && ended.brought == 0;
-            // A server that has another version or ignores ranges may still have the right full file.
-            let is_misfit = error.fault().is_misfit();
-            let is_lost = !is_misfit && error.status() != Some(416);
+            // A server that has another version, or ignores or refuses ranges, may still have the right full file.
+            let is_refusal = error.status().and_then(Refusal::of) == Some(Refusal::Range);
+            let is_lost = !error.fault().is_misfit()
+                && error.status() != Some(416)
+                && !(is_refusal && self.servers.has_brought(server));
             self.servers.drop(server, is_lost);
             if !is_silent {
                 let url = self.servers.url(server).clone();

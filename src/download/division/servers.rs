@@ -153,6 +153,12 @@ impl Servers {
         }
     }
 
+    /// Whether a server has sent bytes of the file.
+    pub(super) fn has_brought(&self, server: usize) -> bool {
+        let server = self.servers.get(server);
+        server.is_some_and(|server| server.has_brought)
+    }
+
     /// Whether bytes of several servers were written, and their validators do not prove one version: only a digest
     /// can.
     pub fn is_mixed(&self) -> bool {

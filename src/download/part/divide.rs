@@ -25,7 +25,7 @@ impl Part {
         let has_holes = self.state.ranges.end() > self.attempt.landing.next();
         self.attempt.is_divisible = (rest / 2 >= least || has_holes)
             && !refuses_ranges(response)
-            && self.reliability.allows_division()
+            && self.reliability.allows_ranges()
             && self.state.validators.strong().is_some()
             && self.state.validators.encoding.is_none();
         self.attempt.version = Some(response.version);
@@ -65,6 +65,7 @@ impl Part {
             file,
             path: self.target.path(),
             size,
+            promise: self.promise(),
             has_begun: Cell::new(false),
             reach: Cell::new(0),
             extent: Cell::new(self.state.ranges.end()),

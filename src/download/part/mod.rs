@@ -22,7 +22,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::message::Message;
-use super::{Exists, SMALL, State, Stored, Syncing, Validators, name};
+use super::{Exists, SMALL, State, Stored, Syncing, Validators, full_range, name};
 use crate::error::Fault;
 use crate::http::Response;
 use crate::sys::{self, Folder, Identity};
@@ -189,9 +189,11 @@ impl Part {
     /// unknown, because it will be decoded.
     pub(super) fn begin(&mut self, response: &Response, is_coded: bool) -> Result<(), Fault> {
         let validators = Validators::of(response);
-        let known = self.size_known_of(response, &validators);
+        let known = full_range(response).or_else(|| self.size_known_of(response, &validators));
         self.start_over(&validators)?;
+        self.reliability.has_sent = true;
         self.state.validators = validators;
+        self.state.set_media_type(response);
         self.attempt.is_decoded = is_coded;
         (self.attempt.landing.limit, self.state.size) = if is_coded {
             (None, None)

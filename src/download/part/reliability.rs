@@ -1,8 +1,8 @@
 //! What was learnt of a server during a run: whether it honours range requests, and how often its file has changed.
 
-use crate::error::Fault;
-
-/// How often a file may change on the server in one run before it fails.
+/// How often a file may change on the server in one run before no further range of it is requested. Servers behind one
+/// load balancer may hold different versions, or have entity tags of their own for the same bytes, but a full response
+/// always has one version.
 const MOST_CHANGES: u32 = 2;
 
 /// What was learnt of the server. The next server starts with a new one.
@@ -12,6 +12,10 @@ pub(super) struct Reliability {
     changes: u32,
     /// The server does not honour range requests.
     ignores_ranges: bool,
+    /// It has sent bytes of the file, in this run or an earlier one.
+    pub(super) has_sent: bool,
+    /// Why its next full response starts the file over, if that is not reported yet.
+    pub(super) reason: Option<&'static str>,
 }
 
 impl Reliability {
@@ -25,21 +29,9 @@ impl Reliability {
         self.ignores_ranges = true;
     }
 
-    /// Whether several transfers may fetch the file. After repeated changes only one does: servers behind one load
-    /// balancer may hold different versions, but a single response always has one version.
-    pub(super) fn allows_division(&self) -> bool {
-        self.changes < MOST_CHANGES && self.allows_ranges()
-    }
-
-    /// Counts a change of the file, if it `has_changed`.
-    ///
-    /// # Errors
-    /// [`Fault::Changed`]: the file has changed too often.
-    pub(super) fn count_change(&mut self, has_changed: bool) -> Result<(), Fault> {
-        self.changes += u32::from(has_changed);
-        if self.changes > MOST_CHANGES {
-            return Err(Fault::Changed);
-        }
-        Ok(())
+    /// Counts a change of the file.
+    pub(super) fn count_change(&mut self) {
+        self.changes += 1;
+        self.ignores_ranges |= self.changes >= MOST_CHANGES;
     }
 }

@@ -2,12 +2,14 @@
 //! state file.
 
 use std::io::{self, ErrorKind};
+use std::rc::Rc;
 
 use url::Url;
 
 use super::reliability::Reliability;
 use super::synced::Synced;
 use super::{Notice, Part};
+use crate::download::answer::{Promise, is_page};
 use crate::download::landing::{Landing, Spoilt};
 use crate::download::message::Message;
 use crate::download::{Asked, Ranges, Source, State, Validators, WORTH_A_TRY};
@@ -37,8 +39,9 @@ impl Part {
         has_digest: bool,
     ) -> Option<usize> {
         let fitting = self.look()?.and_then(|state| {
-            let mut urls = urls.into_iter().map(Source::of);
-            let index = urls.position(|source| source == state.source);
+            let sources: Vec<_> = urls.into_iter().map(Source::of).collect();
+            let same = sources.iter().position(|source| *source == state.source);
+            let index = same.or_else(|| state.index_of_another_query(&sources));
             match index {
                 None => Err("the partial file is from another URL"),
                 Some(_) if state.is_mixed && !has_digest => {
@@ -47,12 +50,17 @@ impl Part {
                 Some(_) if self.options.decodes && state.validators.encoding.is_some() => {
                     Err("the partial file is compressed, and this run decompresses")
                 }
-                Some(index) => Ok((index, state)),
+                Some(index) => Ok((index, same.is_some(), state)),
             }
         });
         match fitting {
-            Ok((index, state)) => {
+            Ok((index, is_same, state)) => {
+                if !is_same {
+                    // The user vouches for the bytes of the URL alone.
+                    Rc::make_mut(&mut self.options).is_vouched = false;
+                }
                 self.foreign = None;
+                self.reliability.has_sent = true;
                 self.state = state;
                 Some(index)
             }
@@ -135,9 +143,13 @@ impl Part {
         if self.foreign.is_none() {
             self.open()?;
         }
+        self.reliability.has_sent = true;
         self.state.size = range.total;
         if self.state.validators == Validators::default() {
             self.state.validators = Validators::of(response);
+        }
+        if self.foreign.is_some() {
+            self.state.set_media_type(response);
         }
         if let Some(size) = self.foreign {
             let name = self.target.name().to_owned();
@@ -188,9 +200,7 @@ impl Part {
     /// The size of a full response that ends with its connection, if an earlier response gave the size of the same
     /// version. Nothing else reveals that such a body was cut off.
     pub(super) fn size_known_of(&self, response: &Response, theirs: &Validators) -> Option<u64> {
-        let is_known = self.attempt.asked.is_some()
-            && response.ends_with_connection()
-            && self.state.validators.prove(theirs);
+        let is_known = response.ends_with_connection() && self.state.validators.prove(theirs);
         if is_known { self.state.size } else { None }
     }
 
@@ -200,14 +210,30 @@ impl Part {
         if self.attempt.asked.take().is_some() {
             let has_changed = self.state.validators.contradict(theirs);
             self.notice = Some(Notice::StartedOver(if has_changed {
+                self.reliability.count_change();
                 "the file changed on the server"
             } else {
                 "the server ignored the range"
             }));
-            self.reliability.count_change(has_changed)?;
+        } else if let Some(why) = self.reliability.reason.take() {
+            self.notice = Some(Notice::StartedOver(why));
         }
         self.foreign = None;
         self.forget()
+    }
+
+    /// What earlier responses have said of the file.
+    pub(super) fn promise(&self) -> Promise {
+        Promise {
+            size: self.state.size.unwrap_or(self.state.ranges.end()),
+            is_page: is_page(self.state.media_type.as_deref()),
+        }
+    }
+
+    /// Whether a full response is a small web page in place of the file that an earlier response began.
+    pub(in crate::download) fn is_broken_by(&self, response: &Response) -> bool {
+        self.promise().is_broken_by(response)
+            && (self.state.size.is_some() || !self.state.ranges.is_empty())
     }
 
     /// Checks that a response to a range request that is not a 206 holds the full file.
@@ -240,8 +266,24 @@ impl Part {
         }
     }
 
+    /// Requests the full file from now on, because a range of it was refused. The written bytes stay until the full
+    /// file arrives. Returns false if that was done before, or no range was requested, or if the server has sent
+    /// nothing and is not the last one.
+    pub(in crate::download) fn give_up_ranges(&mut self, is_last: bool) -> bool {
+        if !self.reliability.has_sent && !is_last {
+            return false;
+        }
+        let had_asked = self.attempt.asked.take().is_some() || std::mem::take(&mut self.is_divided);
+        if !had_asked || !self.reliability.allows_ranges() {
+            return false;
+        }
+        self.reliability.give_up_ranges();
+        self.reliability.reason = Some("the server refused the range");
+        true
+    }
+
     /// Decides after a response that does not continue the written bytes whether the full file may be requested.
-    /// Forgets what was written.
+    /// Forgets what was written, unless the range was refused.
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         let why = match fault {
             Fault::BadRange(why) => {
@@ -253,13 +295,10 @@ impl Part {
             Fault::Status { status, size, .. }
                 if *status != 416 || size.is_none_or(|size| self.reaches_into(size)) =>
             {
-                self.reliability.give_up_ranges();
-                "the server refused the range"
+                return self.give_up_ranges(true);
             }
             _ => {
-                if self.reliability.count_change(true).is_err() {
-                    return false;
-                }
+                self.reliability.count_change();
                 "the file changed on the server"
             }
         };

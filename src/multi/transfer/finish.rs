@@ -54,7 +54,7 @@ pub(super) fn end_exchange<S: Sink>(
                     "answering the challenge with Digest".to_owned()
                 });
                 release_connection(transfer, context, is_clean, now);
-                leave_origin(transfer, context);
+                leave_origin(transfer, context, now);
                 return Ok(Step::Go(State::Init));
             }
             if fault.asks_for_calm() {

@@ -23,6 +23,9 @@ use crate::sys::Folder;
 /// The versions of the file that a server may have.
 const VERSIONS: u64 = 3;
 
+/// What a server sends in place of the file.
+const PAGE: &[u8] = b"<html>Who are you?</html>";
+
 /// Actions after which a file goes on for ever.
 const ENDLESS: usize = 500;
 
@@ -51,6 +54,12 @@ enum Kind {
     Full,
     /// One byte is not that of the version.
     Damaged,
+    /// The full file, or this status to a range request.
+    Refusing(u16),
+    /// As RFC 9110 says, with an entity tag that no other server of the version has.
+    Balanced(u8),
+    /// A login page, whatever was requested.
+    Page,
     /// No response.
     Lost,
     Status(u16),
@@ -73,6 +82,9 @@ fn moods() -> impl Strategy<Value = Vec<Mood>> {
         1 => Just(Kind::Full),
         1 => Just(Kind::Damaged),
         1 => Just(Kind::Lost),
+        1 => Just(Kind::Page),
+        1 => (0_u8..4).prop_map(Kind::Balanced),
+        1 => statuses.clone().prop_map(Kind::Refusing),
         2 => statuses.prop_map(Kind::Status),
     ];
     let version = prop_oneof![5 => Just(0), 1 => 1..VERSIONS];
@@ -136,7 +148,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Takes the file to its end. Returns that, and every version that a server had until then.
+    /// Takes the file to its end.
     fn run(&mut self, moods: &[Mood]) -> End {
         let mut jitter = Jitter::new(1);
         let mut moods = moods.iter();
@@ -251,7 +263,11 @@ fn respond(fields: &[Field], mood: Mood) -> Result<(Response, Vec<u8>), Fault> {
     let lines: Vec<_> = fields.iter().map(ToString::to_string).collect();
     let mut full = body(mood.version);
     let size = full.len();
-    let etag = format!("\"v{}\"", mood.version);
+    let etag = if let Kind::Balanced(server) = mood.kind {
+        format!("\"v{} of {server}\"", mood.version)
+    } else {
+        format!("\"v{}\"", mood.version)
+    };
     let is_current = field(&lines, "If-Range: ").is_none_or(|tag| tag == etag);
     let range = field(&lines, "Range: bytes=").map(|range| {
         let (start, end) = range.split_once('-').unwrap();
@@ -260,7 +276,8 @@ fn respond(fields: &[Field], mood: Mood) -> Result<(Response, Vec<u8>), Fault> {
     });
     let allowed = if is_current { range.clone() } else { None };
     let range = match mood.kind {
-        Kind::Status(status) => {
+        Kind::Refusing(_) if range.is_none() => None,
+        Kind::Status(status) | Kind::Refusing(status) => {
             return Err(Fault::Status {
                 status,
                 retry_after: None,
@@ -275,8 +292,20 @@ fn respond(fields: &[Field], mood: Mood) -> Result<(Response, Vec<u8>), Fault> {
             full[at] ^= 1;
             allowed
         }
+        Kind::Page => {
+            let mut response = Response {
+                status: 200,
+                ..Response::default()
+            };
+            response.headers.push(b"Content-Type", b"text/html");
+            if mood.chunk.is_multiple_of(2) {
+                let length = PAGE.len().to_string();
+                response.headers.push(b"Content-Length", length.as_bytes());
+            }
+            return Ok((response, PAGE.to_vec()));
+        }
         Kind::Full => None,
-        Kind::Honest => allowed,
+        Kind::Honest | Kind::Balanced(_) => allowed,
         Kind::Heedless => range,
         Kind::Short => {
             allowed.map(|range| range.start..range.end.min(range.start + 1 + mood.bytes))
@@ -384,7 +413,12 @@ proptest! {
         match end {
             End::Done(_) => {
                 let found = found.expect("a file");
-                prop_assert!((0..VERSIONS).any(|version| found == body(version)));
+                let is_whole = (0..VERSIONS).any(|version| found == body(version));
+                // A page is taken only if nothing came before it.
+                let mut before = moods.iter().take_while(|mood| !matches!(mood.kind, Kind::Page));
+                let is_first = before.all(|mood| matches!(mood.kind, Kind::Lost | Kind::Status(_)));
+                let is_page = found == PAGE && is_first;
+                prop_assert!(is_whole || is_page);
                 drop(bench);
                 prop_assert_eq!(names(folder.path()), ["a"]);
             }
