@@ -21,6 +21,7 @@ mod range;
 pub(crate) mod redirect;
 mod response;
 pub(crate) mod target;
+pub(crate) mod typed_path;
 pub(crate) mod unsendable;
 
 use std::fmt;

@@ -3,8 +3,8 @@
 use url::Url;
 
 use super::excerpt::{has_control, quote};
-use crate::http::Expected;
 use crate::http::digest::Algorithm;
+use crate::http::{Expected, typed_path};
 
 /// Parses a URL of the command line or of a list.
 ///
@@ -24,6 +24,59 @@ use crate::http::digest::Algorithm;
 /// What is wrong, with a short printable excerpt that shows no password.
 pub fn parse_url(text: &str, base: Option<&Url>) -> Result<Url, String> {
     resolve(text, base).map_err(|fault| format!("{fault}: {}", quote(text.as_bytes())))
+}
+
+/// How the references of a list become URLs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct References {
+    /// What relative references are resolved against.
+    pub base: Option<Url>,
+    /// The URLs have their paths as they were typed too, with dot segments (`--path-as-is`).
+    pub are_paths_typed: bool,
+}
+
+impl From<Option<Url>> for References {
+    fn from(base: Option<Url>) -> Self {
+        Self {
+            base,
+            are_paths_typed: false,
+        }
+    }
+}
+
+impl References {
+    /// These rules without a base, for URLs that are never relative.
+    pub(crate) fn without_base(&self) -> Self {
+        Self {
+            base: None,
+            ..*self
+        }
+    }
+
+    /// [`parse_url`] by these rules.
+    ///
+    /// # Errors
+    /// Those of [`parse_url`].
+    pub fn parse(&self, text: &str) -> Result<Url, String> {
+        self.resolve(text)
+            .map_err(|fault| format!("{fault}: {}", quote(text.as_bytes())))
+    }
+
+    /// [`References::parse`] without the excerpt in its errors, for callers that add their own.
+    pub(super) fn resolve(&self, text: &str) -> Result<Url, String> {
+        let base = self.base.as_ref();
+        let mut url = resolve(text, base)?;
+        if self.are_paths_typed {
+            match (shape(text.trim_matches(' ')), base) {
+                (Shape::Host, None) => {
+                    let text = format!("http://{}", text.trim_matches(' '));
+                    typed_path::keep(&mut url, &text, None);
+                }
+                _ => typed_path::keep(&mut url, text, base),
+            }
+        }
+        Ok(url)
+    }
 }
 
 /// [`parse_url`] without the excerpt in its errors, for callers that add their own.
@@ -60,7 +113,7 @@ pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
 /// parsed again if it is identical.
 #[derive(Debug)]
 pub(super) struct Resolver {
-    base: Option<Url>,
+    references: References,
     /// The text before the path of the last absolute URL with a path.
     written: String,
     /// The last absolute URL with a path.
@@ -68,10 +121,10 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Resolves relative references against `base`.
-    pub(super) fn new(base: Option<Url>) -> Self {
+    /// Resolves references by these rules.
+    pub(super) fn new(references: References) -> Self {
         Self {
-            base,
+            references,
             written: String::new(),
             last: None,
         }
@@ -79,19 +132,20 @@ impl Resolver {
 
     /// Whether there is a base, so that references may be relative.
     pub(super) fn has_base(&self) -> bool {
-        self.base.is_some()
+        self.references.base.is_some()
     }
 
-    /// Parses one URL; the result is always that of the function [`resolve`].
+    /// Parses one URL; the result is always that of [`References::resolve`].
     pub(super) fn resolve(&mut self, text: &str) -> Result<Url, String> {
-        if let Some(last) = &self.last
+        if !self.references.are_paths_typed
+            && let Some(last) = &self.last
             && let Some(path) = text.strip_prefix(&self.written)
             && is_path(path)
             && let Ok(url) = last.join(path)
         {
             return Ok(url);
         }
-        let url = resolve(text, self.base.as_ref())?;
+        let url = self.references.resolve(text)?;
         let slashes = text.find("://").map(|colon| colon + 3);
         let rest = slashes.and_then(|start| text[start..].find(['/', '?', '#', '\\']));
         if let Some((start, length)) = slashes.zip(rest)
@@ -305,7 +359,7 @@ mod tests {
             "/x",
             "x.example/y",
         ] {
-            let mut resolver = Resolver::new(None);
+            let mut resolver = Resolver::new(References::default());
             assert_eq!(resolver.resolve(before), resolve(before, None));
             for _ in 0..2 {
                 assert_eq!(resolver.resolve(text), resolve(text, None), "{text}");

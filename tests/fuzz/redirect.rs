@@ -19,10 +19,10 @@ pub fn run(bytes: &[u8]) {
     let from = from
         .filter(|url| Origin::of(url).is_ok())
         .unwrap_or_else(|| Url::parse("http://u:p@h:8080/a/b?c#d").expect("a URL"));
-    match target(&from, location) {
+    match target(&from, location, false) {
         Ok(url) => {
             assert_fit(&url);
-            let again = target(&from, url.as_str().as_bytes());
+            let again = target(&from, url.as_str().as_bytes(), false);
             assert_eq!(again.ok().as_ref(), Some(&url));
         }
         Err(Fault::BadRedirect(reason)) => {
