@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, percent_encode};
 use url::Url;
 
 use super::grammar::trim;
-use super::{Response, typed_path};
+use super::{Response, typed_path, zone};
 use crate::error::Fault;
 
 /// Encodes no ASCII byte. The encoder always encodes bytes above 127.
@@ -57,6 +57,10 @@ pub fn target(from: &Url, location: &[u8], is_path_typed: bool) -> Result<Url, F
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(percent_encode(location, BEYOND_ASCII).to_string()),
     };
+    let (location, zone) = match zone::split(&location) {
+        Some((text, zone)) => (Cow::Owned(text), Some(zone.to_owned())),
+        None => (location, None),
+    };
     let mut target = from
         .join(&location)
         .map_err(|error| bad(format!("the Location is not a valid URL: {error}")))?;
@@ -70,8 +74,13 @@ pub fn target(from: &Url, location: &[u8], is_path_typed: bool) -> Result<Url, F
     if target.set_username("").is_err() || target.set_password(None).is_err() {
         return Err(bad("the Location has no host"));
     }
+    typed_path::drop_from(&mut target);
     if target.fragment().is_none() {
         target.set_fragment(from.fragment());
+    }
+    let near = Some(from).filter(|from| from.host() == target.host());
+    if let Some(zone) = zone.as_deref().or_else(|| zone::of(near?)) {
+        zone::keep(&mut target, zone);
     }
     typed_path::drop_from(&mut target);
     if is_path_typed {
@@ -140,14 +149,26 @@ mod tests {
     }
 
     #[test]
+    fn an_address_keeps_its_zone_over_redirects() {
+        let from = Url::parse("http://[fe80::1]/a#zone-id=eth0").unwrap();
+        for (location, expected) in [
+            (&b"/b"[..], "http://[fe80::1]/b#zone-id=eth0"),
+            (b"http://[fe80::1]/b#f", "http://[fe80::1]/b#f&zone-id=eth0"),
+            (b"http://[fe80::2%25lo]/#", "http://[fe80::2]/#zone-id=lo"),
+        ] {
+            assert_eq!(target(&from, location, false).unwrap().as_str(), expected);
+        }
+    }
+
+    #[test]
     fn a_path_is_kept_only_where_paths_are_sent_as_they_were_typed() {
         let from = Url::parse("http://h/b/c#x&path-as-is=/a/../b/c").unwrap();
         for (location, typed, expected) in [
             (&b"/d"[..], true, "http://h/d#x"),
             (b"../d", true, "http://h/d#x&path-as-is=/a/../b/../d"),
             (b"../d", false, "http://h/d#x"),
-            (b"/d#path-as-is=/e", true, "http://h/d"),
-            (b"/d#path-as-is=/e", false, "http://h/d"),
+            (b"/d#path-as-is=/e", true, "http://h/d#x"),
+            (b"/d#path-as-is=/e", false, "http://h/d#x"),
         ] {
             assert_eq!(target(&from, location, typed).unwrap().as_str(), expected);
         }

@@ -1,10 +1,12 @@
 //! Parses a URL as typed or listed: absolute, without a scheme, or relative to a base. Only http and https are allowed.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 use super::excerpt::{has_control, quote};
 use crate::http::digest::Algorithm;
-use crate::http::{Expected, typed_path};
+use crate::http::{Expected, typed_path, zone};
 
 /// Parses a URL of the command line or of a list.
 ///
@@ -88,6 +90,11 @@ pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
     if has_control(text) {
         return Err("control character in the URL".into());
     }
+    let (text, zone) = match zone::split(text) {
+        Some((text, zone)) => (Cow::Owned(text), Some(zone)),
+        None => (Cow::Borrowed(text), None),
+    };
+    let text = &*text;
     let parsed = match (shape(text), base) {
         (Shape::Http, _) => Url::parse(text),
         (Shape::Host, None) => Url::parse(&format!("http://{text}")),
@@ -99,12 +106,16 @@ pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
         (Shape::NoSlashes, _) => return Err("no \"//\" after the scheme".into()),
         (Shape::NoHost, _) => return Err("no host in the URL".into()),
     };
-    let url = parsed.map_err(|fault| format!("bad URL ({fault})"))?;
+    let mut url = parsed.map_err(|fault| format!("bad URL ({fault})"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("only http and https URLs can be fetched".into());
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err("no host in the URL".into());
+    }
+    let below = base.filter(|base| base.host() == url.host());
+    if let Some(zone) = zone.or_else(|| zone::of(below?)) {
+        zone::keep(&mut url, zone);
     }
     Ok(url)
 }
@@ -150,6 +161,7 @@ impl Resolver {
         let rest = slashes.and_then(|start| text[start..].find(['/', '?', '#', '\\']));
         if let Some((start, length)) = slashes.zip(rest)
             && shape(text) == Shape::Http
+            && zone::of(&url).is_none()
         {
             text[..start + length].clone_into(&mut self.written);
             self.last = Some(url.clone());
@@ -295,6 +307,22 @@ mod tests {
             read("http://bücher.example/ü"),
             "http://xn--bcher-kva.example/%C3%BC"
         );
+    }
+
+    #[test]
+    fn a_zone_stays_with_its_address() {
+        let url = "http://[fe80::1]:81/a#zone-id=eth0";
+        assert_eq!(read("http://[fe80::1%25eth0]:81/a"), url);
+        assert_eq!(read("[fe80::1%eth0]:81/a"), url);
+        assert_eq!(read(url), url);
+        let base = Url::parse(url).unwrap();
+        let below = |text| parse_url(text, Some(&base)).unwrap().to_string();
+        assert_eq!(below("b"), "http://[fe80::1]:81/b#zone-id=eth0");
+        assert_eq!(below("http://[fe80::2]/"), "http://[fe80::2]/");
+        let mut resolver = Resolver::new(References::default());
+        for text in ["http://[fe80::1%25eth0]/a", "http://[fe80::1%25eth0]/b"] {
+            assert_eq!(resolver.resolve(text), resolve(text, None));
+        }
     }
 
     #[test]
