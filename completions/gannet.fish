@@ -70,6 +70,7 @@ always\t'always'
 never\t'never'"
 complete -c gannet -l failed -d 'Write the rows that are not done to FILE, as a list' -r -F
 complete -c gannet -l strict -d 'Stop at an invalid line in a list'
+complete -c gannet -l path-as-is -d 'Send paths as they are written, with /./ and /../'
 complete -c gannet -l no-config -d 'Ignore the configuration: gannet.toml and GANNET_ variables'
 complete -c gannet -l content-disposition -d 'Use the file name that the server sends'
 complete -c gannet -l trust-server-names -d 'Name files by the URL that redirects lead to'

@@ -200,3 +200,40 @@ fn a_hundred_files_come_with_their_own_bytes() {
         dir.assert_file(&format!("f{at}"), noise(at * 37));
     }
 }
+
+#[test]
+fn paths_are_sent_as_they_are_typed_if_a_flag_says_so() {
+    for (typed, resolved, as_is) in [
+        ("/a/%2e%2e/b", "/b", "/a/%2e%2e/b"),
+        ("/a/../b", "/b", "/a/../b"),
+        ("/x?n='y'", "/x?n=%27y%27", "/x?n='y'"),
+        ("/%7e/./ä", "/%7e/%C3%A4", "/%7e/./%C3%A4"),
+        ("/\"{1}\\", "/%22%7B1%7D/", "/\"{1}\\"),
+    ] {
+        for (flag, expected) in [("-o x", resolved), ("-o x --path-as-is", as_is)] {
+            let path = expected.split('?').next().unwrap();
+            let server = Server::serving(path, b"1");
+            let dir = Dir::new();
+            dir.fetch(flag, server.url(typed)).ok();
+            assert_eq!(server.requests()[0].target, expected, "{typed}");
+        }
+    }
+}
+
+#[test]
+fn a_path_as_it_was_typed_survives_lists_redirects_and_the_list_of_failures() {
+    let server = Server::start(|s| {
+        s.get("/a/../b").redirect(302, "../c");
+        s.get("/a/../../c").status(404).then().body(b"1");
+    });
+    let dir = Dir::new();
+    dir.write("list", format!("{}\n", server.url("/a/../b")));
+    let flags = "--path-as-is -t 0 --failed failed";
+    let out = dir.gannet().flags(flags).args(["-i", "list"]).run();
+    out.code(8);
+    let out = dir.gannet().flags(flags).args(["-i", "failed"]).run();
+    out.ok();
+    let paths = ["/a/../b", "/a/../../c", "/a/../b", "/a/../../c"];
+    assert_eq!(server.paths(), paths);
+    dir.assert_file("b", b"1");
+}

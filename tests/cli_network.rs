@@ -20,6 +20,20 @@ fn connections_use_the_interface_or_the_address_that_is_given() {
 }
 
 #[test]
+fn an_address_with_a_zone_connects_and_the_zone_is_not_sent() {
+    let server = Server::start_ipv6(|s| {
+        s.get("/a").body(b"1");
+    });
+    let port = server.port();
+    let dir = Dir::new();
+    dir.fetch("", format!("http://[::1%25lo]:{port}/a")).ok();
+    let request = server.request("/a");
+    assert_eq!(request.header("Host"), Some(&*format!("[::1]:{port}")));
+    let out = dir.fetch("-t 0", format!("http://[::1%25nowhere0]:{port}/a"));
+    out.code(4).complains("No such device");
+}
+
+#[test]
 fn messages_have_no_numbers_of_the_system() {
     let dir = Dir::new();
     for flags in [

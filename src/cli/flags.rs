@@ -111,6 +111,15 @@ pub(crate) struct InputFlags {
     #[arg(long)]
     pub(crate) strict: bool,
 
+    /// Send paths as they are written, with /./ and /../
+    ///
+    /// Without this flag a path is sent as browsers do: /a/../b and /a/%2e%2e/b are /b, and characters such as quotes
+    /// are percent-encoded. With it only blanks and characters beyond ASCII are. It holds for URLs of the command line
+    /// and of lists, and for redirects. Names of files, and URLs in reports, are those without it; a URL in a report
+    /// has the path that was sent in its fragment, as path-as-is=PATH, which this flag reads again.
+    #[arg(long, hide_short_help = true)]
+    pub(crate) path_as_is: bool,
+
     /// Ignore the configuration: gannet.toml and GANNET_ variables
     #[arg(id = "no_config", long = "no-config", hide_short_help = true)]
     pub(crate) _no_config: bool,

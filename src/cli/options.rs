@@ -189,6 +189,7 @@ fn options(flags: &Flags) -> Result<Options> {
             _ => Family::Any,
         },
         interface: flags.network.interface.clone(),
+        are_paths_typed: flags.input.path_as_is,
         proxies: proxies(&flags.network)?,
         stand_ins: stand_ins(&flags.network.connect_to)?,
         overrides: overrides

@@ -26,6 +26,10 @@ impl ConnectTo {
             scheme: origin.scheme,
             host: rule.to_host.as_ref().unwrap_or(&origin.host).clone(),
             port: rule.to_port.unwrap_or(origin.port),
+            zone: match rule.to_host {
+                Some(_) => None,
+                None => origin.zone.clone(),
+            },
         };
         (stand_in != *origin).then_some(stand_in)
     }

@@ -21,7 +21,9 @@ mod range;
 pub(crate) mod redirect;
 mod response;
 pub(crate) mod target;
+pub(crate) mod typed_path;
 pub(crate) mod unsendable;
+pub(crate) mod zone;
 
 use std::fmt;
 

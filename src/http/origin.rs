@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use super::zone;
 use crate::error::Fault;
 
 /// The scheme of an origin.
@@ -43,6 +44,8 @@ pub struct Origin {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// The zone of a link-local address: the name or the number of an interface. It is never sent.
+    pub zone: Option<String>,
 }
 
 impl Origin {
@@ -64,7 +67,13 @@ impl Origin {
             _ => return Err(Fault::BadUrl("it has no host".to_owned())),
         };
         let port = url.port().unwrap_or_else(|| scheme.default_port());
-        Ok(Self { scheme, host, port })
+        let zone = zone::of(url).map(str::to_owned);
+        Ok(Self {
+            scheme,
+            host,
+            port,
+            zone,
+        })
     }
 
     /// Whether a URL has this origin. Cheaper than comparing with [`Origin::of`]: it allocates nothing.
@@ -73,6 +82,7 @@ impl Origin {
         url.scheme() == self.scheme.as_str()
             && url.port().unwrap_or_else(|| self.scheme.default_port()) == self.port
             && host == Some(&*self.host)
+            && zone::of(url) == self.zone.as_deref()
     }
 
     /// Whether connections to this origin use TLS.
@@ -158,6 +168,7 @@ mod tests {
             ("https://example.com:80/", "example.com:80"),
             ("http://[::1]/", "[::1]"),
             ("https://[2001:db8::1]:8443/", "[2001:db8::1]:8443"),
+            ("http://[fe80::1]/#zone-id=eth0", "[fe80::1]"),
             ("http://127.0.0.1:3000/", "127.0.0.1:3000"),
             ("http://bücher.example/", "xn--bcher-kva.example"),
         ] {

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, percent_encode};
 use url::Url;
 
-use super::Response;
 use super::grammar::trim;
+use super::{Response, typed_path, zone};
 use crate::error::Fault;
 
 /// Encodes no ASCII byte. The encoder always encodes bytes above 127.
@@ -30,7 +30,7 @@ pub fn is_redirect(response: &Response) -> bool {
 /// Parsed as browsers do (the URL Standard). A Location without a fragment inherits that of `from`. Bytes above 127
 /// are read as UTF-8; if they are not valid UTF-8, each is percent-encoded. The result never has userinfo, neither
 /// from the Location (a server must not choose our credentials) nor from `from`: the caller keeps credentials with
-/// their origin.
+/// their origin. With `is_path_typed` the path is sent as the Location has it, as curl does with `--path-as-is`.
 ///
 /// # Errors
 ///
@@ -40,11 +40,11 @@ pub fn is_redirect(response: &Response) -> bool {
 /// ```
 /// use gannet::internals::http::redirect::target;
 /// let from = "http://u:p@example.com/a/b?c#d".parse()?;
-/// assert_eq!(target(&from, b"../e")?.as_str(), "http://example.com/e#d");
-/// assert!(target(&from, b"file:///etc/passwd").is_err());
+/// assert_eq!(target(&from, b"../e", false)?.as_str(), "http://example.com/e#d");
+/// assert!(target(&from, b"file:///etc/passwd", false).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn target(from: &Url, location: &[u8]) -> Result<Url, Fault> {
+pub fn target(from: &Url, location: &[u8], is_path_typed: bool) -> Result<Url, Fault> {
     let location = trim(location);
     if location.is_empty() {
         return Err(bad("the Location is empty"));
@@ -56,6 +56,10 @@ pub fn target(from: &Url, location: &[u8]) -> Result<Url, Fault> {
     let location = match str::from_utf8(location) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(percent_encode(location, BEYOND_ASCII).to_string()),
+    };
+    let (location, zone) = match zone::split(&location) {
+        Some((text, zone)) => (Cow::Owned(text), Some(zone.to_owned())),
+        None => (location, None),
     };
     let mut target = from
         .join(&location)
@@ -70,8 +74,17 @@ pub fn target(from: &Url, location: &[u8]) -> Result<Url, Fault> {
     if target.set_username("").is_err() || target.set_password(None).is_err() {
         return Err(bad("the Location has no host"));
     }
+    typed_path::drop_from(&mut target);
     if target.fragment().is_none() {
         target.set_fragment(from.fragment());
+    }
+    let near = Some(from).filter(|from| from.host() == target.host());
+    if let Some(zone) = zone.as_deref().or_else(|| zone::of(near?)) {
+        zone::keep(&mut target, zone);
+    }
+    typed_path::drop_from(&mut target);
+    if is_path_typed {
+        typed_path::keep(&mut target, &location, Some(from));
     }
     Ok(target)
 }
@@ -87,7 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn from(url: &str, location: &[u8]) -> Result<String, String> {
-        match target(&Url::parse(url).unwrap(), location) {
+        match target(&Url::parse(url).unwrap(), location, false) {
             Ok(url) => Ok(url.into()),
             Err(Fault::BadRedirect(reason)) => Err(reason),
             Err(other) => panic!("{other:?}"),
@@ -132,6 +145,32 @@ mod tests {
                 Ok(expected),
                 "{location}"
             );
+        }
+    }
+
+    #[test]
+    fn an_address_keeps_its_zone_over_redirects() {
+        let from = Url::parse("http://[fe80::1]/a#zone-id=eth0").unwrap();
+        for (location, expected) in [
+            (&b"/b"[..], "http://[fe80::1]/b#zone-id=eth0"),
+            (b"http://[fe80::1]/b#f", "http://[fe80::1]/b#f&zone-id=eth0"),
+            (b"http://[fe80::2%25lo]/#", "http://[fe80::2]/#zone-id=lo"),
+        ] {
+            assert_eq!(target(&from, location, false).unwrap().as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn a_path_is_kept_only_where_paths_are_sent_as_they_were_typed() {
+        let from = Url::parse("http://h/b/c#x&path-as-is=/a/../b/c").unwrap();
+        for (location, typed, expected) in [
+            (&b"/d"[..], true, "http://h/d#x"),
+            (b"../d", true, "http://h/d#x&path-as-is=/a/../b/../d"),
+            (b"../d", false, "http://h/d#x"),
+            (b"/d#path-as-is=/e", true, "http://h/d#x"),
+            (b"/d#path-as-is=/e", false, "http://h/d#x"),
+        ] {
+            assert_eq!(target(&from, location, typed).unwrap().as_str(), expected);
         }
     }
 
@@ -220,7 +259,7 @@ mod tests {
             ]
         ) {
             let from = Url::parse("http://u:p@h/a#f").unwrap();
-            if let Ok(url) = target(&from, &location) {
+            if let Ok(url) = target(&from, &location, false) {
                 prop_assert!(matches!(url.scheme(), "http" | "https"));
                 prop_assert!(url.username().is_empty() && url.password().is_none());
                 let origin = Origin::of(&url).unwrap();

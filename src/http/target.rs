@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use url::{Position, Url};
 
-use super::Origin;
+use super::{Origin, typed_path};
 
 /// The target of a request (RFC 9110 §7.1): an origin, and a path with its query. How a URL is written in a request is
 /// decided here, for every version of HTTP.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Target<'a> {
     origin: &'a Origin,
-    path: &'a str,
+    path: Cow<'a, str>,
 }
 
 /// How a request line of HTTP/1.1 contains its target.
@@ -26,6 +26,7 @@ pub enum Form {
 impl<'a> Target<'a> {
     /// The target with this path and query, which are sent as they are.
     pub fn new(origin: &'a Origin, path: &'a str) -> Self {
+        let path = Cow::Borrowed(path);
         Self { origin, path }
     }
 
@@ -35,28 +36,39 @@ impl<'a> Target<'a> {
             "" => "/",
             path => path,
         };
-        Self { origin, path }
+        Self::new(origin, path)
+    }
+
+    /// The target of a URL with this origin: its path as it was typed, if the URL has that too.
+    pub fn as_typed(origin: &'a Origin, url: &'a Url) -> Self {
+        match typed_path::of(url) {
+            Some(path) => Self {
+                origin,
+                path: Cow::Owned(path),
+            },
+            None => Self::of(origin, url),
+        }
     }
 
     /// The origin that the request is for.
-    pub fn origin(self) -> &'a Origin {
+    pub fn origin(&self) -> &'a Origin {
         self.origin
     }
 
     /// Path and query: the pseudo-field `:path` (RFC 9113 §8.3.1).
-    pub fn path(self) -> &'a str {
-        self.path
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// The value of the Host field, and of the pseudo-field `:authority`.
-    pub fn authority(self) -> String {
+    pub fn authority(&self) -> String {
         self.origin.authority()
     }
 
     /// The target as a request line of HTTP/1.1 contains it. It never has userinfo (RFC 9110 §4.2.4).
-    pub fn form(self, form: Form) -> Cow<'a, str> {
+    pub fn form(&self, form: Form) -> Cow<'_, str> {
         match form {
-            Form::Origin => Cow::Borrowed(self.path),
+            Form::Origin => Cow::Borrowed(&self.path),
             Form::Absolute => {
                 let scheme = self.origin.scheme.as_str();
                 Cow::Owned(format!("{scheme}://{}{}", self.authority(), self.path))

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use url::Url;
-
 use super::jsonl::Jsonl;
 use super::lines::{Line, UTF8_MARK};
 use super::metalink::Metalink;
+use super::reference::References;
 use super::sums::{self, Sums};
 use super::urls::Urls;
 use super::{ListError, Row};
@@ -42,14 +41,14 @@ pub(super) enum FormatParser {
 }
 
 impl FormatParser {
-    pub(super) fn new(format: Format, source: &Arc<str>, base: Option<&Url>) -> Self {
-        let (source, base) = (Arc::clone(source), base.cloned());
+    pub(super) fn new(format: Format, source: &Arc<str>, references: &References) -> Self {
+        let (source, references) = (Arc::clone(source), references.clone());
         match format {
             Format::Auto => Self::Unknown,
-            Format::Urls => Self::Urls(Urls::new(source, base)),
-            Format::Jsonl => Self::Jsonl(Jsonl::new(source, base)),
-            Format::Sums => Self::Sums(Sums::new(source, base)),
-            Format::Metalink => Self::Metalink(Metalink::new(source, base)),
+            Format::Urls => Self::Urls(Urls::new(source, references)),
+            Format::Jsonl => Self::Jsonl(Jsonl::new(source, references)),
+            Format::Sums => Self::Sums(Sums::new(source, references)),
+            Format::Metalink => Self::Metalink(Metalink::new(source, references)),
         }
     }
 

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use url::Url;
 
-use super::{Format, ListError, Row, Rows};
+use super::{Format, ListError, References, Row, Rows};
 use crate::sys::{self, Stop};
 
 /// The most bytes in one read.
@@ -49,7 +48,12 @@ impl ListReader {
     ///
     /// # Errors
     /// The file cannot be opened, or is a folder.
-    pub fn open(path: &Path, format: Format, base: Option<Url>, stop: &Stop) -> io::Result<Self> {
+    pub fn open(
+        path: &Path,
+        format: Format,
+        references: References,
+        stop: &Stop,
+    ) -> io::Result<Self> {
         let is_stdin = path == Path::new("-");
         let file = if is_stdin {
             File::from(io::stdin().as_fd().try_clone_to_owned()?)
@@ -72,7 +76,7 @@ impl ListReader {
         Ok(Self {
             file,
             is_pipe,
-            rows: Rows::in_format(format, &source, base),
+            rows: Rows::in_format(format, &source, references),
             settles: None,
             name,
             stop: stop.clone(),

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use url::Url;
 
 use super::excerpt::quote;
 use super::lines::Line;
-use super::reference::parse_url;
+use super::reference::References;
 use super::value::{file, filled, header, once, size};
 use super::{ListError, Location, Row, read_alone};
 
@@ -15,12 +14,12 @@ use super::{ListError, Location, Row, read_alone};
 #[derive(Debug)]
 pub(super) struct Jsonl {
     source: Arc<str>,
-    base: Option<Url>,
+    references: References,
 }
 
 impl Jsonl {
-    pub(super) fn new(source: Arc<str>, base: Option<Url>) -> Self {
-        Self { source, base }
+    pub(super) fn new(source: Arc<str>, references: References) -> Self {
+        Self { source, references }
     }
 
     /// Parses one line. Blank lines and comments are skipped.
@@ -46,7 +45,7 @@ impl Jsonl {
             return Err("not a JSON object".into());
         };
         let url = text("url", object.remove("url").ok_or("no \"url\"")?)?;
-        let mut row = Row::new(parse_url(&url, self.base.as_ref())?, location)?;
+        let mut row = Row::new(self.references.parse(&url)?, location)?;
         for (key, value) in object {
             self.set(&mut row, &key, value)?;
         }
@@ -60,7 +59,7 @@ impl Jsonl {
         }
         match key {
             "mirrors" => texts(key, value)?.iter().try_for_each(|mirror| {
-                let mirror = parse_url(mirror, self.base.as_ref())?;
+                let mirror = self.references.parse(mirror)?;
                 row.add_mirror(mirror)
             }),
             "out" => once(&mut row.out, || {

@@ -12,7 +12,7 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 use url::Url;
 
 use super::excerpt::{has_control, quote};
-use super::reference::resolve;
+use super::reference::References;
 use super::{ListError, Location, Row};
 use crate::http::Digest;
 use crate::http::Expected;
@@ -34,7 +34,7 @@ const MOST_URLS: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Metalink {
     source: Arc<str>,
-    base: Option<Url>,
+    references: References,
     /// The number of lines above the document.
     lines_before: u64,
     progress: ParseProgress,
@@ -97,10 +97,10 @@ struct File {
 }
 
 impl Metalink {
-    pub(super) fn new(source: Arc<str>, base: Option<Url>) -> Self {
+    pub(super) fn new(source: Arc<str>, references: References) -> Self {
         Self {
             source,
-            base,
+            references,
             lines_before: 0,
             progress: ParseProgress::Receiving(Vec::new()),
         }
@@ -140,7 +140,7 @@ impl Metalink {
         let (line, result) = match &mut self.progress {
             ParseProgress::Receiving(_) | ParseProgress::Done => return None,
             ParseProgress::TooLong => (1, Err("the metalink is larger than 16 MiB".to_owned())),
-            ParseProgress::Parsing(document) => match document.next_file(self.base.as_ref()) {
+            ParseProgress::Parsing(document) => match document.next_file(&self.references) {
                 Ok(None) => {
                     self.progress = ParseProgress::Done;
                     return None;
@@ -190,7 +190,7 @@ impl XmlDocument {
     }
 
     /// Parses up to the end of the next `<file>`; returns it with the line on which it begins.
-    fn next_file(&mut self, base: Option<&Url>) -> Result<Option<(u64, File)>, String> {
+    fn next_file(&mut self, references: &References) -> Result<Option<(u64, File)>, String> {
         let mut file: Option<(u64, File)> = None;
         loop {
             let line = self.line();
@@ -221,7 +221,7 @@ impl XmlDocument {
                     let name = self.open.pop().unwrap_or_default();
                     match (&mut file, name.as_str()) {
                         (Some(_), "file") => return Ok(file),
-                        (Some((_, file)), name) => file.end(name, base),
+                        (Some((_, file)), name) => file.end(name, references),
                         _ => {}
                     }
                 }
@@ -313,7 +313,7 @@ impl File {
     }
 
     /// Handles the end of an element within the file, with its complete text.
-    fn end(&mut self, name: &str, base: Option<&Url>) {
+    fn end(&mut self, name: &str, references: &References) {
         let text = std::mem::take(&mut self.text);
         let text = text.trim();
         let result = match name {
@@ -329,7 +329,7 @@ impl File {
                 .map(|size| self.size = Some(size))
                 .map_err(|_| format!("<size> is {}", quote(text.as_bytes()))),
             "hash" => self.hash(text),
-            "url" => self.url(text, base),
+            "url" => self.url(text, references),
             _ => Ok(()),
         };
         if let Err(fault) = result {
@@ -394,7 +394,7 @@ impl File {
     }
 
     /// Keeps an http or https URL. URLs of other schemes are ignored.
-    fn url(&mut self, text: &str, base: Option<&Url>) -> Result<(), String> {
+    fn url(&mut self, text: &str, references: &References) -> Result<(), String> {
         if text.len() > LONGEST_TEXT {
             return Err("<url> is longer than 64 KiB".into());
         }
@@ -404,7 +404,8 @@ impl File {
         if has_other_scheme || text.starts_with("magnet:") {
             return Ok(());
         }
-        let url = resolve(text, base)
+        let url = references
+            .resolve(text)
             .map_err(|fault| format!("<url>: {fault}: {}", quote(text.as_bytes())))?;
         if self.urls.len() < MOST_URLS {
             self.urls.push((self.priority, url));

@@ -51,6 +51,7 @@ pub(crate) mod write;
 pub(crate) use self::checksums::Checksums;
 pub use self::format::Format;
 pub(crate) use self::input::{ListReader, Next};
+pub(crate) use self::reference::References;
 pub use self::reference::parse_url;
 pub use self::shard::Shard;
 pub(crate) use self::write::bad_row;
@@ -318,7 +319,7 @@ pub struct Rows {
     lines: Lines,
     parser: FormatParser,
     source: Arc<str>,
-    base: Option<Url>,
+    references: References,
     /// The blank bytes before the first row.
     opening: Opening,
     /// The number of line ends in them.
@@ -331,11 +332,11 @@ impl Rows {
     /// A parser of the `urls` format for a list named `source`; `-` is shown as `standard input`. Relative references
     /// are resolved against `base`.
     pub fn new(source: &str, base: Option<Url>) -> Self {
-        Self::in_format(Format::Urls, source, base)
+        Self::in_format(Format::Urls, source, base.into())
     }
 
-    /// A parser of any format; otherwise like [`Rows::new`].
-    pub fn in_format(format: Format, source: &str, base: Option<Url>) -> Self {
+    /// A parser of any format, which resolves references by these rules; otherwise like [`Rows::new`].
+    pub fn in_format(format: Format, source: &str, references: References) -> Self {
         let source = if source == "-" {
             "standard input"
         } else {
@@ -344,9 +345,9 @@ impl Rows {
         let source = Arc::from(source);
         Self {
             lines: Lines::default(),
-            parser: FormatParser::new(format, &source, base.as_ref()),
+            parser: FormatParser::new(format, &source, &references),
             source,
-            base,
+            references,
             opening: Opening::default(),
             blank_lines: 0,
             is_settled: false,
@@ -368,7 +369,7 @@ impl Rows {
             match bytes.first() {
                 None => return,
                 Some(b'<') if !is_torn => {
-                    let metalink = Metalink::new(Arc::clone(&self.source), self.base.clone());
+                    let metalink = Metalink::new(Arc::clone(&self.source), self.references.clone());
                     self.parser = FormatParser::Metalink(metalink.below(self.blank_lines));
                 }
                 Some(_) => self.parser = FormatParser::Lines,
@@ -403,7 +404,7 @@ impl Rows {
             if matches!(self.parser, FormatParser::Unknown | FormatParser::Lines) {
                 match format::by_line(&line) {
                     Some(format) => {
-                        self.parser = FormatParser::new(format, &self.source, self.base.as_ref())
+                        self.parser = FormatParser::new(format, &self.source, &self.references)
                     }
                     None => continue,
                 }

@@ -1,10 +1,12 @@
 //! Parses a URL as typed or listed: absolute, without a scheme, or relative to a base. Only http and https are allowed.
 
+use std::borrow::Cow;
+
 use url::Url;
 
 use super::excerpt::{has_control, quote};
-use crate::http::Expected;
 use crate::http::digest::Algorithm;
+use crate::http::{Expected, typed_path, zone};
 
 /// Parses a URL of the command line or of a list.
 ///
@@ -26,6 +28,59 @@ pub fn parse_url(text: &str, base: Option<&Url>) -> Result<Url, String> {
     resolve(text, base).map_err(|fault| format!("{fault}: {}", quote(text.as_bytes())))
 }
 
+/// How the references of a list become URLs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct References {
+    /// What relative references are resolved against.
+    pub base: Option<Url>,
+    /// The URLs have their paths as they were typed too, with dot segments (`--path-as-is`).
+    pub are_paths_typed: bool,
+}
+
+impl From<Option<Url>> for References {
+    fn from(base: Option<Url>) -> Self {
+        Self {
+            base,
+            are_paths_typed: false,
+        }
+    }
+}
+
+impl References {
+    /// These rules without a base, for URLs that are never relative.
+    pub(crate) fn without_base(&self) -> Self {
+        Self {
+            base: None,
+            ..*self
+        }
+    }
+
+    /// [`parse_url`] by these rules.
+    ///
+    /// # Errors
+    /// Those of [`parse_url`].
+    pub fn parse(&self, text: &str) -> Result<Url, String> {
+        self.resolve(text)
+            .map_err(|fault| format!("{fault}: {}", quote(text.as_bytes())))
+    }
+
+    /// [`References::parse`] without the excerpt in its errors, for callers that add their own.
+    pub(super) fn resolve(&self, text: &str) -> Result<Url, String> {
+        let base = self.base.as_ref();
+        let mut url = resolve(text, base)?;
+        if self.are_paths_typed {
+            match (shape(text.trim_matches(' ')), base) {
+                (Shape::Host, None) => {
+                    let text = format!("http://{}", text.trim_matches(' '));
+                    typed_path::keep(&mut url, &text, None);
+                }
+                _ => typed_path::keep(&mut url, text, base),
+            }
+        }
+        Ok(url)
+    }
+}
+
 /// [`parse_url`] without the excerpt in its errors, for callers that add their own.
 pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
     let text = text.trim_matches(' ');
@@ -35,6 +90,11 @@ pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
     if has_control(text) {
         return Err("control character in the URL".into());
     }
+    let (text, zone) = match zone::split(text) {
+        Some((text, zone)) => (Cow::Owned(text), Some(zone)),
+        None => (Cow::Borrowed(text), None),
+    };
+    let text = &*text;
     let parsed = match (shape(text), base) {
         (Shape::Http, _) => Url::parse(text),
         (Shape::Host, None) => Url::parse(&format!("http://{text}")),
@@ -46,12 +106,16 @@ pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
         (Shape::NoSlashes, _) => return Err("no \"//\" after the scheme".into()),
         (Shape::NoHost, _) => return Err("no host in the URL".into()),
     };
-    let url = parsed.map_err(|fault| format!("bad URL ({fault})"))?;
+    let mut url = parsed.map_err(|fault| format!("bad URL ({fault})"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("only http and https URLs can be fetched".into());
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err("no host in the URL".into());
+    }
+    let below = base.filter(|base| base.host() == url.host());
+    if let Some(zone) = zone.or_else(|| zone::of(below?)) {
+        zone::keep(&mut url, zone);
     }
     Ok(url)
 }
@@ -60,7 +124,7 @@ pub(super) fn resolve(text: &str, base: Option<&Url>) -> Result<Url, String> {
 /// parsed again if it is identical.
 #[derive(Debug)]
 pub(super) struct Resolver {
-    base: Option<Url>,
+    references: References,
     /// The text before the path of the last absolute URL with a path.
     written: String,
     /// The last absolute URL with a path.
@@ -68,10 +132,10 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// Resolves relative references against `base`.
-    pub(super) fn new(base: Option<Url>) -> Self {
+    /// Resolves references by these rules.
+    pub(super) fn new(references: References) -> Self {
         Self {
-            base,
+            references,
             written: String::new(),
             last: None,
         }
@@ -79,23 +143,25 @@ impl Resolver {
 
     /// Whether there is a base, so that references may be relative.
     pub(super) fn has_base(&self) -> bool {
-        self.base.is_some()
+        self.references.base.is_some()
     }
 
-    /// Parses one URL; the result is always that of the function [`resolve`].
+    /// Parses one URL; the result is always that of [`References::resolve`].
     pub(super) fn resolve(&mut self, text: &str) -> Result<Url, String> {
-        if let Some(last) = &self.last
+        if !self.references.are_paths_typed
+            && let Some(last) = &self.last
             && let Some(path) = text.strip_prefix(&self.written)
             && is_path(path)
             && let Ok(url) = last.join(path)
         {
             return Ok(url);
         }
-        let url = resolve(text, self.base.as_ref())?;
+        let url = self.references.resolve(text)?;
         let slashes = text.find("://").map(|colon| colon + 3);
         let rest = slashes.and_then(|start| text[start..].find(['/', '?', '#', '\\']));
         if let Some((start, length)) = slashes.zip(rest)
             && shape(text) == Shape::Http
+            && zone::of(&url).is_none()
         {
             text[..start + length].clone_into(&mut self.written);
             self.last = Some(url.clone());
@@ -244,6 +310,22 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_stays_with_its_address() {
+        let url = "http://[fe80::1]:81/a#zone-id=eth0";
+        assert_eq!(read("http://[fe80::1%25eth0]:81/a"), url);
+        assert_eq!(read("[fe80::1%eth0]:81/a"), url);
+        assert_eq!(read(url), url);
+        let base = Url::parse(url).unwrap();
+        let below = |text| parse_url(text, Some(&base)).unwrap().to_string();
+        assert_eq!(below("b"), "http://[fe80::1]:81/b#zone-id=eth0");
+        assert_eq!(below("http://[fe80::2]/"), "http://[fe80::2]/");
+        let mut resolver = Resolver::new(References::default());
+        for text in ["http://[fe80::1%25eth0]/a", "http://[fe80::1%25eth0]/b"] {
+            assert_eq!(resolver.resolve(text), resolve(text, None));
+        }
+    }
+
+    #[test]
     fn what_clearly_names_a_host_gets_http() {
         for text in [
             "example.com",
@@ -305,7 +387,7 @@ mod tests {
             "/x",
             "x.example/y",
         ] {
-            let mut resolver = Resolver::new(None);
+            let mut resolver = Resolver::new(References::default());
             assert_eq!(resolver.resolve(before), resolve(before, None));
             for _ in 0..2 {
                 assert_eq!(resolver.resolve(text), resolve(text, None), "{text}");

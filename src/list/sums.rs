@@ -4,11 +4,10 @@
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use url::Url;
 
 use super::excerpt::{has_control, quote};
 use super::lines::Line;
-use super::reference::resolve;
+use super::reference::References;
 use super::{ListError, Location, Row, read_alone};
 use crate::http::Expected;
 use crate::http::digest::untagged;
@@ -38,12 +37,12 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug)]
 pub(super) struct Sums {
     source: Arc<str>,
-    base: Option<Url>,
+    references: References,
 }
 
 impl Sums {
-    pub(super) fn new(source: Arc<str>, base: Option<Url>) -> Self {
-        Self { source, base }
+    pub(super) fn new(source: Arc<str>, references: References) -> Self {
+        Self { source, references }
     }
 
     /// Parses one line. Blank lines and comments are skipped.
@@ -64,12 +63,12 @@ impl Sums {
         }
         let (name, digest) = entry(line)?;
         let mut row = if name.contains("://") {
-            Row::new(resolve(&name, None)?, location)?
+            Row::new(self.references.without_base().resolve(&name)?, location)?
         } else {
             let name = relative(&name)?;
             // With `./` before it, a name with a colon is not read as a scheme, nor `//` as a host.
             let reference = format!("./{}", utf8_percent_encode(name, IN_PATH));
-            let mut row = Row::new(resolve(&reference, self.base.as_ref())?, location)?;
+            let mut row = Row::new(self.references.resolve(&reference)?, location)?;
             row.out = Some(name.to_owned());
             row
         };

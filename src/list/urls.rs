@@ -9,7 +9,7 @@ use url::Url;
 use super::excerpt::{quote, quote_url};
 use super::lines::Line;
 use super::pieces;
-use super::reference::Resolver;
+use super::reference::{References, Resolver};
 use super::value::{file, filled, header, once, plain, size};
 use super::{ListError, Location, Row, as_written, text_of};
 
@@ -40,10 +40,10 @@ pub(super) struct Urls {
 
 impl Urls {
     /// A parser of the list named `source`.
-    pub(super) fn new(source: Arc<str>, base: Option<Url>) -> Self {
+    pub(super) fn new(source: Arc<str>, references: References) -> Self {
         Self {
             source,
-            urls: Resolver::new(base),
+            urls: Resolver::new(references),
             above: Above::Nothing,
         }
     }

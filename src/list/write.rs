@@ -86,7 +86,7 @@ fn written(expected: &Expected) -> String {
 mod tests {
     use url::Url;
 
-    use super::super::{Format, Rows};
+    use super::super::{Format, References, Rows};
     use super::*;
 
     fn read(list: &str) -> Vec<Row> {
@@ -158,7 +158,7 @@ mod tests {
         ];
         for format in [Format::Urls, Format::Jsonl, Format::Sums] {
             for text in bad {
-                let mut rows = Rows::in_format(format, "list", None);
+                let mut rows = Rows::in_format(format, "list", References::default());
                 rows.feed(text.as_bytes());
                 rows.finish();
                 let Some(Err(error)) = rows.next_row() else {

@@ -53,7 +53,11 @@ impl<S: Sink> Engine<S> {
         self.context.sleeping += usize::from(easy.delay.is_some());
         self.context.running += 1;
         self.context.schedule.push(id);
-        self.transfers.insert(Transfer::new(id, easy));
+        self.transfers.insert(Transfer::new(
+            id,
+            easy,
+            self.context.options.are_paths_typed,
+        ));
     }
 
     /// The transfer of an id, while it is added.

@@ -22,6 +22,9 @@ pub struct Options {
     pub family: Family,
     /// The network interface that connections use, by name, or one of its addresses, which they have as their own.
     pub interface: Option<String>,
+    /// The path and query of a URL are sent as they were typed (`--path-as-is`), with dot segments, if its fragment has
+    /// them as `path-as-is=`.
+    pub are_paths_typed: bool,
     /// The proxies, and the hosts that are reached without one.
     pub proxies: Proxies,
     /// Hosts that connections lead to instead of an origin (`--connect-to`). The first entry that matches counts.

@@ -10,7 +10,7 @@ use url::Url;
 use super::plan::Plan;
 use super::report::BadRow;
 use crate::http::auth;
-use crate::list::{self, Format, ListError, ListReader, Location, Next, Row, Shard, parse_url};
+use crate::list::{self, Format, ListError, ListReader, Location, Next, References, Row, Shard};
 use crate::sys::Stop;
 
 /// The most reads from pipes after a run has stopped, because a writer may never end.
@@ -71,7 +71,7 @@ pub(super) struct Source {
     urls: std::iter::Enumerate<std::vec::IntoIter<String>>,
     lists: std::vec::IntoIter<PathBuf>,
     format: Format,
-    base: Option<Url>,
+    references: References,
     shard: Option<Shard>,
     /// The list under way, and its path.
     input: Option<(ListReader, PathBuf)>,
@@ -92,7 +92,10 @@ impl Source {
             urls: std::mem::take(&mut plan.urls).into_iter().enumerate(),
             lists: std::mem::take(&mut plan.lists).into_iter(),
             format: plan.format,
-            base: plan.base.clone(),
+            references: References {
+                base: plan.base.clone(),
+                are_paths_typed: plan.options.are_paths_typed,
+            },
             shard: plan.shard,
             input: None,
             broken: None,
@@ -122,7 +125,8 @@ impl Source {
     fn next_of_all(&mut self, now: Instant) -> Item {
         if let Some((index, text)) = self.urls.next() {
             let location = Location::typed(index as u64 + 1);
-            let row = parse_url(&text, None).and_then(|url| {
+            let typed = self.references.without_base();
+            let row = typed.parse(&text).and_then(|url| {
                 let shown = auth::masked(&url);
                 Row::new(url, location).map_err(|fault| format!("{fault}: {shown}"))
             });
@@ -152,7 +156,7 @@ impl Source {
         let Some(path) = self.lists.next() else {
             return false;
         };
-        match ListReader::open(&path, self.format, self.base.clone(), &self.stop) {
+        match ListReader::open(&path, self.format, self.references.clone(), &self.stop) {
             Ok(input) => self.input = Some((input, path)),
             Err(error) => self.broken = Some(Unusable::list(path, error)),
         }

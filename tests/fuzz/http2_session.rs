@@ -72,13 +72,13 @@ fn ask(session: &mut Session, is_asked: &mut [bool; STREAMS]) {
     let url = Url::parse("http://a/").expect("a URL");
     let origin = Origin::of(&url).expect("an origin");
     let target = Target::new(&origin, "/");
-    let fields = Fields::new(target, [("Accept", "*/*")].into_iter()).expect("fields");
+    let fields = Fields::new(target.clone(), [("Accept", "*/*")].into_iter()).expect("fields");
     for (slot, is_asked) in is_asked.iter_mut().enumerate() {
         if *is_asked || session.readiness(slot) != Readiness::Ready {
             continue;
         }
         let method = if slot == 1 { Method::Head } else { Method::Get };
-        let request = fields.request(method, target).expect("a request");
+        let request = fields.request(method, target.clone()).expect("a request");
         *is_asked = session.request(slot, method, request).is_some();
         if *is_asked {
             let _ = session.rest(slot);

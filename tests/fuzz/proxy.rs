@@ -17,6 +17,7 @@ pub fn run(value: &[u8]) {
     };
     assert_eq!(shown.parse::<Proxy>().as_ref(), Ok(&same));
     let origin = Origin {
+        zone: None,
         scheme: Scheme::Http,
         host: proxy.host,
         port: proxy.port,

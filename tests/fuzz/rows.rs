@@ -32,7 +32,7 @@ pub(super) fn hold(format: Format, list: &[u8]) {
 
 /// All that a list gives.
 pub(super) fn read(format: Format, pieces: &[&[u8]], base: Option<Url>) -> Vec<Outcome> {
-    let mut rows = Rows::in_format(format, "urls.txt", base);
+    let mut rows = Rows::in_format(format, "urls.txt", base.into());
     let mut all = Vec::new();
     for piece in pieces {
         rows.feed(piece);

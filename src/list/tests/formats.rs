@@ -7,7 +7,7 @@ const MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
 /// What a list gives in a format, a line each: `line url` with what else the row has, or the error.
 fn shown(format: Format, base: Option<&str>, input: impl AsRef<[u8]>) -> Vec<String> {
     let base = base.map(|base| Url::parse(base).unwrap());
-    let mut rows = Rows::in_format(format, "list", base);
+    let mut rows = Rows::in_format(format, "list", base.into());
     rows.feed(input.as_ref());
     rows.finish();
     let all = std::iter::from_fn(|| rows.next_row()).map(|outcome| match outcome {
@@ -256,7 +256,7 @@ fn a_file_that_cannot_be_used_does_not_spoil_the_others() {
 fn a_torn_byte_order_mark_is_no_mark_however_the_list_is_cut() {
     let list: &[&[u8]] = &[b"\xEF", b"\r\n ", b"<metalink/>"];
     let whole = shown(Format::Auto, None, list.concat());
-    let mut rows = Rows::in_format(Format::Auto, "list", None);
+    let mut rows = Rows::in_format(Format::Auto, "list", None.into());
     let mut cut = Vec::new();
     for piece in list {
         rows.feed(piece);
@@ -377,7 +377,7 @@ fn the_beginning_tells_the_format() {
 #[test]
 fn a_line_that_never_ends_costs_no_memory() {
     for format in [Format::Auto, Format::Jsonl, Format::Sums] {
-        let mut rows = Rows::in_format(format, "list", None);
+        let mut rows = Rows::in_format(format, "list", None.into());
         let mut errors = Vec::new();
         for _ in 0..200 {
             rows.feed(&[b'x'; 100_000]);

@@ -1,13 +1,14 @@
 //! From a slot to an established connection: the states Resolve, Connect, Handshake and StandBy.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Instant;
 
 use super::stack::stack;
 use super::{Link, State, Step, Transfer};
 use crate::conn::{Action, Dialled, Interest, Opened, Race, Socket};
 use crate::error::Fault;
+use crate::http::zone;
 use crate::multi::Windows;
 use crate::multi::connection::{Connection, Stage, TargetAddress};
 use crate::multi::connections::ConnectionKey;
@@ -26,6 +27,7 @@ const SMALL_WINDOW: u64 = 64 * 1024;
 struct Peer {
     host: String,
     port: u16,
+    zone: Option<String>,
 }
 
 /// Finds the addresses to connect to: those of the origin, or of its proxy. A proxy that looks no names up is told an
@@ -43,16 +45,20 @@ pub(super) fn resolve<S>(
     let own = Peer {
         host: destination.host.clone(),
         port: destination.port,
+        zone: destination.zone.clone(),
     };
     let tells_address = record.route().tells_address();
     let peer = match record.route().proxy() {
         Some(proxy) => Peer {
             host: proxy.host.clone(),
             port: proxy.port,
+            zone: None,
         },
         None => own.clone(),
     };
     let port = peer.port;
+    let scope = peer.zone.as_deref().map(zone::scope).transpose();
+    let scope = scope.map_err(Fault::Connect)?;
     let Some(addresses) = addresses(context, transfer.subject(), peer, now)? else {
         return Ok(Step::Wait);
     };
@@ -69,7 +75,10 @@ pub(super) fn resolve<S>(
     }
     let addresses: Vec<_> = addresses
         .into_iter()
-        .map(|ip| SocketAddr::new(ip, port))
+        .map(|ip| match (ip, scope) {
+            (IpAddr::V6(ip), Some(scope)) => SocketAddrV6::new(ip, port, 0, scope).into(),
+            (ip, _) => SocketAddr::new(ip, port),
+        })
         .collect();
     let race = Race::new(&addresses, context.pool.origins[key].winner);
     let connection = Connection::new(key, transfer.id, race, target);
@@ -89,7 +98,7 @@ fn addresses(
     peer: Peer,
     now: Instant,
 ) -> Result<Option<Vec<IpAddr>>, Fault> {
-    let Peer { host, port } = peer;
+    let Peer { host, port, .. } = peer;
     let options = &context.options;
     let key = (host.to_ascii_lowercase(), port);
     let found = if let Ok(address) = host.parse() {

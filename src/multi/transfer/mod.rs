@@ -219,6 +219,8 @@ pub(super) struct Redirects {
     pub(super) count: u32,
     /// One of them led away from an https URL.
     pub(super) has_left_tls: bool,
+    /// Paths are sent as they were typed, or as a Location has them.
+    pub(super) are_paths_typed: bool,
 }
 
 /// A transfer in a multi.
@@ -261,7 +263,7 @@ pub(super) struct Logins {
 }
 
 impl<S> Transfer<S> {
-    pub(super) fn new(id: TransferId, easy: Easy<S>) -> Self {
+    pub(super) fn new(id: TransferId, easy: Easy<S>, are_paths_typed: bool) -> Self {
         let allowance = Allowance::new(easy.max_recv_speed);
         let state = match easy.delay {
             Some(_) => State::Delayed,
@@ -271,7 +273,10 @@ impl<S> Transfer<S> {
             id,
             easy,
             state,
-            redirects: Redirects::default(),
+            redirects: Redirects {
+                are_paths_typed,
+                ..Redirects::default()
+            },
             origin: None,
             link: None,
             address: None,

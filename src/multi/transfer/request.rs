@@ -86,7 +86,11 @@ impl<'a, S> NextRequest<'a, S> {
     ) -> Self {
         Self {
             transfer,
-            target: Target::of(origin, transfer.url()),
+            target: if transfer.redirects.are_paths_typed {
+                Target::as_typed(origin, transfer.url())
+            } else {
+                Target::of(origin, transfer.url())
+            },
             route,
             netrc,
             cookies: None,
@@ -146,7 +150,7 @@ impl<'a, S> NextRequest<'a, S> {
             Route::Forward(_) => Form::Absolute,
             Route::Direct | Route::Tunnel(_) => Form::Origin,
         };
-        http1::encode_line(out, easy.method, self.target, form).map_err(unsendable)?;
+        http1::encode_line(out, easy.method, self.target.clone(), form).map_err(unsendable)?;
         if self.is_special() {
             return self.with_fields(|fields| http1::encode_fields(out, fields));
         }
@@ -166,17 +170,17 @@ impl<'a, S> NextRequest<'a, S> {
         prepared: &mut Prepared,
     ) -> Result<http2::Request, Fault> {
         let easy = &self.transfer.easy;
-        let target = self.target;
-        let make = || self.with_fields(|fields| Fields::new(target, fields));
+        let target = &self.target;
+        let make = || self.with_fields(|fields| Fields::new(target.clone(), fields));
         let request = if self.is_special() {
-            make()?.request(easy.method, target)
+            make()?.request(easy.method, target.clone())
         } else {
             prepared.make_ready_for(easy);
             let fields = match &mut prepared.fields {
                 Some(fields) => fields,
                 none => none.insert(make()?),
             };
-            fields.request(easy.method, target)
+            fields.request(easy.method, target.clone())
         };
         request.map_err(unsendable)
     }

@@ -142,7 +142,8 @@ fn redirected<S>(transfer: &Transfer<S>, response: &Response) -> Result<url::Url
             response.status
         )));
     };
-    let url = redirect::target(transfer.url(), location)?;
+    let are_typed = transfer.redirects.are_paths_typed;
+    let url = redirect::target(transfer.url(), location, are_typed)?;
     if transfer.redirects.count >= transfer.easy.max_redirects {
         return Err(Fault::TooManyRedirects(transfer.easy.max_redirects));
     }
