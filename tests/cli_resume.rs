@@ -357,6 +357,39 @@ fn a_server_that_refuses_parts_with_whatever_status_is_asked_for_the_whole_in_an
 }
 
 #[test]
+fn a_server_that_fails_on_ranges_alone_is_probed_and_one_that_recovers_keeps_the_part() {
+    for recovers in [false, true] {
+        let server = Server::start(|s| {
+            let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").cut_at(CUT);
+            let probed = cut.then().status(503).times(2).then();
+            let probed = probed.body(noise(SIZE)).etag("\"v1\"").then();
+            let last = if recovers {
+                probed
+            } else {
+                probed.status(503).then()
+            };
+            last.body(noise(SIZE)).etag("\"v1\"").ranges();
+        });
+        let dir = Dir::new();
+        let out = dir.fetch("--retry-delay 1ms", server.url("/a"));
+        out.ok();
+        let ranges = |request: &Request| request.header("Range").is_some();
+        let asked: Vec<_> = server.requests().iter().map(ranges).collect();
+        let (last, notice) = if recovers {
+            (&[true][..], false)
+        } else {
+            (&[true, false][..], true)
+        };
+        assert_eq!(asked[..4], [false, true, true, false], "{out}");
+        assert_eq!(&asked[4..], last, "{out}");
+        let has_notice = out.stderr().contains("the server refused the range");
+        assert_eq!(has_notice, notice, "{out}");
+        dir.assert_file("a", noise(SIZE));
+        dir.assert_names(&["a"]);
+    }
+}
+
+#[test]
 fn a_part_stays_where_the_whole_is_refused_too() {
     for (status, flags, times) in [
         (404, "-t 9", 2),

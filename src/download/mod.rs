@@ -11,6 +11,7 @@ mod fragment;
 mod hashing;
 mod landing;
 mod message;
+mod mirror;
 pub mod name;
 mod names;
 mod part;
@@ -47,8 +48,9 @@ use fragment::Fragment;
 pub use answer::{Promise, Refusal};
 pub use check::{Checked, Repair};
 pub use hashing::{Hashed, Hashing, TaskId};
+pub use mirror::{Mirror, Record};
 pub use names::Names;
-pub use part::{Claim, Notice, Part, PartOptions, Placed};
+pub use part::{Claim, Notice, Part, PartOptions, Placed, Reliability};
 pub use patience::Patience;
 pub use range::Asked;
 pub use ranges::Ranges;
@@ -529,10 +531,11 @@ impl Download {
         }
     }
 
-    /// Forgets what was learnt of the server, because the next try uses another URL of the file.
-    pub fn turn_to_another(&mut self) {
-        if let Body::File(part) = &mut self.body {
-            part.turn_to_another();
+    /// Takes over what is known of the server of the next try. Returns what was learnt of the present one.
+    pub fn turn_to_another(&mut self, next: Reliability) -> Reliability {
+        match &mut self.body {
+            Body::File(part) => part.turn_to_another(next),
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => Reliability::default(),
         }
     }
 
@@ -541,6 +544,15 @@ impl Download {
     pub fn give_up_ranges(&mut self, is_last: bool) -> bool {
         match &mut self.body {
             Body::File(part) => part.give_up_ranges(is_last),
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
+        }
+    }
+
+    /// Decides after failures of range requests what is requested next. `may_probe` allows a request for the full
+    /// file, which shows whether only ranges fail. Returns true if a probe has shown that: the full file is requested.
+    pub fn suspect_ranges(&mut self, may_probe: bool) -> bool {
+        match &mut self.body {
+            Body::File(part) => part.suspect_ranges(may_probe),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
         }
     }
@@ -739,8 +751,15 @@ impl Sink for Download {
                 _ => Ok(()),
             };
         }
+        if let Body::File(part) = &mut self.body {
+            if part.is_broken_by(response) {
+                return Err(Fault::WebPage);
+            }
+            if !asks_part && part.ends_probe() {
+                return Err(Fault::BadRange("the full file is available"));
+            }
+        }
         match &self.body {
-            Body::File(part) if part.is_broken_by(response) => return Err(Fault::WebPage),
             Body::File(part) if asks_part => part.is_whole(response)?,
             body if is_unasked(response, body) => {
                 return Err(Malformed::Unasked(response.status).into());

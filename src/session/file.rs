@@ -22,15 +22,17 @@ use url::Url;
 
 use crate::download::division::PIECE;
 use crate::download::{
-    Body, Checked, Decision, Download, Hashed, Placed, Refusal, Repair, Retries, TaskId, Tries,
-    WORTH_A_TRY,
+    Body, Checked, Decision, Download, Hashed, Mirror, Placed, Record, Refusal, Repair, Retries,
+    TaskId, Tries, WORTH_A_TRY,
 };
-
 use crate::error::{Doing, Error, Fault};
 use crate::multi::Outcome;
 
 /// How many tries a server gets before a mirror, if a good part of the file came from it.
 const LOYAL_TRIES: u32 = 5;
+
+/// After this number of failed tries, and each multiple, a request for the full file shows whether only ranges fail.
+const TRIES_OF_RANGE: u32 = 3;
 
 /// A file under way: its bytes, and the policy of its tries.
 #[derive(Debug)]
@@ -48,32 +50,6 @@ pub(super) struct File {
     /// The tries at all URLs.
     pub(super) tries_in_all: u32,
     state: State,
-}
-
-/// A URL of a file that is not requested now.
-#[derive(Debug)]
-pub(super) struct Mirror {
-    url: Url,
-    record: Record,
-}
-
-/// The tries at one URL.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Record {
-    pub(super) tries: u32,
-    /// When the first one began.
-    pub(super) began: Option<Instant>,
-    /// The first failure after which the file has made no progress.
-    pub(super) failing: Option<Instant>,
-    /// The end of the backoff after the last failure.
-    rests_until: Option<Instant>,
-}
-
-impl From<Url> for Mirror {
-    fn from(url: Url) -> Self {
-        let record = Record::default();
-        Self { url, record }
-    }
 }
 
 /// What a file waits for.
@@ -211,18 +187,7 @@ impl File {
 
     /// The tries at the present URL so far.
     fn tried(&self, now: Instant) -> Tries {
-        let Record {
-            tries,
-            began,
-            failing,
-            ..
-        } = self.record;
-        Tries {
-            count: tries,
-            elapsed: began.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
-            failing: failing.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
-            is_begun: self.download.start() > 0,
-        }
+        self.record.tried(now, self.download.start() > 0)
     }
 
     /// What follows an event.
@@ -231,7 +196,7 @@ impl File {
         loop {
             step = match step {
                 Step::Complete(outcome) => self.complete(outcome),
-                Step::Wrong(error) => self.repair(error, context.url),
+                Step::Wrong(error) => self.repair(error, context.url, context.now),
                 Step::Failed(error) => self.failed(error, context),
                 Step::Misfit(error) => self.misfit(error),
                 Step::Exhausted(error) => self.next_mirror(error, context.now),
@@ -344,7 +309,7 @@ impl File {
     }
 
     /// Handles a complete body with a wrong digest: its wrong pieces or all of it are fetched again, or it fails.
-    fn repair(&mut self, error: Error, url: &Url) -> Step {
+    fn repair(&mut self, error: Error, url: &Url, now: Instant) -> Step {
         let is_readable = !matches!(error.fault(), Fault::Disk { .. });
         let is_shared = is_readable && std::mem::take(&mut self.is_shared);
         match self.download.repair(self.mirrors.len()) {
@@ -357,16 +322,17 @@ impl File {
                 // The other pieces may be right, and the next mirror may have the right bytes. It is asked alone, so
                 // that its pieces can be judged.
                 self.is_alone = true;
-                let mirror = self.mirrors.pop_front().map(|mirror| {
-                    self.mirrors.push_back(url.clone().into());
-                    self.download.turn_to_another();
-                    self.record = Record {
-                        tries: 1,
-                        ..Record::default()
-                    };
-                    mirror.url
-                });
-                self.start_at(why, Counted::Repeated, None, mirror)
+                self.record.was_wrong |= !is_shared;
+                let Some(mirror) = self.next(now) else {
+                    return self.start(why, Counted::Repeated);
+                };
+                let record = Record {
+                    was_wrong: self.record.was_wrong,
+                    ..Record::default()
+                };
+                let step = self.turn_to(why, mirror, now, Some((url, record)));
+                self.is_shared = false;
+                step
             }
             Repair::Enough => Step::Act(Action::End(End::Failed(error))),
             Repair::Impossible if self.download.discard() => {
@@ -388,8 +354,7 @@ impl File {
         if let Body::File(part) = &mut self.download.body
             && part.has_come_further()
         {
-            self.record.tries = 1;
-            self.record.failing = None;
+            self.record.reset_tries();
         }
         if !self.download.can_start_over() {
             return Step::Exhausted(error);
@@ -398,6 +363,14 @@ impl File {
         let decision = context.retries.decide(context.url, &error, tries, now);
         self.record.failing.get_or_insert(now);
         match decision {
+            Decision::Again(_)
+                if self.may_concern_range(&error)
+                    && self
+                        .download
+                        .suspect_ranges(tries.count % TRIES_OF_RANGE == 0) =>
+            {
+                self.start(Why::Next, Counted::Repeated)
+            }
             Decision::Again(backoff) => {
                 let tries = tries.count;
                 let why = Why::Retry {
@@ -406,15 +379,11 @@ impl File {
                     backoff,
                 };
                 self.record.rests_until = now.checked_add(backoff);
-                let mirror = self.mirror_before(self.record.rests_until, now);
-                let Some(Mirror { url, record }) = mirror else {
+                let Some(mirror) = self.mirror_before_retry(now) else {
                     return self.start_at(why, Counted::Further, Some(backoff), None);
                 };
-                self.mirrors.push_back(Mirror {
-                    url: context.url.clone(),
-                    record: self.record,
-                });
-                self.turn_to(why, url, record, now)
+                let present = (context.url, self.record);
+                self.turn_to(why, mirror, now, Some(present))
             }
             Decision::GiveUp
                 if context.retries.has_time(tries)
@@ -427,29 +396,60 @@ impl File {
         }
     }
 
-    /// Removes the mirror that is requested instead of waiting for the present URL until `rested`: the first one that
-    /// is not in backoff, or else the one with the shortest rest of a backoff.
-    fn mirror_before(&mut self, rested: Option<Instant>, now: Instant) -> Option<Mirror> {
+    /// Removes the mirror that is requested instead of waiting for the backoff of the present URL: one that is in none,
+    /// or in a shorter one.
+    fn mirror_before_retry(&mut self, now: Instant) -> Option<Mirror> {
         if self.keeps_to_its_server() {
             return None;
         }
-        let times = self.mirrors.iter().map(|mirror| mirror.rests_until(now));
-        let (index, until) = times.enumerate().min_by_key(|(_, until)| *until)?;
-        let is_sooner = until <= now || rested.is_none_or(|rested| until < rested);
-        is_sooner.then(|| self.mirrors.remove(index)).flatten()
+        let (was_wrong, until) = self.mirrors.get(self.next_index(now)?)?.rank(now);
+        let is_sooner = until <= now || self.record.rests_until.is_none_or(|own| until < own);
+        let is_before = match (was_wrong, self.record.was_wrong) {
+            (false, true) => true,
+            (true, false) => false,
+            (true, true) | (false, false) => is_sooner,
+        };
+        is_before.then(|| self.next(now)).flatten()
+    }
+
+    /// Removes the mirror that is requested next.
+    fn next(&mut self, now: Instant) -> Option<Mirror> {
+        let index = self.next_index(now)?;
+        self.mirrors.remove(index)
+    }
+
+    fn next_index(&self, now: Instant) -> Option<usize> {
+        let ranks = self.mirrors.iter().map(|mirror| mirror.rank(now));
+        let first = ranks.enumerate().min_by_key(|(_, rank)| *rank);
+        first.map(|(index, _)| index)
     }
 
     /// Whether the bytes on the disk are worth some retries at their server: another server may have another version,
-    /// which would replace them.
+    /// which would replace them. After a wrong digest each server is asked alone, so that its bytes can be judged.
     fn keeps_to_its_server(&self) -> bool {
-        self.download.written() >= WORTH_A_TRY && self.record.tries <= LOYAL_TRIES
+        let has_begun = self.download.written() >= WORTH_A_TRY && self.record.tries <= LOYAL_TRIES;
+        has_begun || self.is_alone && !self.record.was_wrong
     }
 
-    /// Starts a try of another URL, after the backoff of that.
-    fn turn_to(&mut self, why: Why, url: Url, record: Record, now: Instant) -> Step {
+    /// Starts a try of a mirror, after its backoff. The present URL may become a mirror.
+    fn turn_to(
+        &mut self,
+        why: Why,
+        mirror: Mirror,
+        now: Instant,
+        present: Option<(&Url, Record)>,
+    ) -> Step {
+        let Mirror { url, record } = mirror;
         self.is_shared |= self.download.has_bytes();
+        let reliability = self.download.turn_to_another(record.reliability);
+        self.mirrors.extend(present.map(|(url, record)| Mirror {
+            url: url.clone(),
+            record: Record {
+                reliability,
+                ..record
+            },
+        }));
         self.record = record;
-        self.download.turn_to_another();
         let until = record.rests_until.filter(|until| *until > now);
         let delay = until.map(|until| until.saturating_duration_since(now));
         self.start_at(why, Counted::Further, delay, Some(url))
@@ -493,22 +493,12 @@ impl File {
 
     /// Turns to the next mirror after the last failure of a URL, or fails the file.
     fn next_mirror(&mut self, error: Error, now: Instant) -> Step {
-        let times = self.mirrors.iter().map(|mirror| mirror.rests_until(now));
-        let next = times.enumerate().min_by_key(|(_, until)| *until);
         if self.download.can_start_over()
-            && let Some((index, _)) = next
-            && let Some(Mirror { url, record }) = self.mirrors.remove(index)
+            && let Some(mirror) = self.next(now)
         {
-            return self.turn_to(Why::Mirror(error), url, record, now);
+            return self.turn_to(Why::Mirror(error), mirror, now, None);
         }
         Step::Act(Action::End(End::Failed(error)))
-    }
-}
-
-impl Mirror {
-    /// The end of its backoff; `now` if it is in none.
-    fn rests_until(&self, now: Instant) -> Instant {
-        self.record.rests_until.map_or(now, |until| until.max(now))
     }
 }
 

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::file::Mirror;
 use super::job::Job;
 use super::report::ActiveFile;
 use crate::download::division::{
@@ -53,16 +52,14 @@ impl Split {
         let job = &easy.sink;
         let sources = Sources {
             url: &easy.url,
-            mirrors: &job.file.mirror_urls(),
+            record: job.file.record,
+            mirrors: &job.file.mirrors,
             bond: if job.file.is_alone {
                 None
             } else {
                 job.file.download.bond()
             },
             validators: segment.validators(),
-            tries: job.file.record.tries,
-            began: job.file.record.began,
-            failing: job.file.record.failing,
             per_origin,
         };
         let begun = Begun {
@@ -281,12 +278,10 @@ impl Split {
         }
         let remaining = self.division.into_remaining();
         let job = &mut self.easy.sink;
-        job.file.record.tries = remaining.tries;
-        job.file.record.began = Some(remaining.began);
-        job.file.record.failing = remaining.failing;
+        job.file.record = remaining.record;
         job.file.is_shared |= remaining.is_shared;
         if let Some(mirrors) = remaining.mirrors {
-            job.file.mirrors = mirrors.into_iter().map(Mirror::from).collect();
+            job.file.mirrors = mirrors;
         }
         (self.easy, outcome)
     }

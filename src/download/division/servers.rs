@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::iter;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use url::Url;
 
 use super::mirrors::Mirrors;
-use crate::download::{Bond, Proof, Tries, Validators};
+use crate::download::{Bond, Mirror, Proof, Record, Tries, Validators};
 use crate::http::Origin;
 
 /// What is known of a file's servers when the file is divided.
@@ -15,18 +15,14 @@ use crate::http::Origin;
 pub struct Sources<'a> {
     /// Where its first transfer fetches it.
     pub url: &'a Url,
-    /// Its other URLs, in the order of the row.
-    pub mirrors: &'a VecDeque<Url>,
+    /// What is known of that.
+    pub record: Record,
+    /// Its other URLs, in the order in which they are requested.
+    pub mirrors: &'a VecDeque<Mirror>,
     /// The proof that the bytes of several servers are of one version; without it, the mirrors are not used.
     pub bond: Option<Bond>,
     /// The validators that the first server sent.
     pub validators: &'a Validators,
-    /// The tries at the first server.
-    pub tries: u32,
-    /// When the first of those began.
-    pub began: Option<Instant>,
-    /// Since when they fail.
-    pub failing: Option<Instant>,
     /// The most connections to one origin; 0 is no limit.
     pub per_origin: usize,
 }
@@ -34,16 +30,12 @@ pub struct Sources<'a> {
 /// What is known of a file's servers when the division ends, for its next try.
 #[derive(Debug)]
 pub struct Remaining {
-    /// The tries at the server that the next try asks.
-    pub tries: u32,
-    /// When the first of those began.
-    pub began: Instant,
-    /// Since when they fail.
-    pub failing: Option<Instant>,
+    /// What is known of the server that the next try asks.
+    pub record: Record,
     /// Other servers have sent bytes: if the digest does not match, the leader may not be at fault.
     pub is_shared: bool,
     /// The other servers that are not lost; `None` if the mirrors were not used.
-    pub mirrors: Option<VecDeque<Url>>,
+    pub mirrors: Option<VecDeque<Mirror>>,
 }
 
 /// The servers of one file. Index 0 is the server of its first response; mirrors follow in the order of the row.
@@ -66,12 +58,7 @@ pub struct Servers {
 struct Server {
     url: Url,
     proof: Proof,
-    /// The tries so far.
-    tries: u32,
-    /// The start of the first try.
-    began: Instant,
-    /// Since when it fails without progress.
-    failing: Option<Instant>,
+    record: Record,
     /// The number of failures, where transfers that were open at the same failure count as one: each transfer stores
     /// the era that it was opened in.
     era: u32,
@@ -87,7 +74,9 @@ impl Servers {
         let bond = sources.bond;
         let mirrors = bond.is_some().then_some(sources.mirrors);
         let (mut servers, mut origins) = (Vec::new(), Vec::new());
-        for url in iter::once(sources.url).chain(mirrors.into_iter().flatten()) {
+        let others = mirrors.into_iter().flatten();
+        let others = others.map(|mirror| (&mirror.url, mirror.record));
+        for (url, record) in iter::once((sources.url, sources.record)).chain(others) {
             let Ok(origin) = Origin::of(url) else {
                 continue;
             };
@@ -104,13 +93,12 @@ impl Servers {
                     },
                     is_vouched,
                 },
-                tries: if is_first { sources.tries } else { 1 },
-                began: if is_first {
-                    sources.began.unwrap_or(now)
-                } else {
-                    now
+                record: Record {
+                    // The next try of a mirror is counted as begun.
+                    tries: record.tries + u32::from(!is_first),
+                    began: record.began.or(Some(now)),
+                    ..record
                 },
-                failing: if is_first { sources.failing } else { None },
                 era: 0,
                 has_brought: is_first,
                 is_lost: false,
@@ -180,17 +168,13 @@ impl Servers {
     /// the one before it was counted.
     pub(super) fn tried(&self, server: usize, era: u32, now: Instant) -> Tries {
         let server = self.servers.get(server);
-        let count = server.map_or(1, |server| {
-            let is_counted = server.era > era;
-            server.tries - u32::from(is_counted && server.tries > 1)
-        });
-        let elapsed = server.map(|server| now.saturating_duration_since(server.began));
-        let failing = server.and_then(|server| server.failing);
+        let tries = server.map_or(Record::default(), |server| server.record);
+        let tries = tries.tried(now, true);
+        let is_counted = server.is_some_and(|server| server.era > era);
+        let before = tries.count.saturating_sub(u32::from(is_counted));
         Tries {
-            count,
-            elapsed: elapsed.unwrap_or(Duration::ZERO),
-            failing: failing.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
-            is_begun: true,
+            count: before.max(1),
+            ..tries
         }
     }
 
@@ -204,9 +188,9 @@ impl Servers {
         if let Some(server) = self.servers.get_mut(server)
             && server.era == era
         {
-            server.failing.get_or_insert(now);
+            server.record.failing.get_or_insert(now);
             server.era += 1;
-            server.tries += 1;
+            server.record.tries += 1;
         }
     }
 
@@ -221,8 +205,7 @@ impl Servers {
     /// Resets the tries of a server that made enough progress.
     pub(super) fn reset_tries(&mut self, server: usize) {
         if let Some(server) = self.servers.get_mut(server) {
-            server.tries = 1;
-            server.failing = None;
+            server.record.reset_tries();
         }
     }
 
@@ -262,19 +245,23 @@ impl Servers {
 
     /// What the next try needs: it asks the leader, and the others that are not lost become its mirrors.
     pub(super) fn into_remaining(self) -> Remaining {
-        let leader = &self.servers[self.leader];
-        let (tries, began, failing) = (leader.tries, leader.began, leader.failing);
+        let record = self.servers[self.leader].record;
         let mut servers = self.servers.iter().enumerate();
         let is_shared = servers.any(|(index, server)| index != self.leader && server.has_brought);
         let mirrors = self.has_bond.then(|| {
             let servers = self.servers.into_iter().enumerate();
             let others = servers.filter(|(index, server)| *index != self.leader && !server.is_lost);
-            others.map(|(_, server)| server.url).collect()
+            let others = others.map(|(_, server)| Mirror {
+                url: server.url,
+                record: Record {
+                    tries: server.record.tries.saturating_sub(1),
+                    ..server.record
+                },
+            });
+            others.collect()
         });
         Remaining {
-            tries,
-            began,
-            failing,
+            record,
             is_shared,
             mirrors,
         }

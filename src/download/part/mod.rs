@@ -27,7 +27,7 @@ use crate::error::Fault;
 use crate::http::Response;
 use crate::sys::{self, Folder, Identity};
 use attempt::Attempt;
-use reliability::Reliability;
+pub use reliability::Reliability;
 use synced::Synced;
 use target::PartTarget;
 

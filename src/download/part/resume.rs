@@ -144,6 +144,7 @@ impl Part {
             self.open()?;
         }
         self.reliability.has_sent = true;
+        self.reliability.request_ranges();
         self.state.size = range.total;
         if self.state.validators == Validators::default() {
             self.state.validators = Validators::of(response);
@@ -282,10 +283,31 @@ impl Part {
         true
     }
 
+    /// Decides after the failures of several range requests what is requested next. `may_probe` allows a request for
+    /// the full file, which shows whether only ranges fail. Returns true if a probe has shown that.
+    pub(in crate::download) fn suspect_ranges(&mut self, may_probe: bool) -> bool {
+        if self.reliability.was_last_range() {
+            return self.give_up_ranges(true);
+        }
+        self.reliability.request_ranges();
+        if may_probe && (self.has_asked() || self.is_divided) {
+            self.reliability.probe();
+        }
+        false
+    }
+
+    /// Whether a full response has answered a probe, so that its body is not needed now.
+    pub(in crate::download) fn ends_probe(&mut self) -> bool {
+        self.reliability.ends_probe()
+    }
+
     /// Decides after a response that does not continue the written bytes whether the full file may be requested.
     /// Forgets what was written, unless the range was refused.
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         let why = match fault {
+            Fault::BadRange(_) if !self.has_asked() && self.reliability.was_last_range() => {
+                return true;
+            }
             Fault::BadRange(why) => {
                 self.reliability.give_up_ranges();
                 why
@@ -367,9 +389,9 @@ impl Part {
         is_inherited
     }
 
-    /// Forgets what was learnt of the server.
-    pub(in crate::download) fn turn_to_another(&mut self) {
-        self.reliability = Reliability::default();
+    /// Takes over what is known of the next server. Returns what was learnt of the present one.
+    pub(in crate::download) fn turn_to_another(&mut self, next: Reliability) -> Reliability {
+        std::mem::replace(&mut self.reliability, next)
     }
 
     /// The fault if a complete response leaves bytes missing: it had a shorter range than the requested one.

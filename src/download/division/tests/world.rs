@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use url::Url;
 
 use super::super::{Action, Begun, Division, End, Frontier, Lane, Opening, Servers, Sources};
-use crate::download::{Bond, Jitter, Patience, Ranges, Retries, Retry, Validators};
+use crate::download::{Bond, Jitter, Patience, Ranges, Record, Retries, Retry, Validators};
 use crate::error::{Doing, Error, Fault, RetryAfter, Timeout};
 use crate::multi::Outcome;
 
@@ -198,15 +198,17 @@ impl World {
     /// A file. Its first transfer, from the first of `servers`, has written everything before `setting.at`.
     pub(super) fn new(setting: Setting, servers: Vec<Server>) -> Self {
         let now = Instant::now();
-        let mirrors: VecDeque<_> = (1..servers.len()).map(url).collect();
+        let mirrors: VecDeque<_> = (1..servers.len()).map(|n| url(n).into()).collect();
         let sources = Sources {
             url: &url(0),
+            record: Record {
+                tries: 1,
+                began: Some(now),
+                ..Record::default()
+            },
             mirrors: &mirrors,
             bond: Some(Bond::Digest),
             validators: &validators(),
-            tries: 1,
-            began: Some(now),
-            failing: None,
             per_origin: setting.per_origin,
         };
         let ranges = iter::once(0..setting.at).filter(|range| !range.is_empty());
