@@ -373,8 +373,9 @@ fn a_server_that_fails_on_ranges_alone_is_probed_and_one_that_recovers_keeps_the
         let dir = Dir::new();
         let out = dir.fetch("--retry-delay 1ms", server.url("/a"));
         out.ok();
-        let ranges = |request: &Request| request.header("Range").is_some();
-        let asked: Vec<_> = server.requests().iter().map(ranges).collect();
+        let requests = server.requests();
+        let ranges = requests.iter().map(|r| r.header("Range").is_some());
+        let asked: Vec<_> = ranges.collect();
         let (last, notice) = if recovers {
             (&[true][..], false)
         } else {

@@ -549,10 +549,17 @@ impl Download {
     }
 
     /// Decides after failures of range requests what is requested next. `may_probe` allows a request for the full
-    /// file, which shows whether only ranges fail. Returns true if a probe has shown that: the full file is requested.
-    pub fn suspect_ranges(&mut self, may_probe: bool) -> bool {
-        match &mut self.body {
-            Body::File(part) => part.suspect_ranges(may_probe),
+    /// file, which shows whether only ranges fail. If one has shown that, the full file is requested from now on.
+    pub fn suspect_ranges(&mut self, may_probe: bool) {
+        if let Body::File(part) = &mut self.body {
+            part.suspect_ranges(may_probe);
+        }
+    }
+
+    /// Whether the response was to a request that only shows whether the full file is available.
+    pub fn was_probed(&self) -> bool {
+        match &self.body {
+            Body::File(part) => part.was_probed(),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
         }
     }

@@ -363,15 +363,11 @@ impl File {
         let decision = context.retries.decide(context.url, &error, tries, now);
         self.record.failing.get_or_insert(now);
         match decision {
-            Decision::Again(_)
-                if self.may_concern_range(&error)
-                    && self
-                        .download
-                        .suspect_ranges(tries.count % TRIES_OF_RANGE == 0) =>
-            {
-                self.start(Why::Next, Counted::Repeated)
-            }
             Decision::Again(backoff) => {
+                if self.may_concern_range(&error) {
+                    let may_probe = tries.count % TRIES_OF_RANGE == 0;
+                    self.download.suspect_ranges(may_probe);
+                }
                 let tries = tries.count;
                 let why = Why::Retry {
                     error,
@@ -484,7 +480,9 @@ impl File {
                 }
             }
         }
-        if self.download.may_start_over(error.fault()) {
+        if self.download.was_probed() {
+            self.start(Why::Next, Counted::Continued)
+        } else if self.download.may_start_over(error.fault()) {
             self.start(Why::Next, Counted::Repeated)
         } else {
             Step::Exhausted(error)

@@ -43,13 +43,11 @@ impl Reliability {
         self.requests = Requests::Full;
     }
 
-    /// Requests the full file once. Returns false if that is no use any more.
-    pub(super) fn probe(&mut self) -> bool {
-        let is_new = self.requests == Requests::Ranges;
-        if is_new {
+    /// Requests the full file once.
+    pub(super) fn probe(&mut self) {
+        if self.requests == Requests::Ranges {
             self.requests = Requests::Probe;
         }
-        is_new
     }
 
     /// Whether a full response answers a probe, so that the range is requested once more.

@@ -283,17 +283,22 @@ impl Part {
         true
     }
 
-    /// Decides after the failures of several range requests what is requested next. `may_probe` allows a request for
-    /// the full file, which shows whether only ranges fail. Returns true if a probe has shown that.
-    pub(in crate::download) fn suspect_ranges(&mut self, may_probe: bool) -> bool {
+    /// Decides after failures of range requests what is requested next. `may_probe` allows a request for the full
+    /// file, which shows whether only ranges fail. If one has shown that, the full file is requested from now on.
+    pub(in crate::download) fn suspect_ranges(&mut self, may_probe: bool) {
         if self.reliability.was_last_range() {
-            return self.give_up_ranges(true);
+            self.give_up_ranges(true);
+            return;
         }
         self.reliability.request_ranges();
         if may_probe && (self.has_asked() || self.is_divided) {
             self.reliability.probe();
         }
-        false
+    }
+
+    /// Whether the response was to a probe, and the full file is available.
+    pub(in crate::download) fn was_probed(&self) -> bool {
+        !self.has_asked() && self.reliability.was_last_range()
     }
 
     /// Whether a full response has answered a probe, so that its body is not needed now.
@@ -305,9 +310,6 @@ impl Part {
     /// Forgets what was written, unless the range was refused.
     pub fn may_start_over(&mut self, fault: &Fault) -> bool {
         let why = match fault {
-            Fault::BadRange(_) if !self.has_asked() && self.reliability.was_last_range() => {
-                return true;
-            }
             Fault::BadRange(why) => {
                 self.reliability.give_up_ranges();
                 why
