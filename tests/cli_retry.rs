@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Dir, noise};
+use crate::harness::{Dir, json_lines, noise};
 use crate::server::{Port, Request, Server};
 
 #[test]
@@ -59,6 +59,51 @@ fn a_status_that_is_final_is_not_tried_again() {
 }
 
 /// Without `-t`, a port that refuses connections is most likely a typo.
+#[test]
+fn rows_of_a_failing_server_keep_no_other_row_from_starting() {
+    let server = Server::start(|s| {
+        s.get("/a").status(503);
+    });
+    let dir = Dir::new();
+    let mut list: String = (0..1500)
+        .map(|n| format!("{} {n}\n", server.url("/a")))
+        .collect();
+    let other = Server::start(|s| {
+        s.get("/b").body(b"ok");
+    });
+    list.push_str(&other.url("/b"));
+    let list = dir.write("list", list);
+    let run = dir.gannet().flags("-j 4 --retry-delay 1h -i").arg(list);
+    let run = run.spawn();
+    run.wait_for_completions(1);
+    run.signal("INT");
+    let out = run.finish();
+    out.died_by(2);
+    dir.assert_file("b", b"ok");
+}
+
+#[test]
+fn a_silent_server_leaves_slots_for_others() {
+    let (silent, server) = (
+        Port::silent(),
+        Server::start(|s| {
+            s.get("/b").body(b"ok");
+        }),
+    );
+    let mut list: String = (0..10)
+        .map(|n| format!("{} {n}\n", silent.url("/a")))
+        .collect();
+    list.push_str(&server.url("/b"));
+    let dir = Dir::new();
+    let out = dir.fetch_list("-j 4 -t 0 --stall-timeout 1s --json", list);
+    let statuses = json_lines(&out.stdout());
+    let last = statuses
+        .iter()
+        .position(|line| line["url"] == server.url("/b"));
+    assert!(last.is_some_and(|index| index < 8), "{out}");
+    dir.assert_file("b", b"ok");
+}
+
 #[test]
 fn a_server_that_never_answered_and_refuses_connections_fails_soon() {
     let dead = Port::dead();

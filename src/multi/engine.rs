@@ -269,6 +269,13 @@ impl<S: Sink> Engine<S> {
             });
             return self.set_timer(id);
         }
+        let is_silent = last_byte.is_none_or(|at| Some(at) < transfer.clocks.dispatched);
+        if let Some(key) = transfer.origin
+            && is_silent
+            && !matches!(kind, Timeout::Speed | Timeout::Total)
+        {
+            self.context.pool.fell_silent(key);
+        }
         let kind = transfer::timeout_kind(transfer, &self.context, kind);
         self.fail(id, Fault::Timeout { kind, limit }, now);
         self.assign_freed_slots(now);

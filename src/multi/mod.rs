@@ -343,8 +343,8 @@ impl<S: Sink> Multi<S> {
         self.engine.context.running
     }
 
-    /// The number of running transfers that cannot start now: their delay or a hold of their origin is not over, or
-    /// another transfer is testing whether the origin can be reached.
+    /// The number of running transfers that cannot start now: their delay or a hold of their origin is not over, the
+    /// origin is throttled, or another transfer is testing whether it can be reached.
     pub fn sleeping(&self) -> usize {
         let context = &self.engine.context;
         context.sleeping + context.pool.asleep()

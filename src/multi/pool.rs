@@ -260,6 +260,16 @@ impl Pool {
         self.hold(key, until);
     }
 
+    /// A transfer has waited in vain for a byte, and no other transfer from the origin received one in that time.
+    pub(super) fn fell_silent(&mut self, key: OriginKey) {
+        let slots = self.limits.transfers;
+        let queue = &mut self.queues[key.index()];
+        if slots > 0 && queue.throttle.is_none() {
+            queue.throttle = Some(Throttle::silent(slots));
+            self.refresh(key);
+        }
+    }
+
     /// A transfer from an origin succeeded.
     pub(super) fn succeeded(&mut self, key: OriginKey) {
         let queue = &mut self.queues[key.index()];
@@ -285,7 +295,8 @@ impl Pool {
         }
     }
 
-    /// The number of transfers that wait at an origin that is held, or that another transfer tries to reach.
+    /// The number of transfers that wait at an origin that is held or at its throttle, or that another transfer tries
+    /// to reach.
     pub(super) fn asleep(&self) -> usize {
         self.asleep
     }
@@ -486,7 +497,7 @@ impl Pool {
     fn refresh(&mut self, key: OriginKey) {
         let record = &self.origins[key];
         let queue = &mut self.queues[key.index()];
-        let is_asleep = queue.held.is_some() || record.breaker.is_probed();
+        let is_asleep = queue.held.is_some() || record.breaker.is_probed() || queue.is_throttled();
         let asleep = queue.waiting.len() * usize::from(is_asleep);
         self.asleep = self.asleep + asleep - std::mem::replace(&mut queue.asleep, asleep);
         self.crowded.set(key.index() as u32, queue.crowded_at());

@@ -98,6 +98,12 @@ impl Queue {
         used.saturating_sub(self.standing_by)
     }
 
+    /// Whether as many connections are busy as the throttle allows.
+    pub(super) fn is_throttled(&self) -> bool {
+        self.throttle
+            .is_some_and(|throttle| !throttle.has_room(self.busy()))
+    }
+
     /// The first waiting transfer, if it could get a slot by the limits of its origin.
     pub(super) fn next_ready(&self, record: &OriginRecord, limits: &Limits) -> Option<Ready> {
         let turn = *self.waiting.keys().next()?;
@@ -112,10 +118,7 @@ impl Queue {
 
     /// The slot that the first waiting transfer would get by the limits of its origin.
     pub(super) fn offer(&self, record: &OriginRecord, limits: &Limits) -> Option<Slot> {
-        if !self
-            .throttle
-            .is_none_or(|throttle| throttle.has_room(self.busy()))
-        {
+        if self.is_throttled() {
             return None;
         }
         let first = self.waiting.values().next();

@@ -1,7 +1,9 @@
-//! The cap on an origin's busy connections after the server asked for fewer requests, and how it grows back. Pure.
+//! The cap on an origin's busy connections after the server asked for fewer requests or fell silent, and how it grows
+//! back. Pure.
 
-/// A cap on an origin's busy connections after a 429 or 503. Each such response halves it. It grows by one after as
-/// many successful transfers as it allows at once, and is dropped when it reaches the number from before.
+/// A cap on an origin's busy connections. Each 429 or 503 halves it; then it grows by one after as many successful
+/// transfers as it allows at once, and is dropped when it reaches the number from before. A silent origin gets half of
+/// all slots until a transfer succeeds, so that the others go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Throttle {
     cap: usize,
@@ -18,6 +20,16 @@ impl Throttle {
         Self {
             cap: (busy / 2).max(1),
             from,
+            succeeded: 0,
+        }
+    }
+
+    /// The cap for a silent origin if there are `slots` for all origins.
+    pub(super) fn silent(slots: usize) -> Self {
+        let cap = (slots / 2).max(1);
+        Self {
+            cap,
+            from: cap,
             succeeded: 0,
         }
     }
@@ -49,6 +61,14 @@ mod tests {
         let again = Throttle::after(Some(throttle), 8);
         assert!(again.has_room(3) && !again.has_room(4));
         assert!(Throttle::after(Some(again), 0).has_room(0));
+    }
+
+    #[test]
+    fn a_silent_origin_gets_half_of_the_slots_until_a_success() {
+        let throttle = Throttle::silent(16);
+        assert!(throttle.has_room(7) && !throttle.has_room(8));
+        assert_eq!(throttle.relaxed(), None);
+        assert!(Throttle::silent(1).has_room(0));
     }
 
     #[test]

@@ -14,8 +14,9 @@ const RUNNING: usize = 4;
 /// Descriptors of a row in backoff: its file and its folder.
 const SLEEPING: usize = 2;
 
-/// The most rows in backoff, however many descriptors are free.
-const SLEEPERS: usize = 1024;
+/// The most rows in backoff, however many descriptors are free: many rows may meet one sick server, and those behind
+/// them are for others. Each takes about a KiB of memory.
+const SLEEPERS: usize = 1 << 16;
 
 /// The most folders that stay open, beside the run's base folder.
 const FOLDERS: usize = 16;
