@@ -198,6 +198,7 @@ fn options(flags: &Flags) -> Result<Options> {
         tls: tls(&flags.tls),
         max_recv_speed: limit(flags.concurrency.limit_rate),
         start_interval: flags.concurrency.rate,
+        call_budget: None,
         protocol: match (flags.http.http1_1, flags.http.http2) {
             (true, _) => Protocol::Http1,
             (_, true) => Protocol::Http2,

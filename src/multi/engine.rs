@@ -14,9 +14,8 @@ use super::info::{Done, TransferId};
 use super::multiplexed::{Arrival, Multiplexed, SLICE};
 use super::queue::Slot;
 use super::rate::Rate;
-use super::schedule::TURNS;
 use super::trace::Trace;
-use super::transfer::{self, BUDGET, Link, State, Step, Transfer};
+use super::transfer::{self, Link, State, Step, Transfer};
 use super::unanswered::Crowded;
 use super::{Easy, Sink};
 use crate::conn::Interest;
@@ -140,42 +139,38 @@ impl<S: Sink> Engine<S> {
         }
     }
 
-    /// Runs what is due and what is runnable, within bounds that keep the call short. The rest comes first in the next
-    /// call.
+    /// Runs what is due and what is runnable, within the budget of the call, and at least one of each kind. Expired
+    /// timers come first; they get half of the budget at most, so that they leave some for the rest. What is left over
+    /// comes first in the next call.
     pub(super) fn run_due(&mut self, now: Instant) {
         // Slots become free without an event when the limits were raised or a hold ends.
         self.context.pool.release_due(now);
         self.assign_slots(now);
         self.relieve_unanswered(now);
-        self.run_connections(now);
         self.run_timers(now);
+        self.run_connections(now);
         self.run_transfers(now);
         self.context.schedule.resume_yielded();
     }
 
     fn run_connections(&mut self, now: Instant) {
-        self.context.schedule.begin_work();
         let mut keys = self.context.schedule.take_connections();
         let mut done = 0;
-        while let Some(key) = keys.get(done)
-            && !self.context.schedule.is_spent()
-        {
+        while let Some(key) = keys.get(done) {
             self.drive_connection(*key, now);
             done += 1;
+            self.context.schedule.end_turn();
+            if self.context.schedule.is_spent() {
+                break;
+            }
         }
         keys.drain(..done);
         self.context.schedule.put_back(keys);
     }
 
     fn run_timers(&mut self, now: Instant) {
-        self.context.schedule.begin_work();
-        for _ in 0..TURNS {
-            if self.context.schedule.is_spent() {
-                break;
-            }
-            let Some(index) = self.context.schedule.timers.pop_expired(now) else {
-                break;
-            };
+        let reserve = self.context.schedule.budget() / 2;
+        while let Some(index) = self.context.schedule.timers.pop_expired(now) {
             if let Some(transfer) = self.transfers.get(index as usize) {
                 let id = transfer.id;
                 // A last look first: if the application called late, what the transfer waits for may have come.
@@ -185,19 +180,20 @@ impl<S: Sink> Engine<S> {
                 self.drive(id, now);
                 self.expire(id, now);
             }
+            self.context.schedule.end_turn();
+            if self.context.schedule.budget() <= reserve {
+                break;
+            }
         }
     }
 
     fn run_transfers(&mut self, now: Instant) {
-        self.context.schedule.begin_work();
-        for _ in 0..TURNS {
+        while let Some(id) = self.context.schedule.pop() {
+            self.drive(id, now);
+            self.context.schedule.end_turn();
             if self.context.schedule.is_spent() {
                 break;
             }
-            let Some(id) = self.context.schedule.pop() else {
-                break;
-            };
-            self.drive(id, now);
         }
     }
 
@@ -386,7 +382,7 @@ impl<S: Sink> Engine<S> {
     /// runs the transfers that it is for.
     fn drive_connection(&mut self, key: ConnectionKey, now: Instant) {
         let mut buffer = self.context.network.scratch.take();
-        let mut budget = BUDGET;
+        let mut budget = self.context.schedule.turn_budget();
         loop {
             let network = &mut self.context.network;
             let connection = network.connections.get_mut(key);

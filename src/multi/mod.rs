@@ -132,6 +132,7 @@ impl<S: Sink> Multi<S> {
         context.network.interface.clone_from(&options.interface);
         pool.set_start_interval(options.start_interval.unwrap_or_default());
         pool.set_limits(options.limits.clone(), options.protocol);
+        context.schedule.set_call_budget(options.call_budget);
         pool.origins.set_proxies(options.proxies.clone());
         if options.tls != before.tls {
             context.network.forget_tls();

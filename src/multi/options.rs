@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,10 @@ pub struct Options {
     /// Without `cookies`: an empty jar, of which each transfer gets a copy when a redirect sets a cookie. The copy goes
     /// with the transfer. With neither jar, cookies of responses are ignored.
     pub redirect_cookies: Option<Jar>,
+    /// The bytes that one call receives before it leaves the rest to the next one: 4 MiB without a number. An
+    /// application that must not be held up sets fewer. A TLS handshake counts as 1 MiB, and each transfer, connection
+    /// or timer that runs as 16 KiB.
+    pub call_budget: Option<NonZeroUsize>,
     /// The flow-control windows of HTTP/2. Rate limits reduce the window of a stream.
     pub windows: Windows,
 }

@@ -1,18 +1,26 @@
 //! What runs next: runnable transfers, connections with bytes to receive or to send, and timers.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 
 use super::connections::ConnectionKey;
 use super::info::TransferId;
 use super::timers::Timers;
 
-/// The maximum number of transfers that run in one call, apart from those of a socket with activity. The others stay
-/// runnable.
-pub(super) const TURNS: usize = 256;
+/// Bytes that a call receives, if no other number is set, before it leaves the rest to the next call.
+pub(super) const CALL_BUDGET: usize = 4 * 1024 * 1024;
 
-/// Bytes that a call receives for each kind of work (connections, timers, runnable transfers) before it leaves the
-/// rest to the next call: several times what one transfer receives in its turn.
-const CALL_BUDGET: usize = 8 * 1024 * 1024;
+/// The bytes that a TLS handshake counts as: it takes as much time.
+pub(super) const HANDSHAKE: usize = 1024 * 1024;
+
+/// The bytes that the turn of a transfer, a connection or a timer counts as, besides those that it receives.
+const TURN: usize = 16 * 1024;
+
+/// The fewest bytes that a turn may receive.
+const LEAST: usize = 16 * 1024;
+
+/// A call ends when a sixteenth of its budget is left: each turn receives at most half of the rest.
+const PARTS: usize = 16;
 
 /// The work of an engine, in its order.
 #[derive(Debug, Default)]
@@ -32,14 +40,29 @@ pub(super) struct Schedule {
     /// Multiplexed connections that may have something to send at the end of this call.
     unsent: Vec<ConnectionKey>,
     calls: u64,
-    /// Bytes that this call may still receive for the current kind of work.
+    /// Bytes that a call may receive; 0 is the default number.
+    call_budget: usize,
+    /// Bytes that this call may still receive.
     budget: usize,
 }
 
 impl Schedule {
+    /// Sets the bytes that a call may receive, from the next call on.
+    pub(super) fn set_call_budget(&mut self, bytes: Option<NonZeroUsize>) {
+        self.call_budget = bytes.map_or(0, NonZeroUsize::get);
+    }
+
+    fn call_budget(&self) -> usize {
+        match self.call_budget {
+            0 => CALL_BUDGET,
+            bytes => bytes,
+        }
+    }
+
     /// Begins a call.
     pub(super) fn begin_call(&mut self) {
         self.calls += 1;
+        self.budget = self.call_budget();
     }
 
     /// The number of the current call.
@@ -47,19 +70,29 @@ impl Schedule {
         self.calls
     }
 
-    /// Begins one kind of work, with a full budget.
-    pub(super) fn begin_work(&mut self) {
-        self.budget = CALL_BUDGET;
-    }
-
     /// Takes received bytes off the budget.
     pub(super) fn spend(&mut self, bytes: usize) {
         self.budget = self.budget.saturating_sub(bytes);
     }
 
-    /// Whether the budget of the current kind of work is used up.
+    /// Counts a turn of a transfer, a connection or a timer.
+    pub(super) fn end_turn(&mut self) {
+        self.spend(TURN);
+    }
+
+    /// The bytes that the next turn may receive.
+    pub(super) fn turn_budget(&self) -> usize {
+        (self.budget / 2).max(LEAST)
+    }
+
+    /// The bytes that this call may still receive.
+    pub(super) fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// Whether the rest is left to the next call.
     pub(super) fn is_spent(&self) -> bool {
-        self.budget == 0
+        self.budget <= self.call_budget() / PARTS
     }
 
     /// Makes a transfer runnable.
@@ -170,6 +203,8 @@ impl Schedule {
     pub(super) fn clear(&mut self) {
         *self = Self {
             calls: self.calls,
+            call_budget: self.call_budget,
+            budget: self.budget,
             ..Self::default()
         };
     }

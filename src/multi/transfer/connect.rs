@@ -18,6 +18,7 @@ use crate::multi::exchanges::Exchanges;
 use crate::multi::info::TransferId;
 use crate::multi::multiplexed::Multiplexed;
 use crate::multi::options::Options;
+use crate::multi::schedule::HANDSHAKE;
 
 /// The smallest window of a stream that a rate limit leads to, in bytes.
 const SMALL_WINDOW: u64 = 64 * 1024;
@@ -311,6 +312,9 @@ fn start_exchanges<S>(
     let origin = connection.origin;
     let origins = &context.pool.origins;
     let is_tls = origins[origin].origin().is_tls();
+    if is_tls {
+        context.schedule.spend(HANDSHAKE);
+    }
     let agreed = connection.filter().and_then(|filter| filter.protocol());
     let version = origins.protocol(origin).version(agreed, is_tls)?;
     connection.is_established = true;

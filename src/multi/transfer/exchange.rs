@@ -7,7 +7,7 @@ use super::finish::end_exchange;
 use super::recover::{begin_again, recover};
 use super::request::NextRequest;
 use super::response::{Reader, has_enough};
-use super::{BUDGET, Delivery, State, Step, Transfer};
+use super::{Delivery, State, Step, Transfer};
 use crate::conn::Interest;
 use crate::error::Fault;
 use crate::multi::Sink;
@@ -117,7 +117,7 @@ pub(super) fn receive<S: Sink>(
     context: &mut Context,
     now: Instant,
 ) -> Result<Step, Fault> {
-    let mut budget = BUDGET;
+    let mut budget = context.schedule.turn_budget();
     loop {
         let limit = match room(transfer, context, now)? {
             ControlFlow::Continue(limit) => limit,
@@ -205,7 +205,10 @@ fn room<S: Sink>(
         transfer.clocks.await_bytes(now);
     }
     match transfer.allowance.bytes(context.rate.as_mut(), now) {
-        Ok(bytes) => Ok(ControlFlow::Continue(bytes.min(BUDGET as u64) as usize)),
+        Ok(bytes) => {
+            let most = context.schedule.turn_budget() as u64;
+            Ok(ControlFlow::Continue(bytes.min(most) as usize))
+        }
         // A body that is discarded is not worth the wait.
         Err(_) if matches!(transfer.delivery, Delivery::Drain(..)) => {
             transfer.allowance.give_back(context.rate.as_mut());

@@ -62,9 +62,6 @@ use crate::error::{Doing, Fault};
 use crate::http::Jar;
 use crate::http::challenge::{Challenges, DigestLogin};
 
-/// Bytes that one transfer or one connection receives before others have their turn.
-pub(super) const BUDGET: usize = 2 * 1024 * 1024;
-
 /// Where a transfer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
