@@ -506,14 +506,22 @@ impl<S: Sink> Engine<S> {
             || is_unsent
             || schedule.timers.is_set(id.index)
             || schedule.has_yielded(id)
-            || matches!(
-                transfer.state,
-                State::Done { .. }
-                    | State::Pending { .. }
-                    | State::Joining
-                    | State::Resolve
-                    | State::StandBy
-            )
+            || match transfer.state {
+                State::Pending { turn, .. } => transfer
+                    .origin
+                    .is_some_and(|key| self.context.pool.is_waiting(key, turn, id)),
+                State::Resolve => self.context.lookups.is_awaited_by(id),
+                // The application, a connection that catches up in this call, and a segment wake these.
+                State::Done { .. } | State::Joining | State::StandBy => true,
+                State::Delayed
+                | State::Init
+                | State::Assigned { .. }
+                | State::Connect
+                | State::Handshake
+                | State::Send
+                | State::Receive
+                | State::Limited => false,
+            }
             || connection.is_some_and(|connection| {
                 let mut sockets = connection.sockets();
                 sockets.any(|socket| network.sockets.is_wanted(socket))

@@ -77,6 +77,12 @@ impl Lookups {
         None
     }
 
+    /// Whether a transfer waits for a lookup.
+    pub(super) fn is_awaited_by(&self, id: TransferId) -> bool {
+        let mut waiting = self.waiting.values();
+        waiting.any(|waiting| waiting.contains(&id))
+    }
+
     /// Caches an answer. Returns the transfers that waited for it.
     pub(super) fn resolved(
         &mut self,

@@ -175,6 +175,17 @@ impl<S: Sink> Multi<S> {
     /// [`Target::Timeout`] is due. Zero means at once, but not from inside the function; `None` means no timer.
     ///
     /// An error from it aborts the multi.
+    ///
+    /// Neither function can call the multi, since the multi is borrowed while it calls them:
+    ///
+    /// ```compile_fail
+    /// # use gannet::multi::Multi;
+    /// let mut multi = Multi::<Vec<u8>>::new();
+    /// multi.set_timer_function(|_| {
+    ///     assert_eq!(multi.running(), 0);
+    ///     Ok(())
+    /// });
+    /// ```
     pub fn set_timer_function(
         &mut self,
         function: impl FnMut(Option<Duration>) -> Result<(), Abort> + 'static,

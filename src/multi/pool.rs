@@ -154,6 +154,12 @@ impl Pool {
         }
     }
 
+    /// Whether a transfer waits in the queue of its origin.
+    pub(super) fn is_waiting(&self, key: OriginKey, turn: Turn, id: TransferId) -> bool {
+        let waiting = &self.queues[key.index()].waiting;
+        waiting.get(&turn).is_some_and(|waiter| waiter.id == id)
+    }
+
     /// Moves a waiting transfer to another turn.
     pub(super) fn change_turn(&mut self, key: OriginKey, from: Turn, to: Turn, waiter: Waiter) {
         self.queues[key.index()].waiting.remove(&from);

@@ -96,9 +96,9 @@ fn half_sent(fake: &mut Fake<Vec<u8>>, peer: &Peer) -> TransferId {
     id
 }
 
-/// S1: the interest of one stream in the socket is not the interest of all.
+/// S1, S2: the interest of one stream in the socket is not the interest of all.
 #[test]
-fn s1_a_stream_that_must_wait_takes_no_wish_to_write_away() {
+fn s1_s2_a_stream_that_must_wait_takes_no_wish_to_write_away() {
     let peer = Peer::new();
     let mut fake = engine(Limits {
         per_origin: 1,

@@ -1,7 +1,9 @@
 //! Idleness: a waiting transfer causes no calls (E2), and something wakes each waiting transfer (E3), also after
 //! pauses and rate limits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use nix::time::{ClockId, clock_gettime};
 
 use gannet::error::{Fault, Timeout};
 use gannet::multi::{Easy, Options, Target};
@@ -41,6 +43,43 @@ fn e2_waiting_transfers_cost_nothing() {
     let _third = peer.asked(&mut fake);
     assert_eq!(fake.elapse(9 * SECOND), 0);
     assert_eq!(fake.multi.running(), 104);
+}
+
+/// E2: the processor time of an application that waits with poll(2) for a second.
+#[test]
+fn e2_a_second_of_waiting_takes_no_processor_time() {
+    let peer = Peer::new();
+    let mut fake = Fake::new();
+    let ids = [(); 20].map(|()| fake.add(peer.easy("/")).expect("a live multi"));
+    let mut talks = Vec::new();
+    for id in ids {
+        let mut talk = peer.asked(&mut fake);
+        talk.head(1000);
+        talk.say("some of it");
+        talks.push(talk);
+        if talks.len() % 2 == 0 {
+            fake.pause(id).unwrap();
+        }
+    }
+    let mut delayed = peer.easy("/delayed");
+    delayed.delay = Some(60 * SECOND);
+    fake.add(delayed).unwrap();
+    fake.settle();
+    let (start, before) = (Instant::now(), processor_time());
+    while start.elapsed() < SECOND {
+        for (socket, ready) in fake.ready(SECOND.saturating_sub(start.elapsed())) {
+            fake.act(Target::Socket(socket), ready).unwrap();
+        }
+        fake.settle();
+    }
+    let spent = processor_time() - before;
+    assert!(spent < SECOND / 10, "{spent:?}");
+}
+
+/// The processor time of this thread so far.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.expect("the clock").into()
 }
 
 /// E2: a transfer with a limit of 1,000 bytes per second is woken ten times a second, not for each byte that comes.

@@ -55,6 +55,25 @@ fn l1_at_most_so_many_idle_connections_are_kept_and_the_longest_idle_goes_first(
     assert_eq!(closed, [true, false, false]);
 }
 
+/// L1: one that has been idle for so long that the server has probably closed it is not used.
+#[test]
+fn l1_a_connection_that_has_been_idle_for_two_minutes_is_not_used() {
+    for (seconds, is_used) in [(117, true), (118, false)] {
+        let peer = Peer::new();
+        let mut fake = Fake::new();
+        let mut talk = answer_together(&mut fake, &[&peer]).remove(0);
+        fake.elapse(Duration::from_secs(seconds));
+        let id = add(&mut fake, &peer);
+        if !is_used {
+            talk = peer.asked(&mut fake);
+        } else {
+            talk.request(&mut fake);
+        }
+        talk.answer("done");
+        fake.result(id).expect("a whole answer");
+    }
+}
+
 /// L1: with 0, none is kept.
 #[test]
 fn l1_no_idle_connection_is_kept_where_none_may_be() {
@@ -235,6 +254,54 @@ fn l3_a_transfer_that_fails_or_is_removed_frees_its_place() {
     fake.remove(ids[1]).unwrap();
     peer.asked(&mut fake).answer("done");
     fake.result(ids[2]).unwrap();
+}
+
+/// L3: a transfer that reaches its time limit, in the middle of a body and before its response.
+#[test]
+fn l3_a_transfer_that_ends_by_its_clock_frees_its_place() {
+    let (peer, seconds) = (Peer::new(), Duration::from_secs(5));
+    let mut fake = limited(Limits {
+        per_origin: 1,
+        ..Limits::default()
+    });
+    let ids = [(); 3].map(|()| {
+        let mut easy = peer.easy("/");
+        easy.timeout = Some(seconds);
+        fake.add(easy).expect("a live multi")
+    });
+    let mut first = peer.asked(&mut fake);
+    first.head(10);
+    fake.settle();
+    fake.elapse(seconds);
+    fake.result(ids[0]).unwrap_err();
+    assert_eq!(dispatched(&fake, &ids[1..]), 1);
+    let _second = peer.asked(&mut fake);
+    fake.elapse(seconds);
+    fake.result(ids[1]).unwrap_err();
+    peer.asked(&mut fake).answer("done");
+    fake.result(ids[2]).unwrap();
+}
+
+/// L2: the caps on connections hold for connections that carry several streams, of which each carries what it may.
+#[test]
+fn l2_connections_of_many_streams_are_capped() {
+    for (connections, per_origin) in [(1, 0), (0, 1)] {
+        let peer = Peer::new();
+        let mut fake = engine(Limits {
+            connections,
+            per_origin,
+            ..Limits::default()
+        });
+        let ids = [(); 3].map(|()| add(&mut fake, &peer));
+        let mut side = Side::accept(&peer, &mut fake, &[max_streams(1)]);
+        for id in ids {
+            let stream = side.requests(&mut fake, 1)[0];
+            assert_eq!(fake.ledger().sockets.len(), 1);
+            assert!(peer.try_accept().is_none());
+            side.say(answer(stream, b"done"));
+            fake.result(id).unwrap();
+        }
+    }
 }
 
 /// L4: an hour in a queue does not count for a time limit, be it the queue of all transfers or of an origin.
