@@ -38,7 +38,7 @@
 //! `..Easy::new(url, sink)`. A version that adds a field to them is a breaking one.
 //!
 //! The crate is for Linux. Its features `aws-lc-rs` (the default) and `ring` choose the cryptography
-//! of TLS.
+//! of TLS. The feature `cli` (a default too) is the program; a library needs it no more than its dependencies.
 
 mod conn;
 mod download;

@@ -312,6 +312,14 @@ pub(super) fn small(s: &mut Script) {
     s.get("/a").body(body(SMALL)).etag("\"v1\"").conditional();
 }
 
+/// A small file of unknown size.
+pub(super) fn small_chunked(s: &mut Script) {
+    s.get("/a")
+        .body(body(SMALL))
+        .etag("\"v1\"")
+        .chunked(SMALL / 2);
+}
+
 pub(super) fn middle(s: &mut Script) {
     let route = s.get("/a").body(body(MIDDLE)).etag("\"v1\"");
     route.ranges().conditional();

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use super::scenario::{
     Bench, Content, Goal, LARGE, MIDDLE, OLD, Protocol, SMALL, Scenario, body, cut, large, middle,
-    sha256, slow, small,
+    sha256, slow, small, small_chunked,
 };
 use crate::server::{Talk, frames};
 
@@ -83,6 +83,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .makes("a", LARGE),
         without_attributes(Scenario::new("no attributes, small", "", &["/a"]).serve(small))
             .makes("a", SMALL),
+        without_attributes(
+            Scenario::new("no attributes, chunked", "", &["/a"]).serve(small_chunked),
+        )
+        .makes("a", SMALL),
         without_attributes(Scenario::new("no attributes, resumed", "-s 1", &["/a"]).serve(cut))
             .prepare(|bench| bench.leave_behind("", "/a"))
             .makes("a", LARGE),

@@ -9,7 +9,10 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData, date_time_ymd,
 };
+#[cfg(feature = "aws-lc-rs")]
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
+#[cfg(not(feature = "aws-lc-rs"))]
+use rustls::crypto::ring::{cipher_suite, default_provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};

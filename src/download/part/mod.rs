@@ -239,12 +239,13 @@ impl Part {
         }
         self.attempt.landing.check_room(length)?;
         self.create_uncut()?;
+        self.target.create()?;
+        if self.state.size != Some(self.attempt.landing.next() + length) {
+            self.target.disk.claim();
+        }
         let file = self.target.create()?;
         let written = self.attempt.landing.write(file, bytes);
         written.map_err(|error| self.target.fault("write", error))?;
-        if self.state.size != Some(self.attempt.landing.next()) {
-            self.target.disk.claim();
-        }
         let judged = self.attempt.landing.judge(bytes);
         judged.map_err(|spoilt| self.count_spoilt(spoilt))
     }
