@@ -584,6 +584,77 @@ impl Download {
         Ok(())
     }
 
+    /// Accepts the head of a response with the requested part of the file.
+    fn partial_head(&mut self, response: &Response, given: Option<String>) -> Result<(), Fault> {
+        let Body::File(part) = &mut self.body else {
+            return Err(Malformed::Unasked(response.status).into());
+        };
+        part.append(response)?;
+        if given.is_some() {
+            part.note_given_name(given);
+        }
+        part.decide_divisible(response, self.least);
+        let (size, start) = (part.size(), part.start());
+        self.resume_check(response, start);
+        match (&self.check, size) {
+            (Some(check), Some(size)) => check.measure(size),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that a response has the full file, and that its body is needed. `asks_part` says that a range was
+    /// requested.
+    fn check_full(&mut self, response: &Response, asks_part: bool) -> Result<(), Fault> {
+        if let Body::File(part) = &mut self.body {
+            if part.is_broken_by(response) {
+                return Err(Fault::WebPage);
+            }
+            if asks_part {
+                return part.is_whole(response);
+            }
+            if part.ends_probe() {
+                return Err(Fault::BadRange("the full file is available"));
+            }
+        }
+        if is_unasked(response, &self.body) {
+            return Err(Malformed::Unasked(response.status).into());
+        }
+        Ok(())
+    }
+
+    /// Accepts the head of a response with the full file.
+    fn full_head(&mut self, response: &Response, given: Option<String>) -> Result<(), Fault> {
+        let name = match &self.body {
+            Body::File(part) => given
+                .as_deref()
+                .map_or(Some(part.name()), |given| Some(OsStr::new(given))),
+            _ => None,
+        };
+        let is_archive = coded::is_archive(response, name);
+        if self.decodes() && !is_archive {
+            self.coded = Coded::of(response)?;
+        } else if !self.decodes() && !is_archive {
+            self.notice = unasked_coding(response);
+        }
+        if self.coded.is_none() {
+            self.bound(response.content_length().unwrap_or(0))?;
+        }
+        match &mut self.body {
+            Body::File(part) => {
+                part.begin(response, self.coded.is_some())?;
+                part.note_given_name(given);
+                part.decide_divisible(response, self.least);
+            }
+            Body::Segment(_) | Body::Stream(_) => {}
+            Body::Memory(bytes) => bytes.clear(),
+        }
+        match self.coded {
+            // The digests and lengths in the head are those of the coded body.
+            Some(_) => self.begin_check(&Response::default()),
+            None => self.begin_check(response),
+        }
+    }
+
     /// Accepts the head of a response to a request for the fragment, or for the rest of it.
     fn fragment_head(&mut self, fragment: &mut Fragment, response: &Response) -> Result<(), Fault> {
         // Fields that describe the full file, such as its digest, do not apply to the fragment.
@@ -745,63 +816,11 @@ impl Sink for Download {
             return Ok(());
         }
         let given = self.given_name(response);
-        if let (206, true, Body::File(part)) = (response.status, asks_part, &mut self.body) {
-            part.append(response)?;
-            if given.is_some() {
-                part.note_given_name(given);
-            }
-            part.decide_divisible(response, self.least);
-            let (size, start) = (part.size(), part.start());
-            self.resume_check(response, start);
-            return match (&self.check, size) {
-                (Some(check), Some(size)) => check.measure(size),
-                _ => Ok(()),
-            };
+        if response.status == 206 && asks_part {
+            return self.partial_head(response, given);
         }
-        if let Body::File(part) = &mut self.body {
-            if part.is_broken_by(response) {
-                return Err(Fault::WebPage);
-            }
-            if !asks_part && part.ends_probe() {
-                return Err(Fault::BadRange("the full file is available"));
-            }
-        }
-        match &self.body {
-            Body::File(part) if asks_part => part.is_whole(response)?,
-            body if is_unasked(response, body) => {
-                return Err(Malformed::Unasked(response.status).into());
-            }
-            _ => {}
-        }
-        let name = match &self.body {
-            Body::File(part) => given
-                .as_deref()
-                .map_or(Some(part.name()), |given| Some(OsStr::new(given))),
-            _ => None,
-        };
-        let is_archive = coded::is_archive(response, name);
-        if self.decodes() && !is_archive {
-            self.coded = Coded::of(response)?;
-        } else if !self.decodes() && !is_archive {
-            self.notice = unasked_coding(response);
-        }
-        if self.coded.is_none() {
-            self.bound(response.content_length().unwrap_or(0))?;
-        }
-        match &mut self.body {
-            Body::File(part) => {
-                part.begin(response, self.coded.is_some())?;
-                part.note_given_name(given);
-                part.decide_divisible(response, self.least);
-            }
-            Body::Segment(_) | Body::Stream(_) => {}
-            Body::Memory(bytes) => bytes.clear(),
-        }
-        match self.coded {
-            // The digests and lengths in the head are those of the coded body.
-            Some(_) => self.begin_check(&Response::default()),
-            None => self.begin_check(response),
-        }
+        self.check_full(response, asks_part)?;
+        self.full_head(response, given)
     }
 
     fn wanted(&self) -> Option<u64> {
