@@ -226,10 +226,12 @@ fn a_bad_address_for_a_host_is_a_usage_error() {
 
 #[test]
 fn localhost_is_resolved() {
-    let server = Server::serving("/a", b"1");
-    let dir = Dir::new();
-    dir.fetch("", server.url_as("http", "localhost", "/a")).ok();
-    dir.assert_file("a", b"1");
+    for host in ["localhost", "a.localhost"] {
+        let server = Server::serving("/a", b"1");
+        let dir = Dir::new();
+        dir.fetch("-t 0", server.url_as("http", host, "/a")).ok();
+        dir.assert_file("a", b"1");
+    }
 }
 
 #[test]
