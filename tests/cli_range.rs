@@ -124,6 +124,17 @@ fn another_part_is_a_malformed_answer() {
     }
 }
 
+#[test]
+fn a_part_whose_unit_is_misspelled_is_taken() {
+    for unit in ["bytes: ", "bytes=", ""] {
+        let field = format!("{unit}100-199/300000");
+        lands("100-199", &noise(100), "-t 0", |s| {
+            let route = s.get("/a").status(206).body(noise(100));
+            route.header("Content-Range", &field);
+        });
+    }
+}
+
 /// As in test 1117 of curl.
 #[test]
 fn a_part_whose_end_is_miscounted_is_taken_by_its_length() {
