@@ -33,7 +33,7 @@ complete -c gannet -l referer -d 'Send this Referer' -r
 complete -c gannet -s u -l user -d 'Log in with Basic or Digest authentication' -r
 complete -c gannet -l bearer-env -d 'Log in with the bearer token in the environment variable VAR' -r
 complete -c gannet -l netrc -d 'Log in with the logins of ~/.netrc, or of FILE' -r -F
-complete -c gannet -l range -d 'Fetch only bytes A to B of a single URL' -r
+complete -c gannet -l range -d 'Fetch only bytes A to B of each URL' -r
 complete -c gannet -l cookies -d 'Send the cookies of FILE, and those set during the run' -r -F
 complete -c gannet -l max-redirs -l max-redirects -d 'Follow at most N redirects' -r
 complete -c gannet -l max-filesize -d 'Fail a file that is larger than SIZE' -r

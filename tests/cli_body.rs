@@ -302,6 +302,23 @@ fn chunks_that_are_announced_twice_are_chunks() {
         let route = s.get("/a").body(b"hello").chunked(2);
         route.header("Transfer-Encoding", "chunked");
     });
+    // On one line, as in test 1482 of curl.
+    let server = arrives(b"hello", |s| {
+        s.get("/a").raw(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        );
+    });
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_coding_that_is_none_changes_nothing() {
+    for name in ["identity", "None"] {
+        arrives(b"hello", |s| {
+            let route = s.get("/a").body(b"hello");
+            route.header("Transfer-Encoding", name);
+        });
+    }
 }
 
 #[test]

@@ -71,6 +71,14 @@ fn a_header_given_replaces_the_default() {
     }
 }
 
+/// Servers refuse a request with two (RFC 9112 §3.2).
+#[test]
+fn of_several_hosts_the_first_is_sent() {
+    let (request, _) = sent(&["-H", "Host:", "-H", "Host: one", "-H", "host: two"]);
+    assert_eq!(request.header("host"), Some("one"));
+    assert_eq!(count(&request, "host"), 1, "{request:?}");
+}
+
 #[test]
 fn a_header_without_a_value_removes_the_default() {
     let (request, _) = sent(&["-H", "User-Agent:", "-H", "Accept:"]);

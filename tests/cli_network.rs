@@ -189,6 +189,22 @@ fn an_address_is_for_its_host_and_port_only() {
 }
 
 #[test]
+fn an_address_for_every_host_is_for_those_without_one_of_their_own() {
+    let server = Server::serving("/a", b"1");
+    let any = format!("*:{}:127.0.0.2", server.port());
+    let own = format!("+own.invalid:{}:127.0.0.1", server.port());
+    for (host, code, address) in [("own", 0, "127.0.0.1"), ("other", 4, "127.0.0.2")] {
+        let dir = Dir::new();
+        let gannet = dir.gannet().args(["-t", "0", "-v", "--resolve", &any]);
+        let gannet = gannet.args(["--resolve", &own]);
+        let url = server.url_as("http", &format!("{host}.invalid"), "/a");
+        let out = gannet.arg(url).run();
+        out.code(code)
+            .complains(&format!("{address}:{}", server.port()));
+    }
+}
+
+#[test]
 fn a_bad_address_for_a_host_is_a_usage_error() {
     for resolve in [
         "",
@@ -210,10 +226,12 @@ fn a_bad_address_for_a_host_is_a_usage_error() {
 
 #[test]
 fn localhost_is_resolved() {
-    let server = Server::serving("/a", b"1");
-    let dir = Dir::new();
-    dir.fetch("", server.url_as("http", "localhost", "/a")).ok();
-    dir.assert_file("a", b"1");
+    for host in ["localhost", "a.localhost"] {
+        let server = Server::serving("/a", b"1");
+        let dir = Dir::new();
+        dir.fetch("-t 0", server.url_as("http", host, "/a")).ok();
+        dir.assert_file("a", b"1");
+    }
 }
 
 #[test]

@@ -422,7 +422,7 @@ pub(crate) struct Http {
     )]
     pub(crate) netrc: Option<Option<PathBuf>>,
 
-    /// Fetch only bytes A to B of a single URL
+    /// Fetch only bytes A to B of each URL
     ///
     /// The syntax is A-B, counted from 0 with both ends included; A- for everything from A; or -N for the last N bytes.
     /// The stored file has exactly these bytes, or fewer if the file on the server ends first. A given digest is that
@@ -559,7 +559,8 @@ pub(crate) struct Network {
 
     /// Use ADDR for HOST and PORT instead of a lookup
     ///
-    /// Several addresses are separated by commas; an IPv6 address can be in brackets. Can be given several times.
+    /// The HOST * stands for every host that no other rule has. Several addresses are separated by commas; an IPv6
+    /// address can be in brackets. Can be given several times.
     #[arg(long, value_name = "HOST:PORT:ADDR", value_parser = resolve, hide_short_help = true)]
     pub(crate) resolve: Vec<Resolve>,
 
@@ -796,8 +797,6 @@ impl Flags {
                 Some("'--output <FILE>' is for a single URL")
             } else if !self.integrity.checksum.is_empty() {
                 Some("'--checksum <ALG:HEX>' is for a single URL")
-            } else if self.http.range.is_some() {
-                Some("'--range <A-B>' is for a single URL")
             } else {
                 None
             };

@@ -188,9 +188,11 @@ pub(crate) fn base_url(typed: &str) -> Result<Url, String> {
     }
 }
 
-/// Parses `HOST:PORT:ADDR[,ADDR]…`. A host that is an IPv6 address is in brackets.
+/// Parses `HOST:PORT:ADDR[,ADDR]…`. A host that is an IPv6 address is in brackets, and `*` is every host. A plus before
+/// the host, which lets curl look the name up again later, changes nothing.
 pub(crate) fn resolve(typed: &str) -> Result<Resolve, String> {
     let shape = "not of the form HOST:PORT:ADDR[,ADDR]...";
+    let typed = typed.strip_prefix('+').unwrap_or(typed);
     let host_end = match typed.strip_prefix('[') {
         Some(rest) => rest.find(']').ok_or(shape)? + 2,
         None => typed.find(':').ok_or(shape)?,
@@ -277,6 +279,8 @@ mod tests {
             resolve("bücher.example:80:::1").unwrap().host,
             "xn--bcher-kva.example"
         );
+        assert_eq!(resolve("*:80:::1").unwrap().host, "*");
+        assert_eq!(resolve("+h:80:::1").unwrap().host, "h");
     }
 
     #[test]
@@ -289,6 +293,7 @@ mod tests {
             "h:0:::1",
             "h:70000:::1",
             "h:80:name",
+            "-h:80",
             ":80:::1",
             "[::1:80:::1",
             "[",

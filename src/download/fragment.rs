@@ -53,14 +53,9 @@ impl Fragment {
         let length = response.content_length();
         match response.status {
             206 => {
-                let range = response.content_range().ok_or(Malformed::OtherRange)?;
-                let size = range.last - range.first + 1;
-                if !self.wanted.is_satisfied_by(range)
-                    || length.is_some_and(|length| length != size)
-                {
-                    return Err(Malformed::OtherRange.into());
-                }
-                self.found = Some(range);
+                let range = response.content_range();
+                let found = range.and_then(|range| self.sent(range, length));
+                self.found = Some(found.ok_or(Malformed::OtherRange)?);
                 Ok(())
             }
             // A server may ignore Range (§14.2), and the full file may be just the requested range.
@@ -68,6 +63,29 @@ impl Fragment {
             ..300 => Err(Fault::NoPart),
             status => Err(Malformed::Unasked(status).into()),
         }
+    }
+
+    /// The range that a 206 with this Content-Range and this Content-Length has; `None` if it is another one than the
+    /// requested one.
+    ///
+    /// A wrong end in the Content-Range does not count if the range begins as requested, Content-Length is the
+    /// requested size, and the file does not end before. Some servers count the end wrongly, and other clients do not
+    /// read it.
+    fn sent(&self, range: ContentRange, length: Option<u64>) -> Option<ContentRange> {
+        let size = range.last - range.first + 1;
+        if self.wanted.is_satisfied_by(range) && length.is_none_or(|length| length == size) {
+            return Some(range);
+        }
+        let ByteRange::From {
+            first,
+            last: Some(last),
+        } = self.wanted
+        else {
+            return None;
+        };
+        let is_whole = length.is_some_and(|length| Some(length) == (last - first).checked_add(1));
+        let is_within = last < range.total.unwrap_or(u64::MAX);
+        (range.first == first && is_whole && is_within).then_some(ContentRange { last, ..range })
     }
 
     /// The head of a response to a request for the rest, translated to offsets within the fragment.
@@ -166,6 +184,42 @@ mod tests {
         let range = ("Content-Range", "bytes 5-9/20");
         for fields in [&[][..], &[range, range], &[range, ("Content-Length", "6")]] {
             assert!(fragment("5-9").begin(&answer(206, fields)).is_err());
+        }
+    }
+
+    /// The size of a fragment that begins with a 206 of this range and length.
+    fn begun(wanted: &str, range: &str, length: &str) -> Option<u64> {
+        let mut fragment = fragment(wanted);
+        let fields = [("Content-Range", range), ("Content-Length", length)];
+        fragment.begin(&answer(206, &fields)).ok()?;
+        fragment.size()
+    }
+
+    #[test]
+    fn a_wrong_end_does_not_count_if_begin_and_length_are_right() {
+        for range in [
+            "bytes 10-18/155",
+            "bytes 10-23/155",
+            "bytes 10-154/155",
+            "bytes 10-18/*",
+        ] {
+            assert_eq!(begun("10-22", range, "13"), Some(13), "{range}");
+        }
+        for (wanted, range, length) in [
+            ("10-22", "bytes 10-18/155", "9"),
+            ("10-22", "bytes 10-18/155", "12"),
+            ("10-22", "bytes 11-23/155", "13"),
+            ("10-22", "bytes 10-18/19", "13"),
+            ("10-", "bytes 10-18/23", "13"),
+            ("-13", "bytes 10-18/23", "13"),
+            ("0-18446744073709551615", "bytes 0-18/*", "19"),
+            (
+                "1-18446744073709551615",
+                "bytes 1-18/*",
+                "18446744073709551615",
+            ),
+        ] {
+            assert_eq!(begun(wanted, range, length), None, "{wanted} {range}");
         }
     }
 

@@ -672,7 +672,7 @@ impl Download {
             }
             Body::File(part) => {
                 fragment.begin(response)?;
-                part.begin_fragment(response)?;
+                part.begin_fragment(response, fragment.size())?;
                 part.note_given_name(given);
             }
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => {

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::fmt::Write as _;
 
 use md5::Md5;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512_256};
 
 use super::{Credentials, Headers, Method};
 
@@ -73,7 +73,7 @@ impl Challenges {
             let is_complete = challenge.get("realm").is_some() && challenge.get("nonce").is_some();
             (is_digest && is_known && is_complete).then_some((challenge, function))
         });
-        digests.max_by_key(|(_, function)| function.is_sha256)
+        digests.max_by_key(|(_, function)| function.algorithm)
     }
 }
 
@@ -145,10 +145,18 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// The algorithms of RFC 7616 §3.2, from the weakest to the strongest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Algorithm {
+    Md5,
+    Sha256,
+    Sha512_256,
+}
+
 /// The hash function of a challenge (RFC 7616 §3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Function {
-    is_sha256: bool,
+    algorithm: Algorithm,
     /// The key of the whole session is hashed once.
     is_session: bool,
 }
@@ -160,33 +168,36 @@ impl Function {
             Some(function) => (function, true),
             None => (name.as_str(), false),
         };
-        let is_sha256 = match function {
-            "md5" => false,
-            "sha-256" => true,
+        let algorithm = match function {
+            "md5" => Algorithm::Md5,
+            "sha-256" => Algorithm::Sha256,
+            "sha-512-256" => Algorithm::Sha512_256,
             _ => return None,
         };
         Some(Self {
-            is_sha256,
+            algorithm,
             is_session,
         })
     }
 
     fn name(self) -> &'static str {
-        match (self.is_sha256, self.is_session) {
-            (false, false) => "MD5",
-            (false, true) => "MD5-sess",
-            (true, false) => "SHA-256",
-            (true, true) => "SHA-256-sess",
+        match (self.algorithm, self.is_session) {
+            (Algorithm::Md5, false) => "MD5",
+            (Algorithm::Md5, true) => "MD5-sess",
+            (Algorithm::Sha256, false) => "SHA-256",
+            (Algorithm::Sha256, true) => "SHA-256-sess",
+            (Algorithm::Sha512_256, false) => "SHA-512-256",
+            (Algorithm::Sha512_256, true) => "SHA-512-256-sess",
         }
     }
 
     /// The hash of parts with colons between them, in hex.
     fn hash(self, parts: &[&[u8]]) -> String {
         let joined = parts.join(&b':');
-        let digest = if self.is_sha256 {
-            Sha256::digest(joined).to_vec()
-        } else {
-            Md5::digest(joined).to_vec()
+        let digest = match self.algorithm {
+            Algorithm::Md5 => Md5::digest(joined).to_vec(),
+            Algorithm::Sha256 => Sha256::digest(joined).to_vec(),
+            Algorithm::Sha512_256 => Sha512_256::digest(joined).to_vec(),
         };
         let mut hex = String::new();
         for byte in digest {
@@ -360,6 +371,15 @@ mod tests {
                     .contains("nc=00000002")
             );
         }
+        // Test 2062 of curl.
+        let line = "Digest realm=\"testrealm\", nonce=\"1053604145\", algorithm=\"SHA-512-256\"";
+        let by_sha512 = login(line, "testuser:testpass", "");
+        let value = by_sha512.authorization(Method::Get, "/2062");
+        let response = "9d3256ee6526ec40dd48743bb48e51ee9baba587c78f15c3a86166242150af98";
+        assert!(
+            value.ends_with(&format!("response=\"{response}\", algorithm=SHA-512-256")),
+            "{value}"
+        );
         // RFC 2069 §2.4, with its erratum.
         let line = "Digest realm=\"testrealm@host.com\", \
                     nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\"";
@@ -383,8 +403,15 @@ mod tests {
                 "SHA-256",
             ),
             (
-                vec![format!("{line}, algorithm=SHA-512-256"), line.to_owned()],
+                vec![format!("{line}, algorithm=SHA-512"), line.to_owned()],
                 "MD5",
+            ),
+            (
+                vec![
+                    format!("{line}, algorithm=SHA-512-256"),
+                    format!("{line}, algorithm=SHA-256"),
+                ],
+                "SHA-512-256",
             ),
             (vec![format!("{line}, algorithm=md5-sess")], "MD5-sess"),
         ] {

@@ -7,9 +7,10 @@ use super::grammar::trim;
 /// The file name in a Content-Disposition, as sent; `None` if there is none or it is empty.
 ///
 /// A valid `filename*` (RFC 8187: UTF-8 or ISO-8859-1) takes precedence over `filename`; of repeated parameters the
-/// first counts. Accepts the invalid values that real servers send: unquoted with spaces, without a closing quote,
-/// in raw UTF-8 or Latin-1, percent-encoded as in a URL, without a disposition type. Of a path of Windows, with a drive
-/// or from the root, what follows the last backslash is the name, whether its backslashes are escaped or not.
+/// first counts. Accepts the invalid values that real servers send: unquoted with spaces, in single quotes, without a
+/// closing quote, in raw UTF-8 or Latin-1, percent-encoded as in a URL, without a disposition type. Of a path of
+/// Windows, with a drive or from the root, what follows the last backslash is the name, whether its backslashes are
+/// escaped or not.
 ///
 /// ```
 /// use gannet::internals::http::disposition::file_name;
@@ -81,7 +82,15 @@ fn next_parameter(bytes: &[u8]) -> (Option<Parameter<'_>>, &[u8]) {
     } else {
         let end = value.iter().position(|&byte| byte == b';');
         let (value, after) = value.split_at(end.unwrap_or(value.len()));
-        (trim(value).to_vec(), after)
+        let value = trim(value);
+        let value = match value.strip_prefix(b"'") {
+            // Not a quoted string, but meant as one, whether it is closed or not.
+            Some(inner) if name.eq_ignore_ascii_case(b"filename") => {
+                inner.strip_suffix(b"'").unwrap_or(inner)
+            }
+            _ => value,
+        };
+        (value.to_vec(), after)
     };
     let semicolon = after.iter().position(|&byte| byte == b';');
     let rest = semicolon.map_or(&[][..], |at| &after[at + 1..]);
@@ -161,6 +170,11 @@ mod tests {
                 Some("a\"b\\c.txt"),
             ),
             (br#"attachment; filename="f\oo.html""#, Some("foo.html")),
+            (b"attachment; filename='a b.txt'; x=y", Some("a b.txt")),
+            (b"attachment; filename='a.txt", Some("a.txt")),
+            (b"attachment; filename='", None),
+            (b"attachment; filename=it's.txt", Some("it's.txt")),
+            (b"attachment; filename=\"'a'\"", Some("'a'")),
             (
                 b"attachment; x=\"; filename=no\"; filename=yes",
                 Some("yes"),

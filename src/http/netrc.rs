@@ -120,13 +120,16 @@ impl Netrc {
         self.of(None).find_map(Machine::credentials)
     }
 
-    /// Adds the password that the file has for this user, on the host or else by default. An entry without a login is
-    /// for any user that has no entry.
+    /// Adds the password that the file has for this user, on the host or else by default. Of several entries for the
+    /// user the first with a password counts. An entry without a login is for any user that has no entry.
     pub fn complete(&self, host: &str, user: Credentials) -> Credentials {
         let machine = [Some(host), None].into_iter().find_map(|host| {
-            let mut machines = self.of(host);
-            machines
-                .find(|machine| machine.user.as_deref() == Some(user.user()))
+            let mut own = self
+                .of(host)
+                .filter(|machine| machine.user.as_deref() == Some(user.user()));
+            own.clone()
+                .find(|machine| machine.password.is_some())
+                .or_else(|| own.next())
                 .or_else(|| self.of(host).find(|machine| machine.is_for_any_user()))
         });
         match machine.and_then(|machine| machine.password.clone()) {
@@ -136,7 +139,7 @@ impl Netrc {
     }
 
     /// The entries of a host; with `None` the defaults.
-    fn of(&self, host: Option<&str>) -> impl Iterator<Item = &Machine> {
+    fn of(&self, host: Option<&str>) -> impl Iterator<Item = &Machine> + Clone {
         self.machines
             .iter()
             .filter(move |machine| machine.host.as_deref() == host)
@@ -448,6 +451,18 @@ mod tests {
         assert_eq!(completed("h", "U"), "U:");
         assert_eq!(completed("i", "u"), "u:");
         assert_eq!(completed("i", "v"), "v:");
+    }
+
+    #[test]
+    fn a_later_entry_of_a_user_may_have_the_password() {
+        let netrc = parsed(
+            "machine h login u machine h password q machine h login u password p
+             machine h login v machine h password q",
+        );
+        for (user, login) in [("u", "u:p"), ("v", "v:")] {
+            let completed = netrc.complete("h", Credentials::parse(user));
+            assert_eq!(shown(completed), login);
+        }
     }
 
     #[test]

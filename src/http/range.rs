@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::grammar::decimal;
+use super::grammar::{decimal, trim};
+
+/// The only range unit that is used (RFC 9110 §14.1.2).
+const UNIT: &[u8] = b"bytes";
 
 /// A requested range of bytes (RFC 9110 §14.1.2): `0-99`, `100-` or `-100`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +99,7 @@ impl fmt::Display for ByteRange {
     }
 }
 
-/// The range of bytes in a 206, parsed strictly: `bytes 0-99/1000` or `bytes 0-99/*`.
+/// The range of bytes in a 206: `bytes 0-99/1000` or `bytes 0-99/*`. The numbers are parsed strictly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContentRange {
     /// Offset of the first byte.
@@ -131,12 +134,17 @@ impl ContentRange {
     }
 }
 
-/// The texts before and after the slash, without the unit. Units are case-insensitive (RFC 9110 §14.1).
+/// The texts before and after the slash, without the unit. Units are case-insensitive (RFC 9110 §14.1). Some servers
+/// write `bytes:` or `bytes=`, and some leave the unit out; other clients accept that.
 fn parts(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (unit, rest) = value.split_at_checked(6)?;
-    if !unit.eq_ignore_ascii_case(b"bytes ") {
-        return None;
-    }
+    let value = trim(value);
+    let rest = match value.split_at_checked(UNIT.len()) {
+        Some((unit, rest)) if unit.eq_ignore_ascii_case(UNIT) => match rest {
+            [b' ' | b'\t' | b':' | b'=', rest @ ..] => trim(rest),
+            _ => return None,
+        },
+        _ => value,
+    };
     let slash = rest.iter().position(|&byte| byte == b'/')?;
     Some((&rest[..slash], &rest[slash + 1..]))
 }
@@ -172,15 +180,33 @@ mod tests {
         }
     }
 
+    fn part(first: u64, last: u64, total: Option<u64>) -> Option<ContentRange> {
+        Some(ContentRange { first, last, total })
+    }
+
     #[test]
     fn a_part_says_where_it_lies() {
-        let part = |first, last, total| Some(ContentRange { first, last, total });
         assert_eq!(ContentRange::parse(b"bytes 0-0/1"), part(0, 0, Some(1)));
         assert_eq!(ContentRange::parse(b"Bytes 5-9/*"), part(5, 9, None));
         assert_eq!(
             ContentRange::parse(b"bytes 05-9/0010"),
             part(5, 9, Some(10))
         );
+    }
+
+    #[test]
+    fn the_unit_may_be_misspelled_or_missing() {
+        for value in [
+            "bytes=0-1/5",
+            "bytes: 0-1/5",
+            "BYTES:0-1/5",
+            "bytes  0-1/5",
+            " bytes\t0-1/5 ",
+            "0-1/5",
+        ] {
+            let range = ContentRange::parse(value.as_bytes());
+            assert_eq!(range, part(0, 1, Some(5)), "{value}");
+        }
     }
 
     #[test]
@@ -195,10 +221,10 @@ mod tests {
             "bytes 0-/5",
             "bytes -1/5",
             "bytes */5",
-            "bytes=0-1/5",
-            "bytes  0-1/5",
-            "bytes 0-1/5 ",
             "bytes 0 - 1/5",
+            "bytes0-1/5",
+            "bytes:=0-1/5",
+            "=0-1/5",
             "bytes +0-1/5",
             "items 0-1/5",
             "bytes 0-1/",
@@ -212,8 +238,11 @@ mod tests {
 
     #[test]
     fn an_unsatisfied_range_says_the_total_only() {
-        assert_eq!(ContentRange::parse_unsatisfied(b"bytes */1000"), Some(1000));
-        for bad in ["bytes */*", "bytes 0-1/5", "bytes */", "bytes */x", "*/5"] {
+        for value in ["bytes */1000", "bytes=*/1000", "*/1000"] {
+            let total = ContentRange::parse_unsatisfied(value.as_bytes());
+            assert_eq!(total, Some(1000), "{value}");
+        }
+        for bad in ["bytes */*", "bytes 0-1/5", "bytes */", "bytes */x", "*"] {
             assert_eq!(
                 ContentRange::parse_unsatisfied(bad.as_bytes()),
                 None,

@@ -90,21 +90,22 @@ enum Coding {
 }
 
 /// The transfer coding of all Transfer-Encoding lines (RFC 9112 §6.1), and whether they are well-formed. `identity`,
-/// obsolete since RFC 7230, is skipped, and so is an empty list (RFC 9110 §5.6.1.2). A repeated line counts once: a
-/// server and a proxy both added it, and the body is chunked once.
+/// obsolete since RFC 7230, is skipped, and so are `none` and an empty list (RFC 9110 §5.6.1.2). A repeated `chunked`
+/// counts once, on one line or several: a server and a proxy both added it, and the body is chunked once.
 fn transfer_coding(headers: &Headers) -> Result<(Coding, bool), Malformed> {
     if headers.get("transfer-encoding").is_none() {
         return Ok((Coding::None, true));
     }
-    let is_repeated = lines(headers).count() > 1 && lines(headers).all(is_chunked);
-    if is_repeated {
-        return Ok((Coding::Chunked, false));
-    }
     let has_identity = elements(lines(headers)).any(is_identity);
     let mut codings = elements(lines(headers)).filter(|coding| !is_identity(coding));
     match (codings.next(), codings.next()) {
+        (None, _) => Ok((Coding::None, false)),
         (Some(only), None) if is_chunked(only) => Ok((Coding::Chunked, !has_identity)),
-        (None, None) => Ok((Coding::None, false)),
+        (Some(first), Some(second))
+            if [first, second].into_iter().chain(codings).all(is_chunked) =>
+        {
+            Ok((Coding::Chunked, false))
+        }
         _ => Err(Malformed::TransferEncoding),
     }
 }
@@ -119,7 +120,9 @@ fn is_chunked(coding: &[u8]) -> bool {
 }
 
 fn is_identity(coding: &[u8]) -> bool {
-    coding.eq_ignore_ascii_case(b"identity")
+    [&b"identity"[..], b"none"]
+        .iter()
+        .any(|name| coding.eq_ignore_ascii_case(name))
 }
 
 /// Whether the connection stays open, by the Connection field and the version (RFC 9112 §9.3).
@@ -215,6 +218,10 @@ mod tests {
             Ok((Body::Length(5), false))
         );
         assert_eq!(get(200, &[identity]), Ok((Body::UntilClose, false)));
+        assert_eq!(
+            get(200, &[("Transfer-Encoding", "none"), FIVE]),
+            Ok((Body::Length(5), false))
+        );
     }
 
     #[test]
@@ -231,7 +238,7 @@ mod tests {
             "gzip",
             "gzip, chunked",
             "chunked, gzip",
-            "chunked, chunked",
+            "chunked, gzip, chunked",
             "chunked;q=1",
             "xchunked",
             "chunked\u{b}",
@@ -249,7 +256,10 @@ mod tests {
 
     #[test]
     fn chunked_that_is_said_twice_is_done_once_and_leaves_a_doubt() {
-        assert_eq!(get(200, &[CHUNKED, CHUNKED]), Ok((Body::Chunked, false)));
+        let in_a_list = ("Transfer-Encoding", "chunked, Chunked");
+        for fields in [&[CHUNKED, CHUNKED][..], &[in_a_list], &[in_a_list, CHUNKED]] {
+            assert_eq!(get(200, fields), Ok((Body::Chunked, false)), "{fields:?}");
+        }
         let gzip = ("Transfer-Encoding", "gzip");
         for fields in [[CHUNKED, gzip, CHUNKED], [gzip, CHUNKED, CHUNKED]] {
             assert_eq!(get(200, &fields), Err(Malformed::TransferEncoding));

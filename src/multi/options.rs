@@ -30,7 +30,8 @@ pub struct Options {
     pub proxies: Proxies,
     /// Hosts that connections lead to instead of an origin (`--connect-to`). The first entry that matches counts.
     pub stand_ins: Vec<ConnectTo>,
-    /// Addresses of a host and port, which replace a lookup (`--resolve`). Hosts are in lower case.
+    /// Addresses of a host and port, which replace a lookup (`--resolve`). Hosts are in lower case; `*` stands for
+    /// every host that no other entry has.
     pub overrides: HashMap<(String, u16), Vec<IpAddr>>,
     /// How TLS connections are made.
     pub tls: TlsOptions,
@@ -54,6 +55,18 @@ pub struct Options {
     pub call_budget: Option<NonZeroUsize>,
     /// The flow-control windows of HTTP/2. Rate limits reduce the window of a stream.
     pub windows: Windows,
+}
+
+impl Options {
+    /// The addresses that replace a lookup of this host and port.
+    pub(super) fn overriding(&self, host: &str, port: u16) -> Option<&[IpAddr]> {
+        if self.overrides.is_empty() {
+            return None;
+        }
+        let own = self.overrides.get(&(host.to_ascii_lowercase(), port));
+        own.or_else(|| self.overrides.get(&("*".to_owned(), port)))
+            .map(Vec::as_slice)
+    }
 }
 
 /// Which versions of HTTP are used.

@@ -59,7 +59,7 @@ pub struct Plan {
     pub lock: Option<PathBuf>,
     /// Every file must match the lock file.
     pub is_locked: bool,
-    /// The byte range of a single URL that is fetched instead of the full file.
+    /// The byte range of each URL that is fetched instead of the full file.
     pub range: Option<ByteRange>,
     /// The most files fetched at once.
     pub jobs: usize,

@@ -204,12 +204,16 @@ impl Part {
         Ok(())
     }
 
-    /// Accepts the head of a response that holds the requested fragment, which is stored as a file.
-    pub(super) fn begin_fragment(&mut self, response: &Response) -> Result<(), Fault> {
+    /// Accepts the head of a response that holds the requested fragment, which is stored as a file. `size` is that of
+    /// the fragment, if it is known.
+    pub(super) fn begin_fragment(
+        &mut self,
+        response: &Response,
+        size: Option<u64>,
+    ) -> Result<(), Fault> {
         self.begin(response, false)?;
         self.attempt.landing.message = Message::of(response, 0);
-        let range = response.content_range();
-        self.attempt.landing.limit = range.map(|range| range.last - range.first + 1);
+        self.attempt.landing.limit = size;
         self.state.size = self.attempt.landing.limit.or(self.state.size);
         Ok(())
     }

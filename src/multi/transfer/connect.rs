@@ -101,11 +101,10 @@ fn addresses(
 ) -> Result<Option<Vec<IpAddr>>, Fault> {
     let Peer { host, port, .. } = peer;
     let options = &context.options;
-    let key = (host.to_ascii_lowercase(), port);
     let found = if let Ok(address) = host.parse() {
         Ok(vec![address])
-    } else if let Some(addresses) = options.overrides.get(&key) {
-        Ok(addresses.clone())
+    } else if let Some(addresses) = options.overriding(&host, port) {
+        Ok(addresses.to_vec())
     } else {
         match context.lookups.find(&host, subject.id, now) {
             Some(found) => found,

@@ -1,5 +1,6 @@
 //! The head of a request: its fields, and which of them an origin may receive.
 
+use std::ptr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -201,7 +202,7 @@ impl<'a, S> NextRequest<'a, S> {
     }
 
     /// Passes the fields to `write`. Given fields replace the defaults, except that given cookies precede those of the
-    /// jar.
+    /// jar. Of several given Hosts the first counts: servers refuse a request with two (RFC 9112 §3.2).
     fn with_fields<T>(
         &self,
         write: impl for<'f> FnOnce(&mut Pairs<'f>) -> Result<T, Unsendable>,
@@ -224,7 +225,11 @@ impl<'a, S> NextRequest<'a, S> {
         ];
         let defaults = defaults.into_iter().flatten();
         let defaults = defaults.filter(|(name, _)| !is_given(name));
+        let mut hosts = self.given().filter(|field| is(field, "Host"));
+        let host = hosts.find(|field| field.value().is_some());
         let given = self.given();
+        let given = given
+            .filter(|field| !is(field, "Host") || host.is_some_and(|host| ptr::eq(host, *field)));
         let given = given.filter(|field| cookies.is_none() || !is(field, "Cookie"));
         let given = given.filter_map(|field| Some((field.name(), field.value()?)));
         let cookies = cookies.as_deref().map(|cookies| ("Cookie", cookies));
