@@ -27,6 +27,7 @@ fn advice(error: &Error) -> Option<Cow<'static, str>> {
         | Fault::Malformed(Malformed::Http2(_))
         | Fault::StreamReset(_)
         | Fault::GoneAway(_) => "if it stays so, try --http1.1",
+        Fault::TrustRoots(_) => "to trust other certificates, use --cacert FILE",
         Fault::Certificate(why) => return certificate(&why.to_string()).map(Cow::from),
         Fault::Status { status: 401, .. } => return Some(login(error).into()),
         Fault::Status { status: 407, .. } => return Some(proxy_login(error).into()),

@@ -521,6 +521,18 @@ pub(crate) struct TlsFlags {
     #[arg(long, value_name = "FILE", requires = "cert", hide_short_help = true)]
     pub(crate) key: Option<PathBuf>,
 
+    /// Decrypt the key with the passphrase in VARIABLE
+    ///
+    /// VARIABLE is the name of an environment variable. The key is PKCS#8 (ENCRYPTED PRIVATE KEY), as openssl pkcs8
+    /// -topk8 writes it.
+    #[arg(
+        long,
+        value_name = "VARIABLE",
+        requires = "cert",
+        hide_short_help = true
+    )]
+    pub(crate) key_pass_env: Option<String>,
+
     /// The oldest TLS version to use
     #[arg(long, value_name = "VERSION", value_parser = choice(&TLS_VERSIONS), default_value = "1.2", hide_short_help = true)]
     pub(crate) tls_min: TlsVersion,

@@ -5,8 +5,10 @@
 //! then [`Filter::send`] and [`Filter::recv`], and watches the socket for the events that the stack
 //! [`wants`](Filter::wants).
 
+mod der;
 mod eyeballs;
 mod filter;
+pub(crate) mod pem;
 mod proxy;
 mod socket;
 mod socks;
