@@ -46,6 +46,7 @@ complete -c gannet -l tls-min -d 'The oldest TLS version to use' -r -f -a "1.2\t
 1.3\t'TLS 1.3'"
 complete -c gannet -l pinnedpubkey -d 'Accept servers with this public key only' -r
 complete -c gannet -l interface -d 'Connect from this interface, or from this address' -r
+complete -c gannet -l unix-socket -d 'Connect to the Unix socket PATH instead of the URL\'s host' -r -F
 complete -c gannet -l resolve -d 'Use ADDR for HOST and PORT instead of a lookup' -r
 complete -c gannet -l connect-to -d 'Connect to HOST2:PORT2 for URLs with HOST1:PORT1' -r
 complete -c gannet -s p -l proxy -d 'Connect through the proxy at URL' -r -f

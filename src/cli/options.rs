@@ -190,6 +190,7 @@ fn options(flags: &Flags) -> Result<Options> {
             _ => Family::Any,
         },
         interface: flags.network.interface.clone(),
+        unix_socket: flags.network.unix_socket.clone(),
         are_paths_typed: flags.input.path_as_is,
         proxies: proxies(&flags.network)?,
         stand_ins: stand_ins(&flags.network.connect_to)?,

@@ -6,6 +6,7 @@
 //! [`wants`](Filter::wants).
 
 mod der;
+mod endpoint;
 mod eyeballs;
 mod filter;
 pub(crate) mod pem;
@@ -18,6 +19,7 @@ mod verifier;
 mod wire;
 mod x509;
 
+pub(crate) use endpoint::Endpoint;
 pub(crate) use eyeballs::{Action, Race};
 pub use filter::Interest;
 pub(crate) use filter::{Filter, Opened, Received, Scratch};

@@ -2,7 +2,6 @@
 //! connections showed. The queue for its connections is in [`pool`](super::pool).
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::ops::{Index, IndexMut};
 use std::time::Instant;
 
@@ -13,6 +12,7 @@ use super::breaker::CircuitBreaker;
 use super::options::Protocol;
 use super::route::Route;
 use super::transfer::Prepared;
+use crate::conn::Endpoint;
 use crate::error::Fault;
 use crate::http::{ConnectTo, Origin, Proxies, Version};
 
@@ -47,8 +47,8 @@ pub(super) struct OriginRecord {
     requires_http1: bool,
     /// Consecutive multiplexed connections that closed without one complete response.
     pub(super) unanswered: u32,
-    /// The address that won the last connection race.
-    pub(super) winner: Option<SocketAddr>,
+    /// The endpoint that won the last connection race.
+    pub(super) winner: Option<Endpoint>,
     /// Encoded request fields, kept for the next request.
     pub(super) prepared: Prepared,
     pub(super) breaker: CircuitBreaker,

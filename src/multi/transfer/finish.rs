@@ -8,6 +8,7 @@ use super::recover::retire_if_silent;
 use super::request::NextRequest;
 use super::start::requeue;
 use super::{After, Clocks, Delivery, State, Step, Transfer};
+use crate::conn::Endpoint;
 use crate::error::{Error, Fault, Malformed, ProxyFault};
 use crate::http::auth::masked;
 use crate::http::challenge::DigestLogin;
@@ -80,7 +81,7 @@ pub(super) fn end_exchange<S: Sink>(
             transfer.redirects.has_left_tls |= transfer.url().scheme() == "https";
             transfer.redirects.url = Some(*url);
             (transfer.logins.origin, transfer.logins.proxy) = (None, None);
-            transfer.address = None;
+            transfer.endpoint = None;
             transfer.refused = 0;
             Ok(Step::Go(State::Init))
         }
@@ -196,7 +197,7 @@ fn error<S>(transfer: &Transfer<S>, context: &Context, fault: Fault) -> Error {
     let origins = &context.pool.origins;
     let proxy = transfer.origin.and_then(|key| origins[key].route().proxy());
     let is_refused = request_had_login(transfer, context, &fault);
-    Error::new(fault, transfer.state.doing(), transfer.address)
+    Error::new(fault, transfer.state.doing(), transfer.address())
         .offered(transfer.logins.challenges.schemes(), is_refused)
         .redirected_to(transfer.redirects.url.clone())
         .through(proxy.map(ToString::to_string))
@@ -243,7 +244,9 @@ fn outcome<S>(transfer: &Transfer<S>, context: &Context, now: Instant) -> Outcom
             .map_or_else(Default::default, |at| now.saturating_duration_since(at)),
         redirects: transfer.redirects.count,
         final_url: transfer.redirects.url.clone(),
-        address: connection.and_then(Connection::address),
+        address: connection
+            .and_then(Connection::endpoint)
+            .and_then(Endpoint::inet),
         is_reused: connection.is_some_and(|connection| connection.requests > 1),
     }
 }
