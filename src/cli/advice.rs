@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use gannet::error::{Error, Fault, Malformed};
+use gannet::error::{Error, Fault, Malformed, ProxyFault};
 
 /// The message of an error with its advice.
 pub(super) struct WithAdvice<'a>(pub(super) &'a Error);
@@ -31,11 +31,15 @@ fn advice(error: &Error) -> Option<Cow<'static, str>> {
         Fault::Certificate(why) => return certificate(&why.to_string()).map(Cow::from),
         Fault::Status { status: 401, .. } => return Some(login(error).into()),
         Fault::Status { status: 407, .. } => return Some(proxy_login(error).into()),
-        Fault::Proxy { fault, .. } if fault.is_authentication() => IN_PROXY_URL,
+        Fault::Proxy { fault, .. } if fault.is_authentication() => {
+            return Some(proxy_login(error).into());
+        }
         _ => return None,
     };
     Some(advice.into())
 }
+
+const CHECK_PROXY_URL: &str = "check the login in the URL of the proxy";
 
 const IN_PROXY_URL: &str = "give the login in the URL of the proxy, -p http://USER:PASS@HOST:PORT";
 
@@ -72,10 +76,16 @@ fn proxy_login(error: &Error) -> String {
     if !error.schemes().is_empty() && !offers(error, &["basic", "digest"]) {
         return format!("gannet supports Basic and Digest alone{offered}");
     }
-    if error.had_login() {
-        return format!("the login was refused{offered}");
+    if !error.had_login() {
+        return format!("{IN_PROXY_URL}{offered}");
     }
-    format!("{IN_PROXY_URL}{offered}")
+    match error.fault() {
+        Fault::Proxy {
+            fault: ProxyFault::LoginRefused,
+            ..
+        } => CHECK_PROXY_URL.to_owned(),
+        _ => format!("the login was refused{offered}"),
+    }
 }
 
 /// The schemes that the server offers, in parentheses.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, SockRef, TcpKeepalive, Type};
 
 use super::filter::{Filter, Interest, Opened, Received, Scratch};
+use super::proxy::Refusal;
 use super::wire::Wire;
 use crate::error::Fault;
 
@@ -209,6 +210,10 @@ impl Filter for Socket {
 
     fn plain(&self) -> Option<&Socket> {
         Some(self)
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        None
     }
 
     fn describe(&self) -> String {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
+use std::rc::Rc;
 use std::time::Instant;
 
 use slab::Slab;
@@ -14,6 +15,7 @@ use super::route::Route;
 use super::transfer::Prepared;
 use crate::conn::Endpoint;
 use crate::error::Fault;
+use crate::http::challenge::DigestLogin;
 use crate::http::{ConnectTo, Origin, Proxies, Version};
 
 /// Names the record of an origin while the record has users.
@@ -49,6 +51,8 @@ pub(super) struct OriginRecord {
     pub(super) unanswered: u32,
     /// The endpoint that won the last connection race.
     pub(super) winner: Option<Endpoint>,
+    /// The answer to the Digest challenge of the proxy, for requests for tunnels.
+    pub(super) tunnel_login: Option<Rc<DigestLogin>>,
     /// Encoded request fields, kept for the next request.
     pub(super) prepared: Prepared,
     pub(super) breaker: CircuitBreaker,
@@ -67,6 +71,7 @@ impl OriginRecord {
             requires_http1: false,
             unanswered: 0,
             winner: None,
+            tunnel_login: None,
             prepared: Prepared::default(),
             breaker: CircuitBreaker::default(),
             last_byte: None,

@@ -261,6 +261,8 @@ pub(super) struct Logins {
     pub(super) origin: Option<DigestLogin>,
     /// The answer to the proxy that makes the requests.
     pub(super) proxy: Option<DigestLogin>,
+    /// How many tunnels were asked for because of a challenge.
+    pub(super) tunnels: u8,
 }
 
 impl<S> Transfer<S> {
