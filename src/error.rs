@@ -712,7 +712,7 @@ impl Error {
         &self.0.schemes
     }
 
-    /// Whether a 401 or 407 came although the request had a login.
+    /// Whether a 401, 403 or 407 came although the request had a login.
     pub fn had_login(&self) -> bool {
         self.0.had_login
     }

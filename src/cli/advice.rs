@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::ErrorKind;
 
-use gannet::error::{Error, Fault, Malformed, ProxyFault};
+use gannet::error::{Error, Fault, Malformed, ProxyFault, Timeout, Undecodable};
+use gannet::session::BadRow;
 
 /// The message of an error with its advice.
 pub(super) struct WithAdvice<'a>(pub(super) &'a Error);
@@ -21,8 +23,24 @@ impl fmt::Display for WithAdvice<'_> {
 fn advice(error: &Error) -> Option<Cow<'static, str>> {
     let advice = match error.fault() {
         Fault::Malformed(Malformed::Unasked(206)) => "to fetch a range, use --range",
+        Fault::BadRange(_) | Fault::Changed => "to fetch the file anew, use --no-resume",
+        Fault::NoPart => "to fetch the whole file, run without --range",
         Fault::WebPage => "it may want a login; to take the page as the file, use --no-resume",
         Fault::Http11Required => "run without --http2",
+        Fault::VersionRefused => "run without --http2 and --http1.1",
+        Fault::Undecodable(Undecodable::Cut(_)) => return None,
+        Fault::Undecodable(_) => "to store it as it is sent, run without --compressed",
+        Fault::TooLarge { .. } => "see --max-filesize",
+        Fault::TooManyRedirects(_) => "see --max-redirs; the site may want a login or --cookies",
+        Fault::Resolve { reason, .. } if reason.contains("family") => "run without -4 and -6",
+        Fault::IdentityRefused(_) => "give one with --cert FILE and --key FILE",
+        Fault::Timeout { kind, .. } => return limit(*kind).map(Cow::from),
+        Fault::Status { status: 403, .. } if !error.had_login() => {
+            "it may want a login (-u USER:PASS or --netrc) or --cookies"
+        }
+        Fault::Disk { source, .. } if source.kind() == ErrorKind::IsADirectory => {
+            "to store files in a folder, use -d"
+        }
         Fault::Http2(_)
         | Fault::Malformed(Malformed::Http2(_))
         | Fault::StreamReset(_)
@@ -42,6 +60,30 @@ fn advice(error: &Error) -> Option<Cow<'static, str>> {
 const CHECK_PROXY_URL: &str = "check the login in the URL of the proxy";
 
 const IN_PROXY_URL: &str = "give the login in the URL of the proxy, -p http://USER:PASS@HOST:PORT";
+
+/// The flag of a time limit.
+fn limit(kind: Timeout) -> Option<&'static str> {
+    Some(match kind {
+        Timeout::Lookup | Timeout::Connect | Timeout::Handshake | Timeout::Proxy => {
+            "see --connect-timeout"
+        }
+        Timeout::Answer | Timeout::Stall => "see --stall-timeout",
+        Timeout::Speed => "see --min-speed",
+        Timeout::Total => "see --timeout",
+        _ => return None,
+    })
+}
+
+/// What to do about a row that cannot be used.
+pub(super) fn of_bad_row(bad: &BadRow) -> Option<&'static str> {
+    let text = match bad {
+        BadRow::Line(error) => &error.message,
+        BadRow::Typed(message) => message,
+        BadRow::List(..) | BadRow::Output(..) => return None,
+    };
+    text.contains("needs a base URL")
+        .then_some("begin it with https://, or give its base with --base URL")
+}
 
 /// What to do about a certificate that is refused for this reason.
 fn certificate(why: &str) -> Option<&'static str> {
@@ -120,6 +162,17 @@ mod tests {
             (Fault::Http2(ErrorCode(1)), "--http1.1"),
             (Fault::StreamReset(ErrorCode(2)), "--http1.1"),
             (Fault::Certificate("not trusted".into()), "-k"),
+            (Fault::TrustRoots("none".to_owned()), "--cacert FILE"),
+            (Fault::BadRange("no"), "--no-resume"),
+            (Fault::NoPart, "--range"),
+            (Fault::VersionRefused, "--http1.1"),
+            (
+                Fault::Undecodable(Undecodable::Dictionary("zstd")),
+                "--compressed",
+            ),
+            (Fault::TooLarge { limit: 1 }, "--max-filesize"),
+            (Fault::TooManyRedirects(20), "--cookies"),
+            (Fault::IdentityRefused("no".to_owned()), "--key FILE"),
         ] {
             let cause = fault.to_string();
             let shown = shown(fault);
@@ -133,10 +186,7 @@ mod tests {
 
     #[test]
     fn an_error_without_one_names_the_cause_alone() {
-        for fault in [
-            Fault::Malformed(Malformed::Unasked(304)),
-            Fault::TooManyRedirects(20),
-        ] {
+        for fault in [Fault::Malformed(Malformed::Unasked(304)), Fault::NoAnswer] {
             assert_eq!(fault.to_string(), shown(fault));
         }
     }

@@ -118,9 +118,9 @@ fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
         console.warn(&warnings);
         plan.cookies = Some(cookies);
     }
-    let certificates = credentials::certificates(&plan.options.tls);
-    plan.options.tls.certificates = certificates.map_err(|error| (error, Exit::Usage))?;
     if !plan.is_dry_run {
+        let certificates = credentials::certificates(&plan.options.tls);
+        plan.options.tls.certificates = certificates.map_err(|error| (error, Exit::Usage))?;
         sys::raise_open_files();
     }
     match session::run_on(&mut reactor, plan, &mut console) {

@@ -14,6 +14,7 @@ mod proxy;
 mod socket;
 mod socks;
 mod tls;
+mod tls_fault;
 mod trust;
 mod verifier;
 mod wire;

@@ -251,7 +251,7 @@ fn error<S>(transfer: &Transfer<S>, context: &Context, fault: Fault) -> Error {
         .through(proxy.map(ToString::to_string))
 }
 
-/// Whether a 401 or 407 came although the request had a login.
+/// Whether a 401, 403 or 407 came although the request had a login.
 fn request_had_login<S>(transfer: &Transfer<S>, context: &Context, fault: &Fault) -> bool {
     let Some(key) = transfer.origin else {
         return false;
@@ -259,9 +259,9 @@ fn request_had_login<S>(transfer: &Transfer<S>, context: &Context, fault: &Fault
     let record = &context.pool.origins[key];
     let status = match fault {
         Fault::Status {
-            status: status @ (401 | 407),
-            ..
-        } => status,
+            status: 401 | 403, ..
+        } => 401,
+        Fault::Status { status: 407, .. } => 407,
         Fault::Proxy { fault, .. } if fault.is_authentication() => {
             let proxy = record.route().proxy();
             return proxy.is_some_and(|proxy| proxy.credentials.is_some());
@@ -270,7 +270,7 @@ fn request_had_login<S>(transfer: &Transfer<S>, context: &Context, fault: &Fault
     };
     let netrc = context.options.netrc.as_deref();
     let request = NextRequest::new(transfer, record.origin(), record.route(), netrc);
-    request.has_login(*status)
+    request.has_login(status)
 }
 
 /// The head of the last response.
