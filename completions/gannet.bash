@@ -23,7 +23,7 @@ _gannet() {
 
     case "${cmd}" in
         gannet)
-            opts="-i -P -d -o -N -j -x -s -c -H -A -U -u -k -4 -6 -p -T -t -q -v -h -V --input-file --input-format --shard --base --strict --path-as-is --no-config --output-dir --dir --output --name --content-disposition --trust-server-names --exists --timestamping --remote-time --fsync --jobs --per-host --split --min-split --limit-rate --limit-rate-file --rate --continue --no-resume --checksum --checksums --lock --locked --header --user-agent --referer --user --bearer-env --netrc --range --compressed --cookies --no-cookies --http1.1 --http2 --max-redirects --max-redirs --max-filesize --cacert --capath --cert --key --tls-min --pinnedpubkey --insecure --interface --resolve --connect-to --proxy --noproxy --connect-timeout --stall-timeout --timeout --min-speed --retry --retry-connrefused --retry-delay --max-retry-after --retry-max-time --retry-on --quiet --verbose --progress --json --report --events --summary --no-summary --color --failed --fail-fast --dry-run --help --version"
+            opts="-i -P -d -o -N -j -x -s -c -H -A -U -u -k -4 -6 -p -T -t -q -v -h -V --input-file --input-format --shard --base --strict --path-as-is --no-config --output-dir --dir --output --name --content-disposition --trust-server-names --exists --timestamping --remote-time --fsync --jobs --per-host --split --min-split --limit-rate --limit-rate-file --rate --continue --no-resume --checksum --checksums --lock --locked --header --user-agent --referer --user --bearer-env --netrc --range --compressed --cookies --no-cookies --http1.1 --http2 --max-redirects --max-redirs --max-filesize --cacert --capath --cert --key --key-pass-env --tls-min --pinnedpubkey --insecure --interface --unix-socket --resolve --connect-to --proxy --noproxy --connect-timeout --stall-timeout --timeout --min-speed --retry --retry-connrefused --retry-delay --max-retry-after --retry-max-time --retry-on --quiet --verbose --progress --json --report --events --summary --no-summary --color --failed --fail-fast --dry-run --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -228,6 +228,10 @@ _gannet() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --key-pass-env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --tls-min)
                     COMPREPLY=($(compgen -W "1.2 1.3" -- "${cur}"))
                     return 0
@@ -238,6 +242,21 @@ _gannet() {
                     ;;
                 --interface)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --unix-socket)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --resolve)

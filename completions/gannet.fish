@@ -41,10 +41,12 @@ complete -c gannet -l cacert -d 'Trust only the certificates in FILE (PEM)' -r -
 complete -c gannet -l capath -d 'Trust only the certificates in the files of DIR (PEM), and those of --cacert' -r -f -a "(__fish_complete_directories)"
 complete -c gannet -l cert -d 'Use the client certificate in FILE (PEM) if a server asks for one' -r -F
 complete -c gannet -l key -d 'Read the client certificate\'s key from FILE (PEM)' -r -F
+complete -c gannet -l key-pass-env -d 'Decrypt the key with the passphrase in VARIABLE' -r
 complete -c gannet -l tls-min -d 'The oldest TLS version to use' -r -f -a "1.2\t'TLS 1.2'
 1.3\t'TLS 1.3'"
 complete -c gannet -l pinnedpubkey -d 'Accept servers with this public key only' -r
 complete -c gannet -l interface -d 'Connect from this interface, or from this address' -r
+complete -c gannet -l unix-socket -d 'Connect to the Unix socket PATH instead of the URL\'s host' -r -F
 complete -c gannet -l resolve -d 'Use ADDR for HOST and PORT instead of a lookup' -r
 complete -c gannet -l connect-to -d 'Connect to HOST2:PORT2 for URLs with HOST1:PORT1' -r
 complete -c gannet -s p -l proxy -d 'Connect through the proxy at URL' -r -f

@@ -6,6 +6,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub(crate) mod class;
+mod pem;
 mod proxy;
 
 use std::error::Error as StdError;
@@ -18,6 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use url::Url;
 
+pub use pem::PemFault;
 pub use proxy::{ProxyFault, SocksReply};
 
 /// Why a transfer failed: the fault, the activity that it interrupted, and the last address tried.
@@ -87,13 +89,14 @@ pub enum Fault {
     /// The trust roots could not be loaded.
     #[error("cannot load trusted certificates: {0}")]
     TrustRoots(String),
-    /// The client's own certificate or key cannot be used.
-    #[error("cannot use the client certificate or key in {}: {reason}", path.display())]
-    Identity {
+    /// A file of trusted certificates, of the client's certificate or of its key cannot be used.
+    #[error("cannot use {}: {fault}", path.display())]
+    Pem {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        #[source]
+        fault: PemFault,
     },
 
     // The peer's.
@@ -509,7 +512,7 @@ impl Fault {
             | Self::BadUrl(_)
             | Self::ProxyVariable { .. }
             | Self::TrustRoots(_)
-            | Self::Identity { .. }
+            | Self::Pem { .. }
             | Self::Malformed(_)
             | Self::Status { .. }
             | Self::BadRange(_)
@@ -709,7 +712,7 @@ impl Error {
         &self.0.schemes
     }
 
-    /// Whether a 401 or 407 came although the request had a login.
+    /// Whether a 401, 403 or 407 came although the request had a login.
     pub fn had_login(&self) -> bool {
         self.0.had_login
     }
@@ -766,7 +769,7 @@ impl Error {
             | Fault::BadUrl(_)
             | Fault::ProxyVariable { .. }
             | Fault::TrustRoots(_)
-            | Fault::Identity { .. }
+            | Fault::Pem { .. }
             | Fault::Malformed(_)
             | Fault::BadRange(_)
             | Fault::NoPart

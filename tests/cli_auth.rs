@@ -1,9 +1,11 @@
 //! Credentials: sent to their origin and to no other, and never printed.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use gannet::http::Algorithm;
 
-use crate::harness::{Ca, Dir, digest};
-use crate::server::{BASIC, Script, Server};
+use crate::harness::{Ca, Dir, digest, noise};
+use crate::server::{BASIC, Client, ProxyServer, Script, Server};
 
 #[test]
 fn a_user_and_a_password_open_the_door() {
@@ -118,6 +120,85 @@ fn a_digest_challenge_of_a_proxy_is_answered() {
     let field = requests[1].header("proxy-authorization").expect("a login");
     let response = md5(&format!("{}:abc:{}", md5("me:x:pw"), md5("GET:/a")));
     assert_eq!(parameter(field, "response"), response, "{field}");
+}
+
+/// Refuses a tunnel with this challenge.
+fn challenge(client: &mut Client<'_>, challenge: &str) {
+    client.write(format!(
+        "HTTP/1.1 407 No\r\nProxy-Authenticate: Digest realm=\"x\", qop=\"auth\", {challenge}\r\n\
+         Proxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 5\r\n\r\nsorry"
+    ));
+}
+
+#[test]
+fn a_digest_challenge_to_a_tunnel_is_answered() {
+    let (ca, body) = (Ca::new(), noise(100_000));
+    let origin = Server::start_tls(&ca.issue().config(), |s| {
+        for path in ["/a", "/b"] {
+            s.get(path).body(&body).close_after();
+        }
+    });
+    let address = origin.address();
+    let proxy = ProxyServer::start(move |client| {
+        let head = client.read_head();
+        if !head.contains("Digest") {
+            return challenge(client, "nonce=\"one\"");
+        }
+        if head.contains("nonce=\"one\"") && head.contains("nc=00000001") {
+            return challenge(client, "nonce=\"two\", stale=TRUE");
+        }
+        client.write("HTTP/1.1 200 OK\r\n\r\n");
+        client.relay(address);
+    });
+    let dir = Dir::new();
+    ca.write(&dir);
+    let gannet = dir.gannet().flags("-t 0 -j 1 --cacert ca.pem");
+    let gannet = gannet.args(["-p", &proxy.url("http", "me:pw")]);
+    let out = gannet.args([origin.url("/a"), origin.url("/b")]).run();
+    out.ok().never_says("pw");
+    dir.assert_file("a", &body);
+    dir.assert_file("b", &body);
+    let heads = proxy.heads();
+    assert!(heads[0].contains("Basic"), "{heads:?}");
+    // The second file's tunnel is asked for with the login at once.
+    for (head, nonce, count) in [
+        (&heads[1], "one", "00000001"),
+        (&heads[2], "two", "00000001"),
+        (&heads[3], "two", "00000002"),
+    ] {
+        let asked = md5(&format!("CONNECT:{address}"));
+        let cnonce = parameter(head, "cnonce");
+        let key = md5("me:x:pw");
+        let response = md5(&format!("{key}:{nonce}:{count}:{cnonce}:auth:{asked}"));
+        assert_eq!(parameter(head, "response"), response, "{head}");
+        assert_eq!(parameter(head, "uri"), address.to_string());
+    }
+    assert_eq!(heads.len(), 4);
+}
+
+#[test]
+fn a_digest_answer_to_a_tunnel_that_is_refused_is_not_repeated() {
+    for (stale, tunnels) in [("", 2), (", stale=true", 3)] {
+        let counter = AtomicUsize::new(0);
+        let proxy = ProxyServer::start(move |client| {
+            client.read_head();
+            let number = counter.fetch_add(1, Ordering::SeqCst);
+            challenge(client, &format!("nonce=\"{number}\"{stale}"));
+        });
+        let dir = Dir::new();
+        let gannet = dir.gannet().args(["-p", &proxy.url("http", "me:pw")]);
+        let out = gannet.arg("https://some.host.test/a").run();
+        out.code(6)
+            .complains("the login was refused (offered: Digest, Basic)");
+        assert_eq!(out.failure().tries, 1, "{out}");
+        assert_eq!(proxy.heads().len(), tunnels, "{out}");
+
+        let gannet = dir.gannet().args(["-p", &proxy.url("http", "")]);
+        let out = gannet.arg("https://some.host.test/a").run();
+        out.code(6)
+            .complains("-p http://USER:PASS@HOST:PORT (offered: Digest, Basic)");
+        assert_eq!(proxy.heads().len(), tunnels + 1, "{out}");
+    }
 }
 
 #[test]

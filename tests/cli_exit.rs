@@ -169,3 +169,85 @@ fn a_run_with_everything_in_it_ends_as_the_contract_says() {
         out.names_row("list", row);
     }
 }
+
+#[test]
+fn a_failure_names_its_cause_and_the_flag_that_helps() {
+    let server = Server::start(|s| {
+        s.get("/loop").redirect(302, "/loop");
+        s.get("/locked").status(403);
+        s.get("/foo").header("Content-Encoding", "foo").body(b"foo");
+        s.get("/gzip")
+            .header("Content-Encoding", "gzip")
+            .body(b"foo");
+        s.get("/hello").body(b"hello");
+        s.get("/stall").body(noise(1000)).stall_at(10);
+        s.get("/silent").body(noise(1000)).stall_at(0);
+        s.get("/part").status(206).body(b"hello");
+    });
+    let dir = Dir::new();
+    dir.make_dir("folder");
+    dir.write("sums", "");
+    for (flags, url, words) in [
+        ("", "/loop", "more than 20 redirects: see --max-redirs"),
+        (
+            "",
+            "/locked",
+            "forbidden: it may want a login (-u USER:PASS or --netrc)",
+        ),
+        (
+            "--compressed",
+            "/foo",
+            "'foo': to store it as it is sent, run without --compressed",
+        ),
+        ("--compressed", "/gzip", "run without --compressed"),
+        (
+            "--max-filesize 2",
+            "/hello",
+            "the limit of 2 bytes: see --max-filesize",
+        ),
+        (
+            "-T 200ms",
+            "/stall",
+            "timed out after 200ms: see --stall-timeout",
+        ),
+        (
+            "-T 200ms",
+            "/silent",
+            "timed out after 200ms: see --stall-timeout",
+        ),
+        (
+            "--timeout 200ms",
+            "/silent",
+            "timed out after 200ms: see --timeout",
+        ),
+        (
+            "--range 1-2",
+            "/hello",
+            "the whole file: to fetch the whole file, run without --range",
+        ),
+        ("", "/part", "to fetch a range, use --range"),
+        ("-6", "/hello", "run without -4 and -6"),
+        ("-o folder", "/hello", "to store files in a folder, use -d"),
+        (
+            "--checksums sums",
+            "/hello",
+            "cannot read sums: no digests in it",
+        ),
+        (
+            "",
+            "x/y.z",
+            "begin it with https://, or give its base with --base URL",
+        ),
+    ] {
+        let url = if url.starts_with('/') {
+            server.url(url)
+        } else {
+            url.to_owned()
+        };
+        let out = dir.fetch(&format!("-t 0 {flags}"), url);
+        assert_ne!(out.exit_code(), Some(0), "{out}");
+        out.complains(words);
+    }
+    let out = dir.fetch("-u me:pw", server.url("/locked"));
+    out.code(8).never_says("--netrc");
+}

@@ -1,7 +1,9 @@
 //! Hosts and ports: dead, unknown, closing; --resolve; the two families.
 
+use std::os::unix::net::UnixListener;
+
 use crate::harness::{Ca, Dir, noise};
-use crate::server::{Port, Server};
+use crate::server::{FullQueue, H2Server, Port, Server, UnixRelay};
 
 #[test]
 fn connections_use_the_interface_or_the_address_that_is_given() {
@@ -31,6 +33,142 @@ fn an_address_with_a_zone_connects_and_the_zone_is_not_sent() {
     assert_eq!(request.header("Host"), Some(&*format!("[::1]:{port}")));
     let out = dir.fetch("-t 0", format!("http://[::1%25nowhere0]:{port}/a"));
     out.code(4).complains("No such device");
+}
+
+#[test]
+fn connections_lead_to_the_unix_socket_that_is_given() {
+    let body = noise(5_000_000);
+    let server = Server::start(|s| {
+        s.get("/a").body(b"a");
+        s.get("/b").redirect(302, "http://other.test/c");
+        s.get("/c").body(b"c");
+        s.get("/cut").body(&body).ranges().tagged();
+        s.get("/big").body(&body).ranges().tagged();
+    });
+    let dir = Dir::new();
+    let relay = UnixRelay::start(&dir.join("socket"), server.address());
+    for (flags, url) in [
+        ("", "http://example.test:8080/a"),
+        ("--interface lo", "http://example.test/a"),
+        // None of them has a say.
+        ("-p http://127.0.0.1:1", "http://example.test/a"),
+        ("-p socks5://127.0.0.1:1", "http://example.test/a"),
+        ("--connect-to ::127.0.0.1:1", "http://example.test/a"),
+        (
+            "--resolve example.test:80:127.0.0.1 -6",
+            "http://example.test/a",
+        ),
+        ("", "http://example.test/b"),
+        ("-s 4 --min-split 1M", "http://example.test/big"),
+    ] {
+        let before = relay.connections();
+        let flags = format!("-t 0 --exists overwrite --unix-socket socket {flags}");
+        let gannet = dir.gannet().env("http_proxy", "http://127.0.0.1:1");
+        let out = gannet.flags(&flags).arg(url).run();
+        if flags.contains("interface") {
+            out.code(2).complains("--interface");
+        } else {
+            out.ok();
+            assert!(relay.connections() > before, "{out}");
+        }
+    }
+    let requests = server.requests();
+    assert_eq!(requests[0].header("Host"), Some("example.test:8080"));
+    let other = requests.iter().find(|request| request.path() == "/c");
+    assert_eq!(
+        other.and_then(|request| request.header("Host")),
+        Some("other.test")
+    );
+    assert_eq!(
+        requests
+            .iter()
+            .filter(|request| request.path() == "/big")
+            .count(),
+        4
+    );
+    dir.assert_file("big", &body);
+
+    // The rest of a file comes over it too.
+    dir.write("cut", &body[..1_000_000]);
+    let out = dir.fetch("-c --unix-socket socket -v", "http://example.test/cut");
+    out.ok().traces('*', "connected to socket");
+    assert_eq!(
+        server.request("/cut").header("Range"),
+        Some("bytes=1000000-")
+    );
+    dir.assert_file("cut", &body);
+}
+
+#[test]
+fn tls_and_http2_work_over_a_unix_socket() {
+    let ca = Ca::new();
+    let dir = Dir::new();
+    ca.write(&dir);
+    let leaf = ca.issue_for(&["example.test"]);
+    let server = H2Server::start_tls(&leaf.config(), |talk| {
+        talk.greet(&[]);
+        talk.answer_all(b"hello");
+    });
+    let relay = UnixRelay::start(&dir.join("tls"), server.address());
+    let flags = "-t 0 --cacert ca.pem --unix-socket tls";
+    dir.fetch(flags, "https://example.test/a").ok();
+    dir.assert_file("a", b"hello");
+    let out = dir.fetch(flags, "https://other.test/b");
+    out.code(5).complains("other.test");
+    assert_eq!(relay.connections(), 2);
+
+    let server = H2Server::start(|talk| {
+        talk.greet(&[]);
+        talk.answer_all(b"hello");
+    });
+    let relay = UnixRelay::start(&dir.join("plain"), server.address());
+    let out = dir
+        .gannet()
+        .flags("-j 2 --http2 --unix-socket plain -o x")
+        .arg("http://example.test/c")
+        .run();
+    out.ok();
+    assert_eq!(relay.connections(), 1);
+}
+
+#[test]
+fn a_unix_socket_that_cannot_be_used_is_named() {
+    let dir = Dir::new();
+    dir.write("file", "");
+    drop(UnixListener::bind(dir.join("dead")).expect("a socket"));
+    let long = "a/".repeat(53) + "ab";
+    for (path, code, words) in [
+        ("gone", 4, "cannot connect: gone: No such file or directory"),
+        ("file", 4, "cannot connect: file: Connection refused"),
+        ("dead", 4, "cannot connect: dead: Connection refused"),
+        (&long[1..], 4, "No such file or directory"),
+        (&long, 2, "at most 107 bytes"),
+    ] {
+        let out = dir.fetch(
+            &format!("-t 0 --unix-socket {path}"),
+            "http://example.test/a",
+        );
+        out.code(code).complains(words).never_says("os error");
+    }
+}
+
+#[test]
+fn a_unix_socket_whose_queue_is_full_is_waited_for() {
+    let server = Server::serving("/a", b"1");
+    let dir = Dir::new();
+    let full = FullQueue::start(&dir.join("socket"));
+    let url = "http://example.test/a";
+    let out = dir.fetch("-t 0 --connect-timeout 200ms --unix-socket socket", url);
+    out.code(28).complains("connecting timed out");
+    let running = dir.gannet().shell("exec 2>&1");
+    let running = running
+        .flags("-t 0 -v --unix-socket socket")
+        .arg(url)
+        .spawn();
+    running.wait_for_line("connecting to socket");
+    let _relay = full.serve(server.address());
+    running.finish().ok();
+    dir.assert_file("a", b"1");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use rustls::version::{TLS12, TLS13};
 
-use crate::harness::{Ca, Dir, Leaf, Output, config_v1, noise};
+use crate::harness::{Ca, Dir, Leaf, Output, V1, config_v1, noise};
 use crate::server::{Script, Server};
 
 /// Fetches `/a` with further flags, where `ca` is trusted.
@@ -25,7 +25,10 @@ fn a_refusal_says_why() {
     for (leaf, words) in [
         (ca.issue_expired(), "it expired at 2002-01-01T00:00:00Z"),
         (ca.issue_too_early(), "not valid before 2999-01-01"),
-        (ca.issue_for(&["other.example"]), "other.example"),
+        (
+            ca.issue_for(&["other.example"]),
+            "it is for other.example, not for 127.0.0.1",
+        ),
         (stranger.issue(), "its signature is not its issuer's"),
         (stranger.intermediate().issue(), "its issuer is not trusted"),
         (Leaf::self_signed(), "its issuer is not trusted"),
@@ -97,7 +100,7 @@ fn a_folder_of_authorities_is_trusted() {
     };
     with("trusted").ok();
     for folder in ["empty", "nowhere"] {
-        with(folder).code(5).complains(folder);
+        with(folder).code(2).complains("--capath").complains(folder);
     }
 }
 
@@ -155,19 +158,166 @@ fn a_client_shows_its_certificate_to_who_asks() {
     fetch(&ca, &server, &["--cert", &both]).ok();
     let out = fetch(&ca, &server, &[]);
     // TLS 1.3 tells the client only after it took the handshake to be over.
-    out.code(5).complains("certificate");
+    out.code(5).complains("the alert certificate_required");
+    out.complains("--cert FILE and --key FILE");
     assert_eq!(out.failure().tries, 1, "{out}");
-    let missing = dir.join("nowhere.pem").display().to_string();
-    for (flags, words) in [
-        (&["--cert", &missing][..], &missing),
-        (&["--cert", &cert], &cert),
-        (&["--cert", &key, "--key", &key], &key),
+    fetch(&ca, &server, &["--key", &key]).code(2);
+}
+
+/// Fetches `/a` in a folder with `ca.pem`, with a passphrase in the variable PASS.
+fn log_in(dir: &Dir, server: &Server, flags: &str, passphrase: &str) -> Output {
+    let gannet = dir.gannet().env("PASS", passphrase).flags(flags);
+    let gannet = gannet.flags("-t 0 -o a --exists overwrite --cacert ca.pem");
+    gannet.arg(server.url("/a")).run()
+}
+
+#[test]
+fn an_encrypted_key_is_used_with_its_passphrase() {
+    let (ca, clients) = (Ca::new(), Ca::new());
+    let server = Server::start_tls(&ca.issue().config_asking(&clients), Script::hello);
+    let dir = Dir::new();
+    ca.write(&dir);
+    let client = clients.issue_for(&["client"]);
+    let key = client.encrypted_key("pass phrase");
+    dir.write("cert.pem", &client.certificate);
+    dir.write("both.pem", format!("{}{key}", client.certificate));
+    dir.write("key.pem", key);
+    for flags in ["--cert cert.pem --key key.pem", "--cert both.pem"] {
+        let with = format!("{flags} --key-pass-env PASS");
+        log_in(&dir, &server, &with, "pass phrase")
+            .ok()
+            .never_says("pass phrase");
+        let requests = server.requests().len();
+        let file = flags.rsplit(' ').next().expect("a file");
+        for (out, words) in [
+            (
+                log_in(&dir, &server, flags, "pass phrase"),
+                "--key-pass-env VARIABLE",
+            ),
+            (
+                log_in(&dir, &server, &with, "Pass phrase"),
+                "the passphrase of its key is wrong",
+            ),
+            (
+                log_in(&dir, &server, &with, ""),
+                "the passphrase of its key is wrong",
+            ),
+        ] {
+            out.code(2).complains(file).complains(words);
+            out.never_says("ass phrase");
+        }
+        let unset = format!("{flags} --key-pass-env NONE");
+        let out = log_in(&dir, &server, &unset, "");
+        out.code(2).complains("the variable NONE is not set");
+        assert_eq!(server.requests().len(), requests, "nothing was fetched");
+    }
+    log_in(&dir, &server, "--key-pass-env PASS", "pass phrase").code(2);
+}
+
+#[test]
+fn a_client_certificate_may_be_of_x509_v1() {
+    let ca = Ca::new();
+    let server = Server::start_tls(&ca.issue().config_asking_for(V1), Script::hello);
+    let dir = Dir::new();
+    let cert = dir.write("v1.pem", V1).display().to_string();
+    for version in ["1.2", "1.3"] {
+        fetch(&ca, &server, &["--cert", &cert, "--tls-min", version]).ok();
+    }
+    let other = dir.write("key.pem", ca.issue().key).display().to_string();
+    let out = fetch(&ca, &server, &["--cert", &cert, "--key", &other]);
+    out.code(2)
+        .complains(&other)
+        .complains("not that of the client certificate");
+}
+
+#[test]
+fn files_of_certificates_are_checked_before_anything_is_fetched() {
+    let server = Server::start(Script::hello);
+    let dir = Dir::new();
+    let leaf = Ca::new().issue();
+    let old = format!(
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n{}",
+        leaf.key.replace(" PRIVATE", " RSA PRIVATE")
+    );
+    dir.make_dir("folder");
+    for (name, bytes) in [
+        ("cert", leaf.certificate.as_bytes()),
+        ("key", leaf.key.as_bytes()),
+        ("other", Ca::new().issue().key.as_bytes()),
+        ("old", old.as_bytes()),
+        ("empty", b""),
+        ("text", b"no certificate"),
+        ("der", b"\x30\x05\x02\x01\x00\x30\x00"),
+        ("p12", b"\x30\x05\x02\x01\x03\x30\x00"),
     ] {
-        let out = fetch(&ca, &server, flags);
-        out.code(5).complains(words).complains("client certificate");
+        dir.write(name, bytes);
+    }
+    for (flags, words) in [
+        ("--cacert gone", "--cacert: gone: No such file or directory"),
+        ("--cacert folder", "--cacert: folder: Is a directory"),
+        ("--cacert empty", "--cacert: empty: it is empty"),
+        ("--cacert text", "--cacert: text: no PEM certificate in it"),
+        ("--cacert der", "openssl x509 -inform DER -in der"),
+        ("--capath gone", "--capath: gone: No such file or directory"),
+        ("--capath cert", "--capath: cert: Not a directory"),
+        (
+            "--cacert cert --capath gone",
+            "--capath: gone: No such file",
+        ),
+        ("--cert gone", "--cert: gone: No such file or directory"),
+        (
+            "--cert cert",
+            "--cert: cert: no PEM key in it: name the file of its key with --key",
+        ),
+        (
+            "--cert cert --key gone",
+            "--key: gone: No such file or directory",
+        ),
+        ("--cert cert --key cert", "no PEM key in it"),
+        ("--cert key --key key", "no PEM certificate in it"),
+        (
+            "--cert cert --key other",
+            "--key: other: its key is not that of the client certificate",
+        ),
+        ("--cert cert --key der", "openssl pkey -inform DER -in der"),
+        ("--cert p12", "openssl pkcs12 -in p12"),
+        ("--cert cert --key old", "openssl pkcs8 -topk8 -in old"),
+        ("-k --cert gone", "--cert: gone"),
+    ] {
+        // The URL does not need them, but they were typed.
+        let out = dir.fetch(flags, server.url("/a"));
+        out.code(2).complains(words).never_says("os error");
+        assert_eq!(out.stderr().lines().count(), 1, "{out}");
+    }
+    assert_eq!(server.requests().len(), 0);
+    // Nothing is verified, so nothing is read.
+    dir.fetch("-k --cacert gone --capath gone", server.url("/a"))
+        .ok();
+}
+
+#[test]
+fn variables_that_name_no_certificates_fail_only_what_needs_them() {
+    let ca = Ca::new();
+    let plain = Server::start(Script::hello);
+    let server = Server::start_tls(&ca.issue().config(), Script::hello);
+    let dir = Dir::new();
+    dir.write("empty", "");
+    for (variable, value, words) in [
+        ("SSL_CERT_FILE", "gone", "gone: No such file or directory"),
+        ("SSL_CERT_FILE", "empty", "no PEM certificate"),
+        ("SSL_CERT_DIR", "gone", "gone: No such file or directory"),
+    ] {
+        let gannet = dir
+            .gannet()
+            .env(variable, value)
+            .flags("--exists overwrite -i -");
+        let list = format!("{}\n{}\n  out=b\n", plain.url("/a"), server.url("/a"));
+        let out = gannet.input(list).run();
+        assert!(dir.has("a"), "{out}");
+        out.code(5).complains(variable).complains(words);
+        out.complains("--cacert").never_says("os error");
         assert_eq!(out.failure().tries, 1, "{out}");
     }
-    fetch(&ca, &server, &["--key", &key]).code(2);
 }
 
 #[test]
@@ -176,7 +326,7 @@ fn the_oldest_version_can_be_named() {
     let server = Server::start_tls(&ca.issue().config_tls12(), Script::hello);
     fetch(&ca, &server, &["--tls-min", "1.2"]).ok();
     let out = fetch(&ca, &server, &["--tls-min", "1.3"]);
-    out.code(5).complains("ProtocolVersion");
+    out.code(5).complains("protocol_version");
     assert_eq!(server.requests().len(), 1);
     fetch(&ca, &server, &["--tls-min", "1.1"]).code(2);
 }

@@ -1,13 +1,18 @@
-//! Reads the files of `--netrc` and `--cookies`. Messages never quote their contents.
+//! Reads the files of `--netrc`, `--cookies`, `--cacert`, `--capath`, `--cert` and `--key`, before anything is fetched.
+//! Messages never quote their contents.
 
 use std::env;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
+use gannet::error::{Fault, PemFault};
 use gannet::http::{Cookie, Netrc, read_cookies};
+use gannet::multi::{Certificates, TlsOptions, TrustRoots};
+use gannet::reactor::load_certificates;
 
 /// The largest netrc file, in bytes. A larger file is not a netrc file.
 const LARGEST_NETRC: u64 = 1024 * 1024;
@@ -67,6 +72,73 @@ pub(super) fn cookies(path: &Path) -> Result<(Vec<Cookie>, Vec<String>)> {
     let (cookies, bad) = read_cookies(&file);
     let bad: Vec<_> = bad.iter().map(|bad| (bad.line, bad)).collect();
     Ok((cookies, reported("--cookies", path, &bad)))
+}
+
+/// Loads the certificates and the key that flags name, `None` if none does. So one that is missing ends the run before
+/// anything is fetched, and a pipe is read only once. The files of variables are read only if a URL needs them.
+///
+/// # Errors
+/// A file cannot be used; the message names the flag, the file and what to do.
+pub(super) fn certificates(options: &TlsOptions) -> Result<Option<Arc<Certificates>>> {
+    if !options.names_files() {
+        return Ok(None);
+    }
+    match load_certificates(options) {
+        Ok(certificates) => Ok(Some(Arc::new(certificates))),
+        // The run has other certificates to load, and fails only what needs them.
+        Err(Fault::TrustRoots(_)) => Ok(None),
+        Err(Fault::Pem { path, fault }) => {
+            let flag = flag_of(&path, options);
+            let shown = path.display();
+            Err(match advice(&fault, flag, &path) {
+                Some(advice) => anyhow!("{flag}: {shown}: {fault}: {advice}"),
+                None => anyhow!("{flag}: {shown}: {fault}"),
+            })
+        }
+        Err(fault) => Err(anyhow!(fault)),
+    }
+}
+
+/// The flag that names a file.
+fn flag_of(path: &Path, options: &TlsOptions) -> &'static str {
+    match (&options.identity, &options.roots) {
+        (
+            _,
+            TrustRoots::Given {
+                file: Some(file), ..
+            },
+        ) if file == path => "--cacert",
+        (
+            _,
+            TrustRoots::Given {
+                folder: Some(folder),
+                ..
+            },
+        ) if folder == path => "--capath",
+        (Some(identity), _) if identity.certificate == path => "--cert",
+        _ => "--key",
+    }
+}
+
+/// What to do about a file that cannot be used.
+fn advice(fault: &PemFault, flag: &str, path: &Path) -> Option<String> {
+    let shown = path.display();
+    Some(match fault {
+        PemFault::NoKey if flag == "--cert" => "name the file of its key with --key".to_owned(),
+        PemFault::Encrypted => "give its passphrase with --key-pass-env VARIABLE".to_owned(),
+        PemFault::Passphrase => "see --key-pass-env".to_owned(),
+        PemFault::Der if flag == "--key" => {
+            format!("convert it with openssl pkey -inform DER -in {shown} -out {shown}.pem")
+        }
+        PemFault::Der => {
+            format!("convert it with openssl x509 -inform DER -in {shown} -out {shown}.pem")
+        }
+        PemFault::Pkcs12 => format!("convert it with openssl pkcs12 -in {shown} -out {shown}.pem"),
+        PemFault::OldEncryption | PemFault::Cipher => {
+            format!("convert it with openssl pkcs8 -topk8 -in {shown} -out {shown}.p8")
+        }
+        _ => return None,
+    })
 }
 
 /// The warnings for invalid lines of a file: their numbers, and what is wrong with them.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, ValueEnum, ValueHint};
 use gannet::http::Field;
@@ -20,6 +21,7 @@ use super::outputs::FileName;
 use super::values::{
     Choice, Codes, MinSpeed, Pins, Resolve, base_url, choice, codes, duration, field_value,
     is_stdout, leads_to_stdout, min_speed, one_or_more, pins, resolve, size, split, start_interval,
+    unix_socket,
 };
 
 /// Fetch many files in parallel over HTTP and HTTPS
@@ -521,6 +523,18 @@ pub(crate) struct TlsFlags {
     #[arg(long, value_name = "FILE", requires = "cert", hide_short_help = true)]
     pub(crate) key: Option<PathBuf>,
 
+    /// Decrypt the key with the passphrase in VARIABLE
+    ///
+    /// VARIABLE is the name of an environment variable. The key is PKCS#8 (ENCRYPTED PRIVATE KEY), as openssl pkcs8
+    /// -topk8 writes it.
+    #[arg(
+        long,
+        value_name = "VARIABLE",
+        requires = "cert",
+        hide_short_help = true
+    )]
+    pub(crate) key_pass_env: Option<String>,
+
     /// The oldest TLS version to use
     #[arg(long, value_name = "VERSION", value_parser = choice(&TLS_VERSIONS), default_value = "1.2", hide_short_help = true)]
     pub(crate) tls_min: TlsVersion,
@@ -556,6 +570,14 @@ pub(crate) struct Network {
     /// connections to its family. Name lookups are not affected.
     #[arg(long, value_name = "NAME", hide_short_help = true)]
     pub(crate) interface: Option<String>,
+
+    /// Connect to the Unix socket PATH instead of the URL's host
+    ///
+    /// The URL still gives the Host header, the expected certificate and the path. All connections lead to PATH, also
+    /// after redirects and to mirrors, so --proxy and the variables of proxies, --connect-to, --resolve, -4 and -6 have
+    /// no effect. PATH has at most 107 bytes.
+    #[arg(long, value_name = "PATH", value_parser = PathBufValueParser::new().try_map(unix_socket), conflicts_with = "interface", value_hint = ValueHint::FilePath, hide_short_help = true)]
+    pub(crate) unix_socket: Option<PathBuf>,
 
     /// Use ADDR for HOST and PORT instead of a lookup
     ///

@@ -119,6 +119,8 @@ fn run(flags: Flags) -> Result<Exit, (anyhow::Error, Exit)> {
         plan.cookies = Some(cookies);
     }
     if !plan.is_dry_run {
+        let certificates = credentials::certificates(&plan.options.tls);
+        plan.options.tls.certificates = certificates.map_err(|error| (error, Exit::Usage))?;
         sys::raise_open_files();
     }
     match session::run_on(&mut reactor, plan, &mut console) {

@@ -1,6 +1,7 @@
 //! Turns flags into the [`Plan`] of a run.
 
 use std::env;
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,13 +190,14 @@ fn options(flags: &Flags) -> Result<Options> {
             _ => Family::Any,
         },
         interface: flags.network.interface.clone(),
+        unix_socket: flags.network.unix_socket.clone(),
         are_paths_typed: flags.input.path_as_is,
         proxies: proxies(&flags.network)?,
         stand_ins: stand_ins(&flags.network.connect_to)?,
         overrides: overrides
             .map(|entry| ((entry.host.clone(), entry.port), entry.addresses.clone()))
             .collect(),
-        tls: tls(&flags.tls),
+        tls: tls(&flags.tls)?,
         max_recv_speed: limit(flags.concurrency.limit_rate),
         start_interval: flags.concurrency.rate,
         call_budget: None,
@@ -242,9 +244,10 @@ fn variable(name: &str) -> Option<String> {
     Some(value.to_string_lossy().into_owned())
 }
 
-fn tls(flags: &flags::TlsFlags) -> TlsOptions {
+fn tls(flags: &flags::TlsFlags) -> Result<TlsOptions> {
     let (file, folder) = (flags.cacert.clone(), flags.capath.clone());
-    TlsOptions {
+    let passphrase = flags.key_pass_env.as_deref().map(passphrase).transpose()?;
+    Ok(TlsOptions {
         roots: if file.is_none() && folder.is_none() {
             TrustRoots::Platform
         } else {
@@ -258,9 +261,18 @@ fn tls(flags: &flags::TlsFlags) -> TlsOptions {
         identity: flags.cert.clone().map(|certificate| Identity {
             key: flags.key.clone().unwrap_or_else(|| certificate.clone()),
             certificate,
+            passphrase,
         }),
         oldest: flags.tls_min,
-    }
+        certificates: None,
+    })
+}
+
+/// The passphrase in an environment variable.
+fn passphrase(variable: &str) -> Result<Vec<u8>> {
+    let value = env::var_os(variable)
+        .ok_or_else(|| anyhow!("--key-pass-env: the variable {variable} is not set"))?;
+    Ok(value.into_vec())
 }
 
 /// A limit of zero means no limit.

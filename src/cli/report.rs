@@ -18,6 +18,7 @@ use gannet::session::{
 };
 use url::Url;
 
+use super::advice::of_bad_row;
 use super::document::ReportFile;
 use super::events::{Events, Redirect};
 use super::exit::Exit;
@@ -293,7 +294,10 @@ impl Report for Console {
             return;
         }
         let text = self.err.word("fail", "31");
-        let _ = writeln!(text, "  -  {}", Safe(bad));
+        let _ = match of_bad_row(bad) {
+            Some(advice) => writeln!(text, "  -  {}: {advice}", Safe(bad)),
+            None => writeln!(text, "  -  {}", Safe(bad)),
+        };
     }
 
     fn set_time(&mut self, elapsed: Duration) {

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
@@ -186,6 +186,18 @@ pub(crate) fn base_url(typed: &str) -> Result<Url, String> {
         "http" | "https" => Ok(url),
         scheme => Err(format!("unsupported scheme '{scheme}': use http or https")),
     }
+}
+
+/// The longest path of a Unix socket, in bytes (`sun_path` in unix(7)).
+const LONGEST_SOCKET: usize = 107;
+
+/// Checks the path of a Unix socket.
+pub(crate) fn unix_socket(typed: PathBuf) -> Result<PathBuf, String> {
+    if typed.as_os_str().len() > LONGEST_SOCKET {
+        let over = format!("the path of a socket has at most {LONGEST_SOCKET} bytes");
+        return Err(format!("{over}; use a shorter one, such as a link"));
+    }
+    Ok(typed)
 }
 
 /// Parses `HOST:PORT:ADDR[,ADDR]…`. A host that is an IPv6 address is in brackets, and `*` is every host. A plus before

@@ -10,8 +10,9 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+use super::endpoint::Endpoint;
 
 /// The time before the next address is tried while earlier attempts run (RFC 8305 §5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -19,16 +20,18 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// A race of connection attempts to the addresses of one host.
 #[derive(Debug)]
 pub(crate) struct Race {
-    waiting: VecDeque<SocketAddr>,
+    waiting: VecDeque<Endpoint>,
     running: usize,
     next: Option<Instant>,
+    /// Nothing starts before this time.
+    pause: Option<Instant>,
 }
 
 /// What to do now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Start an attempt to this address, then step again.
-    Dial(SocketAddr),
+    Dial(Endpoint),
     /// Wait for the attempts under way, and step again at this time, if there is one.
     Wait(Option<Instant>),
     /// Every address was tried and none runs.
@@ -38,10 +41,12 @@ pub(crate) enum Action {
 impl Race {
     /// A race to `addresses`, which are in the resolver's order of preference (RFC 6724). Families alternate, beginning
     /// with the preferred one; `winner`, which won the last race to this host, comes first.
-    pub(crate) fn new(addresses: &[SocketAddr], winner: Option<SocketAddr>) -> Self {
-        let v6_first = addresses.first().is_some_and(SocketAddr::is_ipv6);
-        let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =
-            addresses.iter().partition(|a| a.is_ipv6() == v6_first);
+    pub(crate) fn new(addresses: &[Endpoint], winner: Option<&Endpoint>) -> Self {
+        let v6_first = addresses.first().is_some_and(Endpoint::is_ipv6);
+        let (mut first, mut second): (VecDeque<_>, VecDeque<_>) = addresses
+            .iter()
+            .cloned()
+            .partition(|a| a.is_ipv6() == v6_first);
         let mut waiting = VecDeque::with_capacity(addresses.len());
         while let Some(address) = first.pop_front().or_else(|| second.pop_front()) {
             waiting.push_back(address);
@@ -50,7 +55,7 @@ impl Race {
                 std::mem::swap(&mut first, &mut second);
             }
         }
-        if let Some(index) = winner.and_then(|w| waiting.iter().position(|a| *a == w)) {
+        if let Some(index) = winner.and_then(|w| waiting.iter().position(|a| a == w)) {
             let winner = waiting.remove(index);
             waiting.extend(winner);
             waiting.rotate_right(1);
@@ -59,11 +64,15 @@ impl Race {
             waiting,
             running: 0,
             next: None,
+            pause: None,
         }
     }
 
     /// What to do at `now`.
     pub(crate) fn step(&mut self, now: Instant) -> Action {
+        if self.pause.is_some_and(|until| now < until) {
+            return Action::Wait(self.pause);
+        }
         if self.running > 0 && self.next.is_some_and(|next| now < next) {
             return Action::Wait(if self.waiting.is_empty() {
                 None
@@ -82,6 +91,18 @@ impl Race {
         }
     }
 
+    /// An attempt could not begin for the moment: it starts again at `until`.
+    pub(crate) fn put_off(&mut self, endpoint: Endpoint, until: Instant) {
+        self.failed();
+        self.waiting.push_front(endpoint);
+        self.pause = Some(until);
+    }
+
+    /// Whether an attempt was put off before.
+    pub(crate) fn was_put_off(&self) -> bool {
+        self.pause.is_some()
+    }
+
     /// An attempt failed: the next one starts without waiting.
     pub(crate) fn failed(&mut self) {
         self.running = self.running.saturating_sub(1);
@@ -92,16 +113,17 @@ impl Race {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
-    fn v4(n: u8) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, n], 80))
+    fn v4(n: u8) -> Endpoint {
+        SocketAddr::from(([127, 0, 0, n], 80)).into()
     }
 
-    fn v6(n: u16) -> SocketAddr {
-        SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, n], 80))
+    fn v6(n: u16) -> Endpoint {
+        SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, n], 80)).into()
     }
 
-    fn dials(race: &mut Race, mut now: Instant) -> Vec<SocketAddr> {
+    fn dials(race: &mut Race, mut now: Instant) -> Vec<Endpoint> {
         let mut dialled = Vec::new();
         loop {
             match race.step(now) {
@@ -130,11 +152,11 @@ mod tests {
     fn the_last_winner_is_tried_first() {
         let addresses = [v6(1), v6(2), v4(1)];
         assert_eq!(
-            dials(&mut Race::new(&addresses, Some(v4(1))), Instant::now()),
+            dials(&mut Race::new(&addresses, Some(&v4(1))), Instant::now()),
             [v4(1), v6(1), v6(2)]
         );
         assert_eq!(
-            dials(&mut Race::new(&addresses, Some(v4(9))), Instant::now()),
+            dials(&mut Race::new(&addresses, Some(&v4(9))), Instant::now()),
             [v6(1), v4(1), v6(2)]
         );
     }
@@ -147,6 +169,20 @@ mod tests {
         assert_eq!(race.step(now), Action::Wait(Some(now + ATTEMPT_DELAY)));
         assert_eq!(race.step(now + ATTEMPT_DELAY), Action::Dial(v4(1)));
         assert_eq!(race.step(now + ATTEMPT_DELAY), Action::Wait(None));
+    }
+
+    #[test]
+    fn an_attempt_that_is_put_off_starts_again_at_its_time() {
+        let now = Instant::now();
+        let socket = Endpoint::Unix(std::path::Path::new("s").into());
+        let mut race = Race::new(std::slice::from_ref(&socket), None);
+        assert_eq!(race.step(now), Action::Dial(socket.clone()));
+        let until = now + Duration::from_millis(10);
+        race.put_off(socket.clone(), until);
+        assert_eq!(race.step(now), Action::Wait(Some(until)));
+        assert_eq!(race.step(until), Action::Dial(socket));
+        race.failed();
+        assert_eq!(race.step(until), Action::Exhausted);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::proxy::Refusal;
 use super::socket::Socket;
 use crate::error::Fault;
 
@@ -101,6 +102,11 @@ pub(crate) trait Filter: fmt::Debug {
     /// The protocol that this layer negotiated (RFC 7301), if it did.
     fn protocol(&self) -> Option<&[u8]> {
         None
+    }
+
+    /// Why a proxy refused a tunnel, if it asks for another login.
+    fn refusal(&self) -> Option<&Refusal> {
+        self.below().refusal()
     }
 
     /// What was negotiated, for logs: "TLSv1.3, TLS13_AES_256_GCM_SHA384".

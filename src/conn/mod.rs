@@ -5,17 +5,22 @@
 //! then [`Filter::send`] and [`Filter::recv`], and watches the socket for the events that the stack
 //! [`wants`](Filter::wants).
 
+mod der;
+mod endpoint;
 mod eyeballs;
 mod filter;
+pub(crate) mod pem;
 mod proxy;
 mod socket;
 mod socks;
 mod tls;
+mod tls_fault;
 mod trust;
 mod verifier;
 mod wire;
 mod x509;
 
+pub(crate) use endpoint::Endpoint;
 pub(crate) use eyeballs::{Action, Race};
 pub use filter::Interest;
 pub(crate) use filter::{Filter, Opened, Received, Scratch};

@@ -1,13 +1,15 @@
 //! The filter of a tunnel through an HTTP proxy: CONNECT (RFC 9110 §9.3.6).
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::filter::{Filter, Interest, Opened, Received, Scratch};
 use super::socket::Socket;
 use crate::error::{Fault, ProxyFault};
-use crate::http::Proxy;
-use crate::http1::{ConnectAnswer, connect};
+use crate::http::challenge::{Challenges, DigestLogin};
+use crate::http::{Credentials, Proxy};
+use crate::http1::{CONNECT, ConnectAnswer, connect};
 
 /// Bytes of the wire that are received at once until the proxy has responded. Bytes behind its response are kept.
 const AT_ONCE: usize = 16 * 1024;
@@ -22,16 +24,34 @@ pub(crate) struct Tunnel {
     answer: Option<Box<ConnectAnswer>>,
     /// Bytes of the destination that came with the response.
     early: Vec<u8>,
+    /// The Digest login that the request has.
+    login: Option<Rc<DigestLogin>>,
+    refusal: Option<Box<Refusal>>,
+}
+
+/// A 407 in place of a tunnel.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// What the proxy asks for.
+    pub(crate) challenges: Challenges,
+    /// The Digest login that it refused.
+    pub(crate) login: Option<Rc<DigestLogin>>,
 }
 
 impl Tunnel {
-    /// Asks `proxy`, over `below`, for a tunnel to `authority`, a host and a port.
+    /// Asks `proxy`, over `below`, for a tunnel to `authority`, a host and a port. With a login, it answers an earlier
+    /// challenge of the proxy; otherwise the proxy receives its Basic login, if it has one.
     pub(crate) fn new(
         proxy: Arc<Proxy>,
         authority: &str,
+        login: Option<Rc<DigestLogin>>,
         below: Box<dyn Filter>,
     ) -> Result<Self, Fault> {
-        let request = connect(authority, proxy.credentials.as_ref())
+        let value = match &login {
+            Some(digest) => Some(digest.authorization(CONNECT, authority)),
+            None => proxy.credentials.as_ref().map(Credentials::basic),
+        };
+        let request = connect(authority, value.as_deref())
             .map_err(|error| Fault::BadUrl(error.to_string()))?;
         Ok(Self {
             below,
@@ -39,6 +59,8 @@ impl Tunnel {
             request,
             answer: Some(Box::default()),
             early: Vec::new(),
+            login,
+            refusal: None,
         })
     }
 
@@ -67,7 +89,12 @@ impl Tunnel {
                 self.answer = None;
                 self.early = bytes[consumed..].to_vec();
             }
-            Some(status) => return Err(refused(&self.proxy, ProxyFault::Status(status))),
+            Some(status) => {
+                let challenges = Challenges::of(status, &answer.response().headers);
+                let login = self.login.take();
+                self.refusal = (status == 407).then(|| Box::new(Refusal { challenges, login }));
+                return Err(refused(&self.proxy, ProxyFault::Status(status)));
+            }
         }
         Ok(())
     }
@@ -133,6 +160,10 @@ impl Filter for Tunnel {
         out[..count].copy_from_slice(&self.early[..count]);
         self.early.drain(..count);
         Ok(Received::Bytes(count))
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_deref()
     }
 
     fn wants(&self) -> Interest {

@@ -1,14 +1,18 @@
-//! The lowest layer of every stack: a non-blocking TCP socket, or a [`Wire`] instead of one.
+//! The lowest layer of every stack: a non-blocking TCP or Unix socket, or a [`Wire`] instead of one.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, TcpKeepalive, Type};
 
 use super::filter::{Filter, Interest, Opened, Received, Scratch};
+use super::proxy::Refusal;
 use super::wire::Wire;
 use crate::error::Fault;
 
@@ -21,6 +25,8 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 pub(crate) enum Socket {
     /// The kernel's TCP.
     Tcp(Rc<TcpStream>),
+    /// A Unix stream socket.
+    Unix(Rc<UnixStream>),
     /// What the application uses instead.
     Wire(Rc<dyn Wire>),
 }
@@ -67,10 +73,21 @@ impl Socket {
         Ok(Self::Tcp(Rc::new(socket.into())))
     }
 
+    /// Connects to the Unix socket at `path`. It is connected at once, because the kernel queues the connection.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the queue of the server is full: the attempt has not begun.
+    pub(crate) fn dial_unix(path: &Path) -> io::Result<Self> {
+        let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+        socket.connect(&SockAddr::unix(path)?)?;
+        Ok(Self::Unix(Rc::new(socket.into())))
+    }
+
     /// How far the attempt has come. Asks the kernel, not the poller.
     pub(crate) fn dialled(&self) -> Dialled {
         let is_connected = match self {
             Self::Tcp(stream) => is_connected(stream),
+            Self::Unix(_) => Ok(true),
             Self::Wire(wire) => wire.is_connected(),
         };
         match is_connected {
@@ -84,6 +101,7 @@ impl Socket {
     pub(crate) fn number(&self) -> RawFd {
         match self {
             Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
             Self::Wire(wire) => wire.number(),
         }
     }
@@ -92,15 +110,16 @@ impl Socket {
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(stream) => Some(stream),
-            Self::Wire(_) => None,
+            Self::Unix(_) | Self::Wire(_) => None,
         }
     }
 
     /// Whether a socket that was not watched is open and has received nothing: no byte, no end.
     pub(crate) fn is_silent(&self) -> bool {
         match self {
-            Self::Tcp(stream) => {
-                matches!(stream.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+            Self::Tcp(_) | Self::Unix(_) => {
+                let peeked = SockRef::from(self).peek(&mut [MaybeUninit::uninit()]);
+                matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
             }
             Self::Wire(wire) => wire.is_silent(),
         }
@@ -111,6 +130,7 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
             Self::Wire(wire) => wire.as_fd(),
         }
     }
@@ -145,6 +165,7 @@ impl Filter for Socket {
         loop {
             let read = match self {
                 Self::Tcp(stream) => (&**stream).read(&mut out[..room]),
+                Self::Unix(stream) => (&**stream).read(&mut out[..room]),
                 Self::Wire(wire) => wire.recv(&mut out[..room]),
             };
             return match read {
@@ -161,6 +182,7 @@ impl Filter for Socket {
         loop {
             let written = match self {
                 Self::Tcp(stream) => (&**stream).write(bytes),
+                Self::Unix(stream) => (&**stream).write(bytes),
                 Self::Wire(wire) => wire.send(bytes),
             };
             return match written {
@@ -188,6 +210,10 @@ impl Filter for Socket {
 
     fn plain(&self) -> Option<&Socket> {
         Some(self)
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        None
     }
 
     fn describe(&self) -> String {

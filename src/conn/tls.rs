@@ -6,14 +6,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
+use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
-use rustls::{AlertDescription, CertificateError, ClientConfig};
-use rustls_pki_types::{ServerName, UnixTime};
+use rustls_pki_types::ServerName;
 
 use super::filter::{Filter, Interest, Opened, Received, Scratch};
+use super::tls_fault::fault;
 use super::trust::Config;
 use crate::error::Fault;
 
@@ -430,91 +430,3 @@ impl fmt::Debug for Tls {
             .finish_non_exhaustive()
     }
 }
-
-/// The fault of an error of rustls. A refused certificate and a refused protocol are permanent; other errors may not
-/// occur again.
-fn fault(error: rustls::Error) -> Fault {
-    match &error {
-        rustls::Error::InvalidCertificate(refused) => {
-            Fault::Certificate(certificate_error(refused).into())
-        }
-        rustls::Error::NoCertificatesPresented => Fault::Certificate(error.into()),
-        rustls::Error::NoApplicationProtocol
-        | rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
-            Fault::VersionRefused
-        }
-        rustls::Error::InvalidMessage(_) => Fault::Tls("what came is not TLS".into()),
-        rustls::Error::AlertReceived(alert) if is_of_identity(*alert) => {
-            Fault::IdentityRefused(alert_text(*alert))
-        }
-        rustls::Error::AlertReceived(alert) => Fault::Tls(alert_text(*alert).into()),
-        rustls::Error::PeerIncompatible(_) => Fault::Tls(format!("{error}{OFFERED}").into()),
-        _ => Fault::Tls(error.into()),
-    }
-}
-
-/// Why a certificate was refused, as text.
-fn certificate_error(refused: &CertificateError) -> String {
-    match refused {
-        CertificateError::ExpiredContext { not_after, .. } => {
-            format!("it expired at {}", date(not_after))
-        }
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("it is not valid before {}", date(not_before))
-        }
-        CertificateError::UnknownIssuer => {
-            "its issuer is not trusted, or a certificate between the two is missing".to_owned()
-        }
-        CertificateError::BadSignature => "its signature is not its issuer's".to_owned(),
-        CertificateError::Other(other) => other.to_string(),
-        refused => refused.to_string(),
-    }
-}
-
-/// A time as RFC 3339; empty if the clock cannot hold it.
-fn date(time: &UnixTime) -> String {
-    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(time.as_secs()));
-    time.map_or_else(String::new, |time| {
-        humantime::format_rfc3339_seconds(time).to_string()
-    })
-}
-
-/// Whether an alert from a server is about the client's certificate, or the lack of one (RFC 8446 §6.2). Since TLS 1.3
-/// it arrives after the client's handshake is over.
-fn is_of_identity(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-            | AlertDescription::CertificateRequired
-    )
-}
-
-/// The alert that the server ended the session with (RFC 8446 §6.2), and the meaning of the most frequent ones.
-fn alert_text(alert: AlertDescription) -> String {
-    let meaning = match alert {
-        AlertDescription::ProtocolVersion => ": it speaks none of the versions that are allowed",
-        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
-            ": it accepts nothing that was offered"
-        }
-        alert if is_of_identity(alert) => {
-            ": it wants another certificate of the client's, or one at all"
-        }
-        _ => "",
-    };
-    let offered = match alert {
-        AlertDescription::ProtocolVersion
-        | AlertDescription::HandshakeFailure
-        | AlertDescription::InsufficientSecurity => OFFERED,
-        _ => "",
-    };
-    format!("the server sent the alert {alert:?}{meaning}{offered}")
-}
-
-/// The versions and cipher suites of the program, for messages. Those of other servers are not safe.
-const OFFERED: &str = " (TLS 1.3; TLS 1.2 with ECDHE and AES-GCM or ChaCha20)";

@@ -1,17 +1,20 @@
 //! The TLS options: trusted authorities, the client's certificate and versions. The certificates that an application
 //! has loaded for them, and the configuration made from both.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::verifier::{AcceptAny, Pinned, Verifier};
-use crate::error::Fault;
+use super::x509;
+use crate::error::{Fault, PemFault};
 
 /// How TLS connections are made, and which certificates they accept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,29 +30,24 @@ pub struct TlsOptions {
     pub identity: Option<Identity>,
     /// The oldest version that is accepted.
     pub oldest: TlsVersion,
+    /// What `roots` and `identity` name, if the application has loaded it already.
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 impl TlsOptions {
-    /// Whether files that the user named are read. They may be pipes, which block.
+    /// Whether files that the user named are still to be read. They may be pipes, which block.
     pub(crate) fn reads_files(&self) -> bool {
-        self.identity.is_some() || self.roots != TrustRoots::Platform
+        self.certificates.is_none() && self.names_files()
+    }
+
+    /// Whether the user named files.
+    pub fn names_files(&self) -> bool {
+        self.identity.is_some() || (!self.insecure && self.roots != TrustRoots::Platform)
     }
 
     /// Whether a connection needs certificates from outside.
     fn needs_certificates(&self) -> bool {
         self.identity.is_some() || !self.insecure
-    }
-
-    /// The fault of a key that does not fit the client's certificate.
-    fn unusable_key(&self, why: &rustls::Error) -> Fault {
-        Fault::Identity {
-            path: self
-                .identity
-                .as_ref()
-                .map(|identity| identity.key.clone())
-                .unwrap_or_default(),
-            reason: why.to_string(),
-        }
     }
 }
 
@@ -70,12 +68,24 @@ pub enum TrustRoots {
 }
 
 /// A client's own certificate and key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
     /// PEM certificates: the client's, then the intermediate ones.
     pub certificate: PathBuf,
     /// Its PEM key, possibly in the same file.
     pub key: PathBuf,
+    /// The passphrase of the key, if it is encrypted.
+    pub passphrase: Option<Vec<u8>>,
+}
+
+/// Without the passphrase.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("certificate", &self.certificate)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A version of TLS.
@@ -105,14 +115,17 @@ pub struct Certificates {
     store: RootCertStore,
     /// What went into the store, since a server's certificate may be trusted itself.
     roots: Chain,
-    identity: Option<LoadedIdentity>,
+    identity: Option<Arc<CertifiedKey>>,
 }
 
-#[derive(Debug)]
-struct LoadedIdentity {
-    chain: Chain,
-    key: PrivateKeyDer<'static>,
+impl PartialEq for Certificates {
+    fn eq(&self, other: &Self) -> bool {
+        let identities = [self, other].map(|this| this.identity.as_ref().map(Arc::as_ptr));
+        self.roots == other.roots && identities[0] == identities[1]
+    }
 }
+
+impl Eq for Certificates {}
 
 type Chain = Vec<CertificateDer<'static>>;
 
@@ -136,13 +149,27 @@ impl Certificates {
         !self.store.is_empty()
     }
 
-    /// Sets the client's certificate, the intermediate ones behind it, and its key.
+    /// Sets the client's certificate, which may be X.509 v1, the intermediate ones behind it, and its key.
+    ///
+    /// # Errors
+    /// [`PemFault::Certificate`], [`PemFault::Key`] and [`PemFault::OtherKey`].
     pub fn set_identity(
         &mut self,
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
-    ) {
-        self.identity = Some(LoadedIdentity { chain, key });
+    ) -> Result<(), PemFault> {
+        let certificate = chain.first().and_then(|first| x509::public_key(first));
+        let certified = certificate.ok_or(PemFault::Certificate)?.info;
+        let key = provider().key_provider.load_private_key(key);
+        let key = key.map_err(|_| PemFault::Key)?;
+        if key
+            .public_key()
+            .is_some_and(|own| own.as_ref() != certified)
+        {
+            return Err(PemFault::OtherKey);
+        }
+        self.identity = Some(Arc::new(CertifiedKey::new(chain, key)));
+        Ok(())
     }
 }
 
@@ -163,20 +190,26 @@ impl Config {
         options: &TlsOptions,
         function: Option<&mut CertificateFunction>,
     ) -> Result<Self, Fault> {
-        let certificates = match function {
-            _ if !options.needs_certificates() => Certificates::default(),
-            Some(function) => function(options)?,
-            None => return Err(Fault::TrustRoots("no function loads them".into())),
+        let loaded;
+        let certificates = match (&options.certificates, function) {
+            (Some(certificates), _) => &**certificates,
+            (None, Some(function)) if options.needs_certificates() => {
+                loaded = function(options)?;
+                &loaded
+            }
+            (None, None) if options.needs_certificates() => {
+                return Err(Fault::TrustRoots("no function loads them".into()));
+            }
+            (None, _) => {
+                loaded = Certificates::default();
+                &loaded
+            }
         };
         Self::new(options, certificates)
     }
 
-    fn new(options: &TlsOptions, certificates: Certificates) -> Result<Self, Fault> {
-        let Certificates {
-            store,
-            roots,
-            identity,
-        } = certificates;
+    fn new(options: &TlsOptions, certificates: &Certificates) -> Result<Self, Fault> {
+        let (store, roots) = (certificates.store.clone(), certificates.roots.clone());
         let provider = Arc::new(provider());
         let trusted = verifier(options, store, roots, Arc::clone(&provider))?;
         let pinned = pinned(options, Arc::clone(&trusted), &provider)?;
@@ -187,11 +220,12 @@ impl Config {
             .clone()
             .dangerous()
             .with_custom_certificate_verifier(pinned);
-        let origins = match identity {
+        let origins = match &certificates.identity {
             None => origins.with_no_client_auth(),
-            Some(LoadedIdentity { chain, key }) => origins
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| options.unusable_key(&error))?,
+            Some(identity) => {
+                let identity = SingleCertAndKey::from(Arc::clone(identity));
+                origins.with_client_cert_resolver(Arc::new(identity))
+            }
         };
         let proxies = builder
             .dangerous()

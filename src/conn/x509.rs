@@ -1,5 +1,7 @@
 //! The public key of a certificate of any version (RFC 5280 §4.1). webpki parses X.509 v3 alone.
 
+use super::der::{BIT_STRING, Element, INTEGER, SEQUENCE};
+
 /// A SubjectPublicKeyInfo.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PublicKey<'c> {
@@ -11,9 +13,6 @@ pub(super) struct PublicKey<'c> {
     pub(super) bits: &'c [u8],
 }
 
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const SEQUENCE: u8 = 0x30;
 /// The explicit tag of the version, which v1 certificates lack.
 const VERSION: u8 = 0xa0;
 
@@ -39,45 +38,6 @@ pub(super) fn public_key(certificate: &[u8]) -> Option<PublicKey<'_>> {
         // The first byte is the number of unused bits, which keys do not have.
         bits: bits.contents.strip_prefix(&[0])?,
     })
-}
-
-/// One element of DER with a tag of one byte (X.690 §8.1).
-struct Element<'d> {
-    tag: u8,
-    whole: &'d [u8],
-    contents: &'d [u8],
-    /// What follows it.
-    rest: &'d [u8],
-}
-
-impl<'d> Element<'d> {
-    /// The element at the start of `bytes`.
-    fn first(bytes: &'d [u8]) -> Option<Self> {
-        let (&tag, after) = bytes.split_first()?;
-        let (&first, after) = after.split_first()?;
-        let (length, after) = match first {
-            0..=0x7f => (usize::from(first), after),
-            0x81..=0x84 => {
-                let (length, after) = after.split_at_checked(usize::from(first & 0x7f))?;
-                let length = length
-                    .iter()
-                    .fold(0, |sum, byte| (sum << 8) | usize::from(*byte));
-                (length, after)
-            }
-            _ => return None,
-        };
-        let (contents, rest) = after.split_at_checked(length)?;
-        Some(Self {
-            tag,
-            whole: &bytes[..bytes.len() - rest.len()],
-            contents,
-            rest,
-        })
-    }
-
-    fn of_tag(self, tag: u8) -> Option<Self> {
-        (self.tag == tag).then_some(self)
-    }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Class {
                 Self::Request
             }
             Fault::TrustRoots(_)
-            | Fault::Identity { .. }
+            | Fault::Pem { .. }
             | Fault::Certificate(_)
             | Fault::IdentityRefused(_) => Self::Trust,
             Fault::Tls(_) => Self::Tls,

@@ -3,19 +3,22 @@
 use super::request::{append_line, encode_fields};
 use super::{MAX_INTERIM, head};
 use crate::error::Malformed;
-use crate::http::{Credentials, Response, Unsendable};
+use crate::http::{Response, Unsendable};
 
-/// The head of a request for a tunnel to `authority`, a host and a port (RFC 9112 §3.2.3).
+/// The method of a request for a tunnel.
+pub const CONNECT: &str = "CONNECT";
+
+/// The head of a request for a tunnel to `authority`, a host and a port (RFC 9112 §3.2.3). `login` is the value of
+/// Proxy-Authorization.
 ///
 /// # Errors
 ///
 /// [`Unsendable`] if the authority would end its line.
-pub fn connect(authority: &str, credentials: Option<&Credentials>) -> Result<Vec<u8>, Unsendable> {
-    let basic = credentials.map(Credentials::basic);
-    let login = basic.as_deref().map(|basic| ("Proxy-Authorization", basic));
+pub fn connect(authority: &str, login: Option<&str>) -> Result<Vec<u8>, Unsendable> {
+    let login = login.map(|login| ("Proxy-Authorization", login));
     let fields = [Some(("Host", authority)), login];
     let mut head = Vec::new();
-    append_line(&mut head, "CONNECT", authority)?;
+    append_line(&mut head, CONNECT, authority)?;
     encode_fields(&mut head, fields.into_iter().flatten())?;
     Ok(head)
 }
@@ -30,6 +33,11 @@ pub struct ConnectAnswer {
 }
 
 impl ConnectAnswer {
+    /// The response, once its head is complete.
+    pub fn response(&self) -> &Response {
+        &self.response
+    }
+
     /// Takes received bytes. Returns how many belong to the response, and the status once the head of the final
     /// response is complete. Content-Length and Transfer-Encoding are ignored: with a 2xx status they have no
     /// meaning, and with another one the connection closes.
@@ -63,10 +71,10 @@ mod tests {
             connect("[::1]:443", None).unwrap(),
             b"CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n"
         );
-        let login = Credentials::parse("Aladdin:open sesame");
-        let asked = String::from_utf8(connect("h:80", Some(&login)).unwrap()).unwrap();
-        let line = "\r\nProxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n";
-        assert!(asked.ends_with(line), "{asked}");
+        let login = "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==";
+        let asked = String::from_utf8(connect("h:80", Some(login)).unwrap()).unwrap();
+        let line = format!("\r\nProxy-Authorization: {login}\r\n\r\n");
+        assert!(asked.ends_with(&line), "{asked}");
         assert_eq!(connect("h:80\r\nX: y", None), Err(Unsendable::Target));
     }
 

@@ -55,7 +55,7 @@ mod replay;
 mod request;
 
 pub use crate::http::event::Event;
-pub use connect::{ConnectAnswer, connect};
+pub use connect::{CONNECT, ConnectAnswer, connect};
 pub use exchange::{Closed, Exchange};
 pub use request::{encode, encode_fields, encode_line};
 

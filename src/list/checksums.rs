@@ -49,9 +49,9 @@ impl Checksums {
             }
         }
         match (checksums.entries.is_empty(), &mut *nameless) {
-            (true, []) => return Err(format!("{name} has no digests")),
+            (true, []) => return Err("no digests in it".to_owned()),
             (true, [_]) => checksums.nameless = nameless.pop(),
-            (true, _) => return Err(format!("{name} has several digests without names")),
+            (true, _) => return Err("several digests without names in it".to_owned()),
             (false, _) => {}
         }
         Ok(checksums)

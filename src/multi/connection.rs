@@ -1,7 +1,7 @@
 //! One connection: sockets that race until one is connected, then a stack of filters that carries exchanges.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use super::origins::OriginKey;
 use super::serial::{Receiving, Serial};
 use super::sink::Sink;
 use super::transfer::{Reader, Splicer};
-use crate::conn::{Filter, Interest, Race, Scratch, Socket};
+use crate::conn::{Endpoint, Filter, Interest, Race, Scratch, Socket};
 use crate::error::Fault;
 
 /// A connection, and the transfers that use it.
@@ -48,7 +48,7 @@ pub(super) enum Stage {
         /// Which address is next.
         race: Race,
         /// The attempts under way.
-        attempts: Vec<(SocketAddr, Socket)>,
+        attempts: Vec<(Endpoint, Socket)>,
         /// Why the last one to fail did.
         last: Option<io::Error>,
     },
@@ -57,7 +57,7 @@ pub(super) enum Stage {
         /// The number of the socket.
         socket: RawFd,
         /// Its peer.
-        address: SocketAddr,
+        endpoint: Endpoint,
         /// The stack.
         filter: Box<dyn Filter>,
     },
@@ -229,11 +229,11 @@ impl Connection {
         racing.chain(connected)
     }
 
-    /// The address that it is connected to, or tries to connect to.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
+    /// What it is connected to, or tries to connect to.
+    pub(super) fn endpoint(&self) -> Option<&Endpoint> {
         match &self.stage {
-            Stage::Racing { attempts, .. } => attempts.last().map(|(address, _)| *address),
-            Stage::Connected { address, .. } => Some(*address),
+            Stage::Racing { attempts, .. } => attempts.last().map(|(endpoint, _)| endpoint),
+            Stage::Connected { endpoint, .. } => Some(endpoint),
         }
     }
 

@@ -553,7 +553,7 @@ impl<S: Sink> Engine<S> {
             if transfer.is_done() {
                 continue;
             }
-            let error = Error::new(Fault::Aborted, transfer.state.doing(), transfer.address);
+            let error = Error::new(Fault::Aborted, transfer.state.doing(), transfer.address());
             let message = self.context.messages.push(Done {
                 id: transfer.id,
                 result: Err(error),

@@ -64,6 +64,7 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use url::Url;
@@ -75,7 +76,7 @@ use rate::Rate;
 use transfer::{State, Transfer};
 
 use crate::error::{Fault, MultiError};
-use crate::http::Origin;
+use crate::http::{Origin, Proxies};
 
 pub use crate::conn::{Certificates, Identity, Interest, TlsOptions, TlsVersion, TrustRoots, Wire};
 pub use crate::http2::Windows;
@@ -128,12 +129,17 @@ impl<S: Sink> Multi<S> {
     pub fn set_options(&mut self, mut options: Options) {
         let context = &mut self.engine.context;
         let (pool, before) = (&mut context.pool, &mut context.options);
-        pool.origins.set_stand_ins(options.stand_ins.clone());
         context.network.interface.clone_from(&options.interface);
+        context.network.unix_socket = options.unix_socket.as_deref().map(Arc::from);
+        let (proxies, stand_ins) = match options.unix_socket {
+            Some(_) => (Proxies::default(), Vec::new()),
+            None => (options.proxies.clone(), options.stand_ins.clone()),
+        };
+        pool.origins.set_proxies(proxies);
+        pool.origins.set_stand_ins(stand_ins);
         pool.set_start_interval(options.start_interval.unwrap_or_default());
         pool.set_limits(options.limits.clone(), options.protocol);
         context.schedule.set_call_budget(options.call_budget);
-        pool.origins.set_proxies(options.proxies.clone());
         if options.tls != before.tls {
             context.network.forget_tls();
         }

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::connection::Stage;
 use super::connections::{ConnectionKey, Connections};
 use super::info::{Messages, TransferId};
 use super::interest::Sockets;
-use crate::conn::{CertificateFunction, Config, Interest, Scratch, Socket, TlsOptions, Wire};
+use crate::conn::{
+    CertificateFunction, Config, Endpoint, Interest, Scratch, Socket, TlsOptions, Wire,
+};
 use crate::error::Fault;
 
 type DialFunction = Box<dyn FnMut(SocketAddr) -> io::Result<Rc<dyn Wire>>>;
@@ -23,6 +27,8 @@ pub(super) struct Network {
     pub(super) scratch: Scratch,
     /// The interface or the address that sockets are bound to.
     pub(super) interface: Option<String>,
+    /// The Unix socket that all connections lead to.
+    pub(super) unix_socket: Option<Arc<Path>>,
     /// The TLS configuration, made for the first https URL.
     tls: Option<Config>,
     load_certificates: Option<CertificateFunction>,
@@ -53,16 +59,17 @@ impl Network {
         self.tls = None;
     }
 
-    /// Starts to connect to an address, for one attempt of a connection's race.
+    /// Starts to connect to an endpoint, for one attempt of a connection's race.
     pub(super) fn dial(
         &mut self,
-        address: SocketAddr,
+        endpoint: &Endpoint,
         key: ConnectionKey,
         id: TransferId,
     ) -> io::Result<Socket> {
-        let socket = match &mut self.dial {
-            Some(dial) => dial(address).map(Socket::Wire),
-            None => Socket::dial(address, self.interface.as_deref()),
+        let socket = match (endpoint, &mut self.dial) {
+            (Endpoint::Inet(address), Some(dial)) => dial(*address).map(Socket::Wire),
+            (Endpoint::Inet(address), None) => Socket::dial(*address, self.interface.as_deref()),
+            (Endpoint::Unix(path), _) => Socket::dial_unix(path),
         }?;
         self.sockets.open(socket.clone(), key, id);
         Ok(socket)

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ pub struct Options {
     pub family: Family,
     /// The network interface that connections use, by name, or one of its addresses, which they have as their own.
     pub interface: Option<String>,
+    /// The Unix stream socket that all connections lead to, instead of an address of the URL's host. There are no
+    /// lookups then, and no proxies nor stand-ins.
+    pub unix_socket: Option<PathBuf>,
     /// The path and query of a URL are sent as they were typed (`--path-as-is`), with dot segments, if its fragment has
     /// them as `path-as-is=`.
     pub are_paths_typed: bool,

@@ -2,8 +2,8 @@
 //! connections showed. The queue for its connections is in [`pool`](super::pool).
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::ops::{Index, IndexMut};
+use std::rc::Rc;
 use std::time::Instant;
 
 use slab::Slab;
@@ -13,7 +13,9 @@ use super::breaker::CircuitBreaker;
 use super::options::Protocol;
 use super::route::Route;
 use super::transfer::Prepared;
+use crate::conn::Endpoint;
 use crate::error::Fault;
+use crate::http::challenge::DigestLogin;
 use crate::http::{ConnectTo, Origin, Proxies, Version};
 
 /// Names the record of an origin while the record has users.
@@ -47,8 +49,10 @@ pub(super) struct OriginRecord {
     requires_http1: bool,
     /// Consecutive multiplexed connections that closed without one complete response.
     pub(super) unanswered: u32,
-    /// The address that won the last connection race.
-    pub(super) winner: Option<SocketAddr>,
+    /// The endpoint that won the last connection race.
+    pub(super) winner: Option<Endpoint>,
+    /// The answer to the Digest challenge of the proxy, for requests for tunnels.
+    pub(super) tunnel_login: Option<Rc<DigestLogin>>,
     /// Encoded request fields, kept for the next request.
     pub(super) prepared: Prepared,
     pub(super) breaker: CircuitBreaker,
@@ -67,6 +71,7 @@ impl OriginRecord {
             requires_http1: false,
             unanswered: 0,
             winner: None,
+            tunnel_login: None,
             prepared: Prepared::default(),
             breaker: CircuitBreaker::default(),
             last_byte: None,

@@ -55,6 +55,7 @@ fn refusal(fake: &mut Fake<Vec<u8>>, id: TransferId) -> String {
     let error = fake.result(id).expect_err("no certificates");
     match error.fault() {
         Fault::TrustRoots(reason) => reason.clone(),
+        fault @ Fault::Pem { .. } => fault.to_string(),
         fault => panic!("{fault:?}"),
     }
 }

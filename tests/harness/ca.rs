@@ -6,19 +6,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use pkcs5::EncryptionScheme;
+use pkcs5::der::Encode;
+use pkcs5::pbes2::Parameters;
 use rcgen::{
     BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData, date_time_ymd,
 };
+use rustls::client::danger::HandshakeSignatureValid;
 #[cfg(feature = "aws-lc-rs")]
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
 #[cfg(not(feature = "aws-lc-rs"))]
 use rustls::crypto::ring::{cipher_suite, default_provider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
+    SignatureScheme, SupportedProtocolVersion,
+};
 
 use super::Dir;
 
@@ -180,6 +188,18 @@ impl Leaf {
         Arc::new(config)
     }
 
+    /// For a scripted server that accepts only clients with this certificate, whatever version of X.509 it has.
+    pub(crate) fn config_asking_for(&self, certificate: &str) -> Arc<ServerConfig> {
+        let wanted = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("certificate");
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[&TLS12, &TLS13])
+            .expect("versions")
+            .with_client_cert_verifier(Arc::new(OneClient(wanted)))
+            .with_single_cert(self.chain(), self.private_key())
+            .expect("a certificate and its key");
+        Arc::new(config)
+    }
+
     /// One that shows this certificate on its first connection, and `next` on all that follow.
     pub(crate) fn config_then(&self, next: &Self) -> Arc<ServerConfig> {
         let provider = Arc::new(default_provider());
@@ -210,6 +230,24 @@ impl Leaf {
         format!("sha256//{}", STANDARD.encode(digest.as_ref()))
     }
 
+    /// The key, encrypted by `passphrase` as `openssl pkcs8 -topk8` does it.
+    pub(crate) fn encrypted_key(&self, passphrase: &str) -> String {
+        let key = self.private_key();
+        let parameters = Parameters::generate_pbkdf2_sha256_aes256cbc(64, &[7; 8], [9; 16]);
+        let parameters = parameters.expect("parameters");
+        let data = parameters.encrypt(passphrase, key.secret_der());
+        let mut room = [0; 256];
+        let scheme = EncryptionScheme::Pbes2(parameters);
+        let scheme = scheme.encode_to_slice(&mut room).expect("DER");
+        // An OCTET STRING behind the scheme, and a SEQUENCE of both.
+        let data = element(0x04, &data.expect("data"));
+        let info = element(0x30, &[scheme, &data].concat());
+        format!(
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\n{}\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            STANDARD.encode(info)
+        )
+    }
+
     /// The certificate, and whatever was put behind it.
     fn chain(&self) -> Vec<CertificateDer<'static>> {
         CertificateDer::pem_slice_iter(self.certificate.as_bytes())
@@ -234,7 +272,7 @@ impl Leaf {
 
 /// A scripted server's configuration with a self-signed certificate of X.509 v1, made by `openssl x509 -req`.
 pub(crate) fn config_v1(version: &'static SupportedProtocolVersion) -> Arc<ServerConfig> {
-    let pem = include_bytes!("v1.pem");
+    let pem = V1.as_bytes();
     let provider = Arc::new(default_provider());
     let certificate = CertificateDer::from_pem_slice(pem).expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(pem).expect("a key");
@@ -246,6 +284,63 @@ pub(crate) fn config_v1(version: &'static SupportedProtocolVersion) -> Arc<Serve
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     Arc::new(config)
+}
+
+/// An element of DER.
+fn element(tag: u8, contents: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(contents.len()).expect("a short one");
+    [&[tag, 0x82], &length.to_be_bytes()[..], contents].concat()
+}
+
+/// A certificate and a key of X.509 v1, as [`config_v1`] has them.
+pub(crate) const V1: &str = include_str!("v1.pem");
+
+/// Accepts clients with one certificate. It does not check that they have its key.
+#[derive(Debug)]
+struct OneClient(CertificateDer<'static>);
+
+impl ClientCertVerifier for OneClient {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if *end_entity == self.0 {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(CertificateError::UnknownIssuer.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let provider = default_provider();
+        provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
 }
 
 /// One certificate for the first connection, another for the rest.

@@ -20,7 +20,7 @@ mod running;
 pub(crate) mod sandbox;
 
 pub(crate) use apache::Apache;
-pub(crate) use ca::{Ca, Leaf, config_v1};
+pub(crate) use ca::{Ca, Leaf, V1, config_v1};
 pub(crate) use command::Gannet;
 pub(crate) use dir::Dir;
 pub(crate) use nginx::Nginx;

@@ -13,6 +13,7 @@ mod proxy;
 mod script;
 mod stream;
 mod tests;
+mod unix;
 
 use std::collections::HashMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -34,6 +35,7 @@ pub(crate) use proxy::{Client, ProxyServer};
 use script::Answer;
 pub(crate) use script::{BASIC, Route, Script};
 use stream::Stream;
+pub(crate) use unix::{FullQueue, UnixRelay};
 
 /// A running server.
 pub(crate) struct Server {

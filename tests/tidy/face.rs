@@ -9,7 +9,7 @@ use super::source::Source;
 use super::{report, root};
 
 const LIST: &str = "tests/tidy/face.txt";
-const MOST_PATHS: usize = 109;
+const MOST_PATHS: usize = 110;
 
 /// Adds the paths of the module in `file`, and those of its public modules. Complains of a glob: its names are
 /// in another file, so nothing here can count them.

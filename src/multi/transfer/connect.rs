@@ -1,13 +1,14 @@
 //! From a slot to an established connection: the states Resolve, Connect, Handshake and StandBy.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::stack::stack;
 use super::{Link, State, Step, Transfer};
-use crate::conn::{Action, Dialled, Interest, Opened, Race, Socket};
-use crate::error::Fault;
+use crate::conn::{Action, Dialled, Endpoint, Interest, Opened, Race, Socket};
+use crate::error::{Fault, reason};
 use crate::http::zone;
 use crate::multi::Windows;
 use crate::multi::connection::{Connection, Stage, TargetAddress};
@@ -18,10 +19,15 @@ use crate::multi::exchanges::Exchanges;
 use crate::multi::info::TransferId;
 use crate::multi::multiplexed::Multiplexed;
 use crate::multi::options::Options;
+use crate::multi::origins::OriginKey;
 use crate::multi::schedule::HANDSHAKE;
 
 /// The smallest window of a stream that a rate limit leads to, in bytes.
 const SMALL_WINDOW: u64 = 64 * 1024;
+
+/// The time before a Unix socket with a full queue of connections is tried again. The kernel does not tell when the
+/// queue has room.
+const FULL_QUEUE_DELAY: Duration = Duration::from_millis(10);
 
 /// A host to look up, and the port that belongs to it.
 #[derive(Debug, Clone)]
@@ -41,6 +47,17 @@ pub(super) fn resolve<S>(
     let Some(key) = transfer.origin else {
         return Ok(Step::Go(State::Init));
     };
+    if let Some(path) = &context.network.unix_socket {
+        let race = Race::new(&[Endpoint::Unix(Arc::clone(path))], None);
+        open(
+            transfer,
+            context,
+            key,
+            Connection::new(key, transfer.id, race, None),
+            now,
+        );
+        return Ok(Step::Go(State::Connect));
+    }
     let record = &context.pool.origins[key];
     let destination = record.destination();
     let own = Peer {
@@ -80,15 +97,32 @@ pub(super) fn resolve<S>(
             (IpAddr::V6(ip), Some(scope)) => SocketAddrV6::new(ip, port, 0, scope).into(),
             (ip, _) => SocketAddr::new(ip, port),
         })
+        .map(Endpoint::Inet)
         .collect();
-    let race = Race::new(&addresses, context.pool.origins[key].winner);
-    let connection = Connection::new(key, transfer.id, race, target);
+    let race = Race::new(&addresses, context.pool.origins[key].winner.as_ref());
+    open(
+        transfer,
+        context,
+        key,
+        Connection::new(key, transfer.id, race, target),
+        now,
+    );
+    Ok(Step::Go(State::Connect))
+}
+
+/// Gives the transfer a new connection to its origin.
+fn open<S>(
+    transfer: &mut Transfer<S>,
+    context: &mut Context,
+    key: OriginKey,
+    connection: Connection,
+    now: Instant,
+) {
     let connection = context.network.connections.insert(connection);
     if !transfer.easy.is_connect_only {
         context.pool.await_answer(key, connection, now);
     }
     transfer.link = Some(Link::new(connection, 0));
-    Ok(Step::Go(State::Connect))
 }
 
 /// The addresses of a host, at least one: an address literal, an override, a cached answer, or `None` while the
@@ -132,7 +166,7 @@ fn addresses(
 
 /// A socket that is connected, and its peer.
 struct Winner {
-    address: SocketAddr,
+    endpoint: Endpoint,
     socket: Socket,
 }
 
@@ -154,12 +188,14 @@ pub(super) fn connect<S>(
             return Ok(Step::Go(State::Handshake));
         };
         match race.step(now) {
-            Action::Dial(address) => {
-                dial(context, key, id, address);
-                transfer.address = Some(address);
-                context
-                    .events
-                    .info(transfer.subject(), || format!("connecting to {address}"));
+            Action::Dial(endpoint) => {
+                if !race.was_put_off() {
+                    context
+                        .events
+                        .info(transfer.subject(), || format!("connecting to {endpoint}"));
+                }
+                transfer.endpoint = Some(endpoint.clone());
+                dial(context, key, id, endpoint, now);
             }
             Action::Wait(until) => {
                 transfer.clocks.wake = until;
@@ -169,7 +205,7 @@ pub(super) fn connect<S>(
             Action::Exhausted => {
                 let error = last
                     .take()
-                    .unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into());
+                    .unwrap_or_else(|| ErrorKind::AddrNotAvailable.into());
                 return Err(Fault::Connect(error));
             }
         }
@@ -177,8 +213,14 @@ pub(super) fn connect<S>(
 }
 
 /// Starts an attempt.
-fn dial(context: &mut Context, key: ConnectionKey, id: TransferId, address: SocketAddr) {
-    let dialled = context.network.dial(address, key, id);
+fn dial(
+    context: &mut Context,
+    key: ConnectionKey,
+    id: TransferId,
+    endpoint: Endpoint,
+    now: Instant,
+) {
+    let dialled = context.network.dial(&endpoint, key, id);
     let connection = &mut context.network.connections[key];
     if let Stage::Racing {
         race,
@@ -186,9 +228,17 @@ fn dial(context: &mut Context, key: ConnectionKey, id: TransferId, address: Sock
         last,
     } = &mut connection.stage
     {
-        match dialled {
-            Ok(socket) => attempts.push((address, socket)),
-            Err(error) => {
+        match (dialled, endpoint) {
+            (Ok(socket), endpoint) => attempts.push((endpoint, socket)),
+            (Err(error), endpoint @ Endpoint::Unix(_)) if error.kind() == ErrorKind::WouldBlock => {
+                race.put_off(endpoint, now + FULL_QUEUE_DELAY);
+            }
+            (Err(error), Endpoint::Unix(path)) => {
+                race.failed();
+                let named = format!("{}: {}", path.display(), reason(&error));
+                *last = Some(io::Error::new(error.kind(), named));
+            }
+            (Err(error), Endpoint::Inet(_)) => {
                 race.failed();
                 *last = Some(error);
             }
@@ -211,8 +261,8 @@ fn poll_attempts(context: &mut Context, key: ConnectionKey) -> Option<Winner> {
     while index < attempts.len() {
         match attempts[index].1.dialled() {
             Dialled::Yes => {
-                let (address, socket) = attempts.swap_remove(index);
-                return Some(Winner { address, socket });
+                let (endpoint, socket) = attempts.swap_remove(index);
+                return Some(Winner { endpoint, socket });
             }
             Dialled::NotYet => index += 1,
             Dialled::Failed(error) => {
@@ -234,25 +284,25 @@ fn connected<S>(
     key: ConnectionKey,
     winner: Winner,
 ) -> Result<Step, Fault> {
-    let Winner { address, socket } = winner;
+    let Winner { endpoint, socket } = winner;
     let network = &mut context.network;
     for loser in network.connections[key].sockets() {
         network.sockets.close(loser, &mut context.messages);
     }
     let number = socket.number();
     let origin = network.connections[key].origin;
-    context.pool.origins[origin].winner = Some(address);
-    transfer.address = Some(address);
+    context.pool.origins[origin].winner = Some(endpoint.clone());
+    transfer.endpoint = Some(endpoint.clone());
     transfer.clocks.wake = None;
     context
         .events
-        .info(transfer.subject(), || format!("connected to {address}"));
+        .info(transfer.subject(), || format!("connected to {endpoint}"));
     let target = context.network.connections[key].target;
     match stack(context, origin, target.map(|target| target.address), socket) {
         Ok(filter) => {
             context.network.connections[key].stage = Stage::Connected {
                 socket: number,
-                address,
+                endpoint,
                 filter,
             };
             Ok(Step::Go(State::Handshake))

@@ -2,12 +2,14 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::rc::Rc;
 use std::time::Instant;
 
 use super::recover::retire_if_silent;
 use super::request::NextRequest;
 use super::start::requeue;
 use super::{After, Clocks, Delivery, State, Step, Transfer};
+use crate::conn::Endpoint;
 use crate::error::{Error, Fault, Malformed, ProxyFault};
 use crate::http::auth::masked;
 use crate::http::challenge::DigestLogin;
@@ -17,6 +19,10 @@ use crate::multi::context::Context;
 use crate::multi::info::{Done, Outcome};
 use crate::multi::queue::Slot;
 use crate::multi::trace::Trace;
+
+/// The most tunnels that a transfer asks a proxy for because of its challenges: after one challenge, and after one that
+/// says that the answer is stale.
+const MOST_TUNNELS: u8 = 2;
 
 /// Ends an exchange with a complete response, or with one that is no longer of interest. The connection is kept if it
 /// `is_clean`.
@@ -80,7 +86,8 @@ pub(super) fn end_exchange<S: Sink>(
             transfer.redirects.has_left_tls |= transfer.url().scheme() == "https";
             transfer.redirects.url = Some(*url);
             (transfer.logins.origin, transfer.logins.proxy) = (None, None);
-            transfer.address = None;
+            transfer.logins.tunnels = 0;
+            transfer.endpoint = None;
             transfer.refused = 0;
             Ok(Step::Go(State::Init))
         }
@@ -108,6 +115,13 @@ pub(in crate::multi) fn fail<S: Sink>(
     }
     if has_another_target(connection, &fault) {
         turn_to_next_target(transfer, context, now);
+        return None;
+    }
+    if can_answer_proxy(transfer, context) {
+        context.events.info(transfer.subject(), || {
+            "the proxy asks for a Digest login: asking for the tunnel with it".to_owned()
+        });
+        connect_again(transfer, context, now);
         return None;
     }
     retire_if_silent(transfer, context, &fault, now);
@@ -182,8 +196,43 @@ fn turn_to_next_target<S>(transfer: &mut Transfer<S>, context: &mut Context, now
     context.events.info(transfer.subject(), || {
         "the proxy could not connect: telling it the next address".to_owned()
     });
-    drop_connection(transfer, context, now);
     transfer.refused += 1;
+    connect_again(transfer, context, now);
+}
+
+/// Whether the proxy refused a tunnel with a Digest challenge, and there is a login that answers it. The next request
+/// for a tunnel has the answer then.
+fn can_answer_proxy<S>(transfer: &mut Transfer<S>, context: &mut Context) -> bool {
+    let (Some(key), Some(link)) = (transfer.origin, transfer.link) else {
+        return false;
+    };
+    let Some(connection) = context.network.connections.get_mut(link.key) else {
+        return false;
+    };
+    let Some(refusal) = connection.filter().and_then(|filter| filter.refusal()) else {
+        return false;
+    };
+    let record = &mut context.pool.origins[key];
+    let logins = &mut transfer.logins;
+    logins.challenges = refusal.challenges.clone();
+    let proxy = record.route().proxy();
+    let Some(credentials) = proxy.and_then(|proxy| proxy.credentials.clone()) else {
+        return false;
+    };
+    if logins.tunnels >= MOST_TUNNELS {
+        return false;
+    }
+    logins.tunnels += 1;
+    let random = RandomState::new().hash_one(key.index());
+    let before = refusal.login.as_deref();
+    let answer = DigestLogin::answer(&refusal.challenges, credentials, before, random);
+    record.tunnel_login = answer.map(Rc::new);
+    record.tunnel_login.is_some()
+}
+
+/// Takes a new connection instead of one that was not established.
+fn connect_again<S>(transfer: &mut Transfer<S>, context: &mut Context, now: Instant) {
+    drop_connection(transfer, context, now);
     transfer.clocks.wake = None;
     if let Some(key) = transfer.origin {
         context.pool.stop_trying(key, transfer.id);
@@ -196,28 +245,32 @@ fn error<S>(transfer: &Transfer<S>, context: &Context, fault: Fault) -> Error {
     let origins = &context.pool.origins;
     let proxy = transfer.origin.and_then(|key| origins[key].route().proxy());
     let is_refused = request_had_login(transfer, context, &fault);
-    Error::new(fault, transfer.state.doing(), transfer.address)
+    Error::new(fault, transfer.state.doing(), transfer.address())
         .offered(transfer.logins.challenges.schemes(), is_refused)
         .redirected_to(transfer.redirects.url.clone())
         .through(proxy.map(ToString::to_string))
 }
 
-/// Whether a 401 or 407 came although the request had a login.
+/// Whether a 401, 403 or 407 came although the request had a login.
 fn request_had_login<S>(transfer: &Transfer<S>, context: &Context, fault: &Fault) -> bool {
-    let Fault::Status {
-        status: status @ (401 | 407),
-        ..
-    } = fault
-    else {
-        return false;
-    };
     let Some(key) = transfer.origin else {
         return false;
     };
     let record = &context.pool.origins[key];
+    let status = match fault {
+        Fault::Status {
+            status: 401 | 403, ..
+        } => 401,
+        Fault::Status { status: 407, .. } => 407,
+        Fault::Proxy { fault, .. } if fault.is_authentication() => {
+            let proxy = record.route().proxy();
+            return proxy.is_some_and(|proxy| proxy.credentials.is_some());
+        }
+        _ => return false,
+    };
     let netrc = context.options.netrc.as_deref();
     let request = NextRequest::new(transfer, record.origin(), record.route(), netrc);
-    request.has_login(*status)
+    request.has_login(status)
 }
 
 /// The head of the last response.
@@ -243,7 +296,9 @@ fn outcome<S>(transfer: &Transfer<S>, context: &Context, now: Instant) -> Outcom
             .map_or_else(Default::default, |at| now.saturating_duration_since(at)),
         redirects: transfer.redirects.count,
         final_url: transfer.redirects.url.clone(),
-        address: connection.and_then(Connection::address),
+        address: connection
+            .and_then(Connection::endpoint)
+            .and_then(Endpoint::inet),
         is_reused: connection.is_some_and(|connection| connection.requests > 1),
     }
 }

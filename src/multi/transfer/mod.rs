@@ -58,6 +58,7 @@ use super::info::TransferId;
 use super::origins::OriginKey;
 use super::queue::{Slot, Turn, Waiter};
 use super::rate::Allowance;
+use crate::conn::Endpoint;
 use crate::error::{Doing, Fault};
 use crate::http::Jar;
 use crate::http::challenge::{Challenges, DigestLogin};
@@ -231,8 +232,8 @@ pub(super) struct Transfer<S> {
     pub(super) origin: Option<OriginKey>,
     /// The connection that it uses, which is open.
     pub(super) link: Option<Link>,
-    /// The address that was tried last.
-    pub(super) address: Option<SocketAddr>,
+    /// The endpoint that was tried last.
+    pub(super) endpoint: Option<Endpoint>,
     /// How many of the origin's addresses its proxy could not connect to.
     pub(super) refused: usize,
     pub(super) delivery: Delivery,
@@ -257,6 +258,8 @@ pub(super) struct Logins {
     pub(super) origin: Option<DigestLogin>,
     /// The answer to the proxy that makes the requests.
     pub(super) proxy: Option<DigestLogin>,
+    /// How many tunnels were asked for because of a challenge.
+    pub(super) tunnels: u8,
 }
 
 impl<S> Transfer<S> {
@@ -276,7 +279,7 @@ impl<S> Transfer<S> {
             },
             origin: None,
             link: None,
-            address: None,
+            endpoint: None,
             refused: 0,
             delivery: Delivery::Sink,
             received: 0,
@@ -344,6 +347,11 @@ impl<S> Transfer<S> {
     /// The connection that it uses.
     pub(super) fn connection<'c>(&self, connections: &'c Connections) -> Option<&'c Connection> {
         connections.get(self.link?.key)
+    }
+
+    /// The address that was tried last.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.endpoint.as_ref().and_then(Endpoint::inet)
     }
 
     /// The URL that is being fetched.

@@ -240,7 +240,7 @@ impl<'a, S> NextRequest<'a, S> {
     fn authorization(&self) -> Option<String> {
         if let Some(digest) = &self.transfer.logins.origin {
             let target = self.target.path();
-            return Some(digest.authorization(self.transfer.easy.method, target));
+            return Some(digest.authorization(self.transfer.easy.method.as_str(), target));
         }
         self.login().map(|login| login.basic())
     }
@@ -250,7 +250,7 @@ impl<'a, S> NextRequest<'a, S> {
         let proxy = self.route.forwarder()?;
         if let Some(digest) = &self.transfer.logins.proxy {
             let target = self.target.path();
-            return Some(digest.authorization(self.transfer.easy.method, target));
+            return Some(digest.authorization(self.transfer.easy.method.as_str(), target));
         }
         Some(proxy.credentials.as_ref()?.basic())
     }

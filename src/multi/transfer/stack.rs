@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::conn::{Filter, Socket, Socks, Tls, Tunnel};
 use crate::error::Fault;
-use crate::http::{Origin, Proxy, ProxyScheme};
+use crate::http::{Proxy, ProxyScheme};
 use crate::multi::context::Context;
-use crate::multi::origins::OriginKey;
+use crate::multi::origins::{OriginKey, OriginRecord};
 use crate::multi::route::Route;
 use crate::socks::Target;
 
@@ -30,7 +30,7 @@ pub(super) fn stack(
         stack = Box::new(tls.map_err(Fault::of_proxy)?);
     }
     if let Route::Tunnel(proxy) = record.route() {
-        stack = tunnel(proxy, record.destination(), target, stack)?;
+        stack = tunnel(proxy, record, target, stack)?;
     }
     if record.origin().is_tls() {
         let protocols = origins.protocol(key).offer();
@@ -43,13 +43,18 @@ pub(super) fn stack(
 
 fn tunnel(
     proxy: &Arc<Proxy>,
-    destination: &Origin,
+    record: &OriginRecord,
     target: Option<IpAddr>,
     below: Box<dyn Filter>,
 ) -> Result<Box<dyn Filter>, Fault> {
-    let through = Arc::clone(proxy);
+    let (through, destination) = (Arc::clone(proxy), record.destination());
     if !proxy.scheme.is_socks() {
-        let tunnel = Tunnel::new(through, &destination.host_and_port(), below)?;
+        let tunnel = Tunnel::new(
+            through,
+            &destination.host_and_port(),
+            record.tunnel_login.clone(),
+            below,
+        )?;
         return Ok(Box::new(tunnel));
     }
     let target = match target.or_else(|| destination.ip()) {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Link, State, Step, Transfer};
+use crate::conn::Endpoint;
 use crate::error::Fault;
 use crate::multi::connections::ConnectionKey;
 use crate::multi::context::Context;
@@ -99,10 +100,10 @@ pub(in crate::multi) fn join<S>(
 ) {
     transfer.state = State::Send;
     let connection = context.network.connections.get(key);
-    transfer.address = connection.and_then(|connection| connection.address());
+    transfer.endpoint = connection.and_then(|connection| connection.endpoint().cloned());
     context.events.info(transfer.subject(), || {
-        let address = transfer.address.map(|address| address.to_string());
-        format!("reusing the connection to {}", address.unwrap_or_default())
+        let endpoint = transfer.endpoint.as_ref().map(Endpoint::to_string);
+        format!("reusing the connection to {}", endpoint.unwrap_or_default())
     });
 }
 
