@@ -22,8 +22,8 @@ use url::Url;
 
 use crate::download::division::PIECE;
 use crate::download::{
-    Body, Checked, Decision, Download, Hashed, Placed, Refusal, Repair, Retries, TaskId, Tries,
-    WORTH_A_TRY,
+    Body, Checked, Decision, Download, Hashed, Patience, Placed, Refusal, Repair, Retries, TaskId,
+    Tries, WORTH_A_TRY,
 };
 
 use crate::error::{Doing, Error, Fault};
@@ -437,6 +437,49 @@ impl File {
         let (index, until) = times.enumerate().min_by_key(|(_, until)| *until)?;
         let is_sooner = until <= now || rested.is_none_or(|rested| until < rested);
         is_sooner.then(|| self.mirrors.remove(index)).flatten()
+    }
+
+    /// Turns to a mirror that may be requested before `url`, because the server of that asked other files for a pause.
+    /// Returns the URL of the mirror and the delay before its request. The pause is no failed try.
+    pub(super) fn turn_from_held(
+        &mut self,
+        url: &Url,
+        delay: Option<Duration>,
+        patience: &Patience,
+        now: Instant,
+    ) -> Option<(Url, Option<Duration>)> {
+        let held = patience.held_until(url, now);
+        if held <= now || self.keeps_to_its_server() {
+            return None;
+        }
+        let until = delay.map_or(held, |delay| held.max(now + delay));
+        let mirrors = self.mirrors.iter();
+        let times = mirrors.map(|mirror| {
+            mirror
+                .rests_until(now)
+                .max(patience.held_until(&mirror.url, now))
+        });
+        let (index, at) = times.enumerate().min_by_key(|(_, at)| *at)?;
+        if at >= until {
+            return None;
+        }
+        let mirror = self.mirrors.remove(index)?;
+        let tries = self.record.tries.saturating_sub(1);
+        let rests_until = Some(until);
+        self.mirrors.push_back(Mirror {
+            url: url.clone(),
+            record: Record {
+                tries,
+                rests_until,
+                ..self.record
+            },
+        });
+        self.is_shared |= self.download.has_bytes();
+        self.record = mirror.record;
+        self.record.tries += 1;
+        self.download.turn_to_another();
+        let delay = at.saturating_duration_since(now);
+        Some((mirror.url, (!delay.is_zero()).then_some(delay)))
     }
 
     /// Whether the bytes on the disk are worth some retries at their server: another server may have another version,
