@@ -70,5 +70,5 @@ fn run(seed: u64) -> usize {
 
 #[test]
 fn backends_that_differ_cost_no_file_and_are_never_spliced() {
-    each_seed("backends", 300, run);
+    each_seed("backends", 200, run);
 }

@@ -108,12 +108,12 @@ fn run_dying(seed: u64) -> usize {
 
 #[test]
 fn dead_mirrors_never_cost_the_file_and_each_no_more_than_its_time_limit() {
-    each_seed("dead mirrors", 300, run);
+    each_seed("dead mirrors", 150, run);
 }
 
 #[test]
 fn mirrors_that_die_in_mid_file_never_cost_it() {
-    each_seed("dying mirrors", 300, run_dying);
+    each_seed("dying mirrors", 100, run_dying);
 }
 
 /// Many files, with one first server that is overloaded and asks for a pause.
@@ -121,7 +121,7 @@ fn mirrors_that_die_in_mid_file_never_cost_it() {
 fn a_pause_that_a_first_server_asks_for_does_not_hold_up_rows_that_have_a_mirror() {
     let mut random = Random::new(7);
     let mut rows = Vec::new();
-    for number in 0..1000 {
+    for number in 0..100 {
         let mut row = Row::new(number, &mut random);
         (row.is_apart, row.query) = (false, None);
         let busy = Rule::new(To::Any, When::Always, What::Status(503, Some(120)));

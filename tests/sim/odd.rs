@@ -90,5 +90,5 @@ fn run(seed: u64) -> usize {
 
 #[test]
 fn successes_without_a_file_and_parts_unasked_for_make_no_wrong_file() {
-    each_seed("odd successes", 300, run);
+    each_seed("odd successes", 150, run);
 }

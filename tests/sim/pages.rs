@@ -70,5 +70,5 @@ fn run(seed: u64) -> usize {
 
 #[test]
 fn no_login_page_replaces_what_was_promised() {
-    each_seed("login pages", 300, run);
+    each_seed("login pages", 200, run);
 }

@@ -104,5 +104,5 @@ fn run(seed: u64) -> usize {
 
 #[test]
 fn refused_ranges_never_cost_a_file_that_its_server_has() {
-    each_seed("refused ranges", 300, run);
+    each_seed("refused ranges", 200, run);
 }
