@@ -470,6 +470,19 @@ fn a_login_page_does_not_replace_what_was_promised() {
     }
 }
 
+/// Seed 200274 of the simulated login pages: the page was larger than what had come of a file of unknown size.
+#[test]
+fn a_login_page_does_not_replace_a_file_of_unknown_size_of_which_less_has_come() {
+    let server = Server::start(|s| {
+        let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"").chunked(10);
+        login(cut.cut_at(20).then());
+    });
+    let dir = Dir::new();
+    let out = twice(&server, &dir, "-t 0");
+    out.code(10).complains("a small web page");
+    dir.assert_names(&["a.part", "a.part.gannet"]);
+}
+
 #[test]
 fn a_login_page_of_a_retry_is_a_failure_too_though_nothing_can_be_gone_on_from() {
     let server = Server::start(|s| {

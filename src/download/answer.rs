@@ -46,7 +46,7 @@ const PAGE: u64 = 64 * 1024;
 /// What an earlier response has said of a file that is not complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Promise {
-    /// The size of the file in bytes; at least, if the response did not state it.
+    /// The size of the file in bytes; `u64::MAX` if the response did not state it.
     pub size: u64,
     /// The file is a web page itself.
     pub is_page: bool,
@@ -118,6 +118,11 @@ mod tests {
             ..promise
         };
         assert!(!is_broken(&[page, ("Content-Length", "65536")], large));
+        let of_unknown_size = Promise {
+            size: u64::MAX,
+            ..promise
+        };
+        assert!(is_broken(&[page, length], of_unknown_size));
     }
 
     #[test]

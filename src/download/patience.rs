@@ -21,6 +21,8 @@ pub struct Patience {
     answered: HashSet<Origin>,
     /// Origins that fail, since this time.
     failing: HashMap<Origin, Instant>,
+    /// Origins that asked for a pause, and its end.
+    held: HashMap<Origin, Instant>,
 }
 
 /// A failing origin.
@@ -62,6 +64,31 @@ impl Patience {
             elapsed: now.saturating_duration_since(since),
             is_unreached,
         }
+    }
+
+    /// Records a pause that the origin of a URL asked for. Returns whether it was in none.
+    pub fn hold(&mut self, url: &Url, until: Instant, now: Instant) -> bool {
+        let Ok(origin) = Origin::of(url) else {
+            return false;
+        };
+        self.held.retain(|_, end| *end > now);
+        let before = self.held.insert(origin.clone(), until);
+        if let Some(end) = before
+            && end > until
+        {
+            self.held.insert(origin, end);
+        }
+        before.is_none()
+    }
+
+    /// The end of the pause that the origin of a URL asked for; `now` if it is in none.
+    pub fn held_until(&self, url: &Url, now: Instant) -> Instant {
+        if self.held.is_empty() {
+            return now;
+        }
+        let origin = Origin::of(url).ok();
+        let end = origin.and_then(|origin| self.held.get(&origin).copied());
+        end.map_or(now, |end| end.max(now))
     }
 }
 
@@ -130,6 +157,20 @@ mod tests {
         assert_eq!(elapsed(&mut patience, "http://a/1", 120), 0);
         patience.succeeded(&url("http://a/"));
         assert_eq!(elapsed(&mut patience, "http://a/1", 150), 0);
+    }
+
+    #[test]
+    fn a_pause_ends_at_the_latest_time_that_was_asked_for() {
+        let (mut patience, now) = (Patience::default(), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let (url, other) = (url("http://a/1"), url("http://b/1"));
+        assert_eq!(patience.held_until(&url, now), now);
+        assert!(patience.hold(&url, at(9), now));
+        assert!(!patience.hold(&url, at(5), at(1)), "it is in one");
+        assert_eq!(patience.held_until(&url, at(1)), at(9));
+        assert_eq!(patience.held_until(&other, at(1)), at(1));
+        assert_eq!(patience.held_until(&url, at(10)), at(10));
+        assert!(patience.hold(&url, at(20), at(10)), "the first one is over");
     }
 
     #[test]

@@ -195,7 +195,11 @@ impl Retry {
                 RetryAfter::Delay(delay) => *delay,
                 RetryAfter::Date(date) => date.duration_since(wall).unwrap_or_default(),
             };
-            return (asked <= self.longest_retry_after).then_some(asked);
+            // "At once", or a date that is past, names no time. Without a number of tries, a server that repeats it
+            // would be asked for minutes without a pause.
+            if !asked.is_zero() {
+                return (asked <= self.longest_retry_after).then_some(asked);
+            }
         }
         let doubled = self
             .first_delay
@@ -337,8 +341,18 @@ mod tests {
                 0.1,
                 WALL + Duration::from_secs(30)
             ),
-            Decision::Again(Duration::ZERO)
+            Decision::Again(Duration::from_millis(100)),
+            "a date that is past"
         );
+    }
+
+    #[test]
+    fn a_server_that_may_be_asked_at_once_is_not_asked_without_a_pause() {
+        let at_once = status(503, Some(RetryAfter::Delay(Duration::ZERO)));
+        for (tries, seconds) in [(1, 1), (3, 4), (9, 60)] {
+            let decision = decide(&Retry::default(), &at_once, after(tries), 1.0);
+            assert_eq!(decision, Decision::Again(Duration::from_secs(seconds)));
+        }
     }
 
     #[test]

@@ -173,7 +173,7 @@ impl Session<'_> {
                 Action::Open(opening) => split.open(multi, opening, now)?,
                 Action::Trim { lane, end } => split.set_end(multi, lane, end),
                 Action::Cancel(lane) => split.cancel(multi, lane, now)?,
-                Action::Hold { url, until } => multi.hold(&url, until, now)?,
+                Action::Hold { url, until } => self.hold(multi, &url, until, now)?,
                 Action::Retrying {
                     url,
                     error,

@@ -5,6 +5,8 @@
 
 use std::time::{Instant, SystemTime};
 
+use url::Url;
+
 use super::Session;
 use super::file::{Action, Context, End, Event, Start, Why};
 use super::job::Job;
@@ -72,7 +74,7 @@ impl Session<'_> {
                 backoff,
             } => {
                 if error.asks_for_calm() {
-                    multi.hold(&easy.url, now + *backoff, now)?;
+                    self.hold(multi, &easy.url, now + *backoff, now)?;
                 }
                 self.ledger.report.retrying(&Retrying {
                     number: easy.sink.number,
@@ -90,8 +92,48 @@ impl Session<'_> {
             easy.url = url;
         }
         easy.delay = start.delay;
+        let file = &mut easy.sink.file;
+        if let Some((url, delay)) = file.turn_from_held(&easy.url, easy.delay, &self.patience, now)
+        {
+            (easy.url, easy.delay) = (url, delay);
+        }
         easy.sink.aim(&mut easy.own_headers, &mut easy.max_size);
         multi.add(easy).map(drop)
+    }
+
+    /// Starts nothing at the origin of a URL before a time, because its server asked for a pause. The files that wait
+    /// for that origin turn to their mirrors.
+    pub(super) fn hold(
+        &mut self,
+        multi: &mut Multi<Job>,
+        url: &Url,
+        until: Instant,
+        now: Instant,
+    ) -> Result<(), MultiError> {
+        multi.hold(url, until, now)?;
+        if !self.patience.hold(url, until, now) {
+            return Ok(());
+        }
+        let mut waiting = Vec::new();
+        for (id, easy, progress) in multi.transfers() {
+            let is_segment = easy.is_connect_only || easy.sink.at().is_some();
+            if !progress.is_dispatched && !is_segment && !easy.sink.file.mirrors.is_empty() {
+                waiting.push((id, easy.delay));
+            }
+        }
+        for (id, delay) in waiting {
+            let Some((url, job)) = multi.sink_mut(id) else {
+                continue;
+            };
+            let turn = job.file.turn_from_held(url, delay, &self.patience, now);
+            if let Some((url, delay)) = turn {
+                let mut easy = multi.remove(id, now)?;
+                (easy.url, easy.delay) = (url, delay);
+                easy.sink.aim(&mut easy.own_headers, &mut easy.max_size);
+                multi.add(easy)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives a complete body its final name.

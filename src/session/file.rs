@@ -22,8 +22,8 @@ use url::Url;
 
 use crate::download::division::PIECE;
 use crate::download::{
-    Body, Checked, Decision, Download, Hashed, Mirror, Placed, Record, Refusal, Repair, Retries,
-    TaskId, Tries, WORTH_A_TRY,
+    Body, Checked, Decision, Download, Hashed, Mirror, Patience, Placed, Record, Refusal, Repair,
+    Retries, TaskId, Tries, WORTH_A_TRY,
 };
 use crate::error::{Doing, Error, Fault};
 use crate::multi::Outcome;
@@ -420,6 +420,40 @@ impl File {
         first.map(|(index, _)| index)
     }
 
+    /// Turns to a mirror that may be requested before `url`, because the server of that asked other files for a pause.
+    /// Returns the URL of the mirror and the delay before its request. The pause is no failed try.
+    pub(super) fn turn_from_held(
+        &mut self,
+        url: &Url,
+        delay: Option<Duration>,
+        patience: &Patience,
+        now: Instant,
+    ) -> Option<(Url, Option<Duration>)> {
+        let held = patience.held_until(url, now);
+        if held <= now || self.keeps_to_its_server() {
+            return None;
+        }
+        let until = delay.map_or(held, |delay| held.max(now + delay));
+        let ranks = self.mirrors.iter().map(|mirror| {
+            let (was_wrong, rested) = mirror.rank(now);
+            (was_wrong, rested.max(patience.held_until(&mirror.url, now)))
+        });
+        let (index, (was_wrong, at)) = ranks.enumerate().min_by_key(|(_, rank)| *rank)?;
+        if at >= until || was_wrong && !self.record.was_wrong {
+            return None;
+        }
+        let mirror = self.mirrors.remove(index)?;
+        let record = Record {
+            tries: self.record.tries.saturating_sub(1),
+            rests_until: Some(until),
+            ..self.record
+        };
+        let next = self.exchange(mirror, Some((url, record)));
+        self.record.tries += 1;
+        let delay = at.saturating_duration_since(now);
+        Some((next, (!delay.is_zero()).then_some(delay)))
+    }
+
     /// Whether the bytes on the disk are worth some retries at their server: another server may have another version,
     /// which would replace them. After a wrong digest each server is asked alone, so that its bytes can be judged.
     fn keeps_to_its_server(&self) -> bool {
@@ -435,10 +469,18 @@ impl File {
         now: Instant,
         present: Option<(&Url, Record)>,
     ) -> Step {
+        let until = mirror.record.rests_until.filter(|until| *until > now);
+        let delay = until.map(|until| until.saturating_duration_since(now));
+        let url = self.exchange(mirror, present);
+        self.start_at(why, Counted::Further, delay, Some(url))
+    }
+
+    /// Makes a mirror the present URL, which it returns. The one before may become a mirror.
+    fn exchange(&mut self, mirror: Mirror, before: Option<(&Url, Record)>) -> Url {
         let Mirror { url, record } = mirror;
         self.is_shared |= self.download.has_bytes();
         let reliability = self.download.turn_to_another(record.reliability);
-        self.mirrors.extend(present.map(|(url, record)| Mirror {
+        self.mirrors.extend(before.map(|(url, record)| Mirror {
             url: url.clone(),
             record: Record {
                 reliability,
@@ -446,9 +488,7 @@ impl File {
             },
         }));
         self.record = record;
-        let until = record.rests_until.filter(|until| *until > now);
-        let delay = until.map(|until| until.saturating_duration_since(now));
-        self.start_at(why, Counted::Further, delay, Some(url))
+        url
     }
 
     /// Whether a status may concern the range alone. A server in trouble is asked for the full file only if no other

@@ -415,6 +415,10 @@ impl Serve for Farm {
         if matches!(mood, Mood::StallsBeyond(most) if reply.body.len() > most) {
             cut = Some(Cut::Stall);
         }
-        Answer { reply, cut, pace }
+        Answer {
+            cut,
+            pace,
+            ..reply.into()
+        }
     }
 }

@@ -71,6 +71,7 @@ impl Heads {
                     range: field("range"),
                     if_range: field("if-range"),
                     if_none_match: field("if-none-match"),
+                    ..Request::default()
                 })
             }
             Poll::Ready(None) => panic!("the reader has ended"),

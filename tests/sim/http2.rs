@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::heads::Heads;
 use super::random::Random;
-use super::reply::{Answer, Cut, Reply, Serve};
+use super::reply::{Answer, Cut, CutAt, Reply, Serve};
 use crate::server::frames::{
     self, ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, PREFACE,
     RST_STREAM, SETTINGS, WINDOW_UPDATE, frame,
@@ -163,7 +163,8 @@ impl Peer {
                 if it.kind == HEADERS {
                     self.begin(it.stream);
                 }
-                while let Some(request) = self.heads.next() {
+                while let Some(mut request) = self.heads.next() {
+                    request.at = Some(now);
                     let answer = site.answer(&request, random);
                     if self.leaves.is_none_or(|last| it.stream <= last) {
                         let stream = Stream::new(it.stream, answer, now, random);
@@ -438,24 +439,38 @@ impl Peer {
 
 impl Stream {
     fn new(number: u32, answer: Answer, now: Instant, random: &mut Random) -> Self {
-        let Answer { reply, cut, pace } = answer;
+        let Answer {
+            reply,
+            cut,
+            cut_at,
+            pace,
+        } = answer;
+        let is_bare = reply.is_bare();
         let Reply {
             status,
             fields,
             body,
+            ..
         } = reply;
         let length = body.len().to_string();
         let mut all: Vec<(String, &str)> = Vec::new();
         for (name, value) in &fields {
             all.push((name.to_ascii_lowercase(), value));
         }
-        let has_length = status != 304 && !random.once_in(3);
+        let has_length = !is_bare && !random.once_in(3);
         if has_length {
             all.push(("content-length".to_owned(), &length));
         }
         let ending = match cut {
             // The end of what is cut would not be seen.
-            Some(cut) => Ending::Cut(random.below(body.len() + 2), cut),
+            Some(cut) => {
+                let at = match cut_at {
+                    CutAt::Start => 0,
+                    CutAt::Anywhere => random.below(body.len() + 2),
+                    CutAt::Body => 1 + random.below(body.len() + 1),
+                };
+                Ending::Cut(at, cut)
+            }
             None => *random.pick(&[
                 Ending::WithBody,
                 Ending::WithBody,

@@ -8,19 +8,26 @@
 //! versions, byte by byte, or with the error that it has coming. `GANNET_SIM_RUNS=100000` makes
 //! more runs of each kind, on all processors; `GANNET_SIM_SEED=17` those from that seed on.
 
+mod backends;
 mod dead;
+mod dead_mirrors;
 mod disk;
 mod disks;
 mod driver;
 mod farm;
+mod field;
 mod files;
 mod heads;
 mod http2;
 mod mirrors;
 mod net;
+mod odd;
+mod pages;
 mod random;
+mod refusals;
 mod reply;
 mod site;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;

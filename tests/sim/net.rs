@@ -14,7 +14,7 @@ use gannet::multi::{Addresses, Interest, Ready, Wire};
 
 use super::http2::{Fate, Peer};
 use super::random::Random;
-use super::reply::{Answer, Cut, Request, Serve};
+use super::reply::{Answer, Cut, CutAt, Encoded, Request, Serve};
 
 #[derive(Debug)]
 pub(super) struct Net {
@@ -271,14 +271,32 @@ impl Net {
         let head: Vec<u8> = connection.request.drain(..end + 4).collect();
         assert!(connection.request.is_empty(), "nothing is sent ahead");
         let head = String::from_utf8(head).expect("a head is text");
-        let request = Request::read(&head);
+        let request = Request {
+            at: Some(self.now),
+            connection: number,
+            ..Request::read(&head)
+        };
         let answer = self.site.borrow_mut().answer(&request, &mut self.random);
-        let Answer { reply, cut, pace } = answer;
+        let Answer {
+            reply,
+            cut,
+            cut_at,
+            pace,
+        } = answer;
         let is_cut = matches!(cut, Some(Cut::Close | Cut::Reset));
-        let (bytes, closes) = reply.encode(is_cut, &mut self.random);
+        let encoded = reply.encode(is_cut, &mut self.random);
+        let Encoded {
+            bytes,
+            body,
+            closes,
+        } = encoded;
         let mut at = self.now + self.random.delay(Duration::from_secs(5));
         let length = match cut {
-            Some(_) => self.random.below(bytes.len()),
+            Some(_) => match cut_at {
+                CutAt::Start => 0,
+                CutAt::Anywhere => self.random.below(bytes.len()),
+                CutAt::Body => body + self.random.below((bytes.len() - body).max(1)),
+            },
             None => bytes.len(),
         };
         at = connection.arrive_in_pieces(at, &bytes[..length], pace, &mut self.random);

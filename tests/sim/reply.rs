@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
-use std::time::Duration;
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
 
 use super::random::Random;
 use super::site::Parts;
@@ -20,6 +21,8 @@ pub(super) struct Answer {
     pub(super) reply: Reply,
     /// It ends before its time.
     pub(super) cut: Option<Cut>,
+    /// Where, if it does.
+    pub(super) cut_at: CutAt,
     /// From one piece of it to the next, at most.
     pub(super) pace: Duration,
 }
@@ -32,11 +35,20 @@ pub(super) enum Cut {
     Stall,
 }
 
+/// Where an answer ends that ends before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CutAt {
+    Start,
+    Anywhere,
+    Body,
+}
+
 impl From<Reply> for Answer {
     fn from(reply: Reply) -> Self {
         Self {
             reply,
             cut: None,
+            cut_at: CutAt::Anywhere,
             pace: Duration::from_secs(3),
         }
     }
@@ -49,6 +61,9 @@ pub(super) struct Request {
     pub(super) range: Option<String>,
     pub(super) if_range: Option<String>,
     pub(super) if_none_match: Option<String>,
+    /// When it comes, and over which connection, if that has no others beside it.
+    pub(super) at: Option<Instant>,
+    pub(super) connection: RawFd,
 }
 
 impl Request {
@@ -62,10 +77,12 @@ impl Request {
             })
         };
         Self {
-            path: head.split(' ').nth(1).unwrap_or_default().to_owned(),
+            path: head.split([' ', '?']).nth(1).unwrap_or_default().to_owned(),
             range: field("Range"),
             if_range: field("If-Range"),
             if_none_match: field("If-None-Match"),
+            at: None,
+            connection: 0,
         }
     }
 
@@ -99,6 +116,17 @@ pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) fields: Vec<(&'static str, String)>,
     pub(super) body: Cow<'static, [u8]>,
+    /// The end of its connection is not the end of its body.
+    pub(super) has_end: bool,
+}
+
+/// The bytes of a reply.
+pub(super) struct Encoded {
+    pub(super) bytes: Vec<u8>,
+    /// Where its body begins.
+    pub(super) body: usize,
+    /// Its connection closes behind it.
+    pub(super) closes: bool,
 }
 
 impl Reply {
@@ -107,7 +135,13 @@ impl Reply {
             status,
             fields: Vec::new(),
             body: body.into(),
+            has_end: false,
         }
+    }
+
+    /// Whether replies of this status have no body, whatever they say (RFC 9112 §6.3).
+    pub(super) fn is_bare(&self) -> bool {
+        matches!(self.status, 204 | 304)
     }
 
     pub(super) fn with(mut self, name: &'static str, value: String) -> Self {
@@ -127,7 +161,7 @@ impl Reply {
     }
 
     /// The whole of a file, or what the request asks for of it (RFC 9110 §14.2, §13.1.5), as far as
-    /// this server goes along.
+    /// this server goes along. What looks like a date is no entity tag but the time of its last change.
     pub(super) fn of(
         content: Cow<'static, [u8]>,
         tag: &str,
@@ -178,25 +212,30 @@ impl Reply {
         reply.with("Content-Range", format!("bytes {first}-{last}/{total}"))
     }
 
-    fn tagged(self, tag: &str) -> Self {
+    pub(super) fn tagged(self, tag: &str) -> Self {
         let reply = self.with("Accept-Ranges", "bytes".to_owned());
         if tag.is_empty() {
             return reply;
         }
+        if tag.ends_with("GMT") {
+            let later = "Sat, 28 Nov 2026 12:00:00 GMT".to_owned();
+            return reply
+                .with("Last-Modified", tag.to_owned())
+                .with("Date", later);
+        }
         reply.with("ETag", tag.to_owned())
     }
 
-    /// The bytes of HTTP/1.1, in one of the framings (RFC 9112 §6.3), and whether the connection
-    /// closes behind them. Where its end is the body's, a body that `is_cut` could not be told from
-    /// a whole one.
-    pub(super) fn encode(self, is_cut: bool, random: &mut Random) -> (Vec<u8>, bool) {
+    /// The bytes of HTTP/1.1, in one of the framings (RFC 9112 §6.3). Where the end of the connection
+    /// is the body's, a body that `is_cut` could not be told from a whole one.
+    pub(super) fn encode(self, is_cut: bool, random: &mut Random) -> Encoded {
         let mut bytes = Vec::with_capacity(self.body.len() + 300);
         if random.once_in(10) {
             bytes.extend(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
         }
         let mut closes = random.once_in(6);
         let framing = match random.below(6) {
-            0 if !is_cut => 0,
+            0 if !is_cut && !self.has_end => 0,
             1 | 2 => 1,
             _ => 2,
         };
@@ -207,15 +246,21 @@ impl Reply {
         if closes && random.once_in(2) {
             bytes.extend(b"Connection: close\r\n");
         }
+        let body;
         match framing {
-            _ if self.status == 304 => bytes.extend(b"\r\n"),
+            _ if self.is_bare() => {
+                bytes.extend(b"\r\n");
+                body = bytes.len();
+            }
             0 => {
                 closes = true;
                 bytes.extend(b"\r\n");
+                body = bytes.len();
                 bytes.extend_from_slice(&self.body);
             }
             1 => {
                 bytes.extend(b"Transfer-Encoding: chunked\r\n\r\n");
+                body = bytes.len();
                 for chunk in self.body.chunks(1 + random.below(5_000)) {
                     bytes.extend(format!("{:x}\r\n", chunk.len()).bytes());
                     bytes.extend_from_slice(chunk);
@@ -225,9 +270,14 @@ impl Reply {
             }
             _ => {
                 bytes.extend(format!("Content-Length: {}\r\n\r\n", self.body.len()).bytes());
+                body = bytes.len();
                 bytes.extend_from_slice(&self.body);
             }
         }
-        (bytes, closes)
+        Encoded {
+            bytes,
+            body,
+            closes,
+        }
     }
 }

@@ -226,7 +226,8 @@ impl Part {
     /// What earlier responses have said of the file.
     pub(super) fn promise(&self) -> Promise {
         Promise {
-            size: self.state.size.unwrap_or(self.state.ranges.end()),
+            // The received bytes say how large it is at least, and a page may be larger than those.
+            size: self.state.size.unwrap_or(u64::MAX),
             is_page: is_page(self.state.media_type.as_deref()),
         }
     }

@@ -1,0 +1,74 @@
+//! Login pages in place of the file: from some moment on, for some tries, on some connections or from some servers.
+//! None of them replaces a file that an earlier response has shown to be another.
+
+use std::time::Duration;
+
+use super::each_seed;
+use super::field::{Page, Row, Rule, Server, To, What, When};
+use super::random::Random;
+use super::trial::{self, Kind, any_time};
+
+fn server(tag: &str, random: &mut Random) -> Server {
+    let to = *random.pick(&[To::Any, To::Any, To::Ranges, To::LaterRanges, To::Plain]);
+    let when = match random.below(7) {
+        0 => When::Until(Duration::from_secs(random.below(100) as u64)),
+        1 => When::From(Duration::from_secs(random.below(30) as u64)),
+        2 => When::Sometimes,
+        3 => When::Connections,
+        4 => When::Requests(1..2 + random.below(4)),
+        5 => When::Requests(0..1 + random.below(4)),
+        _ => When::Always,
+    };
+    let page = Page::new(random);
+    let mut server = Server::right(tag, random).with(Rule::new(to, when, What::Page(page)));
+    server.cuts = *random.pick(&[0, 0, 1, 1, 2, 3]);
+    server
+}
+
+fn draw(mut row: Row, random: &mut Random) -> Row {
+    for _ in 0..*random.pick(&[1, 1, 1, 2, 3]) {
+        let tag = *random.pick(&[
+            "\"v\"",
+            "\"v\"",
+            "\"w\"",
+            "W/\"v\"",
+            "",
+            "Mon, 10 Sep 2001 01:46:40 GMT",
+        ]);
+        let server = match random.once_in(6) {
+            true => Server::right(tag, random),
+            false => server(tag, random),
+        };
+        row.servers.push(server);
+    }
+    row
+}
+
+/// A server without pages is enough, and one that sends them in place of ranges alone, if its first response is whole:
+/// that has all of the file.
+fn must_come(row: &Row, _: Option<u32>) -> bool {
+    let is_alone = row.servers.len() == 1;
+    let mut servers = row.servers.iter();
+    servers.any(|server| server.is_well() || is_alone && server.cuts == 0 && spares_plain(server))
+}
+
+/// Whether it sends no pages to requests for the full file.
+fn spares_plain(server: &Server) -> bool {
+    let mut rules = server.rules.iter();
+    rules.all(|rule| matches!(rule.to, To::Ranges | To::LaterRanges))
+}
+
+const KIND: Kind = Kind {
+    draw,
+    must_come,
+    longest: any_time,
+};
+
+fn run(seed: u64) -> usize {
+    trial::run(&KIND, seed)
+}
+
+#[test]
+fn no_login_page_replaces_what_was_promised() {
+    each_seed("login pages", 200, run);
+}
