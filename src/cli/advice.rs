@@ -79,7 +79,7 @@ pub(super) fn of_bad_row(bad: &BadRow) -> Option<&'static str> {
     let text = match bad {
         BadRow::Line(error) => &error.message,
         BadRow::Typed(message) => message,
-        BadRow::List(..) | BadRow::Output(..) => return None,
+        BadRow::List(..) | BadRow::Output(..) | BadRow::Unsynced(..) => return None,
     };
     text.contains("needs a base URL")
         .then_some("begin it with https://, or give its base with --base URL")

@@ -144,12 +144,17 @@ impl<'a> Record<'a> {
             result: "failed",
             row: match bad {
                 BadRow::Line(error) => Some(error.location.to_string()),
-                BadRow::Typed(_) | BadRow::List(..) | BadRow::Output(..) => None,
+                BadRow::Typed(_) | BadRow::List(..) | BadRow::Output(..) | BadRow::Unsynced(..) => {
+                    None
+                }
             },
             error: Some(ErrorRecord {
                 message: match bad {
                     BadRow::Line(error) => error.message.clone(),
-                    BadRow::Typed(_) | BadRow::List(..) | BadRow::Output(..) => bad.to_string(),
+                    BadRow::Typed(_)
+                    | BadRow::List(..)
+                    | BadRow::Output(..)
+                    | BadRow::Unsynced(..) => bad.to_string(),
                 },
                 exit: exit.code(),
             }),

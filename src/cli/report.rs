@@ -284,7 +284,7 @@ impl Report for Console {
 
     fn bad_row(&mut self, bad: &BadRow) {
         let exit = match bad {
-            BadRow::Output(_, error) => disk_exit(error.kind()),
+            BadRow::Output(_, error) | BadRow::Unsynced(_, error) => disk_exit(error.kind()),
             BadRow::List(..) => Exit::LocalFile,
             BadRow::Line(_) | BadRow::Typed(_) => Exit::Usage,
         };

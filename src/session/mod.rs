@@ -254,7 +254,7 @@ impl<'r> Session<'r> {
             && let Err(error) = self.targets.sync()
         {
             let name = self.plan.dir.display().to_string();
-            self.ledger.report.bad_row(&BadRow::Output(name, error));
+            self.ledger.report.bad_row(&BadRow::Unsynced(name, error));
         }
     }
 

@@ -165,6 +165,10 @@ pub enum BadRow {
     List(String, std::io::Error),
     /// A file or folder that the run cannot write: its name and the error.
     Output(String, std::io::Error),
+    /// The folder with the fetched files, which cannot be synced to the disk ([`Durability::Batch`]), and the error.
+    ///
+    /// [`Durability::Batch`]: super::Durability::Batch
+    Unsynced(String, std::io::Error),
 }
 
 /// The message for a user. It may contain control characters from a list or a name: escape them for a terminal.
@@ -175,6 +179,10 @@ impl fmt::Display for BadRow {
             Self::Typed(message) => f.write_str(message),
             Self::List(name, error) => write!(f, "cannot read {name}: {}", reason(error)),
             Self::Output(name, error) => write!(f, "cannot write {name}: {}", reason(error)),
+            Self::Unsynced(name, error) => {
+                let why = reason(error);
+                write!(f, "cannot sync the files in {name} to the disk: {why}")
+            }
         }
     }
 }

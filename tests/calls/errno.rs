@@ -231,10 +231,11 @@ fn is_message(hit: &str) -> bool {
 }
 
 /// How a failure begins that is of no file: of the run, of the configuration, of standard output.
-const OF_NO_FILE: [&str; 3] = [
+const OF_NO_FILE: [&str; 4] = [
     "gannet: the run cannot go on: ",
     "gannet: cannot read ",
     "gannet: cannot write to standard output: ",
+    "fail  -  cannot sync the files in ",
 ];
 
 /// Whether a failure says what it is about.
