@@ -338,7 +338,7 @@ fn a_coded_file_comes_over_one_connection_and_another_over_several() {
     assert_eq!(server.requests().len(), 1);
     let server = lands(&body, "-s 4 -t 0", |s| {
         let route = s.get("/a").etag("\"v1\"").ranges().body(&body);
-        route.pace(50_000, Duration::from_millis(1));
+        route.pace(50_000, Duration::from_millis(5));
     });
     let requests = server.requests();
     assert!(requests.len() > 1, "{requests:?}");

@@ -56,20 +56,22 @@ impl Promise {
     /// Whether a full response is a small web page in place of the file: a login, a challenge or an error. A strong
     /// validator shows that the page is the file of now.
     pub fn is_broken_by(&self, response: &Response) -> bool {
-        let length = response.content_length();
         !self.is_page
-            && is_page(response.content_type())
+            && is_page(response)
             && Validators::of(response).strong().is_none()
-            && length.is_none_or(|length| length < self.size.min(PAGE))
+            && response
+                .content_length()
+                .is_none_or(|length| length < self.size.min(PAGE))
     }
 }
 
-/// Whether a media type is that of a web page.
-pub(super) fn is_page(media_type: Option<&str>) -> bool {
-    let essence = media_type.and_then(|whole| whole.split(';').next());
+/// Whether the media type of a response is that of a web page.
+pub(super) fn is_page(response: &Response) -> bool {
+    let media_type = response.headers.get("content-type");
+    let essence = media_type.and_then(|whole| whole.split(|&byte| byte == b';').next());
     essence.is_some_and(|essence| {
-        let essence = essence.trim();
-        ["text/html", "application/xhtml+xml"]
+        let essence = essence.trim_ascii();
+        [&b"text/html"[..], b"application/xhtml+xml"]
             .iter()
             .any(|page| essence.eq_ignore_ascii_case(page))
     })

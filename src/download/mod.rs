@@ -747,7 +747,7 @@ fn full_range(response: &Response) -> Option<u64> {
 
 /// A warning that the body is stored in a coded form, if it is.
 fn unasked_coding(response: &Response) -> Option<Notice> {
-    let coding = Validators::of(response).encoding?;
+    let coding = Validators::coding_of(response)?;
     let coding = coding.escape_default();
     let what =
         format!("it is stored compressed, as it was sent ({coding}) without being asked for");

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{Ranges, Validators};
-use crate::http::Response;
+
+/// The media type of a file that is a web page.
+const PAGE: &str = "text/html";
 
 /// The version of the format. A state of any other version is not read.
 const VERSION: u32 = 1;
@@ -38,8 +40,8 @@ pub struct State {
     pub is_mixed: bool,
     /// The name that the server gave it, if that was requested.
     pub given_name: Option<String>,
-    /// Content-Type of its first response.
-    pub media_type: Option<String>,
+    /// It is a web page, by the Content-Type of its first response.
+    pub is_page: bool,
 }
 
 /// A URL as it is stored in a state.
@@ -115,6 +117,7 @@ struct Written {
     is_mixed: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     given_name: Option<String>,
+    /// Only that of a web page is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     media_type: Option<String>,
 }
@@ -161,7 +164,7 @@ impl State {
             is_marked: written.is_marked,
             is_mixed: written.is_mixed,
             given_name: written.given_name,
-            media_type: written.media_type,
+            is_page: written.media_type.is_some(),
         })
     }
 
@@ -190,11 +193,6 @@ impl State {
         sources.position(|source| source.url == self.source.url)
     }
 
-    /// Stores the media type of a response.
-    pub(super) fn set_media_type(&mut self, response: &Response) {
-        self.media_type = response.content_type().map(str::to_owned);
-    }
-
     /// Forgets the written ranges.
     pub fn clear(&mut self) {
         self.ranges.clear();
@@ -220,7 +218,7 @@ impl State {
             is_marked: self.is_marked,
             is_mixed: self.is_mixed,
             given_name: self.given_name.clone(),
-            media_type: self.media_type.clone(),
+            media_type: self.is_page.then(|| PAGE.to_owned()),
         };
         let mut bytes = serde_json::to_vec(&written).unwrap_or_default();
         bytes.push(b'\n');
@@ -266,7 +264,7 @@ mod tests {
             is_marked: true,
             is_mixed: true,
             given_name: Some("given".to_owned()),
-            media_type: Some("text/html".to_owned()),
+            is_page: true,
         }
     }
 

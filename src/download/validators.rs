@@ -23,21 +23,23 @@ pub struct Validators {
 impl Validators {
     /// The validators of a response.
     pub fn of(response: &Response) -> Self {
-        let text = |name| {
-            response
-                .headers
-                .get(name)
-                .and_then(|value| str::from_utf8(value).ok())
-                .map(str::to_owned)
-        };
+        let modified = response.headers.get("last-modified");
+        let modified = modified.and_then(|value| str::from_utf8(value).ok());
         let etag = response.etag().map(str::to_owned);
         Self {
             // With an entity tag the date does not matter (§13.1.5).
             is_date_strong: etag.is_none() && is_date_strong(response),
             etag,
-            last_modified: text("last-modified"),
-            encoding: text("content-encoding").filter(|coding| !is_identity(coding)),
+            last_modified: modified.map(str::to_owned),
+            encoding: Self::coding_of(response).map(str::to_owned),
         }
+    }
+
+    /// Content-Encoding of a response, unless it is identity.
+    pub(super) fn coding_of(response: &Response) -> Option<&str> {
+        let coding = response.headers.get("content-encoding")?;
+        let coding = str::from_utf8(coding).ok()?;
+        (!is_identity(coding)).then_some(coding)
     }
 
     /// Last-Modified as a time, if it can be parsed.

@@ -19,7 +19,7 @@ const TURN: usize = 16 * 1024;
 /// The fewest bytes that a turn may receive.
 const LEAST: usize = 16 * 1024;
 
-/// A call ends when a sixteenth of its budget is left: each turn receives at most half of the rest.
+/// A call ends when a sixteenth of its budget is left.
 const PARTS: usize = 16;
 
 /// The work of an engine, in its order.
@@ -80,9 +80,9 @@ impl Schedule {
         self.spend(TURN);
     }
 
-    /// The bytes that the next turn may receive.
+    /// The bytes that the next turn may receive: at most half of what a call may.
     pub(super) fn turn_budget(&self) -> usize {
-        (self.budget / 2).max(LEAST)
+        self.budget.min(self.call_budget() / 2).max(LEAST)
     }
 
     /// The bytes that this call may still receive.

@@ -99,7 +99,10 @@ impl Report for Verdicts {
 
     fn bad_row(&mut self, row: &BadRow) {
         // The disk refused to sync at the end.
-        assert!(matches!(row, BadRow::Output(..)), "no row is bad: {row:?}");
+        assert!(
+            matches!(row, BadRow::Unsynced(..)),
+            "no row is bad: {row:?}"
+        );
     }
 
     /// Shown when the test fails.

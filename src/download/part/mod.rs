@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::answer::is_page;
 use super::message::Message;
 use super::{Exists, SMALL, State, Stored, Syncing, Validators, full_range, name};
 use crate::error::Fault;
@@ -193,7 +194,7 @@ impl Part {
         self.start_over(&validators)?;
         self.reliability.has_sent = true;
         self.state.validators = validators;
-        self.state.set_media_type(response);
+        self.state.is_page = is_page(response);
         self.attempt.is_decoded = is_coded;
         (self.attempt.landing.limit, self.state.size) = if is_coded {
             (None, None)

@@ -150,7 +150,7 @@ impl Part {
             self.state.validators = Validators::of(response);
         }
         if self.foreign.is_some() {
-            self.state.set_media_type(response);
+            self.state.is_page = is_page(response);
         }
         if let Some(size) = self.foreign {
             let name = self.target.name().to_owned();
@@ -228,14 +228,14 @@ impl Part {
         Promise {
             // The received bytes say how large it is at least, and a page may be larger than those.
             size: self.state.size.unwrap_or(u64::MAX),
-            is_page: is_page(self.state.media_type.as_deref()),
+            is_page: self.state.is_page,
         }
     }
 
     /// Whether a full response is a small web page in place of the file that an earlier response began.
     pub(in crate::download) fn is_broken_by(&self, response: &Response) -> bool {
-        self.promise().is_broken_by(response)
-            && (self.state.size.is_some() || !self.state.ranges.is_empty())
+        let has_begun = self.state.size.is_some() || !self.state.ranges.is_empty();
+        has_begun && self.promise().is_broken_by(response)
     }
 
     /// Checks that a response to a range request that is not a 206 holds the full file.
