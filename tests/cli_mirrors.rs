@@ -167,6 +167,27 @@ fn a_server_that_began_is_asked_for_the_whole_and_a_mirror_that_sent_nothing_is_
 }
 
 #[test]
+fn a_mirror_that_refuses_the_range_is_asked_for_the_whole_if_no_other_has_the_rest() {
+    let server = Server::start(|s| {
+        let cut = s.get("/a").body(noise(SIZE)).etag("\"v1\"");
+        cut.cut_at(SIZE / 2).then().status(404);
+        let route = s.get("/b").body(noise(SIZE)).etag("\"v1\"");
+        route.refuses_ranges(403);
+    });
+    let dir = Dir::new();
+    let urls = ["/a", "/b"].map(|path| server.url(path)).join("\t");
+    dir.fetch_list("-s 1 -t 1 --retry-delay 1ms", format!("{urls}\n"))
+        .ok();
+    let requests = server.requests();
+    let of_b = requests.iter().filter(|request| request.path() == "/b");
+    let ranges: Vec<_> = of_b
+        .map(|request| request.header("Range").is_some())
+        .collect();
+    assert_eq!(ranges, [true, false]);
+    dir.assert_file("a", noise(SIZE));
+}
+
+#[test]
 fn a_slow_mirror_is_overtaken() {
     let gate = Gate::new();
     let servers = [

@@ -26,8 +26,9 @@ pub struct Record {
     pub failing: Option<Instant>,
     /// The end of the backoff after the last failure.
     pub rests_until: Option<Instant>,
-    /// Its bytes were wrong: any other server is asked before it, even if it has to be waited for.
-    pub was_wrong: bool,
+    /// Its bytes were wrong, or it refused a range before it had sent any: every other server is asked before it, even
+    /// if that has to be waited for.
+    pub is_last_resort: bool,
     /// What was learnt of the server, while another one is requested.
     pub reliability: Reliability,
 }
@@ -40,11 +41,11 @@ impl From<Url> for Mirror {
 }
 
 impl Mirror {
-    /// The mirror with the lowest rank is requested first: whether it sent wrong bytes, and the end of its backoff,
-    /// which is `now` if it is in none.
+    /// The mirror with the lowest rank is requested first: whether it is a last resort, and the end of its
+    /// backoff, which is `now` if it is in none.
     pub fn rank(&self, now: Instant) -> (bool, Instant) {
         let until = self.record.rests_until.map_or(now, |until| until.max(now));
-        (self.record.was_wrong, until)
+        (self.record.is_last_resort, until)
     }
 }
 

@@ -548,6 +548,14 @@ impl Download {
         }
     }
 
+    /// Requests the full file from the present server from now on. Returns false if no range was requested.
+    pub fn refuse_ranges(&mut self) -> bool {
+        match &mut self.body {
+            Body::File(part) => part.refuse_ranges(),
+            Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
+        }
+    }
+
     /// Decides after failures of range requests what is requested next. `may_probe` allows a request for the full
     /// file, which shows whether only ranges fail. If one has shown that, the full file is requested from now on.
     pub fn suspect_ranges(&mut self, may_probe: bool) {

@@ -322,12 +322,12 @@ impl File {
                 // The other pieces may be right, and the next mirror may have the right bytes. It is asked alone, so
                 // that its pieces can be judged.
                 self.is_alone = true;
-                self.record.was_wrong |= !is_shared;
+                self.record.is_last_resort |= !is_shared;
                 let Some(mirror) = self.next(now) else {
                     return self.start(why, Counted::Repeated);
                 };
                 let record = Record {
-                    was_wrong: self.record.was_wrong,
+                    is_last_resort: self.record.is_last_resort,
                     ..Record::default()
                 };
                 let step = self.turn_to(why, mirror, now, Some((url, record)));
@@ -388,6 +388,21 @@ impl File {
             {
                 self.start(Why::Next, Counted::Repeated)
             }
+            Decision::GiveUp
+                if context.retries.has_time(tries)
+                    && self.may_concern_range(&error)
+                    && self.download.refuse_ranges() =>
+            {
+                // It may have the full file, which is requested if the other servers do not have the rest.
+                let Some(mirror) = self.next(now) else {
+                    return Step::Exhausted(error);
+                };
+                let record = Record {
+                    is_last_resort: true,
+                    ..self.record
+                };
+                self.turn_to(Why::Mirror(error), mirror, now, Some((context.url, record)))
+            }
             Decision::GiveUp => Step::Exhausted(error),
         }
     }
@@ -398,9 +413,9 @@ impl File {
         if self.keeps_to_its_server() {
             return None;
         }
-        let (was_wrong, until) = self.mirrors.get(self.next_index(now)?)?.rank(now);
+        let (is_last_resort, until) = self.mirrors.get(self.next_index(now)?)?.rank(now);
         let is_sooner = until <= now || self.record.rests_until.is_none_or(|own| until < own);
-        let is_before = match (was_wrong, self.record.was_wrong) {
+        let is_before = match (is_last_resort, self.record.is_last_resort) {
             (false, true) => true,
             (true, false) => false,
             (true, true) | (false, false) => is_sooner,
@@ -435,11 +450,14 @@ impl File {
         }
         let until = delay.map_or(held, |delay| held.max(now + delay));
         let ranks = self.mirrors.iter().map(|mirror| {
-            let (was_wrong, rested) = mirror.rank(now);
-            (was_wrong, rested.max(patience.held_until(&mirror.url, now)))
+            let (is_last_resort, rested) = mirror.rank(now);
+            (
+                is_last_resort,
+                rested.max(patience.held_until(&mirror.url, now)),
+            )
         });
-        let (index, (was_wrong, at)) = ranks.enumerate().min_by_key(|(_, rank)| *rank)?;
-        if at >= until || was_wrong && !self.record.was_wrong {
+        let (index, (is_last_resort, at)) = ranks.enumerate().min_by_key(|(_, rank)| *rank)?;
+        if at >= until || is_last_resort && !self.record.is_last_resort {
             return None;
         }
         let mirror = self.mirrors.remove(index)?;
@@ -458,7 +476,7 @@ impl File {
     /// which would replace them. After a wrong digest each server is asked alone, so that its bytes can be judged.
     fn keeps_to_its_server(&self) -> bool {
         let has_begun = self.download.written() >= WORTH_A_TRY && self.record.tries <= LOYAL_TRIES;
-        has_begun || self.is_alone && !self.record.was_wrong
+        has_begun || self.is_alone && !self.record.is_last_resort
     }
 
     /// Starts a try of a mirror, after its backoff. The present URL may become a mirror.

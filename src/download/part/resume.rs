@@ -275,6 +275,12 @@ impl Part {
         if !self.reliability.has_sent && !is_last {
             return false;
         }
+        self.refuse_ranges()
+    }
+
+    /// Requests the full file from the present server from now on, as [`give_up_ranges`](Self::give_up_ranges) does,
+    /// whether it has sent anything or not.
+    pub(in crate::download) fn refuse_ranges(&mut self) -> bool {
         let had_asked = self.attempt.asked.take().is_some() || std::mem::take(&mut self.is_divided);
         if !had_asked || !self.reliability.allows_ranges() {
             return false;
