@@ -52,10 +52,13 @@ fn must_come(row: &Row, _: Option<u32>) -> bool {
     servers.any(|server| server.is_well() || is_alone && server.cuts == 0 && spares_plain(server))
 }
 
-/// Whether it sends no pages to requests for the full file.
+/// Whether it sends pages to all requests for ranges, and to no others. A page in place of a segment costs the file if
+/// other segments have come.
 fn spares_plain(server: &Server) -> bool {
     let mut rules = server.rules.iter();
-    rules.all(|rule| matches!(rule.to, To::Ranges | To::LaterRanges))
+    rules.all(|rule| {
+        matches!(rule.to, To::Ranges | To::LaterRanges) && matches!(rule.when, When::Always)
+    })
 }
 
 const KIND: Kind = Kind {

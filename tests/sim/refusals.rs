@@ -78,8 +78,8 @@ fn is_enough(server: &Server, row: &Row, retries: Option<u32>) -> bool {
     let is_over =
         row.is_apart && matches!(rule.when, When::Until(end) if end.as_secs() <= OUTLASTED);
     match wait {
-        // The first response has all of it.
-        _ if server.cuts == 0 => true,
+        // The first response has all of it, unless ranges of it that came before have ended it early.
+        _ if server.cuts == 0 => matches!(rule.when, When::Always | When::Until(_)),
         None => server.cuts == 1 && retries > 0,
         Some(wait) => server.cuts == 1 && retries == usize::MAX && is_over && wait <= 50,
     }
