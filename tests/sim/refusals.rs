@@ -87,7 +87,8 @@ fn is_enough(server: &Server, row: &Row, retries: Option<u32>) -> bool {
 
 /// A server that is well is enough; of several that refuse, those that were dropped are not asked again.
 fn must_come(row: &Row, retries: Option<u32>) -> bool {
-    let is_alone = row.servers.len() == 1;
+    // Without a number of tries, the other files of the origin may have used up its time.
+    let is_alone = row.servers.len() == 1 && (row.is_apart || retries.is_some());
     let mut servers = row.servers.iter();
     servers.any(|server| server.is_well() || is_alone && is_enough(server, row, retries))
 }
