@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// How long an origin that never answered may refuse connections, or have no address: it is most likely a typo.
 const PATIENCE_UNREACHED: Duration = Duration::from_secs(3);
 
+/// How many tries a file has at least at a server that works for others.
+const TRIES_OF_FILE: u32 = 5;
+
 /// A failed try made progress if it added at least this many bytes.
 pub const WORTH_A_TRY: u64 = 1 << 20;
 
@@ -101,11 +104,11 @@ impl Retries<'_> {
     /// Decides after the last of `tries`, which requested `url`, has failed with `error`.
     pub fn decide(&mut self, url: &Url, error: &Error, tries: Tries, now: Instant) -> Decision {
         let random = self.jitter.draw();
-        let failing = self.patience.failed(url, error, now);
-        let failing = Failing {
-            elapsed: failing.elapsed.max(tries.failing),
-            ..failing
-        };
+        let mut failing = self.patience.failed(url, error, now);
+        // The time of the file counts after some tries: until then it may have waited for a slot, and its server works.
+        if tries.count >= TRIES_OF_FILE {
+            failing.elapsed = failing.elapsed.max(tries.failing);
+        }
         self.retry
             .decide(error, tries, failing, random, (self.wall)())
     }
@@ -344,6 +347,31 @@ mod tests {
             Decision::Again(Duration::from_millis(100)),
             "a date that is past"
         );
+    }
+
+    #[test]
+    fn a_file_that_waited_long_for_a_slot_is_retried_if_its_server_works() {
+        let (mut jitter, mut patience) = (Jitter::new(1), Patience::default());
+        let retry = Retry::default();
+        let url = Url::parse("http://h/a").unwrap();
+        let decisions = [1, 4, 5].map(|count| {
+            patience.succeeded(&url);
+            let mut retries = Retries {
+                retry: &retry,
+                jitter: &mut jitter,
+                wall: || WALL,
+                patience: &mut patience,
+            };
+            let tries = Tries {
+                count,
+                failing: Duration::from_secs(600),
+                ..after(count)
+            };
+            let overloaded = status(503, None);
+            let decision = retries.decide(&url, &overloaded, tries, Instant::now());
+            decision != Decision::GiveUp
+        });
+        assert_eq!(decisions, [true, true, false]);
     }
 
     #[test]
