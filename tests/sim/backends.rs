@@ -48,10 +48,14 @@ fn draw(mut row: Row, random: &mut Random) -> Row {
     row
 }
 
-/// Each cut response costs a try, and no other does.
+/// Each cut response costs a try, and no other does. Without a number of tries, the time of the origin counts, which
+/// may pass while other files have the slots.
 fn must_come(row: &Row, retries: Option<u32>) -> bool {
     let mut servers = row.servers.iter();
     servers.any(|server| {
+        if server.cuts > 0 && retries.is_none() && !row.is_apart {
+            return false;
+        }
         let is_right =
             !row.has_digest || server.backends.iter().all(|backend| backend.version == 0);
         is_right && retries.is_none_or(|retries| server.cuts <= retries as usize)
