@@ -63,6 +63,12 @@ pub mod internals {
         pub use crate::download::*;
     }
 
+    pub mod conn {
+        pub mod pem {
+            pub use crate::conn::pem::{certificates, key};
+        }
+    }
+
     pub mod error {
         pub use crate::error::class::Class;
     }

@@ -117,8 +117,8 @@ pub(crate) struct InputFlags {
     ///
     /// Without this flag a path is sent as browsers do: /a/../b and /a/%2e%2e/b are /b, and characters such as quotes
     /// are percent-encoded. With it only blanks and characters beyond ASCII are. It holds for URLs of the command line
-    /// and of lists, and for redirects. Names of files, and URLs in reports, are those without it; a URL in a report
-    /// has the path that was sent in its fragment, as path-as-is=PATH, which this flag reads again.
+    /// and of lists, and for redirects. Names of files, and URLs in reports, are those without it. The fragment of a
+    /// URL in a report is then path-as-is=PATH with the path that was sent; this flag reads it again.
     #[arg(long, hide_short_help = true)]
     pub(crate) path_as_is: bool,
 
@@ -651,10 +651,10 @@ pub(crate) struct RetryFlags {
     /// Retry up to N times after the first try
     ///
     /// Without this flag time decides, because an outage of a server lasts minutes and many files meet the same one: a
-    /// file is retried until its server has failed for five minutes without a success. Once that time is over, each
-    /// further file of the server gets one try. A server that has not answered in this run, and that has no address,
-    /// accepts no connection or does not speak TLS, is most likely a typo: its files fail within three seconds. See
-    /// also --retry-connrefused.
+    /// file is retried until its server has failed for five minutes without a success, or has failed on this file for
+    /// as long and in five tries. Once that time is over, each further file of the server gets one try. A server that
+    /// has not answered in this run, and that has no address, accepts no connection or does not speak TLS, is most
+    /// likely a typo: its files fail within three seconds. See also --retry-connrefused.
     ///
     /// The count, and the time, start again after a try that resumed the file and added at least 1 MiB. So a large file
     /// can be fetched from a server that cuts its responses.

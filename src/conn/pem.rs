@@ -19,7 +19,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// The certificates of a file, at least one. The rest of the file may be damaged if `is_bundle`, since one bad
 /// certificate among many of authorities is no reason to trust none.
-pub(crate) fn certificates(
+pub fn certificates(
     file: &[u8],
     is_bundle: bool,
 ) -> Result<Vec<CertificateDer<'static>>, PemFault> {
@@ -47,10 +47,7 @@ pub(crate) fn certificates(
 }
 
 /// The first key of a file.
-pub(crate) fn key(
-    file: &[u8],
-    passphrase: Option<&[u8]>,
-) -> Result<PrivateKeyDer<'static>, PemFault> {
+pub fn key(file: &[u8], passphrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, PemFault> {
     let mut sections = Sections(file);
     let Some(section) = sections.find(|section| section.label.ends_with(b"PRIVATE KEY")) else {
         return Err(not_pem(file).unwrap_or(PemFault::NoKey));

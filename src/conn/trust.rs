@@ -1,5 +1,5 @@
-//! The TLS options: trusted authorities, the client's certificate and versions. The certificates that an application
-//! has loaded for them, and the configuration made from both.
+//! The TLS options (trusted authorities, the client's certificate, versions), the certificates that an application has
+//! loaded for them, and the configuration made from both.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::{Reliability, Tries};
+use super::{Patience, Reliability, Tries};
 
 /// A URL of a file that is not requested now.
 #[derive(Debug, Clone)]
@@ -41,10 +41,14 @@ impl From<Url> for Mirror {
 }
 
 impl Mirror {
-    /// The mirror with the lowest rank is requested first: whether it is a last resort, and the end of its
-    /// backoff, which is `now` if it is in none.
-    pub fn rank(&self, now: Instant) -> (bool, Instant) {
-        let until = self.record.rests_until.map_or(now, |until| until.max(now));
+    /// The mirror with the lowest rank is requested first: whether it is a last resort, and when its backoff and the
+    /// pause that its server asked for are over, which may be `now`.
+    pub fn rank(&self, patience: &Patience, now: Instant) -> (bool, Instant) {
+        let held = patience.held_until(&self.url, now);
+        let until = self
+            .record
+            .rests_until
+            .map_or(held, |until| until.max(held));
         (self.record.is_last_resort, until)
     }
 }

@@ -539,19 +539,19 @@ impl Download {
         }
     }
 
-    /// Requests the full file from now on, because a range of it was refused. Returns false if that was done before, or
-    /// no range was requested, or if the server has sent nothing and is not the last one.
-    pub fn give_up_ranges(&mut self, is_last: bool) -> bool {
+    /// Requests the full file from the present server from now on, because it refused a range. Returns false if that
+    /// was done before, or no range was requested.
+    pub fn refuse_ranges(&mut self) -> bool {
         match &mut self.body {
-            Body::File(part) => part.give_up_ranges(is_last),
+            Body::File(part) => part.refuse_ranges(),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
         }
     }
 
-    /// Requests the full file from the present server from now on. Returns false if no range was requested.
-    pub fn refuse_ranges(&mut self) -> bool {
-        match &mut self.body {
-            Body::File(part) => part.refuse_ranges(),
+    /// Whether the present server has sent bytes of the file.
+    pub fn server_has_sent(&self) -> bool {
+        match &self.body {
+            Body::File(part) => part.server_has_sent(),
             Body::Segment(_) | Body::Stream(_) | Body::Memory(_) => false,
         }
     }

@@ -28,9 +28,9 @@ pub const WORTH_A_TRY: u64 = 1 << 20;
 /// How often and how soon a file is retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
-    /// Tries after the first. Without it, time decides: a file fails once its origin, or the file itself, has failed
-    /// for five minutes, or four times the first delay if that is longer. If the origin cannot be reached and has not
-    /// answered in this run, that takes three seconds.
+    /// Tries after the first. Without it, time decides: a file fails once its origin, or after five tries the file
+    /// itself, has failed for five minutes, or four times the first delay if that is longer. If the origin cannot be
+    /// reached and has not answered in this run, that takes three seconds.
     pub retries: Option<u32>,
     /// The upper bound of the first delay; it doubles with each retry.
     pub first_delay: Duration,

@@ -181,8 +181,8 @@ impl State {
     }
 
     /// The index of a source that differs in its query alone, as a signed URL does that was signed again. Its server
-    /// can prove the version by the strong entity tag and the size. If no byte is missing, it may prove neither: a 416
-    /// has no entity tag.
+    /// can prove the version by the strong entity tag and the size, but only if a byte is missing: a 416 has no entity
+    /// tag.
     pub(super) fn index_of_another_query(&self, sources: &[Source]) -> Option<usize> {
         let is_tagged = self.validators.etag.is_some() && self.validators.strong().is_some();
         let is_unfinished = self.size.is_some_and(|size| self.ranges.frontier() < size);

@@ -23,6 +23,7 @@ mod response;
 pub(crate) mod target;
 pub(crate) mod typed_path;
 pub(crate) mod unsendable;
+mod url_parameter;
 pub(crate) mod zone;
 
 use std::fmt;

@@ -7,6 +7,8 @@
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::{Position, Url};
 
+use super::url_parameter;
+
 /// The parameter of the fragment.
 const KEY: &str = "path-as-is=";
 
@@ -39,19 +41,14 @@ pub(crate) fn keep(url: &mut Url, reference: &str, base: Option<&Url>) {
     if path == url[Position::BeforePath..Position::AfterQuery] {
         return;
     }
-    let path = utf8_percent_encode(&path, IN_FRAGMENT);
-    let fragment = match url.fragment() {
-        None | Some("") => format!("{KEY}{path}"),
-        Some(fragment) => format!("{fragment}&{KEY}{path}"),
-    };
-    url.set_fragment(Some(&fragment));
+    let path = utf8_percent_encode(&path, IN_FRAGMENT).to_string();
+    url_parameter::add(url, KEY, &path);
 }
 
 /// The path and query that the fragment of a URL has, if a request can contain them.
 pub(crate) fn of(url: &Url) -> Option<String> {
-    let mut parameters = url.fragment()?.split('&');
-    let path = parameters.find_map(|parameter| parameter.strip_prefix(KEY))?;
-    let path = percent_decode_str(path).decode_utf8().ok()?;
+    let path = percent_decode_str(url_parameter::get(url, KEY)?);
+    let path = path.decode_utf8().ok()?;
     let is_sendable = path
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'#');

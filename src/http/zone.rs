@@ -8,6 +8,8 @@ use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketType, socket};
 use url::{Host, Url};
 
+use super::url_parameter;
+
 /// The parameter of the fragment.
 const KEY: &str = "zone-id=";
 
@@ -28,21 +30,14 @@ pub(crate) fn of(url: &Url) -> Option<&str> {
     let Some(Host::Ipv6(_)) = url.host() else {
         return None;
     };
-    let mut parameters = url.fragment()?.split('&');
-    let zone = parameters.find_map(|parameter| parameter.strip_prefix(KEY))?;
-    is_zone(zone).then_some(zone)
+    url_parameter::get(url, KEY).filter(|zone| is_zone(zone))
 }
 
 /// Adds the zone of the host to a URL.
 pub(crate) fn keep(url: &mut Url, zone: &str) {
-    if of(url).is_some() {
-        return;
+    if of(url).is_none() {
+        url_parameter::add(url, KEY, zone);
     }
-    let fragment = match url.fragment() {
-        None | Some("") => format!("{KEY}{zone}"),
-        Some(fragment) => format!("{fragment}&{KEY}{zone}"),
-    };
-    url.set_fragment(Some(&fragment));
 }
 
 /// The scope of a zone: a number, or the index of the interface of that name.

@@ -8,7 +8,7 @@ use super::info::TransferId;
 use super::timers::Timers;
 
 /// Bytes that a call receives, if no other number is set, before it leaves the rest to the next call.
-pub(super) const CALL_BUDGET: usize = 4 * 1024 * 1024;
+const CALL_BUDGET: usize = 4 * 1024 * 1024;
 
 /// The bytes that a TLS handshake counts as: it takes as much time.
 pub(super) const HANDSHAKE: usize = 1024 * 1024;
@@ -40,8 +40,8 @@ pub(super) struct Schedule {
     /// Multiplexed connections that may have something to send at the end of this call.
     unsent: Vec<ConnectionKey>,
     calls: u64,
-    /// Bytes that a call may receive; 0 is the default number.
-    call_budget: usize,
+    /// Bytes that a call may receive, if not the default number.
+    call_budget: Option<NonZeroUsize>,
     /// Bytes that this call may still receive.
     budget: usize,
 }
@@ -49,14 +49,11 @@ pub(super) struct Schedule {
 impl Schedule {
     /// Sets the bytes that a call may receive, from the next call on.
     pub(super) fn set_call_budget(&mut self, bytes: Option<NonZeroUsize>) {
-        self.call_budget = bytes.map_or(0, NonZeroUsize::get);
+        self.call_budget = bytes;
     }
 
     fn call_budget(&self) -> usize {
-        match self.call_budget {
-            0 => CALL_BUDGET,
-            bytes => bytes,
-        }
+        self.call_budget.map_or(CALL_BUDGET, NonZeroUsize::get)
     }
 
     /// Begins a call.

@@ -196,10 +196,10 @@ impl File {
         loop {
             step = match step {
                 Step::Complete(outcome) => self.complete(outcome),
-                Step::Wrong(error) => self.repair(error, context.url, context.now),
+                Step::Wrong(error) => self.repair(error, context),
                 Step::Failed(error) => self.failed(error, context),
                 Step::Misfit(error) => self.misfit(error),
-                Step::Exhausted(error) => self.next_mirror(error, context.now),
+                Step::Exhausted(error) => self.next_mirror(error, context),
                 Step::Act(action) => return action,
             }
         }
@@ -309,7 +309,7 @@ impl File {
     }
 
     /// Handles a complete body with a wrong digest: its wrong pieces or all of it are fetched again, or it fails.
-    fn repair(&mut self, error: Error, url: &Url, now: Instant) -> Step {
+    fn repair(&mut self, error: Error, context: &Context<'_>) -> Step {
         let is_readable = !matches!(error.fault(), Fault::Disk { .. });
         let is_shared = is_readable && std::mem::take(&mut self.is_shared);
         match self.download.repair(self.mirrors.len()) {
@@ -323,14 +323,15 @@ impl File {
                 // that its pieces can be judged.
                 self.is_alone = true;
                 self.record.is_last_resort |= !is_shared;
-                let Some(mirror) = self.next(now) else {
+                let Some(mirror) = self.next(context) else {
                     return self.start(why, Counted::Repeated);
                 };
                 let record = Record {
                     is_last_resort: self.record.is_last_resort,
                     ..Record::default()
                 };
-                let step = self.turn_to(why, mirror, now, Some((url, record)));
+                let present = (context.url, record);
+                let step = self.turn_to(why, mirror, context.now, Some(present));
                 self.is_shared = false;
                 step
             }
@@ -375,7 +376,8 @@ impl File {
                     backoff,
                 };
                 self.record.rests_until = now.checked_add(backoff);
-                let Some(mirror) = self.mirror_before_retry(now) else {
+                let (until, patience) = (self.record.rests_until, &*context.retries.patience);
+                let Some(mirror) = self.mirror_before(until, patience, now) else {
                     return self.start_at(why, Counted::Further, Some(backoff), None);
                 };
                 let present = (context.url, self.record);
@@ -384,53 +386,61 @@ impl File {
             Decision::GiveUp
                 if context.retries.has_time(tries)
                     && self.may_concern_range(&error)
-                    && self.download.give_up_ranges(self.mirrors.is_empty()) =>
-            {
-                self.start(Why::Next, Counted::Repeated)
-            }
-            Decision::GiveUp
-                if context.retries.has_time(tries)
-                    && self.may_concern_range(&error)
                     && self.download.refuse_ranges() =>
             {
-                // It may have the full file, which is requested if the other servers do not have the rest.
-                let Some(mirror) = self.next(now) else {
-                    return Step::Exhausted(error);
-                };
-                let record = Record {
-                    is_last_resort: true,
-                    ..self.record
-                };
-                self.turn_to(Why::Mirror(error), mirror, now, Some((context.url, record)))
+                self.range_refused(error, context)
             }
             Decision::GiveUp => Step::Exhausted(error),
         }
     }
 
-    /// Removes the mirror that is requested instead of waiting for the backoff of the present URL: one that is in none,
-    /// or in a shorter one.
-    fn mirror_before_retry(&mut self, now: Instant) -> Option<Mirror> {
+    /// Requests the full file from a server that has refused a range: at once if it has sent bytes of the file or no
+    /// other server is left, and else if the others do not have the rest.
+    fn range_refused(&mut self, error: Error, context: &Context<'_>) -> Step {
+        if self.download.server_has_sent() {
+            return self.start(Why::Next, Counted::Repeated);
+        }
+        let Some(mirror) = self.next(context) else {
+            return self.start(Why::Next, Counted::Repeated);
+        };
+        let record = Record {
+            is_last_resort: true,
+            ..self.record
+        };
+        let present = (context.url, record);
+        self.turn_to(Why::Mirror(error), mirror, context.now, Some(present))
+    }
+
+    /// Removes the mirror that is requested instead of waiting for the present URL until a time: one that can be
+    /// requested now, or before that.
+    fn mirror_before(
+        &mut self,
+        until: Option<Instant>,
+        patience: &Patience,
+        now: Instant,
+    ) -> Option<Mirror> {
         if self.keeps_to_its_server() {
             return None;
         }
-        let (is_last_resort, until) = self.mirrors.get(self.next_index(now)?)?.rank(now);
-        let is_sooner = until <= now || self.record.rests_until.is_none_or(|own| until < own);
+        let index = self.next_index(patience, now)?;
+        let (is_last_resort, at) = self.mirrors.get(index)?.rank(patience, now);
+        let is_sooner = at <= now || until.is_none_or(|until| at < until);
         let is_before = match (is_last_resort, self.record.is_last_resort) {
             (false, true) => true,
             (true, false) => false,
             (true, true) | (false, false) => is_sooner,
         };
-        is_before.then(|| self.next(now)).flatten()
+        is_before.then(|| self.mirrors.remove(index)).flatten()
     }
 
     /// Removes the mirror that is requested next.
-    fn next(&mut self, now: Instant) -> Option<Mirror> {
-        let index = self.next_index(now)?;
+    fn next(&mut self, context: &Context<'_>) -> Option<Mirror> {
+        let index = self.next_index(context.retries.patience, context.now)?;
         self.mirrors.remove(index)
     }
 
-    fn next_index(&self, now: Instant) -> Option<usize> {
-        let ranks = self.mirrors.iter().map(|mirror| mirror.rank(now));
+    fn next_index(&self, patience: &Patience, now: Instant) -> Option<usize> {
+        let ranks = self.mirrors.iter().map(|mirror| mirror.rank(patience, now));
         let first = ranks.enumerate().min_by_key(|(_, rank)| *rank);
         first.map(|(index, _)| index)
     }
@@ -445,22 +455,12 @@ impl File {
         now: Instant,
     ) -> Option<(Url, Option<Duration>)> {
         let held = patience.held_until(url, now);
-        if held <= now || self.keeps_to_its_server() {
+        if held <= now {
             return None;
         }
         let until = delay.map_or(held, |delay| held.max(now + delay));
-        let ranks = self.mirrors.iter().map(|mirror| {
-            let (is_last_resort, rested) = mirror.rank(now);
-            (
-                is_last_resort,
-                rested.max(patience.held_until(&mirror.url, now)),
-            )
-        });
-        let (index, (is_last_resort, at)) = ranks.enumerate().min_by_key(|(_, rank)| *rank)?;
-        if at >= until || is_last_resort && !self.record.is_last_resort {
-            return None;
-        }
-        let mirror = self.mirrors.remove(index)?;
+        let mirror = self.mirror_before(Some(until), patience, now)?;
+        let (_, at) = mirror.rank(patience, now);
         let record = Record {
             tries: self.record.tries.saturating_sub(1),
             rests_until: Some(until),
@@ -548,11 +548,11 @@ impl File {
     }
 
     /// Turns to the next mirror after the last failure of a URL, or fails the file.
-    fn next_mirror(&mut self, error: Error, now: Instant) -> Step {
+    fn next_mirror(&mut self, error: Error, context: &Context<'_>) -> Step {
         if self.download.can_start_over()
-            && let Some(mirror) = self.next(now)
+            && let Some(mirror) = self.next(context)
         {
-            return self.turn_to(Why::Mirror(error), mirror, now, None);
+            return self.turn_to(Why::Mirror(error), mirror, context.now, None);
         }
         Step::Act(Action::End(End::Failed(error)))
     }

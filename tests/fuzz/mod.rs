@@ -18,6 +18,7 @@ pub mod list_metalink;
 pub mod list_sums;
 pub mod list_urls;
 pub mod netrc;
+pub mod pem;
 mod pieces;
 pub mod proxy;
 pub mod redirect;
@@ -31,7 +32,7 @@ pub mod state;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     ("connect_answer", connect_answer::run),
     ("cookie_file", cookie_file::run),
     ("digest", digest::run),
@@ -46,6 +47,7 @@ pub const TARGETS: [Target; 20] = [
     ("list_sums", list_sums::run),
     ("list_urls", list_urls::run),
     ("netrc", netrc::run),
+    ("pem", pem::run),
     ("proxy", proxy::run),
     ("redirect", redirect::run),
     ("response_words", response_words::run),

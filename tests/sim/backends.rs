@@ -1,9 +1,8 @@
 //! Several machines behind one name: each names the same bytes in its own way, or has another version of the file.
 
-use super::each_seed;
 use super::field::{Backend, Balance, Row, Server};
 use super::random::Random;
-use super::trial::{self, Kind, any_time};
+use super::trial::{Kind, any_time};
 
 /// Tags for the same bytes by backend.
 fn tag(style: usize, index: usize, version: usize) -> String {
@@ -68,11 +67,7 @@ const KIND: Kind = Kind {
     longest: any_time,
 };
 
-fn run(seed: u64) -> usize {
-    trial::run(&KIND, seed)
-}
-
 #[test]
 fn backends_that_differ_cost_no_file_and_are_never_spliced() {
-    each_seed("backends", 200, run);
+    KIND.each_seed("backends", 200);
 }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::each_seed;
 use super::field::{Field, Row, Rule, Server, To, What, When};
 use super::random::Random;
 use super::reply::{Cut, CutAt};
@@ -98,22 +97,14 @@ const DYING_KIND: Kind = Kind {
     longest: any_time,
 };
 
-fn run(seed: u64) -> usize {
-    trial::run(&KIND, seed)
-}
-
-fn run_dying(seed: u64) -> usize {
-    trial::run(&DYING_KIND, seed)
-}
-
 #[test]
 fn dead_mirrors_never_cost_the_file_and_each_no_more_than_its_time_limit() {
-    each_seed("dead mirrors", 150, run);
+    KIND.each_seed("dead mirrors", 150);
 }
 
 #[test]
 fn mirrors_that_die_in_mid_file_never_cost_it() {
-    each_seed("dying mirrors", 100, run_dying);
+    DYING_KIND.each_seed("dying mirrors", 100);
 }
 
 /// Many files, with one first server that is overloaded and asks for a pause.

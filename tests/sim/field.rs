@@ -277,6 +277,30 @@ impl Row {
         }
     }
 
+    /// The file with up to three servers of one kind, with any validator, or in their place some that are well.
+    pub(super) fn with_servers(
+        mut self,
+        random: &mut Random,
+        server: fn(&str, &mut Random) -> Server,
+    ) -> Self {
+        for _ in 0..*random.pick(&[1, 1, 1, 2, 3]) {
+            let tag = *random.pick(&[
+                "\"v\"",
+                "\"v\"",
+                "\"w\"",
+                "W/\"v\"",
+                "",
+                "Mon, 10 Sep 2001 01:46:40 GMT",
+            ]);
+            let server = match random.once_in(6) {
+                true => Server::right(tag, random),
+                false => server(tag, random),
+            };
+            self.servers.push(server);
+        }
+        self
+    }
+
     pub(super) fn content(&self, version: usize) -> &'static [u8] {
         content(self.number, version, self.size)
     }

@@ -31,11 +31,12 @@ mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, panic, thread};
+use std::{env, thread};
 
 use gannet::list::Split;
 use gannet::multi::{Detail, Trace};
@@ -155,8 +156,8 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Makes the run of a seed, and names it if it fails.
-fn run_seed(seed: u64, run: fn(u64) -> usize) -> Option<usize> {
-    let files = panic::catch_unwind(|| run(seed));
+fn run_seed(seed: u64, run: &impl Fn(u64) -> usize) -> Option<usize> {
+    let files = panic::catch_unwind(AssertUnwindSafe(|| run(seed)));
     if files.is_err() {
         eprintln!("the seed was {seed}: GANNET_SIM_SEED={seed} GANNET_SIM_RUNS=1");
     }
@@ -165,7 +166,7 @@ fn run_seed(seed: u64, run: fn(u64) -> usize) -> Option<usize> {
 
 /// Makes `usually` runs, or as many as GANNET_SIM_RUNS says; each gives its number of files. Continues after a run
 /// that fails, and names all of those.
-fn each_seed(what: &str, usually: u64, run: fn(u64) -> usize) {
+fn each_seed(what: &str, usually: u64, run: impl Fn(u64) -> usize + Sync) {
     let runs = number("GANNET_SIM_RUNS");
     let first = number("GANNET_SIM_SEED").unwrap_or(1);
     let end = first + runs.unwrap_or(usually);
@@ -180,7 +181,7 @@ fn each_seed(what: &str, usually: u64, run: fn(u64) -> usize) {
         let work = || {
             let seeds = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
             for seed in seeds.take_while(|seed| *seed < end) {
-                match run_seed(seed, run) {
+                match run_seed(seed, &run) {
                     Some(count) => drop(files.fetch_add(count as u64, Ordering::Relaxed)),
                     None => failed.lock().expect("no panic").push(seed),
                 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::each_seed;
 use super::field::{Row, Rule, Server, To, What, When};
 use super::random::Random;
-use super::trial::{self, Kind, any_time};
+use super::trial::{Kind, any_time};
 
 /// A file with tries that are limited by time outlasts a server that is not ready for no longer than this.
 const OUTLASTED: u64 = 150;
@@ -84,11 +83,7 @@ const KIND: Kind = Kind {
     longest: any_time,
 };
 
-fn run(seed: u64) -> usize {
-    trial::run(&KIND, seed)
-}
-
 #[test]
 fn successes_without_a_file_and_parts_unasked_for_make_no_wrong_file() {
-    each_seed("odd successes", 150, run);
+    KIND.each_seed("odd successes", 150);
 }

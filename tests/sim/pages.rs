@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use super::each_seed;
 use super::field::{Page, Row, Rule, Server, To, What, When};
 use super::random::Random;
-use super::trial::{self, Kind, any_time};
+use super::trial::{Kind, any_time};
 
 fn server(tag: &str, random: &mut Random) -> Server {
     let to = *random.pick(&[To::Any, To::Any, To::Ranges, To::LaterRanges, To::Plain]);
@@ -25,23 +24,8 @@ fn server(tag: &str, random: &mut Random) -> Server {
     server
 }
 
-fn draw(mut row: Row, random: &mut Random) -> Row {
-    for _ in 0..*random.pick(&[1, 1, 1, 2, 3]) {
-        let tag = *random.pick(&[
-            "\"v\"",
-            "\"v\"",
-            "\"w\"",
-            "W/\"v\"",
-            "",
-            "Mon, 10 Sep 2001 01:46:40 GMT",
-        ]);
-        let server = match random.once_in(6) {
-            true => Server::right(tag, random),
-            false => server(tag, random),
-        };
-        row.servers.push(server);
-    }
-    row
+fn draw(row: Row, random: &mut Random) -> Row {
+    row.with_servers(random, server)
 }
 
 /// A server without pages is enough, and one that sends them in place of ranges alone, if its first response is whole:
@@ -67,11 +51,7 @@ const KIND: Kind = Kind {
     longest: any_time,
 };
 
-fn run(seed: u64) -> usize {
-    trial::run(&KIND, seed)
-}
-
 #[test]
 fn no_login_page_replaces_what_was_promised() {
-    each_seed("login pages", 200, run);
+    KIND.each_seed("login pages", 200);
 }

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use super::each_seed;
 use super::field::{Row, Rule, Server, To, What, When};
 use super::random::Random;
-use super::trial::{self, Kind, any_time};
+use super::trial::{Kind, any_time};
 
 /// Statuses that may concern the range alone.
 const OF_RANGES: [u16; 10] = [400, 403, 404, 405, 410, 412, 416, 501, 204, 205];
@@ -42,23 +41,8 @@ fn server(tag: &str, random: &mut Random) -> Server {
     server
 }
 
-fn draw(mut row: Row, random: &mut Random) -> Row {
-    for _ in 0..*random.pick(&[1, 1, 1, 2, 3]) {
-        let tag = *random.pick(&[
-            "\"v\"",
-            "\"v\"",
-            "\"w\"",
-            "W/\"v\"",
-            "",
-            "Mon, 10 Sep 2001 01:46:40 GMT",
-        ]);
-        let server = match random.once_in(6) {
-            true => Server::right(tag, random),
-            false => server(tag, random),
-        };
-        row.servers.push(server);
-    }
-    row
+fn draw(row: Row, random: &mut Random) -> Row {
+    row.with_servers(random, server)
 }
 
 /// Whether a server brings the file alone: a range that is refused is no failed try if the status may concern it; else
@@ -99,11 +83,7 @@ const KIND: Kind = Kind {
     longest: any_time,
 };
 
-fn run(seed: u64) -> usize {
-    trial::run(&KIND, seed)
-}
-
 #[test]
 fn refused_ranges_never_cost_a_file_that_its_server_has() {
-    each_seed("refused ranges", 200, run);
+    KIND.each_seed("refused ranges", 200);
 }

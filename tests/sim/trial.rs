@@ -14,7 +14,7 @@ use super::driver::{Driver, Outside};
 use super::field::{Field, Row, Server};
 use super::net::Net;
 use super::random::Random;
-use super::{Verdicts, plan};
+use super::{Verdicts, each_seed, plan};
 use crate::harness::Dir;
 
 /// No run takes longer, in its own time, or has more requests for a file.
@@ -29,6 +29,13 @@ pub(super) struct Kind {
     pub(super) must_come: fn(&Row, Option<u32>) -> bool,
     /// How long a run may take at most where no byte takes any time.
     pub(super) longest: fn(&Field) -> Duration,
+}
+
+impl Kind {
+    /// Runs the seeds of a test.
+    pub(super) fn each_seed(&self, what: &str, usually: u64) {
+        each_seed(what, usually, |seed| run(self, seed));
+    }
 }
 
 /// No bound but that of all runs.
@@ -196,7 +203,7 @@ fn state(folder: &Path, row: &Row) -> Option<String> {
 }
 
 /// The runs of a seed; gives how many files they were of.
-pub(super) fn run(kind: &Kind, seed: u64) -> usize {
+fn run(kind: &Kind, seed: u64) -> usize {
     let mut random = Random::new(seed);
     let mut trial = Trial::new(kind, &mut random);
     let retries = trial.plan.retry.retries;

@@ -193,6 +193,7 @@ impl Part {
         let known = full_range(response).or_else(|| self.size_known_of(response, &validators));
         self.start_over(&validators)?;
         self.reliability.has_sent = true;
+        self.reliability.request_ranges();
         self.state.validators = validators;
         self.state.is_page = is_page(response);
         self.attempt.is_decoded = is_coded;

@@ -64,7 +64,7 @@ impl Reliability {
         self.requests == Requests::LastRange
     }
 
-    /// A range was honoured, or a probe failed.
+    /// Ends the doubts about ranges: one was honoured, a probe failed, or the full file begins anew.
     pub(super) fn request_ranges(&mut self) {
         if self.requests != Requests::Full {
             self.requests = Requests::Ranges;

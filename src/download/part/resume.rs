@@ -268,18 +268,13 @@ impl Part {
         }
     }
 
-    /// Requests the full file from now on, because a range of it was refused. The written bytes stay until the full
-    /// file arrives. Returns false if that was done before, or no range was requested, or if the server has sent
-    /// nothing and is not the last one.
-    pub(in crate::download) fn give_up_ranges(&mut self, is_last: bool) -> bool {
-        if !self.reliability.has_sent && !is_last {
-            return false;
-        }
-        self.refuse_ranges()
+    /// Whether the present server has sent bytes of the file, in this run or an earlier one.
+    pub(in crate::download) fn server_has_sent(&self) -> bool {
+        self.reliability.has_sent
     }
 
-    /// Requests the full file from the present server from now on, as [`give_up_ranges`](Self::give_up_ranges) does,
-    /// whether it has sent anything or not.
+    /// Requests the full file from now on, because a range of it was refused. The written bytes stay until the full
+    /// file arrives. Returns false if that was done before, or no range was requested.
     pub(in crate::download) fn refuse_ranges(&mut self) -> bool {
         let had_asked = self.attempt.asked.take().is_some() || std::mem::take(&mut self.is_divided);
         if !had_asked || !self.reliability.allows_ranges() {
@@ -294,7 +289,7 @@ impl Part {
     /// file, which shows whether only ranges fail. If one has shown that, the full file is requested from now on.
     pub(in crate::download) fn suspect_ranges(&mut self, may_probe: bool) {
         if self.reliability.was_last_range() {
-            self.give_up_ranges(true);
+            self.refuse_ranges();
             return;
         }
         self.reliability.request_ranges();
@@ -326,7 +321,7 @@ impl Part {
             Fault::Status { status, size, .. }
                 if *status != 416 || size.is_none_or(|size| self.reaches_into(size)) =>
             {
-                return self.give_up_ranges(true);
+                return self.refuse_ranges();
             }
             _ => {
                 self.reliability.count_change();
