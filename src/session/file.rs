@@ -407,8 +407,12 @@ impl File {
             is_last_resort: true,
             ..self.record
         };
-        let present = (context.url, record);
-        self.turn_to(Why::Mirror(error), mirror, context.now, Some(present))
+        let why = Why::Retry {
+            error,
+            tries: self.record.tries,
+            backoff: Duration::ZERO,
+        };
+        self.turn_to(why, mirror, context.now, Some((context.url, record)))
     }
 
     /// Removes the mirror that is requested instead of waiting for the present URL until a time: one that can be
